@@ -1,0 +1,71 @@
+"""Columns of facts about a batch of customers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    Column = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """Facts of n customers, one array of length n per fact.
+
+    A numeric column is float64 with NaN for null; a column of truth values without nulls is bool; any other
+    column has dtype object and holds str, bool or None.
+    """
+
+    customer_ids: tuple[str, ...]
+    columns: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(self.customer_ids)
+
+    @classmethod
+    def from_rows(cls, customer_ids: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> FeatureTable:
+        """Build a table from one row of values per customer, in the order of `names`."""
+        values = zip(*rows, strict=True) if rows else ([] for _ in names)
+        return cls(tuple(customer_ids), {name: column(v) for name, v in zip(names, values, strict=True)})
+
+    def with_columns(self, more: Mapping[str, Column]) -> FeatureTable:
+        """Return this table with columns added or replaced."""
+        return FeatureTable(self.customer_ids, {**self.columns, **more})
+
+    def take(self, positions: Sequence[int] | NDArray[np.intp]) -> FeatureTable:
+        """Return the rows at `positions`, in that order."""
+        index = np.asarray(positions, dtype=np.intp)
+        ids = tuple(self.customer_ids[i] for i in index)
+        return FeatureTable(ids, {name: values[index] for name, values in self.columns.items()})
+
+    def row(self, position: int) -> dict[str, Any]:
+        """Return one customer's facts as plain JSON values, null as None."""
+        return {name: plain(values[position]) for name, values in self.columns.items()}
+
+
+def column(values: Iterable[Any]) -> Column:
+    """Turn plain values into a column: float64 where all are numbers or null, bool, else object."""
+    cells = list(values)
+    kinds = {type(cell) for cell in cells}
+    if kinds == {bool}:
+        return np.array(cells, dtype=np.bool_)
+    if kinds <= {int, float, type(None)}:
+        return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
+    array = np.empty(len(cells), dtype=object)
+    array[:] = cells
+    return array
+
+
+def plain(cell: Any) -> Any:
+    """Return a cell as a JSON value: NaN is null, whole floats stay floats."""
+    if isinstance(cell, np.generic):
+        cell = cell.item()
+    return None if isinstance(cell, float) and cell != cell else cell  # noqa: PLR0124 - NaN is the one value unlike itself

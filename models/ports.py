@@ -1,0 +1,30 @@
+"""What decisions need from a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    import numpy as np
+    from features.table import FeatureTable
+
+
+class Scorer(Protocol):
+    """One model, or the rule that stands in for it."""
+
+    @property
+    def version(self) -> str:
+        """The model's version, for example `churn-20111001-3f2a`, or `rules`."""
+
+    @property
+    def basis(self) -> str:
+        """`model` or `rules`."""
+
+    def score(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return scores of shape [customers, outputs]: churn 1 output, next best offer 8, lifetime value 1.
+
+        Raises:
+            ModelInputError: the table lacks a column the model was trained on.
+        """

@@ -1,0 +1,4 @@
+"""Who belongs where: JSONLogic rules compiled to column programs, and the transitions they cause.
+
+Imports features only.
+"""
