@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Column = NDArray[Any]
+
+Kind = Literal["number", "boolean", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class FeatureTable:
         return len(self.customer_ids)
 
     @classmethod
-    def from_rows(cls, customer_ids: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> FeatureTable:
+    def from_rows(
+        cls, customer_ids: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> FeatureTable:
         """Build a table from one row of values per customer, in the order of `names`."""
         values = zip(*rows, strict=True) if rows else ([] for _ in names)
         return cls(tuple(customer_ids), {name: column(v) for name, v in zip(names, values, strict=True)})
@@ -51,17 +55,28 @@ class FeatureTable:
         return {name: plain(values[position]) for name, values in self.columns.items()}
 
 
-def column(values: Iterable[Any]) -> Column:
-    """Turn plain values into a column: float64 where all are numbers or null, bool, else object."""
+def column(values: Iterable[Any], kind: Kind | None = None) -> Column:
+    """Turn plain values into a column: float64 where all are numbers or null, bool, else object.
+
+    Args:
+        values: JSON values, null as None.
+        kind: what the column holds, whatever the values at hand; without it their types decide.
+    """
     cells = list(values)
+    kind = kind or _kind(cells)
+    if kind == "number":
+        return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
+    if kind == "boolean" and None not in cells:
+        return np.array(cells, dtype=np.bool_)
+    # Not by assignment of the whole: numpy would take cells that are lists for a second dimension.
+    return np.fromiter(cells, dtype=object, count=len(cells))
+
+
+def _kind(cells: Sequence[Any]) -> Kind:
     kinds = {type(cell) for cell in cells}
     if kinds == {bool}:
-        return np.array(cells, dtype=np.bool_)
-    if kinds <= {int, float, type(None)}:
-        return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
-    array = np.empty(len(cells), dtype=object)
-    array[:] = cells
-    return array
+        return "boolean"
+    return "number" if kinds <= {int, float, type(None)} else "other"
 
 
 def plain(cell: Any) -> Any:
