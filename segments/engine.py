@@ -1,0 +1,184 @@
+"""Who enters and who leaves a segment: memberships held compared with what the rules say now. Pure.
+
+A transition is silent when it says something about a definition, not about the customer: it is the
+customer's first evaluation under this version of the segment. Memberships are recorded then, and nothing
+fires. It is not silent when the operator activated the version with mode `emit`, or when the customer
+joined after the activation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from segments.columns import Facts
+from segments.errors import ActivationMissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from features.table import FeatureTable
+    from segments.columns import Mask
+    from segments.definition import Segment
+
+FIRST_EVALUATION = "first_evaluation"
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A customer's latest membership of a segment: the first is number 1, and it may be over."""
+
+    number: int
+    is_member: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the ledger holds of one customer.
+
+    Attributes:
+        members: the latest episode by segment key.
+        roster: the version of each segment that the customer was last evaluated under, by segment key.
+    """
+
+    members: Mapping[str, Episode] = field(default_factory=dict)
+    roster: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """When a version of a segment began to count, and whether its first evaluations may fire."""
+
+    version: str
+    activated_at: datetime
+    mode: Literal["silent", "emit"] = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A customer enters a segment, which begins an episode, or leaves it, which ends one."""
+
+    customer_id: str
+    segment: str
+    kind: Literal["entered", "exited"]
+    episode: int
+    silent: bool
+    silent_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """The outcome of evaluating a batch.
+
+    Attributes:
+        changes: the transitions, in the order of the table's customers and then of the segments.
+        roster: the versions the whole batch was evaluated under.
+        roster_changed: the customers whose recorded roster is another one.
+        members: who is a member now, by segment key: truth values of shape [customers].
+    """
+
+    changes: tuple[Transition, ...]
+    roster: Mapping[str, str]
+    roster_changed: tuple[str, ...]
+    members: Mapping[str, Mask]
+
+
+def classify(
+    segments: Sequence[Segment],
+    table: FeatureTable,
+    memberships: Mapping[str, Held],
+    *,
+    activations: Mapping[str, Activation],
+    joined_at: Mapping[str, datetime | None],
+) -> Transitions:
+    """Compare the memberships held with the rules.
+
+    Args:
+        segments: the segments in force.
+        table: the facts, one row per customer.
+        memberships: what the ledger holds, by customer; a customer it never saw is absent.
+        activations: by segment key, for the version in force.
+        joined_at: when a customer joined, where that is known.
+
+    Raises:
+        ActivationMissingError: a segment has no activation for its version.
+    """
+    _check_activations(segments, activations)
+    batch = _Batch(table.customer_ids, memberships, activations, joined_at)
+    held, facts = _held_masks(segments, batch), Facts(table)
+    members, changes = {}, []
+    for order, segment in enumerate(segments):
+        current = held[order]
+        after = members[segment.key] = _members_after(segment, facts, current)
+        changes += [
+            (row, order, batch.transition(segment, row, bool(after[row])))
+            for row in np.flatnonzero(after != current)
+        ]
+    changes.sort(key=lambda change: change[:2])
+    roster = {segment.key: segment.version for segment in segments}
+    return Transitions(tuple(change for _, _, change in changes), roster, batch.unlike(roster), members)
+
+
+def _check_activations(segments: Sequence[Segment], activations: Mapping[str, Activation]) -> None:
+    for segment in segments:
+        activation = activations.get(segment.key)
+        if activation is None or activation.version != segment.version:
+            found = activation.version if activation else "none"
+            raise ActivationMissingError(
+                f"segment {segment.key!r} version {segment.version} has no activation (found {found}); "
+                "record its activation in the ledger before evaluating it"
+            )
+
+
+def _held_masks(segments: Sequence[Segment], batch: _Batch) -> Mask:
+    # Over the memberships that exist, which are few, rather than over customers times segments.
+    places = {segment.key: order for order, segment in enumerate(segments)}
+    masks = np.zeros((len(segments), len(batch.customer_ids)), dtype=np.bool_)
+    for row, customer_id in enumerate(batch.customer_ids):
+        held = batch.memberships.get(customer_id)
+        for key, episode in held.members.items() if held else ():
+            if episode.is_member and key in places:
+                masks[places[key], row] = True
+    return masks
+
+
+def _members_after(segment: Segment, facts: Facts, current: Mask) -> Mask:
+    enters = segment.rule.mask(facts)
+    if segment.exit_rule is None or not current.any():
+        return enters
+    # Whoever the entry rule would let in at once stays: rules that overlap must not make episodes flicker.
+    return enters | (current & ~segment.exit_rule.mask(facts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What a transition must know beyond the rules."""
+
+    customer_ids: tuple[str, ...]
+    memberships: Mapping[str, Held]
+    activations: Mapping[str, Activation]
+    joined_at: Mapping[str, datetime | None]
+
+    def transition(self, segment: Segment, row: int, *, enters: bool) -> Transition:
+        customer_id = self.customer_ids[row]
+        held = self.memberships.get(customer_id, Held())
+        episode = held.members.get(segment.key, Episode(0, is_member=False)).number + int(enters)
+        silent = self._is_silent(customer_id, held, segment)
+        kind: Literal["entered", "exited"] = "entered" if enters else "exited"
+        return Transition(
+            customer_id, segment.key, kind, episode, silent, FIRST_EVALUATION if silent else None
+        )
+
+    def _is_silent(self, customer_id: str, held: Held, segment: Segment) -> bool:
+        activation = self.activations[segment.key]
+        if activation.mode == "emit" or held.roster.get(segment.key) == segment.version:
+            return False
+        joined_at = self.joined_at.get(customer_id)
+        return joined_at is None or joined_at < activation.activated_at
+
+    def unlike(self, roster: Mapping[str, str]) -> tuple[str, ...]:
+        held = ((customer_id, self.memberships.get(customer_id)) for customer_id in self.customer_ids)
+        return tuple(customer_id for customer_id, known in held if known is None or known.roster != roster)

@@ -1,0 +1,25 @@
+"""What can go wrong with segments.
+
+SegmentsError
+    RuleError               a JSONLogic rule cannot be compiled
+    DefinitionError         a definition file is not as it must be
+    ActivationMissingError  a segment is evaluated before its activation is recorded
+"""
+
+from __future__ import annotations
+
+
+class SegmentsError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class RuleError(SegmentsError):
+    """A rule that cannot be compiled: the message names the file, the path inside the rule, and the value."""
+
+
+class DefinitionError(SegmentsError):
+    """A definition file that is refused: the message names the file, the path inside it, and the reason."""
+
+
+class ActivationMissingError(SegmentsError):
+    """A segment's version has no activation, so nobody can say whose first evaluation is silent."""

@@ -1,0 +1,204 @@
+"""The compiler of JSONLogic rules (https://jsonlogic.com) to column programs.
+
+A rule computes what the JavaScript implementation computes, with the coercions of JavaScript: null is 0
+in `<` and `>`, equal to nothing but null in `==`, and false where a truth value is wanted. A fact that
+the table does not have is null. An empty rule ({}), null or no rule is always true.
+
+What JavaScript would let pass, and what is always a mistake, is refused: an operator that is not known,
+too few or too many arguments (JavaScript ignores the third argument of `>`), an object of several keys,
+`var` without a name, and a computed name. Properties of texts (`name.length`) are no facts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from segments.columns import Facts
+from segments.errors import RuleError
+from segments.operators import OPERATORS, normal, to_string, truthy
+from segments.program import (
+    Array,
+    Condition,
+    Fact,
+    Given,
+    Junction,
+    Negation,
+    Node,
+    Operation,
+    json_row,
+    mask,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from features.table import FeatureTable
+    from segments.columns import Mask
+
+DEEPEST = 64
+LONGEST = 100_000
+KNOWN_OPERATORS = ("var", "and", "or", "if", "?:", *OPERATORS)
+
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A compiled rule.
+
+    Attributes:
+        program: the tree of nodes that computes it.
+        facts: the names of the facts it reads.
+    """
+
+    program: Node
+    facts: frozenset[str]
+
+    def evaluate(self, table: FeatureTable) -> Mask:
+        """Return which customers the rule holds for: truth values of shape [customers]."""
+        return self.mask(Facts(table))
+
+    def mask(self, facts: Facts) -> Mask:
+        """Evaluate over facts that several rules share, each column prepared once."""
+        return mask(self.program, facts)
+
+    def holds(self, row: Mapping[str, Any]) -> bool:
+        """Evaluate for one customer's facts, given as plain JSON values."""
+        return truthy(self.program.cell(json_row(row, self.facts)))
+
+
+def compile_rule(rule: Any, *, where: str) -> Rule:
+    """Compile a rule.
+
+    Args:
+        rule: JSONLogic as parsed from JSON.
+        where: what to call the rule in an error, for example the file it comes from.
+
+    Raises:
+        RuleError: an unknown operator, wrong arguments, or a rule deeper than `DEEPEST` or longer than
+            `LONGEST` bytes.
+    """
+    if rule is None or rule == {}:
+        return Rule(Given(value=True), frozenset())
+    _check_size(rule, where)
+    compiler = _Compiler(where)
+    program = compiler.compile(rule, "$")
+    return Rule(program, frozenset(compiler.facts))
+
+
+def unknown_facts(facts: Collection[str], known: Collection[str]) -> tuple[str, ...]:
+    """Return, sorted, the facts a rule reads that nobody supplies: they are null for every customer."""
+    return tuple(sorted(set(facts) - set(known)))
+
+
+def _check_size(rule: Any, where: str) -> None:
+    # Level by level, not by recursion: the depth is what is not known to be small.
+    level, depth = [rule], 0
+    while level := [each for value in level for each in _children(value)]:
+        depth += 1
+        if depth > DEEPEST:
+            raise RuleError(f"{where}: the rule is nested deeper than {DEEPEST} levels; split it up")
+    length = len(json.dumps(rule).encode())
+    if length > LONGEST:
+        raise RuleError(
+            f"{where}: the rule is {length} bytes long, more than the {LONGEST} allowed; split it up"
+        )
+
+
+def _children(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+@dataclass(slots=True)
+class _Compiler:
+    """One compilation: knows what to call the rule, and gathers the facts it reads."""
+
+    where: str
+    facts: set[str] = field(default_factory=set)
+
+    def compile(self, rule: Any, path: str) -> Node:
+        if isinstance(rule, list):
+            return _array([self.compile(each, f"{path}[{i}]") for i, each in enumerate(rule)])
+        if not isinstance(rule, dict) or not rule:
+            return Given(normal(rule))
+        if len(rule) > 1:
+            raise self._error(f"an operation has one key, not {len(rule)}", path, rule)
+        ((operator, values),) = rule.items()
+        path += f".{operator}" if _IDENTIFIER.fullmatch(operator) else f"[{json.dumps(operator)}]"
+        return self._operation(operator, values, path)
+
+    def _operation(self, operator: str, values: Any, path: str) -> Node:
+        if operator == "var":
+            return self._fact(values, path)
+        if operator not in KNOWN_OPERATORS:
+            known = " ".join(KNOWN_OPERATORS)
+            raise self._error(f"unknown operator {operator!r}", path, values, f"known operators: {known}")
+        args = self._arguments(values, path)
+        self._check_count(operator, len(args), path, values)
+        if operator in {"and", "or"}:
+            return Junction(operator, args)  # type: ignore[arg-type]
+        if operator in {"if", "?:"}:
+            return _branches(args)
+        if operator in {"!", "!!"}:
+            return Negation(args[0] if operator == "!" else Negation(args[0]))
+        return Operation(operator, args)
+
+    def _arguments(self, values: Any, path: str) -> tuple[Node, ...]:
+        if not isinstance(values, list):
+            return (self.compile(values, path),)
+        return tuple(self.compile(value, f"{path}[{i}]") for i, value in enumerate(values))
+
+    def _check_count(self, operator: str, count: int, path: str, values: Any) -> None:
+        least, most = _ARGUMENTS.get(operator) or (OPERATORS[operator].least, OPERATORS[operator].most)
+        if count < least or (most is not None and count > most):
+            wanted = (
+                f"at least {least}" if most is None else str(least) if least == most else f"{least} to {most}"
+            )
+            raise self._error(f"{operator!r} takes {wanted} argument(s), not {count}", path, values)
+
+    def _fact(self, values: Any, path: str) -> Fact:
+        name, *defaults = values if isinstance(values, list) and values else [values]
+        if len(defaults) > 1 or not _is_name(name):
+            hint = 'write {"var": "name"} or {"var": ["name", default]}'
+            raise self._error("'var' takes the name of a fact and at most one default", path, values, hint)
+        first, *keys = to_string(normal(name)).split(".")
+        self.facts.add(first)
+        default = self.compile(defaults[0], f"{path}[1]") if defaults else Given(None)
+        return Fact(first, tuple(keys), default)
+
+    def _error(self, problem: str, path: str, value: Any, hint: str = "") -> RuleError:
+        shown = json.dumps(value)
+        shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
+        return RuleError(f"{self.where}: {problem} at {path}, value {shown}" + (f"; {hint}" if hint else ""))
+
+
+_ARGUMENTS: Mapping[str, tuple[int, int | None]] = {
+    "and": (1, None),
+    "or": (1, None),
+    "if": (1, None),
+    "?:": (3, 3),
+}
+
+
+def _is_name(name: Any) -> bool:
+    return (isinstance(name, str) and name != "") or (isinstance(name, int) and not isinstance(name, bool))
+
+
+def _array(parts: Sequence[Node]) -> Node:
+    if all(isinstance(part, Given) for part in parts):
+        return Given([part.value for part in parts if isinstance(part, Given)])
+    return Array(tuple(parts))
+
+
+def _branches(args: Sequence[Node]) -> Node:
+    if not args:
+        return Given(None)
+    if len(args) == 1:
+        return args[0]
+    return Condition(args[0], args[1], _branches(args[2:]))

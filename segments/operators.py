@@ -1,0 +1,236 @@
+"""JSONLogic's operators on single JSON values, with the coercions of JavaScript.
+
+JSONLogic (https://jsonlogic.com) is defined by its JavaScript implementation, which applies the
+language's own operators. The rules of coercion are ECMAScript's: IsLooselyEqual, IsStrictlyEqual,
+IsLessThan, ToNumber, ToString and ToPrimitive (https://tc39.es/ecma262/, chapter 7). A value here is
+None, bool, float, str, list or dict; NaN is JavaScript's NaN, never null.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import reduce
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# ECMAScript's WhiteSpace and LineTerminator; str.strip() without arguments removes others.
+_SPACE = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+_DECIMAL = re.compile(r"[+-]?(?:Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
+_RADIX = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
+
+# Number::toString writes digits without an exponent between these two.
+_PLAIN_FROM, _PLAIN_BELOW = 1e-6, 1e21
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """An operator that takes between `least` and `most` evaluated arguments (`most` None: any number)."""
+
+    apply: Callable[..., Any]
+    least: int
+    most: int | None
+
+
+def normal(value: Any) -> Any:
+    """Return a JSON value with every number as float, as JavaScript has them."""
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        return _float(value)
+    if isinstance(value, list | tuple):
+        return [normal(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key): normal(each) for key, each in value.items()}
+    return str(value)
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def truthy(value: Any) -> bool:
+    """Tell whether JSONLogic takes a value for true: 0, NaN, "", null and [] are false, {} is true."""
+    if isinstance(value, dict):
+        return True
+    return bool(value) and value == value  # noqa: PLR0124 - NaN is the one value unlike itself
+
+
+def to_number(value: Any) -> float:
+    """Return what ToNumber makes of a value; null is 0, what is no number is NaN."""
+    value = _primitive(value)
+    if isinstance(value, str):
+        return _number_in(value)
+    return 0.0 if value is None else float(value)
+
+
+def _number_in(text: str) -> float:
+    text = text.strip(_SPACE)
+    if not text:
+        return 0.0
+    if _RADIX.fullmatch(text):
+        return _float(int(text, 0))
+    return float(text) if _DECIMAL.fullmatch(text) else math.nan
+
+
+def parse_float(value: Any) -> float:
+    """Return what parseFloat makes of a value: the number its text begins with, or NaN."""
+    if isinstance(value, float):
+        return value
+    found = _DECIMAL.match(to_string(value).lstrip(_SPACE))
+    return float(found.group()) if found else math.nan
+
+
+def to_string(value: Any) -> str:
+    """Return what ToString makes of a value."""
+    value = _primitive(value)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return _digits(value)
+    return "null" if value is None else str(value).lower()
+
+
+def _digits(number: float) -> str:
+    if not math.isfinite(number):
+        return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
+    if number == 0 or _PLAIN_FROM <= abs(number) < _PLAIN_BELOW:
+        text = format(Decimal(repr(number)), "f")
+        return "0" if number == 0 else text.removesuffix(".0")
+    mantissa, _, exponent = repr(number).partition("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent):+d}"
+
+
+def _primitive(value: Any) -> Any:
+    if isinstance(value, list):
+        return ",".join("" if each is None else to_string(each) for each in value)
+    return "[object Object]" if isinstance(value, dict) else value
+
+
+def _kind(value: Any) -> str:
+    if value is None or isinstance(value, bool | str):
+        return type(value).__name__
+    return "object" if isinstance(value, list | dict) else "number"
+
+
+def strictly_equal(left: Any, right: Any) -> bool:
+    """Compare as `===` does: of one type and equal; two arrays only if they are the same one."""
+    kind = _kind(left)
+    if kind != _kind(right):
+        return False
+    return left is right if kind == "object" else bool(left == right)
+
+
+def loosely_equal(left: Any, right: Any) -> bool:
+    """Compare as `==` does: null equals null alone; otherwise unlike types are compared as numbers."""
+    kinds = {_kind(left), _kind(right)}
+    if len(kinds) == 1:
+        return strictly_equal(left, right)
+    if "NoneType" in kinds:
+        return False
+    if "object" in kinds and "bool" not in kinds:
+        return loosely_equal(_primitive(left), _primitive(right))
+    return to_number(left) == to_number(right)
+
+
+def less(left: Any, right: Any) -> bool:
+    """Compare as `<` does: two strings by their UTF-16 code units, anything else as numbers, NaN never."""
+    left, right = _primitive(left), _primitive(right)
+    if isinstance(left, str) and isinstance(right, str):
+        return _code_units(left) < _code_units(right)
+    return to_number(left) < to_number(right)
+
+
+def less_or_equal(left: Any, right: Any) -> bool:
+    """Compare as `<=` does."""
+    left, right = _primitive(left), _primitive(right)
+    if isinstance(left, str) and isinstance(right, str):
+        return _code_units(left) <= _code_units(right)
+    return to_number(left) <= to_number(right)
+
+
+def _code_units(text: str) -> bytes:
+    return text.encode("utf-16-be", "surrogatepass")
+
+
+def contains(needle: Any, haystack: Any) -> bool:
+    """Tell whether a string has a substring, or an array a member (as `===` compares, so never NaN)."""
+    if isinstance(haystack, str):
+        return haystack != "" and to_string(needle) in haystack
+    return isinstance(haystack, list) and any(strictly_equal(needle, each) for each in haystack)
+
+
+def _between(compare: Callable[[Any, Any], bool], values: tuple[Any, ...]) -> bool:
+    return all(compare(left, right) for left, right in pairwise(values))
+
+
+def _total(*values: Any) -> float:
+    return reduce(lambda total, value: total + parse_float(value), values, 0.0)
+
+
+def _product(*values: Any) -> Any:
+    return (
+        values[0] if len(values) == 1 else reduce(lambda made, value: made * parse_float(value), values, 1.0)
+    )
+
+
+def _difference(first: Any, *rest: Any) -> float:
+    return to_number(first) - to_number(rest[0]) if rest else -to_number(first)
+
+
+def divide(left: Any, right: Any) -> float:
+    """Divide as `/` does: by zero gives an infinity, and zero by zero NaN."""
+    dividend, divisor = to_number(left), to_number(right)
+    if divisor:
+        return dividend / divisor
+    if not dividend or math.isnan(dividend):
+        return math.nan
+    return math.copysign(math.inf, dividend) * math.copysign(1.0, divisor)
+
+
+def _remainder(left: Any, right: Any) -> float:
+    dividend, divisor = to_number(left), to_number(right)
+    return math.fmod(dividend, divisor) if divisor and math.isfinite(dividend) else math.nan
+
+
+def _least(*values: Any) -> float:
+    numbers = [to_number(value) for value in values]
+    return math.nan if any(map(math.isnan, numbers)) else min(numbers)
+
+
+def _greatest(*values: Any) -> float:
+    numbers = [to_number(value) for value in values]
+    return math.nan if any(map(math.isnan, numbers)) else max(numbers)
+
+
+OPERATORS: Mapping[str, Operator] = {
+    "==": Operator(loosely_equal, 2, 2),
+    "===": Operator(strictly_equal, 2, 2),
+    "!=": Operator(lambda left, right: not loosely_equal(left, right), 2, 2),
+    "!==": Operator(lambda left, right: not strictly_equal(left, right), 2, 2),
+    "<": Operator(lambda *values: _between(less, values), 2, 3),
+    "<=": Operator(lambda *values: _between(less_or_equal, values), 2, 3),
+    ">": Operator(lambda left, right: less(right, left), 2, 2),
+    ">=": Operator(lambda left, right: less_or_equal(right, left), 2, 2),
+    "!": Operator(lambda value: not truthy(value), 1, 1),
+    "!!": Operator(truthy, 1, 1),
+    "in": Operator(contains, 2, 2),
+    "+": Operator(_total, 1, None),
+    "*": Operator(_product, 1, None),
+    "-": Operator(_difference, 1, 2),
+    "/": Operator(divide, 2, 2),
+    "%": Operator(_remainder, 2, 2),
+    "min": Operator(_least, 1, None),
+    "max": Operator(_greatest, 1, None),
+}
+"""Operators by name; not among them are `var`, `and`, `or` and `if`, which evaluate their own arguments."""
