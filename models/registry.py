@@ -1,0 +1,97 @@
+"""Which scorer serves which question: a model where there is one, a rule where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from models.errors import ModelLoadError
+from models.mock import MockScorer
+from models.rfm import RfmCuts, load_cuts
+from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
+from models.tflite import MANIFEST_FILE, TFLiteScorer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from models.ports import Scorer
+    from models.rules import Rule
+
+OFFERS = 8
+MOCK_LIFETIME_VALUE = 5000.0
+RFM_FILE = "rfm.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Scorers:
+    """Everything that scores a customer.
+
+    Attributes:
+        churn: probability of no purchase in the coming 90 days, 1 output.
+        offers: probability of converting on each offer, 8 outputs, offer id i at position i - 1.
+        ltv: spend expected in the coming 12 months, 1 output.
+        rfm: cut points of RFM and of value segments.
+    """
+
+    churn: Scorer
+    offers: Scorer
+    ltv: Scorer
+    rfm: RfmCuts
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of each scorer, by name."""
+        return {"churn": self.churn.version, "nbo": self.offers.version, "ltv": self.ltv.version}
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why a rule stands in, for each scorer that is one."""
+        named = {"churn": self.churn, "nbo": self.offers, "ltv": self.ltv}
+        return {name: scorer.reason for name, scorer in named.items() if isinstance(scorer, RuleScorer)}
+
+
+def load_scorers(
+    models_dir: Path, feature_mapping: Mapping[str, str], input_size: int | None = None, *, mock: bool = False
+) -> Scorers:
+    """Load the models of a folder, a rule for each that is missing or refused.
+
+    Args:
+        models_dir: holds churn/, nbo/ and ltv/, each with model.tflite and manifest.json, and rfm.json.
+        feature_mapping: the model's name of each feature, and the warehouse column it is read from.
+        input_size: ML_MODEL_INPUT_SIZE; when given, the mapping must have as many entries.
+        mock: score by customer id instead of by model.
+
+    Raises:
+        ModelLoadError: input_size contradicts the mapping.
+        RfmDefinitionError: rfm.json is there and cannot be used.
+    """
+    if input_size is not None and input_size != len(feature_mapping):
+        raise ModelLoadError(
+            f"ML_MODEL_INPUT_SIZE is {input_size}, but ML_FEATURE_MAPPING names {len(feature_mapping)} "
+            "features; make them agree, or leave the size out"
+        )
+    rfm = load_cuts(models_dir / RFM_FILE)
+    if mock:
+        ltv = MockScorer("ltv", 1, MOCK_LIFETIME_VALUE)
+        return Scorers(MockScorer("churn", 1), MockScorer("nbo", OFFERS), ltv, rfm)
+    return Scorers(
+        churn=_load(models_dir / "churn", feature_mapping, 1, churn_rule),
+        offers=_load(models_dir / "nbo", feature_mapping, OFFERS, offers_rule),
+        ltv=_load(models_dir / "ltv", feature_mapping, 1, lifetime_value_rule),
+        rfm=rfm,
+    )
+
+
+def _load(folder: Path, feature_mapping: Mapping[str, str], outputs: int, rule: Rule) -> Scorer:
+    if not (folder / MANIFEST_FILE).exists():
+        return RuleScorer(rule, f"no model at {folder}")
+    try:
+        scorer = TFLiteScorer.load(folder, feature_mapping)
+    except ModelLoadError as error:
+        return RuleScorer(rule, str(error))
+    if scorer.manifest["outputs"] != outputs:
+        return RuleScorer(
+            rule, f"{folder}: the model has {scorer.manifest['outputs']} outputs, {outputs} are needed"
+        )
+    return scorer

@@ -1,0 +1,105 @@
+"""The rules that stand in for a model: always available, never failing, worse.
+
+A column that is missing counts as null, and null has a stated meaning: nothing stands behind these rules.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from models.errors import ModelInputError
+from models.inputs import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from features.table import FeatureTable
+
+    Rule = Callable[[FeatureTable], NDArray[np.float32]]
+
+LAPSE_DAYS = 45.0
+RATE_DAYS_AT_LEAST = 180.0
+YEAR_DAYS = 365.0
+
+
+class RuleScorer:
+    """A Scorer that applies a rule.
+
+    Attributes:
+        reason: why a rule is used and not a model.
+    """
+
+    version = "rules"
+    basis = "rules"
+
+    def __init__(self, rule: Rule, reason: str) -> None:
+        self._rule = rule
+        self.reason = reason
+
+    def score(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return the rule's scores, shape [customers, outputs]."""
+        return self._rule(table)
+
+
+def churn_rule(table: FeatureTable) -> NDArray[np.float32]:
+    """Return d / (d + 45 sqrt(n)) for d days since the last of n orders, shape [customers, 1].
+
+    So one half is reached after 45 days by a customer of one order and after 135 by one of nine; .5 where
+    the last order is not known.
+    """
+    days = _column(table, "days_since_last_transaction", np.nan)
+    orders = np.maximum(_column(table, "transaction_count", 1.0), 1.0)
+    chance = np.maximum(days, 0.0) / (np.maximum(days, 0.0) + LAPSE_DAYS * np.sqrt(orders))
+    return _float32(np.where(np.isnan(chance), 0.5, chance)[:, None])
+
+
+def offers_rule(table: FeatureTable) -> NDArray[np.float32]:
+    """Return a score for each of the eight offers, shape [customers, 8].
+
+    In the order of offers.json, each from 0 to 1 out of three things known of a customer: how lapsed (90
+    days are full), how frequent (10 orders are full) and how valuable (2,000 in revenue are full). Free
+    shipping suits low value; discounts suit the lapsed, larger ones the more so; points and early access
+    the frequent; the advisor the valuable; the gift anybody.
+    """
+    lapsed = np.clip(_column(table, "days_since_last_transaction", 45.0) / 90.0, 0, 1)
+    frequent = np.clip(_column(table, "transaction_count", 1.0) / 10.0, 0, 1)
+    valuable = np.clip(_column(table, "total_revenue", 0.0) / 2000.0, 0, 1)
+    scores = (
+        0.40 - 0.25 * valuable,
+        0.20 + 0.15 * lapsed,
+        0.15 + 0.30 * lapsed,
+        0.10 + 0.45 * lapsed,
+        np.full(len(table), 0.30),
+        0.15 + 0.35 * frequent * (1 - lapsed),
+        0.10 + 0.25 * frequent + 0.15 * valuable * (1 - lapsed),
+        0.05 + 0.50 * valuable,
+    )
+    return _float32(np.stack(scores, axis=1))
+
+
+def lifetime_value_rule(table: FeatureTable) -> NDArray[np.float32]:
+    """Return the spend of the next 365 days if it goes on at the rate to date, shape [customers, 1].
+
+    The rate is lifetime_value over tenure_days, taken as 180 days at least so that a first order is not
+    multiplied; never below 0, and 0 where nothing is known.
+    """
+    spent = _column(table, "lifetime_value", 0.0)
+    days = np.maximum(_column(table, "tenure_days", RATE_DAYS_AT_LEAST), RATE_DAYS_AT_LEAST)
+    return _float32(np.maximum(spent / days * YEAR_DAYS, 0.0)[:, None])
+
+
+def _column(table: FeatureTable, name: str, null: float) -> NDArray[np.float64]:
+    """Return a column with nulls replaced; all null where it is missing or holds text."""
+    try:
+        cells = numbers(name, table.columns[name])
+    except (KeyError, ModelInputError):
+        return np.full(len(table), null)
+    return np.where(np.isfinite(cells), cells, null)
+
+
+def _float32(scores: NDArray[np.float64]) -> NDArray[np.float32]:
+    return scores.astype(np.float32)
