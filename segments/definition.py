@@ -56,7 +56,7 @@ class SegmentDefinition(BaseModel):
     )
     exit_rule: JsonLogic = Field(
         default=None,
-        description="JSONLogic: a member leaves only when this holds and `rule` does not. Missing: always holds.",
+        description="JSONLogic: a member leaves when this holds and `rule` does not. Missing: holds.",
     )
 
 
@@ -86,8 +86,8 @@ def load_segments(folder: Path) -> tuple[Segment, ...]:
     """Read every `*.json` file of a folder, in order of their names.
 
     Raises:
-        DefinitionError: the folder is missing, a file cannot be read, is larger than `LARGEST_FILE` or no JSON,
-            lacks a field, has one too many or a wrong value, or has the key of another file.
+        DefinitionError: the folder is missing, a file cannot be read, is larger than `LARGEST_FILE` or no
+            JSON, lacks a field, has one too many or a wrong value, or has the key of another file.
         RuleError: a rule cannot be compiled.
     """
     if not folder.is_dir():

@@ -109,14 +109,12 @@ def classify(
     _check_activations(segments, activations)
     batch = _Batch(table.customer_ids, memberships, activations, joined_at)
     held, facts = _held_masks(segments, batch), Facts(table)
-    members, changes = {}, []
+    members: dict[str, Mask] = {}
+    changes: list[tuple[int, int, Transition]] = []
     for order, segment in enumerate(segments):
-        current = held[order]
-        after = members[segment.key] = _members_after(segment, facts, current)
-        changes += [
-            (row, order, batch.transition(segment, row, bool(after[row])))
-            for row in np.flatnonzero(after != current)
-        ]
+        after = members[segment.key] = _members_after(segment, facts, held[order])
+        rows = np.flatnonzero(after != held[order]).tolist()
+        changes.extend((row, order, batch.transition(segment, row, enters=bool(after[row]))) for row in rows)
     changes.sort(key=lambda change: change[:2])
     roster = {segment.key: segment.version for segment in segments}
     return Transitions(tuple(change for _, _, change in changes), roster, batch.unlike(roster), members)
