@@ -18,11 +18,13 @@ from console.embedded.errors import JarFetchError, JarHashError, MissingExtraErr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from threading import Event
+    from typing import TextIO
 
 LOCK_FILE = Path(__file__).with_name("jars.lock")
 _SIZES = "sizes.json"
 _ATTEMPTS = 3
 _CONNECTIONS = 4
+_POLL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def ensure_jars(cache: Path, report: Callable[[str], None], cancelled: Event) ->
     folder = cache / f"kafka-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     if is_complete(folder, jars):
         return folder
-    with _only_one(cache):
+    with _only_one(cache, cancelled):
         # Whoever held the lock before us may have fetched them.
         if not is_complete(folder, jars):
             _fill(folder, jars, report, cancelled)
@@ -96,21 +98,35 @@ def check_hash(jar: Jar, path: Path) -> None:
 
 
 @contextmanager
-def _only_one(cache: Path) -> Iterator[None]:
+def _only_one(cache: Path, cancelled: Event) -> Iterator[None]:
     """Hold the cache's lock, so that two first starts fetch once and never write the same file."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "kafka.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while not _try_lock(file):
+            if cancelled.wait(_POLL):
+                raise StartCancelledError
         yield
 
 
+def _try_lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _fill(folder: Path, jars: Sequence[Jar], report: Callable[[str], None], cancelled: Event) -> None:
-    """Fetch and check all jars beside the folder, then put them in its place at once."""
+    """Fetch and check all jars beside the folder, then put them in its place at once.
+
+    What an interrupted run has checked is used again: a jar enters the partial folder only after its check.
+    """
     partial = folder.with_name(f"{folder.name}.partial")
-    for leftover in (partial, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir()
     repository = partial / "repository"
+    for leftover in (repository, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial.mkdir(exist_ok=True)
+    repository.mkdir()
     _fetch_all(partial, repository, jars, report, cancelled)
     shutil.rmtree(repository)
     sizes = {jar.file_name: (partial / jar.file_name).stat().st_size for jar in jars}
@@ -149,7 +165,7 @@ def _open_repository(repository: Path) -> Any:
 
 
 def fetch_jar(context: Any, jar: Jar, target: Path, cancelled: Event) -> None:
-    """Download one jar, check it and move it to the target folder.
+    """Download one jar, unless the target folder has it, check it and move it there.
 
     Raises:
         JarFetchError: it could not be downloaded.
@@ -158,9 +174,10 @@ def fetch_jar(context: Any, jar: Jar, target: Path, cancelled: Event) -> None:
     """
     if cancelled.is_set():
         raise StartCancelledError
-    path = _download(context, jar)
-    check_hash(jar, path)
-    path.rename(target / jar.file_name)
+    if not (target / jar.file_name).exists():
+        path = _download(context, jar)
+        check_hash(jar, path)
+        path.rename(target / jar.file_name)
 
 
 def _download(context: Any, jar: Jar) -> Path:

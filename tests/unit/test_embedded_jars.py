@@ -81,6 +81,13 @@ def test_a_jar_with_a_wrong_hash_is_named_with_both_hashes_and_not_kept(tmp_path
     assert not (tmp_path / "thing-1.0.jar").exists()
 
 
+def test_a_jar_that_was_checked_before_is_not_fetched_again(tmp_path: Path) -> None:
+    """A first start that was interrupted goes on where it was."""
+    _store(tmp_path)
+    fetch_jar(_Repository(tmp_path / "download", []), JAR, tmp_path, Event())
+    assert not (tmp_path / "download").exists()
+
+
 def test_a_broken_download_is_begun_again_from_nothing(tmp_path: Path) -> None:
     """What had come of it is not taken for the whole."""
     repository = _Repository(tmp_path / "download", [OSError("reset"), b"content"])
