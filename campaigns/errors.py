@@ -1,0 +1,40 @@
+"""What can go wrong below campaigns.
+
+CampaignError
+├── CampaignDefinitionError   a campaign or offer file cannot be used
+├── MessageError              a message template failed on one customer
+└── LedgerError
+    ├── LedgerUnavailableError  the ledger cannot be reached now; asking again may help
+    ├── LedgerConflictError     another worker changed what was read; read again and decide again
+    └── LedgerFencedError       another worker owns the partition now; this batch is no longer ours
+"""
+
+from __future__ import annotations
+
+
+class CampaignError(Exception):
+    """Anything that goes wrong in this package."""
+
+
+class CampaignDefinitionError(CampaignError):
+    """A campaign or offer file cannot be used; the message names file, path and reason."""
+
+
+class MessageError(CampaignError):
+    """A message template failed on one customer's facts."""
+
+
+class LedgerError(CampaignError):
+    """Anything that goes wrong with the ledger."""
+
+
+class LedgerUnavailableError(LedgerError):
+    """The ledger cannot be reached now; asking again may help."""
+
+
+class LedgerConflictError(LedgerError):
+    """Another worker changed what was read: read again and decide again."""
+
+
+class LedgerFencedError(LedgerError):
+    """Another worker owns the partition now: its batch is to be dropped, not retried."""

@@ -1,0 +1,113 @@
+"""What the pipeline needs from the ledger: one read and one commit per batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from campaigns.decide import Decision, Standing
+    from campaigns.definition import Campaign
+    from campaigns.triggers import Message
+    from features.signals import Signals
+    from segments.definition import Segment
+    from segments.engine import Activation, Held, Transition
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """What the ledger knows of the customers of a batch. A customer it never saw is in none of the mappings."""
+
+    held: Mapping[str, Held]
+    signals: Mapping[str, Signals]
+    standings: Mapping[str, Standing]
+    seen_messages: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeReport:
+    """What became of a trigger, as the campaign system tells it."""
+
+    event_id: str
+    customer_id: str
+    trigger_id: str
+    outcome: str
+    value: float | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BatchChanges:
+    """Everything one batch changes, committed as one transaction or not at all."""
+
+    transitions: Sequence[Transition] = ()
+    transitions_at: Mapping[str, datetime] = field(default_factory=dict)
+    evaluated: Sequence[str] = ()
+    signals: Mapping[str, Signals] = field(default_factory=dict)
+    message_ids: Sequence[tuple[str, str]] = ()
+    decisions: Sequence[Decision] = ()
+    outcomes: Sequence[OutcomeReport] = ()
+    messages: Sequence[Message] = ()
+    cache_lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as the outbox holds it: `sequence` grows in the order of commits of its partition."""
+
+    sequence: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit stored, and the generation of the feature cache from now on."""
+
+    outbox: Sequence[Stored]
+    cache_generation: int
+
+
+class Ledger(Protocol):
+    """All that the worker must remember, in one transactional store."""
+
+    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[str]) -> LedgerState:
+        """Return what is known of the customers, and which of the message ids have been folded already.
+
+        Raises:
+            LedgerUnavailableError: the ledger cannot be reached now.
+        """
+
+    async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
+        """Store a batch's changes and intents together.
+
+        What is stored already is left as it is: a batch that is committed twice changes nothing the second time.
+
+        Args:
+            changes: the batch.
+            owners: for each input partition of the batch, the epoch under which this worker claimed it.
+
+        Raises:
+            LedgerUnavailableError: nothing is known to be stored; commit again.
+            LedgerConflictError: a message was folded by another worker meanwhile; read and decide again.
+            LedgerFencedError: another worker has claimed a partition; drop the batch.
+        """
+
+    async def claim(self, partition: int) -> int:
+        """Take a partition over from any earlier owner and return the new epoch.
+
+        A commit of the earlier owner in flight ends first; none can begin afterwards.
+        """
+
+    async def unsent(self, partition: int) -> Sequence[Stored]:
+        """Return the messages of a partition that are not marked sent, in order of sequence."""
+
+    async def mark_sent(self, stored: Sequence[Stored]) -> None:
+        """Mark messages as published and acknowledged by the broker."""
+
+    async def activate(
+        self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
+    ) -> Mapping[str, Activation]:
+        """Record definitions that are new or changed, and return the activation of each segment by key."""

@@ -1,0 +1,326 @@
+"""The ledger in PostgreSQL: one read and one transaction per batch, arrays in and out."""
+
+from __future__ import annotations
+
+import getpass
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import psycopg
+from psycopg import errors as pg
+from psycopg.types.json import Jsonb, set_json_dumps
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from campaigns.decide import Outcome, Standing
+from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.ports import Committed, LedgerState, Stored
+from campaigns.queries import QUERIES
+from campaigns.triggers import Headers, Message
+from features.signals import Signals
+from segments.engine import Activation, Episode, Held
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from campaigns.definition import Campaign
+    from campaigns.ports import BatchChanges, OutcomeReport
+    from segments.definition import Segment
+
+    Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+    Work = tuple[str, dict[str, Any]]
+
+_REVOKES = {"unsubscribed", "complained"}
+_STATUS = {
+    "delivered": "delivered",
+    "opened": "opened",
+    "clicked": "clicked",
+    "converted": "converted",
+    "bounced": "refunded",
+}
+
+set_json_dumps(msgspec.json.encode)
+
+
+class PostgresLedger:
+    """A Ledger on a small pool of connections.
+
+    Args:
+        url: libpq connection string.
+        connect_timeout: seconds to wait for a connection before the ledger counts as unavailable.
+    """
+
+    def __init__(self, url: str, *, connect_timeout: float = 5) -> None:
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=4,
+            timeout=connect_timeout,
+            open=False,
+            kwargs={"autocommit": True, "prepare_threshold": 2},
+        )
+        self._rosters: dict[bytes, int] = {}
+        self._versions: dict[str, str] = {}
+
+    async def open(self) -> None:
+        """Open the first connection.
+
+        Raises:
+            LedgerUnavailableError: it cannot be opened.
+        """
+        try:
+            await self._pool.open(wait=True)
+        except PoolTimeout as error:
+            raise LedgerUnavailableError(f"the ledger cannot be reached: {error}") from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[str]) -> LedgerState:
+        """See the port."""
+        customers = list(customer_ids)
+        async with self._connection() as connection, connection.pipeline():
+            known = await connection.execute(QUERIES["read_customers"], {"customers": customers}, binary=True)
+            seen = await connection.execute(QUERIES["read_seen"], {"customers": customers, "events": list(message_ids)})
+            rows, seen_rows = await known.fetchall(), await seen.fetchall()
+        return _state(rows, {row[0] for row in seen_rows})
+
+    async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
+        """See the port."""
+        try:
+            async with self._connection() as connection, connection.transaction():
+                await self._hold(connection, owners)
+                roster = await self._roster(connection) if changes.evaluated else 0
+                return await self._write(connection, changes, roster)
+        except pg.UniqueViolation as error:
+            raise LedgerConflictError("a message of this batch was folded by another worker meanwhile") from error
+
+    async def claim(self, partition: int) -> int:
+        """See the port."""
+        async with self._connection() as connection:
+            cursor = await connection.execute(QUERIES["claim_partition"], {"partition": partition})
+            return int((await cursor.fetchall())[0][0])
+
+    async def cache_generation(self) -> int:
+        """Return the generation of the feature cache."""
+        return int((await self.rows("cache_generation"))[0][0])
+
+    async def ledger_id(self) -> str:
+        """Return the name that tells this ledger from any other."""
+        return str((await self.rows("ledger_id"))[0][0])
+
+    async def unsent(self, partition: int) -> Sequence[Stored]:
+        """See the port."""
+        rows = await self.rows("unsent", partition=partition)
+        return [_stored(row) for row in rows]
+
+    async def mark_sent(self, stored: Sequence[Stored]) -> None:
+        """See the port."""
+        await self._execute("mark_sent", sequences=[each.sequence for each in stored])
+
+    async def activate(
+        self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
+    ) -> Mapping[str, Activation]:
+        """See the port."""
+        self._versions = {segment.key: segment.version for segment in segments}
+        kinds = [("segment", each.key, each.version) for each in segments]
+        kinds += [("campaign", each.key, each.version) for each in campaigns]
+        for kind, key, version in kinds:
+            await self._execute(
+                "activate", kind=kind, key=key, version=version, mode="silent", at=at, by=getpass.getuser()
+            )
+        keys, versions = list(self._versions), list(self._versions.values())
+        rows = await self.rows("segment_activations", keys=keys, versions=versions)
+        return {key: Activation(version=version, activated_at=since, mode=mode) for key, version, mode, since in rows}
+
+    async def set_mode(self, segment: Segment, mode: str, *, at: datetime) -> None:
+        """Set whether the first evaluation under a segment's present version is `silent` or may `emit`."""
+        values = {
+            "key": segment.key,
+            "version": segment.version,
+            "mode": mode,
+            "at": at,
+            "by": getpass.getuser(),
+        }
+        await self._execute("set_activation_mode", **values)
+
+    async def members(self, segment: str) -> Sequence[str]:
+        """Return the customers who are members of a segment now."""
+        return [row[0] for row in await self.rows("members", segment=segment)]
+
+    async def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Run a named read and return its rows."""
+        async with self._connection() as connection:
+            return await (await connection.execute(QUERIES[query], values)).fetchall()
+
+    async def _execute(self, query: str, **values: Any) -> None:
+        async with self._connection() as connection:
+            await connection.execute(QUERIES[query], values)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout as error:
+            raise LedgerUnavailableError(f"the ledger gives no connection: {error}") from error
+        except (pg.OperationalError, pg.InterfaceError, pg.ReadOnlySqlTransaction) as error:
+            raise LedgerUnavailableError(f"the ledger is away: {error}") from error
+
+    async def _hold(self, connection: Connection, owners: Mapping[int, int]) -> None:
+        """Keep every partition of the batch from being claimed until this transaction ends."""
+        cursor = await connection.execute(QUERIES["hold_partitions"], {"partitions": list(owners)})
+        now = {partition: epoch for partition, epoch in await cursor.fetchall()}  # noqa: C416 - rows are tuples of unknown length to the type checker
+        lost = sorted(partition for partition, epoch in owners.items() if now.get(partition) != epoch)
+        if lost:
+            raise LedgerFencedError(f"partitions {lost} have been claimed by another worker")
+
+    async def _roster(self, connection: Connection) -> int:
+        versions = msgspec.json.encode(self._versions, order="sorted")
+        if versions not in self._rosters:
+            cursor = await connection.execute(QUERIES["find_roster"], {"versions": Jsonb(self._versions)})
+            self._rosters[versions] = (await cursor.fetchall())[0][0]
+        return self._rosters[versions]
+
+    async def _write(self, connection: Connection, changes: BatchChanges, roster: int) -> Committed:
+        work = [each for each in _statements(changes, self._versions, roster) if _has_rows(each)]
+        bump = "bump_cache_generation" if changes.cache_lost else "cache_generation"
+        async with connection.pipeline():
+            for query, values in work:
+                await connection.execute(QUERIES[query], values)
+            generation = await connection.execute(QUERIES[bump])
+            outbox = (
+                await connection.execute(QUERIES["write_outbox"], _outbox(changes.messages))
+                if changes.messages
+                else None
+            )
+            rows = await outbox.fetchall() if outbox else []
+            now = int((await generation.fetchall())[0][0])
+        by_id = {message.message_id: message for message in changes.messages}
+        return Committed([Stored(sequence, by_id[message_id]) for sequence, message_id in sorted(rows)], now)
+
+
+def _has_rows(work: Work) -> bool:
+    return bool(work[1]["customers"])
+
+
+def _statements(changes: BatchChanges, versions: Mapping[str, str], roster: int) -> list[Work]:
+    """Return every write of a batch as a named statement and its arrays, seen messages first: they find conflicts."""
+    contacts = [each for each in changes.decisions if each.outcome is not Outcome.WITHHELD]
+    statuses = [each for each in changes.outcomes if each.outcome in _STATUS]
+    revoking = [each for each in changes.outcomes if each.outcome in _REVOKES]
+    customers, events = [pair[0] for pair in changes.message_ids], [pair[1] for pair in changes.message_ids]
+    return [
+        ("write_seen", {"customers": customers, "events": events}),
+        ("write_memberships", _memberships(changes, versions)),
+        ("write_evaluated", {"customers": list(changes.evaluated), "roster": roster}),
+        ("write_signals", _signals(changes.signals)),
+        ("write_decisions", _decisions(changes)),
+        ("write_contacts", _contacts(contacts)),
+        ("write_outcomes", _outcomes(statuses)),
+        ("write_revocations", _revocations(revoking)),
+    ]
+
+
+def _memberships(changes: BatchChanges, versions: Mapping[str, str]) -> dict[str, Any]:
+    transitions = changes.transitions
+    return {
+        "customers": [each.customer_id for each in transitions],
+        "segments": [each.segment for each in transitions],
+        "episodes": [each.episode for each in transitions],
+        "entered": [each.kind == "entered" for each in transitions],
+        "at": [changes.transitions_at[each.customer_id] for each in transitions],
+        "versions": [versions[each.segment] for each in transitions],
+    }
+
+
+def _signals(signals: Mapping[str, Signals]) -> dict[str, Any]:
+    return {"customers": list(signals), "signals": [Jsonb(each) for each in signals.values()]}
+
+
+def _decisions(changes: BatchChanges) -> dict[str, Any]:
+    decisions = changes.decisions
+    candidates = [each.candidate for each in decisions]
+    return {
+        "customers": [each.customer_id for each in candidates],
+        "ids": [each.trigger_id for each in candidates],
+        "campaigns": [each.campaign.key for each in candidates],
+        "segments": [each.campaign.segment for each in candidates],
+        "occasions": [each.occasion for each in candidates],
+        "outcomes": [each.outcome for each in decisions],
+        "reasons": [each.reason for each in decisions],
+        "details": [each.detail for each in decisions],
+        "events": [each.event_id for each in candidates],
+        "as_of": [each.as_of for each in candidates],
+        "facts": [Jsonb(each.facts) for each in decisions],
+        "versions": [Jsonb(each.versions) for each in candidates],
+    }
+
+
+def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "customers": [each.candidate.customer_id for each in decisions],
+        "ids": [each.candidate.trigger_id for each in decisions],
+        "campaigns": [each.candidate.campaign.key for each in decisions],
+        "channels": [each.channel for each in decisions],
+        "variants": ["treatment" if each.outcome is Outcome.FIRED else "control" for each in decisions],
+        "offers": [each.offer.offer.id for each in decisions],
+        "as_of": [each.candidate.as_of for each in decisions],
+    }
+
+
+def _outcomes(reports: Sequence[OutcomeReport]) -> dict[str, Any]:
+    # An UPDATE from several rows takes any one of them: keep the furthest report of each contact.
+    order = list(_STATUS)
+    furthest = {
+        (each.customer_id, each.trigger_id): each
+        for each in sorted(reports, key=lambda report: order.index(report.outcome))
+    }
+    return {
+        "customers": [customer for customer, _ in furthest],
+        "ids": [trigger for _, trigger in furthest],
+        "statuses": [_STATUS[each.outcome] for each in furthest.values()],
+        "values": [each.value for each in furthest.values()],
+    }
+
+
+def _revocations(reports: Sequence[OutcomeReport]) -> dict[str, Any]:
+    return {
+        "customers": [each.customer_id for each in reports],
+        "ids": [each.trigger_id for each in reports],
+        "reasons": [each.outcome for each in reports],
+        "at": [each.occurred_at for each in reports],
+    }
+
+
+def _outbox(messages: Sequence[Message]) -> dict[str, Any]:
+    return {
+        "customers": [each.customer_id for each in messages],
+        "ids": [each.message_id for each in messages],
+        "destinations": [each.destination for each in messages],
+        "partitions": [each.partition for each in messages],
+        "keys": [each.key for each in messages],
+        "headers": [msgspec.msgpack.encode(each.headers) for each in messages],
+        "values": [each.value for each in messages],
+    }
+
+
+def _stored(row: tuple[Any, ...]) -> Stored:
+    sequence, message_id, customer_id, destination, key, headers, value, partition = row
+    pairs = msgspec.msgpack.decode(headers, type=Headers)
+    return Stored(sequence, Message(message_id, customer_id, destination, key, pairs, value, partition))
+
+
+def _state(rows: Sequence[tuple[Any, ...]], seen: set[str]) -> LedgerState:
+    held, signals, standings = {}, {}, {}
+    for customer_id, roster, memberships, folded, revoked, contacts in rows:
+        episodes = {segment: Episode(number, is_member) for segment, number, is_member in memberships or ()}
+        held[customer_id] = Held(members=episodes, roster=roster or {})
+        if folded:
+            signals[customer_id] = msgspec.convert(folded, Signals)
+        if revoked or contacts:
+            last = {campaign: datetime.fromisoformat(at) for campaign, at in (contacts or {}).items()}
+            standings[customer_id] = Standing(frozenset(revoked or ()), last)
+    return LedgerState(held, signals, standings, seen)

@@ -1,0 +1,141 @@
+-- name: read_customers
+SELECT c.customer_id,
+       roster.versions,
+       (SELECT jsonb_agg(jsonb_build_array(m.segment, m.episode, m.is_member))
+          FROM membership m WHERE m.customer_id = c.customer_id),
+       signal.signals,
+       (SELECT array_agg(r.channel) FROM revocation r WHERE r.customer_id = c.customer_id),
+       (SELECT jsonb_object_agg(latest.campaign, latest.decided_at)
+          FROM (SELECT campaign, max(decided_at) AS decided_at FROM contact
+                 WHERE contact.customer_id = c.customer_id AND variant = 'treatment' GROUP BY campaign) latest)
+  FROM unnest(%(customers)s::text[]) AS c (customer_id)
+  LEFT JOIN evaluated ON evaluated.customer_id = c.customer_id
+  LEFT JOIN roster ON roster.roster_id = evaluated.roster_id
+  LEFT JOIN signal ON signal.customer_id = c.customer_id;
+
+-- name: read_seen
+SELECT event_id FROM seen_event
+ WHERE customer_id = ANY (%(customers)s::text[]) AND event_id = ANY (%(events)s::text[]);
+
+-- name: hold_partitions
+SELECT partition, epoch FROM partition_owner WHERE partition = ANY (%(partitions)s::integer[]) ORDER BY partition FOR SHARE;
+
+-- name: claim_partition
+INSERT INTO partition_owner AS o (partition, epoch) VALUES (%(partition)s, 1)
+    ON CONFLICT (partition) DO UPDATE SET epoch = o.epoch + 1
+RETURNING epoch;
+
+-- name: write_memberships
+INSERT INTO membership AS m (customer_id, segment, episode, is_member, entered_at, exited_at, definition_version)
+SELECT t.customer_id, t.segment, t.episode, t.entered, t.at, CASE WHEN t.entered THEN NULL ELSE t.at END, t.version
+  FROM unnest(%(customers)s::text[], %(segments)s::text[], %(episodes)s::integer[], %(entered)s::boolean[],
+              %(at)s::timestamptz[], %(versions)s::text[])
+       AS t (customer_id, segment, episode, entered, at, version)
+ ORDER BY t.customer_id, t.segment
+    ON CONFLICT (customer_id, segment) DO UPDATE
+   SET episode = excluded.episode, is_member = excluded.is_member, definition_version = excluded.definition_version,
+       entered_at = CASE WHEN excluded.is_member THEN excluded.entered_at ELSE m.entered_at END,
+       exited_at = excluded.exited_at;
+
+-- name: write_evaluated
+INSERT INTO evaluated (customer_id, roster_id)
+SELECT customer_id, %(roster)s FROM unnest(%(customers)s::text[]) AS t (customer_id) ORDER BY customer_id
+    ON CONFLICT (customer_id) DO UPDATE SET roster_id = excluded.roster_id;
+
+-- name: find_roster
+WITH made AS (INSERT INTO roster (versions) VALUES (%(versions)s) ON CONFLICT (versions) DO NOTHING RETURNING roster_id)
+SELECT roster_id FROM made UNION ALL SELECT roster_id FROM roster WHERE versions = %(versions)s LIMIT 1;
+
+-- name: write_seen
+INSERT INTO seen_event (customer_id, event_id)
+SELECT * FROM unnest(%(customers)s::text[], %(events)s::text[]) AS t (customer_id, event_id) ORDER BY 1, 2;
+
+-- name: write_signals
+INSERT INTO signal (customer_id, signals)
+SELECT * FROM unnest(%(customers)s::text[], %(signals)s::jsonb[]) AS t (customer_id, signals) ORDER BY 1
+    ON CONFLICT (customer_id) DO UPDATE SET signals = excluded.signals;
+
+-- name: write_decisions
+INSERT INTO decision (customer_id, decision_id, campaign, segment, occasion, outcome, reason, detail, event_id, as_of, facts, versions)
+SELECT * FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(campaigns)s::text[], %(segments)s::text[], %(occasions)s::text[],
+                     %(outcomes)s::text[], %(reasons)s::text[], %(details)s::text[], %(events)s::text[],
+                     %(as_of)s::timestamptz[], %(facts)s::jsonb[], %(versions)s::jsonb[])
+    ON CONFLICT (customer_id, decision_id) DO NOTHING;
+
+-- name: write_contacts
+INSERT INTO contact (customer_id, trigger_id, campaign, channel, variant, offer_id, status, decided_at)
+SELECT customer_id, trigger_id, campaign, channel, variant, offer_id, 'reserved', decided_at
+  FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(campaigns)s::text[], %(channels)s::text[], %(variants)s::text[],
+              %(offers)s::integer[], %(as_of)s::timestamptz[])
+       AS t (customer_id, trigger_id, campaign, channel, variant, offer_id, decided_at)
+    ON CONFLICT (customer_id, trigger_id) DO NOTHING;
+
+-- name: write_outcomes
+UPDATE contact
+   SET status = CASE WHEN array_position(ladder, o.status) > array_position(ladder, contact.status) THEN o.status ELSE contact.status END,
+       value = COALESCE(o.value, contact.value)
+  FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(statuses)s::text[], %(values)s::double precision[])
+       AS o (customer_id, trigger_id, status, value),
+       (SELECT ARRAY['reserved', 'sent', 'delivered', 'opened', 'clicked', 'converted', 'refunded', 'expired'] AS ladder) l
+ WHERE contact.customer_id = o.customer_id AND contact.trigger_id = o.trigger_id;
+
+-- name: write_revocations
+INSERT INTO revocation (customer_id, channel, revoked_at, reason)
+SELECT c.customer_id, c.channel, o.at, o.reason
+  FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(reasons)s::text[], %(at)s::timestamptz[])
+       AS o (customer_id, trigger_id, reason, at)
+  JOIN contact c ON c.customer_id = o.customer_id AND c.trigger_id = o.trigger_id
+    ON CONFLICT (customer_id, channel) DO NOTHING;
+
+-- name: write_outbox
+INSERT INTO outbox (customer_id, message_id, destination, partition, key, headers, value)
+SELECT customer_id, message_id, destination, partition, key, headers, value
+  FROM unnest(%(customers)s::text[], %(ids)s::text[], %(destinations)s::text[], %(partitions)s::integer[],
+              %(keys)s::bytea[], %(headers)s::bytea[], %(values)s::bytea[])
+       WITH ORDINALITY AS t (customer_id, message_id, destination, partition, key, headers, value, place)
+ ORDER BY place
+    ON CONFLICT (customer_id, message_id) DO NOTHING
+RETURNING sequence, message_id;
+
+-- name: cache_generation
+SELECT cache_generation FROM ledger_state;
+
+-- name: ledger_id
+SELECT ledger_id FROM ledger_state;
+
+-- name: bump_cache_generation
+UPDATE ledger_state SET cache_generation = cache_generation + 1 RETURNING cache_generation;
+
+-- name: unsent
+SELECT sequence, message_id, customer_id, destination, key, headers, value, partition
+  FROM outbox WHERE partition = %(partition)s AND sent_at IS NULL ORDER BY sequence;
+
+-- name: mark_sent
+UPDATE outbox SET sent_at = now() WHERE sequence = ANY (%(sequences)s::bigint[]) AND sent_at IS NULL;
+
+-- name: activate
+INSERT INTO activation (kind, key, version, mode, activated_at, activated_by)
+VALUES (%(kind)s, %(key)s, %(version)s, %(mode)s, %(at)s, %(by)s)
+    ON CONFLICT (kind, key, version) DO NOTHING;
+
+-- name: set_activation_mode
+INSERT INTO activation (kind, key, version, mode, activated_at, activated_by)
+VALUES ('segment', %(key)s, %(version)s, %(mode)s, %(at)s, %(by)s)
+    ON CONFLICT (kind, key, version) DO UPDATE SET mode = excluded.mode, activated_by = excluded.activated_by;
+
+-- name: segment_activations
+SELECT key, version, mode, activated_at FROM activation WHERE kind = 'segment' AND (key, version) IN
+       (SELECT * FROM unnest(%(keys)s::text[], %(versions)s::text[]) AS t (key, version));
+
+-- name: members
+SELECT customer_id FROM membership WHERE segment = %(segment)s AND is_member ORDER BY customer_id;
+
+-- name: segment_sizes
+SELECT segment, count(*) FROM membership WHERE is_member GROUP BY segment ORDER BY segment;
+
+-- name: decisions_of
+SELECT campaign, segment, occasion, outcome, reason, detail, as_of, facts, versions, event_id
+  FROM decision WHERE customer_id = %(customer)s ORDER BY as_of, campaign;
+
+-- name: memberships_of
+SELECT segment, episode, is_member, entered_at, exited_at FROM membership WHERE customer_id = %(customer)s ORDER BY segment;

@@ -1,0 +1,137 @@
+"""Decisions as CloudEvents: what campaign systems and auditors read. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from campaigns.decide import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from campaigns.decide import Decision
+
+TRIGGER_TYPE = "holdfast.campaign.trigger.v1"
+DECISION_TYPE = "holdfast.campaign.decision.v1"
+SOURCE = "/holdfast/worker"
+RECEIVED_HEADER = "holdfast_received_ms"
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A record to publish. `message_id` names it for ever, `destination` is the settings' name of its topic.
+
+    `partition` is the partition of the input record that caused it: its outbox is published in that order.
+    """
+
+    message_id: str
+    customer_id: str
+    destination: str
+    key: bytes | None
+    headers: Headers
+    value: bytes | None
+    partition: int
+
+
+def trigger_message(decision: Decision) -> Message:
+    """Return the trigger of a fired decision, or the exposure record of a control one."""
+    candidate = decision.candidate
+    destination = "campaign_triggers" if decision.outcome is Outcome.FIRED else "control"
+    return _message(decision, TRIGGER_TYPE, candidate.trigger_id, destination, trigger_body(decision))
+
+
+def decision_message(decision: Decision) -> Message:
+    """Return the record of a decision, fired or not, with its reason and facts."""
+    candidate = decision.candidate
+    body = {
+        **_who(decision),
+        "outcome": decision.outcome,
+        "reason": decision.reason,
+        "detail": decision.detail,
+        "facts": decision.facts,
+        "versions": dict(candidate.versions),
+    }
+    message_id = f"{candidate.trigger_id}/decision"
+    return _message(decision, DECISION_TYPE, message_id, "decisions", body)
+
+
+def trigger_body(decision: Decision) -> dict[str, Any]:
+    """Return the trigger's value as campaigns/schemas/trigger.schema.json describes it."""
+    candidate, facts = decision.candidate, decision.facts
+    if decision.offer is None:
+        raise ValueError(
+            f"decision {candidate.trigger_id} carries no offer: only fired and control decisions make triggers"
+        )
+    return {
+        **_who(decision),
+        "variant": "treatment" if decision.outcome is Outcome.FIRED else "control",
+        "campaign_name": candidate.campaign.name,
+        "channel": decision.channel,
+        "offer": {
+            "id": decision.offer.offer.id,
+            "key": decision.offer.offer.key,
+            "name": decision.offer.offer.name,
+            "score": decision.offer.score,
+            "basis": facts.get("offer_basis"),
+        },
+        "message": decision.message,
+        "expires_at": candidate.as_of + timedelta(days=candidate.campaign.valid_days),
+        "churn_probability": facts.get("churn_probability"),
+        "churn_risk": facts.get("churn_risk"),
+        "predicted_ltv": facts.get("predicted_ltv"),
+        "decision_basis": facts.get("decision_basis"),
+        "versions": dict(candidate.versions),
+    }
+
+
+def _who(decision: Decision) -> dict[str, Any]:
+    candidate = decision.candidate
+    return {
+        "trigger_id": candidate.trigger_id,
+        "customer_id": candidate.customer_id,
+        "campaign": candidate.campaign.key,
+        "segment": candidate.campaign.segment,
+        "occasion": candidate.occasion,
+        "as_of": candidate.as_of,
+        "caused_by": candidate.event_id,
+    }
+
+
+def _message(decision: Decision, kind: str, message_id: str, destination: str, body: Mapping[str, Any]) -> Message:
+    candidate = decision.candidate
+    expires = candidate.as_of + timedelta(days=candidate.campaign.valid_days)
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": message_id,
+        "ce_type": kind,
+        "ce_source": SOURCE,
+        "ce_subject": candidate.customer_id,
+        "ce_time": candidate.as_of.isoformat(),
+        "ce_correlationid": candidate.event_id,
+        "ce_causationid": candidate.event_id,
+        "ce_expirytime": expires.isoformat(),
+        "content-type": "application/json",
+        RECEIVED_HEADER: str(candidate.received_ms),
+    }
+    customer = candidate.customer_id
+    value = msgspec.json.encode(body)
+    return Message(
+        message_id,
+        customer,
+        destination,
+        customer.encode(),
+        encode_headers(headers),
+        value,
+        candidate.partition,
+    )
+
+
+def encode_headers(headers: Mapping[str, str]) -> Headers:
+    """Return headers as Kafka carries them."""
+    return tuple((name, value.encode()) for name, value in headers.items())

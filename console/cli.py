@@ -1,0 +1,304 @@
+"""The `holdfast` command."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from campaigns.errors import CampaignError, LedgerUnavailableError
+from campaigns.migrations import migrate
+from campaigns.postgres_ledger import PostgresLedger
+from console.embedded.errors import EmbeddedError
+from console.explain import explain_decision, explain_membership, headline, recorded_decisions
+from console.launch import find_launchable, launch
+from console.warehouse import ExampleError, load_example
+from features.errors import FeaturesError
+from models.errors import ModelError
+from segments.errors import SegmentsError
+from streams.__main__ import run
+from streams.errors import HoldfastStreamError
+from streams.services import load_definitions
+from streams.settings import load_settings
+from streams.topics import create_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from streams.settings import Settings
+
+Result = TypeVar("Result")
+FOR_PEOPLE = (
+    CampaignError,
+    EmbeddedError,
+    ExampleError,
+    FeaturesError,
+    HoldfastStreamError,
+    ModelError,
+    SegmentsError,
+)
+REFUSED = 2
+EXAMPLE = Path("examples/online_retail")
+
+
+def main() -> None:
+    """Run the command; what a person can mend ends with one sentence and exit code 2, without a traceback."""
+    try:
+        holdfast(prog_name="holdfast")
+    except FOR_PEOPLE as error:
+        click.echo(f"holdfast: {error}", err=True)
+        sys.exit(REFUSED)
+    except psycopg.OperationalError as error:
+        click.echo(f"holdfast: PostgreSQL cannot be used: {str(error).strip().splitlines()[0]}", err=True)
+        sys.exit(REFUSED)
+    except BaseExceptionGroup as group:
+        known, unknown = group.split(FOR_PEOPLE)
+        if unknown or known is None:
+            raise
+        click.echo(f"holdfast: {_first(known)}", err=True)
+        sys.exit(REFUSED)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="holdfast")
+def holdfast() -> None:
+    """Holdfast decides on a stream whom to keep: updates in, explained campaign triggers out."""
+
+
+@holdfast.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("var"),
+    show_default=True,
+    help="Folder for the services' data.",
+)
+def up(data: Path) -> None:
+    """Run Kafka, Redis and PostgreSQL on loopback until Ctrl-C, and print the settings that reach them."""
+    from console.embedded.up import run_until_stopped  # noqa: PLC0415 - needs the extra `local`, which a production worker has not
+
+    sys.exit(run_until_stopped(data))
+
+
+@holdfast.command()
+def worker() -> None:
+    """Run a worker until SIGTERM or Ctrl-C."""
+    run()
+
+
+@holdfast.group()
+def topics() -> None:
+    """The topics on the broker."""
+
+
+@topics.command("create")
+@click.option(
+    "--partitions",
+    type=click.IntRange(1, 10_000),
+    default=4,
+    show_default=True,
+    help="Partitions of each topic.",
+)
+@click.option(
+    "--replication",
+    type=click.IntRange(1, 10),
+    default=1,
+    show_default=True,
+    help="Replicas of each partition.",
+)
+def create(partitions: int, replication: int) -> None:
+    """Create whichever of Holdfast's topics are missing."""
+    settings = load_settings()
+    made = create_topics(
+        settings.broker,
+        [*settings.input_topics, *settings.output_topics.values()],
+        partitions,
+        replication=replication,
+    )
+    click.echo(f"created {', '.join(made)}" if made else "every topic exists already")
+
+
+@holdfast.group()
+def ledger() -> None:
+    """The PostgreSQL database that remembers every decision."""
+
+
+@ledger.command("migrate")
+def migrate_ledger() -> None:
+    """Bring the ledger's schema up to date; workers do it at their start, too."""
+    steps = migrate(load_settings().ledger_url)
+    click.echo(f"applied {', '.join(steps)}" if steps else "the ledger is up to date")
+
+
+@holdfast.group()
+def warehouse() -> None:
+    """The example data warehouse."""
+
+
+@warehouse.command("load-example")
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    default="2011-06-01",
+    show_default=True,
+    help="First date not to be loaded.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=EXAMPLE,
+    show_default=True,
+    help="The example's files.",
+)
+def load(until: datetime, folder: Path) -> None:
+    """Load real customers of an online retailer into an empty warehouse."""
+    summary = load_example(load_settings().warehouse_url, until.date(), folder)
+    click.echo(f"{summary.customers:,} customers with {summary.orders:,} orders before {summary.business_date}")
+
+
+@holdfast.group()
+def segments() -> None:
+    """Who belongs where."""
+
+
+@segments.command("list")
+def list_segments() -> None:
+    """Show every segment, its version and its size."""
+    settings = load_settings()
+    defined, _, _ = load_definitions(settings.definitions_dir)
+    sizes = dict(_with_ledger(settings, lambda ledger: ledger.rows("segment_sizes")))
+    _print(
+        ("segment", "name", "version", "members"),
+        [(s.key, s.name, s.version, f"{sizes.get(s.key, 0):,}") for s in defined],
+    )
+
+
+@segments.command("activate")
+@click.argument("key")
+@click.option(
+    "--mode",
+    type=click.Choice(["silent", "emit"]),
+    required=True,
+    help="May the first evaluation of a customer fire?",
+)
+def activate_segment(key: str, mode: str) -> None:
+    """Say whether the first evaluation under a segment's present rule is silent or may fire campaigns.
+
+    Workers read it at their start.
+    """
+    settings = load_settings()
+    defined, _, _ = load_definitions(settings.definitions_dir)
+    found = {segment.key: segment for segment in defined}.get(key)
+    if found is None:
+        raise SegmentsError(f"no segment {key!r}; there are: {', '.join(segment.key for segment in defined)}")
+    _with_ledger(settings, lambda ledger: ledger.set_mode(found, mode, at=datetime.now(UTC)))
+    click.echo(f"{key} version {found.version}: {mode}; restart the workers")
+
+
+@holdfast.group()
+def campaigns() -> None:
+    """Whom to contact, with what."""
+
+
+@campaigns.command("list")
+def list_campaigns() -> None:
+    """Show every campaign."""
+    _, defined, _ = load_definitions(load_settings().definitions_dir)
+    _print(
+        ("campaign", "segment", "launch", "holdout", "cooldown"),
+        [(c.key, c.segment, c.launch, f"{c.holdout_percent:g} %", f"{c.cooldown_days} d") for c in defined],
+    )
+
+
+@campaigns.command("launch")
+@click.argument("key")
+@click.option("--launch-id", help="Repeat a launch that was cut short: nobody is contacted twice under one id.")
+@click.option("--at", type=click.DateTime(["%Y-%m-%d"]), help="Event time of the launch; now, when left out.")
+def launch_campaign(key: str, launch_id: str | None, at: datetime | None) -> None:
+    """Contact all members of a campaign's segment, each as consent, cooldown and holdout allow."""
+    settings = load_settings()
+    _, defined, _ = load_definitions(settings.definitions_dir)
+    campaign = find_launchable(defined, key)
+    members = _with_ledger(settings, lambda ledger: ledger.members(campaign.segment))
+    moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
+    launched = launch(settings, campaign, members, at=moment, launch_id=launch_id)
+    click.echo(f"launch {launched}: {len(members):,} members of {campaign.segment} asked for")
+
+
+@holdfast.command()
+@click.argument("customer_id")
+def explain(customer_id: str) -> None:
+    """Tell why a customer was contacted, and why not."""
+    settings = load_settings()
+    defined, _, _ = load_definitions(settings.definitions_dir)
+    by_key = {segment.key: segment for segment in defined}
+    decisions = _with_ledger(settings, lambda ledger: recorded_decisions(ledger, customer_id))
+    held = _with_ledger(settings, lambda ledger: ledger.rows("memberships_of", customer=customer_id))
+    inside = [f"{segment} since {entered:%Y-%m-%d}" for segment, _, is_member, entered, _ in held if is_member]
+    click.echo(f"customer {customer_id}: member of {', '.join(inside) or 'no segment'}")
+    if not decisions:
+        click.echo("no campaign has had this customer as a candidate: no segment with a campaign was entered")
+        return
+    click.echo(f"facts at the last decision: {headline(decisions[-1].facts)}")
+    for decision in decisions:
+        click.echo(f"- {explain_decision(decision, by_key)}")
+    others = [each for each in defined if each.key not in {segment for segment, *_ in held if segment}]
+    for segment in others:
+        click.echo(f"- never in {explain_membership(segment, decisions[-1].facts)}")
+
+
+@holdfast.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("var/demo"),
+    show_default=True,
+    help="Folder for the demo's data.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
+@click.option("--keep", is_flag=True, help="Leave everything running and say how to look around.")
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    default="2011-12-10",
+    show_default=True,
+    help="Play up to this date.",
+)
+def demo(data: Path, as_json: bool, keep: bool, until: datetime) -> None:
+    """Play half a year of a real retailer through real services, and check that nothing was lost or doubled."""
+    from console.demo.run import run_demo  # noqa: PLC0415 - needs the extra `local`, which a production worker has not
+
+    sys.exit(run_demo(data, until=date(until.year, until.month, until.day), as_json=as_json, keep=keep))
+
+
+def _with_ledger(settings: Settings, question: Callable[[PostgresLedger], Awaitable[Result]]) -> Result:
+    async def ask() -> Result:
+        ledger = PostgresLedger(settings.ledger_url)
+        try:
+            await ledger.open()
+            return await question(ledger)
+        except psycopg.errors.UndefinedTable as error:
+            raise LedgerUnavailableError("the ledger has no tables yet; run: holdfast ledger migrate") from error
+        finally:
+            await ledger.close()
+
+    return asyncio.run(ask())
+
+
+def _print(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    table = Table(*headings, box=None)
+    for row in rows:
+        table.add_row(*row)
+    Console(soft_wrap=True).print(table)

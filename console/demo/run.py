@@ -1,0 +1,315 @@
+"""The demo from start to exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from datetime import time as clock
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import psycopg
+from rich.console import Console
+from rich.live import Live
+
+from campaigns.migrations import migrate
+from campaigns.postgres_ledger import PostgresLedger
+from console.demo.campaign_system import CampaignSystem
+from console.demo.check import check
+from console.demo.story import BEGIN, Story
+from console.demo.view import Snapshot, Speed, describe, render
+from console.demo.wire import Publisher
+from console.demo.worker_process import DemoWorkerError, WorkerProcess
+from console.embedded.services import EmbeddedServices
+from console.explain import Recorded, explain_decision, headline, pick_examples
+from console.warehouse import load_example
+from streams.services import load_definitions
+from streams.settings import load_settings
+from streams.topics import create_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from console.demo.check import Verdict
+    from console.embedded.services import Endpoints
+    from segments.definition import Segment
+    from streams.settings import Settings
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "online_retail"
+PARTITIONS = 4
+CATCH_UP_TIMEOUT_S = 120
+OK, FAILED = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How the play went."""
+
+    verdict: Verdict
+    seconds: float
+    events_per_second: float
+    latency_ms: dict[str, float]
+    worker_memory_mb: float
+
+
+def run_demo(data: Path, *, until: date, as_json: bool, keep: bool) -> int:
+    """Play the demo and return 0 when its self-check holds.
+
+    Args:
+        data: folder for the services' data; what an earlier demo left there is removed.
+        until: first day not to be played.
+        as_json: print one JSON object last.
+        keep: leave everything running until Ctrl-C.
+
+    Raises:
+        EmbeddedError, HoldfastStreamError, ExampleError: something could not be started.
+    """
+    began = time.monotonic()
+    console = Console(stderr=as_json, highlight=False)
+    console.print(
+        "[bold]Holdfast demo[/]: the customers of a real online retailer (UCI Online Retail, 2011), offers and messages synthetic."
+    )
+    with _interruptible(), ExitStack() as stack:
+        endpoints = _start_services(data, console, stack)
+        settings = load_settings(**_settings_for(endpoints))
+        _prepare(settings, console)
+        worker = WorkerProcess(_environment(endpoints), data / "worker.log")
+        stack.callback(worker.stop)
+        worker.wait_until_ready()
+        console.print(f"  worker      http://127.0.0.1:{worker.port}/health and /metrics")
+        played = _play(settings, worker, until, console)
+        _summarise(settings, played, console)
+        if as_json:
+            print(json.dumps(_as_json(played, time.monotonic() - began)), flush=True)  # noqa: T201 - it is the command's output
+        if keep:
+            _stay(endpoints, worker, console)
+    console.print(f"done in {time.monotonic() - began:.0f} s")
+    return OK if played.verdict.holds else FAILED
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end the demo as Ctrl-C does, so that the services are stopped."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _start_services(data: Path, console: Console, stack: ExitStack) -> Endpoints:
+    services = EmbeddedServices(data / "services", report=lambda text: console.print(f"  {text}"))
+    stack.callback(services.stop)
+    return services.start(fresh=True)
+
+
+def _settings_for(endpoints: Endpoints) -> dict[str, Any]:
+    return {**endpoints.as_environment(), "HOLDFAST_MODELS_DIR": EXAMPLE / "models"}
+
+
+def _environment(endpoints: Endpoints) -> dict[str, str]:
+    return {name: str(setting) for name, setting in _settings_for(endpoints).items()}
+
+
+def _prepare(settings: Settings, console: Console) -> None:
+    """Load the warehouse, create the topics, and activate the definitions on the first day of the play."""
+    loaded = load_example(settings.warehouse_url, BEGIN, EXAMPLE)
+    console.print(
+        f"  warehouse   {loaded.customers:,} customers, {loaded.orders:,} orders before {loaded.business_date}"
+    )
+    create_topics(settings.broker, [*settings.input_topics, *settings.output_topics.values()], PARTITIONS)
+    migrate(settings.ledger_url)
+    asyncio.run(_activate(settings))
+
+
+async def _activate(settings: Settings) -> None:
+    segments, campaigns, _ = load_definitions(settings.definitions_dir)
+    ledger = PostgresLedger(settings.ledger_url)
+    await ledger.open()
+    await ledger.activate(segments, campaigns, at=datetime.combine(BEGIN, clock(), UTC))
+    await ledger.close()
+
+
+def _play(settings: Settings, worker: WorkerProcess, until: date, console: Console) -> Played:
+    _, campaigns, _ = load_definitions(settings.definitions_dir)
+    publisher = Publisher(settings)
+    story = Story(settings, EXAMPLE, publisher, campaigns)
+    campaign_system = CampaignSystem(settings, publisher)
+    began = time.monotonic()
+
+    def catch_up() -> None:
+        _wait_until_done(worker, publisher)
+
+    try:
+        with _watching(settings, worker, story, publisher, console):
+            story.play(until, catch_up)
+            _finish(settings, worker, publisher, campaign_system)
+    finally:
+        campaign_system.stop()
+    seconds = time.monotonic() - began
+    figures = worker.read_figures()
+    verdict = check(settings, events_in=publisher.sent, events_decided=figures.events)
+    latencies = np.percentile(campaign_system.latencies_ms or [0.0], [50, 99])
+    latency = {"p50": round(float(latencies[0]), 1), "p99": round(float(latencies[1]), 1)}
+    return Played(verdict, seconds, publisher.sent / seconds, latency, figures.memory_mb)
+
+
+def _finish(settings: Settings, worker: WorkerProcess, publisher: Publisher, campaign_system: CampaignSystem) -> None:
+    """Wait until every trigger has reached the campaign system and its answers are folded."""
+    _wait_until_done(worker, publisher)
+    query = "SELECT count(*) FROM outbox WHERE destination = 'campaign_triggers'"
+    with psycopg.connect(settings.ledger_url) as ledger:
+        row = ledger.execute(query).fetchone()
+    deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
+    while row and campaign_system.received < row[0] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    publisher.flush()
+    _wait_until_done(worker, publisher)
+
+
+def _wait_until_done(worker: WorkerProcess, publisher: Publisher) -> None:
+    deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
+    while time.monotonic() < deadline:
+        worker.check_alive()
+        # Read before the count of events: the campaign system may add some meanwhile.
+        sent = publisher.sent
+        figures = worker.read_figures()
+        if figures.events + figures.dead_letters >= sent:
+            return
+        time.sleep(0.05)
+    raise DemoWorkerError(f"the worker did not catch up within {CATCH_UP_TIMEOUT_S} s")
+
+
+@contextmanager
+def _watching(
+    settings: Settings, worker: WorkerProcess, story: Story, publisher: Publisher, console: Console
+) -> Iterator[None]:
+    """Show the play four times a second on a terminal, once a month elsewhere."""
+    stop = threading.Event()
+    watch = _watch_live if console.is_terminal else _watch_lines
+    thread = threading.Thread(target=watch, args=(settings, worker, story, publisher, console, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=5)
+
+
+def _watch_live(
+    settings: Settings,
+    worker: WorkerProcess,
+    story: Story,
+    publisher: Publisher,
+    console: Console,
+    stop: threading.Event,
+) -> None:
+    speed = Speed()
+    with (
+        psycopg.connect(settings.ledger_url, autocommit=True) as ledger,
+        Live(console=console, auto_refresh=False) as live,
+    ):
+        while not stop.wait(0.25):
+            snapshot = _snapshot(ledger, worker, story, publisher)
+            live.update(render(snapshot, speed.update(snapshot.done)), refresh=True)
+        live.update(render(_snapshot(ledger, worker, story, publisher), speed.update(0)), refresh=True)
+
+
+def _watch_lines(
+    settings: Settings,
+    worker: WorkerProcess,
+    story: Story,
+    publisher: Publisher,
+    console: Console,
+    stop: threading.Event,
+) -> None:
+    month = 0
+    with psycopg.connect(settings.ledger_url, autocommit=True) as ledger:
+        while not stop.wait(0.25):
+            if story.day.month != month:
+                month = story.day.month
+                console.print(f"  {describe(_snapshot(ledger, worker, story, publisher))}", soft_wrap=True)
+
+
+def _snapshot(ledger: psycopg.Connection[Any], worker: WorkerProcess, story: Story, publisher: Publisher) -> Snapshot:
+    figures = worker.read_figures()
+    sizes = ledger.execute("SELECT segment, count(*) FROM membership WHERE is_member GROUP BY 1 ORDER BY 1").fetchall()
+    outcomes: dict[str, dict[str, int]] = {}
+    for campaign, outcome, count in ledger.execute(
+        "SELECT campaign, outcome, count(*) FROM decision GROUP BY 1, 2 ORDER BY 1"
+    ):
+        outcomes.setdefault(campaign, {})[outcome] = count
+    return Snapshot(story.day, publisher.sent, figures.events + figures.dead_letters, dict(sizes), outcomes)
+
+
+def _summarise(settings: Settings, played: Played, console: Console) -> None:
+    verdict = played.verdict
+    console.print(
+        f"\n[bold]{verdict.events_in:,} events[/] in {played.seconds:.0f} s ({played.events_per_second:,.0f} a second, as fast as the story was told): "
+        f"{verdict.events_decided:,} decided or folded, {verdict.dead_letters} dead letter(s) kept aside.\n"
+        f"[bold]{verdict.triggers:,} triggers[/] sent, {verdict.control:,} held out as control, {verdict.decisions:,} decisions recorded with a reason.\n"
+        f"A trigger was readable {played.latency_ms['p50']:,.0f} ms after its event (median; 99 % within {played.latency_ms['p99']:,.0f} ms, weekly bursts included). "
+        f"The worker holds {played.worker_memory_mb:,.0f} MB.",
+        soft_wrap=True,
+    )
+    segments, _, _ = load_definitions(settings.definitions_dir)
+    console.print("\n[bold]Three customers, in words[/]")
+    for line in _tell_examples(settings, segments):
+        console.print(f"  {line}", soft_wrap=True)
+    mark = "[green]holds[/]" if verdict.holds else "[red]FAILS[/]"
+    console.print(
+        f"\n[bold]Self-check {mark}[/]: duplicates {verdict.duplicates}, missing {verdict.missing}, not in the ledger {verdict.unexpected}, "
+        f"events without a fate {verdict.unaccounted}.",
+        soft_wrap=True,
+    )
+
+
+def _tell_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]:
+    query = """SELECT customer_id, campaign, segment, occasion, outcome, reason, detail, as_of, facts, versions, event_id
+                 FROM decision WHERE reason <> 'first_evaluation' ORDER BY as_of, customer_id, campaign"""
+    by_key = {segment.key: segment for segment in segments}
+    with psycopg.connect(settings.ledger_url) as ledger:
+        decisions = [(row[0], Recorded(*row[1:])) for row in ledger.execute(query)]
+    return [
+        f"customer {customer_id} ({headline(each.facts)})\n    {explain_decision(each, by_key)}"
+        for customer_id, each in pick_examples(decisions)
+    ]
+
+
+def _as_json(played: Played, seconds: float) -> dict[str, Any]:
+    verdict = played.verdict
+    return {
+        "events_in": verdict.events_in,
+        "events_decided": verdict.events_decided,
+        "dead_letters": verdict.dead_letters,
+        "triggers": verdict.triggers,
+        "control": verdict.control,
+        "duplicates": verdict.duplicates,
+        "missing": verdict.missing,
+        "events_per_second": round(played.events_per_second, 1),
+        "latency_ms": played.latency_ms,
+        "worker_memory_mb": round(played.worker_memory_mb, 1),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _stay(endpoints: Endpoints, worker: WorkerProcess, console: Console) -> None:
+    console.print("\nEverything stays up until Ctrl-C. In another terminal:")
+    for name, setting in _environment(endpoints).items():
+        console.print(f"  export {name}='{setting}'", soft_wrap=True)
+    console.print(
+        "  .venv/bin/holdfast explain CUSTOMER_ID\n  .venv/bin/holdfast segments list\n  .venv/bin/holdfast campaigns launch vip-offers\n"
+        f"  curl http://127.0.0.1:{worker.port}/health",
+        soft_wrap=True,
+    )
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        console.print("stopping")

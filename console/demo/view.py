@@ -1,0 +1,84 @@
+"""What the person at the terminal sees while the demo plays."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.columns import Columns
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One moment of the demo."""
+
+    day: date
+    sent: int
+    done: int
+    segments: Mapping[str, int]
+    outcomes: Mapping[str, Mapping[str, int]]
+
+    @property
+    def lag(self) -> int:
+        """Events published and not yet decided, folded or dead-lettered."""
+        return max(0, self.sent - self.done)
+
+
+@dataclass(slots=True)
+class Speed:
+    """Events a second over the last second or so."""
+
+    _last: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
+    _rate: float = 0.0
+
+    def update(self, done: int) -> float:
+        """Note how many events are done by now and return the rate."""
+        then, before = self._last
+        now = time.monotonic()
+        if now - then >= 1:
+            self._rate = (done - before) / (now - then)
+            self._last = (now, done)
+        return self._rate
+
+
+def render(snapshot: Snapshot, events_per_second: float) -> RenderableType:
+    """Draw a moment."""
+    head = Text.assemble(
+        ("Holdfast  ", "bold"),
+        f"simulated date {snapshot.day}   {snapshot.done:,} events done   {events_per_second:,.0f} events/s   lag {snapshot.lag:,}",
+    )
+    return Panel(Columns([_segments(snapshot), _triggers(snapshot)], padding=(0, 4)), title=head, title_align="left")
+
+
+def describe(snapshot: Snapshot) -> str:
+    """Tell a moment in one line, for output that is no terminal."""
+    fired = sum(count.get("fired", 0) for count in snapshot.outcomes.values())
+    sizes = ", ".join(f"{name} {size:,}" for name, size in snapshot.segments.items())
+    return f"{snapshot.day}  events {snapshot.done:,}  triggers {fired:,}  {sizes}"
+
+
+def _segments(snapshot: Snapshot) -> Table:
+    table = Table("segment", "members", box=None)
+    table.columns[1].justify = "right"
+    for name, size in snapshot.segments.items():
+        table.add_row(name, f"{size:,}")
+    return table
+
+
+def _triggers(snapshot: Snapshot) -> Table:
+    table = Table("campaign", "triggers", "control", "withheld", box=None)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for campaign, counts in snapshot.outcomes.items():
+        table.add_row(campaign, *(f"{counts.get(outcome, 0):,}" for outcome in ("fired", "control", "withheld")))
+    return table

@@ -1,0 +1,121 @@
+"""The demo's worker: the `holdfast worker` command in a process of its own, watched over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.errors import HoldfastStreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+READY_TIMEOUT_S = 30
+STOP_TIMEOUT_S = 30
+
+
+class DemoWorkerError(HoldfastStreamError):
+    """The worker did not start, or ended before its time; the message shows the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the worker's metrics say."""
+
+    events: int = 0
+    dead_letters: int = 0
+    memory_mb: float = 0.0
+
+
+class WorkerProcess:
+    """Start, watch and stop one worker.
+
+    Args:
+        environment: its settings.
+        log: the file for its JSON log.
+    """
+
+    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        self.port = free_port()
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "console", "worker"],
+                env={**os.environ, **environment, "HOLDFAST_HEALTH_PORT": str(self.port)},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+
+    def wait_until_ready(self) -> None:
+        """Return when /health says so.
+
+        Raises:
+            DemoWorkerError: it does not within 30 s.
+        """
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline:
+            self.check_alive()
+            if self._is_ready():
+                return
+            time.sleep(0.1)
+        raise DemoWorkerError(f"the worker was not ready within {READY_TIMEOUT_S} s; its log ends:\n{self._log_end()}")
+
+    def check_alive(self) -> None:
+        """Raise DemoWorkerError when the process has ended."""
+        if self._process.poll() is not None:
+            raise DemoWorkerError(
+                f"the worker ended with exit code {self._process.returncode}; its log ends:\n{self._log_end()}"
+            )
+
+    def read_figures(self) -> Figures:
+        """Return the figures of /metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            samples = [sample for family in families for sample in family.samples]
+        totals: dict[str, float] = {}
+        for sample in samples:
+            totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
+        return Figures(
+            int(totals.get("holdfast_events_total", 0)),
+            int(totals.get("holdfast_dead_letters_total", 0)),
+            totals.get("process_resident_memory_bytes", 0.0) / 1e6,
+        )
+
+    def stop(self) -> None:
+        """Ask the worker to end, and make it when it does not."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as answer:
+                return bool(json.load(answer)["ready"])
+        except (URLError, ConnectionError, TimeoutError):
+            return False
+
+    def _log_end(self) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,95 @@
+"""An operator's launch: one request for evaluation for each member of a campaign's segment."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+from confluent_kafka import KafkaException, Producer
+
+from campaigns.definition import Launch
+from campaigns.errors import CampaignDefinitionError
+from streams.errors import BrokerUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from campaigns.definition import Campaign
+    from streams.settings import Settings
+
+DELIVERY_TIMEOUT_S = 30
+
+
+def find_launchable(campaigns: Sequence[Campaign], key: str) -> Campaign:
+    """Return the campaign that an operator names.
+
+    Raises:
+        CampaignDefinitionError: there is none, or it is not launched by operators.
+    """
+    by_key = {campaign.key: campaign for campaign in campaigns}
+    if key not in by_key:
+        raise CampaignDefinitionError(f"no campaign {key!r}; there are: {', '.join(sorted(by_key))}")
+    if by_key[key].launch is not Launch.BY_OPERATOR:
+        raise CampaignDefinitionError(
+            f'campaign {key!r} runs by itself when a customer enters {by_key[key].segment!r}; only campaigns with "launch": "by_operator" are launched'
+        )
+    return by_key[key]
+
+
+def launch(
+    settings: Settings,
+    campaign: Campaign,
+    members: Sequence[str],
+    *,
+    at: datetime,
+    launch_id: str | None = None,
+) -> str:
+    """Publish one event for each member on the evaluations topic and return the launch's id.
+
+    The workers decide as for any event: consent, cooldown and holdout count, and whoever has left the segment by
+    then is left out. Publishing the same launch id again contacts nobody twice.
+
+    Raises:
+        BrokerUnavailableError: not every event was acknowledged; launch again with the same id.
+    """
+    launch_id = launch_id or uuid.uuid4().hex[:12]
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.broker,
+            "partitioner": settings.partitioner,
+            "enable.idempotence": True,
+            "linger.ms": 5,
+        }
+    )
+    topic = f"{settings.topic_prefix}evaluations"
+    failed: list[str] = []
+    for customer_id in members:
+        event = {
+            "id": f"launch-{launch_id}-{customer_id}",
+            "type": "evaluation.requested",
+            "customer_id": customer_id,
+            "occurred_at": at,
+            "reason": "launch",
+            "campaign": campaign.key,
+            "launch": launch_id,
+        }
+        try:
+            producer.produce(
+                topic,
+                key=customer_id,
+                value=msgspec.json.encode(event),
+                on_delivery=lambda error, _: failed.append(str(error)) if error else None,
+            )
+        except (BufferError, KafkaException) as error:
+            failed.append(str(error))
+            break
+        producer.poll(0)
+    unsent = producer.flush(DELIVERY_TIMEOUT_S)
+    if failed or unsent:
+        why = failed[0] if failed else f"{unsent} events were not acknowledged within {DELIVERY_TIMEOUT_S} s"
+        raise BrokerUnavailableError(
+            f"the launch is incomplete ({why}); run it again with --launch-id {launch_id}: nobody is contacted twice"
+        )
+    return launch_id

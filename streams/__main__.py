@@ -1,0 +1,35 @@
+"""`python -m streams`: a worker, as `holdfast worker` runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from streams.logs import configure_logs
+from streams.services import run_worker
+from streams.settings import load_settings
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
+
+
+def run() -> None:
+    """Read the settings and work until SIGTERM or Ctrl-C."""
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run_worker(settings, stop)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,115 @@
+"""A batch seen customer by customer: who is concerned, since when, by which event. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from campaigns.candidates import Occurrence
+from campaigns.ports import OutcomeReport
+from features.signals import Message
+from streams.events import Decoded, Reject, RejectReason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from features.signals import MessageReading
+    from features.table import FeatureTable
+    from streams.events import Event
+
+CUSTOMER_SINCE = "customer_since"
+
+
+@dataclass(frozen=True, slots=True)
+class Concerned:
+    """The events of a batch by what they ask for."""
+
+    updated: Sequence[Event]
+    said: Sequence[Event]
+    requested: Sequence[Event]
+    reported: Sequence[Event]
+
+    @property
+    def to_evaluate(self) -> list[Event]:
+        """Events whose customers are to be evaluated; an outcome alone changes no membership."""
+        return [*self.updated, *self.said, *self.requested]
+
+
+def sort_by_kind(events: Sequence[Event]) -> Concerned:
+    """Separate updates, messages, requests for evaluation and outcomes, each in the order of arrival."""
+    kinds: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        kinds[event.wire.type.partition(".")[0]].append(event)
+    return Concerned(kinds["customer"], kinds["conversation"], kinds["evaluation"], kinds["outcome"])
+
+
+def refuse_unknown(decoded: Decoded, concerned: Concerned, table: FeatureTable) -> Decoded:
+    """Reject the events of customers that the warehouse does not know."""
+    known = set(table.customer_ids)
+    detail = "the warehouse has no such customer; when it does, send the event again"
+    unknown = {id(event) for event in concerned.to_evaluate if event.customer_id not in known}
+    refused = [
+        Reject(event.record, "refresh", RejectReason.UNKNOWN_CUSTOMER, f"{event.customer_id!r}: {detail}")
+        for event in decoded.events
+        if id(event) in unknown
+    ]
+    return Decoded([event for event in decoded.events if id(event) not in unknown], [*decoded.rejects, *refused])
+
+
+def latest_occurrences(events: Sequence[Event]) -> dict[str, Occurrence]:
+    """Return for each customer the event with the latest event time; of equals, the one that arrived last."""
+    latest: dict[str, Event] = {}
+    for event in events:
+        known = latest.get(event.customer_id)
+        if known is None or event.wire.occurred_at >= known.wire.occurred_at:
+            latest[event.customer_id] = event
+    return {customer_id: occurrence(event) for customer_id, event in latest.items()}
+
+
+def occurrence(event: Event) -> Occurrence:
+    """Return what a decision needs to know of the event behind it."""
+    record = event.record
+    return Occurrence(event.wire.id, event.wire.occurred_at, record.timestamp, record.partition)
+
+
+def messages_by_customer(said: Sequence[Event], read: Callable[[str], MessageReading]) -> dict[str, list[Message]]:
+    """Return the messages of each customer in event order, each read once."""
+    messages: dict[str, dict[str, Message]] = defaultdict(dict)
+    for event in sorted(said, key=lambda event: event.wire.occurred_at):
+        wire = event.wire
+        role: Literal["customer", "agent"] = "customer" if wire.role == "customer" else "agent"
+        message = Message(id=wire.id, occurred_at=wire.occurred_at, role=role, reading=read(wire.text or ""))
+        messages[wire.customer_id].setdefault(wire.id, message)
+    return {customer_id: list(by_id.values()) for customer_id, by_id in messages.items()}
+
+
+def outcome_reports(reported: Sequence[Event]) -> list[OutcomeReport]:
+    """Return what campaign systems told of triggers."""
+    return [
+        OutcomeReport(
+            event_id=event.wire.id,
+            customer_id=event.customer_id,
+            trigger_id=event.wire.trigger_id,
+            outcome=event.wire.type.removeprefix("outcome."),
+            value=event.wire.value,
+            occurred_at=event.wire.occurred_at,
+        )
+        for event in reported
+    ]
+
+
+def joined_at(table: FeatureTable) -> Mapping[str, datetime | None]:
+    """Return since when each customer is one, where the view has a column `customer_since`."""
+    if CUSTOMER_SINCE not in table.columns:
+        return {}
+    since = table.columns[CUSTOMER_SINCE]
+    return {customer_id: _moment(cell) for customer_id, cell in zip(table.customer_ids, since, strict=True)}
+
+
+def _moment(cell: object) -> datetime | None:
+    if not isinstance(cell, str):
+        return None
+    moment = datetime.fromisoformat(cell)
+    return moment.astimezone() if moment.tzinfo is None else moment

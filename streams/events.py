@@ -1,0 +1,170 @@
+"""From bytes on a topic to typed events, or to a reason why not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Protocol
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta, Struct
+
+Id = Annotated[str, Meta(min_length=1, max_length=200)]
+OUTCOMES = ("delivered", "opened", "clicked", "converted", "bounced", "unsubscribed", "complained")
+
+
+class Record(Protocol):
+    """A Kafka record as the consumer delivers it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class RejectReason(StrEnum):
+    """Why an event can never be decided as it stands."""
+
+    EMPTY_VALUE = "empty_value"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    INVALID_EVENT = "invalid_event"
+    WRONG_TYPE = "wrong_type"
+    WRONG_KEY = "wrong_key"
+    UNKNOWN_CUSTOMER = "unknown_customer"
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that becomes a dead letter."""
+
+    record: Record
+    stage: str
+    reason: RejectReason
+    detail: str
+
+
+class WireEvent(Struct, frozen=True):
+    """Every field that any event may have; `type` says which of them count."""
+
+    id: Id
+    type: str
+    customer_id: Id
+    occurred_at: Annotated[datetime, Meta(tz=True)]
+    attributes: dict[str, Any] = msgspec.field(default_factory=dict)
+    channel: str = ""
+    role: str = ""
+    text: str | None = None
+    trigger_id: str = ""
+    value: float | None = None
+    campaign: str = ""
+    launch: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event and the record it came in."""
+
+    wire: WireEvent
+    record: Record
+
+    @property
+    def customer_id(self) -> str:
+        """The customer it concerns."""
+        return self.wire.customer_id
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The events of a batch in the order of their records, and the records that are none."""
+
+    events: Sequence[Event]
+    rejects: Sequence[Reject]
+
+
+_decoder = msgspec.json.Decoder(WireEvent)
+# The type that each kind of topic carries; a type ending in a dot is the first part of several.
+_TYPES = {
+    "customer-updates": "customer.updated",
+    "conversations": "conversation.message",
+    "outcomes": "outcome.",
+    "evaluations": "evaluation.requested",
+}
+
+
+def decode_records(records: Sequence[Record], *, topic_prefix: str, max_bytes: int) -> Decoded:
+    """Decode a batch; each record ends as one event or one reject."""
+    events: list[Event] = []
+    rejects: list[Reject] = []
+    for record in records:
+        outcome = _decode(record, record.topic.removeprefix(topic_prefix), max_bytes)
+        if isinstance(outcome, Event):
+            events.append(outcome)
+        else:
+            rejects.append(outcome)
+    return Decoded(events, rejects)
+
+
+def _decode(record: Record, topic: str, max_bytes: int) -> Event | Reject:
+    if not record.value:
+        return _reject(record, RejectReason.EMPTY_VALUE, "the record has no value")
+    if len(record.value) > max_bytes:
+        return _reject(record, RejectReason.TOO_LARGE, f"{len(record.value):,} bytes; {max_bytes:,} are allowed")
+    try:
+        wire = _decoder.decode(record.value)
+    except msgspec.ValidationError as error:
+        return _reject(record, RejectReason.INVALID_EVENT, str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _reject(record, RejectReason.NOT_JSON, str(error))
+    return _check_kind(record, wire, topic) or _check_key(record, wire) or Event(wire, record)
+
+
+def _check_kind(record: Record, wire: WireEvent, topic: str) -> Reject | None:
+    expected = _TYPES[topic]
+    kind, _, rest = wire.type.partition(".")
+    fits = f"{kind}." == expected and rest in OUTCOMES if expected.endswith(".") else wire.type == expected
+    if not fits:
+        return _reject(
+            record,
+            RejectReason.WRONG_TYPE,
+            f"type {wire.type!r} on topic {record.topic}, which carries {expected!r}",
+        )
+    missing = _missing_field(wire, kind)
+    return _reject(record, RejectReason.INVALID_EVENT, missing) if missing else None
+
+
+def _missing_field(wire: WireEvent, kind: str) -> str | None:
+    if kind == "conversation" and wire.text is None:
+        return "Object missing required field `text`"
+    if kind == "conversation" and wire.role not in ("customer", "agent"):
+        return f"role is {wire.role!r}; it must be 'customer' or 'agent'"
+    if kind == "outcome" and not _is_uuid(wire.trigger_id):
+        return f"trigger_id is {wire.trigger_id!r}; it must be the UUID of a trigger"
+    return None
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        msgspec.convert(text, UUID)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _check_key(record: Record, wire: WireEvent) -> Reject | None:
+    if record.key == wire.customer_id.encode():
+        return None
+    key = "no key" if record.key is None else f"key {record.key[:80]!r}"
+    detail = f"{key}, customer_id {wire.customer_id!r}: key every event by its customer_id, or one customer's events lose their order"
+    return _reject(record, RejectReason.WRONG_KEY, detail)
+
+
+def _reject(record: Record, reason: RejectReason, detail: str) -> Reject:
+    return Reject(record, "decode", reason, detail)

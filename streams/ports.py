@@ -1,0 +1,30 @@
+"""What the worker needs from the outgoing side of the broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from campaigns.ports import Stored
+
+
+class TriggerSink(Protocol):
+    """Publishes the outbox, each message once for a read_committed consumer, in order of sequence per partition."""
+
+    async def take_over(self, partition: int) -> None:
+        """Shut out any earlier publisher of this input partition and learn how far it came.
+
+        Raises:
+            SinkUnavailableError: the broker cannot be reached now.
+        """
+
+    async def publish(self, partition: int, stored: Sequence[Stored]) -> None:
+        """Publish messages of one input partition; those already published are skipped.
+
+        Returns when the broker has acknowledged all of them.
+
+        Raises:
+            SinkUnavailableError: it is not known what was published; take over, then publish the same again.
+        """

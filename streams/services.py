@@ -1,0 +1,220 @@
+"""The composition root: settings in, a running worker out. Adapters are chosen here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+from features.postgres_warehouse import PostgresWarehouse
+
+import campaigns.definition
+import segments.definition
+from campaigns.candidates import Definitions
+from campaigns.migrations import migrate
+from campaigns.postgres_ledger import PostgresLedger
+from features.redis_cache import RedisFeatureCache
+from features.store import FeatureStore
+from models.registry import load_scorers
+from streams.app import AppSettings, build_app, run_app
+from streams.health import Health, Metrics, serve_health
+from streams.intake import Collector
+from streams.outbox import KafkaTriggerSink
+from streams.pipeline import Knowledge, Pipeline
+from streams.topics import verify_topics
+from streams.worker import Assignment, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from campaigns.definition import Campaign, Offer
+    from models.registry import Scorers
+    from segments.definition import Segment
+    from streams.app import StreamApp
+    from streams.settings import Settings
+
+log = structlog.get_logger()
+
+
+def load_definitions(folder: Path | None) -> tuple[Sequence[Segment], Sequence[Campaign], dict[int, Offer]]:
+    """Read segments, campaigns and offers from a folder, or the shipped ones.
+
+    Raises:
+        DefinitionError, CampaignDefinitionError: a file cannot be used.
+    """
+    shipped = (
+        Path(segments.definition.__file__).parent / "definitions",
+        Path(campaigns.definition.__file__).parent / "definitions",
+    )
+    segment_folder, campaign_folder = (folder / "segments", folder / "campaigns") if folder else shipped
+    defined = segments.definition.load_segments(segment_folder)
+    keys = {segment.key for segment in defined}
+    return (defined, *campaigns.definition.load_campaigns(campaign_folder, segments=keys))
+
+
+def load_models(settings: Settings) -> Scorers:
+    """Load the models that the settings name; rules stand in for those that are missing.
+
+    Raises:
+        ModelError: a setting contradicts the models.
+    """
+    folder = settings.models_dir or Path()
+    return load_scorers(folder, settings.feature_mapping, settings.model_input_size, mock=settings.mock_mode)
+
+
+async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+    """Run a worker until `stop` is set.
+
+    Raises:
+        HoldfastStreamError, CampaignError, FeaturesError, SegmentError, ModelError: it cannot start, for a reason
+            that a person can mend; the message says which.
+    """
+    definitions = load_definitions(settings.definitions_dir)
+    scorers = load_models(settings)
+    await asyncio.to_thread(check_topics, settings)
+    await asyncio.to_thread(migrate, settings.ledger_url)
+    health, metrics = Health(), Metrics()
+    async with AsyncExitStack() as stack:
+        ledger = PostgresLedger(settings.ledger_url)
+        stack.push_async_callback(ledger.close)
+        await ledger.open()
+        features = await open_features(settings, stack, await ledger.cache_generation())
+        health.degraded = partial(name_degradations, features, scorers)
+        knowledge = await activate(ledger, scorers, *definitions)
+        pipeline = Pipeline(
+            features,
+            ledger,
+            knowledge,
+            topic_prefix=settings.topic_prefix,
+            max_event_bytes=settings.max_event_bytes,
+        )
+        sink = await open_sink(settings, stack, ledger)
+        server, port = await serve_health(health, metrics, settings.health_port)
+        stack.push_async_callback(server.cleanup)
+        app = build_app(app_settings(settings))
+        collector = Collector(
+            app.intake, app.owns, max_records=settings.batch_events, max_wait_s=settings.batch_wait_ms / 1000
+        )
+        worker = Worker(
+            collect=collector.collect,
+            acknowledge=app.acknowledge,
+            assignment=partial(read_assignment, app),
+            pipeline=pipeline,
+            ledger=ledger,
+            sink=sink,
+            health=health,
+            metrics=metrics,
+        )
+        log.info(
+            "worker_starting",
+            health_port=port,
+            group=settings.group,
+            versions=scorers.versions,
+            rules_because=scorers.reasons,
+        )
+        freeze_memory()
+        await _run(worker, app, health, stop)
+        log.info("worker_stopped")
+
+
+async def _run(worker: Worker, app: StreamApp, health: Health, stop: asyncio.Event) -> None:
+    """Run stages and consumer until `stop`; the stages end first, so that the last commit knows all that is done."""
+    work = asyncio.create_task(worker.run())
+    ended = asyncio.create_task(stop.wait())
+    closing = asyncio.Event()
+    consume = asyncio.create_task(run_app(app, closing))
+    health.ready = True
+    await asyncio.wait({work, ended, consume}, return_when=asyncio.FIRST_COMPLETED)
+    health.ready = False
+    ended.cancel()
+    work.cancel()
+    outcome = (await asyncio.gather(work, return_exceptions=True))[0]
+    closing.set()
+    await consume
+    if isinstance(outcome, Exception):
+        raise outcome
+
+
+def check_topics(settings: Settings) -> None:
+    """Refuse to start where topics are missing or the input topics have unequal partition counts.
+
+    Raises:
+        TopicLayoutError, BrokerUnavailableError: see streams/topics.py.
+    """
+    verify_topics(settings.broker, settings.input_topics)
+    for topic in settings.output_topics.values():
+        verify_topics(settings.broker, [topic])
+
+
+async def open_features(settings: Settings, stack: AsyncExitStack, generation: int) -> FeatureStore:
+    """Return the feature store, its connections closed with the stack.
+
+    Raises:
+        WarehouseUnavailableError, WarehouseLayoutError: the warehouse cannot be used.
+    """
+    warehouse = PostgresWarehouse(settings.warehouse_url, settings.features_table)
+    stack.push_async_callback(warehouse.close)
+    await warehouse.open()
+    cache = RedisFeatureCache(settings.redis_url, ttl_seconds=settings.cache_ttl_s)
+    stack.push_async_callback(cache.close)
+    return FeatureStore(warehouse, cache, generation=generation)
+
+
+async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresLedger) -> KafkaTriggerSink:
+    """Return the sink that publishes this ledger's outbox."""
+    sink = KafkaTriggerSink(
+        {"bootstrap.servers": settings.broker, "partitioner": settings.partitioner},
+        group=settings.group,
+        ledger_id=await ledger.ledger_id(),
+        topics=settings.output_topics,
+        progress_topic=settings.input_topics[0],
+    )
+    stack.callback(sink.close)
+    return sink
+
+
+async def activate(
+    ledger: PostgresLedger,
+    scorers: Scorers,
+    defined: Sequence[Segment],
+    contacting: Sequence[Campaign],
+    offers: dict[int, Offer],
+) -> Knowledge:
+    """Record which definitions are in force from now on, and return everything that decides."""
+    activations = await ledger.activate(defined, contacting, at=datetime.now(UTC))
+    segment_versions = {each.key: each.version for each in defined}
+    return Knowledge(scorers, defined, activations, Definitions(contacting, offers, scorers.versions, segment_versions))
+
+
+def app_settings(settings: Settings) -> AppSettings:
+    """Return what the Faust app needs of the settings."""
+    return AppSettings(
+        broker=settings.broker,
+        group=settings.group,
+        topics=settings.input_topics,
+        instance_id=settings.instance_id,
+        chunk_records=settings.batch_events,
+    )
+
+
+def read_assignment(app: StreamApp) -> Assignment:
+    """Return the partitions that the group gave this worker."""
+    return Assignment(app.consumer_generation_id, app.chunk_consumer.owned_partitions)
+
+
+def name_degradations(features: FeatureStore, scorers: Scorers) -> list[str]:
+    """Return what is not as it should be and does not stop the work."""
+    away = [] if features.cache_available else ["cache: away, features are read from the warehouse"]
+    return away + [f"{name}: rules decide, {why}" for name, why in scorers.reasons.items()]
+
+
+def freeze_memory() -> None:
+    """Keep the garbage collector off what lives as long as the process (measured: a fifth more throughput)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)

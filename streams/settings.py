@@ -1,0 +1,175 @@
+"""Every setting, read once from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.errors import SettingsError
+
+DEFAULT_FEATURE_MAPPING = {
+    "revenue": "total_revenue",
+    "transaction_count": "transaction_count",
+    "days_since_last": "days_since_last_transaction",
+    "avg_transaction_value": "avg_transaction_value",
+    "lifetime_value": "lifetime_value",
+}
+INPUT_TOPICS = ("customer-updates", "conversations", "outcomes", "evaluations")
+OUTPUT_TOPICS = {
+    "campaign_triggers": "campaign-triggers",
+    "control": "campaign-triggers.control",
+    "decisions": "decisions",
+    "dead_letters": "dead-letters",
+}
+
+
+class Settings(BaseSettings):
+    """What a worker or a command needs to know. Each field is the environment variable of its alias."""
+
+    model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", hide_input_in_errors=True)
+
+    broker: str = Field(
+        "127.0.0.1:9092",
+        alias="HOLDFAST_BROKER",
+        description="Kafka bootstrap servers, host:port, comma-separated.",
+    )
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        alias="HOLDFAST_REDIS_URL",
+        repr=False,
+        description="Redis that caches features; rediss:// for TLS.",
+    )
+    ledger_url: str = Field(
+        "postgresql://127.0.0.1/ledger",
+        alias="HOLDFAST_LEDGER_URL",
+        repr=False,
+        description="PostgreSQL database of the ledger.",
+    )
+    warehouse_url: str = Field(
+        "postgresql://127.0.0.1/warehouse",
+        alias="HOLDFAST_WAREHOUSE_URL",
+        repr=False,
+        description="PostgreSQL data warehouse, read only.",
+    )
+    models_dir: Path | None = Field(
+        None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it rules decide."
+    )
+    definitions_dir: Path | None = Field(
+        None,
+        alias="HOLDFAST_DEFINITIONS_DIR",
+        description="Folder with segments/ and campaigns/; without it the shipped ones.",
+    )
+    group: str = Field("holdfast", alias="HOLDFAST_GROUP", description="Kafka consumer group of the workers.")
+    topic_prefix: str = Field(
+        "",
+        alias="HOLDFAST_TOPIC_PREFIX",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Put before every topic's name.",
+    )
+    instance_id: str | None = Field(
+        None,
+        alias="HOLDFAST_INSTANCE_ID",
+        description="Static group membership: a name for this worker that survives its restart.",
+    )
+    partitioner: str = Field(
+        "murmur2_random",
+        alias="HOLDFAST_PARTITIONER",
+        pattern="^(murmur2|murmur2_random|consistent|consistent_random|fnv1a|fnv1a_random)$",
+        description="How your producers place a key (librdkafka's names); murmur2_random is Java's way.",
+    )
+    batch_events: int = Field(
+        500, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Most events in a batch."
+    )
+    batch_wait_ms: int = Field(
+        20,
+        alias="HOLDFAST_BATCH_WAIT_MS",
+        ge=0,
+        le=10_000,
+        description="Longest wait for a batch to fill, ms.",
+    )
+    max_event_bytes: int = Field(
+        262_144,
+        alias="HOLDFAST_MAX_EVENT_BYTES",
+        ge=1_000,
+        description="A larger event is a dead letter, bytes.",
+    )
+    cache_ttl_s: int = Field(
+        86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Longest life of a cached customer, s."
+    )
+    health_port: int = Field(
+        8080,
+        alias="HOLDFAST_HEALTH_PORT",
+        ge=0,
+        le=65_535,
+        description="Loopback port of /health and /metrics; 0 takes a free one.",
+    )
+    log_level: str = Field(
+        "info",
+        alias="HOLDFAST_LOG_LEVEL",
+        pattern="^(debug|info|warning|error)$",
+        description="Least level logged.",
+    )
+    features_table: str = Field(
+        "customer_features_view",
+        alias="DWH_CUSTOMER_FEATURES_TABLE",
+        description="View or table with one row per customer.",
+    )
+    nbo_training_query: str | None = Field(
+        None,
+        alias="DWH_NBO_TRAINING_QUERY",
+        description="Your SQL for next-best-offer training, with :start_date.",
+    )
+    churn_training_query: str | None = Field(
+        None, alias="DWH_CHURN_TRAINING_QUERY", description="Your SQL for churn training, with :start_date."
+    )
+    feature_mapping: Annotated[dict[str, str], Field(min_length=1)] = Field(
+        DEFAULT_FEATURE_MAPPING,
+        alias="ML_FEATURE_MAPPING",
+        description="JSON object: the model's feature name to the view's column.",
+    )
+    model_input_size: int | None = Field(
+        None,
+        alias="ML_MODEL_INPUT_SIZE",
+        ge=1,
+        description="Number of features the models must take; checked when set.",
+    )
+    mock_mode: bool = Field(
+        False, alias="ML_MOCK_MODE", description="Deterministic sample predictions, no model files needed."
+    )
+
+    @property
+    def input_topics(self) -> tuple[str, ...]:
+        """The four topics read, as named on the broker."""
+        return tuple(self.topic_prefix + name for name in INPUT_TOPICS)
+
+    @property
+    def output_topics(self) -> dict[str, str]:
+        """The topics written, by the destination that a message names."""
+        return {destination: self.topic_prefix + name for destination, name in OUTPUT_TOPICS.items()}
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: a variable has a value that cannot be used; the message names it.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"{name}: {first['msg']}; see the table of settings in README.md") from error
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL with its password left out, for messages and logs."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{parts.username or ''}:***@{host}").geturl()

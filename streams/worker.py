@@ -1,0 +1,274 @@
+"""The worker: batches flow through prepare, decide and publish; acknowledgement comes last.
+
+    chunks > collector > prepare (two at once) > decide (one, in order) > publish (all that waits) > acknowledge
+
+Each stage hands over through a bounded queue, so that a slow stage holds back the ones before it and in the end
+the consumer. A service that is away holds the batch where it is, with backoff, visible in health. Anything
+unexpected ends the process: a supervisor restarts it, and replay beats skipping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+
+from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.ports import Committed
+from features.errors import WarehouseUnavailableError
+from streams.errors import SinkUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from campaigns.ports import Ledger, Stored
+    from streams.health import Health, Metrics
+    from streams.intake import Batch
+    from streams.pipeline import Decided, Pipeline, Prepared
+    from streams.ports import TriggerSink
+
+Result = TypeVar("Result")
+PREPARED_AHEAD = 2
+DECIDED_AHEAD = 4
+LONGEST_PAUSE_S = 5.0
+UNAVAILABLE = (WarehouseUnavailableError, LedgerUnavailableError, SinkUnavailableError)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """The partitions this worker has, by the group generation that gave them."""
+
+    generation: int
+    partitions: frozenset[int]
+
+
+@dataclass(slots=True)
+class Ownership:
+    """The epochs under which partitions were claimed in one generation."""
+
+    generation: int
+    epochs: dict[int, int]
+
+
+class Worker:
+    """The stages and what flows between them.
+
+    Args:
+        collect: gives the next batch of records.
+        acknowledge: tells the consumer that a batch is done for good.
+        assignment: tells the present assignment.
+        pipeline: the decisions.
+        ledger: claims partitions and knows what is unsent.
+        sink: publishes the outbox.
+        health: told of every retry.
+        metrics: told of every batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        collect: Callable[[], Awaitable[Batch]],
+        acknowledge: Callable[[Batch], None],
+        assignment: Callable[[], Assignment],
+        pipeline: Pipeline,
+        ledger: Ledger,
+        sink: TriggerSink,
+        health: Health,
+        metrics: Metrics,
+    ) -> None:
+        self._collect = collect
+        self._acknowledge = acknowledge
+        self._assignment = assignment
+        self._pipeline = pipeline
+        self._ledger = ledger
+        self._sink = sink
+        self._health = health
+        self._metrics = metrics
+        self._ownership = Ownership(-1, {})
+        self._claiming = asyncio.Lock()
+        self._stages = asyncio.TaskGroup()
+        self._preparing: asyncio.Queue[tuple[Batch, asyncio.Task[Prepared]]] = asyncio.Queue(PREPARED_AHEAD)
+        self._deciding: asyncio.Queue[tuple[Batch, Decided]] = asyncio.Queue(DECIDED_AHEAD)
+
+    async def run(self) -> None:
+        """Work until cancelled; an unexpected error in any stage ends all of them and is raised."""
+        async with self._stages as stages:
+            stages.create_task(self._prepare())
+            stages.create_task(self._decide())
+            stages.create_task(self._publish())
+            stages.create_task(self._recover_idle_partitions())
+
+    async def _prepare(self) -> None:
+        while True:
+            batch = await self._collect()
+            self._metrics.batch_size.observe(len(batch))
+            work = self._patiently("warehouse", partial(self._pipeline.prepare, batch.records))
+            await self._preparing.put((batch, self._stages.create_task(work)))
+
+    async def _decide(self) -> None:
+        while True:
+            batch, task = await self._preparing.get()
+            prepared = await task
+            decided = await self._decide_while_ours(batch, prepared)
+            if decided is not None:
+                await self._deciding.put((batch, decided))
+
+    async def _decide_while_ours(self, batch: Batch, prepared: Prepared) -> Decided | None:
+        """Decide a batch, again after a conflict or a new claim; None when its partitions are no longer ours."""
+        while self._is_ours(batch):
+            owners = await self._own(batch)
+            try:
+                return await self._pipeline.decide(prepared, owners)
+            except LedgerConflictError:
+                continue
+            except LedgerFencedError:
+                self._ownership.epochs.clear()
+            except LedgerUnavailableError as error:
+                await self._wait_for_ledger(error)
+                return await self._decide_after_doubt(batch, prepared)
+        log.info("batch_dropped", reason="partitions reassigned", records=len(batch))
+        return None
+
+    async def _decide_after_doubt(self, batch: Batch, prepared: Prepared) -> Decided | None:
+        """Decide a batch that may have been committed already, and publish whatever its partitions have unsent."""
+        decided = await self._decide_while_ours(batch, prepared)
+        if decided is None:
+            return None
+        stored = [
+            each
+            for p in partitions_of(batch)
+            for each in await self._patiently("ledger", partial(self._ledger.unsent, p))
+        ]
+        committed = Committed(stored, decided.committed.cache_generation)
+        return replace(decided, committed=committed)
+
+    async def _wait_for_ledger(self, error: LedgerUnavailableError) -> None:
+        log.warning("ledger_away", error=str(error))
+        await self._patiently("ledger", lambda: self._ledger.unsent(-1))
+
+    async def _publish(self) -> None:
+        while True:
+            waiting = [await self._deciding.get()]
+            while not self._deciding.empty():
+                waiting.append(self._deciding.get_nowait())
+            ours = [(batch, decided) for batch, decided in waiting if self._is_ours(batch)]
+            stored = [each for _, decided in ours for each in decided.committed.outbox]
+            await self._send(stored)
+            for batch, decided in ours:
+                self._acknowledge(batch)
+                self._count(batch, decided)
+
+    async def _send(self, stored: Sequence[Stored]) -> None:
+        if not stored:
+            return
+        groups = by_partition(stored)
+        sent = await asyncio.gather(*(self._send_partition(partition, each) for partition, each in groups.items()))
+        published = [each for group in sent for each in group]
+        await self._patiently("ledger", lambda: self._ledger.mark_sent(published))
+
+    async def _send_partition(self, partition: int, stored: Sequence[Stored]) -> Sequence[Stored]:
+        """Publish messages of a partition and return them, or none when the partition is no longer ours."""
+        try:
+            await self._sink.publish(partition, stored)
+        except SinkUnavailableError as error:
+            log.warning("publish_failed", error=str(error), partition=partition)
+            return await self._patiently("broker", lambda: self._publish_again(partition, stored))
+        return stored
+
+    async def _publish_again(self, partition: int, stored: Sequence[Stored]) -> Sequence[Stored]:
+        if partition not in self._assignment().partitions:
+            return []
+        await self._sink.take_over(partition)
+        await self._sink.publish(partition, stored)
+        return stored
+
+    async def _own(self, batch: Batch) -> dict[int, int]:
+        """Return the epochs of the batch's partitions, claiming those that are not claimed in this generation."""
+        for partition in partitions_of(batch):
+            await self._claim(partition)
+        # A claim lost to a rebalance in between gives an epoch that never was: the ledger then refuses the commit.
+        return {partition: self._ownership.epochs.get(partition, -1) for partition in partitions_of(batch)}
+
+    async def _claim(self, partition: int) -> None:
+        """Take a partition over: from its former owner's commits first, then from its producer; send what it left."""
+        async with self._claiming:
+            generation = self._assignment().generation
+            if self._ownership.generation != generation:
+                self._ownership = Ownership(generation, {})
+            if partition in self._ownership.epochs:
+                return
+            epoch = await self._patiently("ledger", lambda: self._ledger.claim(partition))
+            await self._patiently("broker", lambda: self._sink.take_over(partition))
+            left = await self._patiently("ledger", lambda: self._ledger.unsent(partition))
+            await self._send(left)
+            self._ownership.epochs[partition] = epoch
+            log.info("partition_claimed", partition=partition, epoch=epoch, left_unsent=len(left))
+
+    async def _recover_idle_partitions(self) -> None:
+        """Claim assigned partitions even when no event arrives, so that what a crash left unsent goes out."""
+        while True:
+            for partition in sorted(self._assignment().partitions):
+                await self._claim(partition)
+            await asyncio.sleep(1)
+
+    def _is_ours(self, batch: Batch) -> bool:
+        assignment = self._assignment()
+        current = all(chunk.generation == assignment.generation for chunk in batch.chunks)
+        return current and partitions_of(batch) <= assignment.partitions
+
+    async def _patiently(self, service: str, operation: Callable[[], Awaitable[Result]]) -> Result:
+        """Repeat an operation until its service is back, with backoff, visible in health."""
+        pause = 0.1
+        while True:
+            try:
+                result = await operation()
+            except UNAVAILABLE as error:
+                self._health.retrying.setdefault(service, datetime.now(UTC).isoformat(timespec="seconds"))
+                self._metrics.retries.labels(service).inc()
+                log.warning("service_away", service=service, error=str(error), pause_s=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
+            else:
+                self._health.retrying.pop(service, None)
+                return result
+
+    def _count(self, batch: Batch, decided: Decided) -> None:
+        metrics = self._metrics
+        metrics.events.inc(decided.events)
+        for reject in decided.rejects:
+            metrics.dead_letters.labels(reject.reason).inc()
+        published = {stored.message.message_id for stored in decided.committed.outbox}
+        for decision in decided.changes.decisions:
+            candidate = decision.candidate
+            if f"{candidate.trigger_id}/decision" in published:
+                metrics.decisions.labels(candidate.campaign.key, decision.outcome, decision.reason).inc()
+                log.debug(
+                    "decided",
+                    trigger_id=candidate.trigger_id,
+                    event_id=candidate.event_id,
+                    outcome=decision.outcome,
+                    reason=decision.reason,
+                )
+        now_ms = datetime.now(UTC).timestamp() * 1000
+        for record in batch.records:
+            metrics.latency.observe(max(0.0, now_ms - record.timestamp) / 1000)
+
+
+def partitions_of(batch: Batch) -> frozenset[int]:
+    """Return the input partitions of a batch; equal numbers on different topics are one partition to us."""
+    return frozenset(chunk.partition for chunk in batch.chunks)
+
+
+def by_partition(stored: Iterable[Stored]) -> dict[int, list[Stored]]:
+    """Group messages by input partition, each group in order of sequence."""
+    groups: dict[int, list[Stored]] = defaultdict(list)
+    for each in sorted(stored, key=lambda each: each.sequence):
+        groups[each.message.partition].append(each)
+    return groups
