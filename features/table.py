@@ -23,7 +23,7 @@ class FeatureTable:
     """Facts of n customers, one array of length n per fact.
 
     A numeric column is float64 with NaN for null; a column of truth values without nulls is bool; any other
-    column has dtype object and holds str, bool or None.
+    column has dtype object and holds str, bool, None, or lists and objects of JSON.
     """
 
     customer_ids: tuple[str, ...]
@@ -34,11 +34,19 @@ class FeatureTable:
 
     @classmethod
     def from_rows(
-        cls, customer_ids: Sequence[str], names: Sequence[str], rows: Sequence[Sequence[Any]]
+        cls,
+        customer_ids: Sequence[str],
+        names: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        kinds: Sequence[Kind | None] | None = None,
     ) -> FeatureTable:
-        """Build a table from one row of values per customer, in the order of `names`."""
+        """Build a table from one row of values per customer, in the order of `names`.
+
+        `kinds` says what each column holds; without it the values tell, and a column of nulls is numeric.
+        """
         values = zip(*rows, strict=True) if rows else ([] for _ in names)
-        return cls(tuple(customer_ids), {name: column(v) for name, v in zip(names, values, strict=True)})
+        cells = zip(names, values, kinds or [None] * len(names), strict=True)
+        return cls(tuple(customer_ids), {name: column(v, kind) for name, v, kind in cells})
 
     def with_columns(self, more: Mapping[str, Column]) -> FeatureTable:
         """Return this table with columns added or replaced."""

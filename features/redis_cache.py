@@ -1,0 +1,164 @@
+"""The feature cache in Redis.
+
+One key per customer holds either a row or a lease, told apart by the first byte:
+
+* read: one MGET; for the keys that are missing, one pipeline of `SET key lease NX PX`;
+* fill: one script that replaces a lease by its row, and only the very lease the row was read under;
+* invalidate: one UNLINK, which removes rows and leases alike.
+
+The leases are those of "Scaling Memcache at Facebook" (Nishtala and others, NSDI 2013), section 3.2.1.
+What is in Redis is not trusted: a value of another type, or of another first byte, is a miss.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from features.errors import CacheUnavailableError, ServiceAddressError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+_ROW, _LEASE = b"r", b"l"
+_TOKEN_BYTES = 12
+
+# pcall, because GET of a key of another type is an error, and one odd key must not stop the others.
+_FILL = """
+for place, key in ipairs(KEYS) do
+    if redis.pcall('GET', key) == ARGV[2 * place] then
+        redis.call('SET', key, ARGV[2 * place + 1], 'PX', ARGV[1])
+    end
+end
+"""
+
+
+class RedisFeatureCache:
+    """Rows under leases in one Redis; implements `features.ports.FeatureCache`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        ttl_seconds: float = 3600.0,
+        lease_ms: int = 5000,
+        timeout: float = 0.25,
+        rest_seconds: float = 1.0,
+        prefix: str = "holdfast:features:",
+    ) -> None:
+        """Prepare a client; nothing connects before the first call.
+
+        Args:
+            url: `redis://`, `rediss://` or `unix://`.
+            ttl_seconds: how long a row is kept.
+            lease_ms: how long a reader may take between its miss and its fill.
+            timeout: seconds to wait for a connection and for each answer; a call is tried twice.
+            rest_seconds: how long every call fails at once after one could not reach Redis.
+            prefix: what every key begins with.
+
+        Raises:
+            ServiceAddressError: the URL cannot be understood.
+        """
+        self._ttl_ms = int(ttl_seconds * 1000)
+        self._lease_ms = lease_ms
+        self._prefix = prefix
+        self._rest_seconds = rest_seconds
+        self._resting_until = 0.0
+        self._redis = _client(url, timeout)
+        self._fill = self._redis.register_script(_FILL)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def read(self, customer_ids: Sequence[str]) -> tuple[dict[str, bytes], dict[str, bytes]]:
+        """Return (rows found, leases for those missing), each by customer id.
+
+        Raises:
+            CacheUnavailableError: Redis cannot be reached or refuses.
+        """
+        if not customer_ids:
+            return {}, {}
+        async with self._reaching("read", len(customer_ids)):
+            values: list[Any] = await self._redis.mget([self._key(each) for each in customer_ids])
+            found = dict(zip(customer_ids, values, strict=True))
+            leases = await self._lease([each for each, value in found.items() if value is None])
+        rows = {each: value[1:] for each, value in found.items() if value and value.startswith(_ROW)}
+        return rows, leases
+
+    async def _lease(self, customer_ids: Sequence[str]) -> dict[str, bytes]:
+        if not customer_ids:
+            return {}
+        tokens = {each: _LEASE + secrets.token_bytes(_TOKEN_BYTES) for each in customer_ids}
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for customer_id, token in tokens.items():
+                pipeline.set(self._key(customer_id), token, nx=True, px=self._lease_ms)
+            # A refused SET (memory full, read only) is no lease, and no reason to do without the rows found.
+            answers = await pipeline.execute(raise_on_error=False)
+        granted = [each for each, answer in zip(tokens, answers, strict=True) if answer is True]
+        return {each: tokens[each] for each in granted}
+
+    async def fill(self, rows: Mapping[str, bytes], leases: Mapping[str, bytes]) -> None:
+        """Store each row whose lease is still held.
+
+        Raises:
+            CacheUnavailableError: Redis cannot be reached or refuses.
+        """
+        held = [customer_id for customer_id in rows if customer_id in leases]
+        if not held:
+            return
+        args: list[bytes | int] = [self._ttl_ms]
+        for customer_id in held:
+            args += [leases[customer_id], _ROW + rows[customer_id]]
+        async with self._reaching("fill", len(held)):
+            await self._fill(keys=[self._key(each) for each in held], args=args)
+
+    async def invalidate(self, customer_ids: Sequence[str]) -> None:
+        """Remove the customers' rows and leases.
+
+        Raises:
+            CacheUnavailableError: it is not certain that they are removed.
+        """
+        if not customer_ids:
+            return
+        async with self._reaching("invalidate", len(customer_ids)):
+            await self._redis.unlink(*(self._key(each) for each in customer_ids))
+
+    @asynccontextmanager
+    async def _reaching(self, action: str, count: int) -> AsyncIterator[None]:
+        """Turn failures into ours, and after an outage refuse at once for a while: each try costs the timeout."""
+        clock = asyncio.get_running_loop().time
+        if clock() < self._resting_until:
+            raise CacheUnavailableError(f"Redis was away a moment ago; did not {action} {count} customers")
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            if isinstance(error, OSError | RedisConnectionError | RedisTimeoutError):
+                self._resting_until = clock() + self._rest_seconds
+            raise CacheUnavailableError(
+                f"Redis could not {action} {count} customers: {type(error).__name__}: {error}"
+            ) from error
+
+    def _key(self, customer_id: str) -> str:
+        return self._prefix + customer_id
+
+
+def _client(url: str, timeout: float) -> Redis:
+    options: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    try:
+        # One repetition, at once: a connection that went stale while Redis restarted is no outage.
+        return Redis.from_url(url, retry=Retry(NoBackoff(), 1), decode_responses=False, **options)
+    except ValueError:
+        # Without the cause, which may quote the URL and a password in it.
+        raise ServiceAddressError(
+            "the URL of Redis cannot be understood; write redis://[user:password@]host:port/database"
+        ) from None

@@ -1,0 +1,239 @@
+"""The feature store: facts of customers from the warehouse, through a cache that may be lost at any moment.
+
+Why no old row decides anything:
+
+* A customer who has just changed is invalidated and read from the warehouse, never from the cache.
+* A row is filled only under a lease taken before the warehouse was read, and an invalidation takes the
+  lease away, so a slow reader cannot put an old row back.
+* Every row carries a stamp: the cache generation and a fingerprint of the columns. A row with another stamp
+  is removed and read again, so a changed view makes all rows before it unreadable.
+* When an invalidation fails nobody knows what the cache still holds. The read says so (`cache_lost`), the
+  ledger raises the generation in the transaction of the same batch, and until `use_generation` brings the new
+  number the store goes past the cache. A crash in between redelivers the batch, and its customers are
+  invalidated again. So nothing written before the loss is ever read, in this process or another, provided
+  each takes over the ledger's generation before it reads.
+* While an invalidation is under way, later reads of its customers go to the warehouse too: batches may be
+  read at the same time.
+
+The generation is part of the row and not of its key, so that an invalidation removes a customer's row
+whatever the generation and the columns of the process that wrote it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from features.errors import CacheUnavailableError
+from features.table import FeatureTable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from features.ports import FeatureCache, Warehouse
+    from features.table import Column, Kind
+
+_GENERATION_BYTES = 8
+_FINGERPRINT_BYTES = 8
+_DECODER = msgspec.msgpack.Decoder(list[Any])
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureRead:
+    """What a read found.
+
+    Attributes:
+        table: one row per customer that the warehouse knows, in the order asked for.
+        cache_lost: an invalidation may not have happened: raise the cache generation with the batch.
+    """
+
+    table: FeatureTable
+    cache_lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """The columns of the warehouse's table, as the last read found them."""
+
+    names: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+
+    @classmethod
+    def of(cls, table: FeatureTable) -> _Schema:
+        # Truth values are bool or, with nulls, object, from batch to batch: they are one kind here.
+        return cls(tuple(table.columns), tuple(map(_kind, table.columns.values())))
+
+    def decode(self, row: bytes, generation: int) -> list[Any] | None:
+        """Return a cached row's values, or None for one of another stamp or none that anybody wrote."""
+        stamp = self.stamp(generation)
+        if not row.startswith(stamp):
+            return None
+        try:
+            values = _DECODER.decode(row[len(stamp) :])
+        except msgspec.DecodeError:
+            return None
+        return values if len(values) == len(self.names) else None
+
+    def fingerprint(self) -> bytes:
+        columns = msgspec.json.encode([self.names, self.kinds])
+        return hashlib.sha256(columns).digest()[:_FINGERPRINT_BYTES]
+
+    def stamp(self, generation: int) -> bytes:
+        return generation.to_bytes(_GENERATION_BYTES, "big") + self.fingerprint()
+
+    def table(self, rows: Mapping[str, Sequence[Any]]) -> FeatureTable:
+        table = FeatureTable.from_rows(tuple(rows), self.names, tuple(rows.values()), self.kinds)
+        return FeatureTable(table.customer_ids, {name: _narrowed(each) for name, each in table.columns.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    """What the cache gave, and under which generation and columns: leases are good for these alone."""
+
+    schema: _Schema | None = None
+    generation: int = 0
+    rows: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    leases: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class FeatureStore:
+    """Reads features of a batch with one query to the warehouse at most, two when its columns have changed.
+
+    Attributes:
+        cache_failures: how often the cache could not be reached.
+        cache_available: whether the cache answered when last asked.
+        must_bump: the cache is passed by until a new generation comes.
+    """
+
+    def __init__(self, warehouse: Warehouse, cache: FeatureCache, *, generation: int = 0) -> None:
+        self._warehouse = warehouse
+        self._cache = cache
+        self._generation = generation
+        self._schema: _Schema | None = None
+        self._invalidating: Counter[str] = Counter()
+        self.cache_failures = 0
+        self.cache_available = True
+        self.must_bump = False
+
+    def use_generation(self, generation: int) -> None:
+        """Take over the ledger's cache generation; one higher than before ends the passing by of the cache."""
+        if generation > self._generation:
+            self._generation = generation
+            self.must_bump = False
+
+    async def read(self, customer_ids: Sequence[str], *, fresh: Collection[str]) -> FeatureRead:
+        """Return the features of customers; one whom the warehouse does not know is missing from the table.
+
+        Args:
+            customer_ids: whom to read; a repeated id counts once.
+            fresh: those who have just changed. They are invalidated, and read from the warehouse.
+
+        Raises:
+            WarehouseUnavailableError: the warehouse cannot be reached now; asking again may help.
+            WarehouseLayoutError: the warehouse's table is not as it must be.
+        """
+        wanted = list(dict.fromkeys(customer_ids))
+        direct = {*fresh, *(each for each in wanted if each in self._invalidating)}
+        # Marked before anything is awaited, so that a batch read at the same time finds them.
+        self._invalidating.update(fresh)
+        try:
+            certain, cached = await asyncio.gather(
+                self._invalidate(sorted(fresh)),
+                self._read_cache([each for each in wanted if each not in direct]),
+            )
+        finally:
+            self._invalidating = self._invalidating - Counter(fresh)
+        return FeatureRead(_ordered(await self._complete(wanted, cached), wanted), cache_lost=not certain)
+
+    async def _complete(self, wanted: Sequence[str], cached: _Cached) -> FeatureTable:
+        """Return the cached rows together with those of all others, which one query fetches."""
+        missing = [each for each in wanted if each not in cached.rows]
+        if not missing and cached.schema:
+            return cached.schema.table(cached.rows)
+        fetched = await self._warehouse.fetch(missing)
+        self._schema = _Schema.of(fetched)
+        if cached.schema is None:
+            return fetched
+        if cached.schema != self._schema:
+            # The columns have changed under the cached rows.
+            return await self._warehouse.fetch(wanted)
+        await self._fill(fetched, cached)
+        return _joined(cached.schema.table(cached.rows), fetched) if cached.rows else fetched
+
+    async def _invalidate(self, customer_ids: Sequence[str]) -> bool:
+        """Return whether it is certain that the rows are gone."""
+        if not customer_ids:
+            return True
+        if self.must_bump:
+            return False
+        try:
+            await self._cache.invalidate(customer_ids)
+        except CacheUnavailableError:
+            self._note_failure()
+            self.must_bump = True
+            return False
+        self.cache_available = True
+        return True
+
+    async def _read_cache(self, customer_ids: Sequence[str]) -> _Cached:
+        """Return rows and leases; nothing where the cache is away or passed by."""
+        schema, generation = self._schema, self._generation
+        if self.must_bump or schema is None or not customer_ids:
+            return _Cached()
+        try:
+            found, leases = await self._cache.read(customer_ids)
+            decoded = {customer_id: schema.decode(row, generation) for customer_id, row in found.items()}
+            if unreadable := [customer_id for customer_id, row in decoded.items() if row is None]:
+                await self._cache.invalidate(unreadable)
+        except CacheUnavailableError:
+            self._note_failure()
+            return _Cached()
+        self.cache_available = True
+        rows = {customer_id: row for customer_id, row in decoded.items() if row is not None}
+        return _Cached(schema, generation, rows, leases)
+
+    async def _fill(self, fetched: FeatureTable, cached: _Cached) -> None:
+        places = [row for row, customer_id in enumerate(fetched.customer_ids) if customer_id in cached.leases]
+        # A lease of an earlier generation may have outlived an invalidation that failed.
+        if not places or self.must_bump or cached.schema is None or cached.generation != self._generation:
+            return
+        stamp, table = cached.schema.stamp(cached.generation), fetched.take(places)
+        cells = zip(*(column.tolist() for column in table.columns.values()), strict=True)
+        rows = {
+            customer_id: stamp + msgspec.msgpack.encode(row)
+            for customer_id, row in zip(table.customer_ids, cells, strict=True)
+        }
+        try:
+            await self._cache.fill(rows, {customer_id: cached.leases[customer_id] for customer_id in rows})
+        except CacheUnavailableError:
+            self._note_failure()
+
+    def _note_failure(self) -> None:
+        self.cache_failures += 1
+        self.cache_available = False
+
+
+def _kind(column: Column) -> Kind:
+    return "number" if column.dtype == np.float64 else "other"
+
+
+def _narrowed(column: Column) -> Column:
+    if column.dtype == object and {type(cell) for cell in column} == {bool}:
+        return column.astype(np.bool_)
+    return column
+
+
+def _joined(first: FeatureTable, second: FeatureTable) -> FeatureTable:
+    columns = {name: np.concatenate([first.columns[name], second.columns[name]]) for name in first.columns}
+    return FeatureTable(first.customer_ids + second.customer_ids, columns)
+
+
+def _ordered(table: FeatureTable, wanted: Sequence[str]) -> FeatureTable:
+    places = {customer_id: place for place, customer_id in enumerate(table.customer_ids)}
+    return table.take([places[customer_id] for customer_id in wanted if customer_id in places])
