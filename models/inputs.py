@@ -21,10 +21,8 @@ FEATURE_MAPPING: Mapping[str, str] = {
     "days_since_last": "days_since_last_transaction",
     "avg_transaction_value": "avg_transaction_value",
     "lifetime_value": "lifetime_value",
-    "tenure_days": "tenure_days",
     "transactions_90d": "transactions_90d",
-    "revenue_90d": "revenue_90d",
-    "days_between_orders": "avg_days_between_orders",
+    "items": "items_total",
     "cancellations": "cancellations",
 }
 """The default of ML_FEATURE_MAPPING: the model's name of a feature, and the warehouse column it is in."""

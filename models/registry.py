@@ -91,7 +91,5 @@ def _load(folder: Path, feature_mapping: Mapping[str, str], outputs: int, rule: 
     except ModelLoadError as error:
         return RuleScorer(rule, str(error))
     if scorer.manifest["outputs"] != outputs:
-        return RuleScorer(
-            rule, f"{folder}: the model has {scorer.manifest['outputs']} outputs, {outputs} are needed"
-        )
+        return RuleScorer(rule, f"{folder}: the model has {scorer.manifest['outputs']} outputs, {outputs} are needed")
     return scorer

@@ -98,13 +98,9 @@ def rfm_columns(table: FeatureTable, cuts: RfmCuts) -> dict[str, Column]:
 
 def _passed(table: FeatureTable, name: str, cuts: Cuts, null: float) -> NDArray[np.intp]:
     if name not in table.columns:
-        raise ModelInputError(
-            f"RFM needs column {name!r}, which the warehouse did not return; add it to the view"
-        )
+        raise ModelInputError(f"RFM needs column {name!r}, which the warehouse did not return; add it to the view")
     cells = numbers(name, table.columns[name])
-    return np.searchsorted(
-        np.asarray(cuts, dtype=np.float64), np.where(np.isnan(cells), null, cells), side="left"
-    )
+    return np.searchsorted(np.asarray(cuts, dtype=np.float64), np.where(np.isnan(cells), null, cells), side="left")
 
 
 def quintiles(table: FeatureTable, value: Column) -> RfmCuts:
@@ -139,7 +135,5 @@ def load_cuts(path: Path) -> RfmCuts:
         raise RfmDefinitionError(f"{path}: RFM cut points cannot be read: {error}") from error
     for name, points in asdict(cuts).items():
         if any(low > high for low, high in pairwise(points)):
-            raise RfmDefinitionError(
-                f"{path}: $.{name} is {list(points)}; put its numbers in ascending order"
-            )
+            raise RfmDefinitionError(f"{path}: $.{name} is {list(points)}; put its numbers in ascending order")
     return cuts

@@ -129,9 +129,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ModelLoadError(
-            f"{path}: cannot be read ({error.strerror}); train a model or restore the file"
-        ) from error
+        raise ModelLoadError(f"{path}: cannot be read ({error.strerror}); train a model or restore the file") from error
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
