@@ -161,7 +161,7 @@ class PostgresWarehouse:
             return WarehouseLayoutError(f"{self._table} has no column {self._id_column} ({said})")
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             return WarehouseLayoutError(f"{self._table} may not be read ({said}); grant SELECT on it")
-        if isinstance(error, psycopg.ProgrammingError | psycopg.DataError):
+        if isinstance(error, psycopg.ProgrammingError | psycopg.DataError | psycopg.errors.ReadOnlySqlTransaction):
             return WarehouseLayoutError(f"{self._table} cannot be read ({said})")
         return WarehouseUnavailableError(f"the warehouse does not answer: {said}")
 

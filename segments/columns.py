@@ -264,9 +264,7 @@ def _equals(left: Numbers, right: Value, *, strict: bool) -> Mask | None:
 
 def _membership(args: Sequence[Value], count: int) -> Value | None:
     needle, haystack = args
-    if not (
-        isinstance(needle, Numbers) and isinstance(haystack, Constant) and isinstance(haystack.value, list)
-    ):
+    if not (isinstance(needle, Numbers) and isinstance(haystack, Constant) and isinstance(haystack.value, list)):
         return None
     numbers = [each for each in haystack.value if isinstance(each, float)]
     mask = np.isin(needle.data, numbers) if numbers else np.zeros(count, dtype=np.bool_)

@@ -46,14 +46,10 @@ class SegmentDefinition(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, title="Holdfast segment")
 
-    key: str = Field(
-        pattern=r"^[a-z0-9-]{1,64}$", description="The segment's name in campaigns and in the ledger."
-    )
+    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$", description="The segment's name in campaigns and in the ledger.")
     name: str = Field(min_length=1, max_length=200, description="The segment's name for people.")
     description: str = Field(default="", max_length=2000)
-    rule: JsonLogic = Field(
-        default=None, description="JSONLogic: who enters. Empty, null or missing: everybody."
-    )
+    rule: JsonLogic = Field(default=None, description="JSONLogic: who enters. Empty, null or missing: everybody.")
     exit_rule: JsonLogic = Field(
         default=None,
         description="JSONLogic: a member leaves when this holds and `rule` does not. Missing: holds.",
@@ -97,9 +93,7 @@ def load_segments(folder: Path) -> tuple[Segment, ...]:
     first: dict[str, Path] = {}
     for segment, file in zip(segments, files, strict=True):
         if first.setdefault(segment.key, file) is not file:
-            raise DefinitionError(
-                f"{file}: key {segment.key!r} is taken by {first[segment.key]}; choose another"
-            )
+            raise DefinitionError(f"{file}: key {segment.key!r} is taken by {first[segment.key]}; choose another")
     return tuple(segments)
 
 

@@ -166,9 +166,7 @@ class _Batch:
         episode = held.members.get(segment.key, Episode(0, is_member=False)).number + int(enters)
         silent = self._is_silent(customer_id, held, segment)
         kind: Literal["entered", "exited"] = "entered" if enters else "exited"
-        return Transition(
-            customer_id, segment.key, kind, episode, silent, FIRST_EVALUATION if silent else None
-        )
+        return Transition(customer_id, segment.key, kind, episode, silent, FIRST_EVALUATION if silent else None)
 
     def _is_silent(self, customer_id: str, held: Held, segment: Segment) -> bool:
         activation = self.activations[segment.key]

@@ -104,9 +104,7 @@ def _check_size(rule: Any, where: str) -> None:
             raise RuleError(f"{where}: the rule is nested deeper than {DEEPEST} levels; split it up")
     length = len(json.dumps(rule).encode())
     if length > LONGEST:
-        raise RuleError(
-            f"{where}: the rule is {length} bytes long, more than the {LONGEST} allowed; split it up"
-        )
+        raise RuleError(f"{where}: the rule is {length} bytes long, more than the {LONGEST} allowed; split it up")
 
 
 def _children(value: Any) -> Collection[Any]:
@@ -157,9 +155,7 @@ class _Compiler:
     def _check_count(self, operator: str, count: int, path: str, values: Any) -> None:
         least, most = _ARGUMENTS.get(operator) or (OPERATORS[operator].least, OPERATORS[operator].most)
         if count < least or (most is not None and count > most):
-            wanted = (
-                f"at least {least}" if most is None else str(least) if least == most else f"{least} to {most}"
-            )
+            wanted = f"at least {least}" if most is None else str(least) if least == most else f"{least} to {most}"
             raise self._error(f"{operator!r} takes {wanted} argument(s), not {count}", path, values)
 
     def _fact(self, values: Any, path: str) -> Fact:

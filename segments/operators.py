@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # ECMAScript's WhiteSpace and LineTerminator; str.strip() without arguments removes others.
-_SPACE = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
-    map(chr, range(0x2000, 0x200B))
-)
+_SPACE = "\t\n\v\f\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(map(chr, range(0x2000, 0x200B)))
 _DECIMAL = re.compile(r"[+-]?(?:Infinity|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)")
 _RADIX = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
 
@@ -179,9 +177,7 @@ def _total(*values: Any) -> float:
 
 
 def _product(*values: Any) -> Any:
-    return (
-        values[0] if len(values) == 1 else reduce(lambda made, value: made * parse_float(value), values, 1.0)
-    )
+    return values[0] if len(values) == 1 else reduce(lambda made, value: made * parse_float(value), values, 1.0)
 
 
 def _difference(first: Any, *rest: Any) -> float:

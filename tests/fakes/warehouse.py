@@ -1,0 +1,32 @@
+"""A data warehouse in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from features.errors import WarehouseUnavailableError
+from features.table import FeatureTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from features.table import Kind
+
+
+class InMemoryWarehouse:
+    """Implements `features.ports.Warehouse`; `away` makes every call fail, `queries` lists who was asked for."""
+
+    def __init__(self, kinds: Mapping[str, Kind], rows: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self.kinds = dict(kinds)
+        self.rows: dict[str, dict[str, Any]] = {each: dict(row) for each, row in (rows or {}).items()}
+        self.queries: list[list[str]] = []
+        self.away = False
+
+    async def fetch(self, customer_ids: Sequence[str]) -> FeatureTable:
+        """Return the rows of those who exist, and note who was asked for."""
+        if self.away:
+            raise WarehouseUnavailableError("the warehouse in memory is away")
+        self.queries.append(list(customer_ids))
+        found = [each for each in dict.fromkeys(customer_ids) if each in self.rows]
+        rows = [[each, *(self.rows[each].get(name) for name in self.kinds)] for each in found]
+        return FeatureTable.from_rows(found, ["customer_id", *self.kinds], rows, ["other", *self.kinds.values()])
