@@ -9,7 +9,7 @@ from campaigns.decide import Outcome, Reason
 from segments.explanation import explain_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from campaigns.postgres_ledger import PostgresLedger
@@ -88,14 +88,17 @@ def headline(facts: Mapping[str, Any], names: Iterable[str] = HEADLINE_FACTS) ->
 
 
 def pick_examples(decisions: Sequence[tuple[str, Recorded]]) -> list[tuple[str, Recorded]]:
-    """Pick one fired, one held out and one withheld decision for a reason of substance, latest first."""
-    wanted: tuple[Callable[[Recorded], bool], ...] = (
-        lambda each: each.outcome == Outcome.FIRED and each.reason == Reason.ENTERED_SEGMENT,
-        lambda each: each.outcome == Outcome.CONTROL,
-        lambda each: each.outcome == Outcome.WITHHELD and each.reason != Reason.FIRST_EVALUATION,
-    )
-    latest = sorted(decisions, key=lambda pair: pair[1].as_of, reverse=True)
-    return [found for want in wanted if (found := next((pair for pair in latest if want(pair[1])), None))]
+    """Pick one decision that fired, one held out and one withheld, the first of each; of different campaigns if it can be.
+
+    Args:
+        decisions: with the customer's id, first evaluations left out.
+    """
+    picked: list[tuple[str, Recorded]] = []
+    for outcome in Outcome:
+        found = [pair for pair in decisions if pair[1].outcome == outcome]
+        told = {each.campaign for _, each in picked}
+        picked += sorted(found, key=lambda pair: pair[1].campaign in told)[:1]
+    return picked
 
 
 def _plain(cell: Any) -> str:

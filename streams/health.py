@@ -70,11 +70,21 @@ class Metrics:
         self.queued_batches = Gauge(
             "holdfast_queued_batches", "Batches read and not yet acknowledged", registry=self.registry
         )
-        self.cache_failures = Gauge("holdfast_cache_failures", "Cache operations that failed", registry=self.registry)
+        self.lag = Gauge(
+            "holdfast_lag_events", "Events not yet acknowledged", ["topic", "partition"], registry=self.registry
+        )
 
 
-async def serve_health(health: Health, metrics: Metrics, port: int) -> tuple[web.AppRunner, int]:
+async def serve_health(
+    health: Health, metrics: Metrics, port: int, refresh: Callable[[], None] = lambda: None
+) -> tuple[web.AppRunner, int]:
     """Serve /health and /metrics on 127.0.0.1 and return the server and its port.
+
+    Args:
+        health: what /health tells.
+        metrics: what /metrics tells.
+        port: 0 takes a free one.
+        refresh: called before the metrics are read, for those that nobody keeps up to date.
 
     Raises:
         SettingsError: the port is taken.
@@ -85,6 +95,7 @@ async def serve_health(health: Health, metrics: Metrics, port: int) -> tuple[web
         return web.json_response(report, status=200 if report["ready"] else 503)
 
     async def show_metrics(_: web.Request) -> web.Response:
+        refresh()
         return web.Response(body=generate_latest(metrics.registry), content_type="text/plain")
 
     app = web.Application()

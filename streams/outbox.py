@@ -9,6 +9,7 @@ whoever takes the partition over fences the former owner's producer before it re
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from campaigns.ports import Stored
+
+_log = logging.getLogger("librdkafka")
 
 TIMEOUT_S = 15.0
 # Dead letters carry an oversized original and headers of ours: see streams/topics.py for the topic's own limit.
@@ -36,6 +39,7 @@ class KafkaTriggerSink:
         ledger_id: tells this ledger's sequences from those of any other that the broker has seen.
         topics: topic name by destination.
         progress_topic: a topic with as many partitions as the input; its partitions name ours in the offset store.
+        partitioner: how a key chooses the partition of an outgoing topic, in librdkafka's words.
     """
 
     def __init__(
@@ -46,8 +50,10 @@ class KafkaTriggerSink:
         ledger_id: str,
         topics: Mapping[str, str],
         progress_topic: str,
+        partitioner: str = "murmur2_random",
     ) -> None:
         self._connection = dict(connection)
+        self._partitioner = partitioner
         self._group = f"{group}.outbox.{ledger_id}"
         self._topics = topics
         self._progress_topic = progress_topic
@@ -103,7 +109,9 @@ class KafkaTriggerSink:
                 "linger.ms": 2,
                 "compression.type": "lz4",
                 "message.max.bytes": MAX_MESSAGE_BYTES,
-            }
+                "partitioner": self._partitioner,
+            },
+            logger=_log,
         )
         producer.init_transactions(TIMEOUT_S)
         place = TopicPartition(self._progress_topic, partition)

@@ -94,9 +94,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             max_event_bytes=settings.max_event_bytes,
         )
         sink = await open_sink(settings, stack, ledger)
-        server, port = await serve_health(health, metrics, settings.health_port)
-        stack.push_async_callback(server.cleanup)
         app = build_app(app_settings(settings))
+        server, port = await serve_health(health, metrics, settings.health_port, partial(measure_lag, app, metrics))
+        stack.push_async_callback(server.cleanup)
         collector = Collector(
             app.intake, app.owns, max_records=settings.batch_events, max_wait_s=settings.batch_wait_ms / 1000
         )
@@ -168,11 +168,12 @@ async def open_features(settings: Settings, stack: AsyncExitStack, generation: i
 async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresLedger) -> KafkaTriggerSink:
     """Return the sink that publishes this ledger's outbox."""
     sink = KafkaTriggerSink(
-        {"bootstrap.servers": settings.broker, "partitioner": settings.partitioner},
+        {"bootstrap.servers": settings.broker},
         group=settings.group,
         ledger_id=await ledger.ledger_id(),
         topics=settings.output_topics,
         progress_topic=settings.input_topics[0],
+        partitioner=settings.partitioner,
     )
     stack.callback(sink.close)
     return sink
@@ -205,6 +206,14 @@ def app_settings(settings: Settings) -> AppSettings:
 def read_assignment(app: StreamApp) -> Assignment:
     """Return the partitions that the group gave this worker."""
     return Assignment(app.consumer_generation_id, app.chunk_consumer.owned_partitions)
+
+
+def measure_lag(app: StreamApp, metrics: Metrics) -> None:
+    """Note how far each partition of this worker is behind."""
+    metrics.lag.clear()
+    for place, progress in app.chunk_consumer.find_progress().items():
+        if progress.lag is not None:
+            metrics.lag.labels(place.topic, place.partition).set(progress.lag)
 
 
 def name_degradations(features: FeatureStore, scorers: Scorers) -> list[str]:

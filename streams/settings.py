@@ -9,15 +9,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.inputs import FEATURE_MAPPING
 from streams.errors import SettingsError
 
-DEFAULT_FEATURE_MAPPING = {
-    "revenue": "total_revenue",
-    "transaction_count": "transaction_count",
-    "days_since_last": "days_since_last_transaction",
-    "avg_transaction_value": "avg_transaction_value",
-    "lifetime_value": "lifetime_value",
-}
 INPUT_TOPICS = ("customer-updates", "conversations", "outcomes", "evaluations")
 OUTPUT_TOPICS = {
     "campaign_triggers": "campaign-triggers",
@@ -127,7 +121,7 @@ class Settings(BaseSettings):
         None, alias="DWH_CHURN_TRAINING_QUERY", description="Your SQL for churn training, with :start_date."
     )
     feature_mapping: Annotated[dict[str, str], Field(min_length=1)] = Field(
-        DEFAULT_FEATURE_MAPPING,
+        dict(FEATURE_MAPPING),
         alias="ML_FEATURE_MAPPING",
         description="JSON object: the model's feature name to the view's column.",
     )

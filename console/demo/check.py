@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 TIMEOUT_S = 10.0
+# consume() waits this long when fewer messages than asked for are left.
+POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def _drain(consumer: Consumer, partitions: int) -> list[str]:
     ids: list[str] = []
     ended = 0
     while ended < partitions:
-        for record in consumer.consume(1000, TIMEOUT_S):
+        for record in consumer.consume(1000, POLL_S):
             if record.error() is not None:
                 ended += 1
             else:

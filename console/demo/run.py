@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 import threading
 import time
@@ -24,7 +25,7 @@ from campaigns.postgres_ledger import PostgresLedger
 from console.demo.campaign_system import CampaignSystem
 from console.demo.check import check
 from console.demo.story import BEGIN, Story
-from console.demo.view import Snapshot, Speed, describe, render
+from console.demo.view import Snapshot, Speed, describe, draw_tables, render
 from console.demo.wire import Publisher
 from console.demo.worker_process import DemoWorkerError, WorkerProcess
 from console.embedded.services import EmbeddedServices
@@ -53,6 +54,7 @@ class Played:
     """How the play went."""
 
     verdict: Verdict
+    last: Snapshot
     seconds: float
     events_per_second: float
     latency_ms: dict[str, float]
@@ -72,10 +74,11 @@ def run_demo(data: Path, *, until: date, as_json: bool, keep: bool) -> int:
         EmbeddedError, HoldfastStreamError, ExampleError: something could not be started.
     """
     began = time.monotonic()
+    # Its warnings of the first second, while Kafka loads its coordinators, are of no use to the person who looks on.
+    logging.getLogger("librdkafka").setLevel(logging.ERROR)
     console = Console(stderr=as_json, highlight=False)
-    console.print(
-        "[bold]Holdfast demo[/]: the customers of a real online retailer (UCI Online Retail, 2011), offers and messages synthetic."
-    )
+    console.print("[bold]Holdfast demo[/]: half a year of a real retailer, played through real services")
+    console.print("  (UCI Online Retail, 2011; offers, messages and consent are synthetic)")
     with _interruptible(), ExitStack() as stack:
         endpoints = _start_services(data, console, stack)
         settings = load_settings(**_settings_for(endpoints))
@@ -155,10 +158,12 @@ def _play(settings: Settings, worker: WorkerProcess, until: date, console: Conso
         campaign_system.stop()
     seconds = time.monotonic() - began
     figures = worker.read_figures()
+    with psycopg.connect(settings.ledger_url) as ledger:
+        last = _snapshot(ledger, worker, story, publisher)
     verdict = check(settings, events_in=publisher.sent, events_decided=figures.events)
     latencies = np.percentile(campaign_system.latencies_ms or [0.0], [50, 99])
     latency = {"p50": round(float(latencies[0]), 1), "p99": round(float(latencies[1]), 1)}
-    return Played(verdict, seconds, publisher.sent / seconds, latency, figures.memory_mb)
+    return Played(verdict, last, seconds, publisher.sent / seconds, latency, figures.memory_mb)
 
 
 def _finish(settings: Settings, worker: WorkerProcess, publisher: Publisher, campaign_system: CampaignSystem) -> None:
@@ -233,7 +238,7 @@ def _watch_lines(
     month = 0
     with psycopg.connect(settings.ledger_url, autocommit=True) as ledger:
         while not stop.wait(0.25):
-            if story.day.month != month:
+            if story.day.month != month and story.day != BEGIN:
                 month = story.day.month
                 console.print(f"  {describe(_snapshot(ledger, worker, story, publisher))}", soft_wrap=True)
 
@@ -250,30 +255,31 @@ def _snapshot(ledger: psycopg.Connection[Any], worker: WorkerProcess, story: Sto
 
 
 def _summarise(settings: Settings, played: Played, console: Console) -> None:
-    verdict = played.verdict
-    console.print(
-        f"\n[bold]{verdict.events_in:,} events[/] in {played.seconds:.0f} s ({played.events_per_second:,.0f} a second, as fast as the story was told): "
-        f"{verdict.events_decided:,} decided or folded, {verdict.dead_letters} dead letter(s) kept aside.\n"
-        f"[bold]{verdict.triggers:,} triggers[/] sent, {verdict.control:,} held out as control, {verdict.decisions:,} decisions recorded with a reason.\n"
-        f"A trigger was readable {played.latency_ms['p50']:,.0f} ms after its event (median; 99 % within {played.latency_ms['p99']:,.0f} ms, weekly bursts included). "
-        f"The worker holds {played.worker_memory_mb:,.0f} MB.",
-        soft_wrap=True,
+    verdict, latency = played.verdict, played.latency_ms
+    told = (
+        f"[bold]{verdict.events_in:,} events[/] in {played.seconds:.0f} s, {played.events_per_second:,.0f} a second:",
+        f"  {verdict.events_decided:,} decided or folded, {verdict.dead_letters} malformed and kept as dead letter",
+        f"[bold]{verdict.triggers:,} triggers[/] sent, {verdict.control:,} held out as control, each for a reason:",
+        f"  {verdict.decisions:,} decisions recorded, the withheld ones too",
+        f"Trigger readable after its event: median {latency['p50']:,.0f} ms, 99 % within {latency['p99']:,.0f} ms,",
+        f"  bursts of the weekly refresh included; the worker holds {played.worker_memory_mb:,.0f} MB",
     )
+    console.print()
+    console.print(draw_tables(played.last))
+    for line in ("", *told):
+        console.print(line, soft_wrap=True)
     segments, _, _ = load_definitions(settings.definitions_dir)
     console.print("\n[bold]Three customers, in words[/]")
     for line in _tell_examples(settings, segments):
         console.print(f"  {line}", soft_wrap=True)
     mark = "[green]holds[/]" if verdict.holds else "[red]FAILS[/]"
-    console.print(
-        f"\n[bold]Self-check {mark}[/]: duplicates {verdict.duplicates}, missing {verdict.missing}, not in the ledger {verdict.unexpected}, "
-        f"events without a fate {verdict.unaccounted}.",
-        soft_wrap=True,
-    )
+    found = f"duplicates {verdict.duplicates}, missing {verdict.missing}, unknown to the ledger {verdict.unexpected}"
+    console.print(f"\n[bold]Self-check {mark}[/]: {found}, events without a fate {verdict.unaccounted}", soft_wrap=True)
 
 
 def _tell_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]:
     query = """SELECT customer_id, campaign, segment, occasion, outcome, reason, detail, as_of, facts, versions, event_id
-                 FROM decision WHERE reason <> 'first_evaluation' ORDER BY as_of, customer_id, campaign"""
+                 FROM decision WHERE reason <> 'first_evaluation' ORDER BY as_of DESC, customer_id, campaign"""
     by_key = {segment.key: segment for segment in segments}
     with psycopg.connect(settings.ledger_url) as ledger:
         decisions = [(row[0], Recorded(*row[1:])) for row in ledger.execute(query)]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from rich.columns import Columns
 from rich.panel import Panel
 from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,11 +52,14 @@ class Speed:
 
 def render(snapshot: Snapshot, events_per_second: float) -> RenderableType:
     """Draw a moment."""
-    head = Text.assemble(
-        ("Holdfast  ", "bold"),
-        f"simulated date {snapshot.day}   {snapshot.done:,} events done   {events_per_second:,.0f} events/s   lag {snapshot.lag:,}",
-    )
-    return Panel(Columns([_segments(snapshot), _triggers(snapshot)], padding=(0, 4)), title=head, title_align="left")
+    speed = f"{events_per_second:,.0f} events/s   lag {snapshot.lag:,}"
+    title = f"[bold]Holdfast[/]  simulated date {snapshot.day}   {snapshot.done:,} events done   {speed}"
+    return Panel(draw_tables(snapshot), title=title, title_align="left")
+
+
+def draw_tables(snapshot: Snapshot) -> RenderableType:
+    """Draw segment sizes beside what each campaign did."""
+    return Columns([_segments(snapshot), _triggers(snapshot)], padding=(1, 4))
 
 
 def describe(snapshot: Snapshot) -> str:

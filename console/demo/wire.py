@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,8 @@ class Publisher:
                 "partitioner": self.settings.partitioner,
                 "enable.idempotence": True,
                 "linger.ms": 5,
-            }
+            },
+            logger=logging.getLogger("librdkafka"),
         )
 
     def publish(self, topic: str, event: dict[str, Any]) -> None:

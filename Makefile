@@ -1,0 +1,52 @@
+# Everything is installed into ./.venv, by hash from the locks in requirements/.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
+
+.PHONY: demo test check install format lock bench-consumer clean
+
+demo: .venv/runtime ## Run the whole retention and offer workflow on real customers
+	$(BIN)/holdfast demo
+
+install: .venv/runtime ## Install the command and the embedded services
+
+test: .venv/all ## Run every test, journeys on the real services included
+	$(BIN)/pytest
+
+check: .venv/all ## Lint, types and architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/all
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+lock: .venv/bootstrap ## Resolve the dependencies anew
+	for lock in runtime local all; do \
+	  case $$lock in runtime) extras=;; local) extras="--extra local";; all) extras=--all-extras;; esac; \
+	  $(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --no-annotate --generate-hashes \
+	    --python-version 3.11 $$extras pyproject.toml --constraint requirements/all.txt -o requirements/$$lock.txt; \
+	done
+
+.venv/bootstrap: requirements/bootstrap.txt
+	@test -n "$(PYTHON)" || { echo "Holdfast needs Python 3.11 or 3.12; none was found. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@echo "installing into ./.venv with $$($(PYTHON) --version)"
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
+	@touch $@
+
+.venv/runtime: .venv/bootstrap requirements/local.txt pyproject.toml
+	$(UV) -r requirements/bootstrap.txt -r requirements/local.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/all: .venv/runtime requirements/all.txt
+	$(UV) -r requirements/all.txt
+	@touch $@
+
+clean: ## Remove what was installed and the embedded services' data
+	rm -rf .venv var
