@@ -41,7 +41,9 @@ def model_inputs(table: FeatureTable, columns: Sequence[str]) -> NDArray[np.floa
                 f"the model needs column {name!r}, which the warehouse did not return; "
                 "add it to the view or map the feature to another column in ML_FEATURE_MAPPING"
             )
-        matrix[:, position] = numbers(name, table.columns[name])
+        # A value beyond float32 becomes infinite, which the graph clamps.
+        with np.errstate(over="ignore"):
+            matrix[:, position] = numbers(name, table.columns[name])
     return matrix
 
 

@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 import psycopg
 
-from features.table import FeatureTable
+from features.table import FeatureTable, plain
 from models.errors import ModelInputError
 from models.inputs import model_inputs, numbers
 from training.errors import TrainingDataError, TrainingSourceError
@@ -200,6 +200,6 @@ def _dates(table: FeatureTable, name: str) -> NDArray[np.datetime64]:
     if cells is None:
         return np.full(len(table), "NaT", dtype="datetime64[D]")
     try:
-        return np.array(["NaT" if cell is None else str(cell)[:10] for cell in cells], dtype="datetime64[D]")
+        return np.array([str(plain(cell) or "NaT")[:10] for cell in cells], dtype="datetime64[D]")
     except ValueError as error:
         raise TrainingDataError(f"column {name!r} holds something that is no date ({error}); cast it") from error

@@ -28,9 +28,7 @@ def test_loading_stops_before_the_date(warehouse_url: str) -> None:
     assert (summary.customers, summary.orders, summary.business_date) == (2767, 8998, START)
     with connect(warehouse_url) as connection:
         assert _one(connection, "SELECT max(ordered_at)::date < %s FROM orders", START) == (True,)
-        assert _one(connection, "SELECT max(occurred_at)::date < %s FROM customer_conversations", START) == (
-            True,
-        )
+        assert _one(connection, "SELECT max(occurred_at)::date < %s FROM customer_conversations", START) == (True,)
 
 
 def test_playing_every_day_completes_the_data(warehouse_url: str) -> None:

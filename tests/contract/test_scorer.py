@@ -1,0 +1,69 @@
+"""Every Scorer keeps the same promises: models, rules, mocks and the fake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from features.table import FeatureTable
+from models.inputs import FEATURE_MAPPING
+from models.mock import MockScorer
+from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
+from models.tflite import TFLiteScorer
+from tests.fakes.scorer import InMemoryScorer
+
+if TYPE_CHECKING:
+    from models.ports import Scorer
+
+MODELS = Path(__file__).parents[2] / "examples" / "online_retail" / "models"
+SCORERS = {
+    "churn model": (lambda: TFLiteScorer.load(MODELS / "churn", FEATURE_MAPPING), 1),
+    "offers model": (lambda: TFLiteScorer.load(MODELS / "nbo", FEATURE_MAPPING), 8),
+    "churn rule": (lambda: RuleScorer(churn_rule, "a test"), 1),
+    "offers rule": (lambda: RuleScorer(offers_rule, "a test"), 8),
+    "lifetime value rule": (lambda: RuleScorer(lifetime_value_rule, "a test"), 1),
+    "mock": (lambda: MockScorer("churn", 1), 1),
+    "fake": (lambda: InMemoryScorer({"0": [0.5]}), 1),
+}
+
+
+@pytest.fixture(params=SCORERS)
+def scorer(request: pytest.FixtureRequest) -> tuple[Scorer, int]:
+    make, outputs = SCORERS[request.param]
+    return make(), outputs
+
+
+def customers(count: int) -> FeatureTable:
+    generator = np.random.default_rng(7)
+    columns = {name: generator.gamma(1.0, 50.0, count) for name in (*FEATURE_MAPPING.values(), "tenure_days")}
+    columns["days_since_last_transaction"][::5] = np.nan
+    return FeatureTable(tuple(map(str, range(count))), columns)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 31, 33, 512, 513, 1100])
+def test_there_is_one_finite_row_of_scores_per_customer(scorer: tuple[Scorer, int], count: int) -> None:
+    scores = scorer[0].score(customers(count))
+    assert scores.shape == (count, scorer[1])
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+
+
+def test_a_customer_scores_the_same_alone_and_in_a_batch(scorer: tuple[Scorer, int]) -> None:
+    table = customers(700)
+    whole = scorer[0].score(table)
+    alone = np.concatenate([scorer[0].score(table.take([position])) for position in (0, 5, 699)])
+    np.testing.assert_allclose(whole[[0, 5, 699]], alone, rtol=0, atol=1e-6)
+
+
+def test_odd_values_never_give_an_odd_score(scorer: tuple[Scorer, int]) -> None:
+    odd = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 1e300])
+    table = FeatureTable(tuple("abcdef"), dict.fromkeys((*FEATURE_MAPPING.values(), "tenure_days"), odd))
+    assert np.isfinite(scorer[0].score(table)).all()
+
+
+def test_a_scorer_names_its_version_and_basis(scorer: tuple[Scorer, int]) -> None:
+    assert scorer[0].version
+    assert scorer[0].basis in {"model", "rules", "mock"}

@@ -1,0 +1,62 @@
+"""Which scorer serves: the model, or the rule and the reason."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.table import FeatureTable
+from models.errors import ModelLoadError, RfmDefinitionError
+from models.inputs import FEATURE_MAPPING
+from models.registry import load_scorers
+from models.rfm import RfmCuts
+
+MODELS = Path(__file__).parents[2] / "examples" / "online_retail" / "models"
+
+
+def test_the_shipped_models_load() -> None:
+    scorers = load_scorers(MODELS, FEATURE_MAPPING, len(FEATURE_MAPPING))
+    assert (scorers.churn.basis, scorers.offers.basis, scorers.ltv.basis) == ("model", "model", "rules")
+    assert scorers.versions["churn"].startswith("churn-20110217-")
+
+
+def test_an_empty_folder_gives_rules_and_says_so(tmp_path: Path) -> None:
+    scorers = load_scorers(tmp_path, FEATURE_MAPPING)
+    assert set(scorers.reasons) == {"churn", "nbo", "ltv"}
+    assert scorers.churn.version == "rules"
+    assert scorers.rfm == RfmCuts()
+
+
+def test_a_refused_model_gives_rules_with_the_refusal_as_reason(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(MODELS / "churn", tmp_path / "churn"))
+    (folder / "model.tflite").write_bytes(b"changed")
+    scorers = load_scorers(tmp_path, FEATURE_MAPPING)
+    assert scorers.churn.basis == "rules"
+    assert "SHA-256" in scorers.reasons["churn"]
+
+
+def test_a_model_in_the_wrong_folder_is_not_used(tmp_path: Path) -> None:
+    shutil.copytree(MODELS / "nbo", tmp_path / "churn")
+    assert "8 outputs, 1 are needed" in load_scorers(tmp_path, FEATURE_MAPPING).reasons["churn"]
+
+
+def test_an_input_size_that_contradicts_the_mapping_is_refused() -> None:
+    with pytest.raises(ModelLoadError, match="ML_MODEL_INPUT_SIZE is 5"):
+        load_scorers(MODELS, FEATURE_MAPPING, 5)
+
+
+def test_mock_mode_scores_by_customer_id_alone() -> None:
+    scorers = load_scorers(MODELS, FEATURE_MAPPING, mock=True)
+    one, two = FeatureTable(("17850",), {}), FeatureTable(("13047", "17850"), {})
+    assert scorers.churn.basis == "mock"
+    np.testing.assert_array_equal(scorers.offers.score(one)[0], scorers.offers.score(two)[1])
+
+
+@pytest.mark.parametrize("content", ["{", '{"recency": [4, 3, 2, 1]}', '{"recency": [1, 2]}'])
+def test_bad_rfm_cut_points_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "rfm.json").write_text(content)
+    with pytest.raises(RfmDefinitionError, match=r"rfm\.json"):
+        load_scorers(tmp_path, FEATURE_MAPPING)

@@ -1,0 +1,80 @@
+"""RFM scores and segments."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from features.table import FeatureTable
+from models.errors import ModelInputError
+from models.rfm import SEGMENTS, RfmCuts, quintiles, rfm_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CUTS = RfmCuts(recency=(10, 20, 30, 40), frequency=(1, 2, 3, 4), monetary=(1, 2, 3, 4))
+NAMES = ("days_since_last_transaction", "transaction_count", "total_revenue")
+
+
+def customers(rows: Sequence[tuple[float, float, float]]) -> FeatureTable:
+    ids = tuple(map(str, range(len(rows))))
+    return FeatureTable(ids, dict(zip(NAMES, np.array(rows, dtype=float).T, strict=True)))
+
+
+def every_score() -> FeatureTable:
+    return customers([(55 - 10 * r, f, m) for r, f, m in product(range(1, 6), repeat=3)])
+
+
+def test_every_combination_of_scores_has_a_segment_and_every_segment_occurs() -> None:
+    got = rfm_columns(every_score(), CUTS)
+    scores = zip(got["rfm_recency"], got["rfm_frequency"], got["rfm_monetary"], strict=True)
+    assert list(scores) == list(product(range(1, 6), repeat=3))
+    assert set(got["rfm_segment"]) == set(SEGMENTS)
+    assert len(SEGMENTS) == 11
+
+
+@pytest.mark.parametrize(
+    ("row", "segment"),
+    [
+        ((1, 9, 9), "Champions"),
+        ((25, 9, 9), "Loyal"),
+        ((1, 3, 2), "Potential Loyalists"),
+        ((1, 1, 1), "New Customers"),
+        ((15, 1, 1), "Promising"),
+        ((25, 3, 3), "Need Attention"),
+        ((25, 1, 1), "About To Sleep"),
+        ((35, 4, 4), "At Risk"),
+        ((99, 9, 9), "Cannot Lose Them"),
+        ((35, 1, 1), "Hibernating"),
+        ((99, 1, 1), "Lost"),
+    ],
+)
+def test_typical_customers_are_in_the_usual_segments(row: tuple[float, float, float], segment: str) -> None:
+    assert rfm_columns(customers([row]), CUTS)["rfm_segment"].tolist() == [segment]
+
+
+def test_a_value_on_a_cut_point_has_not_passed_it() -> None:
+    got = rfm_columns(customers([(10, 1, 1), (10.5, 1.5, 1.5)]), CUTS)
+    assert got["rfm_recency"].tolist() == [5, 4]
+    assert got["rfm_frequency"].tolist() == [1, 2]
+
+
+def test_a_customer_without_orders_scores_one() -> None:
+    got = rfm_columns(customers([(np.nan, np.nan, np.nan)]), CUTS)
+    assert [got[name][0] for name in ("rfm_recency", "rfm_frequency", "rfm_monetary")] == [1, 1, 1]
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(ModelInputError, match="'days_since_last_transaction'"):
+        rfm_columns(FeatureTable(("a",), {}), CUTS)
+
+
+def test_quintiles_put_a_fifth_of_the_customers_in_each_score() -> None:
+    table = customers([(day, day, day) for day in range(1, 101)])
+    cuts = quintiles(table, np.arange(100.0))
+    counts = np.unique(rfm_columns(table, cuts)["rfm_monetary"], return_counts=True)[1]
+    assert counts.tolist() == [20, 20, 20, 20, 20]
+    assert cuts.value == (49.5, 79.2)

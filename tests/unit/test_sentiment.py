@@ -1,0 +1,72 @@
+"""What is read in a message."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.synthetic import TEXTS
+from models.sentiment import READ_AT_MOST, read_message
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ("This is terrible service, I am very disappointed.", -1),
+        ("Everything is lovely, thank you!", 1),
+        ("Is the red bag in stock?", 0),
+        ("", 0),
+    ],
+)
+def test_sentiment_has_the_sign_a_person_would_give_it(text: str, sign: int) -> None:
+    sentiment = read_message(text).sentiment
+    assert (sentiment > 0) - (sentiment < 0) == sign
+    assert -1 <= sentiment <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "concerns"),
+    [
+        ("Far too expensive.", ("price",)),
+        ("The parcel is late and two mugs are broken", ("delivery", "quality")),
+        ("Your support ignores my REFUND", ("service", "refund")),
+        ("the web site crashed at checkout", ("website",)),
+        ("Chocolate apples", ()),
+    ],
+)
+def test_concerns_are_found_by_whole_words(text: str, concerns: tuple[str, ...]) -> None:
+    assert read_message(text).concerns == concerns
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *TEXTS["cancellation"],
+        "CANCEL",
+        "please cancel.",
+        "I'm going to quit",
+        "I don't like it, please cancel my account",
+    ],
+)
+def test_a_wish_to_cancel_is_recognised(text: str) -> None:
+    assert read_message(text).wants_to_cancel
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *TEXTS["complaint"],
+        *TEXTS["question"],
+        *TEXTS["praise"],
+        "I do not want to cancel my account.",
+        "I would never leave you, thank you",
+        "I'd like to cancel my order of the lamps",
+        "Don't close my account please",
+    ],
+)
+def test_other_messages_are_no_wish_to_cancel(text: str) -> None:
+    assert not read_message(text).wants_to_cancel
+
+
+def test_only_the_beginning_of_a_long_message_is_read() -> None:
+    beginning = "x " * (READ_AT_MOST // 2)
+    assert not read_message(beginning + "cancel my account").wants_to_cancel

@@ -1,0 +1,169 @@
+"""What training refuses, how it splits, what it learns to do to its inputs, how it judges. No TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.table import FeatureTable
+from training.dataset import Dataset, prepare, split
+from training.errors import TrainingDataError
+from training.evaluation import evaluate, value_policy
+from training.preprocessing import learn_preprocessing
+from training.tasks import TASKS, churn_targets, offer_targets
+
+MAPPING = {"days_since_last": "days", "revenue": "money"}
+START = date(2011, 1, 1)
+
+
+def history(rows: int, **columns: list[Any]) -> FeatureTable:
+    generator = np.random.default_rng(1)
+    cells: dict[str, list[Any]] = {
+        "customer_id": [str(number) for number in range(rows)],
+        "days": generator.integers(0, 90, rows).tolist(),
+        "money": generator.gamma(1, 100, rows).tolist(),
+        "churned": [number % 2 for number in range(rows)],
+        "snapshot_date": [START + timedelta(days=14 * (5 * number // rows)) for number in range(rows)],
+    } | columns
+    return FeatureTable.from_rows(cells["customer_id"], list(cells), list(zip(*cells.values(), strict=True)))
+
+
+def churn(rows: int, **columns: list[Any]) -> Dataset:
+    return prepare(history(rows, **columns), TASKS["churn"], MAPPING)
+
+
+def test_too_few_rows_are_refused() -> None:
+    with pytest.raises(TrainingDataError, match="49 rows to train churn on; 50 are needed"):
+        churn(49)
+
+
+@pytest.mark.parametrize(("rows", "warned"), [(999, True), (1000, False)])
+def test_fewer_than_a_thousand_rows_are_warned_of(rows: int, warned: bool) -> None:
+    assert bool(churn(rows).warnings) is warned
+
+
+def test_one_class_only_is_refused() -> None:
+    with pytest.raises(TrainingDataError, match="'churned' has one outcome only"):
+        churn(100, churned=[1] * 100)
+
+
+def test_a_lopsided_label_is_warned_of() -> None:
+    assert "positive" in churn(1000, churned=[0] * 990 + [1] * 10).warnings[0]
+
+
+@pytest.mark.parametrize(("cells", "holds"), [([7] * 100, "always 7"), ([None] * 100, "always null")])
+def test_a_constant_column_is_refused_by_name(cells: list[Any], holds: str) -> None:
+    with pytest.raises(TrainingDataError, match=f"'money' .* is {holds}"):
+        churn(100, money=cells)
+
+
+def test_an_unknown_column_is_refused_by_name() -> None:
+    with pytest.raises(TrainingDataError, match="'age'"):
+        prepare(history(100), TASKS["churn"], {"age": "age"})
+
+
+def test_a_missing_label_is_refused_by_name() -> None:
+    with pytest.raises(TrainingDataError, match="'converted_offer_id'"):
+        prepare(history(100), TASKS["nbo"], MAPPING)
+
+
+def test_a_label_out_of_range_is_refused() -> None:
+    with pytest.raises(TrainingDataError, match="'churned' holds 2; it may hold 0 to 1"):
+        churn(100, churned=[0, 1, 2, 1] * 25)
+
+
+def test_dates_that_are_none_are_refused() -> None:
+    with pytest.raises(TrainingDataError, match="'snapshot_date' holds something that is no date"):
+        churn(100, snapshot_date=["yesterday"] * 100)
+
+
+def test_evaluation_is_on_strictly_later_dates_with_a_fifth_of_the_rows() -> None:
+    earlier, later, _ = split(churn(1000))
+    assert earlier.dates.max() < later.dates.min()
+    assert (len(earlier), len(later)) == (800, 200)
+
+
+def test_rows_without_dates_are_split_by_customer() -> None:
+    ids = [str(number % 100) for number in range(1000)]
+    earlier, later, how = split(churn(1000, customer_id=ids, snapshot_date=[None] * 1000))
+    assert not set(earlier.table.customer_ids) & set(later.table.customer_ids)
+    assert "customers" in how
+    assert len(later) > 0
+
+
+def test_a_fingerprint_changes_with_any_label() -> None:
+    one = churn(100)
+    other = replace(one, targets=1 - one.targets)
+    assert one.fingerprint() == churn(100).fingerprint() != other.fingerprint()
+
+
+def test_a_null_label_is_not_observed() -> None:
+    table = FeatureTable.from_rows(["a", "b", "c"], ["churned"], [[1], [None], [0]])
+    assert churn_targets(table).ravel().tolist() == [1, -1, 0]
+
+
+def test_an_offer_not_shown_is_not_observed() -> None:
+    names = ["shown_offer_id", "converted_offer_id"]
+    targets = offer_targets(FeatureTable.from_rows(["a", "b"], names, [[1, None], [8, 8]]))
+    assert targets.tolist() == [[0] + [-1] * 7, [-1] * 7 + [1]]
+
+
+def test_conversions_alone_give_shares_of_the_offers() -> None:
+    table = FeatureTable.from_rows(["a", "b"], ["converted_offer_id"], [[1], [8]])
+    assert offer_targets(table).tolist() == [[1] + [0] * 7, [0] * 7 + [1]]
+
+
+def test_pieces_cover_the_range_seen_without_gaps() -> None:
+    inputs = np.random.default_rng(2).gamma(1, 100, (500, 2)).astype(np.float32)
+    inputs[::7, 1] = np.nan
+    learned = learn_preprocessing(inputs)
+    assert learned.flagged.tolist() == [1]
+    assert learned.logged.all()
+    for feature in range(2):
+        left = learned.left[learned.source == feature]
+        right = left + learned.width[learned.source == feature]
+        np.testing.assert_allclose(left[1:], right[:-1], rtol=1e-5)
+        np.testing.assert_allclose(
+            np.expm1([left[0], right[-1]]), [learned.low[feature], learned.high[feature]], rtol=1e-4
+        )
+
+
+def test_pieces_of_a_feature_of_two_values_have_a_width() -> None:
+    width = learn_preprocessing(np.array([[0], [1]] * 30, dtype=np.float32)).width
+    assert (width > 0).all()
+    assert width.sum() == 1
+
+
+def test_a_perfect_model_has_an_auc_of_one_and_the_constant_rate_one_half() -> None:
+    later = churn(200)
+    metrics = evaluate(later.targets, 1 - later.targets, np.array([0.5]), later)
+    assert metrics["model"] == {"auc": 1.0, "brier": 0.0, "auc_95": [1.0, 1.0]}
+    assert (metrics["rule"]["auc"], metrics["constant_rate"]["auc"]) == (0.0, 0.5)
+
+
+def offers_shown(rows: int, propensity: float | None) -> Dataset:
+    shown = [1 + number % 2 for number in range(rows)]
+    won = [offer if offer == 1 else None for offer in shown]
+    logged = {"shown_offer_id": shown, "converted_offer_id": won, "propensity": [propensity] * rows}
+    return prepare(history(rows, **logged), TASKS["nbo"], MAPPING)
+
+
+def test_a_policy_is_valued_by_the_rows_in_which_its_offer_was_shown() -> None:
+    scores = np.tile(np.array([0.9] + [0.1] * 7, dtype=np.float32), (400, 1))
+    value = value_policy(scores, offers_shown(400, 0.5))
+    assert (value["logged"], value["model"], value["effective_rows"]) == (0.5, 1.0, 200)
+    assert value["verdict"] == "enough evidence"
+
+
+def test_a_policy_seldom_tried_gets_no_verdict() -> None:
+    scores = np.tile(np.array([0.9] + [0.1] * 7, dtype=np.float32), (60, 1))
+    assert value_policy(scores, offers_shown(60, 0.5))["verdict"] == "not enough evidence"
+
+
+def test_without_logged_propensities_a_policy_is_not_valued() -> None:
+    scores = np.full((60, 8), 0.1, dtype=np.float32)
+    assert "not logged" in value_policy(scores, offers_shown(60, None))["verdict"]
