@@ -140,18 +140,14 @@ def _leaves(when: datetime, ordered: Sequence[datetime], end: datetime) -> bool:
     return when + CHURN_WINDOW <= end and not any(when < day <= when + CHURN_WINDOW for day in ordered)
 
 
-def _converse(
-    draw: random.Random, order_id: str, customer_id: str, when: datetime, leaves: bool
-) -> list[Message]:
+def _converse(draw: random.Random, order_id: str, customer_id: str, when: datetime, leaves: bool) -> list[Message]:
     topic = draw.choices(TOPICS, TOPIC_SHARES[leaves])[0]
     channel = draw.choices(tuple(CHANNEL_SHARES), tuple(CHANNEL_SHARES.values()))[0]
     text = draw.choice(TEXTS[topic]).format(order=order_id)
     said = [Message(f"m-{order_id}", customer_id, channel, "customer", text, when)]
     if draw.random() < REPLY_SHARE:
         answered = when + timedelta(minutes=draw.randrange(5, 240))
-        said.append(
-            Message(f"m-{order_id}-r", customer_id, channel, "agent", draw.choice(TEXTS["agent"]), answered)
-        )
+        said.append(Message(f"m-{order_id}-r", customer_id, channel, "agent", draw.choice(TEXTS["agent"]), answered))
     return said
 
 
@@ -173,9 +169,7 @@ def show_offers(features: Mapping[str, NDArray[Any]], generator: np.random.Gener
         generator: the source of randomness.
     """
     chance = conversion_probability(features)
-    guess = np.exp(
-        3 * chance[:, ::-1]
-    )  # the policy of the day is no oracle: it ranks the offers the wrong way round
+    guess = np.exp(3 * chance[:, ::-1])  # the policy of the day is no oracle: it ranks the offers the wrong way round
     policy = 0.5 / OFFERS + 0.5 * guess / guess.sum(axis=1, keepdims=True)
     draws = generator.random((len(policy), 2))
     shown = np.minimum((draws[:, :1] > policy.cumsum(axis=1)).sum(axis=1), OFFERS - 1)

@@ -78,13 +78,13 @@ class _Example:
 
 
 def connect(warehouse_url: str) -> Connection:
-    """Connect to the warehouse.
+    """Connect to the warehouse; each statement or `transaction()` block commits by itself.
 
     Raises:
         ExampleError: the server refuses or cannot be reached.
     """
     try:
-        return psycopg.connect(warehouse_url, connect_timeout=10)
+        return psycopg.connect(warehouse_url, connect_timeout=10, autocommit=True)
     except psycopg.Error as error:
         shown = re.sub(r"://([^:@/]+):[^@]*@", r"://\1:***@", warehouse_url)
         reason = str(error).strip().splitlines()[0]
@@ -113,7 +113,7 @@ def load_example(warehouse_url: str, until: date, folder: Path) -> LoadSummary:
     if not invoices:
         first = example.invoices[0].ordered_at.date()
         raise ExampleError(f"no invoice before {until}: the example begins on {first}; choose a later date")
-    with connect(warehouse_url) as connection:
+    with connect(warehouse_url) as connection, connection.transaction():
         _create_schema(connection, folder)
         customers = _insert_customers(connection, invoices)
         _insert_orders(connection, invoices)
@@ -136,9 +136,7 @@ def example_days(after: date, to: date, folder: Path) -> Iterator[Day]:
     """
     example = _read_example(folder)
     invoices = {day: list(rows) for day, rows in groupby(example.invoices, lambda row: row.ordered_at.date())}
-    messages = {
-        day: list(rows) for day, rows in groupby(example.conversations, lambda row: row.occurred_at.date())
-    }
+    messages = {day: list(rows) for day, rows in groupby(example.conversations, lambda row: row.occurred_at.date())}
     for offset in range((to - after).days + 1):
         day = after + timedelta(days=offset)
         yield Day(day, invoices.get(day, []), messages.get(day, []))
@@ -194,9 +192,7 @@ def _customer_row(invoice: Invoice) -> tuple[Any, ...]:
 
 def _insert_orders(connection: Connection, invoices: Iterable[Invoice]) -> None:
     statement = "COPY orders (order_id, customer_id, ordered_at, amount, items, lines, cancelled) FROM STDIN"
-    rows = (
-        (i.order_id, i.customer_id, i.ordered_at, i.amount, i.items, i.lines, i.cancelled) for i in invoices
-    )
+    rows = ((i.order_id, i.customer_id, i.ordered_at, i.amount, i.items, i.lines, i.cancelled) for i in invoices)
     _copy(connection, statement, rows)
 
 
@@ -236,17 +232,12 @@ def _show_offers_on(connection: Connection, day: date, generator: np.random.Gene
     rows = cursor.fetchall()
     chosen = sorted(generator.choice(len(rows), size=min(SHOWN_EACH_TIME, len(rows)), replace=False))
     sample = [rows[position] for position in chosen]
-    columns = dict(
-        zip(names, (np.array(values, dtype=object) for values in zip(*sample, strict=True)), strict=True)
-    )
+    columns = dict(zip(names, (np.array(values, dtype=object) for values in zip(*sample, strict=True)), strict=True))
     exposures = show_offers(columns, generator)
-    extra = zip(
-        exposures.shown.tolist(), exposures.propensity.tolist(), exposures.converted.tolist(), strict=True
-    )
+    extra = zip(exposures.shown.tolist(), exposures.propensity.tolist(), exposures.converted.tolist(), strict=True)
     at = _midnight(day) + timedelta(hours=9)
     history = (
-        (*row, offer, chance, won or None, at, True)
-        for row, (offer, chance, won) in zip(sample, extra, strict=True)
+        (*row, offer, chance, won or None, at, True) for row, (offer, chance, won) in zip(sample, extra, strict=True)
     )
     _copy(connection, "COPY customer_offer_history FROM STDIN", history)
     return len(sample)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import pytest
 
-from console.warehouse import ExampleError, connect, example_days, insert_day, load_example
+from console.warehouse import Day, ExampleError, connect, example_days, insert_day, load_example
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -38,6 +38,14 @@ def test_playing_every_day_completes_the_data(warehouse_url: str) -> None:
             insert_day(connection, day)
         assert _one(connection, "SELECT count(*) FROM customers") == (4372,)
         assert _one(connection, "SELECT count(*), max(today) FROM orders, business_date") == (22190, END)
+
+
+def test_a_day_is_seen_by_others_as_soon_as_it_is_inserted(warehouse_url: str) -> None:
+    load_example(warehouse_url, START, FOLDER)
+    with connect(warehouse_url) as connection, connect(warehouse_url) as other:
+        assert _one(connection, "SELECT today FROM business_date") == (START,)
+        insert_day(connection, Day(START + timedelta(days=1)))
+        assert _one(other, "SELECT today FROM business_date") == (START + timedelta(days=1),)
 
 
 def test_the_view_agrees_with_the_orders(warehouse_url: str) -> None:
