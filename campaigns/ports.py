@@ -101,6 +101,9 @@ class Ledger(Protocol):
         A commit of the earlier owner in flight ends first; none can begin afterwards.
         """
 
+    async def cache_generation(self) -> int:
+        """Return the generation of the feature cache."""
+
     async def unsent(self, partition: int) -> Sequence[Stored]:
         """Return the messages of a partition that are not marked sent, in order of sequence."""
 

@@ -109,6 +109,10 @@ class Pipeline:
         self._topic_prefix = topic_prefix
         self._max_event_bytes = max_event_bytes
 
+    def use_cache_generation(self, generation: int) -> None:
+        """Read no cached row of an earlier generation from now on."""
+        self._features.use_generation(generation)
+
     async def prepare(self, records: Sequence[Record]) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on the batches before it.
 

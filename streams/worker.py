@@ -109,6 +109,9 @@ class Worker:
         while True:
             batch = await self._collect()
             self._metrics.batch_size.observe(len(batch))
+            if self._is_ours(batch):
+                # Before features are read: a claim brings the cache generation that the former owner may have raised.
+                await self._own(batch)
             work = self._patiently("warehouse", partial(self._pipeline.prepare, batch.records))
             await self._preparing.put((batch, self._stages.create_task(work)))
 
@@ -205,6 +208,7 @@ class Worker:
             if partition in self._ownership.epochs:
                 return
             epoch = await self._patiently("ledger", lambda: self._ledger.claim(partition))
+            self._pipeline.use_cache_generation(await self._patiently("ledger", self._ledger.cache_generation))
             await self._patiently("broker", lambda: self._sink.take_over(partition))
             left = await self._patiently("ledger", lambda: self._ledger.unsent(partition))
             await self._send(left)
