@@ -88,7 +88,7 @@ def headline(facts: Mapping[str, Any], names: Iterable[str] = HEADLINE_FACTS) ->
 
 
 def pick_examples(decisions: Sequence[tuple[str, Recorded]]) -> list[tuple[str, Recorded]]:
-    """Pick one decision that fired, one held out and one withheld, the first of each; of different campaigns if it can be.
+    """Pick the first decision that fired, one held out and one withheld, of different campaigns where there are.
 
     Args:
         decisions: with the customer's id, first evaluations left out.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 OUTCOMES = ("delivered", "opened", "clicked", "converted", "bounced", "unsubscribed", "complained")
+# An offer's validity or a time zone must not lead out of the years that Python and PostgreSQL both know.
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class Record(Protocol):
@@ -136,11 +140,21 @@ def _check_kind(record: Record, wire: WireEvent, topic: str) -> Reject | None:
             RejectReason.WRONG_TYPE,
             f"type {wire.type!r} on topic {record.topic}, which carries {expected!r}",
         )
-    missing = _missing_field(wire, kind)
-    return _reject(record, RejectReason.INVALID_EVENT, missing) if missing else None
+    problem = _find_problem(wire, kind) or _find_unstorable(record, wire)
+    return _reject(record, RejectReason.INVALID_EVENT, problem) if problem else None
 
 
-def _missing_field(wire: WireEvent, kind: str) -> str | None:
+def _find_unstorable(record: Record, wire: WireEvent) -> str | None:
+    """Say what no ledger can hold: PostgreSQL's texts have no NUL, and its calendar is not Python's."""
+    if not EARLIEST <= wire.occurred_at < LATEST:
+        return f"occurred_at is {wire.occurred_at}; it must lie in the years {EARLIEST.year} to {LATEST.year - 1}"
+    # JSON has NUL only in this spelling, and the search costs next to nothing.
+    if b"\\u0000" in (record.value or b"") and "\0" in f"{wire.id}{wire.customer_id}{wire.launch}":
+        return "id, customer_id or launch holds the character NUL"
+    return None
+
+
+def _find_problem(wire: WireEvent, kind: str) -> str | None:
     if kind == "conversation" and wire.text is None:
         return "Object missing required field `text`"
     if kind == "conversation" and wire.role not in ("customer", "agent"):
@@ -162,7 +176,8 @@ def _check_key(record: Record, wire: WireEvent) -> Reject | None:
     if record.key == wire.customer_id.encode():
         return None
     key = "no key" if record.key is None else f"key {record.key[:80]!r}"
-    detail = f"{key}, customer_id {wire.customer_id!r}: key every event by its customer_id, or one customer's events lose their order"
+    lost = "key every event by its customer_id, or one customer's events lose their order"
+    detail = f"{key}, customer_id {wire.customer_id!r}: {lost}"
     return _reject(record, RejectReason.WRONG_KEY, detail)
 
 

@@ -15,7 +15,7 @@ DEAD_LETTER_NAMESPACE = uuid.UUID("0d6b2f4e-9d53-5c52-8f0e-2a7b3a3f9c55")
 
 
 def dead_letter(reject: Reject) -> Message:
-    """Return a record that cannot be decided: its bytes, key and headers as they came, stage and reason in headers of ours."""
+    """Return a record that cannot be decided: bytes, key and headers as they came, the reason in headers of ours."""
     record = reject.record
     letter_id = dead_letter_id(record)
     ours = {

@@ -107,6 +107,7 @@ async def serve_health(
     except OSError as error:
         await runner.cleanup()
         raise SettingsError(
-            f"HOLDFAST_HEALTH_PORT: port {port} on 127.0.0.1 is taken ({error.strerror}); choose another, or 0 for a free one"
+            f"HOLDFAST_HEALTH_PORT: port {port} on 127.0.0.1 cannot be used ({error.strerror}); "
+            "choose another, or 0 for a free one"
         ) from error
     return runner, int(runner.addresses[0][1])

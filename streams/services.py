@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from features.postgres_warehouse import PostgresWarehouse
 
 import campaigns.definition
 import segments.definition
 from campaigns.candidates import Definitions
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
+from features.postgres_warehouse import PostgresWarehouse
 from features.redis_cache import RedisFeatureCache
 from features.store import FeatureStore
 from models.registry import load_scorers

@@ -279,7 +279,8 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
 
 def _tell_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]:
     query = """SELECT customer_id, campaign, segment, occasion, outcome, reason, detail, as_of, facts, versions, event_id
-                 FROM decision WHERE reason <> 'first_evaluation' ORDER BY as_of DESC, customer_id, campaign"""
+                 FROM decision WHERE reason <> 'first_evaluation'
+                ORDER BY as_of DESC, customer_id, campaign"""
     by_key = {segment.key: segment for segment in segments}
     with psycopg.connect(settings.ledger_url) as ledger:
         decisions = [(row[0], Recorded(*row[1:])) for row in ledger.execute(query)]
@@ -311,7 +312,8 @@ def _stay(endpoints: Endpoints, worker: WorkerProcess, console: Console) -> None
     for name, setting in _environment(endpoints).items():
         console.print(f"  export {name}='{setting}'", soft_wrap=True)
     console.print(
-        "  .venv/bin/holdfast explain CUSTOMER_ID\n  .venv/bin/holdfast segments list\n  .venv/bin/holdfast campaigns launch vip-offers\n"
+        "  .venv/bin/holdfast explain CUSTOMER_ID\n  .venv/bin/holdfast segments list\n"
+        "  .venv/bin/holdfast campaigns launch vip-offers\n"
         f"  curl http://127.0.0.1:{worker.port}/health",
         soft_wrap=True,
     )
