@@ -1,0 +1,83 @@
+"""Memberships follow from the sequence of facts alone, however the customers are put into batches."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.table import FeatureTable
+from segments.definition import build_segment
+from segments.engine import Activation, Episode, Held, Transition, classify
+from segments.explanation import explain_rule
+
+SETTINGS = settings(derandomize=True, deadline=None, max_examples=150)
+SEGMENTS = [
+    build_segment(
+        {"key": "risk", "name": "R", "rule": {">=": [{"var": "p"}, 7]}, "exit_rule": {"<": [{"var": "p"}, 4]}},
+        where="t",
+    ),
+    build_segment({"key": "even", "name": "E", "rule": {"==": [{"%": [{"var": "p"}, 2]}, 0]}}, where="t"),
+]
+ACTIVATIONS = {each.key: Activation(each.version, datetime(2011, 1, 1, tzinfo=UTC)) for each in SEGMENTS}
+VALUES = st.one_of(st.none(), st.integers(0, 10))
+HISTORIES = st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=12)
+
+
+def step(held: dict[str, Held], values: dict[str, Any]) -> tuple[Transition, ...]:
+    """Evaluate the customers given and write the outcome into `held`, as the ledger does."""
+    table = FeatureTable.from_rows(list(values), ["p"], [[value] for value in values.values()])
+    outcome = classify(SEGMENTS, table, held, activations=ACTIVATIONS, joined_at={})
+    for customer_id in outcome.roster_changed:
+        held[customer_id] = Held(held.get(customer_id, Held()).members, outcome.roster)
+    for change in outcome.changes:
+        before = held[change.customer_id]
+        episode = Episode(change.episode, is_member=change.kind == "entered")
+        held[change.customer_id] = Held({**before.members, change.segment: episode}, before.roster)
+    return outcome.changes
+
+
+@SETTINGS
+@given(HISTORIES)
+def test_one_batch_or_one_customer_at_a_time_gives_the_same_memberships(history: list[tuple[Any, ...]]) -> None:
+    together: dict[str, Held] = {}
+    apart: dict[str, Held] = {}
+    for values in history:
+        by_customer = dict(zip("abc", values, strict=True))
+        changes = step(together, by_customer)
+        singles = [change for key, value in by_customer.items() for change in step(apart, {key: value})]
+        assert list(changes) == singles
+    assert together == apart
+
+
+@SETTINGS
+@given(HISTORIES)
+def test_evaluating_the_same_facts_again_changes_nothing(history: list[tuple[Any, ...]]) -> None:
+    held: dict[str, Held] = {}
+    for values in history:
+        by_customer = dict(zip("abc", values, strict=True))
+        step(held, by_customer)
+        assert step(held, by_customer) == ()
+
+
+@SETTINGS
+@given(HISTORIES)
+def test_episodes_are_numbered_without_gaps_and_alternate(history: list[tuple[Any, ...]]) -> None:
+    held: dict[str, Held] = {}
+    seen: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    for values in history:
+        for change in step(held, dict(zip("abc", values, strict=True))):
+            seen.setdefault((change.customer_id, change.segment), []).append((change.kind, change.episode))
+    for changes in seen.values():
+        assert changes == [(("entered", "exited")[n % 2], n // 2 + 1) for n in range(len(changes))]
+
+
+@SETTINGS
+@given(VALUES)
+def test_an_explanation_agrees_with_the_rule(value: Any) -> None:
+    for segment in SEGMENTS:
+        explanation = explain_rule(segment.rule, {"p": value})
+        assert explanation.met == segment.rule.holds({"p": value})
+        assert (explanation.nearest_miss is None) == explanation.met

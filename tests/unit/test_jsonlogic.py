@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.table import FeatureTable
+from segments.errors import RuleError
+from segments.jsonlogic import DEEPEST, LONGEST, compile_rule, unknown_facts
+
+CASES = json.loads((Path(__file__).parents[1] / "data" / "jsonlogic_cases.json").read_text())
+
+
+def table_of(*rows: dict[str, Any]) -> FeatureTable:
+    names = list(rows[0])
+    return FeatureTable.from_rows([str(n) for n in range(len(rows))], names, [list(row.values()) for row in rows])
+
+
+@pytest.mark.parametrize("column", [True, False], ids=["column", "row"])
+@pytest.mark.parametrize("group", CASES, ids=[group["about"] for group in CASES])
+def test_rules_answer_as_javascript_does(group: dict[str, Any], *, column: bool) -> None:
+    for rule, row, expected in group["cases"]:
+        compiled = compile_rule(rule, where="test")
+        answers = compiled.evaluate(table_of(row, row)).tolist() if column else [compiled.holds(row)] * 2
+        assert answers == [expected, expected], rule
+
+
+@pytest.mark.parametrize("others", [["x"], [True], [[1]], [{"a": 1}], ["x", 2.0, None, False]])
+def test_a_column_of_mixed_values_gives_each_its_own_answer(others: list[Any]) -> None:
+    table = table_of(*({"x": each} for each in [1, "1", None, *others]))
+    mask = compile_rule({"==": [{"var": "x"}, 1]}, where="test").evaluate(table)
+    assert mask[:3].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("column", "rule", "expected"),
+    [
+        (np.array([0.5, 1.5], dtype=np.float32), {">": [{"var": "x"}, 1]}, [False, True]),
+        (np.array([0, 2]), {">": [{"var": "x"}, 1]}, [False, True]),
+        (np.array([np.nan, 2.0]), {"==": [{"var": "x"}, None]}, [True, False]),
+        (np.array([None, np.float64("nan"), "a"], dtype=object), {"==": [{"var": "x"}, None]}, [True, True, False]),
+        (np.array([np.int64(3), "a"], dtype=object), {"==": [{"var": "x"}, 3]}, [True, False]),
+        (np.array(["a", "b"]), {"==": [{"var": "x"}, "b"]}, [False, True]),
+        (np.array([], dtype=np.float64), {"==": [{"var": "x"}, 1]}, []),
+        (np.array([], dtype=object), {"and": [{"var": "x"}, {"in": [{"var": "x"}, "ab"]}]}, []),
+    ],
+)
+def test_every_type_of_column_is_read(column: Any, rule: Any, expected: list[bool]) -> None:
+    table = FeatureTable(tuple(map(str, range(len(column)))), {"x": column})
+    assert compile_rule(rule, where="test").evaluate(table).tolist() == expected
+
+
+def test_a_rule_without_facts_gives_one_answer_per_customer() -> None:
+    table = table_of({"x": 1}, {"x": 2}, {"x": 3})
+    assert compile_rule({"==": [1, 1]}, where="test").evaluate(table).tolist() == [True, True, True]
+
+
+def test_a_rule_names_the_facts_it_reads() -> None:
+    rule = compile_rule(
+        {"and": [{"<": [{"var": "a.b"}, {"var": ["c", {"var": "d"}]}]}, {"!": {"var": 3}}]}, where="test"
+    )
+    assert rule.facts == {"a", "c", "d", "3"}
+    assert unknown_facts(rule.facts, {"a", "d"}) == ("3", "c")
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"and": [True, {"matches": ["x", "y"]}]}, r"unknown operator 'matches' at \$\.and\[1\]\.matches, value \["),
+        ({"===": [1, {"Var": "x"}]}, r"unknown operator 'Var' at \$\[\"===\"\]\[1\]\.Var"),
+        ({"xor": [1, 2]}, "known operators: var and or if"),
+        ({">": [1, 2, 3]}, r"'>' takes 2 argument\(s\), not 3 at \$\[\">\"\]"),
+        ({"==": [1]}, r"'==' takes 2 argument\(s\), not 1"),
+        ({"and": []}, r"'and' takes at least 1 argument\(s\), not 0"),
+        ({"!": [1, 2]}, r"'!' takes 1 argument\(s\)"),
+        ({"var": "a", "default": 3}, r"an operation has one key, not 2 at \$"),
+        ({"var": ""}, "'var' takes the name of a fact"),
+        ({"var": [{"if": [1, "a", "b"]}]}, "'var' takes the name of a fact"),
+        ({"var": ["a", 1, 2]}, "at most one default"),
+        ({"in": [1, [2, {"nope": 1}]]}, r"\$\.in\[1\]\[1\]\.nope"),
+    ],
+)
+def test_a_rule_that_cannot_mean_anything_is_refused_with_file_and_path(rule: Any, said: str) -> None:
+    with pytest.raises(RuleError, match=said) as refused:
+        compile_rule(rule, where="definitions/x.json: rule")
+    assert str(refused.value).startswith("definitions/x.json: rule: ")
+
+
+def nested(depth: int) -> Any:
+    rule: Any = {"var": "x"}
+    for _ in range(depth - 1):
+        rule = {"!": rule}
+    return rule
+
+
+def test_a_rule_as_deep_as_allowed_works_and_a_deeper_one_is_refused() -> None:
+    assert compile_rule(nested(DEEPEST), where="test").evaluate(table_of({"x": 1})).tolist() == [False]
+    for depth in (DEEPEST + 1, 100_000):
+        with pytest.raises(RuleError, match="nested deeper than 64 levels"):
+            compile_rule(nested(depth), where="test")
+
+
+def test_a_rule_that_is_too_long_is_refused() -> None:
+    with pytest.raises(RuleError, match="more than the 100000 allowed"):
+        compile_rule({"in": [{"var": "x"}, ["y" * LONGEST]]}, where="test")

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from features.table import FeatureTable
+from segments.definition import SHIPPED, build_segment, load_segments
+from segments.engine import Activation, Episode, Held, Transition, Transitions, classify
+from segments.errors import ActivationMissingError
+
+NOON = datetime(2011, 6, 1, 12, tzinfo=UTC)
+RISK = build_segment(
+    {
+        "key": "risk",
+        "name": "Risk",
+        "rule": {">=": [{"var": "p"}, 0.7]},
+        "exit_rule": {"<": [{"var": "p"}, 0.6]},
+    },
+    where="test",
+)
+RICH = build_segment({"key": "rich", "name": "Rich", "rule": {">": [{"var": "revenue"}, 100]}}, where="test")
+
+
+def held(*, risk: Episode | None = None, rich: Episode | None = None, seen: bool = True) -> Held:
+    members = {key: episode for key, episode in (("risk", risk), ("rich", rich)) if episode}
+    return Held(members, {"risk": RISK.version, "rich": RICH.version} if seen else {})
+
+
+def run(facts: dict[str, list[Any]], held_by: dict[str, Held], **options: Any) -> Transitions:
+    """Classify customers named 0, 1, ... under both segments."""
+    rows = list(zip(*facts.values(), strict=True))
+    table = FeatureTable.from_rows([str(n) for n in range(len(rows))], list(facts), rows)
+    mode = options.get("mode", "silent")
+    activations = {each.key: Activation(each.version, NOON, mode) for each in (RISK, RICH)}
+    return classify([RISK, RICH], table, held_by, activations=activations, joined_at=options.get("joined_at", {}))
+
+
+def test_entering_begins_the_next_episode() -> None:
+    known = {"0": held(), "1": held(risk=Episode(3, is_member=False))}
+    changes = run({"p": [0.7, 0.9]}, known).changes
+    assert changes == (
+        Transition("0", "risk", "entered", 1, silent=False),
+        Transition("1", "risk", "entered", 4, silent=False),
+    )
+
+
+def test_leaving_ends_the_same_episode() -> None:
+    changes = run({"p": [0.1]}, {"0": held(risk=Episode(3, is_member=True))}).changes
+    assert changes == (Transition("0", "risk", "exited", 3, silent=False),)
+
+
+@pytest.mark.parametrize(("p", "kinds"), [(0.59, ["exited"]), (0.6, []), (0.65, []), (0.7, []), (None, ["exited"])])
+def test_a_member_leaves_only_when_the_exit_rule_holds(p: float | None, kinds: list[str]) -> None:
+    changes = run({"p": [p]}, {"0": held(risk=Episode(1, is_member=True))}).changes
+    assert [change.kind for change in changes] == kinds
+
+
+def test_a_customer_between_the_rules_who_is_no_member_does_not_enter() -> None:
+    assert run({"p": [0.65]}, {"0": held()}).changes == ()
+
+
+def test_without_an_exit_rule_a_member_leaves_when_the_rule_fails() -> None:
+    changes = run({"revenue": [100]}, {"0": held(rich=Episode(1, is_member=True))}).changes
+    assert [(change.segment, change.kind) for change in changes] == [("rich", "exited")]
+
+
+def test_a_member_whom_both_rules_hold_for_stays() -> None:
+    overlapping = build_segment(
+        {"key": "risk", "name": "R", "rule": {">": [{"var": "p"}, 0.5]}, "exit_rule": {"<": [{"var": "p"}, 0.9]}},
+        where="test",
+    )
+    table = FeatureTable.from_rows(["0"], ["p"], [[0.7]])
+    known = {"0": Held({"risk": Episode(1, is_member=True)}, {"risk": overlapping.version})}
+    activations = {"risk": Activation(overlapping.version, NOON)}
+    assert classify([overlapping], table, known, activations=activations, joined_at={}).changes == ()
+
+
+@pytest.mark.parametrize("kind", ["entered", "exited"])
+def test_the_first_evaluation_under_a_version_is_silent(kind: str) -> None:
+    known = {"0": held(risk=Episode(1, is_member=kind == "exited"), seen=False)}
+    (change,) = run({"p": [0.9 if kind == "entered" else 0.1]}, known).changes
+    assert (change.kind, change.silent, change.silent_reason) == (kind, True, "first_evaluation")
+
+
+def test_a_customer_the_ledger_never_saw_is_silent() -> None:
+    (change,) = run({"p": [0.9]}, {}).changes
+    assert (change.episode, change.silent) == (1, True)
+
+
+def test_the_operator_may_ask_for_the_first_evaluation_to_fire() -> None:
+    (change,) = run({"p": [0.9]}, {}, mode="emit").changes
+    assert (change.silent, change.silent_reason) == (False, None)
+
+
+@pytest.mark.parametrize(("seconds", "silent"), [(-1, True), (0, False), (1, False), (None, True)])
+def test_a_customer_who_joined_after_the_activation_is_not_silent(seconds: float | None, *, silent: bool) -> None:
+    joined = None if seconds is None else NOON + timedelta(seconds=seconds)
+    (change,) = run({"p": [0.9]}, {}, joined_at={"0": joined}).changes
+    assert change.silent is silent
+
+
+def test_another_version_in_the_roster_is_a_first_evaluation() -> None:
+    known = {"0": Held({}, {"risk": "another", "rich": RICH.version})}
+    changes = run({"p": [0.9], "revenue": [500]}, known).changes
+    assert [(change.segment, change.silent) for change in changes] == [("risk", True), ("rich", False)]
+
+
+def test_whoever_was_evaluated_under_other_versions_must_be_recorded() -> None:
+    known = {
+        "0": held(),
+        "1": held(seen=False),
+        "2": Held({}, {"risk": RISK.version, "rich": RICH.version, "gone": "x"}),
+    }
+    outcome = run({"p": [0.1, 0.1, 0.1, 0.1]}, known)
+    assert outcome.roster_changed == ("1", "2", "3")
+    assert outcome.roster == {"risk": RISK.version, "rich": RICH.version}
+
+
+def test_changes_come_by_customer_and_then_by_segment() -> None:
+    changes = run({"p": [0.9, 0.9], "revenue": [500, 500]}, {}).changes
+    assert [(change.customer_id, change.segment) for change in changes] == [
+        ("0", "risk"), ("0", "rich"), ("1", "risk"), ("1", "rich")
+    ]  # fmt: skip
+
+
+def test_who_is_a_member_now_is_told_by_segment() -> None:
+    outcome = run({"p": [0.9, 0.65, 0.1]}, {"1": held(risk=Episode(1, is_member=True))})
+    assert outcome.members["risk"].tolist() == [True, True, False]
+
+
+def test_a_membership_of_a_segment_no_longer_defined_is_left_alone() -> None:
+    known = {"0": Held({"gone": Episode(2, is_member=True)}, {})}
+    assert run({"p": [0.1]}, known).changes == ()
+
+
+@pytest.mark.parametrize("activations", [{}, {"risk": Activation("another", NOON)}])
+def test_a_segment_without_an_activation_is_refused(activations: dict[str, Activation]) -> None:
+    table = FeatureTable.from_rows(["0"], ["p"], [[0.9]])
+    with pytest.raises(ActivationMissingError, match=f"'risk' version {RISK.version} has no activation"):
+        classify([RISK], table, {}, activations=activations, joined_at={})
+
+
+def test_an_empty_batch_has_no_transitions() -> None:
+    assert run({"p": []}, {}).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "segments"),
+    [
+        ({"churn_probability": 0.7}, {"high-churn-risk"}),
+        ({"churn_probability": 0.69}, {"medium-churn-risk"}),
+        ({"churn_probability": 0.39}, set()),
+        ({"churn_probability": None}, set()),
+        ({"rfm_monetary": 5, "rfm_frequency": 4, "rfm_recency": 5}, {"vip-customers"}),
+        ({"rfm_segment": "At Risk"}, {"valued-and-slipping"}),
+        ({"rfm_monetary": 4, "rfm_recency": 2}, {"valued-and-slipping"}),
+        ({"days_since_last_message": 1, "cancellation_requests": 1, "sentiment_score": 0.5}, {"unhappy-customers"}),
+        ({"days_since_last_message": 1, "cancellation_requests": 0, "sentiment_score": -0.5}, {"unhappy-customers"}),
+        ({"days_since_last_message": 31, "cancellation_requests": 1, "sentiment_score": -0.5}, set()),
+        ({}, set()),
+    ],
+)
+def test_the_shipped_segments_take_whom_they_describe(facts: dict[str, Any], segments: set[str]) -> None:
+    assert {segment.key for segment in load_segments(SHIPPED) if segment.rule.holds(facts)} == segments
