@@ -32,9 +32,8 @@ def find_launchable(campaigns: Sequence[Campaign], key: str) -> Campaign:
     if key not in by_key:
         raise CampaignDefinitionError(f"no campaign {key!r}; there are: {', '.join(sorted(by_key))}")
     if by_key[key].launch is not Launch.BY_OPERATOR:
-        raise CampaignDefinitionError(
-            f'campaign {key!r} runs by itself when a customer enters {by_key[key].segment!r}; only campaigns with "launch": "by_operator" are launched'
-        )
+        runs = f"campaign {key!r} runs by itself when a customer enters {by_key[key].segment!r}"
+        raise CampaignDefinitionError(f'{runs}; only campaigns with "launch": "by_operator" are launched')
     return by_key[key]
 
 
