@@ -1,0 +1,397 @@
+"""What a worker promises, seen from outside: its topics, its ledger, its health."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+import signal
+import urllib.request
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from streams.settings import OUTPUT_TOPICS
+from streams.topics import create_topics
+from tests.journey.workplace import (
+    INPUTS,
+    PARTITIONS,
+    SCHEMA,
+    Workplace,
+    campaign,
+    lend_database,
+    wait_until,
+    write_definitions,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from console.demo.worker_process import WorkerProcess
+    from console.embedded.services import EmbeddedServices, Endpoints
+    from tests.journey.workplace import Seen
+
+SEED = 20111209
+
+
+@contextmanager
+def workplace(endpoints: Endpoints, folder: Path) -> Iterator[Workplace]:
+    """Lend everything a worker needs, its topics created by the command."""
+    name = secrets.token_hex(4)
+    with (
+        lend_database(endpoints.ledger_url, f"ledger_{name}") as ledger,
+        lend_database(endpoints.warehouse_url, f"warehouse_{name}") as warehouse,
+    ):
+        with psycopg.connect(warehouse) as connection:
+            connection.execute(SCHEMA)
+        environment = {
+            **endpoints.as_environment(),
+            "HOLDFAST_LEDGER_URL": ledger,
+            "HOLDFAST_WAREHOUSE_URL": warehouse,
+            "HOLDFAST_DEFINITIONS_DIR": str(write_definitions(folder / "definitions")),
+            "HOLDFAST_GROUP": f"{name}.group",
+            "HOLDFAST_INSTANCE_ID": f"{name}.worker",
+            "HOLDFAST_TOPIC_PREFIX": f"{name}.",
+            "HOLDFAST_HEALTH_PORT": "0",
+            "ML_MOCK_MODE": "true",
+        }
+        place = Workplace(environment, folder, f"{name}.")
+        created = place.holdfast("topics", "create", "--partitions", str(PARTITIONS))
+        assert created.returncode == 0, created.stderr
+        yield place
+
+
+@pytest.fixture(scope="module")
+def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """The workplace of the shared worker; each test has customers of its own."""
+    with workplace(endpoints, tmp_path_factory.mktemp("shared")) as lent:
+        yield lent
+
+
+@pytest.fixture(scope="module")
+def worker(place: Workplace) -> Iterator[WorkerProcess]:
+    """A worker that all but the violent tests share."""
+    with ExitStack() as stack:
+        process = place.start_worker()
+        stack.callback(process.stop)
+        yield process
+
+
+def read_health(worker: WorkerProcess) -> dict[str, Any]:
+    """Return what /health says, whatever its status code."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/health", timeout=5) as answer:
+            return dict(json.load(answer))
+    except HTTPError as answer:
+        with answer:
+            return dict(json.load(answer))
+
+
+@pytest.mark.usefixtures("worker")
+def test_entering_a_segment_makes_exactly_one_trigger(place: Workplace) -> None:
+    """However often the same change is announced; offer and message are filled in."""
+    place.set_customer("ann")
+    place.update("ann")
+    place.set_customer("ann", days=90)
+    place.update("ann", "ann")
+    place.update("ann")
+    (trigger,) = place.triggers("ann")
+    assert (trigger["campaign"], trigger["channel"], trigger["variant"]) == ("win-back", "email", "treatment")
+    assert trigger["offer"]["key"] == "offer-2"
+    assert trigger["message"] == "4 orders so far; here is Offer 2."
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_first_evaluation_is_silent(place: Workplace) -> None:
+    """Membership is recorded, the decision says why nothing fires."""
+    place.set_customer("bea", days=90)
+    place.update("bea")
+    assert place.triggers("bea") == []
+    assert place.decisions("bea") == [("win-back", "withheld", "first_evaluation")]
+    assert place.ask_ledger("SELECT is_member FROM membership WHERE customer_id = 'bea'") == [(True,)]
+
+
+@pytest.mark.usefixtures("worker")
+def test_leaving_and_entering_again_is_another_occasion(place: Workplace) -> None:
+    """Two triggers with ids of their own."""
+    place.set_customer("cleo")
+    place.update("cleo")
+    for days in (90, 5, 90):
+        place.set_customer("cleo", days=days)
+        place.update("cleo")
+    occasions = {trigger["trigger_id"]: trigger["occasion"] for trigger in place.triggers("cleo")}
+    assert sorted(occasions.values()) == ["1", "2"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A record that can never be decided, and the reason its dead letter gives."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    reason: str
+    headers: tuple[tuple[str, bytes | None], ...] = (("trace", b"\xff\x00"), ("empty", None), ("trace", b"2"))
+
+
+def wire(kind: str, customer_id: Any = "dora", **more: Any) -> bytes:
+    """Return an event that is right but for what is said."""
+    event = {"id": "x", "type": kind, "customer_id": customer_id, "occurred_at": "2011-06-01T00:00:00Z", **more}
+    return json.dumps({name: part for name, part in event.items() if part != "left out"}).encode()
+
+
+UPDATE, UUID = "customer.updated", "8d6b2f4e-9d53-5c52-8f0e-2a7b3a3f9c55"
+BAD = {
+    "no value": Bad("customer-updates", b"dora", None, "empty_value"),
+    "empty value": Bad("outcomes", b"dora", b"", "empty_value"),
+    "bad UTF-8": Bad("customer-updates", b"dora", b'{"id": "\xff\xfe"}', "not_json"),
+    "bad JSON": Bad("conversations", b"dora", b"{'id': 1", "not_json"),
+    "nested too deep": Bad("customer-updates", b"dora", b"[" * 100_000, "invalid_event"),
+    "attributes nested too deep": Bad("customer-updates", b"dora", b'{"attributes":' + b'{"a":' * 40_000, "not_json"),
+    "no object": Bad("evaluations", b"dora", b"[1, 2]", "invalid_event"),
+    "no customer": Bad("customer-updates", b"dora", wire(UPDATE, "left out"), "invalid_event"),
+    "empty customer": Bad("customer-updates", b"", wire(UPDATE, ""), "invalid_event"),
+    "NUL in the customer": Bad("customer-updates", b"do\0ra", wire(UPDATE, "do\0ra"), "invalid_event"),
+    "NUL in the id": Bad(
+        "conversations", b"dora", wire("conversation.message", id="\0", text="", role="customer"), "invalid_event"
+    ),
+    "no time zone": Bad("customer-updates", b"dora", wire(UPDATE, occurred_at="2011-06-01T00:00:00"), "invalid_event"),
+    "the year 9999": Bad(
+        "customer-updates", b"dora", wire(UPDATE, occurred_at="9999-12-31T23:59:59Z"), "invalid_event"
+    ),
+    "the year 1": Bad(
+        "customer-updates", b"dora", wire(UPDATE, occurred_at="0001-01-01T00:00:00+14:00"), "invalid_event"
+    ),
+    "another topic's type": Bad("conversations", b"dora", wire(UPDATE), "wrong_type"),
+    "no role": Bad("conversations", b"dora", wire("conversation.message", text="hi"), "invalid_event"),
+    "a trigger that is none": Bad("outcomes", b"dora", wire("outcome.opened", trigger_id="7"), "invalid_event"),
+    "another key": Bad("customer-updates", b"dirk", wire(UPDATE), "wrong_key"),
+    "no key": Bad("customer-updates", None, wire(UPDATE), "wrong_key"),
+    "too large": Bad("customer-updates", b"dora", random.Random(SEED).randbytes(1_048_400), "too_large"),
+    "an unknown customer": Bad("customer-updates", b"nobody", wire(UPDATE, "nobody"), "unknown_customer"),
+    "an unknown campaign": Bad("evaluations", b"dora", wire("evaluation.requested", campaign="none"), "invalid_event"),
+}
+
+
+@pytest.fixture(scope="module")
+def letters(place: Workplace, worker: WorkerProcess) -> list[Seen]:
+    """The dead letters after every kind of bad record was published, with good events in between."""
+    place.set_customer("dora")
+    place.update("dora")
+    place.set_customer("dora", days=90)
+    for bad in BAD.values():
+        place.publish_bytes(bad.topic, bad.key, bad.value, bad.headers)
+        place.publish("customer-updates", place.event("dora"))
+    place.settle()
+    worker.check_alive()
+    return place.see("dead-letters")
+
+
+@pytest.mark.parametrize("bad", [pytest.param(bad, id=name) for name, bad in BAD.items()])
+def test_a_bad_record_is_one_dead_letter_as_it_came(bad: Bad, letters: list[Seen]) -> None:
+    """Bytes, key and headers are the original ones; stage and reason are in headers of ours."""
+    (letter,) = [
+        each for each in letters if (each.key, each.value or None) == (bad.key, bad.value or None) and is_of(each, bad)
+    ]
+    assert letter.value == bad.value
+    assert tuple(letter.headers[:3]) == bad.headers
+    assert letter.header("holdfast_reason") == bad.reason
+    assert letter.header("holdfast_stage") in ("decode", "refresh")
+    assert letter.header("holdfast_detail")
+
+
+def is_of(letter: Seen, bad: Bad) -> bool:
+    """Tell whether a dead letter came from the bad record's topic."""
+    return letter.header("holdfast_topic").endswith(bad.topic)
+
+
+def test_good_events_among_bad_ones_are_decided(place: Workplace, letters: list[Seen]) -> None:
+    """Nothing but the bad records became dead letters."""
+    assert len(letters) == len(BAD)
+    assert len({each.header("holdfast_dead_letter_id") for each in letters}) == len(BAD)
+    assert len(place.triggers("dora")) == 1
+
+
+def test_kills_lose_no_trigger_and_double_none(endpoints: Endpoints, tmp_path: Path) -> None:
+    """Three times in the middle of the work, at moments that the ledger's growth tells."""
+    rng = random.Random(SEED)
+    with workplace(endpoints, tmp_path) as place, ExitStack() as stack:
+        customers = [f"k{number}" for number in range(3000)]
+        place.set_customers(customers)
+        process = place.start_worker()
+        place.update(*customers)
+        place.set_customers(customers, days=90)
+        for lot in (customers[:1000], customers[1000:2000], customers[2000:]):
+            before = count_triggers(place)
+            place.publish("customer-updates", *(place.event(each) for each in lot * 2))
+            enough = before + rng.randrange(1, 900)
+            wait_until(lambda enough=enough: count_triggers(place) >= enough, pause_s=0.001)
+            os.kill(process.pid, signal.SIGKILL)
+            process.stop()
+            process = place.start_worker()
+            stack.callback(process.stop)
+        place.settle()
+        assert_outbox_is_published_once(place, "campaign_triggers", "campaign-triggers", 3000)
+        assert_outbox_is_published_once(place, "decisions", "decisions", 3000)
+
+
+def count_triggers(place: Workplace) -> int:
+    """Return how many triggers the ledger holds."""
+    return int(place.ask_ledger("SELECT count(*) FROM contact")[0][0])
+
+
+def assert_outbox_is_published_once(place: Workplace, destination: str, topic: str, count: int) -> None:
+    """Compare what the ledger meant to publish with what consumers see."""
+    seen = Counter(each.header("ce_id") for each in place.see(topic))
+    meant = {row[0] for row in place.ask_ledger(f"SELECT message_id FROM outbox WHERE destination = '{destination}'")}  # noqa: S608 - our own words
+    assert set(seen) == meant
+    assert len(meant) == count
+    assert set(seen.values()) == {1}
+
+
+def test_decisions_go_on_without_redis(place: Workplace, worker: WorkerProcess, services: EmbeddedServices) -> None:
+    """What changes in the warehouse while Redis is away is seen, even after it is back with old rows."""
+    place.set_customer("emma")
+    place.update("emma")
+    services.stop_service("redis")
+    try:
+        place.set_customer("emma", days=90)
+        place.update("emma")
+        assert len(place.triggers("emma")) == 1
+        assert read_health(worker)["status"] == "degraded"
+    finally:
+        services.start_service("redis")
+    place.set_customer("emma", days=5)
+    wait_until(lambda: place.update("emma") or read_health(worker)["status"] == "ok")
+    assert place.ask_ledger("SELECT is_member FROM membership WHERE customer_id = 'emma'") == [(False,)]
+
+
+@pytest.mark.usefixtures("worker")
+def test_an_angry_message_pushes_a_customer_into_a_segment(place: Workplace) -> None:
+    """It is folded once, though it comes twice."""
+    place.set_customer("fay")
+    place.update("fay")
+    text = "This is terrible, awful service. I hate it and I am furious!"
+    message = place.event("fay", "conversation.message", role="customer", text=text, channel="chat")
+    place.publish("conversations", message, message)
+    place.settle()
+    assert [trigger["campaign"] for trigger in place.triggers("fay")] == ["make-good"]
+    assert place.ask_ledger("SELECT signals ->> 'message_count' FROM signal WHERE customer_id = 'fay'") == [("1",)]
+
+
+@pytest.mark.usefixtures("worker")
+def test_unsubscribing_revokes_consent(place: Workplace) -> None:
+    """The next campaign on that channel is withheld."""
+    place.set_customer("gwen")
+    place.update("gwen")
+    place.set_customer("gwen", days=90)
+    place.update("gwen")
+    (trigger,) = place.triggers("gwen")
+    place.publish("outcomes", place.event("gwen", "outcome.unsubscribed", trigger_id=trigger["trigger_id"]))
+    place.settle()
+    for days in (5, 90):
+        place.set_customer("gwen", days=days)
+        place.update("gwen")
+    assert len(place.triggers("gwen")) == 1
+    assert place.decisions("gwen")[-1] == ("win-back", "withheld", "no_consented_channel")
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_launch_reaches_each_consenting_member_once(place: Workplace) -> None:
+    """Even when it is launched twice under one id."""
+    place.set_customers(["hal", "hans", "hugo"], revenue=5000)
+    place.set_customer("henk", revenue=5000, consent=False)
+    place.update("hal", "hans", "hugo", "henk")
+    for _ in range(2):
+        launched = place.holdfast("campaigns", "launch", "thank-you", "--launch-id", "spring")
+        assert "launch spring: 4 members" in launched.stdout, launched.stderr
+    place.settle()
+    reached = {name: len(place.triggers(name)) for name in ("hal", "hans", "hugo", "henk")}
+    assert reached == {"hal": 1, "hans": 1, "hugo": 1, "henk": 0}
+    assert place.decisions("henk") == [("thank-you", "withheld", "no_consented_channel")]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An environment that differs from one that would do, and what the sentence on stderr says of it."""
+
+    environment: dict[str, str]
+    says: str
+
+
+NOBODY = "127.0.0.1:1"
+REFUSALS = {
+    "nobody at the broker": Refusal({"HOLDFAST_BROKER": NOBODY}, NOBODY),
+    "nobody at the ledger": Refusal({"HOLDFAST_LEDGER_URL": f"postgresql://u:s3cret@{NOBODY}/x"}, "ledger"),
+    "nobody at the warehouse": Refusal({"HOLDFAST_WAREHOUSE_URL": f"postgresql://u:s3cret@{NOBODY}/x"}, "warehouse"),
+    "no URL of a ledger": Refusal({"HOLDFAST_LEDGER_URL": "postgresql//u:s3cret@host/x"}, "HOLDFAST_LEDGER_URL"),
+    "no URL of a warehouse": Refusal({"HOLDFAST_WAREHOUSE_URL": "u:s3cret@host/x"}, "HOLDFAST_WAREHOUSE_URL"),
+    "no URL of Redis": Refusal({"HOLDFAST_REDIS_URL": "u:s3cret@host/0"}, "HOLDFAST_REDIS_URL"),
+    "missing topics": Refusal({"HOLDFAST_TOPIC_PREFIX": "nothing-here."}, "holdfast topics create"),
+    "no such view": Refusal({"DWH_CUSTOMER_FEATURES_TABLE": "no_such_view"}, "DWH_CUSTOMER_FEATURES_TABLE"),
+    "no number": Refusal({"HOLDFAST_BATCH_EVENTS": "many"}, "HOLDFAST_BATCH_EVENTS"),
+    "no definitions": Refusal({"HOLDFAST_DEFINITIONS_DIR": "/nowhere"}, "/nowhere"),
+    "inputs that do not fit": Refusal({"ML_MODEL_INPUT_SIZE": "3"}, "ML_MODEL_INPUT_SIZE"),
+}
+
+
+def assert_refused(place: Workplace, says: str, **environment: str) -> None:
+    """Start a worker that must not start: exit code 2, one sentence, no traceback, no password."""
+    ended = place.holdfast("worker", **environment)
+    assert ended.returncode == 2, ended.stderr
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("holdfast: ")
+    assert says in last
+    passwords = {urlsplit(url).password or "none" for url in (*place.environment.values(), *environment.values())}
+    assert not [word for word in ("Traceback", "s3cret", *passwords) if word in ended.stderr + ended.stdout]
+
+
+@pytest.mark.parametrize("refusal", [pytest.param(refusal, id=name) for name, refusal in REFUSALS.items()])
+def test_a_worker_refuses_to_start_with(refusal: Refusal, place: Workplace) -> None:
+    """What a person must mend is said in one sentence."""
+    assert_refused(place, refusal.says, **refusal.environment)
+
+
+@pytest.mark.parametrize("name", ["HOLDFAST_LEDGER_URL", "HOLDFAST_WAREHOUSE_URL"])
+def test_a_worker_refuses_to_start_with_a_wrong_password(name: str, place: Workplace) -> None:
+    """The server's answer is passed on, the password is not."""
+    url = urlsplit(place.environment[name])
+    wrong = url._replace(netloc=url.netloc.replace(str(url.password), "s3cret")).geturl()
+    assert_refused(place, "password authentication failed", **{name: wrong})
+
+
+def test_a_worker_refuses_to_start_on_unequal_partitions(place: Workplace) -> None:
+    """One customer's events could go to two workers."""
+    names = [f"odd{place.prefix}{name}" for name in (*INPUTS, *OUTPUT_TOPICS.values())]
+    create_topics(place.broker, names[:1], 3)
+    create_topics(place.broker, names, 2)
+    assert_refused(place, "equal partition counts", HOLDFAST_TOPIC_PREFIX=f"odd{place.prefix}")
+
+
+def test_a_worker_refuses_to_start_with_an_unknown_operator(place: Workplace, tmp_path: Path) -> None:
+    """The sentence names the file and the operator."""
+    folder = write_definitions(tmp_path / "definitions")
+    write_json(folder / "segments" / "odd.json", {"key": "odd", "name": "Odd", "rule": {"between": [1, 2]}})
+    assert_refused(place, "odd.json: rule", HOLDFAST_DEFINITIONS_DIR=str(folder))
+
+
+def test_a_worker_refuses_to_start_with_a_campaign_of_an_unknown_segment(place: Workplace, tmp_path: Path) -> None:
+    """The sentence names the file and the segments there are."""
+    folder = write_definitions(tmp_path / "definitions")
+    write_json(folder / "campaigns" / "odd.json", campaign("odd", "nobodies", "on_enter"))
+    assert_refused(place, "known segments: angry, big-spenders, lapsing", HOLDFAST_DEFINITIONS_DIR=str(folder))
+
+
+def test_a_worker_refuses_to_start_on_a_port_that_is_taken(place: Workplace, worker: WorkerProcess) -> None:
+    """The sentence names the setting."""
+    taken = {"HOLDFAST_HEALTH_PORT": str(worker.port), "HOLDFAST_INSTANCE_ID": "another"}
+    assert_refused(place, "HOLDFAST_HEALTH_PORT", **taken)
