@@ -67,12 +67,15 @@ class PostgresLedger:
         """Open the first connection.
 
         Raises:
-            LedgerUnavailableError: it cannot be opened.
+            LedgerUnavailableError: it cannot be opened; the message says why.
         """
         try:
-            await self._pool.open(wait=True)
-        except PoolTimeout as error:
-            raise LedgerUnavailableError(f"the ledger cannot be reached: {error}") from error
+            # By hand first: the pool would try for its whole timeout, and give no reason.
+            await (await psycopg.AsyncConnection.connect(self._pool.conninfo, connect_timeout=5)).close()
+            await self._pool.open(wait=True, timeout=self._pool.timeout)
+        except (pg.Error, PoolTimeout) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the ledger cannot be used: {reason}") from error
 
     async def close(self) -> None:
         """Close every connection."""
@@ -90,10 +93,12 @@ class PostgresLedger:
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
         try:
-            async with self._connection() as connection, connection.transaction():
-                await self._hold(connection, owners)
+            async with self._connection() as connection:
+                # Before the transaction: were it rolled back, the roster remembered here would not exist.
                 roster = await self._roster(connection) if changes.evaluated else 0
-                return await self._write(connection, changes, roster)
+                async with connection.transaction():
+                    await self._hold(connection, owners)
+                    return await self._write(connection, changes, roster)
         except pg.UniqueViolation as error:
             raise LedgerConflictError("a message of this batch was folded by another worker meanwhile") from error
 
@@ -317,7 +322,8 @@ def _state(rows: Sequence[tuple[Any, ...]], seen: set[str]) -> LedgerState:
     held, signals, standings = {}, {}, {}
     for customer_id, roster, memberships, folded, revoked, contacts in rows:
         episodes = {segment: Episode(number, is_member) for segment, number, is_member in memberships or ()}
-        held[customer_id] = Held(members=episodes, roster=roster or {})
+        if episodes or roster:
+            held[customer_id] = Held(members=episodes, roster=roster or {})
         if folded:
             signals[customer_id] = msgspec.convert(folded, Signals)
         if revoked or contacts:

@@ -274,7 +274,7 @@ def explain(customer_id: str) -> None:
     type=click.DateTime(["%Y-%m-%d"]),
     default="2011-12-10",
     show_default=True,
-    help="Play up to this date.",
+    help="First day not to be played.",
 )
 def demo(data: Path, as_json: bool, keep: bool, until: datetime) -> None:
     """Play half a year of a real retailer through real services, and check that nothing was lost or doubled."""

@@ -14,7 +14,11 @@ from msgspec import Meta, Struct
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Id = Annotated[str, Meta(min_length=1, max_length=200)]
+# Control characters stay out: PostgreSQL's text takes no NUL, and no id needs the others.
+Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+# Event times outside these years are mistakes, and arithmetic on them overflows.
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 OUTCOMES = ("delivered", "opened", "clicked", "converted", "bounced", "unsubscribed", "complained")
 # An offer's validity or a time zone must not lead out of the years that Python and PostgreSQL both know.
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
@@ -67,8 +71,8 @@ class WireEvent(Struct, frozen=True):
     text: str | None = None
     trigger_id: str = ""
     value: float | None = None
-    campaign: str = ""
-    launch: str = ""
+    campaign: Name = ""
+    launch: Name = ""
     reason: str = ""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import pydantic_settings
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -68,6 +69,13 @@ class Settings(BaseSettings):
         None,
         alias="HOLDFAST_INSTANCE_ID",
         description="Static group membership: a name for this worker that survives its restart.",
+    )
+    session_timeout_s: float = Field(
+        10,
+        alias="HOLDFAST_SESSION_TIMEOUT_S",
+        ge=1,
+        le=1_800,
+        description="A worker silent for so long loses its partitions, s; the broker sets bounds, usually from 6 s.",
     )
     partitioner: str = Field(
         "murmur2_random",
@@ -154,10 +162,12 @@ def load_settings(**overrides: Any) -> Settings:
     """
     try:
         return Settings(**overrides)
+    except pydantic_settings.SettingsError as error:
+        raise SettingsError(f"{error}: ML_FEATURE_MAPPING must be a JSON object; see docs/settings.md") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{name}: {first['msg']}; see the table of settings in README.md") from error
+        raise SettingsError(f"{name}: {first['msg']}; see docs/settings.md") from error
 
 
 def without_secrets(url: str) -> str:

@@ -23,11 +23,13 @@ CREATE TABLE membership (
     PRIMARY KEY (customer_id, segment)
 );
 CREATE INDEX membership_members ON membership (segment, customer_id) WHERE is_member;
+COMMENT ON TABLE membership IS 'The latest episode of each customer in each segment. Kept as long as the customer.';
 
 CREATE TABLE signal (
     customer_id text PRIMARY KEY,
     signals jsonb NOT NULL
 );
+COMMENT ON TABLE signal IS 'What each customer''s conversations add up to. Kept as long as the customer.';
 
 CREATE TABLE seen_event (
     customer_id text NOT NULL,
@@ -51,6 +53,7 @@ CREATE TABLE contact (
     PRIMARY KEY (customer_id, trigger_id)
 );
 CREATE INDEX contact_campaign ON contact (customer_id, campaign, decided_at DESC);
+COMMENT ON TABLE contact IS 'Every trigger and every control exposure, and what became of it. Kept longer than the longest cooldown.';
 
 CREATE TABLE revocation (
     customer_id text NOT NULL,
@@ -77,6 +80,7 @@ CREATE TABLE decision (
     PRIMARY KEY (customer_id, decision_id)
 );
 CREATE INDEX decision_age ON decision USING brin (as_of);
+COMMENT ON TABLE decision IS 'Every decision, fired or not, with all it rests on. Kept as long as decisions must be explained.';
 
 CREATE TABLE outbox (
     customer_id text NOT NULL,
@@ -93,6 +97,7 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_unsent ON outbox (partition, sequence) WHERE sent_at IS NULL;
 CREATE INDEX outbox_sequence ON outbox (sequence);
+COMMENT ON TABLE outbox IS 'Messages to publish, committed with the decisions they tell of. May go some time after they are sent.';
 
 CREATE TABLE partition_owner (
     partition integer PRIMARY KEY,
@@ -106,6 +111,7 @@ CREATE TABLE ledger_state (
     cache_generation integer NOT NULL DEFAULT 1
 );
 INSERT INTO ledger_state DEFAULT VALUES;
+COMMENT ON TABLE ledger_state IS 'What there is one of in a ledger.';
 COMMENT ON COLUMN ledger_state.ledger_id IS 'Part of the transactional ids and of the progress group: sequences of another ledger are never taken for ours.';
 COMMENT ON COLUMN ledger_state.cache_generation IS 'Part of every cache key. It grows when an invalidation could not be done, so old rows are never read.';
 
@@ -118,3 +124,4 @@ CREATE TABLE activation (
     activated_by text NOT NULL,
     PRIMARY KEY (kind, key, version)
 );
+COMMENT ON TABLE activation IS 'When each version of a segment or campaign began to count, and who let it.';

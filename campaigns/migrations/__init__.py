@@ -31,14 +31,18 @@ def migrate(ledger_url: str) -> Sequence[str]:
             guard.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
             return _apply(ledger_url)
     except psycopg.OperationalError as error:
-        raise LedgerUnavailableError(f"the ledger cannot be reached: {error}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the ledger cannot be used: {reason}") from error
 
 
 def _apply(ledger_url: str) -> Sequence[str]:
-    backend = yoyo.get_backend(ledger_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    # To yoyo the scheme names the driver; libpq takes either of its two for the same.
+    backend = yoyo.get_backend("postgresql+psycopg://" + ledger_url.partition("://")[2])
     try:
         with as_file(files(__name__)) as folder:
-            steps = backend.to_apply(yoyo.read_migrations(str(folder)))
+            # yoyo takes every file of Python or SQL for a step, this module too.
+            found = yoyo.read_migrations(str(folder)).filter(lambda step: step.path.endswith(".sql"))
+            steps = backend.to_apply(found)
             backend.apply_migrations(steps)
         return [step.id for step in steps]
     finally:

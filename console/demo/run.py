@@ -24,13 +24,13 @@ from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from console.demo.campaign_system import CampaignSystem
 from console.demo.check import check
-from console.demo.story import BEGIN, Story
+from console.demo.story import BEGIN, END, Story
 from console.demo.view import Snapshot, Speed, describe, draw_tables, render
 from console.demo.wire import Publisher
 from console.demo.worker_process import DemoWorkerError, WorkerProcess
 from console.embedded.services import EmbeddedServices
 from console.explain import Recorded, explain_decision, headline, pick_examples
-from console.warehouse import load_example
+from console.warehouse import ExampleError, load_example
 from streams.services import load_definitions
 from streams.settings import load_settings
 from streams.topics import create_topics
@@ -73,6 +73,8 @@ def run_demo(data: Path, *, until: date, as_json: bool, keep: bool) -> int:
     Raises:
         EmbeddedError, HoldfastStreamError, ExampleError: something could not be started.
     """
+    if not BEGIN < until <= END:
+        raise ExampleError(f"--until is {until}; the story goes from {BEGIN} to {END}")
     began = time.monotonic()
     # Its warnings of the first second, while Kafka loads its coordinators, are of no use to the person who looks on.
     logging.getLogger("librdkafka").setLevel(logging.ERROR)
@@ -278,8 +280,10 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
 
 
 def _tell_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]:
-    query = """SELECT customer_id, campaign, segment, occasion, outcome, reason, detail, as_of, facts, versions, event_id
-                 FROM decision WHERE reason <> 'first_evaluation'
+    query = """SELECT customer_id, campaign, segment, occasion, outcome, reason, detail, as_of, facts, versions,
+                      event_id
+                 FROM decision
+                WHERE reason <> 'first_evaluation'
                 ORDER BY as_of DESC, customer_id, campaign"""
     by_key = {segment.key: segment for segment in segments}
     with psycopg.connect(settings.ledger_url) as ledger:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 BEGIN = date(2011, 6, 1)
+END = date(2011, 12, 10)
 MALFORMED_ON = date(2011, 7, 4)
 LAUNCH_ON = date(2011, 10, 3)
 LAUNCHED = "vip-offers"
