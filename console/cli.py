@@ -25,9 +25,8 @@ from models.errors import ModelError
 from segments.errors import SegmentsError
 from streams.__main__ import run
 from streams.errors import HoldfastStreamError
-from streams.services import load_definitions
+from streams.services import create_missing_topics, load_definitions
 from streams.settings import load_settings
-from streams.topics import create_topics
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -120,13 +119,7 @@ def topics() -> None:
 )
 def create(partitions: int, replication: int) -> None:
     """Create whichever of Holdfast's topics are missing."""
-    settings = load_settings()
-    made = create_topics(
-        settings.broker,
-        [*settings.input_topics, *settings.output_topics.values()],
-        partitions,
-        replication=replication,
-    )
+    made = create_missing_topics(load_settings(), partitions=partitions, replication=replication)
     click.echo(f"created {', '.join(made)}" if made else "every topic exists already")
 
 

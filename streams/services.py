@@ -24,9 +24,9 @@ from models.registry import load_scorers
 from streams.app import AppSettings, build_app, run_app
 from streams.health import Health, Metrics, serve_health
 from streams.intake import Collector
-from streams.outbox import KafkaTriggerSink
+from streams.outbox import MAX_MESSAGE_BYTES, KafkaTriggerSink
 from streams.pipeline import Knowledge, Pipeline
-from streams.topics import verify_topics
+from streams.topics import create_topics, verify_topics
 from streams.worker import Assignment, Worker
 
 if TYPE_CHECKING:
@@ -140,6 +140,21 @@ async def _run(worker: Worker, app: StreamApp, health: Health, stop: asyncio.Eve
         raise outcome
 
 
+def create_missing_topics(settings: Settings, *, partitions: int, replication: int) -> tuple[str, ...]:
+    """Create the topics that are missing and return their names.
+
+    Dead letters may be larger than anything else: an event at the broker's limit comes with headers of ours.
+
+    Raises:
+        TopicLayoutError, BrokerUnavailableError: see streams/topics.py.
+    """
+    dead_letters = settings.output_topics["dead_letters"]
+    others = [*settings.input_topics, *(name for name in settings.output_topics.values() if name != dead_letters)]
+    made = create_topics(settings.broker, others, partitions, replication=replication)
+    roomy = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
+    return made + create_topics(settings.broker, [dead_letters], partitions, roomy, replication=replication)
+
+
 def check_topics(settings: Settings) -> None:
     """Refuse to start where topics are missing or the input topics have unequal partition counts.
 
@@ -199,6 +214,7 @@ def app_settings(settings: Settings) -> AppSettings:
         group=settings.group,
         topics=settings.input_topics,
         instance_id=settings.instance_id,
+        session_timeout_s=settings.session_timeout_s,
         chunk_records=settings.batch_events,
     )
 

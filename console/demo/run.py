@@ -31,9 +31,8 @@ from console.demo.worker_process import DemoWorkerError, WorkerProcess
 from console.embedded.services import EmbeddedServices
 from console.explain import Recorded, explain_decision, headline, pick_examples
 from console.warehouse import ExampleError, load_example
-from streams.services import load_definitions
+from streams.services import create_missing_topics, load_definitions
 from streams.settings import load_settings
-from streams.topics import create_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,11 +90,11 @@ def run_demo(data: Path, *, until: date, as_json: bool, keep: bool) -> int:
         console.print(f"  worker      http://127.0.0.1:{worker.port}/health and /metrics")
         played = _play(settings, worker, until, console)
         _summarise(settings, played, console)
-        if as_json:
-            print(json.dumps(_as_json(played, time.monotonic() - began)), flush=True)  # noqa: T201 - it is the command's output
         if keep:
             _stay(endpoints, worker, console)
     console.print(f"done in {time.monotonic() - began:.0f} s")
+    if as_json:
+        print(json.dumps(_as_json(played, time.monotonic() - began)), flush=True)  # noqa: T201 - the command's output
     return OK if played.verdict.holds else FAILED
 
 
@@ -129,7 +128,7 @@ def _prepare(settings: Settings, console: Console) -> None:
     console.print(
         f"  warehouse   {loaded.customers:,} customers, {loaded.orders:,} orders before {loaded.business_date}"
     )
-    create_topics(settings.broker, [*settings.input_topics, *settings.output_topics.values()], PARTITIONS)
+    create_missing_topics(settings, partitions=PARTITIONS, replication=1)
     migrate(settings.ledger_url)
     asyncio.run(_activate(settings))
 
