@@ -146,7 +146,7 @@ def decide(
 
 
 _KNOWN_BEFORE = {
-    Reason.FIRST_EVALUATION: "first evaluation since the segment was activated: the membership is recorded, nothing fires",
+    Reason.FIRST_EVALUATION: "first evaluation since the segment was activated: the membership is kept, nothing fires",
     Reason.NOT_A_MEMBER: "no longer a member of the segment when the launch reached the customer",
 }
 

@@ -52,6 +52,7 @@ class PostgresLedger:
     """
 
     def __init__(self, url: str, *, connect_timeout: float = 5) -> None:
+        self._url = url
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=1,
@@ -71,7 +72,7 @@ class PostgresLedger:
         """
         try:
             # By hand first: the pool would try for its whole timeout, and give no reason.
-            await (await psycopg.AsyncConnection.connect(self._pool.conninfo, connect_timeout=5)).close()
+            await (await psycopg.AsyncConnection.connect(self._url, connect_timeout=5)).close()
             await self._pool.open(wait=True, timeout=self._pool.timeout)
         except (pg.Error, PoolTimeout) as error:
             reason = str(error).strip().splitlines()[0]

@@ -43,8 +43,10 @@ SELECT customer_id, %(roster)s FROM unnest(%(customers)s::text[]) AS t (customer
     ON CONFLICT (customer_id) DO UPDATE SET roster_id = excluded.roster_id;
 
 -- name: find_roster
-WITH made AS (INSERT INTO roster (versions) VALUES (%(versions)s) ON CONFLICT (versions) DO NOTHING RETURNING roster_id)
-SELECT roster_id FROM made UNION ALL SELECT roster_id FROM roster WHERE versions = %(versions)s LIMIT 1;
+-- DO NOTHING would return no row when another worker makes the same roster at this moment.
+INSERT INTO roster (versions) VALUES (%(versions)s)
+    ON CONFLICT (versions) DO UPDATE SET versions = excluded.versions
+RETURNING roster_id;
 
 -- name: write_seen
 INSERT INTO seen_event (customer_id, event_id)

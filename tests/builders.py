@@ -1,0 +1,93 @@
+"""Values that several tests need, with defaults: a test names only what it is about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from campaigns.decide import Candidate, Decision, Standing, decide
+from campaigns.definition import Campaign, Offer
+from segments.definition import build_segment
+from segments.engine import Transition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segments.definition import Segment
+
+AS_OF = datetime(2011, 6, 1, 12, 30, tzinfo=UTC)
+
+
+def offers() -> dict[int, Offer]:
+    """All eight offers."""
+    return {number: Offer(id=number, key=f"offer-{number}", name=f"Offer {number}") for number in range(1, 9)}
+
+
+def campaign(**changes: Any) -> Campaign:
+    """A campaign that contacts whoever enters the segment `at-risk`: no holdout, no cooldown."""
+    defaults = {
+        "key": "win-back",
+        "name": "Win back",
+        "segment": "at-risk",
+        "offers": (1, 3),
+        "channels": ("email", "sms"),
+        "message": "For you: {{ offer.name }}",
+    }
+    return Campaign.model_validate({**defaults, **changes})
+
+
+def candidate(**changes: Any) -> Candidate:
+    """A chance for `campaign()` to contact ann, who entered its segment for the first time."""
+    defaults = {
+        "customer_id": "ann",
+        "campaign": campaign(),
+        "occasion": "1",
+        "as_of": AS_OF,
+        "event_id": "event-1",
+        "received_ms": 1_306_931_400_000,
+        "partition": 3,
+        "versions": {"churn": "rules", "campaign": "c0ffee", "segment": "f00d"},
+    }
+    return Candidate(**{**defaults, **changes})
+
+
+def facts(**changes: Any) -> dict[str, Any]:
+    """The facts of a customer who consents to e-mail and SMS."""
+    return {
+        "email_consent": True,
+        "sms_consent": True,
+        "preferred_channel": "email",
+        "churn_probability": 0.75,
+        "churn_risk": "high",
+        "predicted_ltv": 1250.5,
+        "decision_basis": "rules",
+        "offer_basis": "rules",
+        **changes,
+    }
+
+
+def scores(*best: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Scores of the eight offers, shape [8]: 0.75 for the best and 0.25 for all others."""
+    return np.array([0.75 if number in best else 0.25 for number in range(1, 9)], dtype=np.float32)
+
+
+def decision(standing: Standing | None = None, *, best: Sequence[int] = (3,), **changes: Any) -> Decision:
+    """The decision about `candidate(**changes)`; it fires unless a change keeps it from firing."""
+    return decide(candidate(**changes), facts(), standing or Standing(), offers(), scores(*best))
+
+
+def control(**changes: Any) -> Decision:
+    """The decision about ann when half of all customers, she among them, are the control group."""
+    return decision(campaign=campaign(holdout_percent=50), **changes)
+
+
+def segment(key: str = "at-risk", rule: Any = None) -> Segment:
+    """A segment; without a rule, everybody is in it."""
+    return build_segment({"key": key, "name": key.title(), "rule": rule}, where="test")
+
+
+def transition(customer_id: str = "ann", *, entered: bool = True, episode: int = 1, silent: bool = False) -> Transition:
+    """A customer enters or leaves the segment `at-risk`."""
+    return Transition(customer_id, "at-risk", "entered" if entered else "exited", episode, silent)

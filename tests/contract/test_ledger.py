@@ -1,0 +1,366 @@
+"""What every ledger must do, on the one in memory and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.migrations import migrate
+from campaigns.ports import BatchChanges, OutcomeReport
+from campaigns.postgres_ledger import PostgresLedger
+from campaigns.queries import QUERIES
+from campaigns.triggers import decision_message, trigger_message
+from features.signals import Signals
+from segments.engine import Episode, Held
+from tests.builders import AS_OF, campaign, candidate, control, decision, segment, transition
+from tests.fakes.ledger import InMemoryLedger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from campaigns.decide import Decision
+    from campaigns.ports import Ledger
+
+SEGMENT = segment()
+SIGNALS = Signals(3, 2, -0.1 / 3, 1, ("price", "delivery"), AS_OF, "message-3")
+TRIGGER = candidate().trigger_id
+OWNED = {3: 1}
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
+    """A ledger with one segment activated and partition 3 claimed."""
+    if request.param == "memory":
+        yield await _prepared(InMemoryLedger())
+        return
+    url = request.getfixturevalue("ledger_url")
+    migrate(url)
+    postgres = PostgresLedger(url)
+    await postgres.open()
+    yield await _prepared(postgres)
+    await postgres.close()
+
+
+async def _prepared(ledger: Ledger) -> Ledger:
+    await ledger.activate([SEGMENT], [campaign()], at=AS_OF)
+    await ledger.claim(3)
+    return ledger
+
+
+def batch(*decisions: Decision, **changes: Any) -> BatchChanges:
+    """All that a batch in which ann enters the segment would change, and these decisions."""
+    triggers = [trigger_message(each) for each in decisions if each.offer]
+    defaults = {
+        "transitions": [transition()],
+        "transitions_at": {"ann": AS_OF},
+        "evaluated": ["ann"],
+        "signals": {"ann": SIGNALS},
+        "decisions": decisions,
+        "messages": [*triggers, *map(decision_message, decisions)],
+    }
+    return BatchChanges(**{**defaults, **changes})
+
+
+def report(outcome: str, value: float | None = None, **changes: Any) -> OutcomeReport:
+    return replace(OutcomeReport("outcome-1", "ann", TRIGGER, outcome, value, AS_OF), **changes)
+
+
+async def contact(ledger: Ledger) -> tuple[Any, ...] | None:
+    """Status and value of ann's contact: nobody but a report reads them."""
+    if isinstance(ledger, InMemoryLedger):
+        found = ledger.customers["ann"].contacts.get(uuid.UUID(TRIGGER))
+        return (found.status, found.value) if found else None
+    assert isinstance(ledger, PostgresLedger)
+    async with ledger._connection() as connection:
+        cursor = await connection.execute("SELECT status, value FROM contact WHERE customer_id = 'ann'")
+        return await cursor.fetchone()
+
+
+async def test_a_customer_the_ledger_never_saw_is_in_none_of_the_mappings(ledger: Ledger) -> None:
+    state = await ledger.read(["nobody"], ["message-1"])
+    assert (state.held, state.signals, state.standings, set(state.seen_messages)) == ({}, {}, {}, set())
+
+
+async def test_what_a_batch_changed_comes_back_in_a_read(ledger: Ledger) -> None:
+    await ledger.commit(batch(decision()), owners=OWNED)
+    state = await ledger.read(["ann", "bob"], [])
+    assert state.held == {"ann": Held({"at-risk": Episode(1, is_member=True)}, {"at-risk": SEGMENT.version})}
+    assert state.signals == {"ann": SIGNALS}
+    assert state.standings["ann"].last_contacts == {"win-back": AS_OF}
+
+
+async def test_committing_a_batch_twice_changes_nothing(ledger: Ledger) -> None:
+    first = await ledger.commit(batch(decision()), owners=OWNED)
+    state, unsent = await ledger.read(["ann"], []), await ledger.unsent(3)
+    second = await ledger.commit(batch(decision()), owners=OWNED)
+    assert list(unsent) == list(first.outbox)
+    assert list(second.outbox) == []
+    assert await ledger.read(["ann"], []) == state
+    assert await ledger.unsent(3) == unsent
+
+
+async def test_a_batch_without_changes_can_be_committed(ledger: Ledger) -> None:
+    committed = await ledger.commit(BatchChanges(), owners=OWNED)
+    assert (list(committed.outbox), committed.cache_generation) == ([], 1)
+
+
+async def test_an_episode_ends_and_the_next_begins(ledger: Ledger) -> None:
+    moves = [transition(), transition(entered=False), transition(episode=2)]
+    held = []
+    for move in moves:
+        await ledger.commit(batch(transitions=[move]), owners=OWNED)
+        held.append((await ledger.read(["ann"], [])).held["ann"].members["at-risk"])
+    assert held == [Episode(1, is_member=True), Episode(1, is_member=False), Episode(2, is_member=True)]
+
+
+async def test_signals_are_replaced_by_newer_ones(ledger: Ledger) -> None:
+    newer = replace(SIGNALS, message_count=4, sentiment_score=None, last_message_at=None, key_concerns=())
+    await ledger.commit(batch(), owners=OWNED)
+    await ledger.commit(batch(signals={"ann": newer}), owners=OWNED)
+    assert (await ledger.read(["ann"], [])).signals == {"ann": newer}
+
+
+async def test_seen_messages_come_back_among_those_asked_for(ledger: Ledger) -> None:
+    await ledger.commit(batch(message_ids=[("ann", "m-1"), ("ann", "m-2")]), owners=OWNED)
+    assert set((await ledger.read(["ann"], ["m-2", "m-3"])).seen_messages) == {"m-2"}
+
+
+async def test_a_message_seen_before_is_a_conflict_and_nothing_is_stored(ledger: Ledger) -> None:
+    await ledger.commit(BatchChanges(message_ids=[("ann", "m-1")]), owners=OWNED)
+    conflicting = batch(decision(), message_ids=[("ann", "m-0"), ("ann", "m-1")], cache_lost=True)
+    with pytest.raises(LedgerConflictError):
+        await ledger.commit(conflicting, owners=OWNED)
+    state = await ledger.read(["ann"], ["m-0"])
+    assert (state.held, state.signals, state.standings, set(state.seen_messages)) == ({}, {}, {}, set())
+    assert list(await ledger.unsent(3)) == []
+    assert (await ledger.commit(BatchChanges(), owners=OWNED)).cache_generation == 1
+
+
+async def test_a_batch_decided_again_after_a_conflict_can_be_committed(ledger: Ledger) -> None:
+    """Nothing of the refused attempt may be taken for stored."""
+    await ledger.commit(BatchChanges(message_ids=[("ann", "m-1")]), owners=OWNED)
+    with pytest.raises(LedgerConflictError):
+        await ledger.commit(batch(message_ids=[("ann", "m-1")]), owners=OWNED)
+    await ledger.commit(batch(), owners=OWNED)
+    assert (await ledger.read(["ann"], [])).held["ann"].roster == {"at-risk": SEGMENT.version}
+
+
+async def test_the_same_message_id_of_another_customer_is_no_conflict(ledger: Ledger) -> None:
+    await ledger.commit(batch(message_ids=[("ann", "m-1")]), owners=OWNED)
+    await ledger.commit(BatchChanges(message_ids=[("bob", "m-1")]), owners=OWNED)
+    assert set((await ledger.read(["bob"], ["m-1"])).seen_messages) == {"m-1"}
+
+
+async def test_a_claim_fences_the_older_epoch_and_nothing_is_stored(ledger: Ledger) -> None:
+    assert await ledger.claim(3) == 2
+    with pytest.raises(LedgerFencedError):
+        await ledger.commit(batch(decision()), owners={3: 1})
+    assert (await ledger.read(["ann"], [])).held == {}
+    assert len((await ledger.commit(batch(decision()), owners={3: 2})).outbox) == 2
+
+
+@pytest.mark.parametrize("owners", [{7: 1}, {3: 1, 7: 1}, {3: 0}, {3: -1}, {3: 2}])
+async def test_an_epoch_that_was_never_given_is_fenced(ledger: Ledger, owners: dict[int, int]) -> None:
+    with pytest.raises(LedgerFencedError):
+        await ledger.commit(BatchChanges(), owners=owners)
+
+
+async def test_a_claim_of_one_partition_leaves_the_others_alone(ledger: Ledger) -> None:
+    assert [await ledger.claim(4), await ledger.claim(4)] == [1, 2]
+    await ledger.commit(batch(), owners={3: 1, 4: 2})
+
+
+async def test_sequences_grow_in_the_order_of_the_messages(ledger: Ledger) -> None:
+    """Ids do not sort as the messages do."""
+    message = decision_message(decision())
+    names = ["z", "b", "y", "a"]
+    first = await ledger.commit(BatchChanges(messages=[replace(message, message_id=n) for n in names]), owners=OWNED)
+    second = await ledger.commit(BatchChanges(messages=[replace(message, message_id="0")]), owners=OWNED)
+    stored = [*first.outbox, *second.outbox]
+    assert [each.message.message_id for each in stored] == [*names, "0"]
+    assert sorted({each.sequence for each in stored}) == [each.sequence for each in stored]
+
+
+async def test_unsent_messages_come_back_whole_and_in_order_until_marked_sent(ledger: Ledger) -> None:
+    stored = (await ledger.commit(batch(decision()), owners=OWNED)).outbox
+    assert list(await ledger.unsent(3)) == list(stored)
+    await ledger.mark_sent(stored[:1])
+    assert list(await ledger.unsent(3)) == list(stored[1:])
+    await ledger.mark_sent(stored)
+    assert list(await ledger.unsent(3)) == []
+
+
+async def test_a_message_without_key_or_value_comes_back_as_it_is(ledger: Ledger) -> None:
+    """A dead letter keeps the original bytes, whatever they are."""
+    headers = (("empty", None), ("raw", b"\xff\x00"), ("raw", b"again"))
+    odd = replace(decision_message(decision()), customer_id="", key=None, value=None, headers=headers)
+    await ledger.commit(BatchChanges(messages=[odd]), owners=OWNED)
+    assert [each.message for each in await ledger.unsent(3)] == [odd]
+
+
+async def test_unsent_messages_are_those_of_the_partition(ledger: Ledger) -> None:
+    elsewhere = replace(decision_message(decision()), partition=4)
+    await ledger.commit(BatchChanges(messages=[elsewhere]), owners=OWNED)
+    assert list(await ledger.unsent(3)) == []
+    assert len(await ledger.unsent(4)) == 1
+
+
+async def test_a_message_published_before_is_not_stored_again(ledger: Ledger) -> None:
+    await ledger.mark_sent((await ledger.commit(batch(decision()), owners=OWNED)).outbox)
+    assert list((await ledger.commit(batch(decision()), owners=OWNED)).outbox) == []
+    assert list(await ledger.unsent(3)) == []
+
+
+async def test_a_lost_cache_raises_the_generation_for_good(ledger: Ledger) -> None:
+    assert await ledger.cache_generation() == 1
+    changes = [BatchChanges(), BatchChanges(cache_lost=True), BatchChanges()]
+    assert [(await ledger.commit(each, owners=OWNED)).cache_generation for each in changes] == [1, 2, 2]
+    assert await ledger.cache_generation() == 2
+
+
+async def test_an_activation_is_recorded_once_and_keeps_its_first_time(ledger: Ledger) -> None:
+    later = AS_OF + timedelta(days=1)
+    again = await ledger.activate([SEGMENT], [], at=later)
+    assert (again["at-risk"].activated_at, again["at-risk"].mode) == (AS_OF, "silent")
+    assert again["at-risk"].version == SEGMENT.version
+
+
+async def test_another_version_of_a_segment_is_another_activation(ledger: Ledger) -> None:
+    later = AS_OF + timedelta(days=1)
+    changed = segment(rule={">": [{"var": "churn_probability"}, 0.9]})
+    found = await ledger.activate([changed], [], at=later)
+    assert (found["at-risk"].version, found["at-risk"].activated_at) == (changed.version, later)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        ([], "reserved"),
+        (["delivered"], "delivered"),
+        (["delivered", "clicked", "opened"], "clicked"),
+        (["converted", "delivered"], "converted"),
+        (["delivered", "bounced"], "refunded"),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+async def test_outcomes_move_a_contact_forward_only(
+    ledger: Ledger, outcomes: list[str], status: str, *, together: bool
+) -> None:
+    """Whether they come in one batch or in several."""
+    await ledger.commit(batch(decision()), owners=OWNED)
+    reports = [report(outcome) for outcome in outcomes]
+    for each in [reports] if together else [[one] for one in reports]:
+        await ledger.commit(BatchChanges(outcomes=each), owners=OWNED)
+    assert await contact(ledger) == (status, None)
+
+
+async def test_the_value_of_a_conversion_is_kept(ledger: Ledger) -> None:
+    await ledger.commit(batch(decision()), owners=OWNED)
+    await ledger.commit(BatchChanges(outcomes=[report("converted", 49.5)]), owners=OWNED)
+    await ledger.commit(BatchChanges(outcomes=[report("delivered")]), owners=OWNED)
+    assert await contact(ledger) == ("converted", 49.5)
+
+
+async def test_an_outcome_in_the_batch_of_its_contact_counts(ledger: Ledger) -> None:
+    await ledger.commit(batch(decision(), outcomes=[report("delivered")]), owners=OWNED)
+    assert await contact(ledger) == ("delivered", None)
+
+
+async def test_outcomes_of_a_contact_that_never_was_change_nothing(ledger: Ledger) -> None:
+    await ledger.commit(batch(decision()), owners=OWNED)
+    strange = [report(each, customer_id="bob") for each in ("delivered", "unsubscribed")]
+    await ledger.commit(BatchChanges(outcomes=strange), owners=OWNED)
+    assert await contact(ledger) == ("reserved", None)
+    assert (await ledger.read(["bob"], [])).standings == {}
+
+
+@pytest.mark.parametrize("outcome", ["unsubscribed", "complained"])
+async def test_an_unsubscription_revokes_the_channel_of_the_contact(ledger: Ledger, outcome: str) -> None:
+    """Told twice, in one batch and again, it is revoked all the same."""
+    await ledger.commit(batch(decision()), owners=OWNED)
+    for _ in range(2):
+        await ledger.commit(BatchChanges(outcomes=[report(outcome), report(outcome)]), owners=OWNED)
+    standing = (await ledger.read(["ann"], [])).standings["ann"]
+    assert set(standing.revoked_channels) == {"email"}
+    assert await contact(ledger) == ("reserved", None)
+
+
+async def test_the_latest_contact_of_each_campaign_counts_for_cooldowns(ledger: Ledger) -> None:
+    later = AS_OF + timedelta(days=3)
+    other = campaign(key="other")
+    made = [decision(occasion="2", as_of=later), decision(), decision(campaign=other)]
+    await ledger.commit(batch(*made), owners=OWNED)
+    last = (await ledger.read(["ann"], [])).standings["ann"].last_contacts
+    assert last == {"win-back": later, "other": AS_OF}
+
+
+async def test_a_control_exposure_is_recorded_and_starts_no_cooldown(ledger: Ledger) -> None:
+    await ledger.commit(batch(control()), owners=OWNED)
+    assert await contact(ledger) == ("reserved", None)
+    assert (await ledger.read(["ann"], [])).standings == {}
+
+
+async def test_a_withheld_decision_makes_no_contact(ledger: Ledger) -> None:
+    withheld = decision(campaign=campaign(message="Dear {{ surname }}"))
+    committed = await ledger.commit(batch(withheld), owners=OWNED)
+    assert await contact(ledger) is None
+    assert [each.message.destination for each in committed.outbox] == ["decisions"]
+
+
+async def test_a_ledger_out_of_reach_says_so() -> None:
+    away = InMemoryLedger()
+    away.away = True
+    postgres = PostgresLedger("postgresql://127.0.0.1:1/nowhere", connect_timeout=0.2)
+    with pytest.raises(LedgerUnavailableError):
+        await away.read(["ann"], [])
+    with pytest.raises(LedgerUnavailableError):
+        await postgres.open()
+    await postgres.close()
+
+
+async def test_a_claim_waits_for_a_commit_in_flight(ledger_url: str) -> None:
+    """PostgreSQL alone: in memory nothing is ever in flight."""
+    migrate(ledger_url)
+    postgres = PostgresLedger(ledger_url)
+    await postgres.open()
+    await postgres.claim(3)
+    async with await psycopg.AsyncConnection.connect(ledger_url) as commit:
+        await commit.execute(QUERIES["hold_partitions"], {"partitions": [3]})
+        claim = asyncio.create_task(postgres.claim(3))
+        await _wait_until_blocked(ledger_url)
+        assert not claim.done()
+        await commit.commit()
+        assert await claim == 2
+    await postgres.close()
+
+
+async def test_two_workers_that_meet_a_new_roster_at_once_both_commit(ledger_url: str) -> None:
+    """The second waits for the first and then finds its roster."""
+    migrate(ledger_url)
+    postgres = PostgresLedger(ledger_url)
+    await postgres.open()
+    await _prepared(postgres)
+    async with await psycopg.AsyncConnection.connect(ledger_url) as first:
+        roster = psycopg.types.json.Jsonb({"at-risk": SEGMENT.version})
+        await first.execute(QUERIES["find_roster"], {"versions": roster})
+        second = asyncio.create_task(postgres.commit(batch(), owners=OWNED))
+        await _wait_until_blocked(ledger_url)
+        await first.commit()
+        await second
+    assert (await postgres.read(["ann"], [])).held["ann"].roster == {"at-risk": SEGMENT.version}
+    await postgres.close()
+
+
+async def _wait_until_blocked(url: str) -> None:
+    """Return as soon as some session of the database waits for a lock."""
+    blocked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher, asyncio.timeout(30):
+        while not await (await watcher.execute(blocked)).fetchone():  # noqa: ASYNC110 - another process ends the wait
+            await asyncio.sleep(0.01)

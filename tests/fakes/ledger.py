@@ -1,0 +1,180 @@
+"""A ledger in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from campaigns.decide import Outcome, Standing
+from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.ports import Committed, LedgerState, Stored
+from segments.engine import Activation, Episode, Held
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from campaigns.decide import Decision
+    from campaigns.definition import Campaign, Channel
+    from campaigns.ports import BatchChanges, OutcomeReport
+    from campaigns.triggers import Message
+    from features.signals import Signals
+    from segments.definition import Segment
+
+LADDER = ("reserved", "sent", "delivered", "opened", "clicked", "converted", "refunded", "expired")
+STATUS = {**{name: name for name in LADDER}, "bounced": "refunded"}
+REVOKES = ("unsubscribed", "complained")
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A contact made or withheld for control, and what became of it."""
+
+    campaign: str
+    channel: Channel
+    variant: str
+    decided_at: datetime
+    status: str = "reserved"
+    value: float | None = None
+
+
+@dataclass
+class Customer:
+    """All that is kept of one customer."""
+
+    episodes: dict[str, Episode] = field(default_factory=dict)
+    roster: dict[str, str] = field(default_factory=dict)
+    signals: Signals | None = None
+    seen: set[str] = field(default_factory=set)
+    contacts: dict[UUID, Contact] = field(default_factory=dict)
+    revoked: set[str] = field(default_factory=set)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+
+
+class InMemoryLedger:
+    """Implements `campaigns.ports.Ledger`; `away` makes every call fail."""
+
+    def __init__(self) -> None:
+        self.customers: dict[str, Customer] = {}
+        self.outbox: dict[tuple[str, str], Stored] = {}
+        self.sent: set[int] = set()
+        self.epochs: dict[int, int] = {}
+        self.activations: dict[tuple[str, str, str], Activation] = {}
+        self.generation = 1
+        self.away = False
+        self._versions: dict[str, str] = {}
+
+    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[str]) -> LedgerState:
+        """See the port."""
+        self._reach()
+        known = {each: self.customers[each] for each in customer_ids if each in self.customers}
+        held = {each: Held(dict(c.episodes), dict(c.roster)) for each, c in known.items() if c.episodes or c.roster}
+        signals = {each: c.signals for each, c in known.items() if c.signals is not None}
+        standings = {each: _standing(c) for each, c in known.items() if _standing(c) != _standing(Customer())}
+        seen = {message for c in known.values() for message in c.seen if message in message_ids}
+        return LedgerState(held, signals, standings, seen)
+
+    async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
+        """See the port."""
+        self._reach()
+        if any(self.epochs.get(partition) != epoch for partition, epoch in owners.items()):
+            raise LedgerFencedError(f"the ledger in memory knows other epochs than {dict(owners)}")
+        if any(event in self._customer(customer).seen for customer, event in changes.message_ids):
+            raise LedgerConflictError("a message of this batch is in the ledger in memory already")
+        self._write_state(changes)
+        self._write_decisions(changes.decisions)
+        for report in changes.outcomes:
+            self._write_outcome(report)
+        self.generation += changes.cache_lost
+        return Committed(self._write_outbox(changes.messages), self.generation)
+
+    async def claim(self, partition: int) -> int:
+        """See the port."""
+        self._reach()
+        self.epochs[partition] = self.epochs.get(partition, 0) + 1
+        return self.epochs[partition]
+
+    async def cache_generation(self) -> int:
+        """See the port."""
+        self._reach()
+        return self.generation
+
+    async def unsent(self, partition: int) -> Sequence[Stored]:
+        """See the port."""
+        self._reach()
+        waiting = [each for each in self.outbox.values() if each.sequence not in self.sent]
+        return [each for each in waiting if each.message.partition == partition]
+
+    async def mark_sent(self, stored: Sequence[Stored]) -> None:
+        """See the port."""
+        self._reach()
+        self.sent |= {each.sequence for each in stored}
+
+    async def activate(
+        self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
+    ) -> Mapping[str, Activation]:
+        """See the port."""
+        self._reach()
+        self._versions = {each.key: each.version for each in segments}
+        for kind, definitions in (("segment", segments), ("campaign", campaigns)):
+            for each in definitions:
+                self.activations.setdefault((kind, each.key, each.version), Activation(each.version, at))
+        return {each.key: self.activations["segment", each.key, each.version] for each in segments}
+
+    def _reach(self) -> None:
+        if self.away:
+            raise LedgerUnavailableError("the ledger in memory is away")
+
+    def _customer(self, customer_id: str) -> Customer:
+        return self.customers.setdefault(customer_id, Customer())
+
+    def _write_state(self, changes: BatchChanges) -> None:
+        for each in changes.transitions:
+            episode = Episode(each.episode, each.kind == "entered")
+            self._customer(each.customer_id).episodes[each.segment] = episode
+        for customer_id in changes.evaluated:
+            self._customer(customer_id).roster = dict(self._versions)
+        for customer_id, signals in changes.signals.items():
+            self._customer(customer_id).signals = signals
+        for customer_id, event in changes.message_ids:
+            self._customer(customer_id).seen.add(event)
+
+    def _write_decisions(self, decisions: Iterable[Decision]) -> None:
+        for each in decisions:
+            candidate = each.candidate
+            customer = self._customer(candidate.customer_id)
+            customer.decisions.setdefault(candidate.trigger_id, each)
+            if each.channel is not None:
+                variant = "treatment" if each.outcome is Outcome.FIRED else "control"
+                contact = Contact(candidate.campaign.key, each.channel, variant, candidate.as_of)
+                customer.contacts.setdefault(UUID(candidate.trigger_id), contact)
+
+    def _write_outcome(self, report: OutcomeReport) -> None:
+        customer, trigger = self._customer(report.customer_id), UUID(report.trigger_id)
+        contact = customer.contacts.get(trigger)
+        if contact is None:
+            return
+        if report.outcome in REVOKES:
+            customer.revoked.add(contact.channel)
+            return
+        status = max(contact.status, STATUS[report.outcome], key=LADDER.index)
+        value = contact.value if report.value is None else report.value
+        customer.contacts[trigger] = replace(contact, status=status, value=value)
+
+    def _write_outbox(self, messages: Sequence[Message]) -> list[Stored]:
+        fresh = []
+        for message in messages:
+            key = (message.customer_id, message.message_id)
+            if key not in self.outbox:
+                self.outbox[key] = Stored(len(self.outbox) + 1, message)
+                fresh.append(self.outbox[key])
+        return fresh
+
+
+def _standing(customer: Customer) -> Standing:
+    treated = [each for each in customer.contacts.values() if each.variant == "treatment"]
+    last: dict[str, datetime] = {}
+    for contact in sorted(treated, key=lambda each: each.decided_at):
+        last[contact.campaign] = contact.decided_at
+    return Standing(frozenset(customer.revoked), last)

@@ -1,0 +1,126 @@
+"""Which customers get a chance, and the decisions about a whole batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from campaigns.candidates import Definitions, LaunchRequest, Occurrence, decide_all, entrants, launched
+from campaigns.decide import Outcome, Reason, Standing
+from features.table import FeatureTable
+from tests.builders import AS_OF, campaign, candidate, facts, offers, scores, transition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VIP = campaign(key="vip", launch="by_operator")
+DEFINITIONS = Definitions([campaign(), VIP], offers(), {"churn": "rules"}, {"at-risk": "f00d"})
+OCCURRENCES = {name: Occurrence(f"event of {name}", AS_OF, 7, 2) for name in ("ann", "bob")}
+
+
+class Scorer:
+    """Scores every row alike and remembers whom it was asked about."""
+
+    def __init__(self) -> None:
+        self.asked: list[Sequence[str]] = []
+
+    def __call__(self, table: FeatureTable) -> tuple[Any, str]:
+        """Return scores that favour offer 3."""
+        self.asked.append(table.customer_ids)
+        return np.tile(scores(3), (len(table), 1)), "mock"
+
+
+def table(*customers: str) -> FeatureTable:
+    rows = [list(facts().values()) for _ in customers]
+    return FeatureTable.from_rows(customers, list(facts()), rows)
+
+
+def test_whoever_enters_is_a_candidate_of_each_campaign_that_waits() -> None:
+    """A campaign that the operator launches does not wait."""
+    (found,) = entrants([transition(episode=4)], OCCURRENCES, DEFINITIONS)
+    assert (found.customer_id, found.campaign.key, found.occasion) == ("ann", "win-back", "4")
+    assert (found.event_id, found.as_of, found.received_ms, found.partition) == ("event of ann", AS_OF, 7, 2)
+    assert found.withheld is None
+
+
+def test_whoever_leaves_is_no_candidate() -> None:
+    assert entrants([transition(entered=False)], OCCURRENCES, DEFINITIONS) == []
+
+
+def test_whoever_enters_a_segment_without_campaigns_is_no_candidate() -> None:
+    elsewhere = replace(transition(), segment="elsewhere")
+    assert entrants([elsewhere], OCCURRENCES, DEFINITIONS) == []
+
+
+def test_two_campaigns_may_wait_for_one_segment() -> None:
+    both = replace(DEFINITIONS, campaigns=[campaign(), campaign(key="second")])
+    found = entrants([transition(), transition("bob")], OCCURRENCES, both)
+    assert [(each.customer_id, each.campaign.key) for each in found] == [
+        ("ann", "win-back"),
+        ("ann", "second"),
+        ("bob", "win-back"),
+        ("bob", "second"),
+    ]
+
+
+def test_a_silent_entry_is_a_candidate_that_is_withheld() -> None:
+    """So the decision says why nothing fired."""
+    (found,) = entrants([transition(silent=True)], OCCURRENCES, DEFINITIONS)
+    assert found.withheld is Reason.FIRST_EVALUATION
+
+
+def test_a_candidate_names_the_versions_of_models_campaign_and_segment() -> None:
+    (found,) = entrants([transition()], OCCURRENCES, DEFINITIONS)
+    assert found.versions == {"churn": "rules", "campaign": campaign().version, "segment": "f00d"}
+
+
+def test_a_launch_is_another_occasion_than_any_episode() -> None:
+    request = LaunchRequest("ann", VIP, "7", OCCURRENCES["ann"], is_member=True)
+    (found,) = launched([request], DEFINITIONS)
+    assert (found.occasion, found.withheld) == ("launch 7", None)
+
+
+def test_a_launch_that_reaches_a_former_member_is_withheld() -> None:
+    request = LaunchRequest("ann", VIP, "7", OCCURRENCES["ann"], is_member=False)
+    (found,) = launched([request], DEFINITIONS)
+    assert found.withheld is Reason.NOT_A_MEMBER
+
+
+def test_without_candidates_no_offer_is_scored() -> None:
+    scorer = Scorer()
+    assert decide_all([], table("ann"), {}, offers(), scorer) == []
+    assert scorer.asked == []
+
+
+def test_offers_are_scored_once_and_for_candidates_alone() -> None:
+    scorer = Scorer()
+    chosen = [candidate(customer_id="cy"), candidate(customer_id="ann")]
+    decisions = decide_all(chosen, table("ann", "bob", "cy"), {}, offers(), scorer)
+    assert scorer.asked == [("cy", "ann")]
+    assert [each.candidate.customer_id for each in decisions] == ["cy", "ann"]
+    assert decisions[0].facts["offer_basis"] == "mock"
+
+
+def test_a_contact_earlier_in_the_batch_counts_against_the_cooldown() -> None:
+    cooling = campaign(cooldown_days=1)
+    chosen = [candidate(campaign=cooling), candidate(campaign=cooling, occasion="2", as_of=AS_OF + timedelta(hours=1))]
+    decisions = decide_all(chosen, table("ann"), {}, offers(), Scorer())
+    assert [each.reason for each in decisions] == [Reason.ENTERED_SEGMENT, Reason.COOLDOWN]
+
+
+def test_a_control_exposure_does_not_start_a_cooldown() -> None:
+    """Nobody was contacted; the ledger reads it the same way."""
+    cooling = campaign(cooldown_days=1, holdout_percent=50)
+    chosen = [candidate(campaign=cooling), candidate(campaign=cooling, occasion="2")]
+    decisions = decide_all(chosen, table("ann"), {}, offers(), Scorer())
+    assert [each.outcome for each in decisions] == [Outcome.CONTROL, Outcome.CONTROL]
+
+
+def test_a_contact_in_the_batch_leaves_the_standing_of_the_ledger_alone() -> None:
+    standings = {"ann": Standing({"email"}, {"other": AS_OF})}
+    decisions = decide_all([candidate()], table("ann"), standings, offers(), Scorer())
+    assert decisions[0].channel == "sms"
+    assert standings == {"ann": Standing({"email"}, {"other": AS_OF})}

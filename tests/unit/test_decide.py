@@ -1,0 +1,105 @@
+"""The decision about one candidate: each reason, and what comes before what."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from campaigns.decide import Outcome, Reason, Standing, decide
+from tests.builders import AS_OF, campaign, candidate, decision, facts, offers, scores
+
+YESTERDAY = Standing(last_contacts={"win-back": AS_OF - timedelta(days=1)})
+COOLING = campaign(cooldown_days=30)
+HELD = campaign(holdout_percent=50)
+NOBODY = {"email_consent": False, "sms_consent": False}
+SPEECHLESS = campaign(message="Dear {{ surname }}")
+
+CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], Standing, str]] = {
+    Reason.ENTERED_SEGMENT: (Outcome.FIRED, {}, {}, Standing(), "entered_segment: at-risk"),
+    Reason.LAUNCHED: (
+        Outcome.FIRED,
+        {"campaign": campaign(launch="by_operator"), "occasion": "launch x"},
+        {},
+        Standing(),
+        "launched: at-risk",
+    ),
+    Reason.HOLDOUT: (Outcome.CONTROL, {"campaign": HELD}, {}, Standing(), "in the 50 % control group"),
+    Reason.FIRST_EVALUATION: (
+        Outcome.WITHHELD,
+        {"withheld": Reason.FIRST_EVALUATION},
+        {},
+        Standing(),
+        "nothing fires",
+    ),
+    Reason.NOT_A_MEMBER: (Outcome.WITHHELD, {"withheld": Reason.NOT_A_MEMBER}, {}, Standing(), "no longer a member"),
+    Reason.NO_CONSENTED_CHANNEL: (Outcome.WITHHELD, {}, NOBODY, Standing(), "no consent for any of: email, sms"),
+    Reason.COOLDOWN: (Outcome.WITHHELD, {"campaign": COOLING}, {}, YESTERDAY, "again from 2011-06-30"),
+    Reason.MESSAGE_FAILED: (Outcome.WITHHELD, {"campaign": SPEECHLESS}, {}, Standing(), "'surname' is undefined"),
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_given_with_its_outcome_and_in_words(reason: Reason) -> None:
+    outcome, changes, known, standing, words = CASES[reason]
+    decided = decide(candidate(**changes), facts(**known), standing, offers(), scores(3))
+    assert (decided.outcome, decided.reason) == (outcome, reason)
+    assert words in decided.detail
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (Reason.FIRST_EVALUATION, Reason.NO_CONSENTED_CHANNEL),
+        (Reason.NO_CONSENTED_CHANNEL, Reason.COOLDOWN),
+        (Reason.COOLDOWN, Reason.MESSAGE_FAILED),
+    ],
+)
+def test_a_candidate_with_two_reasons_is_withheld_for_the_earlier(earlier: Reason, later: Reason) -> None:
+    """The campaign cools and cannot be written; the rest is as in both cases."""
+    both = {"campaign": campaign(cooldown_days=30, message="Dear {{ surname }}")}
+    known: dict[str, Any] = {}
+    standing = Standing()
+    for reason in (later, earlier):
+        _, changes, more, contacted, _ = CASES[reason]
+        both = {**changes, **both}
+        known |= more
+        standing = contacted if contacted.last_contacts else standing
+    assert decide(candidate(**both), facts(**known), standing, offers(), scores(3)).reason is earlier
+
+
+@pytest.mark.parametrize("reason", [Reason.COOLDOWN, Reason.NO_CONSENTED_CHANNEL, Reason.MESSAGE_FAILED])
+def test_whoever_could_not_be_contacted_is_not_in_the_control_group(reason: Reason) -> None:
+    """The control group must differ from the treated one by the contact alone."""
+    _, changes, known, standing, _ = CASES[reason]
+    held = changes.get("campaign", campaign()).model_copy(update={"holdout_percent": 50.0})
+    decided = decide(candidate(campaign=held), facts(**known), standing, offers(), scores(3))
+    assert (decided.outcome, decided.reason) == (Outcome.WITHHELD, reason)
+
+
+def test_a_control_decision_carries_what_would_have_been_sent() -> None:
+    fired, held = decision(), decision(campaign=HELD)
+    assert (held.channel, held.offer, held.message) == (fired.channel, fired.offer, fired.message)
+    assert held.message == "For you: Offer 3"
+
+
+@pytest.mark.parametrize(("days", "outcome"), [(29.99, Outcome.WITHHELD), (30, Outcome.FIRED), (31, Outcome.FIRED)])
+def test_a_cooldown_ends_on_its_very_moment(days: float, outcome: Outcome) -> None:
+    last = Standing(last_contacts={"win-back": AS_OF - timedelta(days=days)})
+    assert decision(last, campaign=COOLING).outcome is outcome
+
+
+def test_contacts_by_other_campaigns_do_not_count() -> None:
+    assert decision(Standing(last_contacts={"other": AS_OF}), campaign=COOLING).outcome is Outcome.FIRED
+
+
+def test_revoked_consent_counts_more_than_the_warehouse() -> None:
+    assert decision(Standing(revoked_channels={"email"})).channel == "sms"
+    assert decision(Standing(revoked_channels={"email", "sms"})).reason is Reason.NO_CONSENTED_CHANNEL
+
+
+def test_a_withheld_decision_keeps_the_facts_it_rests_on() -> None:
+    decided = decision(withheld=Reason.NOT_A_MEMBER)
+    assert decided.facts == facts()
+    assert (decided.channel, decided.offer, decided.message) == (None, None, None)
