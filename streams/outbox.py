@@ -122,6 +122,8 @@ class KafkaTriggerSink:
         self._producers[partition] = producer
 
     def _publish(self, partition: int, stored: Sequence[Stored]) -> None:
+        if partition not in self._producers:
+            raise SinkUnavailableError(f"partition {partition} is not taken over; it will be tried again")
         producer = self._producers[partition]
         producer.begin_transaction()
         for each in stored:

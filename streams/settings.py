@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import psycopg
 import pydantic_settings
-from pydantic import Field, ValidationError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.inputs import FEATURE_MAPPING
@@ -142,6 +144,18 @@ class Settings(BaseSettings):
     mock_mode: bool = Field(
         False, alias="ML_MOCK_MODE", description="Deterministic sample predictions, no model files needed."
     )
+
+    @field_validator("ledger_url", "warehouse_url")
+    @classmethod
+    def _is_postgresql_url(cls, url: str) -> str:
+        try:
+            conninfo_to_dict(url)
+            understood = url.startswith(("postgresql://", "postgres://"))
+        except psycopg.ProgrammingError:  # its message quotes the URL and a password in it
+            understood = False
+        if not understood:
+            raise ValueError("must be postgresql://user:password@host:port/database, special characters as %XX")
+        return url
 
     @property
     def input_topics(self) -> tuple[str, ...]:

@@ -271,8 +271,11 @@ def partitions_of(batch: Batch) -> frozenset[int]:
 
 
 def by_partition(stored: Iterable[Stored]) -> dict[int, list[Stored]]:
-    """Group messages by input partition, each group in order of sequence."""
+    """Group messages by input partition, each group in order of sequence and each message once.
+
+    After a commit in doubt the unsent messages of a partition hold those of batches that wait to be published.
+    """
     groups: dict[int, list[Stored]] = defaultdict(list)
-    for each in sorted(stored, key=lambda each: each.sequence):
+    for _, each in sorted({each.sequence: each for each in stored}.items()):
         groups[each.message.partition].append(each)
     return groups

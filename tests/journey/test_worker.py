@@ -335,7 +335,7 @@ REFUSALS = {
     "nobody at the warehouse": Refusal({"HOLDFAST_WAREHOUSE_URL": f"postgresql://u:s3cret@{NOBODY}/x"}, "warehouse"),
     "no URL of a ledger": Refusal({"HOLDFAST_LEDGER_URL": "postgresql//u:s3cret@host/x"}, "HOLDFAST_LEDGER_URL"),
     "no URL of a warehouse": Refusal({"HOLDFAST_WAREHOUSE_URL": "u:s3cret@host/x"}, "HOLDFAST_WAREHOUSE_URL"),
-    "no URL of Redis": Refusal({"HOLDFAST_REDIS_URL": "u:s3cret@host/0"}, "HOLDFAST_REDIS_URL"),
+    "no URL of Redis": Refusal({"HOLDFAST_REDIS_URL": "u:s3cret@host/0"}, "URL of Redis"),
     "missing topics": Refusal({"HOLDFAST_TOPIC_PREFIX": "nothing-here."}, "holdfast topics create"),
     "no such view": Refusal({"DWH_CUSTOMER_FEATURES_TABLE": "no_such_view"}, "DWH_CUSTOMER_FEATURES_TABLE"),
     "no number": Refusal({"HOLDFAST_BATCH_EVENTS": "many"}, "HOLDFAST_BATCH_EVENTS"),
