@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LedgerState:
-    """What the ledger knows of the customers of a batch. A customer it never saw is in none of the mappings."""
+    """What the ledger knows of the customers of a batch. A customer it never saw is in none of the mappings.
+
+    A seen message is a customer's id and a message's: two channels may use one id for two customers.
+    """
 
     held: Mapping[str, Held]
     signals: Mapping[str, Signals]
     standings: Mapping[str, Standing]
-    seen_messages: Collection[str]
+    seen_messages: Collection[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     Work = tuple[str, dict[str, Any]]
 
 _REVOKES = {"unsubscribed", "complained"}
+# From the first to the furthest: a bounce after a delivery changes nothing.
 _STATUS = {
+    "bounced": "refunded",
     "delivered": "delivered",
     "opened": "opened",
     "clicked": "clicked",
     "converted": "converted",
-    "bounced": "refunded",
 }
 
 set_json_dumps(msgspec.json.encode)
@@ -89,7 +90,7 @@ class PostgresLedger:
             known = await connection.execute(QUERIES["read_customers"], {"customers": customers}, binary=True)
             seen = await connection.execute(QUERIES["read_seen"], {"customers": customers, "events": list(message_ids)})
             rows, seen_rows = await known.fetchall(), await seen.fetchall()
-        return _state(rows, {row[0] for row in seen_rows})
+        return _state(rows, {(customer, event) for customer, event in seen_rows})
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
@@ -319,7 +320,7 @@ def _stored(row: tuple[Any, ...]) -> Stored:
     return Stored(sequence, Message(message_id, customer_id, destination, key, pairs, value, partition))
 
 
-def _state(rows: Sequence[tuple[Any, ...]], seen: set[str]) -> LedgerState:
+def _state(rows: Sequence[tuple[Any, ...]], seen: set[tuple[str, str]]) -> LedgerState:
     held, signals, standings = {}, {}, {}
     for customer_id, roster, memberships, folded, revoked, contacts in rows:
         episodes = {segment: Episode(number, is_member) for segment, number, is_member in memberships or ()}

@@ -7,14 +7,14 @@ SELECT c.customer_id,
        (SELECT array_agg(r.channel) FROM revocation r WHERE r.customer_id = c.customer_id),
        (SELECT jsonb_object_agg(latest.campaign, latest.decided_at)
           FROM (SELECT campaign, max(decided_at) AS decided_at FROM contact
-                 WHERE contact.customer_id = c.customer_id AND variant = 'treatment' GROUP BY campaign) latest)
+                 WHERE contact.customer_id = c.customer_id AND variant = 'treatment' AND status <> 'refunded' GROUP BY campaign) latest)
   FROM unnest(%(customers)s::text[]) AS c (customer_id)
   LEFT JOIN evaluated ON evaluated.customer_id = c.customer_id
   LEFT JOIN roster ON roster.roster_id = evaluated.roster_id
   LEFT JOIN signal ON signal.customer_id = c.customer_id;
 
 -- name: read_seen
-SELECT event_id FROM seen_event
+SELECT customer_id, event_id FROM seen_event
  WHERE customer_id = ANY (%(customers)s::text[]) AND event_id = ANY (%(events)s::text[]);
 
 -- name: hold_partitions
@@ -78,7 +78,7 @@ UPDATE contact
        value = COALESCE(o.value, contact.value)
   FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(statuses)s::text[], %(values)s::double precision[])
        AS o (customer_id, trigger_id, status, value),
-       (SELECT ARRAY['reserved', 'sent', 'delivered', 'opened', 'clicked', 'converted', 'refunded', 'expired'] AS ladder) l
+       (SELECT ARRAY['reserved', 'sent', 'refunded', 'delivered', 'opened', 'clicked', 'converted', 'expired'] AS ladder) l
  WHERE contact.customer_id = o.customer_id AND contact.trigger_id = o.trigger_id;
 
 -- name: write_revocations
@@ -141,3 +141,38 @@ SELECT campaign, segment, occasion, outcome, reason, detail, as_of, facts, versi
 
 -- name: memberships_of
 SELECT segment, episode, is_member, entered_at, exited_at FROM membership WHERE customer_id = %(customer)s ORDER BY segment;
+
+-- name: dead_letters
+-- Dead letters have no customer: the first column of the outbox's key finds them.
+SELECT o.message_id, o.created_at, o.key, o.headers, octet_length(o.value), COALESCE(f.fate, 'open'), f.at, f.by_whom, f.why
+  FROM outbox o LEFT JOIN dead_letter_fate f ON f.letter_id = o.message_id
+ WHERE o.customer_id = '' AND o.destination = 'dead_letters'
+   AND (%(ids)s::text[] IS NULL OR o.message_id = ANY (%(ids)s::text[]))
+   AND (%(status)s::text IS NULL OR COALESCE(f.fate, 'open') = %(status)s::text)
+   AND (%(key)s::bytea IS NULL OR o.key = %(key)s::bytea)
+   AND (%(since)s::timestamptz IS NULL OR o.created_at >= %(since)s::timestamptz)
+ ORDER BY o.sequence;
+
+-- name: dead_letter_values
+SELECT message_id, value FROM outbox WHERE customer_id = '' AND message_id = ANY (%(ids)s::text[]);
+
+-- name: dead_letter_last_run
+SELECT COALESCE(max(run), 0) FROM dead_letter_fate;
+
+-- name: claim_dead_letters
+INSERT INTO dead_letter_fate (letter_id, fate, by_whom, run)
+SELECT letter_id, 'requeueing', %(by)s, %(run)s FROM unnest(%(ids)s::text[]) AS t (letter_id)
+    ON CONFLICT (letter_id) DO NOTHING
+RETURNING letter_id;
+
+-- name: finish_dead_letters
+UPDATE dead_letter_fate SET fate = 'requeued', at = now() WHERE fate = 'requeueing' AND run <= %(run)s;
+
+-- name: reopen_dead_letters
+DELETE FROM dead_letter_fate WHERE fate = 'requeueing';
+
+-- name: discard_dead_letters
+INSERT INTO dead_letter_fate (letter_id, fate, by_whom, why)
+SELECT letter_id, 'discarded', %(by)s, %(why)s FROM unnest(%(ids)s::text[]) AS t (letter_id)
+    ON CONFLICT (letter_id) DO NOTHING
+RETURNING letter_id;

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.candidates import LaunchRequest, decide_all, entrants, launched
 from campaigns.decide import Outcome
+from campaigns.definition import Launch
 from campaigns.ports import BatchChanges
 from campaigns.triggers import decision_message, trigger_message
 from features.signals import Signals, as_columns, fold
@@ -180,7 +181,8 @@ class Pipeline:
 def unseen(messages: Mapping[str, list[Message]], state: LedgerState) -> dict[str, list[Message]]:
     """Return the messages that the ledger has not folded yet."""
     fresh = {
-        customer: [each for each in said if each.id not in state.seen_messages] for customer, said in messages.items()
+        customer: [each for each in said if (customer, each.id) not in state.seen_messages]
+        for customer, said in messages.items()
     }
     return {customer: said for customer, said in fresh.items() if said}
 
@@ -192,13 +194,13 @@ def outgoing(decisions: Sequence[Decision]) -> list[OutgoingMessage]:
 
 
 def refuse_unknown_campaigns(decoded: Decoded, definitions: Definitions) -> Decoded:
-    """Reject launches of campaigns that no definition file names."""
-    known = {campaign.key for campaign in definitions.campaigns}
+    """Reject launches of campaigns that no definition file names, or that run by themselves."""
+    known = {campaign.key for campaign in definitions.campaigns if campaign.launch is Launch.BY_OPERATOR}
 
     def unknown(event: Event) -> bool:
         return bool(event.wire.campaign) and event.wire.campaign not in known
 
-    detail = f"is not defined; campaigns: {', '.join(sorted(known))}"
+    detail = f"is not one that operators launch; those are: {', '.join(sorted(known)) or 'none'}"
     refused = [
         Reject(event.record, "decode", RejectReason.INVALID_EVENT, f"campaign {event.wire.campaign!r} {detail}")
         for event in decoded.events

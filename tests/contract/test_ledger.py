@@ -129,7 +129,7 @@ async def test_signals_are_replaced_by_newer_ones(ledger: Ledger) -> None:
 
 async def test_seen_messages_come_back_among_those_asked_for(ledger: Ledger) -> None:
     await ledger.commit(batch(message_ids=[("ann", "m-1"), ("ann", "m-2")]), owners=OWNED)
-    assert set((await ledger.read(["ann"], ["m-2", "m-3"])).seen_messages) == {"m-2"}
+    assert set((await ledger.read(["ann"], ["m-2", "m-3"])).seen_messages) == {("ann", "m-2")}
 
 
 async def test_a_message_seen_before_is_a_conflict_and_nothing_is_stored(ledger: Ledger) -> None:
@@ -155,7 +155,7 @@ async def test_a_batch_decided_again_after_a_conflict_can_be_committed(ledger: L
 async def test_the_same_message_id_of_another_customer_is_no_conflict(ledger: Ledger) -> None:
     await ledger.commit(batch(message_ids=[("ann", "m-1")]), owners=OWNED)
     await ledger.commit(BatchChanges(message_ids=[("bob", "m-1")]), owners=OWNED)
-    assert set((await ledger.read(["bob"], ["m-1"])).seen_messages) == {"m-1"}
+    assert set((await ledger.read(["bob"], ["m-1"])).seen_messages) == {("bob", "m-1")}
 
 
 async def test_a_claim_fences_the_older_epoch_and_nothing_is_stored(ledger: Ledger) -> None:
@@ -246,7 +246,8 @@ async def test_another_version_of_a_segment_is_another_activation(ledger: Ledger
         (["delivered"], "delivered"),
         (["delivered", "clicked", "opened"], "clicked"),
         (["converted", "delivered"], "converted"),
-        (["delivered", "bounced"], "refunded"),
+        (["bounced"], "refunded"),
+        (["delivered", "bounced"], "delivered"),
     ],
 )
 @pytest.mark.parametrize("together", [True, False])
@@ -259,6 +260,11 @@ async def test_outcomes_move_a_contact_forward_only(
     for each in [reports] if together else [[one] for one in reports]:
         await ledger.commit(BatchChanges(outcomes=each), owners=OWNED)
     assert await contact(ledger) == (status, None)
+
+
+async def test_a_contact_that_bounced_counts_for_no_cooldown(ledger: Ledger) -> None:
+    await ledger.commit(batch(decision(), outcomes=[report("bounced")]), owners=OWNED)
+    assert (await ledger.read(["ann"], [])).standings == {}
 
 
 async def test_the_value_of_a_conversion_is_kept(ledger: Ledger) -> None:

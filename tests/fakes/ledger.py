@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from features.signals import Signals
     from segments.definition import Segment
 
-LADDER = ("reserved", "sent", "delivered", "opened", "clicked", "converted", "refunded", "expired")
+LADDER = ("reserved", "sent", "refunded", "delivered", "opened", "clicked", "converted", "expired")
 STATUS = {**{name: name for name in LADDER}, "bounced": "refunded"}
 REVOKES = ("unsubscribed", "complained")
 
@@ -72,7 +72,7 @@ class InMemoryLedger:
         held = {each: Held(dict(c.episodes), dict(c.roster)) for each, c in known.items() if c.episodes or c.roster}
         signals = {each: c.signals for each, c in known.items() if c.signals is not None}
         standings = {each: _standing(c) for each, c in known.items() if _standing(c) != _standing(Customer())}
-        seen = {message for c in known.values() for message in c.seen if message in message_ids}
+        seen = {(each, message) for each, c in known.items() for message in c.seen if message in message_ids}
         return LedgerState(held, signals, standings, seen)
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -173,7 +173,7 @@ class InMemoryLedger:
 
 
 def _standing(customer: Customer) -> Standing:
-    treated = [each for each in customer.contacts.values() if each.variant == "treatment"]
+    treated = [each for each in customer.contacts.values() if each.variant == "treatment" and each.status != "refunded"]
     last: dict[str, datetime] = {}
     for contact in sorted(treated, key=lambda each: each.decided_at):
         last[contact.campaign] = contact.decided_at
