@@ -1,0 +1,78 @@
+"""Kafka records and events for tests of what comes after the consumer; a test names only what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from streams.events import Decoded, decode_records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.events import Event
+
+PREFIX = "p."
+TRIGGER_ID = "8d6b2f4e-9d53-5c52-8f0e-2a7b3a3f9c55"
+TOPICS = {
+    "customer": "customer-updates",
+    "conversation": "conversations",
+    "outcome": "outcomes",
+    "evaluation": "evaluations",
+}
+
+
+@dataclass
+class Arrived:
+    """A record as it arrived; implements `streams.events.Record`."""
+
+    topic: str = f"{PREFIX}customer-updates"
+    partition: int = 1
+    offset: int = 7
+    timestamp: int = 1_306_931_400_000
+    key: bytes | None = b"ann"
+    value: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    """Return an update of ann as it is written; a change to None leaves the field out."""
+    event = {
+        "id": "e1",
+        "type": "customer.updated",
+        "customer_id": "ann",
+        "occurred_at": "2011-06-01T12:30:00Z",
+        **changes,
+    }
+    return {name: part for name, part in event.items() if part is not None}
+
+
+def message(**changes: Any) -> dict[str, Any]:
+    """Return a message that ann wrote."""
+    return body(**{"type": "conversation.message", "role": "customer", "text": "hello", **changes})
+
+
+def outcome(kind: str = "delivered", **changes: Any) -> dict[str, Any]:
+    """Return a report of what became of a trigger."""
+    return body(**{"type": f"outcome.{kind}", "trigger_id": TRIGGER_ID, **changes})
+
+
+def arrive(content: dict[str, Any], **changes: Any) -> Arrived:
+    """Return an event's record on the topic of its type, keyed by its customer."""
+    topic = PREFIX + TOPICS[content["type"].partition(".")[0]]
+    key = content.get("customer_id", "").encode()
+    return Arrived(**{"topic": topic, "key": key, "value": msgspec.json.encode(content), **changes})
+
+
+def decode(*records: Arrived, max_bytes: int = 262_144) -> Decoded:
+    """Decode records as the pipeline does."""
+    return decode_records(records, topic_prefix=PREFIX, max_bytes=max_bytes)
+
+
+def events(*contents: dict[str, Any]) -> list[Event]:
+    """Return good events, each in a record with an offset of its own."""
+    decoded = decode(*(arrive(content, offset=offset) for offset, content in enumerate(contents)))
+    assert not decoded.rejects, decoded.rejects
+    return list(decoded.events)

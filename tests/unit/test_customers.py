@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from features.signals import MessageReading
+from features.table import FeatureTable
+from streams.customers import (
+    joined_at,
+    latest_occurrences,
+    messages_by_customer,
+    outcome_reports,
+    refuse_unknown,
+    sort_by_kind,
+)
+from streams.events import Decoded, RejectReason
+from tests.records import TRIGGER_ID, body, events, message, outcome
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def at(minute: int) -> str:
+    return f"2011-06-01T12:{minute:02}:00Z"
+
+
+def ids(some: Any) -> list[str]:
+    return [event.wire.id for event in some]
+
+
+def test_events_are_sorted_by_what_they_ask_for() -> None:
+    """An outcome alone has nobody evaluated."""
+    concerned = sort_by_kind(
+        events(message(id="m"), body(id="u"), outcome(id="o"), body(id="r", type="evaluation.requested"))
+    )
+    assert [ids(concerned.updated), ids(concerned.said), ids(concerned.requested), ids(concerned.reported)] == [
+        ["u"],
+        ["m"],
+        ["r"],
+        ["o"],
+    ]
+    assert ids(concerned.to_evaluate) == ["u", "m", "r"]
+
+
+def test_events_of_unknown_customers_are_rejected() -> None:
+    """At the stage that found out; all others stay in order."""
+    some = events(body(id="1"), body(id="2", customer_id="bob"), message(id="3", customer_id="bob"), body(id="4"))
+    decoded = refuse_unknown(Decoded(some, []), sort_by_kind(some), FeatureTable(("ann",), {}))
+    assert ids(decoded.events) == ["1", "4"]
+    assert [reject.record.offset for reject in decoded.rejects] == [1, 2]
+    assert {(reject.stage, reject.reason) for reject in decoded.rejects} == {("refresh", RejectReason.UNKNOWN_CUSTOMER)}
+    assert "'bob'" in decoded.rejects[0].detail
+
+
+def test_an_outcome_needs_no_row_in_the_warehouse() -> None:
+    """A customer may have been erased there since the contact."""
+    some = events(outcome(customer_id="gone"))
+    assert ids(refuse_unknown(Decoded(some, []), sort_by_kind(some), FeatureTable((), {})).events) == ["e1"]
+
+
+def test_the_latest_event_time_counts_and_not_the_arrival() -> None:
+    """Of equal times the later arrival counts."""
+    some = events(
+        body(id="1", occurred_at=at(5)),
+        body(id="2", occurred_at=at(9)),
+        message(id="3", occurred_at=at(9)),
+        body(id="4"),
+    )
+    assert latest_occurrences(some)["ann"].event_id == "4"
+    assert latest_occurrences(some[:3])["ann"].event_id == "3"
+    (found,) = latest_occurrences(some[:1]).values()
+    assert found.as_of == datetime(2011, 6, 1, 12, 5, tzinfo=UTC)
+    assert (found.partition, found.received_ms) == (1, 1_306_931_400_000)
+
+
+def test_event_times_are_compared_across_time_zones() -> None:
+    """Half past eight in New York is after noon in Greenwich."""
+    some = events(body(id="1", occurred_at="2011-06-01T08:31:00-04:00"), body(id="2", occurred_at=at(30)))
+    assert latest_occurrences(some)["ann"].event_id == "1"
+
+
+def test_messages_come_in_event_order_and_once() -> None:
+    """A repeated id is one message, read once; its first event counts."""
+    read: list[str] = []
+
+    def note(text: str) -> MessageReading:
+        read.append(text)
+        return MessageReading(0.5)
+
+    late, early = message(id="late", occurred_at=at(9), text="b"), message(id="early", occurred_at=at(1), text="a")
+    found = messages_by_customer(events(late, early, late, message(id="x", customer_id="bob", role="agent")), note)
+    assert [each.id for each in found["ann"]] == ["early", "late"]
+    assert [(each.role, each.reading.sentiment) for each in found["bob"]] == [("agent", 0.5)]
+    assert read.count("a") == 1
+
+
+def test_outcomes_become_reports() -> None:
+    """The type's second part says what became of the trigger."""
+    (report,) = outcome_reports(events(outcome("converted", value=25.0)))
+    assert (report.outcome, report.value, report.trigger_id) == ("converted", 25.0, TRIGGER_ID)
+    assert (report.customer_id, report.event_id) == ("ann", "e1")
+
+
+def test_since_when_somebody_is_a_customer_is_read_where_it_is_known() -> None:
+    """Without the column nothing is known; a null stays unknown, a date gets a time zone."""
+    assert joined_at(FeatureTable(("ann",), {})) == {}
+    cells = ["2011-01-01T00:00:00+00:00", None, "2011-01-01"]
+    table = FeatureTable.from_rows(["ann", "bob", "cy"], ["customer_since"], [[cell] for cell in cells])
+    since = joined_at(table)
+    assert since["ann"] == datetime(2011, 1, 1, tzinfo=UTC)
+    assert since["bob"] is None
+    assert abs(since["cy"] - since["ann"]) <= timedelta(hours=14)  # type: ignore[operator]

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from streams.events import OUTCOMES, RejectReason
+from tests.records import PREFIX, TRIGGER_ID, Arrived, arrive, body, decode, message, outcome
+
+GOOD = [
+    body(attributes={"order_id": 7, "lines": [{"sku": None}]}),
+    body(customer_id="Zo\u00eb \U0001f600"),
+    body(occurred_at="2011-06-01T12:30:00.123456-05:00", unknown="field"),
+    message(channel="chat"),
+    message(role="agent", text=""),
+    body(type="evaluation.requested", reason="launch", campaign="vip", launch="spring"),
+    body(type="evaluation.requested"),
+    *(outcome(kind, value=12.5) for kind in OUTCOMES),
+]
+
+
+@pytest.mark.parametrize("content", GOOD, ids=lambda content: content["type"])
+def test_a_good_event_is_decoded(content: dict[str, object]) -> None:
+    """With its record, and nothing rejected."""
+    record = arrive(content)
+    decoded = decode(record)
+    (event,) = decoded.events
+    assert (event.wire.id, event.customer_id, event.wire.type) == ("e1", content["customer_id"], content["type"])
+    assert event.record is record
+    assert decoded.rejects == []
+
+
+def raw(value: bytes | None) -> Arrived:
+    return Arrived(value=value)
+
+
+EMPTY, LARGE, NOT_JSON = RejectReason.EMPTY_VALUE, RejectReason.TOO_LARGE, RejectReason.NOT_JSON
+INVALID, WRONG_TYPE, WRONG_KEY = RejectReason.INVALID_EVENT, RejectReason.WRONG_TYPE, RejectReason.WRONG_KEY
+BAD = {
+    "null value": (raw(None), EMPTY, "no value"),
+    "empty value": (raw(b""), EMPTY, "no value"),
+    "over the size limit": (raw(b"x" * 2001), LARGE, "2,001 bytes; 2,000 are allowed"),
+    "bad UTF-8": (raw(b'{"id": "\xff"}'), NOT_JSON, ""),
+    "bad JSON": (raw(b'{"id": '), NOT_JSON, "truncated"),
+    "two objects": (raw(msgspec.json.encode(body()) + b"{}"), NOT_JSON, ""),
+    "half a surrogate pair": (raw(rb'{"id": "\ud800"}'), NOT_JSON, ""),
+    "a list": (raw(b"[1]"), INVALID, "Expected `object`"),
+    "a number": (raw(b"1"), INVALID, "Expected `object`"),
+    "null": (raw(b"null"), INVALID, "Expected `object`"),
+    "no id": (arrive(body(id=None)), INVALID, "`id`"),
+    "id too long": (arrive(body(id="x" * 201)), INVALID, "$.id"),
+    "id with NUL": (arrive(body(id="a\0")), INVALID, "$.id"),
+    "id with line feed": (arrive(body(id="a\n")), INVALID, "$.id"),
+    "missing customer": (arrive(body(customer_id=None)), INVALID, "`customer_id`"),
+    "empty customer": (arrive(body(customer_id="")), INVALID, "$.customer_id"),
+    "customer with NUL": (arrive(body(customer_id="a\0b")), INVALID, "$.customer_id"),
+    "customer is a number": (arrive(body(), value=msgspec.json.encode(body(customer_id=7))), INVALID, "$.customer_id"),
+    "no time zone": (arrive(body(occurred_at="2011-06-01T12:30:00")), INVALID, "$.occurred_at"),
+    "no such day": (arrive(body(occurred_at="2011-02-30T12:30:00Z")), INVALID, "$.occurred_at"),
+    "before 1970": (arrive(body(occurred_at="0001-01-01T00:00:00+14:00")), INVALID, "1970 to 2199"),
+    "after 2199": (arrive(body(occurred_at="9999-12-31T23:59:59-14:00")), INVALID, "1970 to 2199"),
+    "launch with NUL": (arrive(body(type="evaluation.requested", launch="\0")), INVALID, "$.launch"),
+    "role unknown": (arrive(message(role="boss")), INVALID, "'boss'"),
+    "role missing": (arrive(message(role=None)), INVALID, "role"),
+    "text missing": (arrive(message(text=None)), INVALID, "`text`"),
+    "trigger missing": (arrive(outcome(trigger_id=None)), INVALID, "trigger_id"),
+    "trigger is no UUID": (arrive(outcome(trigger_id=TRIGGER_ID[:-1])), INVALID, "UUID"),
+    "value is no number": (arrive(outcome(value="much")), INVALID, "$.value"),
+    "value is infinite": (raw(msgspec.json.encode(outcome(value=1.5)).replace(b"1.5", b"1e999")), INVALID, "$.value"),
+    "another topic's type": (arrive(body(), topic=f"{PREFIX}outcomes"), WRONG_TYPE, "'outcome.'"),
+    "no type of ours": (arrive(body(), value=msgspec.json.encode(body(type="x"))), WRONG_TYPE, "'x'"),
+    "no outcome of ours": (arrive(outcome("lost")), WRONG_TYPE, "'outcome.lost'"),
+    "an outcome's first part": (arrive(outcome("")), WRONG_TYPE, "'outcome.'"),
+    "wrong key": (arrive(body(), key=b"bob"), WRONG_KEY, "b'bob'"),
+    "no key": (arrive(body(), key=None), WRONG_KEY, "no key"),
+    "empty key": (arrive(body(), key=b""), WRONG_KEY, "key b''"),
+    "key in other case": (arrive(body(), key=b"Ann"), WRONG_KEY, "'ann'"),
+}
+
+
+@pytest.mark.parametrize(("record", "reason", "detail"), BAD.values(), ids=BAD)
+def test_a_bad_record_is_one_reject(record: Arrived, reason: RejectReason, detail: str) -> None:
+    """It says at which stage, for which reason, and what was wrong."""
+    decoded = decode(record, max_bytes=2000)
+    (reject,) = decoded.rejects
+    assert (reject.stage, reject.reason) == ("decode", reason)
+    assert detail in reject.detail
+    assert reject.record is record
+    assert decoded.events == []
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"attributes":', b'{"id":"x","attributes":{"a":' + b"[", b'{"a":'])
+def test_deep_nesting_is_a_reject(opening: bytes) -> None:
+    """A hundred thousand brackets end no process."""
+    decoded = decode(raw(opening * 100_000), max_bytes=10_000_000)
+    assert [reject.reason in (NOT_JSON, INVALID) for reject in decoded.rejects] == [True]
+
+
+def test_an_event_at_the_limit_is_taken() -> None:
+    """The limit is the largest size allowed."""
+    record = arrive(body())
+    assert record.value is not None
+    assert len(decode(record, max_bytes=len(record.value)).events) == 1
+
+
+def test_a_wrong_key_is_cut_short_in_the_detail() -> None:
+    """Keys have no limit of their own."""
+    (reject,) = decode(arrive(body(), key=b"k" * 10_000)).rejects
+    assert len(reject.detail) < 300
+
+
+def test_each_record_of_a_batch_meets_its_own_fate() -> None:
+    """Bad records leave the good ones as they are, in order."""
+    records = [arrive(body(id="1")), raw(b"?"), arrive(body(id="2")), raw(None), arrive(message(id="3"))]
+    decoded = decode(*records)
+    assert [event.wire.id for event in decoded.events] == ["1", "2", "3"]
+    assert [reject.reason for reject in decoded.rejects] == [NOT_JSON, EMPTY]
