@@ -1,0 +1,30 @@
+"""What can go wrong at the Kafka edge.
+
+HoldfastStreamError
+├── SettingsError            a setting has a value that cannot be used
+├── TopicLayoutError         topics are missing, or their partition counts differ
+├── BrokerUnavailableError   no broker answered in time
+└── SinkUnavailableError     publishing did not succeed; it is to be tried again
+"""
+
+from __future__ import annotations
+
+
+class HoldfastStreamError(Exception):
+    """Any failure at the Kafka edge."""
+
+
+class SettingsError(HoldfastStreamError):
+    """A setting has a value that cannot be used."""
+
+
+class TopicLayoutError(HoldfastStreamError):
+    """Topics are missing, or one customer's events could not all go to one worker."""
+
+
+class BrokerUnavailableError(HoldfastStreamError):
+    """No broker answered in time."""
+
+
+class SinkUnavailableError(HoldfastStreamError):
+    """Publishing did not succeed, and nothing is known of what was published: take over, then publish again."""

@@ -1,0 +1,71 @@
+"""How far one partition may be committed. Pure arithmetic on offsets."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+
+class ContiguousOffsets:
+    """One partition's offsets, from the position where reading began.
+
+    Records are delivered as intervals [start, end) and acknowledged as such, in any order. What may be
+    committed is the end of the unbroken run of acknowledged intervals that begins at the first position. An
+    interval covers the gap before it: offsets that hold no record (compacted away, transaction markers, aborted
+    transactions).
+
+    Args:
+        position: The group's committed offset; None in a new group, where the first interval begins the run.
+
+    Attributes:
+        position: Everything before it was delivered.
+        acknowledged: Everything before it was acknowledged, by us or before us.
+    """
+
+    __slots__ = ("_apart", "_first", "acknowledged", "position")
+
+    def __init__(self, position: int | None = None) -> None:
+        self.position = position
+        self.acknowledged = position
+        self._first: int | None = None
+        self._apart: list[tuple[int, int]] = []
+
+    @property
+    def committable(self) -> int | None:
+        """The offset that may be committed, None while that would say nothing new."""
+        return None if self._first is None or self.acknowledged == self._first else self.acknowledged
+
+    def note_delivered(self, first: int, end: int) -> int:
+        """Note that the records in [first, end) are delivered, and return where their interval starts.
+
+        It starts at `first`, or earlier when there is a gap before it. Only the first interval may begin before
+        the committed offset: then the topic was made anew, or lost its end, since that offset was committed.
+
+        Raises:
+            ValueError: the interval is empty, or begins before what is delivered; call `rewind` first.
+        """
+        if self.position is None or (first < self.position and self._first is None):
+            self.position = self.acknowledged = first
+        if not self.position <= first < end:
+            raise ValueError(f"records [{first}, {end}) cannot follow what was delivered before {self.position}")
+        start, self.position = self.position, end
+        if self._first is None:
+            self._first = start
+        return start
+
+    def rewind(self, offset: int) -> None:
+        """Take back the delivery of everything from `offset` on; what was acknowledged stays so."""
+        if self.position is not None:
+            self.position = min(self.position, offset)
+
+    def acknowledge(self, start: int, end: int) -> int:
+        """Note that everything in [start, end) is done, and return the offset before which all is.
+
+        Raises:
+            ValueError: nothing was delivered yet.
+        """
+        if self.acknowledged is None:
+            raise ValueError(f"[{start}, {end}) is acknowledged but nothing was delivered")
+        heappush(self._apart, (start, end))
+        while self._apart and self._apart[0][0] <= self.acknowledged:
+            self.acknowledged = max(self.acknowledged, heappop(self._apart)[1])
+        return self.acknowledged

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from streams.app import AppSettings, StreamApp, build_app, run_app
+from streams.errors import TopicLayoutError
+from streams.intake import Collector
+from streams.topics import create_topics, verify_topics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from console.embedded.services import Endpoints
+    from streams.intake import Batch, Chunk
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 45.0
+
+
+class Journey:
+    """Topics of one test, and what its group has committed."""
+
+    def __init__(self, broker: str, prefix: str) -> None:
+        self.broker = broker
+        self.group = f"{prefix}group"
+        self.prefix = prefix
+        self.partitions: list[TopicPartition] = []
+
+    def create(self, *names: str, partitions: int = 4) -> tuple[str, ...]:
+        """Create topics and return their full names."""
+        topics = tuple(self.prefix + name for name in names)
+        create_topics(self.broker, topics, partitions)
+        self.partitions += [TopicPartition(topic, n) for topic in topics for n in range(partitions)]
+        return topics
+
+    def produce(self, count: int, *, transactional: bool = False) -> None:
+        """Write records evenly over all partitions; transactional, in tens, of which every third is aborted."""
+        transaction = {"transactional.id": self.group} if transactional else {}
+        producer = Producer({"bootstrap.servers": self.broker, "linger.ms": 5, **transaction})
+        for begin in range(0, count, 10) if transactional else ():
+            _write_transaction(producer, self.partitions, begin)
+        for number in range(0 if transactional else count):
+            one = self.partitions[number % len(self.partitions)]
+            producer.produce(one.topic, b"event %d" % number, partition=one.partition)
+        producer.flush()
+
+    def settings(self, *topics: str) -> AppSettings:
+        """Return the settings of a worker that commits often, in small chunks."""
+        return AppSettings(self.broker, self.group, topics, commit_interval_s=0.1, chunk_records=100)
+
+    def committed(self) -> dict[tuple[str, int], int]:
+        """Return what the group has committed; nothing for partitions without."""
+        with self._client() as client:
+            found = client.committed(self.partitions, timeout=10)
+        return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """Return where each partition ends, transaction markers included."""
+        with self._client() as client:
+            return {
+                (one.topic, one.partition): client.get_watermark_offsets(one, timeout=10)[1] for one in self.partitions
+            }
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[Consumer]:
+        client = Consumer({"bootstrap.servers": self.broker, "group.id": self.group})
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def _write_transaction(producer: Producer, partitions: list[TopicPartition], begin: int) -> None:
+    if begin == 0:
+        producer.init_transactions(10)
+    producer.begin_transaction()
+    for number in range(begin, begin + 10):
+        producer.produce(partitions[0].topic, b"event %d" % number, partition=number % len(partitions))
+    if begin % 30 == 20:
+        producer.flush()
+        producer.abort_transaction(10)
+    else:
+        producer.commit_transaction(10)
+
+
+@pytest.fixture
+def journey(endpoints: Endpoints, topic_prefix: str) -> Journey:
+    return Journey(endpoints.broker, topic_prefix)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: AppSettings) -> AsyncIterator[StreamApp]:
+    """Run an app while the block lasts, and raise its error if it has one."""
+    app, until = build_app(settings), asyncio.Event()
+    task = asyncio.create_task(run_app(app, until))
+    try:
+        yield app
+    finally:
+        until.set()
+        await task
+
+
+async def collect(app: StreamApp, count: int) -> list[Batch]:
+    """Collect at least so many records, acknowledging none."""
+    collector = Collector(app.intake, app.owns)
+    batches: list[Batch] = []
+    async with asyncio.timeout(PATIENCE_S):
+        while sum(map(len, batches)) < count:
+            batches.append(await collector.collect())
+    return batches
+
+
+async def until_true(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - what changes is in another process
+            await asyncio.sleep(0.05)
+
+
+async def test_what_is_acknowledged_is_committed_to_the_end(journey: Journey) -> None:
+    """2,000 records over four topics come once each, in order, and nothing stays behind."""
+    topics = journey.create("updates", "conversations", "outcomes", "evaluations")
+    journey.produce(2000)
+    async with running(journey.settings(*topics)) as app:
+        batches = await collect(app, 2000)
+        for batch in batches:
+            app.acknowledge(batch)
+    seen = [(r.topic, r.partition, r.offset) for batch in batches for r in batch.records]
+    assert len(seen) == len(set(seen)) == 2000
+    assert journey.committed() == journey.ends()
+
+
+async def test_a_chunk_that_is_not_acknowledged_is_never_passed(journey: Journey) -> None:
+    """Whatever comes after it is acknowledged; once it is too, all is committed."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(1000)
+    async with running(journey.settings(topic)) as app:
+        chunks = [chunk for batch in await collect(app, 1000) for chunk in batch.chunks]
+        for chunk in [*chunks[:3], *chunks[4:]]:
+            app.chunk_consumer.acknowledge(chunk)
+        await until_true(lambda: bool(journey.committed()))
+        await asyncio.sleep(0.3)
+        assert journey.committed() == {(topic, 0): chunks[3].start}
+        app.chunk_consumer.acknowledge(chunks[3])
+        await until_true(lambda: journey.committed() == journey.ends())
+
+
+async def test_a_new_group_whose_first_batch_fails_commits_nothing(journey: Journey) -> None:
+    """The error comes out of run_app, and the next run begins at the first record."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(300)
+
+    async def read_and_fail() -> None:
+        async with running(journey.settings(topic)) as app:
+            await collect(app, 1)
+            app.fail(RuntimeError("first batch"))
+
+    with pytest.raises(RuntimeError, match="first batch"):
+        await read_and_fail()
+    assert journey.committed() == {}
+    async with running(journey.settings(topic)) as app:
+        assert (await collect(app, 1))[0].chunks[0].start == 0
+
+
+async def test_an_error_in_the_pump_ends_the_app(journey: Journey) -> None:
+    """Faust by itself would start the agent again, after the event."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(1)
+
+    class BrokenQueue(asyncio.Queue["Chunk"]):
+        async def put(self, item: Chunk) -> None:
+            raise OSError(f"no room for offset {item.start}")
+
+    app = build_app(journey.settings(topic))
+    app.intake = BrokenQueue()
+    with pytest.raises(OSError, match="no room for offset 0"):
+        await asyncio.wait_for(run_app(app, asyncio.Event()), PATIENCE_S)
+    assert journey.committed() == {}
+
+
+async def test_a_transactional_topic_is_committed_to_its_end(journey: Journey) -> None:
+    """Markers and aborted records are gaps; the aborted records are not delivered."""
+    (topic,) = journey.create("updates", partitions=2)
+    journey.produce(300, transactional=True)
+    async with running(journey.settings(topic)) as app:
+        batches = await collect(app, 200)
+        for batch in batches:
+            app.acknowledge(batch)
+        await until_true(lambda: journey.committed() == journey.ends())
+    assert sum(map(len, batches)) == 200
+
+
+async def test_a_killed_worker_loses_nothing(journey: Journey, tmp_path: Path) -> None:
+    """Two kill -9 in mid-stream; what was in flight is handled again, nothing is missing."""
+    (topic,) = journey.create("updates", partitions=2)
+    journey.produce(4000)
+    audit = tmp_path / "audit"
+    audit.touch()
+    command = (sys.executable, "-m", "tests.journey.consumer_worker", journey.broker, journey.group, topic, audit)
+    for enough in (500, 1500, 4000):
+        worker = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+        try:
+            await until_true(partial(has_handled, audit, enough))
+        finally:
+            worker.kill()
+        assert await worker.wait() == -signal.SIGKILL
+    assert set(audit.read_text().splitlines()) == {f"{n % 2} {n // 2}" for n in range(4000)}
+
+
+def has_handled(audit: Path, count: int) -> bool:
+    return len(set(audit.read_text().splitlines())) >= count
+
+
+async def test_two_workers_share_partition_numbers_and_lose_nothing_when_the_second_joins(
+    journey: Journey,
+) -> None:
+    """One customer's events on all topics go to one worker; what the first had in hand comes again."""
+    topics = journey.create("updates", "conversations", "outcomes", "evaluations")
+    journey.produce(8000)
+    handled: set[tuple[str, int, int]] = set()
+
+    async def work(app: StreamApp) -> None:
+        collector = Collector(app.intake, app.owns, max_records=100)
+        while True:
+            batch = await collector.collect()
+            await asyncio.sleep(0.050)
+            handled.update((r.topic, r.partition, r.offset) for r in batch.records)
+            app.acknowledge(batch)
+
+    async with running(journey.settings(*topics)) as one, asyncio.TaskGroup() as tasks:
+        workers = [tasks.create_task(work(one))]
+        await until_true(lambda: len(handled) > 300)
+        async with running(journey.settings(*topics)) as two:
+            workers.append(tasks.create_task(work(two)))
+            await until_true(lambda: len(handled) == 8000 and journey.committed() == journey.ends())
+            shares = [shared_numbers(app, topics) for app in (one, two)]
+            for worker in workers:
+                worker.cancel()
+    assert sorted(map(len, shares)) == [2, 2]
+    assert shares[0] | shares[1] == {0, 1, 2, 3}
+
+
+def shared_numbers(app: StreamApp, topics: tuple[str, ...]) -> set[int]:
+    """Return the partition numbers an app owns, checked to be the same on all topics."""
+    numbers = {
+        topic: {tp.partition for tp in app.chunk_consumer.find_progress() if tp.topic == topic} for topic in topics
+    }
+    first = numbers[topics[0]]
+    assert all(found == first for found in numbers.values())
+    return first
+
+
+def test_topics_are_created_once_and_checked(journey: Journey) -> None:
+    """Creating again changes nothing; a topic of another size is refused."""
+    topics = journey.create("updates", "outcomes")
+    assert create_topics(journey.broker, topics, 8) == ()
+    assert verify_topics(journey.broker, topics) == 4
+    other = journey.create("evaluations", partitions=3)
+    with pytest.raises(TopicLayoutError, match="evaluations has 3"):
+        verify_topics(journey.broker, [*topics, *other])

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from faust.types import TP
+
+from streams.app import AppSettings, build_app
+from streams.fetching import Fetch, Fetched, cut
+from streams.offsets import ContiguousOffsets
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from streams.consumer import ChunkConsumer
+
+ONE, TWO = TP("updates", 0), TP("updates", 1)
+
+
+def records(*offsets: int) -> list[Any]:
+    return [SimpleNamespace(offset=offset, timestamp=0) for offset in offsets]
+
+
+@pytest.fixture
+async def consumer() -> AsyncIterator[ChunkConsumer]:
+    """Build a consumer that owns two partitions and talks to nobody."""
+    consumer = build_app(AppSettings("127.0.0.1:1", "group", ("updates",))).chunk_consumer
+    consumer.chunk_records = 2
+    consumer._offsets = {ONE: ContiguousOffsets(0), TWO: ContiguousOffsets(0)}
+    yield consumer
+    consumer._thread.thread_loop.close()
+
+
+def given_callback(consumer: ChunkConsumer, *, suspend_at: int = -1) -> list[Any]:
+    """Let the consumer deliver into a list; flow is suspended while the chunk that starts there is handed over."""
+    delivered = []
+
+    async def callback(message: Any) -> None:
+        if message.value.start == suspend_at:
+            consumer.stop_flow()
+            await asyncio.sleep(0)
+        delivered.append(message.value)
+
+    consumer.callback = callback
+    return delivered
+
+
+def test_pieces_cover_all_offsets_up_to_the_position() -> None:
+    """Gaps between records, and after the last, belong to the piece before them."""
+    pieces = cut(Fetched(records(3, 4, 7, 9, 10), position=14), size=2)
+    assert [(piece.first, piece.end) for piece in pieces] == [(3, 7), (7, 10), (10, 14)]
+    assert [len(piece.records) for piece in pieces] == [2, 2, 1]
+
+
+async def test_partitions_take_turns(consumer: ChunkConsumer) -> None:
+    """A long partition does not make the others wait."""
+    delivered = given_callback(consumer)
+    fetch = Fetch({ONE: Fetched(records(0, 1, 2, 3), 4), TWO: Fetched(records(0, 1), 2)}, 0, 0)
+    assert await consumer._deliver(fetch) == {}
+    assert [(chunk.partition, chunk.start, chunk.end) for chunk in delivered] == [
+        (0, 0, 2),
+        (1, 0, 2),
+        (0, 2, 4),
+    ]
+
+
+async def test_what_a_suspended_delivery_left_is_named_from_its_first_record(consumer: ChunkConsumer) -> None:
+    """The chunk under way counts as not delivered, for the agent's queue was emptied."""
+    given_callback(consumer, suspend_at=2)
+    fetch = Fetch({ONE: Fetched(records(0, 1, 2, 3, 4, 5), 6), TWO: Fetched(records(0, 1), 2)}, 0, 0)
+    assert await consumer._deliver(fetch) == {ONE: 2}
+
+
+@pytest.mark.parametrize(("generation", "seeks"), [(1, 0), (0, 1)])
+async def test_a_fetch_of_an_older_assignment_or_position_is_not_delivered(
+    consumer: ChunkConsumer, generation: int, seeks: int
+) -> None:
+    """All of it is to be fetched again."""
+    delivered = given_callback(consumer)
+    fetch = Fetch({ONE: Fetched(records(5, 6, 7), 8)}, generation, seeks)
+    assert (await consumer._deliver(fetch), delivered) == ({ONE: 5}, [])
+
+
+async def test_a_gap_at_the_end_is_committed_without_a_record(consumer: ChunkConsumer) -> None:
+    """A transaction's marker is an offset too."""
+    delivered = given_callback(consumer)
+    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0))
+    await consumer._deliver(Fetch({ONE: Fetched([], 2)}, 0, 0))
+    assert consumer._new_offset(ONE) is None
+    assert consumer.acknowledge(delivered[0])
+    assert consumer._new_offset(ONE) == 2
+
+
+async def test_a_chunk_of_an_older_generation_is_not_owned(consumer: ChunkConsumer) -> None:
+    """Its acknowledgement is ignored."""
+    delivered = given_callback(consumer)
+    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0))
+    consumer.app.consumer_generation_id = 1
+    assert not consumer.acknowledge(delivered[0])
+    assert consumer._new_offset(ONE) is None
+
+
+async def test_faust_s_own_acknowledgement_counts_for_nothing(consumer: ChunkConsumer) -> None:
+    """Faust acknowledges what it skips."""
+    delivered = given_callback(consumer)
+    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0))
+    assert not consumer.ack(SimpleNamespace(value=delivered[0], tp=ONE, offset=0, acked=False))
+    assert consumer._new_offset(ONE) is None
