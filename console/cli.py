@@ -16,8 +16,9 @@ from rich.table import Table
 from campaigns.errors import CampaignError, LedgerUnavailableError
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
+from console.dead_letters import dead_letters
 from console.embedded.errors import EmbeddedError
-from console.explain import explain_decision, explain_membership, headline, recorded_decisions
+from console.explain import tell_customer
 from console.launch import find_launchable, launch
 from console.warehouse import ExampleError, load_example
 from features.errors import FeaturesError
@@ -230,26 +231,16 @@ def launch_campaign(key: str, launch_id: str | None, at: datetime | None) -> Non
     click.echo(f"launch {launched}: {len(members):,} members of {campaign.segment} asked for")
 
 
+holdfast.add_command(dead_letters)
+
+
 @holdfast.command()
 @click.argument("customer_id")
 def explain(customer_id: str) -> None:
     """Tell why a customer was contacted, and why not."""
     settings = load_settings()
-    defined, _, _ = load_definitions(settings.definitions_dir)
-    by_key = {segment.key: segment for segment in defined}
-    decisions = _with_ledger(settings, lambda ledger: recorded_decisions(ledger, customer_id))
-    held = _with_ledger(settings, lambda ledger: ledger.rows("memberships_of", customer=customer_id))
-    inside = [f"{segment} since {entered:%Y-%m-%d}" for segment, _, is_member, entered, _ in held if is_member]
-    click.echo(f"customer {customer_id}: member of {', '.join(inside) or 'no segment'}")
-    if not decisions:
-        click.echo("no campaign has had this customer as a candidate: no segment with a campaign was entered")
-        return
-    click.echo(f"facts at the last decision: {headline(decisions[-1].facts)}")
-    for decision in decisions:
-        click.echo(f"- {explain_decision(decision, by_key)}")
-    others = [each for each in defined if each.key not in {segment for segment, *_ in held if segment}]
-    for segment in others:
-        click.echo(f"- never in {explain_membership(segment, decisions[-1].facts)}")
+    for line in _with_ledger(settings, lambda ledger: tell_customer(settings, ledger, customer_id)):
+        click.echo(line)
 
 
 @holdfast.command()

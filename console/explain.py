@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from campaigns.decide import Outcome, Reason
+from features.errors import WarehouseError
+from features.postgres_warehouse import PostgresWarehouse
+from features.signals import as_columns
 from segments.explanation import explain_rule
+from streams.pipeline import score
+from streams.services import load_definitions, load_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
     from campaigns.postgres_ledger import PostgresLedger
     from segments.definition import Segment
     from segments.explanation import Comparison
+    from streams.settings import Settings
 
 HEADLINE_FACTS = (
     "churn_probability",
@@ -42,13 +48,52 @@ class Recorded:
     event_id: str
 
 
-async def recorded_decisions(ledger: PostgresLedger, customer_id: str) -> list[Recorded]:
-    """Return every decision about a customer, oldest first."""
-    return [Recorded(*row) for row in await ledger.rows("decisions_of", customer=customer_id)]
+async def tell_customer(settings: Settings, ledger: PostgresLedger, customer_id: str) -> list[str]:
+    """Tell everything about a customer: memberships, every decision, and how each rule stands to the facts of now.
+
+    Raises:
+        WarehouseError: the warehouse cannot be read, or has no such customer.
+    """
+    segments, _, _ = load_definitions(settings.definitions_dir)
+    decisions = [Recorded(*row) for row in await ledger.rows("decisions_of", customer=customer_id)]
+    held = await ledger.rows("memberships_of", customer=customer_id)
+    facts = await current_facts(settings, ledger, customer_id, decisions)
+    inside = [f"{segment} since {entered:%Y-%m-%d}" for segment, _, is_member, entered, _ in held if is_member]
+    by_key = {segment.key: segment for segment in segments}
+    return [
+        f"customer {customer_id}: member of {', '.join(inside) or 'no segment'}",
+        *(f"- {explain_decision(each, by_key)}" for each in decisions),
+        "" if decisions else "no campaign has had this customer as a candidate",
+        f"now: {headline(facts)}",
+        *(f"- {explain_membership(segment, facts)}" for segment in segments),
+    ]
+
+
+async def current_facts(
+    settings: Settings, ledger: PostgresLedger, customer_id: str, decisions: Sequence[Recorded]
+) -> Mapping[str, Any]:
+    """Return the facts that the next event of a customer would be decided by, without any effect.
+
+    Raises:
+        WarehouseError: the warehouse cannot be read, or has no such customer.
+    """
+    warehouse = PostgresWarehouse(settings.warehouse_url, settings.features_table)
+    try:
+        await warehouse.open()
+        table = await warehouse.fetch([customer_id])
+    finally:
+        await warehouse.close()
+    if not len(table):
+        raise WarehouseError(f"the warehouse has no customer {customer_id!r}; check the id")
+    signals = (await ledger.read([customer_id], [])).signals
+    moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
+    as_of = max(moments, default=datetime.now(UTC))
+    scored = score(table, load_models(settings)).with_columns(as_columns(signals, table.customer_ids, as_of))
+    return scored.row(0)
 
 
 def explain_decision(decision: Recorded, segments: Mapping[str, Segment]) -> str:
-    """Tell one decision in two sentences: what was done and why, and the facts its segment's rule looked at."""
+    """Tell one decision in two lines: what was done and why, and the facts its segment's rule looked at."""
     when = f"{decision.as_of:%Y-%m-%d}"
     verdict = {
         Outcome.FIRED: f"{when} {decision.campaign}: contacted, {_because(decision)}",
@@ -57,7 +102,7 @@ def explain_decision(decision: Recorded, segments: Mapping[str, Segment]) -> str
     }[Outcome(decision.outcome)]
     segment = segments.get(decision.segment)
     rule = explain_membership(segment, decision.facts) if segment else ""
-    return f"{verdict}. {rule}".rstrip()
+    return f"{verdict}\n    {rule}".rstrip()
 
 
 def _because(decision: Recorded) -> str:

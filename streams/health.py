@@ -68,7 +68,7 @@ class Metrics:
             registry=self.registry,
         )
         self.queued_batches = Gauge(
-            "holdfast_queued_batches", "Batches read and not yet acknowledged", registry=self.registry
+            "holdfast_queued_batches", "Batches waiting between stages", registry=self.registry
         )
         self.lag = Gauge(
             "holdfast_lag_events", "Events not yet acknowledged", ["topic", "partition"], registry=self.registry

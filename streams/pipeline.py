@@ -128,7 +128,7 @@ class Pipeline:
         decoded = refuse_unknown(decoded, concerned, read.table)
         concerned = sort_by_kind(decoded.events)
         messages = messages_by_customer(concerned.said, read_message)
-        return Prepared(decoded, concerned, self._score(read.table), messages, read.cache_lost)
+        return Prepared(decoded, concerned, score(read.table, self._knowledge.scorers), messages, read.cache_lost)
 
     async def decide(self, prepared: Prepared, owners: Mapping[int, int]) -> Decided:
         """Recall, absorb, classify, decide and commit a batch, after every batch before it.
@@ -173,9 +173,11 @@ class Pipeline:
         self._features.use_generation(committed.cache_generation)
         return Decided(changes, committed, len(prepared.decoded.events), prepared.decoded.rejects)
 
-    def _score(self, table: FeatureTable) -> FeatureTable:
-        scored = table.with_columns(rfm_columns(table, self._knowledge.scorers.rfm))
-        return scored.with_columns(score_columns(scored, self._knowledge.scorers))
+
+def score(table: FeatureTable, scorers: Scorers) -> FeatureTable:
+    """Return the table with RFM and the models' scores."""
+    scored = table.with_columns(rfm_columns(table, scorers.rfm))
+    return scored.with_columns(score_columns(scored, scorers))
 
 
 def unseen(messages: Mapping[str, list[Message]], state: LedgerState) -> dict[str, list[Message]]:

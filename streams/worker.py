@@ -109,6 +109,7 @@ class Worker:
         while True:
             batch = await self._collect()
             self._metrics.batch_size.observe(len(batch))
+            self._metrics.queued_batches.set(self._preparing.qsize() + self._deciding.qsize())
             if self._is_ours(batch):
                 # Before features are read: a claim brings the cache generation that the former owner may have raised.
                 await self._own(batch)

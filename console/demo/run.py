@@ -265,8 +265,9 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
         f"Trigger readable after its event: median {latency['p50']:,.0f} ms, 99 % within {latency['p99']:,.0f} ms,",
         f"  bursts of the weekly refresh included; the worker holds {played.worker_memory_mb:,.0f} MB",
     )
-    console.print()
-    console.print(draw_tables(played.last))
+    if not console.is_terminal:  # where the live view has just shown the same
+        console.print()
+        console.print(draw_tables(played.last))
     for line in ("", *told):
         console.print(line, soft_wrap=True)
     segments, _, _ = load_definitions(settings.definitions_dir)
@@ -288,7 +289,7 @@ def _tell_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]
     with psycopg.connect(settings.ledger_url) as ledger:
         decisions = [(row[0], Recorded(*row[1:])) for row in ledger.execute(query)]
     return [
-        f"customer {customer_id} ({headline(each.facts)})\n    {explain_decision(each, by_key)}"
+        f"customer {customer_id}: {headline(each.facts)}\n    {explain_decision(each, by_key)}"
         for customer_id, each in pick_examples(decisions)
     ]
 
