@@ -23,8 +23,10 @@ This page is written from `streams/settings.py` by `python -m tests.settings_tab
 def render_page() -> str:
     """Return the page: one row for each field of the settings."""
     rows = ["| variable | default | meaning |", "| --- | --- | --- |"]
-    for field in Settings.model_fields.values():
-        rows.append(f"| `{field.alias}` | {_tell_default(field.default)} | {field.description} |")
+    rows += [
+        f"| `{field.alias}` | {_tell_default(field.default)} | {field.description} |"
+        for field in Settings.model_fields.values()
+    ]
     return HEAD + "\n".join(rows) + "\n"
 
 

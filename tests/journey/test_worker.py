@@ -9,6 +9,7 @@ import secrets
 import signal
 import urllib.request
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ from tests.journey.workplace import (
 )
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -344,54 +346,77 @@ REFUSALS = {
 }
 
 
-def assert_refused(place: Workplace, says: str, **environment: str) -> None:
-    """Start a worker that must not start: exit code 2, one sentence, no traceback, no password."""
-    ended = place.holdfast("worker", **environment)
-    assert ended.returncode == 2, ended.stderr
-    last = ended.stderr.strip().splitlines()[-1]
-    assert last.startswith("holdfast: ")
-    assert says in last
-    passwords = {urlsplit(url).password or "none" for url in (*place.environment.values(), *environment.values())}
-    assert not [word for word in ("Traceback", "s3cret", *passwords) if word in ended.stderr + ended.stdout]
+def wrong_password(url: str) -> str:
+    """Return the URL with another password."""
+    return url.replace(f":{urlsplit(url).password}@", ":s3cret@")
 
 
-@pytest.mark.parametrize("refusal", [pytest.param(refusal, id=name) for name, refusal in REFUSALS.items()])
-def test_a_worker_refuses_to_start_with(refusal: Refusal, place: Workplace) -> None:
-    """What a person must mend is said in one sentence."""
-    assert_refused(place, refusal.says, **refusal.environment)
+def odd_definitions(folder: Path, part: str, content: Any) -> dict[str, str]:
+    """Return an environment with one definition more, and that a wrong one."""
+    write_json(write_definitions(folder) / part / "odd.json", content)
+    return {"HOLDFAST_DEFINITIONS_DIR": str(folder)}
 
 
-@pytest.mark.parametrize("name", ["HOLDFAST_LEDGER_URL", "HOLDFAST_WAREHOUSE_URL"])
-def test_a_worker_refuses_to_start_with_a_wrong_password(name: str, place: Workplace) -> None:
-    """The server's answer is passed on, the password is not."""
-    url = urlsplit(place.environment[name])
-    wrong = url._replace(netloc=url.netloc.replace(str(url.password), "s3cret")).geturl()
-    assert_refused(place, "password authentication failed", **{name: wrong})
-
-
-def test_a_worker_refuses_to_start_on_unequal_partitions(place: Workplace) -> None:
-    """One customer's events could go to two workers."""
-    names = [f"odd{place.prefix}{name}" for name in (*INPUTS, *OUTPUT_TOPICS.values())]
+@pytest.fixture(scope="module")
+def refusals(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Refusal]:
+    """All refusals; these depend on the services."""
+    folder, odd = tmp_path_factory.mktemp("odd"), f"odd.{place.prefix}"
+    names = [f"{odd}{name}" for name in (*INPUTS, *OUTPUT_TOPICS.values())]
     create_topics(place.broker, names[:1], 3)
     create_topics(place.broker, names, 2)
-    assert_refused(place, "equal partition counts", HOLDFAST_TOPIC_PREFIX=f"odd{place.prefix}")
+    ledger, warehouse = (place.environment[f"HOLDFAST_{each}_URL"] for each in ("LEDGER", "WAREHOUSE"))
+    rule = {"key": "odd", "name": "Odd", "rule": {"between": [1, 2]}}
+    return REFUSALS | {
+        "wrong password of the ledger": Refusal({"HOLDFAST_LEDGER_URL": wrong_password(ledger)}, "password auth"),
+        "wrong password of the warehouse": Refusal(
+            {"HOLDFAST_WAREHOUSE_URL": wrong_password(warehouse)}, "password auth"
+        ),
+        "unequal partitions": Refusal({"HOLDFAST_TOPIC_PREFIX": odd}, "equal partition counts"),
+        "an unknown operator": Refusal(odd_definitions(folder / "rule", "segments", rule), "odd.json: rule"),
+        "an unknown segment": Refusal(
+            odd_definitions(folder / "campaign", "campaigns", campaign("odd", "nobodies", "on_enter")),
+            "known segments: angry, big-spenders, lapsing",
+        ),
+    }
 
 
-def test_a_worker_refuses_to_start_with_an_unknown_operator(place: Workplace, tmp_path: Path) -> None:
-    """The sentence names the file and the operator."""
-    folder = write_definitions(tmp_path / "definitions")
-    write_json(folder / "segments" / "odd.json", {"key": "odd", "name": "Odd", "rule": {"between": [1, 2]}})
-    assert_refused(place, "odd.json: rule", HOLDFAST_DEFINITIONS_DIR=str(folder))
+@pytest.fixture(scope="module")
+def ended(place: Workplace, refusals: dict[str, Refusal]) -> dict[str, subprocess.CompletedProcess[str]]:
+    """How each refused worker ended; they are started two at a time, for most of it is waiting."""
+    with ThreadPoolExecutor(2) as pool:
+        starts = {name: pool.submit(place.holdfast, "worker", **each.environment) for name, each in refusals.items()}
+        return {name: start.result() for name, start in starts.items()}
 
 
-def test_a_worker_refuses_to_start_with_a_campaign_of_an_unknown_segment(place: Workplace, tmp_path: Path) -> None:
-    """The sentence names the file and the segments there are."""
-    folder = write_definitions(tmp_path / "definitions")
-    write_json(folder / "campaigns" / "odd.json", campaign("odd", "nobodies", "on_enter"))
-    assert_refused(place, "known segments: angry, big-spenders, lapsing", HOLDFAST_DEFINITIONS_DIR=str(folder))
+OF_SERVICES = (
+    "wrong password of the ledger",
+    "wrong password of the warehouse",
+    "unequal partitions",
+    "an unknown operator",
+    "an unknown segment",
+)
+
+
+@pytest.mark.parametrize("name", [*REFUSALS, *OF_SERVICES])
+def test_a_worker_refuses_to_start_with(
+    name: str, refusals: dict[str, Refusal], ended: dict[str, subprocess.CompletedProcess[str]]
+) -> None:
+    """What a person must mend is said in one sentence."""
+    assert_refused(ended[name], refusals[name])
+
+
+def assert_refused(ended: subprocess.CompletedProcess[str], refusal: Refusal) -> None:
+    """Check for exit code 2, one sentence, no traceback, no password."""
+    assert ended.returncode == 2, ended.stderr
+    (sentence,) = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
+    assert sentence.startswith("holdfast: ")
+    assert refusal.says in sentence
+    passwords = [urlsplit(value).password for value in refusal.environment.values()]
+    assert not [word for word in ("Traceback", "s3cret", *filter(None, passwords)) if word in ended.stderr]
+    assert not [line for line in ended.stdout.splitlines() if "s3cret" in line]
 
 
 def test_a_worker_refuses_to_start_on_a_port_that_is_taken(place: Workplace, worker: WorkerProcess) -> None:
     """The sentence names the setting."""
     taken = {"HOLDFAST_HEALTH_PORT": str(worker.port), "HOLDFAST_INSTANCE_ID": "another"}
-    assert_refused(place, "HOLDFAST_HEALTH_PORT", **taken)
+    assert_refused(place.holdfast("worker", **taken), Refusal(taken, "HOLDFAST_HEALTH_PORT"))

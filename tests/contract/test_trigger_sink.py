@@ -1,0 +1,215 @@
+"""What every TriggerSink promises, on the one in memory and on the one on Kafka."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from campaigns.ports import Stored
+from campaigns.triggers import Message
+from streams.errors import SinkUnavailableError
+from streams.outbox import KafkaTriggerSink
+from streams.topics import create_topics
+from tests.fakes.trigger_sink import InMemoryTopics, InMemoryTriggerSink
+from tests.journey.workplace import read_committed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from confluent_kafka import Producer
+
+    from console.embedded.services import Endpoints
+    from streams.ports import TriggerSink
+    from tests.journey.workplace import Seen
+
+
+class Broker(Protocol):
+    """A broker that any number of workers publish to."""
+
+    def connect(self) -> TriggerSink:
+        """Return the sink of another worker."""
+
+    def ids(self) -> list[str]:
+        """Return the keys that a read_committed consumer sees, in order."""
+
+
+class InMemoryBroker:
+    """A broker for sinks in memory."""
+
+    def __init__(self) -> None:
+        self.topics = InMemoryTopics()
+
+    def connect(self) -> TriggerSink:
+        """See above."""
+        return InMemoryTriggerSink(self.topics)
+
+    def ids(self) -> list[str]:
+        """See above."""
+        return self.topics.ids()
+
+
+class KafkaBroker:
+    """One topic of one partition for all that is published, and another whose partitions name ours."""
+
+    def __init__(self, broker: str, prefix: str, stack: ExitStack) -> None:
+        self.broker = broker
+        self.topic = f"{prefix}triggers"
+        self.group = f"{prefix}group"
+        self._stack = stack
+        self.input = f"{prefix}input"
+        create_topics(broker, [self.topic], 1)
+        create_topics(broker, [self.input], 2)
+
+    def connect(self, ledger_id: str = "ledger") -> KafkaTriggerSink:
+        """See above; the ledger is the same one unless another is named."""
+        sink = KafkaTriggerSink(
+            {"bootstrap.servers": self.broker},
+            group=self.group,
+            ledger_id=ledger_id,
+            topics={"campaign_triggers": self.topic},
+            progress_topic=self.input,
+        )
+        self._stack.callback(sink.close)
+        return sink
+
+    def see(self) -> list[Seen]:
+        """Return what a read_committed consumer sees."""
+        return read_committed(self.broker, self.topic)
+
+    def ids(self) -> list[str]:
+        """See above."""
+        return [(each.key or b"").decode() for each in self.see()]
+
+
+@pytest.fixture
+def kafka(endpoints: Endpoints, topic_prefix: str) -> Iterator[KafkaBroker]:
+    """A topic of this test's own on the real broker."""
+    with ExitStack() as stack:
+        yield KafkaBroker(endpoints.broker, topic_prefix, stack)
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.journey)])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """Either broker; the real one is started only when it is asked for."""
+    if request.param == "memory":
+        return InMemoryBroker()
+    found: Broker = request.getfixturevalue("kafka")
+    return found
+
+
+def stored(*sequences: int, partition: int = 0) -> list[Stored]:
+    """Return messages as the outbox holds them, named after their sequences."""
+    return [Stored(n, Message(f"{n}", "ann", "campaign_triggers", b"%d" % n, (), b"{}", partition)) for n in sequences]
+
+
+async def test_messages_are_published_in_order_of_sequence(broker: Broker) -> None:
+    """Over several calls."""
+    sink = broker.connect()
+    await sink.take_over(0)
+    await sink.publish(0, stored(1, 2))
+    await sink.publish(0, stored(5, 9))
+    assert broker.ids() == ["1", "2", "5", "9"]
+
+
+async def test_what_is_published_twice_is_seen_once(broker: Broker) -> None:
+    """The same again is skipped; what is new beside it is not."""
+    sink = broker.connect()
+    await sink.take_over(0)
+    await sink.publish(0, stored(1, 2))
+    await sink.publish(0, stored(1, 2))
+    await sink.publish(0, stored(2, 3))
+    await sink.publish(0, [])
+    assert broker.ids() == ["1", "2", "3"]
+
+
+async def test_partitions_have_sequences_of_their_own(broker: Broker) -> None:
+    """Progress on one hides nothing of another."""
+    sink = broker.connect()
+    for partition, number in ((0, 7), (1, 3)):
+        await sink.take_over(partition)
+        await sink.publish(partition, stored(number, partition=partition))
+    assert sorted(broker.ids()) == ["3", "7"]
+
+
+async def test_a_new_owner_goes_on_where_the_old_one_stopped(broker: Broker) -> None:
+    """It skips what is out already, though it never published it."""
+    old, new = broker.connect(), broker.connect()
+    await old.take_over(0)
+    await old.publish(0, stored(1, 2))
+    await new.take_over(0)
+    await new.publish(0, stored(1, 2, 3))
+    assert broker.ids() == ["1", "2", "3"]
+
+
+async def test_an_old_owner_is_shut_out(broker: Broker) -> None:
+    """It is told so, and nothing of it is seen."""
+    old, new = broker.connect(), broker.connect()
+    await old.take_over(0)
+    await old.publish(0, stored(1))
+    await new.take_over(0)
+    with pytest.raises(SinkUnavailableError):
+        await old.publish(0, stored(2))
+    await new.publish(0, stored(2))
+    assert broker.ids() == ["1", "2"]
+
+
+async def test_an_owner_can_take_its_partition_over_again(broker: Broker) -> None:
+    """As it does after every failure."""
+    sink = broker.connect()
+    await sink.take_over(0)
+    await sink.publish(0, stored(1))
+    await sink.take_over(0)
+    await sink.publish(0, stored(1, 2))
+    assert broker.ids() == ["1", "2"]
+
+
+async def test_an_aborted_transaction_is_invisible(kafka: KafkaBroker) -> None:
+    """The records of an owner that died in the middle are on the topic, and no read_committed consumer sees them."""
+    dying = kafka.connect()
+    await dying.take_over(0)
+    await dying.publish(0, stored(1))
+    producer: Producer = dying._producers[0]
+    producer.begin_transaction()
+    producer.produce(kafka.topic, key=b"2", value=b"half")
+    producer.flush(10)
+    heir = kafka.connect()
+    await heir.take_over(0)
+    await heir.publish(0, stored(1, 2))
+    assert [(each.key, each.value) for each in kafka.see()] == [(b"1", b"{}"), (b"2", b"{}")]
+
+
+async def test_sequences_of_another_ledger_are_not_taken_for_ours(kafka: KafkaBroker) -> None:
+    """A ledger made anew begins at 1 again."""
+    for ledger_id in ("first", "second"):
+        sink = kafka.connect(ledger_id)
+        await sink.take_over(0)
+        await sink.publish(0, stored(1))
+    assert kafka.ids() == ["1", "1"]
+
+
+async def test_headers_and_bytes_arrive_as_they_are(kafka: KafkaBroker) -> None:
+    """Null values, nulls in headers and large dead letters included."""
+    headers = (("a", b"\xff"), ("b", None), ("a", b""))
+    sink = kafka.connect()
+    await sink.take_over(0)
+    messages = [
+        Message("m", "", "campaign_triggers", key, headers, value, 0) for key, value in ((None, b"\x00"), (b"", None))
+    ]
+    await sink.publish(0, [Stored(place, each) for place, each in enumerate(messages, start=1)])
+    assert [(each.key, each.value, tuple(each.headers)) for each in kafka.see()] == [
+        (None, b"\x00", headers),
+        (b"", None, headers),
+    ]
+
+
+async def test_a_broker_that_is_away_is_reported(kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As something to try again."""
+    monkeypatch.setattr("streams.outbox.TIMEOUT_S", 0.1)
+    sink = KafkaTriggerSink(
+        {"bootstrap.servers": "127.0.0.1:1"}, group="g", ledger_id="l", topics={}, progress_topic=kafka.topic
+    )
+    with pytest.raises(SinkUnavailableError, match="tried again"):
+        await sink.take_over(0)
+    sink.close()
