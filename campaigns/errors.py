@@ -6,7 +6,8 @@ CampaignError
 └── LedgerError
     ├── LedgerUnavailableError  the ledger cannot be reached now; asking again may help
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
-    └── LedgerFencedError       another worker owns the partition now; this batch is no longer ours
+    ├── LedgerFencedError       another worker owns the partition now; this batch is no longer ours
+    └── DeadLetterError         a dead letter that an operator names is not there, or its fate is settled
 """
 
 from __future__ import annotations
@@ -38,3 +39,7 @@ class LedgerConflictError(LedgerError):
 
 class LedgerFencedError(LedgerError):
     """Another worker owns the partition now: its batch is to be dropped, not retried."""
+
+
+class DeadLetterError(LedgerError):
+    """A dead letter that an operator names is not there, or its fate is settled; the message says which and what."""

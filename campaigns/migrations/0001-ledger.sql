@@ -99,6 +99,18 @@ CREATE INDEX outbox_unsent ON outbox (partition, sequence) WHERE sent_at IS NULL
 CREATE INDEX outbox_sequence ON outbox (sequence);
 COMMENT ON TABLE outbox IS 'Messages to publish, committed with the decisions they tell of. May go some time after they are sent.';
 
+CREATE TABLE dead_letter_fate (
+    letter_id text PRIMARY KEY,
+    fate text NOT NULL CHECK (fate IN ('requeueing', 'requeued', 'discarded')),
+    at timestamptz NOT NULL DEFAULT now(),
+    by_whom text NOT NULL,
+    why text NOT NULL DEFAULT '',
+    run bigint
+);
+CREATE INDEX dead_letter_fate_run ON dead_letter_fate (run);
+COMMENT ON TABLE dead_letter_fate IS 'What operators made of dead letters; one without a row is open. Goes with its letter in the outbox.';
+COMMENT ON COLUMN dead_letter_fate.run IS 'The Kafka transaction that sends it back: which of them were committed is kept in Kafka.';
+
 CREATE TABLE partition_owner (
     partition integer PRIMARY KEY,
     epoch integer NOT NULL
