@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from psycopg import errors as pg
 from psycopg.types.json import Jsonb, set_json_dumps
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from campaigns.actor import name_actor
 from campaigns.decide import Outcome, Standing
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed, LedgerState, Stored
@@ -135,9 +135,7 @@ class PostgresLedger:
         kinds = [("segment", each.key, each.version) for each in segments]
         kinds += [("campaign", each.key, each.version) for each in campaigns]
         for kind, key, version in kinds:
-            await self._execute(
-                "activate", kind=kind, key=key, version=version, mode="silent", at=at, by=getpass.getuser()
-            )
+            await self._execute("activate", kind=kind, key=key, version=version, mode="silent", at=at, by=name_actor())
         keys, versions = list(self._versions), list(self._versions.values())
         rows = await self.rows("segment_activations", keys=keys, versions=versions)
         return {key: Activation(version=version, activated_at=since, mode=mode) for key, version, mode, since in rows}
@@ -149,7 +147,7 @@ class PostgresLedger:
             "version": segment.version,
             "mode": mode,
             "at": at,
-            "by": getpass.getuser(),
+            "by": name_actor(),
         }
         await self._execute("set_activation_mode", **values)
 

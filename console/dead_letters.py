@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections import Counter
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from campaigns.actor import name_actor
 from campaigns.dead_letters import Status, Wanted, open_dead_letters
 from campaigns.errors import DeadLetterError
 from console.requeue import requeue
@@ -38,7 +38,7 @@ _FILTERS = (
         help="Only letters written at this time or later, UTC.",
     ),
 )
-_BY = click.option("--by", default=getpass.getuser, help="Who does it, for the record; you, when left out.")
+_BY = click.option("--by", default=name_actor, help="Who does it, for the record; you, when left out.")
 
 
 def _filters(command: Command) -> Command:

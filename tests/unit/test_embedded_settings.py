@@ -148,9 +148,7 @@ def test_an_ordinary_user_needs_no_other_account(tmp_path: Path, monkeypatch: py
     assert account.choose_account(tmp_path) is None
 
 
-def test_root_runs_a_new_cluster_as_an_account_that_exists(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_root_runs_a_new_cluster_as_an_account_that_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first of the usual ones."""
     accounts = {"nobody": SimpleNamespace(pw_uid=65534, pw_gid=65533)}
     monkeypatch.setattr("os.geteuid", lambda: 0)
