@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 PREPARED_AHEAD = 2
 DECIDED_AHEAD = 4
-LONGEST_PAUSE_S = 5.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 UNAVAILABLE = (WarehouseUnavailableError, LedgerUnavailableError, SinkUnavailableError)
 
 log = structlog.get_logger()
@@ -230,7 +230,7 @@ class Worker:
 
     async def _patiently(self, service: str, operation: Callable[[], Awaitable[Result]]) -> Result:
         """Repeat an operation until its service is back, with backoff, visible in health."""
-        pause = 0.1
+        pause = FIRST_PAUSE_S
         while True:
             try:
                 result = await operation()

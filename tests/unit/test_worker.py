@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from campaigns.candidates import Definitions
+from campaigns.errors import LedgerUnavailableError
+from features.store import FeatureStore
+from models.inputs import FEATURE_MAPPING
+from models.registry import load_scorers
+from segments.engine import Activation
+from streams.health import Health, Metrics
+from streams.intake import Batch, Chunk
+from streams.pipeline import Knowledge, Pipeline
+from streams.worker import Assignment, Worker
+from tests.builders import AS_OF, campaign, offers, segment
+from tests.fakes.feature_cache import InMemoryFeatureCache
+from tests.fakes.ledger import InMemoryLedger
+from tests.fakes.trigger_sink import InMemoryTriggerSink
+from tests.fakes.warehouse import InMemoryWarehouse
+from tests.records import PREFIX, Arrived, arrive, body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from campaigns.ports import BatchChanges, Committed, Stored
+    from features.table import FeatureTable
+
+PARTITION = 1
+RFM_COLUMNS = ("days_since_last_transaction", "transaction_count", "total_revenue")
+
+
+class GatedSink(InMemoryTriggerSink):
+    """A sink that publishes only while its gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def publish(self, partition: int, stored: Sequence[Stored]) -> None:
+        """See the port."""
+        await self.gate.wait()
+        await super().publish(partition, stored)
+
+
+class DoubtfulLedger(InMemoryLedger):
+    """A ledger that can lose the answer to a commit it made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loses_answer = False
+        self.commits = 0
+
+    async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
+        """See the port."""
+        committed = await super().commit(changes, owners=owners)
+        self.commits += 1
+        if self.loses_answer:
+            self.loses_answer = False
+            raise LedgerUnavailableError("the answer was lost")
+        return committed
+
+
+class Bench:
+    """A worker among fakes: `ann`, `bob` and `cy` enter a segment with their first event, and are contacted."""
+
+    def __init__(self) -> None:
+        kinds: Any = {"email_consent": "boolean", **dict.fromkeys(RFM_COLUMNS, "number")}
+        row = {"email_consent": True, **dict.fromkeys(RFM_COLUMNS, 5.0)}
+        self.warehouse = InMemoryWarehouse(kinds, dict.fromkeys(("ann", "bob", "cy"), row))
+        self.ledger = DoubtfulLedger()
+        self.sink = GatedSink()
+        self.health, self.metrics = Health(ready=True), Metrics()
+        self.batches: asyncio.Queue[Batch] = asyncio.Queue()
+        self.acknowledged: list[tuple[Batch, int]] = []
+        self.work: asyncio.Task[None]
+        self.assignment = Assignment(1, frozenset({PARTITION}))
+        features = FeatureStore(self.warehouse, InMemoryFeatureCache(), generation=1)
+        self.worker = Worker(
+            collect=self.batches.get,
+            acknowledge=self.acknowledge,
+            assignment=lambda: self.assignment,
+            pipeline=Pipeline(features, self.ledger, knowledge(), topic_prefix=PREFIX),
+            ledger=self.ledger,
+            sink=self.sink,
+            health=self.health,
+            metrics=self.metrics,
+        )
+
+    def acknowledge(self, batch: Batch) -> None:
+        """Note the batch, and how much was published by then."""
+        self.acknowledged.append((batch, len(self.published)))
+
+    @property
+    def published(self) -> list[str]:
+        """The customers on the trigger topic, in order."""
+        return [each.customer_id for each in self.sink.topics.published if each.destination == "campaign_triggers"]
+
+    def put(self, *records: Arrived, generation: int = 1) -> None:
+        """Have the consumer deliver a batch."""
+        chunk = Chunk(records[0].topic, PARTITION, records[0].offset, records[-1].offset + 1, records, generation)
+        self.batches.put_nowait(Batch((chunk,)))
+
+    def put_update(self, customer_id: str, generation: int = 1) -> None:
+        """Have the consumer deliver a batch of one update."""
+        self.put(arrive(body(customer_id=customer_id)), generation=generation)
+
+    async def acknowledges(self, count: int) -> None:
+        """Wait until so many batches are acknowledged."""
+        await until(lambda: len(self.acknowledged) >= count or self.work.done())
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Let the worker work while the block lasts."""
+        self.work = asyncio.create_task(self.worker.run())
+        try:
+            yield
+        finally:
+            self.work.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.work
+
+
+def knowledge() -> Knowledge:
+    """One segment of everybody whose first evaluation may fire, and a campaign that waits for it."""
+    everybody, scorers = segment(), load_scorers(Path(), FEATURE_MAPPING, mock=True)
+    activations = {everybody.key: Activation(everybody.version, AS_OF, "emit")}
+    definitions = Definitions([campaign()], offers(), scorers.versions, {everybody.key: everybody.version})
+    return Knowledge(scorers, [everybody], activations, definitions)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the fakes have no events to wait for
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A bench whose pauses last no time."""
+    monkeypatch.setattr("streams.worker.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("streams.worker.LONGEST_PAUSE_S", 0.001)
+    bench = Bench()
+    await bench.ledger.activate(knowledge().segments, [], at=AS_OF)
+    return bench
+
+
+async def test_acknowledgement_comes_after_publication(bench: Bench) -> None:
+    """And after the rows are marked sent."""
+    async with bench.working():
+        bench.put_update("ann")
+        await bench.acknowledges(1)
+    assert bench.published == ["ann"]
+    assert [published for _, published in bench.acknowledged] == [1]
+    assert await bench.ledger.unsent(PARTITION) == []
+
+
+async def test_nothing_is_acknowledged_while_nothing_can_be_published(bench: Bench) -> None:
+    """Batches are decided ahead and wait."""
+    bench.sink.gate.clear()
+    async with bench.working():
+        for customer_id in ("ann", "bob"):
+            bench.put_update(customer_id)
+        await until(lambda: bench.ledger.commits == 2)
+        assert bench.acknowledged == []
+        bench.sink.gate.set()
+        await bench.acknowledges(2)
+    assert bench.published == ["ann", "bob"]
+
+
+async def test_a_batch_of_an_older_generation_is_dropped(bench: Bench) -> None:
+    """Neither decided nor acknowledged: it belongs to another worker."""
+    bench.assignment = Assignment(2, frozenset({PARTITION}))
+    async with bench.working():
+        bench.put_update("ann", generation=1)
+        bench.put_update("bob", generation=2)
+        await bench.acknowledges(1)
+    assert [batch.chunks[0].generation for batch, _ in bench.acknowledged] == [2]
+    assert "ann" not in bench.ledger.customers
+
+
+async def test_a_batch_of_a_partition_that_was_lost_is_dropped(bench: Bench) -> None:
+    """Even in the same generation."""
+    bench.assignment = Assignment(1, frozenset())
+    async with bench.working():
+        bench.put_update("ann")
+        await until(bench.batches.empty)
+        await asyncio.sleep(0.005)
+    assert (bench.acknowledged, bench.ledger.commits) == ([], 0)
+
+
+async def test_what_waits_to_be_published_when_partitions_move_is_left_to_the_new_owner(bench: Bench) -> None:
+    """It stays unsent in the ledger."""
+    bench.sink.gate.clear()
+    async with bench.working():
+        bench.put_update("ann")
+        await until(lambda: bench.ledger.commits == 1)
+        bench.put_update("bob")
+        await until(lambda: bench.ledger.commits == 2)
+        bench.assignment = Assignment(2, frozenset())
+        bench.sink.gate.set()
+        await bench.acknowledges(1)
+        await asyncio.sleep(0.005)
+    assert bench.published == ["ann"]
+    assert {each.message.customer_id for each in await bench.ledger.unsent(PARTITION)} == {"bob"}
+
+
+async def test_a_warehouse_that_is_away_holds_the_batch(bench: Bench) -> None:
+    """Health says retrying meanwhile, and ok when it goes on."""
+    bench.warehouse.away = True
+    async with bench.working():
+        bench.put_update("ann")
+        await until(lambda: "warehouse" in bench.health.retrying)
+        assert (bench.health.report()["status"], bench.health.report()["ready"]) == ("retrying", False)
+        assert bench.acknowledged == []
+        bench.warehouse.away = False
+        await bench.acknowledges(1)
+    assert bench.published == ["ann"]
+    assert bench.health.report()["status"] == "ok"
+
+
+async def test_a_ledger_that_is_away_holds_the_batch(bench: Bench) -> None:
+    """Batches behind it wait in order."""
+    async with bench.working():
+        bench.put_update("ann")
+        await bench.acknowledges(1)
+        bench.ledger.away = True
+        bench.put_update("bob")
+        bench.put_update("cy")
+        await until(lambda: "ledger" in bench.health.retrying)
+        bench.ledger.away = False
+        await bench.acknowledges(3)
+    assert bench.published == ["ann", "bob", "cy"]
+    assert bench.health.retrying == {}
+
+
+async def test_a_broker_that_is_away_holds_the_batch(bench: Bench) -> None:
+    """After a failure the partition is taken over before the same is published again."""
+    async with bench.working():
+        bench.put_update("ann")
+        await bench.acknowledges(1)
+        bench.sink.away = True
+        bench.put_update("bob")
+        await until(lambda: "broker" in bench.health.retrying)
+        assert len(bench.acknowledged) == 1
+        bench.sink.away = False
+        await bench.acknowledges(2)
+    assert bench.published == ["ann", "bob"]
+
+
+async def test_a_publication_in_doubt_is_not_repeated(bench: Bench) -> None:
+    """What is out already is skipped after the partition was taken over."""
+    bench.sink.fails_after_publishing = True
+    async with bench.working():
+        bench.put_update("ann")
+        await bench.acknowledges(1)
+    assert bench.published == ["ann"]
+
+
+async def test_a_commit_in_doubt_is_published_once(bench: Bench) -> None:
+    """The ledger stored it, the worker was told that the ledger is away."""
+    bench.ledger.loses_answer = True
+    async with bench.working():
+        bench.put_update("ann")
+        await bench.acknowledges(1)
+    assert bench.published == ["ann"]
+    assert await bench.ledger.unsent(PARTITION) == []
+
+
+async def test_a_commit_in_doubt_repeats_nothing_of_the_batches_before_it(bench: Bench) -> None:
+    """They wait to be published, so the ledger has them unsent as well."""
+    bench.sink.gate.clear()
+    async with bench.working():
+        for commits, customer_id in enumerate(("ann", "bob"), start=1):
+            bench.put_update(customer_id)
+            await until(lambda commits=commits: bench.ledger.commits == commits)
+        bench.ledger.loses_answer = True
+        bench.put_update("cy")
+        await until(lambda: bench.worker._deciding.qsize() == 2)
+        bench.sink.gate.set()
+        await bench.acknowledges(3)
+    assert bench.published == ["ann", "bob", "cy"]
+
+
+async def test_a_partition_claimed_by_another_is_claimed_back_while_it_is_ours(bench: Bench) -> None:
+    """The group says whose it is; a ledger's epoch only orders the commits."""
+    async with bench.working():
+        bench.put_update("ann")
+        await bench.acknowledges(1)
+        await bench.ledger.claim(PARTITION)
+        bench.put_update("bob")
+        await bench.acknowledges(2)
+    assert bench.ledger.epochs[PARTITION] == 3
+    assert bench.published == ["ann", "bob"]
+
+
+async def test_what_a_crash_left_unsent_goes_out_though_no_event_comes(bench: Bench) -> None:
+    """And before anything else, without what was published already."""
+    bench.sink.gate.clear()
+    async with bench.working():
+        for commits, customer_id in enumerate(("ann", "bob"), start=1):
+            bench.put_update(customer_id)
+            await until(lambda commits=commits: bench.ledger.commits == commits)
+    heir = Bench()
+    heir.ledger, first = bench.ledger, (await bench.ledger.unsent(PARTITION))[:2]
+    heir.worker._ledger = bench.ledger
+    heir.sink.topics.progress[PARTITION] = first[-1].sequence
+    async with heir.working():
+        await until(lambda: len(bench.ledger.sent) == len(bench.ledger.outbox))
+    assert {each.customer_id for each in heir.sink.topics.published} == {"bob"}
+
+
+async def test_an_unexpected_error_ends_the_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is acknowledged; a supervisor starts the process again."""
+
+    async def fail(_: Sequence[str]) -> FeatureTable:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(bench.warehouse, "fetch", fail)
+    bench.put_update("ann")
+    with pytest.RaisesGroup(ZeroDivisionError):
+        await asyncio.wait_for(bench.worker.run(), 10)
+    assert bench.acknowledged == []
+
+
+async def test_a_bad_record_among_good_ones_is_published_as_a_dead_letter(bench: Bench) -> None:
+    """Then the whole batch is acknowledged, and counted."""
+    bad = Arrived(key=b"k", value=b"?", offset=1)
+    async with bench.working():
+        bench.put(arrive(body(), offset=0), bad, arrive(body(customer_id="bob"), offset=2))
+        await bench.acknowledges(1)
+    (letter,) = [each for each in bench.sink.topics.published if each.destination == "dead_letters"]
+    assert (letter.key, letter.value) == (b"k", b"?")
+    assert sorted(bench.published) == ["ann", "bob"]
+    figures = bench.metrics.registry
+    assert figures.get_sample_value("holdfast_events_total") == 2
+    assert figures.get_sample_value("holdfast_dead_letters_total", {"reason": "not_json"}) == 1
