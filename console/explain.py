@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from segments.explanation import Comparison
     from streams.settings import Settings
 
+SHORT = 1000.0  # from here on numbers are written out, without an exponent
 HEADLINE_FACTS = (
     "churn_probability",
     "days_since_last_transaction",
@@ -112,8 +113,8 @@ def _because(decision: Recorded) -> str:
 def explain_membership(segment: Segment, facts: Mapping[str, Any]) -> str:
     """Tell how the facts stand to each comparison of a segment's rule."""
     explanation = explain_rule(segment.rule, facts)
-    if not explanation.comparisons:
-        return f"{segment.name}: the rule is empty and always true."
+    if not segment.rule.facts:
+        return f"{segment.name}: the rule asks for no fact and {'always' if explanation.met else 'never'} holds."
     told = "; ".join(_tell(each) for each in explanation.comparisons)
     miss = explanation.nearest_miss
     nearest = f", nearest miss {miss.subject}" if miss and len(explanation.comparisons) > 1 else ""
@@ -121,6 +122,8 @@ def explain_membership(segment: Segment, facts: Mapping[str, Any]) -> str:
 
 
 def _tell(comparison: Comparison) -> str:
+    if comparison.operator == "is":
+        return f"{comparison.subject} is {_plain(comparison.value)}"
     verb = "is" if comparison.met != comparison.negated else "is not"
     return (
         f"{comparison.subject} {_plain(comparison.value)} {verb} {comparison.operator} {_plain(comparison.threshold)}"
@@ -148,5 +151,5 @@ def pick_examples(decisions: Sequence[tuple[str, Recorded]]) -> list[tuple[str, 
 
 def _plain(cell: Any) -> str:
     if isinstance(cell, float):
-        return f"{cell:.4g}"
+        return f"{cell:.4g}" if abs(cell) < SHORT else f"{cell:,.0f}"
     return "null" if cell is None else str(cell)

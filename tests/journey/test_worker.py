@@ -420,3 +420,14 @@ def test_a_worker_refuses_to_start_on_a_port_that_is_taken(place: Workplace, wor
     """The sentence names the setting."""
     taken = {"HOLDFAST_HEALTH_PORT": str(worker.port), "HOLDFAST_INSTANCE_ID": "another"}
     assert_refused(place.holdfast("worker", **taken), Refusal(taken, "HOLDFAST_HEALTH_PORT"))
+
+
+@pytest.mark.usefixtures("worker")
+def test_explain_tells_a_decision_in_words(place: Workplace) -> None:
+    """With the customer's own figures."""
+    place.set_customer("iris", days=90)
+    place.update("iris")
+    told = place.holdfast("explain", "iris")
+    assert "customer iris: member of lapsing since 2011-06-01" in told.stdout, told.stderr
+    assert "win-back: withheld, first evaluation" in told.stdout
+    assert "days_since_last_transaction 90 is > 60" in told.stdout

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import console.launch
+from campaigns.errors import CampaignDefinitionError
+from console.cli import holdfast, main
+from console.launch import find_launchable, launch
+from streams.errors import BrokerUnavailableError
+from streams.settings import Settings, load_settings
+from tests.builders import AS_OF, campaign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    RunMain = Callable[..., tuple[object, str]]
+
+
+def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Return the path of every command below this one, and its own."""
+    yield path
+    for name, child in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from walk(child, (*path, name))
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+
+
+@pytest.fixture
+def run_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunMain:
+    """Run the command as a shell does; returns its exit code and what it wrote to stderr."""
+
+    def run(*arguments: str) -> tuple[object, str]:
+        monkeypatch.setattr(sys, "argv", ["holdfast", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize("path", list(walk(holdfast)), ids=" ".join)
+def test_every_command_has_help(path: tuple[str, ...]) -> None:
+    """With a sentence on what it does, and without touching any service."""
+    told = CliRunner().invoke(holdfast, [*path, "--help"], prog_name="holdfast")
+    assert told.exit_code == 0
+    usage, _, meaning = told.output.partition("\n\n")
+    assert usage.startswith(" ".join(("Usage: holdfast", *path)))
+    assert meaning.partition("\n\n")[0].strip().endswith(".")
+
+
+def test_definitions_are_listed_without_any_service() -> None:
+    """Those that are shipped, when no folder is named."""
+    told = CliRunner().invoke(holdfast, ["campaigns", "list"])
+    assert told.exit_code == 0, told.output
+    assert "vip-offers" in told.output
+    assert "by_operator" in told.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("segments", "activate", "nobodies", "--mode", "emit"), "no segment 'nobodies'; there are: "),
+        (("campaigns", "launch", "nothing"), "no campaign 'nothing'; there are: "),
+        (("campaigns", "launch", "retention-high-risk"), "runs by itself"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_those_there_are(
+    run_main: RunMain, arguments: tuple[str, ...], says: str
+) -> None:
+    """In one sentence, with exit code 2."""
+    code, told = run_main(*arguments)
+    assert code == 2
+    assert told.startswith("holdfast: ")
+    assert says in told
+    assert told.count("\n") == 1
+
+
+def test_a_bad_setting_is_refused_in_one_sentence(run_main: RunMain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By every command that reads the settings."""
+    monkeypatch.setenv("HOLDFAST_BATCH_EVENTS", "many")
+    code, told = run_main("campaigns", "list")
+    assert (code, told.count("\n")) == (2, 1)
+    assert "HOLDFAST_BATCH_EVENTS" in told
+
+
+def test_a_bad_argument_is_refused_by_the_command_line(run_main: RunMain) -> None:
+    """With click's own words and exit code 2."""
+    code, told = run_main("segments", "activate", "vip-customers", "--mode", "loud")
+    assert code == 2
+    assert "loud" in told
+
+
+def test_only_campaigns_for_operators_are_launched() -> None:
+    """The error says which campaign is what."""
+    by_hand, by_itself = campaign(key="by-hand", launch="by_operator"), campaign(key="by-itself")
+    assert find_launchable([by_itself, by_hand], "by-hand") is by_hand
+    with pytest.raises(CampaignDefinitionError, match="runs by itself when a customer enters 'at-risk'"):
+        find_launchable([by_itself, by_hand], "by-itself")
+    with pytest.raises(CampaignDefinitionError, match="no campaign 'x'; there are: by-hand, by-itself"):
+        find_launchable([by_itself, by_hand], "x")
+
+
+def test_a_launch_that_was_cut_short_says_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same id, so that nobody is contacted twice."""
+    monkeypatch.setattr(console.launch, "DELIVERY_TIMEOUT_S", 0.01)
+    settings = load_settings(broker="127.0.0.1:1")
+    with pytest.raises(BrokerUnavailableError, match="--launch-id spring"):
+        launch(settings, campaign(launch="by_operator"), ["ann"], at=AS_OF, launch_id="spring")

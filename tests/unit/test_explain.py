@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from campaigns.decide import Outcome, Reason
+from console.explain import Recorded, explain_decision, explain_membership, headline, pick_examples
+from tests.builders import AS_OF, segment
+
+LAPSING = segment("lapsing", {">": [{"var": "days_since_last_transaction"}, 60]})
+RICH_AND_LAPSING = segment(
+    "rich",
+    {"and": [{">": [{"var": "days_since_last_transaction"}, 60]}, {">=": [{"var": "total_revenue"}, 20_000]}]},
+)
+
+
+def recorded(**changes: Any) -> Recorded:
+    """A decision of win-back that fired because the customer entered `lapsing`."""
+    fired = Recorded(
+        campaign="win-back",
+        segment="lapsing",
+        occasion="1",
+        outcome=Outcome.FIRED,
+        reason=Reason.ENTERED_SEGMENT,
+        detail="entered_segment: lapsing",
+        as_of=AS_OF,
+        facts={"days_since_last_transaction": 90.0},
+        versions={},
+        event_id="e1",
+    )
+    return replace(fired, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "2011-06-01 win-back: contacted, entered lapsing"),
+        ({"reason": Reason.LAUNCHED}, "contacted, launched by the operator"),
+        ({"outcome": Outcome.CONTROL, "detail": "in the 10 % control group"}, "not contacted, in the 10 % control"),
+        ({"outcome": Outcome.WITHHELD, "detail": "no consent for any of: email"}, "withheld, no consent for any of"),
+    ],
+)
+def test_a_decision_is_told_with_its_reason(changes: dict[str, Any], told: str) -> None:
+    """And with the facts that the segment's rule looked at."""
+    explained = explain_decision(recorded(**changes), {"lapsing": LAPSING})
+    assert told in explained
+    assert explained.endswith("Lapsing (holds): days_since_last_transaction 90 is > 60.")
+
+
+def test_a_decision_of_a_segment_that_is_gone_is_told_without_its_rule() -> None:
+    """The ledger remembers longer than the definitions."""
+    assert explain_decision(recorded(), {}) == "2011-06-01 win-back: contacted, entered lapsing"
+
+
+def test_a_rule_that_does_not_hold_names_its_nearest_miss() -> None:
+    """Every comparison is told with the customer's own figure."""
+    told = explain_membership(RICH_AND_LAPSING, {"days_since_last_transaction": 90.0, "total_revenue": 19_500.0})
+    assert "does not hold, nearest miss total_revenue" in told
+    assert "days_since_last_transaction 90 is > 60" in told
+    assert "total_revenue 19,500 is not >= " in told
+
+
+def test_a_missing_fact_is_told_as_null() -> None:
+    """It is what the rule sees."""
+    assert "days_since_last_transaction null is not > 60" in explain_membership(LAPSING, {})
+
+
+def test_a_negated_comparison_is_told_as_it_stands() -> None:
+    """Not as the rule wants it."""
+    calm = segment("calm", {"!": {"<": [{"var": "sentiment_score"}, 0]}})
+    assert "(holds): sentiment_score 0.5 is not < 0" in explain_membership(calm, {"sentiment_score": 0.5})
+    assert "(does not hold): sentiment_score -0.5 is < 0" in explain_membership(calm, {"sentiment_score": -0.5})
+
+
+@pytest.mark.parametrize(("rule", "word"), [(None, "always"), ({}, "always"), (True, "always"), (False, "never")])
+def test_a_rule_without_facts_is_told_as_such(rule: Any, word: str) -> None:
+    """Everybody is a member, or nobody."""
+    assert explain_membership(segment("all", rule), {}) == f"All: the rule asks for no fact and {word} holds."
+
+
+def test_a_fact_that_stands_for_itself_is_told_with_its_value() -> None:
+    """As truth values do."""
+    rule = {"and": [{"var": "email_consent"}, {"!": {"var": "sms_consent"}}]}
+    told = explain_membership(segment("mailable", rule), {"email_consent": True})
+    assert told == "Mailable (holds): email_consent is True; sms_consent is null."
+
+
+def test_the_headline_leaves_out_what_is_not_known() -> None:
+    """Large numbers are written out."""
+    facts = {"total_revenue": 1_234_567.8, "churn_probability": 0.123456, "rfm_segment": "Champions", "other": 1}
+    assert headline(facts) == "churn_probability 0.1235, total_revenue 1,234,568, rfm_segment Champions"
+
+
+def test_examples_are_one_of_each_fate_and_of_different_campaigns() -> None:
+    """A fate that did not occur is left out."""
+    found = [
+        ("ann", recorded()),
+        ("bob", recorded(outcome=Outcome.WITHHELD)),
+        ("cy", recorded(outcome=Outcome.WITHHELD, campaign="promotion")),
+    ]
+    assert [customer for customer, _ in pick_examples(found)] == ["ann", "cy"]
+    assert pick_examples([]) == []
