@@ -67,9 +67,7 @@ class Metrics:
             ["service"],
             registry=self.registry,
         )
-        self.queued_batches = Gauge(
-            "holdfast_queued_batches", "Batches waiting between stages", registry=self.registry
-        )
+        self.queued_batches = Gauge("holdfast_queued_batches", "Batches waiting between stages", registry=self.registry)
         self.lag = Gauge(
             "holdfast_lag_events", "Events not yet acknowledged", ["topic", "partition"], registry=self.registry
         )

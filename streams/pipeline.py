@@ -76,10 +76,11 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What became of a batch: the changes asked for, and what the ledger stored of them."""
+    """What became of a batch: the changes asked for, what the ledger stored of them, and under which epochs."""
 
     changes: BatchChanges
     committed: Committed
+    owners: Mapping[int, int]
     events: int
     rejects: Sequence[Reject]
 
@@ -171,7 +172,7 @@ class Pipeline:
         )
         committed = await self._ledger.commit(changes, owners=owners)
         self._features.use_generation(committed.cache_generation)
-        return Decided(changes, committed, len(prepared.decoded.events), prepared.decoded.rejects)
+        return Decided(changes, committed, owners, len(prepared.decoded.events), prepared.decoded.rejects)
 
 
 def score(table: FeatureTable, scorers: Scorers) -> FeatureTable:

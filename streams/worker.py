@@ -162,12 +162,23 @@ class Worker:
             waiting = [await self._deciding.get()]
             while not self._deciding.empty():
                 waiting.append(self._deciding.get_nowait())
-            ours = [(batch, decided) for batch, decided in waiting if self._is_ours(batch)]
-            stored = [each for _, decided in ours for each in decided.committed.outbox]
-            await self._send(stored)
-            for batch, decided in ours:
-                self._acknowledge(batch)
-                self._count(batch, decided)
+            await self._send([each for _, decided in waiting for each in self._still_claimed(decided)])
+            for batch, decided in waiting:
+                if self._is_ours(batch):
+                    await self._own(batch)
+                    self._acknowledge(batch)
+                    self._count(batch, decided)
+
+    def _still_claimed(self, decided: Decided) -> list[Stored]:
+        """Return the stored messages of partitions that have not been claimed anew since the commit.
+
+        Every claim sends what it finds unsent, in order. Sending the rest of an earlier claim beside it could move
+        the progress past a message of it that was left out, and that message would then never be sent.
+        """
+        if self._ownership.generation != self._assignment().generation:
+            return []
+        epochs, outbox = self._ownership.epochs, decided.committed.outbox
+        return [each for each in outbox if epochs.get(each.message.partition) == decided.owners[each.message.partition]]
 
     async def _send(self, stored: Sequence[Stored]) -> None:
         if not stored:

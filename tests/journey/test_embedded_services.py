@@ -64,9 +64,7 @@ def _consume_first(broker: str, topic: str) -> bytes | None:
 
 
 def _run(script: str, data: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script, str(data)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen([sys.executable, "-c", script, str(data)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 def _wait_gone(pids: list[int]) -> list[int]:
@@ -225,9 +223,7 @@ def test_the_watchdog_ends_the_services_when_the_parent_is_killed(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_up_prints_the_settings_and_stops_everything_when_asked(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_up_prints_the_settings_and_stops_everything_when_asked(tmp_path: Path, number: signal.Signals) -> None:
     """Exit code 0, and nothing is left."""
     with _run(UP, tmp_path) as process:
         assert process.stdout is not None

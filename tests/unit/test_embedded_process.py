@@ -123,9 +123,7 @@ def test_waiting_for_a_server_can_be_cancelled(tmp_path: Path, server: ServerPro
         server.wait_ready(lambda: False, cancelled)
 
 
-def test_a_sweep_ends_what_was_left_and_forgets_the_rest(
-    tmp_path: Path, sleeper: subprocess.Popen[bytes]
-) -> None:
+def test_a_sweep_ends_what_was_left_and_forgets_the_rest(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     """Files of processes that are gone, and files that make no sense, are only removed."""
     identity = _identify(sleeper.pid)
     (tmp_path / "left.json").write_text(json.dumps(asdict(identity)))
