@@ -207,7 +207,8 @@ def _drain(consumer: Consumer, partitions: int) -> Iterator[Seen]:
             if record.error() is not None:
                 ended += 1
             else:
-                yield Seen(record.key(), record.value(), record.headers() or [])
+                headers: Any = record.headers() or []
+                yield Seen(record.key(), record.value(), headers)
 
 
 @contextmanager

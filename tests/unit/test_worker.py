@@ -114,6 +114,10 @@ class Bench:
         """Wait until so many batches are acknowledged."""
         await until(lambda: len(self.acknowledged) >= count or self.work.done())
 
+    async def commits(self, count: int) -> None:
+        """Wait until so many batches are committed."""
+        await until(lambda: self.ledger.commits >= count or self.work.done())
+
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Let the worker work while the block lasts."""
@@ -167,7 +171,7 @@ async def test_nothing_is_acknowledged_while_nothing_can_be_published(bench: Ben
     async with bench.working():
         for customer_id in ("ann", "bob"):
             bench.put_update(customer_id)
-        await until(lambda: bench.ledger.commits == 2)
+        await bench.commits(2)
         assert bench.acknowledged == []
         bench.sink.gate.set()
         await bench.acknowledges(2)
@@ -200,9 +204,9 @@ async def test_what_waits_to_be_published_when_partitions_move_is_left_to_the_ne
     bench.sink.gate.clear()
     async with bench.working():
         bench.put_update("ann")
-        await until(lambda: bench.ledger.commits == 1)
+        await bench.commits(1)
         bench.put_update("bob")
-        await until(lambda: bench.ledger.commits == 2)
+        await bench.commits(2)
         bench.assignment = Assignment(2, frozenset())
         bench.sink.gate.set()
         await until(lambda: bench.published == ["ann"])
@@ -279,7 +283,7 @@ async def test_a_commit_in_doubt_repeats_nothing_of_the_batches_before_it(bench:
     async with bench.working():
         for commits, customer_id in enumerate(("ann", "bob"), start=1):
             bench.put_update(customer_id)
-            await until(lambda commits=commits: bench.ledger.commits == commits)
+            await bench.commits(commits)
         bench.ledger.loses_answer = True
         bench.put_update("cy")
         await until(lambda: bench.worker._deciding.qsize() == 2)
@@ -306,7 +310,7 @@ async def test_what_a_crash_left_unsent_goes_out_though_no_event_comes(bench: Be
     async with bench.working():
         for commits, customer_id in enumerate(("ann", "bob"), start=1):
             bench.put_update(customer_id)
-            await until(lambda commits=commits: bench.ledger.commits == commits)
+            await bench.commits(commits)
     heir = Bench()
     heir.ledger, first = bench.ledger, (await bench.ledger.unsent(PARTITION))[:2]
     heir.worker._ledger = bench.ledger
@@ -349,7 +353,7 @@ async def test_what_was_committed_before_a_rebalance_is_sent_by_the_next_claim(b
     async with bench.working():
         for customer_id in ("ann", "bob", "cy"):
             bench.put_update(customer_id)
-        await until(lambda: bench.ledger.commits == 3)
+        await bench.commits(3)
         bench.assignment = Assignment(2, frozenset({PARTITION}))
         bench.sink.gate.set()
         await until(lambda: len(bench.published) == 3)
