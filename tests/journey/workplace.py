@@ -191,7 +191,9 @@ def wait_until(condition: Callable[[], bool], pause_s: float = 0.05) -> None:
 def read_committed(broker: str, topic: str) -> list[Seen]:
     """Return every committed record of a topic, partition by partition."""
     properties = {"bootstrap.servers": broker, "group.id": "reader", "isolation.level": "read_committed"}
-    consumer = Consumer({**properties, "enable.partition.eof": True, "enable.auto.commit": False})
+    consumer = Consumer(
+        {**properties, "enable.partition.eof": True, "enable.auto.commit": False, "fetch.wait.max.ms": 10}
+    )
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
