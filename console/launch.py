@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException, Producer
 
 from campaigns.definition import Launch
 from campaigns.errors import CampaignDefinitionError
+from streams.connection import describe_connection
 from streams.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def launch(
     launch_id = launch_id or uuid.uuid4().hex[:12]
     producer = Producer(
         {
-            "bootstrap.servers": settings.broker,
+            **describe_connection(settings),
             "partitioner": settings.partitioner,
             "enable.idempotence": True,
             "linger.ms": 5,

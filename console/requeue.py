@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from streams.connection import describe_connection, describe_security
 from streams.errors import BrokerUnavailableError, SinkUnavailableError
 from streams.outbox import MAX_MESSAGE_BYTES
 from streams.topics import verify_topics
@@ -102,8 +103,8 @@ class KafkaReturns:
 
     def __init__(self, settings: Settings, ledger_id: str) -> None:
         name = f"{settings.group}.requeue.{ledger_id}"
-        connection = {"bootstrap.servers": settings.broker}
-        self._broker = settings.broker
+        connection = describe_connection(settings)
+        self._broker, self._security = settings.broker, describe_security(settings)
         # Any partition serves that is there as long as dead letters are: it names the run in the offset store.
         self._place = TopicPartition(settings.output_topics["dead_letters"], 0)
         self._runs = Consumer(
@@ -129,7 +130,7 @@ class KafkaReturns:
         Raises:
             BrokerUnavailableError, TopicLayoutError: Kafka cannot be used.
         """
-        verify_topics(self._broker, [self._place.topic])
+        verify_topics(self._broker, [self._place.topic], security=self._security)
         try:
             self._producer.init_transactions(TIMEOUT_S)
             return self._read_run()

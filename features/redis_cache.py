@@ -29,6 +29,7 @@ from features.errors import CacheUnavailableError, ServiceAddressError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
 
 _ROW, _LEASE = b"r", b"l"
 _TOKEN_BYTES = 12
@@ -64,6 +65,7 @@ class RedisFeatureCache:
         timeout: float = 0.25,
         rest_seconds: float = 1.0,
         prefix: str = "holdfast:features:",
+        ca_file: Path | None = None,
     ) -> None:
         """Prepare a client; nothing connects before the first call.
 
@@ -74,6 +76,7 @@ class RedisFeatureCache:
             timeout: seconds to wait for a connection and for each answer; a call is tried twice.
             rest_seconds: how long every call fails at once after one could not reach Redis.
             prefix: what every key begins with.
+            ca_file: PEM certificates that Redis's must descend from; the system's, when left out.
 
         Raises:
             ServiceAddressError: the URL cannot be understood.
@@ -83,7 +86,7 @@ class RedisFeatureCache:
         self._prefix = prefix
         self._rest_seconds = rest_seconds
         self._resting_until = 0.0
-        self._redis = _client(url, timeout)
+        self._redis = _client(url, timeout, ca_file)
         self._lease = self._redis.register_script(_GRANT)
         self._fill = self._redis.register_script(_FILL)
 
@@ -159,8 +162,11 @@ class RedisFeatureCache:
         return self._prefix + customer_id
 
 
-def _client(url: str, timeout: float) -> Redis:
+def _client(url: str, timeout: float, ca_file: Path | None) -> Redis:
     options: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    if url.startswith("rediss://"):
+        options["ssl_check_hostname"] = True
+        options["ssl_ca_certs"] = ca_file and str(ca_file)
     try:
         # One repetition, at once: a connection that went stale while Redis restarted is no outage.
         return Redis.from_url(url, retry=Retry(NoBackoff(), 1), decode_responses=False, **options)

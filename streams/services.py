@@ -22,6 +22,7 @@ from features.redis_cache import RedisFeatureCache
 from features.store import FeatureStore
 from models.registry import load_scorers
 from streams.app import AppSettings, build_app, run_app
+from streams.connection import build_credentials, describe_connection, describe_security
 from streams.health import Health, Metrics, serve_health
 from streams.intake import Collector
 from streams.outbox import MAX_MESSAGE_BYTES, KafkaTriggerSink
@@ -150,9 +151,12 @@ def create_missing_topics(settings: Settings, *, partitions: int, replication: i
     """
     dead_letters = settings.output_topics["dead_letters"]
     others = [*settings.input_topics, *(name for name in settings.output_topics.values() if name != dead_letters)]
-    made = create_topics(settings.broker, others, partitions, replication=replication)
+    security = describe_security(settings)
+    made = create_topics(settings.broker, others, partitions, replication=replication, security=security)
     roomy = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
-    return made + create_topics(settings.broker, [dead_letters], partitions, roomy, replication=replication)
+    return made + create_topics(
+        settings.broker, [dead_letters], partitions, roomy, replication=replication, security=security
+    )
 
 
 def check_topics(settings: Settings) -> None:
@@ -161,9 +165,10 @@ def check_topics(settings: Settings) -> None:
     Raises:
         TopicLayoutError, BrokerUnavailableError: see streams/topics.py.
     """
-    verify_topics(settings.broker, settings.input_topics)
+    security = describe_security(settings)
+    verify_topics(settings.broker, settings.input_topics, security=security)
     for topic in settings.output_topics.values():
-        verify_topics(settings.broker, [topic])
+        verify_topics(settings.broker, [topic], security=security)
 
 
 async def open_features(settings: Settings, stack: AsyncExitStack, generation: int) -> FeatureStore:
@@ -175,7 +180,7 @@ async def open_features(settings: Settings, stack: AsyncExitStack, generation: i
     warehouse = PostgresWarehouse(settings.warehouse_url, settings.features_table)
     stack.push_async_callback(warehouse.close)
     await warehouse.open()
-    cache = RedisFeatureCache(settings.redis_url, ttl_seconds=settings.cache_ttl_s)
+    cache = RedisFeatureCache(settings.redis_url, ttl_seconds=settings.cache_ttl_s, ca_file=settings.redis_ca_file)
     stack.push_async_callback(cache.close)
     return FeatureStore(warehouse, cache, generation=generation)
 
@@ -183,7 +188,7 @@ async def open_features(settings: Settings, stack: AsyncExitStack, generation: i
 async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresLedger) -> KafkaTriggerSink:
     """Return the sink that publishes this ledger's outbox."""
     sink = KafkaTriggerSink(
-        {"bootstrap.servers": settings.broker},
+        describe_connection(settings),
         group=settings.group,
         ledger_id=await ledger.ledger_id(),
         topics=settings.output_topics,
@@ -211,6 +216,7 @@ def app_settings(settings: Settings) -> AppSettings:
     """Return what the Faust app needs of the settings."""
     return AppSettings(
         broker=settings.broker,
+        credentials=build_credentials(settings),
         group=settings.group,
         topics=settings.input_topics,
         instance_id=settings.instance_id,

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import psycopg
 import pydantic_settings
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.inputs import FEATURE_MAPPING
+from streams.connection import check_connection
 from streams.errors import SettingsError
 
 INPUT_TOPICS = ("customer-updates", "conversations", "outcomes", "evaluations")
@@ -33,11 +34,43 @@ class Settings(BaseSettings):
         alias="HOLDFAST_BROKER",
         description="Kafka bootstrap servers, host:port, comma-separated.",
     )
+    kafka_security_protocol: str = Field(
+        "plaintext",
+        alias="HOLDFAST_KAFKA_SECURITY_PROTOCOL",
+        pattern="^(plaintext|ssl|sasl_plaintext|sasl_ssl)$",
+        description="plaintext, ssl, sasl_plaintext or sasl_ssl.",
+    )
+    kafka_sasl_mechanism: str = Field(
+        "PLAIN",
+        alias="HOLDFAST_KAFKA_SASL_MECHANISM",
+        pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$",
+        description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; used with the sasl_ protocols.",
+    )
+    kafka_username: str | None = Field(None, alias="HOLDFAST_KAFKA_USERNAME", description="Who comes, by SASL.")
+    kafka_password: SecretStr | None = Field(
+        None, alias="HOLDFAST_KAFKA_PASSWORD", repr=False, description="The password that goes with it."
+    )
+    kafka_ca_file: Path | None = Field(
+        None,
+        alias="HOLDFAST_KAFKA_CA_FILE",
+        description="PEM certificates that Kafka's must descend from; without it the system's.",
+    )
+    kafka_cert_file: Path | None = Field(
+        None, alias="HOLDFAST_KAFKA_CERT_FILE", description="PEM certificate to show to Kafka, for mutual TLS."
+    )
+    kafka_key_file: Path | None = Field(
+        None, alias="HOLDFAST_KAFKA_KEY_FILE", description="PEM key of that certificate, without a password."
+    )
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
         alias="HOLDFAST_REDIS_URL",
         repr=False,
         description="Redis that caches features; rediss:// for TLS.",
+    )
+    redis_ca_file: Path | None = Field(
+        None,
+        alias="HOLDFAST_REDIS_CA_FILE",
+        description="PEM certificates that Redis's must descend from; without it the system's.",
     )
     ledger_url: str = Field(
         "postgresql://127.0.0.1/ledger",
@@ -174,10 +207,12 @@ def load_settings(**overrides: Any) -> Settings:
         SettingsError: a variable has a value that cannot be used; the message names it.
     """
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except pydantic_settings.SettingsError as error:
         raise SettingsError(f"{error}: ML_FEATURE_MAPPING must be a JSON object; see docs/settings.md") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"{name}: {first['msg']}; see docs/settings.md") from error
+    check_connection(settings)
+    return settings

@@ -18,6 +18,35 @@ its services.
 This page is written from `streams/settings.py` by `python -m tests.settings_table`, and a test compares the two.
 
 """
+CONNECTIONS = """
+## Connections
+
+Passwords are read from these variables and nowhere else; they are in no log, no error and no `repr`. Settings that
+contradict each other (a user name without SASL, a certificate without its key, a file that is not there) are refused
+at the start. Certificates and host names are always checked.
+
+**Kafka.** `HOLDFAST_KAFKA_SECURITY_PROTOCOL` says how: `ssl` takes the certificate and key files for mutual TLS, the
+`sasl_` protocols take mechanism, user name and password. With `sasl_plaintext` the connection is not encrypted, and
+the mechanism `PLAIN` then sends the password as it is: use that on loopback only. On a broker with ACLs the principal
+needs Read on the input topics and on the group, Describe on all topics, Write on the outgoing ones, and for the
+transactions Describe and Read on the groups that begin with the group's name and `.outbox.`, Describe and Write on
+transactional ids that begin so. Create is for whoever runs `holdfast topics create`; requeueing dead letters needs
+Write on the input topics, and the same for `.requeue.` as for `.outbox.`.
+
+**Redis.** TLS and ACL users go in the URL: `rediss://user:password@host:6379/0`, special characters as %XX;
+`HOLDFAST_REDIS_CA_FILE` names the CA when it is not one of the system's. This user is enough:
+
+    ACL SETUSER holdfast on >password resetkeys ~holdfast:features:* -@all
+        +mget +get +set +unlink +evalsha +script|load +select
+
+**PostgreSQL.** Both URLs take libpq's parameters:
+`postgresql://user:password@host/ledger?sslmode=verify-full&sslrootcert=/etc/holdfast/ca.pem`, and `sslcert` and
+`sslkey` for a client's certificate. libpq checks the server only with `sslmode=verify-full`.
+
+The warehouse's role needs `USAGE` on the view's schema and `SELECT` on the view, no more. The ledger has an owner, who
+runs `holdfast ledger migrate`, and a role for workers that owns nothing: `campaigns/roles.sql` grants it what it needs.
+Such a worker refuses to start on a ledger that is behind, and says so.
+"""
 
 
 def render_page() -> str:
@@ -27,7 +56,7 @@ def render_page() -> str:
         f"| `{field.alias}` | {_tell_default(field.default)} | {field.description} |"
         for field in Settings.model_fields.values()
     ]
-    return HEAD + "\n".join(rows) + "\n"
+    return HEAD + "\n".join(rows) + "\n" + CONNECTIONS
 
 
 def _tell_default(default: Any) -> str:

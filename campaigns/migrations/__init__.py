@@ -23,13 +23,20 @@ def migrate(ledger_url: str) -> Sequence[str]:
     Workers that start at once wait for each other. The lock is the connection's own, so a killed worker leaves
     none behind (yoyo's lock is a row, which would stay).
 
+    Only a ledger that is behind asks for more than SELECT on yoyo's tables: campaigns/roles.sql gives workers that.
+
     Raises:
-        LedgerUnavailableError: the ledger cannot be reached.
+        LedgerUnavailableError: the ledger cannot be reached, or the role may not bring it to the newest schema.
     """
     try:
         with psycopg.connect(ledger_url, connect_timeout=5, autocommit=True) as guard:
             guard.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
             return _apply(ledger_url)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise LedgerUnavailableError(
+            "HOLDFAST_LEDGER_URL: the ledger's schema is missing or behind, and this role may not change it; run "
+            "`holdfast ledger migrate` as its owner, then campaigns/roles.sql"
+        ) from error
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[0]
         raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the ledger cannot be used: {reason}") from error

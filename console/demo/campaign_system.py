@@ -12,6 +12,7 @@ from confluent_kafka import Consumer
 
 from campaigns.triggers import RECEIVED_HEADER
 from console.demo.wire import outcome_event
+from streams.connection import describe_connection
 
 if TYPE_CHECKING:
     from console.demo.wire import Publisher
@@ -31,7 +32,7 @@ class CampaignSystem:
         self._stop = Event()
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.broker,
+                **describe_connection(settings),
                 "group.id": f"{settings.group}.demo-campaign-system",
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
+from streams.connection import describe_connection
+
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
@@ -70,7 +72,7 @@ def _outbox(ledger_url: str) -> set[tuple[str, str]]:
 def _read_ids(settings: Settings, topic: str) -> list[str]:
     """Return the id of every committed message of a topic."""
     properties = {
-        "bootstrap.servers": settings.broker,
+        **describe_connection(settings),
         "group.id": "holdfast.demo-check",
         "isolation.level": "read_committed",
         "enable.partition.eof": True,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from confluent_kafka import Producer
 
+from streams.connection import describe_connection
 from streams.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Publisher:
     def __post_init__(self) -> None:
         self._producer = Producer(
             {
-                "bootstrap.servers": self.settings.broker,
+                **describe_connection(self.settings),
                 "partitioner": self.settings.partitioner,
                 "enable.idempotence": True,
                 "linger.ms": 5,

@@ -1,0 +1,29 @@
+-- The role that workers use on the ledger: it owns nothing, and can neither remove a row nor change a message.
+-- Run by the ledger's owner after `holdfast ledger migrate`, once and again after every new version:
+--
+--   CREATE ROLE holdfast_worker LOGIN PASSWORD '...';
+--   psql "$OWNER_URL" --set role=holdfast_worker --file campaigns/roles.sql
+
+GRANT USAGE ON SCHEMA public TO :"role";
+
+-- So that a worker can tell that the schema is the newest.
+GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
+
+GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, revocation, decision, outbox,
+    partition_owner, activation TO :"role";
+GRANT SELECT ON ledger_state, dead_letter_fate TO :"role";
+
+GRANT UPDATE (versions) ON roster TO :"role";
+GRANT UPDATE (roster_id) ON evaluated TO :"role";
+GRANT UPDATE (episode, is_member, entered_at, exited_at, definition_version) ON membership TO :"role";
+GRANT UPDATE (signals) ON signal TO :"role";
+GRANT UPDATE (status, value) ON contact TO :"role";
+GRANT UPDATE (sent_at) ON outbox TO :"role";
+GRANT UPDATE (epoch) ON partition_owner TO :"role";
+GRANT UPDATE (cache_generation) ON ledger_state TO :"role";
+
+-- Run with `--set operator=1` for people, too: `holdfast segments activate` and `holdfast dead-letters`.
+\if :{?operator}
+GRANT UPDATE (mode, activated_by) ON activation TO :"role";
+GRANT INSERT, DELETE, UPDATE (fate, at) ON dead_letter_fate TO :"role";
+\endif
