@@ -27,11 +27,9 @@ from tests.journey.workplace import (
     PARTITIONS,
     SCHEMA,
     Workplace,
-    campaign,
     lend_database,
     wait_until,
     write_definitions,
-    write_json,
 )
 
 if TYPE_CHECKING:
@@ -346,14 +344,9 @@ REFUSALS = {
     "nobody at the broker": Refusal({"HOLDFAST_BROKER": NOBODY}, NOBODY),
     "nobody at the ledger": Refusal({"HOLDFAST_LEDGER_URL": f"postgresql://u:s3cret@{NOBODY}/x"}, "ledger"),
     "nobody at the warehouse": Refusal({"HOLDFAST_WAREHOUSE_URL": f"postgresql://u:s3cret@{NOBODY}/x"}, "warehouse"),
-    "no URL of a ledger": Refusal({"HOLDFAST_LEDGER_URL": "postgresql//u:s3cret@host/x"}, "HOLDFAST_LEDGER_URL"),
-    "no URL of a warehouse": Refusal({"HOLDFAST_WAREHOUSE_URL": "u:s3cret@host/x"}, "HOLDFAST_WAREHOUSE_URL"),
-    "no URL of Redis": Refusal({"HOLDFAST_REDIS_URL": "u:s3cret@host/0"}, "URL of Redis"),
+    "no URL of Redis": Refusal({"HOLDFAST_REDIS_URL": "u:s3cret@host/0"}, "Redis"),
     "missing topics": Refusal({"HOLDFAST_TOPIC_PREFIX": "nothing-here."}, "holdfast topics create"),
     "no such view": Refusal({"DWH_CUSTOMER_FEATURES_TABLE": "no_such_view"}, "DWH_CUSTOMER_FEATURES_TABLE"),
-    "no number": Refusal({"HOLDFAST_BATCH_EVENTS": "many"}, "HOLDFAST_BATCH_EVENTS"),
-    "no definitions": Refusal({"HOLDFAST_DEFINITIONS_DIR": "/nowhere"}, "/nowhere"),
-    "inputs that do not fit": Refusal({"ML_MODEL_INPUT_SIZE": "3"}, "ML_MODEL_INPUT_SIZE"),
 }
 
 
@@ -362,32 +355,20 @@ def wrong_password(url: str) -> str:
     return url.replace(f":{urlsplit(url).password}@", ":s3cret@")
 
 
-def odd_definitions(folder: Path, part: str, content: Any) -> dict[str, str]:
-    """Return an environment with one definition more, and that a wrong one."""
-    write_json(write_definitions(folder) / part / "odd.json", content)
-    return {"HOLDFAST_DEFINITIONS_DIR": str(folder)}
-
-
 @pytest.fixture(scope="module")
-def refusals(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Refusal]:
+def refusals(place: Workplace) -> dict[str, Refusal]:
     """All refusals; these depend on the services."""
-    folder, odd = tmp_path_factory.mktemp("odd"), f"odd.{place.prefix}"
+    odd = f"odd.{place.prefix}"
     names = [f"{odd}{name}" for name in (*INPUTS, *OUTPUT_TOPICS.values())]
     create_topics(place.broker, names[:1], 3)
     create_topics(place.broker, names, 2)
     ledger, warehouse = (place.environment[f"HOLDFAST_{each}_URL"] for each in ("LEDGER", "WAREHOUSE"))
-    rule = {"key": "odd", "name": "Odd", "rule": {"between": [1, 2]}}
     return REFUSALS | {
         "wrong password of the ledger": Refusal({"HOLDFAST_LEDGER_URL": wrong_password(ledger)}, "password auth"),
         "wrong password of the warehouse": Refusal(
             {"HOLDFAST_WAREHOUSE_URL": wrong_password(warehouse)}, "password auth"
         ),
         "unequal partitions": Refusal({"HOLDFAST_TOPIC_PREFIX": odd}, "equal partition counts"),
-        "an unknown operator": Refusal(odd_definitions(folder / "rule", "segments", rule), "odd.json: rule"),
-        "an unknown segment": Refusal(
-            odd_definitions(folder / "campaign", "campaigns", campaign("odd", "nobodies", "on_enter")),
-            "known segments: angry, big-spenders, lapsing",
-        ),
     }
 
 
@@ -403,8 +384,6 @@ OF_SERVICES = (
     "wrong password of the ledger",
     "wrong password of the warehouse",
     "unequal partitions",
-    "an unknown operator",
-    "an unknown segment",
 )
 
 
@@ -412,7 +391,7 @@ OF_SERVICES = (
 def test_a_worker_refuses_to_start_with(
     name: str, refusals: dict[str, Refusal], ended: dict[str, subprocess.CompletedProcess[str]]
 ) -> None:
-    """What a person must mend is said in one sentence."""
+    """What a person must mend is said in one sentence; tests/unit/test_cli.py has what needs no service."""
     assert_refused(ended[name], refusals[name])
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -14,9 +14,12 @@ from console.launch import find_launchable, launch
 from streams.errors import BrokerUnavailableError
 from streams.settings import Settings, load_settings
 from tests.builders import AS_OF, campaign
+from tests.journey.workplace import campaign as definition
+from tests.journey.workplace import write_definitions, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     RunMain = Callable[..., tuple[object, str]]
 
@@ -37,6 +40,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunMain:
     """Run the command as a shell does; returns its exit code and what it wrote to stderr."""
+    monkeypatch.setattr("streams.__main__.configure_logs", lambda _: None)  # pytest has its own
 
     def run(*arguments: str) -> tuple[object, str]:
         monkeypatch.setattr(sys, "argv", ["holdfast", *arguments])
@@ -115,3 +119,46 @@ def test_a_launch_that_was_cut_short_says_how_to_repeat_it(monkeypatch: pytest.M
     settings = load_settings(broker="127.0.0.1:1")
     with pytest.raises(BrokerUnavailableError, match="--launch-id spring"):
         launch(settings, campaign(launch="by_operator"), ["ann"], at=AS_OF, launch_id="spring")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("HOLDFAST_LEDGER_URL", "postgresql//u:s3cret@host/x", "HOLDFAST_LEDGER_URL"),
+        ("HOLDFAST_WAREHOUSE_URL", "u:s3cret@host/x", "HOLDFAST_WAREHOUSE_URL"),
+        ("HOLDFAST_BATCH_EVENTS", "many", "HOLDFAST_BATCH_EVENTS"),
+        ("HOLDFAST_DEFINITIONS_DIR", "/nowhere", "/nowhere"),
+        ("ML_MODEL_INPUT_SIZE", "3", "ML_MODEL_INPUT_SIZE"),
+    ],
+)
+def test_a_worker_refuses_a_bad_setting(
+    name: str, value: str, says: str, run_main: RunMain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it asks any service; tests/journey/test_worker.py has what the services refuse."""
+    monkeypatch.setenv(name, value)
+    assert_refused(run_main("worker"), says)
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "says"),
+    [
+        ("segments", {"key": "odd", "name": "Odd", "rule": {"between": [1, 2]}}, "odd.json: rule"),
+        ("campaigns", definition("odd", "nobodies", "on_enter"), "known segments: angry, big-spenders, lapsing"),
+    ],
+)
+def test_a_worker_refuses_a_bad_definition(
+    part: str, content: dict[str, Any], says: str, run_main: RunMain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sentence names the file and what is wrong in it."""
+    write_json(write_definitions(tmp_path / "definitions") / part / "odd.json", content)
+    monkeypatch.setenv("HOLDFAST_DEFINITIONS_DIR", str(tmp_path / "definitions"))
+    assert_refused(run_main("worker"), says)
+
+
+def assert_refused(ended: tuple[object, str], says: str) -> None:
+    """Check for exit code 2 and one sentence without a password."""
+    code, told = ended
+    assert (code, told.count("\n")) == (2, 1)
+    assert told.startswith("holdfast: ")
+    assert says in told
+    assert "s3cret" not in told
