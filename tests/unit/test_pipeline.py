@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from campaigns.candidates import Definitions
+from campaigns.decide import Outcome
+from campaigns.ports import LedgerState
+from features.signals import MessageReading
+from segments.engine import Episode, Held
+from streams.customers import messages_by_customer
+from streams.events import RejectReason
+from streams.pipeline import launch_requests, outgoing, refuse_unknown_campaigns, unseen
+from tests.builders import campaign, control, decision, offers, transition
+from tests.records import arrive, body, decode, events, message
+
+VIP = campaign(key="vip", launch="by_operator")
+DEFINITIONS = Definitions([VIP, campaign()], offers(), {}, {"at-risk": "1"})
+NOTHING = LedgerState({}, {}, {}, ())
+MEMBER = replace(NOTHING, held={"ann": Held({"at-risk": Episode(2, is_member=True)})})
+LEFT = replace(NOTHING, held={"ann": Held({"at-risk": Episode(2, is_member=False)})})
+
+
+def launch_event(**changes: str) -> dict[str, object]:
+    return body(**{"type": "evaluation.requested", "campaign": "vip", "launch": "spring", **changes})
+
+
+def test_a_decision_is_published_with_its_trigger() -> None:
+    """A withheld one without; a control one on its own topic."""
+    fired, held_out = decision(), control()
+    withheld = replace(fired, outcome=Outcome.WITHHELD)
+    destinations = [[each.destination for each in outgoing([one])] for one in (fired, held_out, withheld)]
+    assert destinations == [["campaign_triggers", "decisions"], ["control", "decisions"], ["decisions"]]
+    assert outgoing([]) == []
+
+
+def test_messages_that_were_folded_are_left_out() -> None:
+    """A customer of whom nothing is left, too; the same id of another customer is another message."""
+    said = events(message(id="1"), message(id="2"), *(message(id="1", customer_id=other) for other in ("bob", "cy")))
+    state = replace(NOTHING, seen_messages={("ann", "1"), ("cy", "1")})
+    fresh = unseen(messages_by_customer(said, lambda _: MessageReading(0.0)), state)
+    assert {customer: [each.id for each in some] for customer, some in fresh.items()} == {"ann": ["2"], "bob": ["1"]}
+
+
+@pytest.mark.parametrize("key", ["x", "win-back"])
+def test_a_launch_of_a_campaign_that_operators_do_not_launch_is_refused(key: str) -> None:
+    """Unknown or on entering; events without a campaign, and of campaigns for operators, stay in order."""
+    records = [arrive(each) for each in (launch_event(campaign=key), body(id="u"), launch_event(id="l"))]
+    decoded = refuse_unknown_campaigns(decode(*records), DEFINITIONS)
+    assert [event.wire.id for event in decoded.events] == ["u", "l"]
+    (reject,) = decoded.rejects
+    assert (reject.record, reject.reason) == (records[0], RejectReason.INVALID_EVENT)
+    assert reject.detail == f"campaign {key!r} is not one that operators launch; those are: vip"
+
+
+@pytest.mark.parametrize(
+    ("state", "transitions", "is_member"),
+    [
+        (NOTHING, [], False),
+        (MEMBER, [], True),
+        (LEFT, [], False),
+        (NOTHING, [transition()], True),
+        (LEFT, [transition(episode=3)], True),
+        (MEMBER, [transition(entered=False)], False),
+        (MEMBER, [transition("bob", entered=False)], True),
+    ],
+)
+def test_a_launch_knows_who_is_a_member_by_now(state: LedgerState, transitions: list[object], is_member: bool) -> None:
+    """What the same batch changed counts."""
+    (request,) = launch_requests(events(launch_event()), DEFINITIONS, state, transitions)  # type: ignore[arg-type]
+    assert (request.customer_id, request.campaign, request.launch_id) == ("ann", VIP, "spring")
+    assert request.is_member is is_member
+
+
+def test_a_request_without_a_campaign_is_no_launch() -> None:
+    """It has the customer evaluated, and that is all."""
+    assert launch_requests(events(body(type="evaluation.requested")), DEFINITIONS, MEMBER, []) == []
+
+
+def test_a_launch_without_an_id_is_known_by_its_event() -> None:
+    """So that a redelivery is the same launch."""
+    (request,) = launch_requests(events(launch_event(launch="", id="e9")), DEFINITIONS, MEMBER, [])
+    assert request.launch_id == "e9"
