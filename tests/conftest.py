@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -32,13 +35,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServices]:
+def services() -> Iterator[EmbeddedServices]:
     """Kafka, Redis and PostgreSQL, started by the first test that asks and shared by all.
 
     A test that stops or pauses a service starts or resumes it before it ends.
     """
-    with EmbeddedServices(tmp_path_factory.mktemp("services")) as running:
+    with _lend_folder() as folder, EmbeddedServices(folder) as running:
         yield running
+
+
+@pytest.fixture
+def data_folder() -> Iterator[Path]:
+    """A folder for services of the test's own."""
+    with _lend_folder() as folder:
+        yield folder
+
+
+@contextmanager
+def _lend_folder() -> Iterator[Path]:
+    """Lend a folder outside pytest's own: that one is closed to other accounts whenever another pytest starts.
+
+    As root, PostgreSQL runs under an account of its own, and must reach its data.
+    """
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")

@@ -85,9 +85,9 @@ def _is_alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def killed_parent(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """A process that has started the services on `tmp_path`, its watchdog's and its servers' numbers."""
-    with _run(PARENT, tmp_path) as parent:
+def killed_parent(data_folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A process that has started the services on `data_folder`, its watchdog's and its servers' numbers."""
+    with _run(PARENT, data_folder) as parent:
         assert parent.stdout is not None
         yield parent, [int(word) for word in parent.stdout.readline().split()]
         parent.kill()
@@ -183,15 +183,15 @@ def test_a_paused_service_is_silent_until_it_is_resumed(services: EmbeddedServic
         assert client.get("greeting") == b"hello"
 
 
-def test_data_and_ports_survive_a_stop_and_a_start(tmp_path: Path) -> None:
+def test_data_and_ports_survive_a_stop_and_a_start(data_folder: Path) -> None:
     """What was stored is there again, under the same addresses."""
-    with EmbeddedServices(tmp_path) as first:
+    with EmbeddedServices(data_folder) as first:
         endpoints = first.start()
         _create_topic(endpoints.broker, "kept")
         _produce(endpoints.broker, "kept", b"still here")
         with psycopg.connect(endpoints.ledger_url) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
-    with EmbeddedServices(tmp_path) as second:
+    with EmbeddedServices(data_folder) as second:
         assert second.start() == endpoints
         assert _consume_first(endpoints.broker, "kept") == b"still here"
         with psycopg.connect(endpoints.ledger_url) as connection:
@@ -199,7 +199,7 @@ def test_data_and_ports_survive_a_stop_and_a_start(tmp_path: Path) -> None:
 
 
 def test_the_next_start_ends_what_a_killed_parent_left(
-    tmp_path: Path, killed_parent: tuple[subprocess.Popen[str], list[int]]
+    data_folder: Path, killed_parent: tuple[subprocess.Popen[str], list[int]]
 ) -> None:
     """Even when the watchdog was killed as well."""
     parent, (watchdog, *servers) = killed_parent
@@ -207,7 +207,7 @@ def test_the_next_start_ends_what_a_killed_parent_left(
     parent.kill()
     parent.wait()
     assert all(_is_alive(pid) for pid in servers)
-    with EmbeddedServices(tmp_path) as again:
+    with EmbeddedServices(data_folder) as again:
         assert not [pid for pid in servers if _is_alive(pid)]
         assert not set(again.find_pids().values()) & set(servers)
 
@@ -223,9 +223,9 @@ def test_the_watchdog_ends_the_services_when_the_parent_is_killed(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_up_prints_the_settings_and_stops_everything_when_asked(tmp_path: Path, number: signal.Signals) -> None:
+def test_up_prints_the_settings_and_stops_everything_when_asked(data_folder: Path, number: signal.Signals) -> None:
     """Exit code 0, and nothing is left."""
-    with _run(UP, tmp_path) as process:
+    with _run(UP, data_folder) as process:
         assert process.stdout is not None
         printed = [process.stdout.readline() for _ in range(4)]
         children = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
