@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from features.errors import CacheUnavailableError, ServiceAddressError
@@ -89,6 +89,20 @@ class RedisFeatureCache:
         self._redis = _client(url, timeout, ca_file)
         self._lease = self._redis.register_script(_GRANT)
         self._fill = self._redis.register_script(_FILL)
+
+    async def open(self) -> None:
+        """Check that Redis lets us in; one that is away now is no error.
+
+        Raises:
+            ServiceAddressError: the user or the password is wrong.
+        """
+        try:
+            async with self._reaching("let in", 0):
+                await self._redis.ping()
+        except CacheUnavailableError as error:
+            if isinstance(error.__cause__, AuthenticationError | NoPermissionError):
+                reason = f"HOLDFAST_REDIS_URL: Redis refuses the user or the password: {error.__cause__}"
+                raise ServiceAddressError(reason) from error
 
     async def close(self) -> None:
         """Close the connections."""

@@ -19,14 +19,16 @@ from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from features.postgres_warehouse import PostgresWarehouse
 from features.redis_cache import RedisFeatureCache
+from features.signals import as_columns
 from features.store import FeatureStore
 from models.registry import load_scorers
+from segments.jsonlogic import unknown_facts
 from streams.app import AppSettings, build_app, run_app
 from streams.connection import build_credentials, describe_connection, describe_security
 from streams.health import Health, Metrics, serve_health
 from streams.intake import Collector
 from streams.outbox import MAX_MESSAGE_BYTES, KafkaTriggerSink
-from streams.pipeline import Knowledge, Pipeline
+from streams.pipeline import Knowledge, Pipeline, score
 from streams.topics import create_topics, verify_topics
 from streams.worker import Assignment, Worker
 
@@ -85,6 +87,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(ledger.close)
         await ledger.open()
         features = await open_features(settings, stack, await ledger.cache_generation())
+        await check_facts(features, scorers, definitions[0])
         health.degraded = partial(name_degradations, features, scorers)
         knowledge = await activate(ledger, scorers, *definitions)
         pipeline = Pipeline(
@@ -182,7 +185,22 @@ async def open_features(settings: Settings, stack: AsyncExitStack, generation: i
     await warehouse.open()
     cache = RedisFeatureCache(settings.redis_url, ttl_seconds=settings.cache_ttl_s, ca_file=settings.redis_ca_file)
     stack.push_async_callback(cache.close)
+    await cache.open()
     return FeatureStore(warehouse, cache, generation=generation)
+
+
+async def check_facts(features: FeatureStore, scorers: Scorers, defined: Sequence[Segment]) -> None:
+    """Warn of rules that read facts which nobody supplies: they are null for every customer.
+
+    Raises:
+        ModelError: the view lacks a column that RFM needs.
+    """
+    table = (await features.read([], fresh=())).table
+    known = {*score(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
+    for segment in defined:
+        unknown = unknown_facts(segment.facts, known)
+        if unknown:
+            log.warning("rule_reads_unknown_facts", segment=segment.key, facts=unknown)
 
 
 async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresLedger) -> KafkaTriggerSink:

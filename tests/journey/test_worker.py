@@ -368,6 +368,10 @@ def refusals(place: Workplace) -> dict[str, Refusal]:
         "wrong password of the warehouse": Refusal(
             {"HOLDFAST_WAREHOUSE_URL": wrong_password(warehouse)}, "password auth"
         ),
+        "wrong password of Redis": Refusal(
+            {"HOLDFAST_REDIS_URL": place.environment["HOLDFAST_REDIS_URL"].replace("://", "://nobody:s3cret@")},
+            "refuses the user",
+        ),
         "unequal partitions": Refusal({"HOLDFAST_TOPIC_PREFIX": odd}, "equal partition counts"),
     }
 
@@ -383,6 +387,7 @@ def ended(place: Workplace, refusals: dict[str, Refusal]) -> dict[str, subproces
 OF_SERVICES = (
     "wrong password of the ledger",
     "wrong password of the warehouse",
+    "wrong password of Redis",
     "unequal partitions",
 )
 
