@@ -27,17 +27,19 @@ at the start. Certificates and host names are always checked.
 
 **Kafka.** `HOLDFAST_KAFKA_SECURITY_PROTOCOL` says how: `ssl` takes the certificate and key files for mutual TLS, the
 `sasl_` protocols take mechanism, user name and password. With `sasl_plaintext` the connection is not encrypted, and
-the mechanism `PLAIN` then sends the password as it is: use that on loopback only. On a broker with ACLs the principal
-needs Read on the input topics and on the group, Describe on all topics, Write on the outgoing ones, and for the
-transactions Describe and Read on the groups that begin with the group's name and `.outbox.`, Describe and Write on
-transactional ids that begin so. Create is for whoever runs `holdfast topics create`; requeueing dead letters needs
-Write on the input topics, and the same for `.requeue.` as for `.outbox.`.
+the mechanism `PLAIN` then sends the password as it is: use that on loopback only. On a broker with ACLs:
+
+- a worker needs Read on the input topics, Write on the outgoing ones, Read on its group and on groups that begin with
+  the group's name and `.outbox.`, Write on transactional ids that begin so;
+- `holdfast topics create` needs Create on the topics, `holdfast campaigns launch` Write on `evaluations`;
+- `holdfast dead-letters requeue` needs Write on the input topics, Read on `dead-letters`, Read on groups that begin
+  with the group's name and `.requeue.`, Write on transactional ids that begin so.
 
 **Redis.** TLS and ACL users go in the URL: `rediss://user:password@host:6379/0`, special characters as %XX;
 `HOLDFAST_REDIS_CA_FILE` names the CA when it is not one of the system's. This user is enough:
 
     ACL SETUSER holdfast on >password resetkeys ~holdfast:features:* -@all
-        +mget +get +set +unlink +evalsha +script|load +select
+        +mget +get +set +unlink +evalsha +script|load +select +ping
 
 **PostgreSQL.** Both URLs take libpq's parameters:
 `postgresql://user:password@host/ledger?sslmode=verify-full&sslrootcert=/etc/holdfast/ca.pem`, and `sslcert` and

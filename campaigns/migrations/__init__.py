@@ -32,10 +32,12 @@ def migrate(ledger_url: str) -> Sequence[str]:
         with psycopg.connect(ledger_url, connect_timeout=5, autocommit=True) as guard:
             guard.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
             return _apply(ledger_url)
-    except psycopg.errors.InsufficientPrivilege as error:
+    # Without the right to create its own tables yoyo goes on until one is missing.
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable) as error:
+        reason = str(error).strip().splitlines()[0]
         raise LedgerUnavailableError(
-            "HOLDFAST_LEDGER_URL: the ledger's schema is missing or behind, and this role may not change it; run "
-            "`holdfast ledger migrate` as its owner, then campaigns/roles.sql"
+            f"HOLDFAST_LEDGER_URL: the ledger's schema is missing or behind, and this role cannot mend it: {reason}; "
+            "run `holdfast ledger migrate` as its owner, then campaigns/roles.sql"
         ) from error
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[0]

@@ -1,0 +1,167 @@
+"""What roles of least privilege can do on ledger and warehouse, and what they cannot."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+import campaigns
+from campaigns.dead_letters import Status, Wanted, open_dead_letters
+from campaigns.errors import LedgerUnavailableError
+from campaigns.migrations import migrate
+from campaigns.ports import BatchChanges
+from campaigns.postgres_ledger import PostgresLedger
+from console.embedded.postgres import find_binaries
+from features.errors import WarehouseLayoutError
+from features.postgres_warehouse import PostgresWarehouse
+from streams.events import Reject, RejectReason
+from streams.failures import dead_letter
+from tests.builders import AS_OF, campaign, decision, segment
+from tests.contract.test_ledger import SIGNALS, batch, report
+from tests.records import Arrived
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROLES = Path(campaigns.__file__).with_name("roles.sql")
+LETTERS = [dead_letter(Reject(Arrived(partition=3, offset=n), "decode", RejectReason.NOT_JSON, "")) for n in range(3)]
+
+
+def grant(owner_url: str, role: str, *more: str) -> None:
+    """Run the shipped script as its first lines say."""
+    options = ["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--set", f"role={role}", *more]
+    command = [str(find_binaries() / "psql"), owner_url, *options, "--file", str(ROLES)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.fixture
+def role(ledger_url: str) -> Iterator[str]:
+    """A role that may log in, and no more."""
+    name = "worker_" + ledger_url.rpartition("_")[2]
+    with psycopg.connect(ledger_url, autocommit=True) as owner:
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'worker'").format(sql.Identifier(name)))
+        yield name
+        owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def worker_url(ledger_url: str, role: str) -> str:
+    """The ledger as a worker's role reaches it, migrated and granted by its owner."""
+    migrate(ledger_url)
+    grant(ledger_url, role)
+    return as_role(ledger_url, role)
+
+
+def as_role(url: str, role: str) -> str:
+    """Return the URL with another user, still a URL: yoyo takes nothing else."""
+    server = url.rpartition("@")[2]
+    return f"postgresql://{role}:worker@{server}"
+
+
+async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> None:
+    """From its start to the message that is marked as sent, every kind of change included."""
+    assert list(migrate(worker_url)) == []
+    ledger = PostgresLedger(worker_url)
+    await ledger.open()
+    for _ in range(2):
+        assert "at-risk" in await ledger.activate([segment()], [campaign()], at=AS_OF)
+        epoch = await ledger.claim(3)
+    told = {"message_ids": [("ann", "m-1")], "outcomes": [report("opened"), report("unsubscribed")]}
+    for changes in ({}, {"cache_lost": True}, told):
+        committed = await ledger.commit(batch(decision(), **changes), owners={3: epoch})
+    state, unsent = await ledger.read(["ann"], ["m-1"]), await ledger.unsent(3)
+    await ledger.mark_sent(unsent)
+    assert (len(unsent), list(await ledger.unsent(3))) == (2, [])
+    assert (state.signals, set(state.seen_messages)) == ({"ann": SIGNALS}, {("ann", "m-1")})
+    assert set(state.standings["ann"].revoked_channels) == {"email"}
+    assert (committed.cache_generation, await ledger.cache_generation()) == (2, 2)
+    assert await ledger.members("at-risk") == ["ann"]
+    assert await ledger.ledger_id()
+    await ledger.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM decision",
+        "DELETE FROM outbox",
+        "TRUNCATE seen_event",
+        "UPDATE decision SET outcome = 'fired'",
+        "UPDATE outbox SET value = 'forged'",
+        "UPDATE contact SET customer_id = 'bob'",
+        "UPDATE activation SET mode = 'emit'",
+        "UPDATE ledger_state SET ledger_id = 'other'",
+        "UPDATE dead_letter_fate SET fate = 'requeued'",
+        "INSERT INTO _yoyo_migration (migration_id) VALUES ('forged')",
+        "DROP TABLE outbox",
+        "ALTER TABLE outbox DISABLE TRIGGER ALL",
+        "CREATE TABLE mine (id integer)",
+        "CREATE SCHEMA mine",
+    ],
+)
+def test_a_workers_role_cannot(worker_url: str, statement: str) -> None:
+    """Take anything away, forge a message, or change the schema."""
+    with psycopg.connect(worker_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(statement.encode())
+
+
+def test_a_workers_role_is_told_that_the_ledger_has_no_tables_yet(ledger_url: str, role: str) -> None:
+    """Migrations need the owner."""
+    with pytest.raises(LedgerUnavailableError, match="holdfast ledger migrate"):
+        migrate(as_role(ledger_url, role))
+
+
+def test_a_workers_role_is_told_that_the_ledger_is_behind(worker_url: str, ledger_url: str) -> None:
+    """As when a new version is deployed before its migration."""
+    with psycopg.connect(ledger_url) as owner:
+        owner.execute("DELETE FROM _yoyo_migration")
+    with pytest.raises(LedgerUnavailableError, match="holdfast ledger migrate"):
+        migrate(worker_url)
+
+
+async def test_an_operators_role_can_activate_and_settle_dead_letters(
+    worker_url: str, ledger_url: str, role: str
+) -> None:
+    """Each with what the script grants them beyond a worker's role."""
+    ledger = PostgresLedger(worker_url)
+    await ledger.open()
+    epoch = await ledger.claim(3)
+    await ledger.commit(BatchChanges(messages=LETTERS), owners={3: epoch})
+    grant(ledger_url, role, "--set", "operator=1")
+    await ledger.set_mode(segment(), "silent", at=AS_OF)
+    await ledger.set_mode(segment(), "emit", at=AS_OF)
+    await ledger.close()
+    ids = [letter.message_id for letter in LETTERS]
+    with open_dead_letters(worker_url) as letters, letters.requeue_alone():
+        assert letters.claim(ids[:1], by="ann", run=1) == set(ids[:1])
+        assert letters.finish(1) == 1
+        assert letters.claim(ids[1:2], by="ann", run=2) == set(ids[1:2])
+        assert letters.reopen() == 1
+        assert letters.discard(ids[2:], by="ann", why="old") == set(ids[2:])
+        found: dict[str, Any] = {each.letter_id: each.status for each in letters.find(Wanted(status=None))}
+        assert set(letters.read_values(ids)) == set(ids)
+    assert [found[each] for each in ids] == [Status.REQUEUED, Status.OPEN, Status.DISCARDED]
+
+
+async def test_the_warehouses_role_needs_select_on_the_view_alone(warehouse_url: str) -> None:
+    """And cannot read what lies under it."""
+    name = "reader_" + warehouse_url.rpartition("_")[2]
+    role = sql.Identifier(name)
+    with psycopg.connect(warehouse_url, autocommit=True) as owner:
+        owner.execute("CREATE TABLE customers AS SELECT 'ann'::text AS customer_id, 12.5 AS revenue, 'x' AS address")
+        owner.execute("CREATE VIEW customer_features_view AS SELECT customer_id, revenue FROM customers")
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'worker'").format(role))
+        owner.execute(sql.SQL("GRANT SELECT ON customer_features_view TO {}").format(role))
+        warehouse = PostgresWarehouse(as_role(warehouse_url, name), "customer_features_view")
+        await warehouse.open()
+        assert (await warehouse.fetch(["ann"])).row(0) == {"customer_id": "ann", "revenue": 12.5}
+        await warehouse.close()
+        with pytest.raises(WarehouseLayoutError, match="grant SELECT"):
+            await PostgresWarehouse(as_role(warehouse_url, name), "customers").open()
+        owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(role))
