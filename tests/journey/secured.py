@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Self
 
-import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its types hide names that its manual gives
     AclBinding,
     AclOperation,
@@ -22,6 +21,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its types h
     ScramMechanism,
     UserScramCredentialUpsertion,
 )
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from console.embedded.kafka import KafkaServer
 from console.embedded.ports import choose_ports
@@ -53,23 +57,42 @@ class Certificates:
         return self.folder / name
 
 
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """Whose certificate it is, and the key to sign others with."""
+
+    name: x509.Name
+    key: rsa.RSAPrivateKey
+
+
 def make_certificates(folder: Path) -> Certificates:
-    """Make everything with OpenSSL's command."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("certificates are made with the openssl command, which is not installed")
-
-    def make(name: str, subject: str, *more: str) -> None:
-        key = ["-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem"]
-        command = [openssl, "req", "-x509", "-days", "2", "-subj", f"/CN={subject}", *key, *more]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-
-    for name in ("ca", "other-ca"):
-        make(name, name, "-addext", "keyUsage=critical,keyCertSign")
-    signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=critical,CA:FALSE")
-    make("server", "server", *signed, "-addext", "subjectAltName=IP:127.0.0.1")
-    make("client", USER, *signed)
+    """Make everything, good for a day."""
+    authorities = {name: _issue(folder, name, name) for name in ("ca", "other-ca")}
+    _issue(folder, "server", "server", authorities["ca"])
+    _issue(folder, "client", USER, authorities["ca"])
     return Certificates(folder)
+
+
+def _issue(folder: Path, file: str, subject: str, issuer: Issued | None = None) -> Issued:
+    """Write FILE.pem and FILE.key; without an issuer the certificate is an authority's own."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    signer = issuer or Issued(name, key)
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder(issuer_name=signer.name, subject_name=name, public_key=key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()), critical=False)
+    )
+    certificate = builder.sign(signer.key, hashes.SHA256())
+    (folder / f"{file}.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (folder / f"{file}.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return Issued(name, key)
 
 
 class GuardedKafka(KafkaServer):
