@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
     Work = tuple[str, dict[str, Any]]
 
+IDLE_TRANSACTION_S = 5
+TRANSACTION_S = 15
+_LIMITS_TRANSACTIONS = 170_000
+
 _REVOKES = {"unsubscribed", "complained"}
 # From the first to the furthest: a bounce after a delivery changes nothing.
 _STATUS = {
@@ -61,6 +65,7 @@ class PostgresLedger:
             timeout=connect_timeout,
             open=False,
             kwargs={"autocommit": True, "prepare_threshold": 2},
+            configure=_limit_transactions,
         )
         self._rosters: dict[bytes, int] = {}
         self._versions: dict[str, str] = {}
@@ -171,7 +176,13 @@ class PostgresLedger:
                 yield connection
         except PoolTimeout as error:
             raise LedgerUnavailableError(f"the ledger gives no connection: {error}") from error
-        except (pg.OperationalError, pg.InterfaceError, pg.ReadOnlySqlTransaction) as error:
+        except (
+            pg.OperationalError,
+            pg.InterfaceError,
+            pg.ReadOnlySqlTransaction,
+            pg.IdleInTransactionSessionTimeout,
+            pg.TransactionTimeout,
+        ) as error:
             raise LedgerUnavailableError(f"the ledger is away: {error}") from error
 
     async def _hold(self, connection: Connection, owners: Mapping[int, int]) -> None:
@@ -205,6 +216,14 @@ class PostgresLedger:
             now = int((await generation.fetchall())[0][0])
         by_id = {message.message_id: message for message in changes.messages}
         return Committed([Stored(sequence, by_id[message_id]) for sequence, message_id in sorted(rows)], now)
+
+
+async def _limit_transactions(connection: Connection) -> None:
+    """End the transaction of a worker that froze or vanished in the middle: it keeps partitions from being claimed."""
+    await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_S}s'")
+    # In the middle of a pipeline a transaction is not idle; only PostgreSQL 17 and later limit that.
+    if connection.info.server_version >= _LIMITS_TRANSACTIONS:
+        await connection.execute(f"SET transaction_timeout = '{TRANSACTION_S}s'")
 
 
 def _has_rows(work: Work) -> bool:

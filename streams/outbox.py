@@ -11,21 +11,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from streams.errors import SinkUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from campaigns.ports import Stored
 
+Result = TypeVar("Result")
 _log = logging.getLogger("librdkafka")
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 10.0
+# librdkafka (seen in 2.16) may never return from send_offsets_to_transaction, whatever its timeout, when the broker
+# restarts at that moment. Such a producer is abandoned with its thread, and the next one fences it.
+ABANDON_S = 15.0
 # Dead letters carry an oversized original and headers of ours: see streams/topics.py for the topic's own limit.
 MAX_MESSAGE_BYTES = 4_194_304
 
@@ -61,7 +66,7 @@ class KafkaTriggerSink:
         self._progress: dict[int, int] = {}
         # A producer has one transaction at a time.
         self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="outbox")
+        self._threads: list[Thread] = []
         self._offsets = Consumer(
             {
                 **self._connection,
@@ -74,33 +79,49 @@ class KafkaTriggerSink:
     async def take_over(self, partition: int) -> None:
         """See the port."""
         async with self._turns[partition]:
-            await self._in_thread(self._take_over, partition)
+            self._producers.pop(partition, None)
+            self._producers[partition], self._progress[partition] = await self._in_thread(self._open, partition)
 
     async def publish(self, partition: int, stored: Sequence[Stored]) -> None:
         """See the port."""
         async with self._turns[partition]:
+            # Put back only when all went well: after anything else the partition must be taken over again.
+            producer = self._producers.pop(partition, None)
+            if producer is None:
+                raise SinkUnavailableError(f"partition {partition} is not taken over; it will be tried again")
             fresh = [each for each in stored if each.sequence > self._progress[partition]]
             if fresh:
-                await self._in_thread(self._publish, partition, fresh)
+                await self._in_thread(self._publish, producer, partition, fresh)
                 self._progress[partition] = fresh[-1].sequence
+            self._producers[partition] = producer
 
     def close(self) -> None:
-        """End the threads and the connections; a transaction in flight is aborted by the next owner."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        """Wait a little for the threads and end the connections; what is in flight is aborted by the next owner."""
+        for thread in self._threads:
+            thread.join(TIMEOUT_S / len(self._threads))
         self._producers.clear()
         self._offsets.close()
 
-    async def _in_thread(self, work: object, *arguments: object) -> None:
-        loop = asyncio.get_running_loop()
+    async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Run what blocks in a thread of its own, which may be left behind: no pool runs out, and no exit waits."""
+        answer: Future[Result] = Future()
+        thread = Thread(target=_work, args=(answer, work, arguments), name="outbox", daemon=True)
+        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+        thread.start()
         try:
-            await loop.run_in_executor(self._threads, work, *arguments)  # type: ignore[arg-type]
+            async with asyncio.timeout(ABANDON_S):
+                return await asyncio.wrap_future(answer)
         except KafkaException as error:
             raise SinkUnavailableError(
                 f"publishing triggers failed, {error.args[0].str()}; it will be tried again"
             ) from error
+        except TimeoutError as error:
+            raise SinkUnavailableError(
+                f"publishing triggers took more than {ABANDON_S:.0f} s; it will be tried again by a new producer"
+            ) from error
 
-    def _take_over(self, partition: int) -> None:
-        self._producers.pop(partition, None)
+    def _open(self, partition: int) -> tuple[Producer, int]:
+        """Return a producer that fences the one before it, and how far that one had published."""
         producer = Producer(
             {
                 **self._connection,
@@ -118,13 +139,9 @@ class KafkaTriggerSink:
         committed = self._offsets.committed([place], timeout=TIMEOUT_S)[0]
         if committed.error:
             raise KafkaException(committed.error)
-        self._progress[partition] = max(committed.offset, 0)
-        self._producers[partition] = producer
+        return producer, max(committed.offset, 0)
 
-    def _publish(self, partition: int, stored: Sequence[Stored]) -> None:
-        if partition not in self._producers:
-            raise SinkUnavailableError(f"partition {partition} is not taken over; it will be tried again")
-        producer = self._producers[partition]
+    def _publish(self, producer: Producer, partition: int, stored: Sequence[Stored]) -> None:
         producer.begin_transaction()
         for each in stored:
             message = each.message
@@ -137,3 +154,11 @@ class KafkaTriggerSink:
         place = TopicPartition(self._progress_topic, partition, stored[-1].sequence)
         producer.send_offsets_to_transaction([place], self._offsets.consumer_group_metadata(), TIMEOUT_S)
         producer.commit_transaction(TIMEOUT_S)
+
+
+def _work(answer: Future[Result], work: Callable[..., Result], arguments: tuple[object, ...]) -> None:
+    answer.set_running_or_notify_cancel()
+    try:
+        answer.set_result(work(*arguments))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, who waits for the answer raises it
+        answer.set_exception(error)

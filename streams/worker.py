@@ -94,7 +94,9 @@ class Worker:
         self._ownership = Ownership(-1, {})
         self._claiming = asyncio.Lock()
         self._stages = asyncio.TaskGroup()
-        self._preparing: asyncio.Queue[tuple[Batch, asyncio.Task[Prepared]]] = asyncio.Queue(PREPARED_AHEAD)
+        self._preparing: asyncio.Queue[tuple[Batch, dict[int, int], asyncio.Task[Prepared]]] = asyncio.Queue(
+            PREPARED_AHEAD
+        )
         self._deciding: asyncio.Queue[tuple[Batch, Decided]] = asyncio.Queue(DECIDED_AHEAD)
 
     async def run(self) -> None:
@@ -110,24 +112,30 @@ class Worker:
             batch = await self._collect()
             self._metrics.batch_size.observe(len(batch))
             self._metrics.queued_batches.set(self._preparing.qsize() + self._deciding.qsize())
-            if self._is_ours(batch):
-                # Before features are read: a claim brings the cache generation that the former owner may have raised.
-                await self._own(batch)
-            work = self._patiently("warehouse", partial(self._pipeline.prepare, batch.records))
-            await self._preparing.put((batch, self._stages.create_task(work)))
+            # Before features are read: a claim brings the cache generation that the former owner may have raised.
+            owners = await self._own(batch) if self._is_ours(batch) else {}
+            await self._preparing.put((batch, owners, self._stages.create_task(self._read_features(batch))))
 
     async def _decide(self) -> None:
         while True:
-            batch, task = await self._preparing.get()
-            prepared = await task
-            decided = await self._decide_while_ours(batch, prepared)
+            batch, owners, task = await self._preparing.get()
+            decided = await self._decide_while_ours(batch, owners, await task)
             if decided is not None:
                 await self._deciding.put((batch, decided))
 
-    async def _decide_while_ours(self, batch: Batch, prepared: Prepared) -> Decided | None:
-        """Decide a batch, again after a conflict or a new claim; None when its partitions are no longer ours."""
+    async def _read_features(self, batch: Batch) -> Prepared:
+        return await self._patiently("warehouse", partial(self._pipeline.prepare, batch.records))
+
+    async def _decide_while_ours(self, batch: Batch, owners: dict[int, int], prepared: Prepared) -> Decided | None:
+        """Decide a batch, again after a conflict or a new claim; None when its partitions are no longer ours.
+
+        `owners` are the epochs before the features were read. Who claimed a partition in between may have decided on
+        later features: then they are read again, or a worker that slept would undo what the other one did.
+        """
         while self._is_ours(batch):
-            owners = await self._own(batch)
+            now = await self._own(batch)
+            if now != owners:
+                owners, prepared = now, await self._read_features(batch)
             try:
                 return await self._pipeline.decide(prepared, owners)
             except LedgerConflictError:
@@ -136,13 +144,13 @@ class Worker:
                 self._ownership.epochs.clear()
             except LedgerUnavailableError as error:
                 await self._wait_for_ledger(error)
-                return await self._decide_after_doubt(batch, prepared)
+                return await self._decide_after_doubt(batch, owners, prepared)
         log.info("batch_dropped", reason="partitions reassigned", records=len(batch))
         return None
 
-    async def _decide_after_doubt(self, batch: Batch, prepared: Prepared) -> Decided | None:
+    async def _decide_after_doubt(self, batch: Batch, owners: dict[int, int], prepared: Prepared) -> Decided | None:
         """Decide a batch that may have been committed already, and publish whatever its partitions have unsent."""
-        decided = await self._decide_while_ours(batch, prepared)
+        decided = await self._decide_while_ours(batch, owners, prepared)
         if decided is None:
             return None
         stored = [

@@ -1,0 +1,111 @@
+"""What a run has done, seen from outside, and what a disturbed run did differently from an undisturbed one."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from confluent_kafka import Consumer, TopicPartition
+
+from streams.settings import INPUT_TOPICS, OUTPUT_TOPICS
+from tests.faults.scenario import PARTITIONS
+from tests.journey.workplace import read_committed
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+    from typing import LiteralString
+
+    from tests.journey.workplace import Seen
+
+LEDGER: Mapping[str, LiteralString] = {
+    "memberships": "SELECT customer_id, segment, episode, is_member FROM membership",
+    "signals": "SELECT customer_id, signals::text FROM signal",
+    "decision rows": "SELECT customer_id, decision_id::text, campaign, occasion, outcome, reason FROM decision",
+    "contacts": "SELECT customer_id, trigger_id::text, variant, channel FROM contact",
+}
+UNSENT = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything that two runs of one input must have in common, by kind, each thing with its number."""
+
+    things: Mapping[str, Counter[Hashable]]
+    unsent: int
+
+    @property
+    def triggers(self) -> int:
+        """Number of different triggers."""
+        return len(self.things["campaign_triggers"])
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a disturbed run lost, did twice or more often, and did without being asked; all empty when it is right."""
+
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was lost, doubled or different."""
+        return not (self.lost or self.doubled or self.differing)
+
+
+def collect(broker: str, prefix: str, ledger_url: str) -> Outcome:
+    """Read the outgoing topics as a read_committed consumer does, and the ledger."""
+    things: dict[str, Counter[Hashable]] = {
+        destination: Counter(_name(destination, seen, prefix) for seen in read_committed(broker, prefix + topic))
+        for destination, topic in OUTPUT_TOPICS.items()
+    }
+    with psycopg.connect(ledger_url) as ledger:
+        for kind, query in LEDGER.items():
+            things[kind] = Counter(ledger.execute(query).fetchall())
+        unsent = (ledger.execute(UNSENT).fetchone() or (0,))[0]
+    return Outcome(things, unsent)
+
+
+def _name(destination: str, seen: Seen, prefix: str) -> Hashable:
+    """Return what tells a message from all others, the same in every run."""
+    if destination == "dead_letters":
+        place = seen.header("holdfast_topic").removeprefix(prefix), seen.header("holdfast_partition")
+        return *place, seen.header("holdfast_offset"), seen.header("holdfast_reason"), seen.key, seen.value
+    body: dict[str, Any] = json.loads(seen.value or b"")
+    decision = body.get("outcome"), body.get("reason")
+    return body["trigger_id"], body["customer_id"], body["campaign"], body["occasion"], *decision
+
+
+def compare(undisturbed: Outcome, disturbed: Outcome) -> Verdict:
+    """Say what the disturbed run has lost, doubled, or done differently."""
+    verdict = Verdict()
+    for kind, expected in undisturbed.things.items():
+        found = disturbed.things[kind]
+        verdict.lost.extend(f"{kind}: {thing}" for thing in expected if thing not in found)
+        verdict.differing.extend(f"{kind}: {thing}" for thing in found if thing not in expected)
+        verdict.doubled.extend(
+            f"{kind}: {thing} {n} times" for thing, n in found.items() if n > max(1, expected[thing])
+        )
+    if disturbed.unsent:
+        verdict.lost.append(f"{disturbed.unsent} outbox rows are not marked sent")
+    return verdict
+
+
+class Progress:
+    """How much of the input a group has committed."""
+
+    def __init__(self, broker: str, prefix: str, group: str) -> None:
+        self._client = Consumer({"bootstrap.servers": broker, "group.id": group, "log_level": 0})
+        topics = [prefix + topic for topic in INPUT_TOPICS]
+        self._places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
+
+    def committed(self) -> int:
+        """Return the number of records committed."""
+        return sum(max(place.offset, 0) for place in self._client.committed(self._places, timeout=20))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()

@@ -1,0 +1,234 @@
+"""One run of an input: topics and ledger of its own, workers as processes, and what came out."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Self
+
+from confluent_kafka import KafkaException, Producer
+
+from streams.settings import INPUT_TOPICS, OUTPUT_TOPICS
+from streams.topics import create_topics
+from tests.faults.oracle import Progress, collect
+from tests.faults.scenario import PARTITIONS
+from tests.journey.workplace import lend_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from console.embedded.services import Endpoints
+    from tests.faults.oracle import Outcome
+    from tests.faults.scenario import InputRecord
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60.0
+BATCH_EVENTS = 40
+SESSION_S = 6
+"""The shortest that the broker's defaults allow."""
+
+
+@dataclass(slots=True)
+class WorkerProcess:
+    """A worker in a process of its own, and its log."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def begin(self, environment: Mapping[str, str]) -> None:
+        """Give a process that waits its settings."""
+        assert self.process.stdin is not None
+        with self.process.stdin as given:
+            given.write(json.dumps(dict(environment)).encode() + b"\n")
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait until it ends, and return its exit code."""
+        return self.process.wait(PATIENCE_S)
+
+    def end(self) -> None:
+        """End it by force, if it still runs."""
+        self.process.kill()
+        self.process.communicate()
+
+    def is_running(self) -> bool:
+        """Say whether it has not ended."""
+        return self.process.poll() is None
+
+    def is_frozen(self) -> bool:
+        """Say whether a signal has stopped it."""
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def faults(self) -> list[str]:
+        """Return the faults that have happened in it."""
+        return [line.split()[1] for line in self.log.read_text().splitlines() if line.startswith("FAULT ")]
+
+    def tail(self) -> str:
+        """Return the end of its log, for messages."""
+        return self.log.read_text()[-3000:]
+
+
+def prepare_worker(log: Path) -> WorkerProcess:
+    """Start a process that imports what a worker needs and then waits for its settings."""
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "tests.faults.worker_with_faults"]
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=output, stderr=output)
+    return WorkerProcess(process, log)
+
+
+@dataclass(slots=True)
+class World:
+    """What all runs share: services, warehouse, definitions, and a worker process that waits for its settings."""
+
+    endpoints: Endpoints
+    warehouse_url: str
+    definitions: Path
+    logs: Path
+    _started: int = 0
+    _spare: WorkerProcess | None = None
+
+    def take_worker(self) -> WorkerProcess:
+        """Return a process that waits for its settings, and prepare the next one."""
+        taken = self._spare or self._prepare()
+        self._spare = self._prepare()
+        return taken
+
+    def close(self) -> None:
+        """End the process that waits."""
+        if self._spare is not None:
+            self._spare.end()
+
+    def _prepare(self) -> WorkerProcess:
+        self._started += 1
+        return prepare_worker(self.logs / f"worker-{self._started}.log")
+
+
+@dataclass(slots=True)
+class Run:
+    """Topics, a group and a ledger of their own, as a context manager that ends its workers."""
+
+    world: World
+    records: Sequence[InputRecord]
+    prefix: str = field(default_factory=lambda: f"f{secrets.token_hex(4)}.")
+    workers: list[WorkerProcess] = field(default_factory=list)
+    ledger_url: str = ""
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _progress: Progress = field(init=False)
+
+    def __enter__(self) -> Self:
+        endpoints = self.world.endpoints
+        create_topics(
+            endpoints.broker, [self.prefix + name for name in (*INPUT_TOPICS, *OUTPUT_TOPICS.values())], PARTITIONS
+        )
+        lent = lend_database(endpoints.ledger_url, f"ledger_{self.prefix.rstrip('.')}")
+        self.ledger_url = self._stack.enter_context(lent)
+        self._progress = Progress(endpoints.broker, self.prefix, self.group)
+        self._stack.callback(self._progress.close)
+        self._stack.callback(self._end_workers)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def group(self) -> str:
+        """The workers' consumer group."""
+        return f"{self.prefix}group"
+
+    def start(self, fault: str = "", *, instance: str | None = "worker") -> WorkerProcess:
+        """Start a worker; under the same instance name it takes over at once from one that was killed."""
+        worker = self.world.take_worker()
+        worker.begin({**self._environment(), "HOLDFAST_FAULT": fault, **self._name(instance)})
+        self.workers.append(worker)
+        return worker
+
+    def _name(self, instance: str | None) -> dict[str, str]:
+        return {"HOLDFAST_INSTANCE_ID": f"{self.prefix}{instance}"} if instance else {}
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **self.world.endpoints.as_environment(),
+            "HOLDFAST_LEDGER_URL": self.ledger_url,
+            "HOLDFAST_WAREHOUSE_URL": self.world.warehouse_url,
+            "HOLDFAST_DEFINITIONS_DIR": str(self.world.definitions),
+            "HOLDFAST_GROUP": self.group,
+            "HOLDFAST_TOPIC_PREFIX": self.prefix,
+            "HOLDFAST_SESSION_TIMEOUT_S": str(SESSION_S),
+            "HOLDFAST_BATCH_EVENTS": str(BATCH_EVENTS),
+            "HOLDFAST_HEALTH_PORT": "0",
+            "ML_MOCK_MODE": "true",
+        }
+
+    def send(self, *, seconds: float = 0.0) -> None:
+        """Send the input, spread over so many seconds."""
+        send(self.world.endpoints.broker, self.prefix, self.records, seconds=seconds)
+
+    def send_meanwhile(self, *, seconds: float) -> Thread:
+        """Send the input from a thread."""
+        thread = Thread(target=self.send, kwargs={"seconds": seconds}, daemon=True)
+        thread.start()
+        return thread
+
+    def committed(self) -> int:
+        """Return how many records the group has committed."""
+        return self._progress.committed()
+
+    def wait_for(self, records: int) -> None:
+        """Wait until the group has committed so many records."""
+        self.wait_until(lambda: self.committed() >= records)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds; fail when it does not for long, or when no worker runs any more."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not _holds(condition):
+            assert time.monotonic() < deadline, f"{self.committed()} records committed\n" + self.workers[-1].tail()
+            assert any(worker.is_running() for worker in self.workers), self.workers[-1].tail()
+            time.sleep(0.05)
+
+    def finish(self) -> Outcome:
+        """Wait until everything is committed, stop the workers that run, and return what came out."""
+        self.wait_for(len(self.records))
+        running = [worker for worker in self.workers if worker.is_running()]
+        for worker in running:
+            worker.signal(signal.SIGTERM)
+        for worker in running:
+            assert worker.wait() in (0, -signal.SIGTERM), worker.tail()
+        return collect(self.world.endpoints.broker, self.prefix, self.ledger_url)
+
+    def _end_workers(self) -> None:
+        for worker in self.workers:
+            worker.end()
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except KafkaException:  # the broker may be away
+        return False
+
+
+def send(broker: str, prefix: str, records: Sequence[InputRecord], *, seconds: float = 0.0) -> None:
+    """Send records in order, each once, spread over so many seconds."""
+    producer = Producer({"bootstrap.servers": broker, "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
+    pause = Event()
+    begin = time.monotonic()
+    for number, record in enumerate(records):
+        producer.produce(prefix + record.topic, record.value, record.key, partition=record.partition)
+        if number % 20 == 0:
+            producer.poll(0)
+            pause.wait(max(0.0, begin + seconds * number / len(records) - time.monotonic()))
+    producer.flush()

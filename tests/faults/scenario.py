@@ -1,0 +1,144 @@
+"""An input whose outcome does not depend on how it is cut into batches, and the world it needs.
+
+Rows of the warehouse are fixed before the first event, counts of messages and of cancellation requests only grow,
+and a launch reaches members of a segment that holds everybody. So the set of triggers, the memberships and the
+signals are the same however often anything is redelivered, and whatever is coalesced.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from streams.settings import INPUT_TOPICS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+PARTITIONS = 4
+CUSTOMERS = 90
+# Later than any activation: such a customer is new, so that the first evaluation is not silent.
+JOINED = "2099-01-01"
+START = datetime(2011, 6, 1, tzinfo=UTC)
+
+RULES: dict[str, Any] = {
+    "everybody": None,
+    "spenders": {">=": [{"var": "total_revenue"}, 500]},
+    **{f"talked-{count}": {">=": [{"var": "message_count"}, count]} for count in (1, 3, 6, 10, 15, 20)},
+    **{f"cancels-{count}": {">=": [{"var": "cancellation_requests"}, count]} for count in (1, 2, 4)},
+}
+TEXTS = (
+    "Thank you, the parcel came in time.",
+    "The quality is bad and the courier was late. I am very angry!",
+    "I want to cancel.",
+    "Please close my account, nobody answers.",
+    "When do you deliver?",
+    "Great service, I am happy.",
+)
+POISON: tuple[tuple[bytes | None, bytes | None], ...] = (
+    (b"c1", b'{"id": "\xff\xfe"}'),
+    (b"c1", b"not JSON"),
+    (b"c1", None),
+    (None, b'{"id":"p","type":"customer.updated","customer_id":"c1","occurred_at":"2011-06-01T00:00:00Z"}'),
+    (b"c1", b'{"id":"p","type":"order.placed","customer_id":"c1","occurred_at":"2011-06-01T00:00:00Z"}'),
+    (b"c1", b'{"id":"p","type":"customer.updated","customer_id":"c1","occurred_at":"yesterday"}'),
+    (b"c1", b"x" * 300_000),
+    (b"ghost", b'{"id":"p","type":"customer.updated","customer_id":"ghost","occurred_at":"2011-06-01T00:00:00Z"}'),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InputRecord:
+    """A record as it is sent; the topic without its prefix."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+
+
+def generate(seed: int, events: int) -> list[InputRecord]:
+    """Return customer updates, conversations, launches, events sent twice, and poison in between."""
+    chance = random.Random(seed)
+    records = [_event(chance, number) for number in range(events)]
+    for number, (key, value) in enumerate(POISON * 3):
+        place = chance.randrange(len(records))
+        topic = INPUT_TOPICS[number % 2] if key != b"ghost" else INPUT_TOPICS[0]
+        records.insert(place, InputRecord(topic, chance.randrange(PARTITIONS), key, value))
+    for _ in range(events // 50):
+        place = chance.randrange(len(records) - 1)
+        records.insert(place + 1 + chance.randrange(len(records) - place - 1), records[place])
+    return records
+
+
+def _event(chance: random.Random, number: int) -> InputRecord:
+    customer = chance.randrange(CUSTOMERS)
+    topic, kind, more = chance.choices(
+        [
+            ("customer-updates", "customer.updated", {}),
+            ("conversations", "conversation.message", {"role": "customer", "text": chance.choice(TEXTS)}),
+            ("conversations", "conversation.message", {"role": "agent", "text": "How can I help?"}),
+            ("evaluations", "evaluation.requested", {"campaign": "to-everybody", "launch": f"l{chance.randrange(3)}"}),
+        ],
+        weights=(30, 50, 15, 5),
+    )[0]
+    at = START + timedelta(seconds=number)
+    event = {"id": f"e{number}", "type": kind, "customer_id": f"c{customer}", "occurred_at": at.isoformat(), **more}
+    return InputRecord(topic, customer % PARTITIONS, f"c{customer}".encode(), json.dumps(event).encode())
+
+
+def fill_warehouse(url: str) -> None:
+    """Create the view's table, with one row for each customer that never changes again."""
+    with psycopg.connect(url) as connection:
+        connection.execute("""
+            CREATE TABLE customer_features_view (
+                customer_id text PRIMARY KEY, customer_since text, total_revenue double precision,
+                transaction_count integer, days_since_last_transaction double precision,
+                email_consent boolean, sms_consent boolean, preferred_channel text)""")
+        connection.cursor().executemany(
+            "INSERT INTO customer_features_view VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", list(_rows())
+        )
+
+
+def _rows() -> Iterator[tuple[Any, ...]]:
+    for number in range(CUSTOMERS):
+        consent = number % 10 != 0
+        yield f"c{number}", JOINED, 20.0 * number, 1 + number % 7, 3.0 * number, consent, consent, "sms"
+
+
+def write_definitions(folder: Path) -> Path:
+    """Write the segments and campaigns, and return their folder."""
+    (folder / "segments").mkdir(parents=True)
+    (folder / "campaigns").mkdir()
+    for key, rule in RULES.items():
+        _write(folder / "segments" / f"{key}.json", {"key": key, "name": key, "rule": rule})
+    for campaign in _campaigns():
+        _write(folder / "campaigns" / f"{campaign['key']}.json", campaign)
+    offers = [{"id": number, "key": f"offer-{number}", "name": f"Offer {number}"} for number in range(1, 9)]
+    _write(folder / "campaigns" / "offers.json", offers)
+    return folder
+
+
+def _campaigns() -> Iterable[dict[str, Any]]:
+    for segment in RULES:
+        by_operator = segment == "everybody"
+        yield {
+            "key": f"to-{segment}",
+            "name": f"To {segment}",
+            "segment": segment,
+            "launch": "by_operator" if by_operator else "on_enter",
+            "offers": [1, 2, 3],
+            "channels": ["email", "sms"],
+            "message": "For you: {{ offer.name }}.",
+            "holdout_percent": 15,
+        }
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content))

@@ -1,0 +1,136 @@
+"""Workers come, go and fall asleep, and services go away, in the middle of the input: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from tests.faults.oracle import Verdict, compare
+from tests.faults.run import Run, send
+from tests.faults.scenario import JOINED, START, InputRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from console.embedded.services import EmbeddedServices
+    from tests.faults.oracle import Outcome
+    from tests.faults.run import World
+
+LOAD_S = 8.0
+TERMINATE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+def test_workers_that_join_and_leave_lose_and_double_nothing(run: Run, undisturbed: Outcome) -> None:
+    """One stays; one leaves in order, one is killed, and one comes late: six rebalances under load."""
+    load = run.send_meanwhile(seconds=LOAD_S)
+    run.start(instance=None)
+    for number, parting in ((300, signal.SIGTERM), (1200, signal.SIGKILL)):
+        other = run.start(instance=None)
+        run.wait_for(number)
+        other.signal(parting)
+        assert load.is_alive(), "the worker leaves after the load is over: wait for fewer records"
+    run.start(instance=None)
+    assert compare(undisturbed, run.finish()) == Verdict()
+
+
+@pytest.mark.parametrize("step", ["after_features", "in_transaction", "after_commit", "after_publish"])
+def test_a_worker_that_sleeps_past_its_session_changes_nothing(run: Run, undisturbed: Outcome, step: str) -> None:
+    """It is frozen with a batch in hand, loses its partitions, and wakes when another one has done its work."""
+    run.send()
+    sleeper = run.start(f"{step}:8:freeze", instance=None)
+    run.wait_until(sleeper.is_frozen)
+    run.start(instance=None)
+    run.wait_for(len(run.records))
+    sleeper.signal(signal.SIGCONT)
+    time.sleep(2)
+    assert compare(undisturbed, run.finish()) == Verdict()
+
+
+def test_a_worker_that_slept_does_not_undo_what_was_decided_on_later_rows(world: World) -> None:
+    """It read a row, slept while the row changed and another worker decided, and woke with the old row in hand."""
+    with Run(world, []) as run:
+        set_revenue(world, 0)
+        announce(run, "before")
+        sleeper = run.start("after_features:1:freeze", instance=None)
+        run.wait_until(sleeper.is_frozen)
+        set_revenue(world, 1000)
+        announce(run, "after")
+        run.start(instance=None)
+        run.wait_for(2)
+        sleeper.signal(signal.SIGCONT)
+        time.sleep(3)
+        outcome = run.finish()
+    assert outcome.things["memberships"] == {("sleepy", "everybody", 1, True): 1, ("sleepy", "spenders", 1, True): 1}
+    assert outcome.triggers == 1
+
+
+def set_revenue(world: World, revenue: float) -> None:
+    """Write the row of a customer whom the generated input does not know."""
+    row = ("sleepy", JOINED, revenue, 1, 1.0, True, True, "sms")
+    with psycopg.connect(world.warehouse_url) as warehouse:
+        warehouse.execute("DELETE FROM customer_features_view WHERE customer_id = 'sleepy'")
+        warehouse.execute("INSERT INTO customer_features_view VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", row)
+
+
+def announce(run: Run, name: str) -> None:
+    """Send an update of that customer."""
+    event = {"id": name, "type": "customer.updated", "customer_id": "sleepy", "occurred_at": START.isoformat()}
+    record = InputRecord("customer-updates", 0, b"sleepy", json.dumps(event).encode())
+    send(run.world.endpoints.broker, run.prefix, [record])
+
+
+def restart_kafka(services: EmbeddedServices, run: Run) -> None:
+    """Take the broker away for two seconds and the time it needs to start."""
+    del run
+    services.stop_service("kafka")
+    time.sleep(2)
+    services.start_service("kafka")
+
+
+def restart_postgres(services: EmbeddedServices, run: Run) -> None:
+    """Take ledger and warehouse away for five seconds."""
+    del run
+    services.stop_service("postgres")
+    time.sleep(5)
+    services.start_service("postgres")
+
+
+def terminate_backends(services: EmbeddedServices, run: Run) -> None:
+    """Cut every connection to the ledger, in whatever transaction it is, thirty times."""
+    del services
+    with psycopg.connect(run.ledger_url, autocommit=True) as ledger:
+        for _ in range(30):
+            ledger.execute(TERMINATE)
+            time.sleep(0.1)
+
+
+def restart_redis(services: EmbeddedServices, run: Run) -> None:
+    """Take the cache away for two seconds."""
+    del run
+    services.stop_service("redis")
+    time.sleep(2)
+    services.start_service("redis")
+
+
+@pytest.mark.parametrize("disturb", [restart_kafka, restart_postgres, terminate_backends, restart_redis])
+def test_a_service_that_goes_away_costs_time_and_nothing_else(
+    services: EmbeddedServices,
+    run: Run,
+    undisturbed: Outcome,
+    disturb: Callable[[EmbeddedServices, Run], None],
+) -> None:
+    """In the middle of the load; the same worker goes on by itself."""
+    load = run.send_meanwhile(seconds=LOAD_S)
+    run.start()
+    run.wait_for(300)
+    assert load.is_alive()
+    disturb(services, run)
+    assert compare(undisturbed, run.finish()) == Verdict()

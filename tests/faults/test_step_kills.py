@@ -1,0 +1,71 @@
+"""Whatever step a worker dies at, or is lied to, the next one leaves no trigger out and makes none twice.
+
+HOLDFAST_FAULT_REPEATS=20 adds as many runs for each step, each with one kill at another occurrence.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.oracle import Verdict, compare
+from tests.faults.worker_with_faults import STEPS
+
+if TYPE_CHECKING:
+    from tests.faults.oracle import Outcome
+    from tests.faults.run import Run
+
+REPEATS = int(os.environ.get("HOLDFAST_FAULT_REPEATS", "0"))
+SINGLE_KILLS = list(itertools.product(STEPS, range(REPEATS))) or [("after_publish", 0)]
+MAX_OCCURRENCE = 20
+SEED = 4
+
+
+def test_a_kill_at_every_step_in_turn_loses_and_doubles_nothing(run: Run, undisturbed: Outcome) -> None:
+    """Each worker kills itself at another step, some time from its first batch on; the last one finishes."""
+    chance = random.Random(SEED)
+    run.send()
+    for step in chance.sample(STEPS, len(STEPS)):
+        killed = run.start(f"{step}:{chance.randint(1, 6)}:kill")
+        assert killed.wait() == -signal.SIGKILL, killed.tail()
+    run.start()
+    assert compare(undisturbed, run.finish()) == Verdict()
+
+
+@pytest.mark.parametrize(("step", "repeat"), SINGLE_KILLS)
+def test_a_kill_at_any_step_loses_and_doubles_nothing(run: Run, undisturbed: Outcome, step: str, repeat: int) -> None:
+    """The worker kills itself at the step; another one finishes."""
+    occurrence = random.Random(f"{step} {repeat}").randint(1, MAX_OCCURRENCE)
+    run.send()
+    killed = run.start(f"{step}:{occurrence}:kill")
+    assert killed.wait() == -signal.SIGKILL, killed.tail()
+    run.start()
+    assert compare(undisturbed, run.finish()) == Verdict()
+
+
+@pytest.mark.parametrize("repeat", range(max(1, REPEATS)))
+def test_answers_that_never_arrive_lose_and_double_nothing(run: Run, undisturbed: Outcome, repeat: int) -> None:
+    """Each operation happens and is reported as failed, at every step three times; the worker goes on."""
+    chance = random.Random(repeat)
+    steps = [step for step in STEPS if step != "before_ack"]
+    faults = [f"{step}:{place}:away" for step in steps for place in chance.sample(range(1, MAX_OCCURRENCE), 3)]
+    run.send()
+    worker = run.start(",".join(faults))
+    assert compare(undisturbed, run.finish()) == Verdict()
+    assert sorted(worker.faults()) == sorted(faults)
+
+
+@pytest.mark.parametrize("repeat", range(max(1, REPEATS)))
+def test_unexpected_errors_end_the_worker_and_lose_nothing(run: Run, undisturbed: Outcome, repeat: int) -> None:
+    """At steps one after another; each time the process ends with a failure and is started again."""
+    run.send()
+    for step in ("in_transaction", "after_publish", "before_ack"):
+        crashed = run.start(f"{step}:{1 + repeat % 5}:crash")
+        assert crashed.wait() == 1, crashed.tail()
+    run.start()
+    assert compare(undisturbed, run.finish()) == Verdict()

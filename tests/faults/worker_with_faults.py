@@ -1,0 +1,191 @@
+"""The production worker with faults at named steps: what HOLDFAST_FAULT says, and nothing without it.
+
+HOLDFAST_FAULT is a comma-separated list of `step:occurrence:action`. Steps are in STEPS and are counted from 1
+each time the worker passes them; actions are in ACTIONS. The faults are put in by subclasses of the adapters that
+the composition root chooses, so that the product knows nothing of them.
+
+The process imports everything, then waits for its settings as one line of JSON on standard input: a test keeps one
+ready, for the imports take longer than the recovery it is about.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streams.__main__
+import streams.pipeline
+import streams.services
+from campaigns.errors import LedgerUnavailableError
+from campaigns.postgres_ledger import PostgresLedger
+from features.errors import WarehouseUnavailableError
+from features.store import FeatureStore
+from streams.errors import SinkUnavailableError
+from streams.outbox import KafkaTriggerSink
+from streams.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+AWAY = {
+    "after_decode": WarehouseUnavailableError,
+    "after_features": WarehouseUnavailableError,
+    "before_commit": LedgerUnavailableError,
+    "in_transaction": LedgerUnavailableError,
+    "after_commit": LedgerUnavailableError,
+    "after_publish": SinkUnavailableError,
+    "after_mark_sent": LedgerUnavailableError,
+    # Nothing that may be away is asked there: an error there is an unexpected one.
+    "before_ack": RuntimeError,
+}
+STEPS = tuple(AWAY)
+"""Where faults may happen, in the order in which a batch passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens when a step is passed for the n-th time."""
+
+    step: str
+    occurrence: int
+    action: str
+
+
+def parse(text: str) -> list[Fault]:
+    """Read HOLDFAST_FAULT.
+
+    Raises:
+        ValueError: it names no such step or action.
+    """
+    faults = [Fault(step, int(number), action) for step, number, action in (f.split(":") for f in text.split(",") if f)]
+    wrong = [fault for fault in faults if fault.step not in STEPS or fault.action not in ACTIONS]
+    if wrong:
+        raise ValueError(f"HOLDFAST_FAULT: {wrong} names no step of {STEPS} or no action of {tuple(ACTIONS)}")
+    return faults
+
+
+def _kill(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _freeze(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _say_away(step: str) -> None:
+    raise AWAY[step](f"a fault {step}: it happened, and nobody said so")
+
+
+def _crash(step: str) -> None:
+    raise RuntimeError(f"a fault {step}: nobody expected it")
+
+
+ACTIONS: dict[str, Callable[[str], None]] = {"kill": _kill, "freeze": _freeze, "away": _say_away, "crash": _crash}
+
+
+class Faults:
+    """Counts how often each step was passed and lets faults happen."""
+
+    def __init__(self) -> None:
+        self._faults: dict[tuple[str, int], Fault] = {}
+        self._passed: Counter[str] = Counter()
+
+    def expect(self, faults: Iterable[Fault]) -> None:
+        """Let these faults happen from now on."""
+        self._faults = {(fault.step, fault.occurrence): fault for fault in faults}
+
+    def reach(self, step: str) -> None:
+        """Pass a step."""
+        self._passed[step] += 1
+        fault = self._faults.get((step, self._passed[step]))
+        if fault is not None:
+            sys.stderr.write(f"FAULT {fault.step}:{fault.occurrence}:{fault.action}\n")
+            sys.stderr.flush()
+            ACTIONS[fault.action](step)
+
+
+FAULTS = Faults()
+
+
+class FaultyStore(FeatureStore):
+    """A feature store that fails once it has read."""
+
+    async def read(self, *arguments: Any, **named: Any) -> Any:
+        """Read, then reach the step."""
+        read = await super().read(*arguments, **named)
+        FAULTS.reach("after_features")
+        return read
+
+
+class FaultyLedger(PostgresLedger):
+    """A ledger that fails before, in and after the transaction."""
+
+    async def commit(self, *arguments: Any, **named: Any) -> Any:
+        """Commit between two steps."""
+        FAULTS.reach("before_commit")
+        committed = await super().commit(*arguments, **named)
+        FAULTS.reach("after_commit")
+        return committed
+
+    async def _write(self, *arguments: Any, **named: Any) -> Any:
+        written = await super()._write(*arguments, **named)
+        FAULTS.reach("in_transaction")
+        return written
+
+    async def mark_sent(self, *arguments: Any, **named: Any) -> None:
+        """Mark as sent, then reach the step."""
+        await super().mark_sent(*arguments, **named)
+        FAULTS.reach("after_mark_sent")
+
+
+class FaultySink(KafkaTriggerSink):
+    """A sink that fails once it has published."""
+
+    async def publish(self, *arguments: Any, **named: Any) -> None:
+        """Publish, then reach the step."""
+        await super().publish(*arguments, **named)
+        FAULTS.reach("after_publish")
+
+
+class FaultyWorker(Worker):
+    """A worker that fails before it acknowledges."""
+
+    def __init__(self, *, acknowledge: Callable[[Any], None], **named: Any) -> None:
+        def acknowledge_later(batch: Any) -> None:
+            FAULTS.reach("before_ack")
+            acknowledge(batch)
+
+        super().__init__(acknowledge=acknowledge_later, **named)
+
+
+def decode_records(*arguments: Any, decode: Callable[..., Any] = streams.pipeline.decode_records, **named: Any) -> Any:
+    """Decode, then reach the step."""
+    decoded = decode(*arguments, **named)
+    FAULTS.reach("after_decode")
+    return decoded
+
+
+def put_faults_in() -> None:
+    """Put the faulty adapters where the composition root finds its own."""
+    streams.pipeline.decode_records = decode_records
+    for name, faulty in {
+        "FeatureStore": FaultyStore,
+        "PostgresLedger": FaultyLedger,
+        "KafkaTriggerSink": FaultySink,
+        "Worker": FaultyWorker,
+    }.items():
+        setattr(streams.services, name, faulty)
+
+
+if __name__ == "__main__":
+    given = sys.stdin.readline()
+    if given:
+        os.environ.update(json.loads(given))
+        FAULTS.expect(parse(os.environ.get("HOLDFAST_FAULT", "")))
+        put_faults_in()
+        streams.__main__.run()
