@@ -12,6 +12,7 @@ only after so long, sends those letters twice.
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -167,11 +168,18 @@ class KafkaReturns:
         self._producer.begin_transaction()
         for letter in letters:
             self._produce(letter, values[letter.letter_id])
-        if self._producer.flush(TIMEOUT_S):
-            raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))  # noqa: SLF001 - librdkafka's own codes
+        self._wait_for_reports()
         place = TopicPartition(self._place.topic, self._place.partition, run)
         self._producer.send_offsets_to_transaction([place], self._runs.consumer_group_metadata(), TIMEOUT_S)
         self._producer.commit_transaction(TIMEOUT_S)
+
+    def _wait_for_reports(self) -> None:
+        # Not flush(): of a fenced producer it now and then raises SystemError (confluent-kafka 2.16).
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(self._producer):
+            if time.monotonic() > deadline:
+                raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT))  # noqa: SLF001 - librdkafka's own codes
+            self._producer.poll(0.1)
 
     def _produce(self, letter: DeadLetter, value: bytes | None) -> None:
         def note(error: KafkaError | None, _: object) -> None:
