@@ -51,9 +51,10 @@ class Verdict:
     differing: list[str] = field(default_factory=list)
 
     @property
-    def is_clean(self) -> bool:
-        """Whether nothing was lost, doubled or different."""
-        return not (self.lost or self.doubled or self.differing)
+    def complaints(self) -> list[str]:
+        """The numbers and the first of each kind, in words; none when the run is right."""
+        kinds = {"lost": self.lost, "doubled": self.doubled, "differing": self.differing}
+        return [f"{len(things)} {name}: {things[:3]}" for name, things in kinds.items() if things]
 
 
 def collect(broker: str, prefix: str, ledger_url: str) -> Outcome:

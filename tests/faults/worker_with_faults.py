@@ -30,7 +30,7 @@ from streams.outbox import KafkaTriggerSink
 from streams.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 AWAY = {
     "after_decode": WarehouseUnavailableError,
@@ -115,10 +115,11 @@ FAULTS = Faults()
 class FaultyStore(FeatureStore):
     """A feature store that fails once it has read."""
 
-    async def read(self, *arguments: Any, **named: Any) -> Any:
-        """Read, then reach the step."""
-        read = await super().read(*arguments, **named)
-        FAULTS.reach("after_features")
+    async def read(self, customer_ids: Sequence[str], **named: Any) -> Any:
+        """Read, then reach the step; reading nobody is a check at the start, and no batch."""
+        read = await super().read(customer_ids, **named)
+        if customer_ids:
+            FAULTS.reach("after_features")
         return read
 
 
