@@ -31,6 +31,8 @@ TIMEOUT_S = 10.0
 # librdkafka (seen in 2.16) may never return from send_offsets_to_transaction, whatever its timeout, when the broker
 # restarts at that moment. Such a producer is abandoned with its thread, and the next one fences it.
 ABANDON_S = 15.0
+# librdkafka queues 100,000 messages at most; a partition may have more unsent after a long absence of the broker.
+MAX_IN_TRANSACTION = 10_000
 # Dead letters carry an oversized original and headers of ours: see streams/topics.py for the topic's own limit.
 MAX_MESSAGE_BYTES = 4_194_304
 
@@ -90,9 +92,10 @@ class KafkaTriggerSink:
             if producer is None:
                 raise SinkUnavailableError(f"partition {partition} is not taken over; it will be tried again")
             fresh = [each for each in stored if each.sequence > self._progress[partition]]
-            if fresh:
-                await self._in_thread(self._publish, producer, partition, fresh)
-                self._progress[partition] = fresh[-1].sequence
+            for start in range(0, len(fresh), MAX_IN_TRANSACTION):
+                together = fresh[start : start + MAX_IN_TRANSACTION]
+                await self._in_thread(self._publish, producer, partition, together)
+                self._progress[partition] = together[-1].sequence
             self._producers[partition] = producer
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.faults.scenario import InputRecord
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 BATCH_EVENTS = 40
 SESSION_S = 6
 """The shortest that the broker's defaults allow."""
