@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from datetime import time as clock
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ from streams.services import create_missing_topics, load_definitions
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from console.demo.check import Verdict
     from console.embedded.services import Endpoints
@@ -200,48 +201,34 @@ def _watching(
     """Show the play four times a second on a terminal, once a month elsewhere."""
     stop = threading.Event()
     watch = _watch_live if console.is_terminal else _watch_lines
-    thread = threading.Thread(target=watch, args=(settings, worker, story, publisher, console, stop), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join(timeout=5)
-
-
-def _watch_live(
-    settings: Settings,
-    worker: WorkerProcess,
-    story: Story,
-    publisher: Publisher,
-    console: Console,
-    stop: threading.Event,
-) -> None:
-    speed = Speed()
-    with (
-        psycopg.connect(settings.ledger_url, autocommit=True) as ledger,
-        Live(console=console, auto_refresh=False) as live,
-    ):
-        while not stop.wait(0.25):
-            snapshot = _snapshot(ledger, worker, story, publisher)
-            live.update(render(snapshot, speed.update(snapshot.done)), refresh=True)
-        live.update(render(_snapshot(ledger, worker, story, publisher), speed.update(0)), refresh=True)
-
-
-def _watch_lines(
-    settings: Settings,
-    worker: WorkerProcess,
-    story: Story,
-    publisher: Publisher,
-    console: Console,
-    stop: threading.Event,
-) -> None:
-    month = 0
     with psycopg.connect(settings.ledger_url, autocommit=True) as ledger:
-        while not stop.wait(0.25):
-            if story.day.month != month and story.day != BEGIN:
-                month = story.day.month
-                console.print(f"  {describe(_snapshot(ledger, worker, story, publisher))}", soft_wrap=True)
+        observe = partial(_snapshot, ledger, worker, story, publisher)
+        thread = threading.Thread(target=watch, args=(observe, console, stop), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(timeout=5)
+
+
+def _watch_live(observe: Callable[[], Snapshot], console: Console, stop: threading.Event) -> None:
+    speed = Speed()
+    with Live(console=console, auto_refresh=False) as live:
+        ended = False
+        while not ended:
+            ended = stop.wait(0.25)
+            snapshot = observe()
+            live.update(render(snapshot, speed.update(snapshot.done)), refresh=True)
+
+
+def _watch_lines(observe: Callable[[], Snapshot], console: Console, stop: threading.Event) -> None:
+    month = 0
+    while not stop.wait(0.25):
+        snapshot = observe()
+        if snapshot.day.month != month and snapshot.day != BEGIN:
+            month = snapshot.day.month
+            console.print(f"  {describe(snapshot)}", soft_wrap=True)
 
 
 def _snapshot(ledger: psycopg.Connection[Any], worker: WorkerProcess, story: Story, publisher: Publisher) -> Snapshot:
