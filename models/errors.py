@@ -4,7 +4,12 @@ ModelError
 ├── ModelLoadError    a model's files are missing, changed, broken, or made for other features
 ├── ModelInputError   a table lacks a column that a model was trained on, or holds text in it
 ├── ModelOutputError  a model returned something that is no finite number
-└── RfmDefinitionError  the file of RFM cut points cannot be used
+├── RfmDefinitionError  the file of RFM cut points cannot be used
+└── VersionError      a version on disk cannot be read or written
+    ├── NoVersionError          there is no such version, or no such model
+    ├── VersionConflictError    another model has this version already
+    ├── PromotionRefusedError   a gate, a changed file or a missing reason stands against it
+    └── HistoryError            the record of promotions cannot be read
 """
 
 from __future__ import annotations
@@ -28,3 +33,23 @@ class ModelOutputError(ModelError):
 
 class RfmDefinitionError(ModelError):
     """The file of RFM cut points cannot be used."""
+
+
+class VersionError(ModelError):
+    """A version on disk cannot be read or written."""
+
+
+class NoVersionError(VersionError):
+    """There is no such version, or no such model."""
+
+
+class VersionConflictError(VersionError):
+    """Another model has this version already."""
+
+
+class PromotionRefusedError(VersionError):
+    """A gate, a changed file or a missing reason stands against it."""
+
+
+class HistoryError(VersionError):
+    """The record of promotions cannot be read."""

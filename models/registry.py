@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from models.errors import ModelLoadError
+from models.errors import ModelLoadError, VersionError
 from models.mock import MockScorer
 from models.rfm import RfmCuts, load_cuts
 from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
-from models.tflite import MANIFEST_FILE, TFLiteScorer
+from models.tflite import TFLiteScorer
+from models.versions import read_current
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,7 @@ def load_scorers(
     """Load the models of a folder, a rule for each that is missing or refused.
 
     Args:
-        models_dir: holds churn/, nbo/ and ltv/, each with model.tflite and manifest.json, and rfm.json.
+        models_dir: holds churn/, nbo/ and ltv/, laid out as models/versions.py says, and rfm.json.
         feature_mapping: the model's name of each feature, and the warehouse column it is read from.
         input_size: ML_MODEL_INPUT_SIZE; when given, the mapping must have as many entries.
         mock: score by customer id instead of by model.
@@ -83,13 +84,14 @@ def load_scorers(
     )
 
 
-def _load(folder: Path, feature_mapping: Mapping[str, str], outputs: int, rule: Rule) -> Scorer:
-    if not (folder / MANIFEST_FILE).exists():
-        return RuleScorer(rule, f"no model at {folder}")
+def _load(home: Path, feature_mapping: Mapping[str, str], outputs: int, rule: Rule) -> Scorer:
     try:
-        scorer = TFLiteScorer.load(folder, feature_mapping)
-    except ModelLoadError as error:
+        current = read_current(home)
+        if current is None:
+            return RuleScorer(rule, f"no model promoted at {home}")
+        scorer = TFLiteScorer.load(current.folder, feature_mapping)
+    except (ModelLoadError, VersionError) as error:
         return RuleScorer(rule, str(error))
     if scorer.manifest["outputs"] != outputs:
-        return RuleScorer(rule, f"{folder}: the model has {scorer.manifest['outputs']} outputs, {outputs} are needed")
+        return RuleScorer(rule, f"{home}: the model has {scorer.manifest['outputs']} outputs, {outputs} are needed")
     return scorer

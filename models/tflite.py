@@ -12,6 +12,7 @@ import numpy as np
 
 from models.errors import ModelLoadError, ModelOutputError
 from models.inputs import model_inputs
+from models.versions import MANIFEST_FILE, MODEL_FILE
 
 # tflite-runtime has no wheel past Python 3.11; ai-edge-litert is its successor with the same Interpreter.
 if sys.version_info >= (3, 12):
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from features.table import FeatureTable
 
-MODEL_FILE = "model.tflite"
-MANIFEST_FILE = "manifest.json"
 BATCH_SIZES = (1, 32, 256, 512)
 """Batches are padded to the next of these, because a new size costs more than scoring the padding does."""
 

@@ -5,26 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import shutil
 import subprocess
 import sys
-import tempfile
+from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from campaigns.actor import name_actor
+from models.errors import VersionError
+from models.versions import MANIFEST_FILE, MODEL_FILE, add_version, promote, staging_folder
 from training.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-# Named here and not imported from models.tflite, which would import the interpreter beside TensorFlow.
-MODEL_FILE = "model.tflite"
-MANIFEST_FILE = "manifest.json"
 SAMPLES = 5000
 TOLERANCE = 1e-5
 
@@ -36,14 +35,14 @@ def export(
     expected: NDArray[np.float32],
     into: Path,
 ) -> dict[str, Any]:
-    """Verify a converted model and put it in place; return the finished manifest.
+    """Verify a converted model, add it to its versions and promote it; return the finished manifest.
 
     Args:
         content: the model in TFLite's format.
         manifest: all but version, files, libraries and verification; `version` holds its first part.
         inputs: rows to verify on, shape [rows, features].
         expected: what the Keras model gives for them.
-        into: the model's folder, replaced as a whole; the one before it is kept beside it as <name>.previous.
+        into: the model's folder, laid out as models/versions.py says.
 
     Raises:
         ExportError: the folder cannot be written, or the exported model differs from the trained one.
@@ -58,19 +57,19 @@ def export(
             **{name: version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")},
         },
     }
+    now, actor = datetime.now(UTC), name_actor()
     try:
-        into.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}-") as staging:
-            folder = Path(staging) / into.name
+        with staging_folder(into) as folder:
             folder.mkdir()
             (folder / MODEL_FILE).write_bytes(content)
             _write_manifest(folder, finished)
             finished["verification"] = _verify(folder, inputs[:SAMPLES], expected[:SAMPLES])
             _write_manifest(folder, finished)
-            _replace(folder, into)
-    except OSError as error:
+            added = add_version(into, folder, at=now, by=actor)
+        promote(into, added.version, at=now, by=actor)
+    except (OSError, VersionError) as error:
         raise ExportError(f"{into}: cannot be written ({error}); choose another --out") from error
-    return finished
+    return dict(added.manifest)
 
 
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -90,11 +89,3 @@ def _verify(folder: Path, inputs: NDArray[np.float32], expected: NDArray[np.floa
     if not found["finite_on_odd_rows"] or found["max_difference"] > TOLERANCE:
         raise ExportError(f"the exported model differs from the trained one: {found}; nothing was replaced")
     return found
-
-
-def _replace(folder: Path, into: Path) -> None:
-    previous = into.with_name(f"{into.name}.previous")
-    if into.exists():
-        shutil.rmtree(previous, ignore_errors=True)
-        into.rename(previous)
-    folder.rename(into)

@@ -14,7 +14,8 @@ import numpy as np
 
 from features.table import FeatureTable
 from models.errors import ModelError
-from models.tflite import MANIFEST_FILE, TFLiteScorer
+from models.tflite import TFLiteScorer
+from models.versions import MANIFEST_FILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ import pytest
 from features.table import FeatureTable
 from models.inputs import FEATURE_MAPPING
 from models.mock import MockScorer
+from models.registry import load_scorers
 from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
-from models.tflite import TFLiteScorer
 from tests.fakes.scorer import InMemoryScorer
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 MODELS = Path(__file__).parents[2] / "examples" / "online_retail" / "models"
 SCORERS = {
-    "churn model": (lambda: TFLiteScorer.load(MODELS / "churn", FEATURE_MAPPING), 1),
-    "offers model": (lambda: TFLiteScorer.load(MODELS / "nbo", FEATURE_MAPPING), 8),
+    "churn model": (lambda: load_scorers(MODELS, FEATURE_MAPPING).churn, 1),
+    "offers model": (lambda: load_scorers(MODELS, FEATURE_MAPPING).offers, 8),
     "churn rule": (lambda: RuleScorer(churn_rule, "a test"), 1),
     "offers rule": (lambda: RuleScorer(offers_rule, "a test"), 8),
     "lifetime value rule": (lambda: RuleScorer(lifetime_value_rule, "a test"), 1),

@@ -13,6 +13,7 @@ from models.errors import ModelLoadError, RfmDefinitionError
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
 from models.rfm import RfmCuts
+from models.versions import current_version, version_folder
 
 MODELS = Path(__file__).parents[2] / "examples" / "online_retail" / "models"
 
@@ -31,11 +32,24 @@ def test_an_empty_folder_gives_rules_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_refused_model_gives_rules_with_the_refusal_as_reason(tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(MODELS / "churn", tmp_path / "churn"))
-    (folder / "model.tflite").write_bytes(b"changed")
+    home = Path(shutil.copytree(MODELS / "churn", tmp_path / "churn"))
+    (version_folder(home, current_version(home) or "") / "model.tflite").write_bytes(b"changed")
     scorers = load_scorers(tmp_path, FEATURE_MAPPING)
     assert scorers.churn.basis == "rules"
     assert "SHA-256" in scorers.reasons["churn"]
+
+
+def test_a_model_that_was_not_promoted_gives_rules_and_says_so(tmp_path: Path) -> None:
+    home = Path(shutil.copytree(MODELS / "churn", tmp_path / "churn"))
+    (home / "current").unlink()
+    assert load_scorers(tmp_path, FEATURE_MAPPING).reasons["churn"] == f"no model promoted at {home}"
+
+
+@pytest.mark.parametrize("content", ["", "../../nbo", "churn-gone", "\udcff"])
+def test_a_current_file_that_names_no_version_gives_rules(tmp_path: Path, content: str) -> None:
+    home = Path(shutil.copytree(MODELS / "churn", tmp_path / "churn"))
+    (home / "current").write_text(content, errors="surrogateescape")
+    assert str(home) in load_scorers(tmp_path, FEATURE_MAPPING).reasons["churn"]
 
 
 def test_a_model_in_the_wrong_folder_is_not_used(tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ from features.table import FeatureTable
 from models.errors import ModelInputError, ModelLoadError
 from models.inputs import FEATURE_MAPPING, model_inputs
 from models.tflite import TFLiteScorer
+from models.versions import current_version, version_folder
 
 CHURN = Path(__file__).parents[2] / "examples" / "online_retail" / "models" / "churn"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(CHURN, tmp_path / "churn"))
+    return Path(shutil.copytree(version_folder(CHURN, current_version(CHURN) or ""), tmp_path / "churn"))
 
 
 def table(count: int) -> FeatureTable:
