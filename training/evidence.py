@@ -33,6 +33,9 @@ class Evidence:
         importance: by feature, the loss in AUC (churn, nbo) or in rank correlation (ltv) when it is shuffled.
         shapes: by feature, values and what the additive model adds to the score there; empty for other models.
         folds: by cut-off, the metric of a model trained on what came before it, for stability.
+        treated: shape [rows], whether the customer was contacted and 0 for the control group; None where no
+            control group was logged.
+        uplift: shape [rows], what contacting is expected to add to the outcome, by a T-learner; None without.
     """
 
     task: str
@@ -50,3 +53,5 @@ class Evidence:
     importance: Mapping[str, float] = field(default_factory=dict)
     shapes: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
     folds: Mapping[str, float] = field(default_factory=dict)
+    treated: NDArray[np.bool_] | None = None
+    uplift: NDArray[np.float64] | None = None

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training.comparison import evaluate
 from training.dataset import read_dataset, split
-from training.evaluation import evaluate
 from training.export import export
 from training.fit import convert, fit
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from features.table import FeatureTable
+from training.comparison import evaluate, value_policy
 from training.dataset import Dataset, prepare, split
 from training.errors import TrainingDataError
-from training.evaluation import evaluate, value_policy
 from training.preprocessing import learn_preprocessing
 from training.tasks import TASKS, churn_targets, offer_targets
 
