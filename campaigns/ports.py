@@ -98,6 +98,14 @@ class Ledger(Protocol):
             LedgerFencedError: another worker has claimed a partition; drop the batch.
         """
 
+    async def rehearse(self, changes: BatchChanges) -> None:
+        """Do what a commit does, and keep nothing of it: whatever the changes themselves make fail is raised.
+
+        Raises:
+            LedgerUnavailableError: it cannot be said now.
+            LedgerConflictError: a message was folded by another worker meanwhile.
+        """
+
     async def claim(self, partition: int) -> int:
         """Take a partition over from any earlier owner and return the new epoch.
 

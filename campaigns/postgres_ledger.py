@@ -99,15 +99,11 @@ class PostgresLedger:
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
-        try:
-            async with self._connection() as connection:
-                # Before the transaction: were it rolled back, the roster remembered here would not exist.
-                roster = await self._roster(connection) if changes.evaluated else 0
-                async with connection.transaction():
-                    await self._hold(connection, owners)
-                    return await self._write(connection, changes, roster)
-        except pg.UniqueViolation as error:
-            raise LedgerConflictError("a message of this batch was folded by another worker meanwhile") from error
+        return await self._commit(changes, owners)
+
+    async def rehearse(self, changes: BatchChanges) -> None:
+        """See the port."""
+        await self._commit(changes, {}, keep=False)
 
     async def claim(self, partition: int) -> int:
         """See the port."""
@@ -184,6 +180,17 @@ class PostgresLedger:
             pg.TransactionTimeout,
         ) as error:
             raise LedgerUnavailableError(f"the ledger is away: {error}") from error
+
+    async def _commit(self, changes: BatchChanges, owners: Mapping[int, int], *, keep: bool = True) -> Committed:
+        try:
+            async with self._connection() as connection:
+                # Before the transaction: were it rolled back, the roster remembered here would not exist.
+                roster = await self._roster(connection) if changes.evaluated else 0
+                async with connection.transaction(force_rollback=not keep):
+                    await self._hold(connection, owners)
+                    return await self._write(connection, changes, roster)
+        except pg.UniqueViolation as error:
+            raise LedgerConflictError("a message of this batch was folded by another worker meanwhile") from error
 
     async def _hold(self, connection: Connection, owners: Mapping[int, int]) -> None:
         """Keep every partition of the batch from being claimed until this transaction ends."""

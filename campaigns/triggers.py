@@ -11,7 +11,7 @@ import msgspec
 from campaigns.decide import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from campaigns.decide import Decision
 
@@ -37,6 +37,12 @@ class Message:
     headers: Headers
     value: bytes | None
     partition: int
+
+
+def outgoing(decisions: Sequence[Decision]) -> list[Message]:
+    """Return what is published of decisions: the trigger of each that makes one, and the record of each."""
+    triggers = [trigger_message(each) for each in decisions if each.outcome is not Outcome.WITHHELD]
+    return triggers + [decision_message(each) for each in decisions]
 
 
 def trigger_message(decision: Decision) -> Message:

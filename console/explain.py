@@ -10,8 +10,8 @@ from campaigns.decide import Outcome, Reason
 from features.errors import WarehouseError
 from features.postgres_warehouse import PostgresWarehouse
 from features.signals import as_columns
+from models.scores import score_customers
 from segments.explanation import explain_rule
-from streams.pipeline import score
 from streams.services import load_definitions, load_models
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ async def current_facts(
     signals = (await ledger.read([customer_id], [])).signals
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
     as_of = max(moments, default=datetime.now(UTC))
-    scored = score(table, load_models(settings)).with_columns(as_columns(signals, table.customer_ids, as_of))
+    scored = score_customers(table, load_models(settings)).with_columns(as_columns(signals, table.customer_ids, as_of))
     return scored.row(0)
 
 

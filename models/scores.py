@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.errors import ModelInputError, ModelOutputError
+from models.rfm import rfm_columns
 from models.rules import churn_rule, lifetime_value_rule, offers_rule
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ MEDIUM_RISK = 0.4
 HIGH_RISK = 0.7
 _RISKS = np.array(["low", "medium", "high"], dtype=object)
 _VALUES = np.array(["low", "medium", "high"], dtype=object)
+
+
+def score_customers(table: FeatureTable, scorers: Scorers) -> FeatureTable:
+    """Return the table with RFM and the models' scores."""
+    scored = table.with_columns(rfm_columns(table, scorers.rfm))
+    return scored.with_columns(score_columns(scored, scorers))
 
 
 def score_columns(table: FeatureTable, scorers: Scorers) -> dict[str, Column]:

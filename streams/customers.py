@@ -13,7 +13,7 @@ from features.signals import Message
 from streams.events import Decoded, Reject, RejectReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from features.signals import MessageReading
     from features.table import FeatureTable
@@ -83,6 +83,14 @@ def messages_by_customer(said: Sequence[Event], read: Callable[[str], MessageRea
         message = Message(id=wire.id, occurred_at=wire.occurred_at, role=role, reading=read(wire.text or ""))
         messages[wire.customer_id].setdefault(wire.id, message)
     return {customer_id: list(by_id.values()) for customer_id, by_id in messages.items()}
+
+
+def unseen(messages: Mapping[str, list[Message]], seen: Collection[tuple[str, str]]) -> dict[str, list[Message]]:
+    """Return the messages that have not been folded yet, by customer; a seen one is a customer's id and its own."""
+    fresh = {
+        customer: [each for each in said if (customer, each.id) not in seen] for customer, said in messages.items()
+    }
+    return {customer: said for customer, said in fresh.items() if said}
 
 
 def outcome_reports(reported: Sequence[Event]) -> list[OutcomeReport]:

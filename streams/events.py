@@ -44,6 +44,7 @@ class RejectReason(StrEnum):
     WRONG_TYPE = "wrong_type"
     WRONG_KEY = "wrong_key"
     UNKNOWN_CUSTOMER = "unknown_customer"
+    UNDECIDABLE = "undecidable"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The whole job, in order. Read this first.
 
-    prepare:  decode > refresh > score                            several batches at once
+    prepare:  decode > refresh > score                            while the batch before is decided
     decide:   recall > absorb > classify > decide > commit        one batch at a time, in order
     then      publish > acknowledge                               worker.py, in order
 
@@ -10,79 +10,37 @@ read, the ledger is written; all else is a function of values. Event time is the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from campaigns.candidates import LaunchRequest, decide_all, entrants, launched
-from campaigns.decide import Outcome
-from campaigns.definition import Launch
+from campaigns.candidates import decide_all, entrants, launched
 from campaigns.ports import BatchChanges
-from campaigns.triggers import decision_message, trigger_message
+from campaigns.triggers import outgoing
 from features.signals import Signals, as_columns, fold
-from models.rfm import rfm_columns
-from models.scores import score_columns, score_offers
+from models.scores import score_customers, score_offers
 from models.sentiment import read_message
 from segments.engine import classify
 from streams.customers import (
     joined_at,
     latest_occurrences,
     messages_by_customer,
-    occurrence,
     outcome_reports,
     refuse_unknown,
     sort_by_kind,
+    unseen,
 )
-from streams.events import Reject, RejectReason, decode_records
+from streams.events import decode_records
 from streams.failures import dead_letter
+from streams.launches import launch_requests, refuse_unknown_campaigns
+from streams.stages import Decided, Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from campaigns.candidates import Definitions
-    from campaigns.decide import Decision
-    from campaigns.ports import Committed, Ledger, LedgerState
-    from campaigns.triggers import Message as OutgoingMessage
-    from features.signals import Message
+    from campaigns.ports import Ledger
     from features.store import FeatureStore
-    from features.table import FeatureTable
-    from models.registry import Scorers
-    from segments.definition import Segment
-    from segments.engine import Activation, Transition
-    from streams.customers import Concerned
-    from streams.events import Decoded, Event, Record
-
-
-@dataclass(frozen=True, slots=True)
-class Knowledge:
-    """Everything that decides and does not change between batches: models, rules, campaigns."""
-
-    scorers: Scorers
-    segments: Sequence[Segment]
-    activations: Mapping[str, Activation]
-    definitions: Definitions
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A batch of which everything is known but what the ledger holds."""
-
-    decoded: Decoded
-    concerned: Concerned
-    facts: FeatureTable
-    messages: Mapping[str, list[Message]]
-    cache_lost: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What became of a batch: the changes asked for, what the ledger stored of them, and under which epochs."""
-
-    changes: BatchChanges
-    committed: Committed
-    owners: Mapping[int, int]
-    events: int
-    rejects: Sequence[Reject]
+    from streams.events import Record, Reject
+    from streams.knowledge import Knowledge
 
 
 class Pipeline:
@@ -115,21 +73,28 @@ class Pipeline:
         """Read no cached row of an earlier generation from now on."""
         self._features.use_generation(generation)
 
-    async def prepare(self, records: Sequence[Record]) -> Prepared:
+    async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on the batches before it.
+
+        Args:
+            records: the batch.
+            poison: those of its records that cannot be decided; they become dead letters.
 
         Raises:
             WarehouseUnavailableError: ask again later.
         """
-        decoded = decode_records(records, topic_prefix=self._topic_prefix, max_bytes=self._max_event_bytes)
+        poisonous = {id(reject.record) for reject in poison}
+        sound = [record for record in records if id(record) not in poisonous]
+        decoded = decode_records(sound, topic_prefix=self._topic_prefix, max_bytes=self._max_event_bytes)
         decoded = refuse_unknown_campaigns(decoded, self._knowledge.definitions)
         concerned = sort_by_kind(decoded.events)
         customers = list(dict.fromkeys(event.customer_id for event in concerned.to_evaluate))
         read = await self._features.read(customers, fresh={event.customer_id for event in concerned.updated})
         decoded = refuse_unknown(decoded, concerned, read.table)
         concerned = sort_by_kind(decoded.events)
+        facts = score_customers(read.table, self._knowledge.scorers)
         messages = messages_by_customer(concerned.said, read_message)
-        return Prepared(decoded, concerned, score(read.table, self._knowledge.scorers), messages, read.cache_lost)
+        return Prepared(decoded, poison, concerned, facts, messages, read.cache_lost)
 
     async def decide(self, prepared: Prepared, owners: Mapping[int, int]) -> Decided:
         """Recall, absorb, classify, decide and commit a batch, after every batch before it.
@@ -137,103 +102,41 @@ class Pipeline:
         Raises:
             LedgerUnavailableError, LedgerConflictError, LedgerFencedError: see campaigns/ports.py.
         """
+        changes = await self._weigh(prepared)
+        committed = await self._ledger.commit(changes, owners=owners)
+        self._features.use_generation(committed.cache_generation)
+        return Decided(changes, committed, owners, len(prepared.decoded.events), prepared.rejects)
+
+    async def rehearse(self, records: Sequence[Record]) -> None:
+        """Do all that is done to a batch and keep nothing of it: whatever would be raised is raised."""
+        await self._ledger.rehearse(await self._weigh(await self.prepare(records)))
+
+    async def _weigh(self, prepared: Prepared) -> BatchChanges:
+        """Return all that a batch changes, given what the ledger holds."""
+        knowledge, concerned = self._knowledge, prepared.concerned
         customers = list(prepared.facts.customer_ids)
         message_ids = [message.id for said in prepared.messages.values() for message in said]
         state = await self._ledger.read(customers, message_ids)
-        fresh = unseen(prepared.messages, state)
+        fresh = unseen(prepared.messages, state.seen_messages)
         signals = {customer: fold(state.signals.get(customer, Signals()), said) for customer, said in fresh.items()}
-        at = latest_occurrences(prepared.concerned.to_evaluate)
+        at = latest_occurrences(concerned.to_evaluate)
         as_of = {customer: when.as_of for customer, when in at.items()}
         facts = prepared.facts.with_columns(as_columns({**state.signals, **signals}, customers, as_of))
-        knowledge = self._knowledge
         moved = classify(
-            knowledge.segments,
-            facts,
-            state.held,
-            activations=knowledge.activations,
-            joined_at=joined_at(facts),
+            knowledge.segments, facts, state.held, activations=knowledge.activations, joined_at=joined_at(facts)
         )
-        requests = launch_requests(prepared.concerned.requested, knowledge.definitions, state, moved.changes)
+        requests = launch_requests(concerned.requested, knowledge.definitions, state, moved.changes)
         candidates = entrants(moved.changes, at, knowledge.definitions) + launched(requests, knowledge.definitions)
-        offers = knowledge.definitions.offers
-        decisions = decide_all(
-            candidates, facts, state.standings, offers, partial(score_offers, scorers=knowledge.scorers)
-        )
-        changes = BatchChanges(
+        score = partial(score_offers, scorers=knowledge.scorers)
+        decisions = decide_all(candidates, facts, state.standings, knowledge.definitions.offers, score)
+        return BatchChanges(
             transitions=moved.changes,
             transitions_at=as_of,
             evaluated=moved.roster_changed,
             signals=signals,
             message_ids=[(customer, message.id) for customer, said in fresh.items() for message in said],
             decisions=decisions,
-            outcomes=outcome_reports(prepared.concerned.reported),
-            messages=[*outgoing(decisions), *map(dead_letter, prepared.decoded.rejects)],
+            outcomes=outcome_reports(concerned.reported),
+            messages=[*outgoing(decisions), *map(dead_letter, prepared.rejects)],
             cache_lost=prepared.cache_lost,
         )
-        committed = await self._ledger.commit(changes, owners=owners)
-        self._features.use_generation(committed.cache_generation)
-        return Decided(changes, committed, owners, len(prepared.decoded.events), prepared.decoded.rejects)
-
-
-def score(table: FeatureTable, scorers: Scorers) -> FeatureTable:
-    """Return the table with RFM and the models' scores."""
-    scored = table.with_columns(rfm_columns(table, scorers.rfm))
-    return scored.with_columns(score_columns(scored, scorers))
-
-
-def unseen(messages: Mapping[str, list[Message]], state: LedgerState) -> dict[str, list[Message]]:
-    """Return the messages that the ledger has not folded yet."""
-    fresh = {
-        customer: [each for each in said if (customer, each.id) not in state.seen_messages]
-        for customer, said in messages.items()
-    }
-    return {customer: said for customer, said in fresh.items() if said}
-
-
-def outgoing(decisions: Sequence[Decision]) -> list[OutgoingMessage]:
-    """Return what is published of the decisions: the record of each, and the trigger of those that make one."""
-    triggers = [trigger_message(each) for each in decisions if each.outcome is not Outcome.WITHHELD]
-    return triggers + [decision_message(each) for each in decisions]
-
-
-def refuse_unknown_campaigns(decoded: Decoded, definitions: Definitions) -> Decoded:
-    """Reject launches of campaigns that no definition file names, or that run by themselves."""
-    known = {campaign.key for campaign in definitions.campaigns if campaign.launch is Launch.BY_OPERATOR}
-
-    def unknown(event: Event) -> bool:
-        return bool(event.wire.campaign) and event.wire.campaign not in known
-
-    detail = f"is not one that operators launch; those are: {', '.join(sorted(known)) or 'none'}"
-    refused = [
-        Reject(event.record, "decode", RejectReason.INVALID_EVENT, f"campaign {event.wire.campaign!r} {detail}")
-        for event in decoded.events
-        if unknown(event)
-    ]
-    return replace(
-        decoded,
-        events=[each for each in decoded.events if not unknown(each)],
-        rejects=[*decoded.rejects, *refused],
-    )
-
-
-def launch_requests(
-    requested: Sequence[Event],
-    definitions: Definitions,
-    state: LedgerState,
-    transitions: Sequence[Transition],
-) -> list[LaunchRequest]:
-    """Return the launches among requests for evaluation, each knowing whether its customer is a member by now."""
-    campaigns = {campaign.key: campaign for campaign in definitions.campaigns}
-    moved = {(each.customer_id, each.segment): each.kind == "entered" for each in transitions}
-    requests = []
-    for event in requested:
-        campaign = campaigns.get(event.wire.campaign)
-        if campaign is None:
-            continue
-        episode = (
-            state.held[event.customer_id].members.get(campaign.segment) if event.customer_id in state.held else None
-        )
-        is_member = moved.get((event.customer_id, campaign.segment), episode is not None and episode.is_member)
-        launch_id = event.wire.launch or event.wire.id
-        requests.append(LaunchRequest(event.customer_id, campaign, launch_id, occurrence(event), is_member))
-    return requests

@@ -22,13 +22,15 @@ from features.redis_cache import RedisFeatureCache
 from features.signals import as_columns
 from features.store import FeatureStore
 from models.registry import load_scorers
+from models.scores import score_customers
 from segments.jsonlogic import unknown_facts
 from streams.app import AppSettings, build_app, run_app
 from streams.connection import build_credentials, describe_connection, describe_security
 from streams.health import Health, Metrics, serve_health
 from streams.intake import Collector
+from streams.knowledge import Knowledge
 from streams.outbox import MAX_MESSAGE_BYTES, KafkaTriggerSink
-from streams.pipeline import Knowledge, Pipeline, score
+from streams.pipeline import Pipeline
 from streams.topics import create_topics, verify_topics
 from streams.worker import Assignment, Worker
 
@@ -196,7 +198,7 @@ async def check_facts(features: FeatureStore, scorers: Scorers, defined: Sequenc
         ModelError: the view lacks a column that RFM needs.
     """
     table = (await features.read([], fresh=())).table
-    known = {*score(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
+    known = {*score_customers(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
     for segment in defined:
         unknown = unknown_facts(segment.facts, known)
         if unknown:

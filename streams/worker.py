@@ -1,6 +1,6 @@
 """The worker: batches flow through prepare, decide and publish; acknowledgement comes last.
 
-    chunks > collector > prepare (two at once) > decide (one, in order) > publish (all that waits) > acknowledge
+    chunks > collector > prepare > decide (the batch before meanwhile) > publish (all that waits) > acknowledge
 
 Each stage hands over through a bounded queue, so that a slow stage holds back the ones before it and in the end
 the consumer. A service that is away holds the batch where it is, with backoff, visible in health. Anything
@@ -14,29 +14,34 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import structlog
 
-from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.errors import LedgerConflictError, LedgerError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed
-from features.errors import WarehouseUnavailableError
-from streams.errors import SinkUnavailableError
+from features.errors import FeaturesError, WarehouseUnavailableError
+from streams.errors import HoldfastStreamError, SinkUnavailableError
+from streams.poison import PoisonSearch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from campaigns.ports import Ledger, Stored
+    from streams.events import Record, Reject
     from streams.health import Health, Metrics
     from streams.intake import Batch
-    from streams.pipeline import Decided, Pipeline, Prepared
+    from streams.pipeline import Pipeline
     from streams.ports import TriggerSink
+    from streams.stages import Decided, Prepared
 
 Result = TypeVar("Result")
 PREPARED_AHEAD = 2
 DECIDED_AHEAD = 4
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 UNAVAILABLE = (WarehouseUnavailableError, LedgerUnavailableError, SinkUnavailableError)
+# Conditions with names of their own: whatever else a batch fails with may lie in one of its records.
+NAMED = (HoldfastStreamError, LedgerError, FeaturesError)
 
 log = structlog.get_logger()
 
@@ -55,6 +60,14 @@ class Ownership:
 
     generation: int
     epochs: dict[int, int]
+
+
+class Waiting(NamedTuple):
+    """A batch that waits to be decided: the epochs before its features were read, and what was read or why not."""
+
+    batch: Batch
+    owners: dict[int, int]
+    prepared: Prepared | Exception
 
 
 class Worker:
@@ -93,15 +106,13 @@ class Worker:
         self._metrics = metrics
         self._ownership = Ownership(-1, {})
         self._claiming = asyncio.Lock()
-        self._stages = asyncio.TaskGroup()
-        self._preparing: asyncio.Queue[tuple[Batch, dict[int, int], asyncio.Task[Prepared]]] = asyncio.Queue(
-            PREPARED_AHEAD
-        )
+        self._poison = PoisonSearch()
+        self._preparing: asyncio.Queue[Waiting] = asyncio.Queue(PREPARED_AHEAD)
         self._deciding: asyncio.Queue[tuple[Batch, Decided]] = asyncio.Queue(DECIDED_AHEAD)
 
     async def run(self) -> None:
         """Work until cancelled; an unexpected error in any stage ends all of them and is raised."""
-        async with self._stages as stages:
+        async with asyncio.TaskGroup() as stages:
             stages.create_task(self._prepare())
             stages.create_task(self._decide())
             stages.create_task(self._publish())
@@ -114,28 +125,66 @@ class Worker:
             self._metrics.queued_batches.set(self._preparing.qsize() + self._deciding.qsize())
             # Before features are read: a claim brings the cache generation that the former owner may have raised.
             owners = await self._own(batch) if self._is_ours(batch) else {}
-            await self._preparing.put((batch, owners, self._stages.create_task(self._read_features(batch))))
+            # One batch at a time, or a later one might be decided on an older row than the one before it.
+            prepared = await attempt(partial(self._read_features, batch))
+            await self._preparing.put(Waiting(batch, owners, prepared))
 
     async def _decide(self) -> None:
         while True:
-            batch, owners, task = await self._preparing.get()
-            decided = await self._decide_while_ours(batch, owners, await task)
+            waiting = await self._preparing.get()
+            decided = await attempt(partial(self._decide_while_ours, *waiting))
+            if isinstance(decided, Exception):
+                decided = await self._decide_without_poison(waiting, decided)
+            else:
+                self._poison.note_success()
             if decided is not None:
-                await self._deciding.put((batch, decided))
+                await self._deciding.put((waiting.batch, decided))
 
-    async def _read_features(self, batch: Batch) -> Prepared:
-        return await self._patiently("warehouse", partial(self._pipeline.prepare, batch.records))
+    async def _read_features(self, batch: Batch, poison: Sequence[Reject] = ()) -> Prepared:
+        return await self._patiently("warehouse", partial(self._pipeline.prepare, batch.records, poison))
 
-    async def _decide_while_ours(self, batch: Batch, owners: dict[int, int], prepared: Prepared) -> Decided | None:
+    async def _decide_without_poison(self, waiting: Waiting, error: Exception) -> Decided | None:
+        """Decide a batch that failed without the records with which it fails.
+
+        Raises:
+            Exception: the batch does not fail again, or one record after another fails: the fault is not in the data.
+        """
+        batch, owners, _ = waiting
+        log.warning("batch_failed", error=repr(error), records=len(batch))
+        poison = await self._poison.find(batch.records, self._rehearse)
+        if not poison:
+            raise error
+        for reject in poison:
+            record = reject.record
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            log.error("poison_isolated", detail=reject.detail, **place)
+        return await self._decide_while_ours(batch, owners, await self._read_features(batch, poison))
+
+    async def _rehearse(self, records: Sequence[Record]) -> Exception | None:
+        """Return the error with which records fail."""
+        try:
+            return await attempt(partial(self._patiently, "ledger", partial(self._pipeline.rehearse, records)))
+        except LedgerConflictError:
+            # Another worker has folded a message meanwhile: the batch is decided anew in any case.
+            return None
+
+    async def _decide_while_ours(
+        self, batch: Batch, owners: dict[int, int], prepared: Prepared | Exception
+    ) -> Decided | None:
         """Decide a batch, again after a conflict or a new claim; None when its partitions are no longer ours.
 
         `owners` are the epochs before the features were read. Who claimed a partition in between may have decided on
         later features: then they are read again, or a worker that slept would undo what the other one did.
+
+        Raises:
+            Exception: the one with which the batch could not be prepared, or whatever deciding it leads to.
         """
+        if isinstance(prepared, Exception):
+            raise prepared
         while self._is_ours(batch):
             now = await self._own(batch)
             if now != owners:
-                owners, prepared = now, await self._read_features(batch)
+                owners, prepared = now, await self._read_features(batch, prepared.poison)
             try:
                 return await self._pipeline.decide(prepared, owners)
             except LedgerConflictError:
@@ -283,6 +332,16 @@ class Worker:
         now_ms = datetime.now(UTC).timestamp() * 1000
         for record in batch.records:
             metrics.latency.observe(max(0.0, now_ms - record.timestamp) / 1000)
+
+
+async def attempt(operation: Callable[[], Awaitable[Result]]) -> Result | Exception:
+    """Return what an operation returns, or the error it ends with, unless that is a condition with a name."""
+    try:
+        return await operation()
+    except NAMED:
+        raise
+    except Exception as error:  # noqa: BLE001 - the one place where anything may be wrong: the data of a record
+        return error
 
 
 def partitions_of(batch: Batch) -> frozenset[int]:

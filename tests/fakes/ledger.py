@@ -80,14 +80,19 @@ class InMemoryLedger:
         self._reach()
         if any(self.epochs.get(partition) != epoch for partition, epoch in owners.items()):
             raise LedgerFencedError(f"the ledger in memory knows other epochs than {dict(owners)}")
-        if any(event in self._customer(customer).seen for customer, event in changes.message_ids):
-            raise LedgerConflictError("a message of this batch is in the ledger in memory already")
+        await self.rehearse(changes)
         self._write_state(changes)
         self._write_decisions(changes.decisions)
         for report in changes.outcomes:
             self._write_outcome(report)
         self.generation += changes.cache_lost
         return Committed(self._write_outbox(changes.messages), self.generation)
+
+    async def rehearse(self, changes: BatchChanges) -> None:
+        """See the port."""
+        self._reach()
+        if any(event in self._customer(customer).seen for customer, event in changes.message_ids):
+            raise LedgerConflictError("a message of this batch is in the ledger in memory already")
 
     async def claim(self, partition: int) -> int:
         """See the port."""

@@ -7,11 +7,12 @@ import pytest
 from campaigns.candidates import Definitions
 from campaigns.decide import Outcome
 from campaigns.ports import LedgerState
+from campaigns.triggers import outgoing
 from features.signals import MessageReading
 from segments.engine import Episode, Held
-from streams.customers import messages_by_customer
+from streams.customers import messages_by_customer, unseen
 from streams.events import RejectReason
-from streams.pipeline import launch_requests, outgoing, refuse_unknown_campaigns, unseen
+from streams.launches import launch_requests, refuse_unknown_campaigns
 from tests.builders import campaign, control, decision, offers, transition
 from tests.records import arrive, body, decode, events, message
 
@@ -39,7 +40,7 @@ def test_messages_that_were_folded_are_left_out() -> None:
     """A customer of whom nothing is left, too; the same id of another customer is another message."""
     said = events(message(id="1"), message(id="2"), *(message(id="1", customer_id=other) for other in ("bob", "cy")))
     state = replace(NOTHING, seen_messages={("ann", "1"), ("cy", "1")})
-    fresh = unseen(messages_by_customer(said, lambda _: MessageReading(0.0)), state)
+    fresh = unseen(messages_by_customer(said, lambda _: MessageReading(0.0)), state.seen_messages)
     assert {customer: [each.id for each in some] for customer, some in fresh.items()} == {"ann": ["2"], "bob": ["1"]}
 
 

@@ -15,7 +15,8 @@ from models.registry import load_scorers
 from segments.engine import Activation
 from streams.health import Health, Metrics
 from streams.intake import Batch, Chunk
-from streams.pipeline import Knowledge, Pipeline
+from streams.knowledge import Knowledge
+from streams.pipeline import Pipeline
 from streams.worker import Assignment, Worker
 from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
