@@ -50,12 +50,13 @@ class GatedSink(InMemoryTriggerSink):
 
 
 class DoubtfulLedger(InMemoryLedger):
-    """A ledger that can lose the answer to a commit it made."""
+    """A ledger that can lose the answer to a commit it made, and that cannot store some customers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loses_answer = False
         self.commits = 0
+        self.refused: set[str] = set()
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
@@ -65,6 +66,12 @@ class DoubtfulLedger(InMemoryLedger):
             self.loses_answer = False
             raise LedgerUnavailableError("the answer was lost")
         return committed
+
+    async def rehearse(self, changes: BatchChanges) -> None:
+        """See the port."""
+        if not self.refused.isdisjoint(changes.transitions_at):
+            raise OverflowError(f"cannot store {self.refused}")
+        await super().rehearse(changes)
 
 
 class Bench:
@@ -360,3 +367,70 @@ async def test_what_was_committed_before_a_rebalance_is_sent_by_the_next_claim(b
         await until(lambda: len(bench.published) == 3)
     assert bench.published == ["ann", "bob", "cy"]
     assert not await bench.ledger.unsent(PARTITION)
+
+
+async def test_a_record_that_cannot_be_decided_is_one_dead_letter_and_the_others_are_decided(bench: Bench) -> None:
+    """It passed decoding, and the ledger cannot store what comes of it."""
+    bench.ledger.refused = {"bob"}
+    async with bench.working():
+        bench.put(*(arrive(body(customer_id=each), offset=offset) for offset, each in enumerate(("ann", "bob", "cy"))))
+        await bench.acknowledges(1)
+    letters = [each for each in bench.sink.topics.published if each.destination == "dead_letters"]
+    assert bench.published == ["ann", "cy"]
+    assert [letter.key for letter in letters] == [b"bob"]
+    assert dict(letters[0].headers)["holdfast_reason"] == b"undecidable"
+
+
+async def test_a_record_whose_features_break_a_step_is_one_dead_letter(bench: Bench) -> None:
+    """Before anything is asked of the ledger."""
+    bench.warehouse.rows["bob"]["customer_since"] = "soon"
+    bench.warehouse.kinds["customer_since"] = "other"
+    async with bench.working():
+        bench.put(*(arrive(body(customer_id=each), offset=offset) for offset, each in enumerate(("bob", "cy"))))
+        await bench.acknowledges(1)
+    assert bench.published == ["cy"]
+
+
+async def test_an_error_that_is_not_in_the_data_ends_the_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It happens once and never in a rehearsal: nothing is known to be right, so nothing is acknowledged."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(bench.ledger, "commit", fail)
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with bench.working():
+            bench.put_update("ann")
+            await until(bench.work.done)
+    assert (bench.acknowledged, bench.published) == ([], [])
+
+
+async def test_a_fault_of_every_record_ends_the_worker(bench: Bench) -> None:
+    """After a few dead letters: a bad release must not empty the topics."""
+    bench.ledger.refused = {"ann", "bob", "cy"}
+    with pytest.RaisesGroup(OverflowError):
+        async with bench.working():
+            for _ in range(30):
+                bench.put_update("ann")
+            await until(bench.work.done)
+    assert len(bench.acknowledged) <= 20
+
+
+async def test_features_are_read_one_batch_after_the_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a later batch could be decided on an older row than the one before it."""
+    reading, fetch = 0, bench.warehouse.fetch
+
+    async def fetch_slowly(customer_ids: Sequence[str]) -> FeatureTable:
+        nonlocal reading
+        reading += 1
+        assert reading == 1, "two batches read at once"
+        await asyncio.sleep(0.005)
+        reading -= 1
+        return await fetch(customer_ids)
+
+    monkeypatch.setattr(bench.warehouse, "fetch", fetch_slowly)
+    async with bench.working():
+        for customer_id in ("ann", "ann", "bob"):
+            bench.put_update(customer_id)
+        await bench.acknowledges(3)
+    assert len(bench.acknowledged) == 3
