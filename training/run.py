@@ -9,7 +9,7 @@ import numpy as np
 from training.comparison import evaluate
 from training.dataset import read_dataset, split
 from training.export import export
-from training.fit import convert, fit
+from training.fit import fit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +34,8 @@ def train(task: Task, source: Source, out: Path, seed: int) -> dict[str, Any]:
     """
     dataset = read_dataset(source, task)
     earlier, later, how = split(dataset)
-    model, preprocessing = fit(earlier.inputs, earlier.targets, seed)
-    scores = model.predict(later.inputs, batch_size=4096, verbose=0)
+    trained = fit(earlier.inputs, earlier.targets, seed=seed)
+    scores = trained.predict(later.inputs)
     names = list(source.feature_mapping)
     manifest = {
         "format": 1,
@@ -47,7 +47,7 @@ def train(task: Task, source: Source, out: Path, seed: int) -> dict[str, Any]:
         "columns": dict(source.feature_mapping),
         "dtype": "float32",
         "outputs": task.outputs,
-        "preprocessing": preprocessing.describe(names),
+        "preprocessing": trained.preprocessing.describe(names),
         "training": {
             **_window(earlier),
             "seed": seed,
@@ -60,7 +60,7 @@ def train(task: Task, source: Source, out: Path, seed: int) -> dict[str, Any]:
         "gates": [],
         "limits": LIMITS,
     }
-    return export(convert(model), manifest, later.inputs, scores, out / task.name)
+    return export(trained.convert(), manifest, later.inputs, scores, out / task.name)
 
 
 def _rates(dataset: Dataset) -> NDArray[np.float64]:
