@@ -7,6 +7,7 @@ CampaignError
     ├── LedgerUnavailableError  the ledger cannot be reached now; asking again may help
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
     ├── LedgerFencedError       another worker owns the partition now; this batch is no longer ours
+    ├── LedgerRestoredError     it has forgotten what was published; somebody must act
     └── DeadLetterError         a dead letter that an operator names is not there, or its fate is settled
 """
 
@@ -39,6 +40,10 @@ class LedgerConflictError(LedgerError):
 
 class LedgerFencedError(LedgerError):
     """Another worker owns the partition now: its batch is to be dropped, not retried."""
+
+
+class LedgerRestoredError(LedgerError):
+    """The ledger has forgotten what was published, as one restored from a backup has: somebody must act."""
 
 
 class DeadLetterError(LedgerError):

@@ -115,6 +115,9 @@ class Ledger(Protocol):
     async def cache_generation(self) -> int:
         """Return the generation of the feature cache."""
 
+    async def last_sequence(self) -> int:
+        """Return the highest sequence that any message was given, 0 before the first."""
+
     async def unsent(self, partition: int) -> Sequence[Stored]:
         """Return the messages of a partition that are not marked sent, in order of sequence."""
 

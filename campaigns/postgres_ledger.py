@@ -115,6 +115,14 @@ class PostgresLedger:
         """Return the generation of the feature cache."""
         return int((await self.rows("cache_generation"))[0][0])
 
+    async def last_sequence(self) -> int:
+        """See the port."""
+        return int((await self.rows("last_sequence"))[0][0])
+
+    async def renew(self) -> str:
+        """Give the ledger another name, under which nothing has been published yet, and return it."""
+        return str((await self.rows("renew_ledger"))[0][0])
+
     async def ledger_id(self) -> str:
         """Return the name that tells this ledger from any other."""
         return str((await self.rows("ledger_id"))[0][0])

@@ -105,6 +105,12 @@ SELECT cache_generation FROM ledger_state;
 -- name: ledger_id
 SELECT ledger_id FROM ledger_state;
 
+-- name: last_sequence
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM outbox_sequence_seq;
+
+-- name: renew_ledger
+UPDATE ledger_state SET ledger_id = left(gen_random_uuid()::text, 8) RETURNING ledger_id;
+
 -- name: bump_cache_generation
 UPDATE ledger_state SET cache_generation = cache_generation + 1 RETURNING cache_generation;
 

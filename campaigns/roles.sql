@@ -11,7 +11,7 @@ GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, revocation, decision, outbox,
     partition_owner, activation TO :"role";
-GRANT SELECT ON ledger_state, dead_letter_fate TO :"role";
+GRANT SELECT ON ledger_state, dead_letter_fate, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
 GRANT UPDATE (roster_id) ON evaluated TO :"role";

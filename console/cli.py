@@ -136,6 +136,17 @@ def migrate_ledger() -> None:
     click.echo(f"applied {', '.join(steps)}" if steps else "the ledger is up to date")
 
 
+@ledger.command("renew")
+def renew_ledger() -> None:
+    """Take a ledger restored from a backup into use: stop the workers first.
+
+    It gets a new name, so that nothing it publishes is taken for published. Messages that went out after the
+    backup go out once more, under the same trigger ids.
+    """
+    name = _with_ledger(load_settings(), lambda ledger: ledger.renew())
+    click.echo(f"the ledger is called {name} from now on; start the workers")
+
+
 @holdfast.group()
 def warehouse() -> None:
     """The example data warehouse."""

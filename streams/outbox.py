@@ -78,11 +78,12 @@ class KafkaTriggerSink:
             }
         )
 
-    async def take_over(self, partition: int) -> None:
+    async def take_over(self, partition: int) -> int:
         """See the port."""
         async with self._turns[partition]:
             self._producers.pop(partition, None)
             self._producers[partition], self._progress[partition] = await self._in_thread(self._open, partition)
+            return self._progress[partition]
 
     async def publish(self, partition: int, stored: Sequence[Stored]) -> None:
         """See the port."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class TriggerSink(Protocol):
     """Publishes the outbox, each message once for a read_committed consumer, in order of sequence per partition."""
 
-    async def take_over(self, partition: int) -> None:
-        """Shut out any earlier publisher of this input partition and learn how far it came.
+    async def take_over(self, partition: int) -> int:
+        """Shut out any earlier publisher of this input partition and return the last sequence published.
 
         Raises:
             SinkUnavailableError: the broker cannot be reached now.

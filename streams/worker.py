@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import structlog
 
-from campaigns.errors import LedgerConflictError, LedgerError, LedgerFencedError, LedgerUnavailableError
+from campaigns.errors import (
+    LedgerConflictError,
+    LedgerError,
+    LedgerFencedError,
+    LedgerRestoredError,
+    LedgerUnavailableError,
+)
 from campaigns.ports import Committed
 from features.errors import FeaturesError, WarehouseUnavailableError
 from streams.errors import HoldfastStreamError, SinkUnavailableError
@@ -278,11 +284,26 @@ class Worker:
                 return
             epoch = await self._patiently("ledger", lambda: self._ledger.claim(partition))
             self._pipeline.use_cache_generation(await self._patiently("ledger", self._ledger.cache_generation))
-            await self._patiently("broker", lambda: self._sink.take_over(partition))
+            published = await self._patiently("broker", lambda: self._sink.take_over(partition))
+            await self._refuse_forgetful_ledger(partition, published)
             left = await self._patiently("ledger", lambda: self._ledger.unsent(partition))
             await self._send(left)
             self._ownership.epochs[partition] = epoch
             log.info("partition_claimed", partition=partition, epoch=epoch, left_unsent=len(left))
+
+    async def _refuse_forgetful_ledger(self, partition: int, published: int) -> None:
+        """Refuse a ledger that never gave the last sequence published: it would give it to another message.
+
+        Raises:
+            LedgerRestoredError: it is so.
+        """
+        given = await self._patiently("ledger", self._ledger.last_sequence)
+        if published > given:
+            raise LedgerRestoredError(
+                f"the outbox of partition {partition} has been published up to sequence {published}, but the ledger "
+                f"has given none beyond {given}, as after a restore from a backup: its next messages would be taken "
+                "for published ones. Run `holdfast ledger renew`, and see docs/guarantees.md"
+            )
 
     async def _recover_idle_partitions(self) -> None:
         """Claim assigned partitions even when no event arrives, so that what a crash left unsent goes out."""

@@ -188,6 +188,24 @@ async def test_sequences_grow_in_the_order_of_the_messages(ledger: Ledger) -> No
     assert sorted({each.sequence for each in stored}) == [each.sequence for each in stored]
 
 
+async def test_the_last_sequence_is_that_of_the_latest_message(ledger: Ledger) -> None:
+    assert await ledger.last_sequence() == 0
+    committed = await ledger.commit(batch(decision()), owners=OWNED)
+    assert await ledger.last_sequence() == max(each.sequence for each in committed.outbox)
+
+
+async def test_a_rehearsal_stores_nothing(ledger: Ledger) -> None:
+    await ledger.rehearse(batch(decision(), message_ids=[("ann", "message-1")], cache_lost=True))
+    assert (await ledger.read(["ann"], ["message-1"])).held == {}
+    assert (await ledger.unsent(3), await ledger.cache_generation()) == ([], 1)
+
+
+async def test_a_rehearsal_fails_as_the_commit_would(ledger: Ledger) -> None:
+    await ledger.commit(batch(message_ids=[("ann", "message-1")]), owners=OWNED)
+    with pytest.raises(LedgerConflictError):
+        await ledger.rehearse(batch(message_ids=[("ann", "message-1")]))
+
+
 async def test_unsent_messages_come_back_whole_and_in_order_until_marked_sent(ledger: Ledger) -> None:
     stored = (await ledger.commit(batch(decision()), owners=OWNED)).outbox
     assert list(await ledger.unsent(3)) == list(stored)

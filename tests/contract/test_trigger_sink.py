@@ -138,7 +138,7 @@ async def test_a_new_owner_goes_on_where_the_old_one_stopped(broker: Broker) -> 
     old, new = broker.connect(), broker.connect()
     await old.take_over(0)
     await old.publish(0, stored(1, 2))
-    await new.take_over(0)
+    assert await new.take_over(0) == 2
     await new.publish(0, stored(1, 2, 3))
     assert broker.ids() == ["1", "2", "3"]
 

@@ -105,6 +105,11 @@ class InMemoryLedger:
         self._reach()
         return self.generation
 
+    async def last_sequence(self) -> int:
+        """See the port."""
+        self._reach()
+        return len(self.outbox)
+
     async def unsent(self, partition: int) -> Sequence[Stored]:
         """See the port."""
         self._reach()

@@ -38,10 +38,11 @@ class InMemoryTriggerSink:
         self.away = False
         self.fails_after_publishing = False
 
-    async def take_over(self, partition: int) -> None:
+    async def take_over(self, partition: int) -> int:
         """See the port."""
         self._reach()
         self.topics.owners[partition] = self
+        return self.topics.progress.get(partition, 0)
 
     async def publish(self, partition: int, stored: Sequence[Stored]) -> None:
         """See the port."""

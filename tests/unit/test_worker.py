@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from campaigns.candidates import Definitions
-from campaigns.errors import LedgerUnavailableError
+from campaigns.errors import LedgerRestoredError, LedgerUnavailableError
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
@@ -434,3 +434,11 @@ async def test_features_are_read_one_batch_after_the_other(bench: Bench, monkeyp
             bench.put_update(customer_id)
         await bench.acknowledges(3)
     assert len(bench.acknowledged) == 3
+
+
+async def test_a_ledger_that_forgot_what_was_published_is_refused(bench: Bench) -> None:
+    """Its next messages would be taken for published ones, and be lost."""
+    bench.sink.topics.progress[PARTITION] = 7
+    with pytest.RaisesGroup(pytest.RaisesExc(LedgerRestoredError, match="up to sequence 7, .* none beyond 0")):
+        async with bench.working():
+            await until(bench.work.done)
