@@ -43,8 +43,6 @@ HISTORY_FILE = "history.jsonl"
 
 _VERSIONS, _LOCK = "versions", ".lock"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-GATE_OPEN = ("passed", "not applicable")
-"""Verdicts of a gate that let a version pass; any other keeps it from being promoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class ModelVersion:
     @property
     def closed_gates(self) -> tuple[str, ...]:
         """The names of the gates that did not let it pass."""
-        return tuple(gate["name"] for gate in self.manifest.get("gates", ()) if gate.get("verdict") not in GATE_OPEN)
+        return tuple(gate["name"] for gate in self.manifest.get("gates", ()) if gate.get("passed") is False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def test_nothing_is_left_beside_the_versions(home: Path) -> None:
 
 def test_the_same_model_again_is_the_version_that_is_there(home: Path) -> None:
     add(home, "churn-1", gates=[])
-    again = add(home, "churn-1", minutes=5, gates=[{"name": "auc", "verdict": "failed"}])
+    again = add(home, "churn-1", minutes=5, gates=[{"name": "auc", "passed": False}])
     assert again.manifest["gates"] == []
     assert len(list_versions(home)) == 1
 
@@ -118,14 +118,14 @@ def test_a_model_that_is_not_the_one_of_its_manifest_is_not_added(home: Path) ->
 
 
 def test_a_closed_gate_keeps_a_version_from_serving(home: Path) -> None:
-    add(home, "churn-1", gates=[{"name": "beats_rfm", "verdict": "failed"}, {"name": "data", "verdict": "passed"}])
+    add(home, "churn-1", gates=[{"name": "beats_rfm", "passed": False}, {"name": "data", "passed": None}])
     with pytest.raises(PromotionRefusedError, match="beats_rfm; see its report"):
         serve(home, "churn-1")
     assert current_version(home) is None
 
 
 def test_forcing_needs_a_reason_and_is_recorded(home: Path) -> None:
-    add(home, "churn-1", gates=[{"name": "beats_rfm", "verdict": "failed"}])
+    add(home, "churn-1", gates=[{"name": "beats_rfm", "passed": False}])
     with pytest.raises(PromotionRefusedError, match="--why"):
         serve(home, "churn-1", forced=True, why=" ")
     serve(home, "churn-1", forced=True, why="season")
