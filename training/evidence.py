@@ -33,9 +33,9 @@ class Evidence:
         importance: by feature, the loss in AUC (churn, nbo) or in rank correlation (ltv) when it is shuffled.
         shapes: by feature, values and what the additive model adds to the score there; empty for other models.
         folds: by cut-off, the metric of a model trained on what came before it, for stability.
-        treated: shape [rows], whether the customer was contacted and 0 for the control group; None where no
-            control group was logged.
-        uplift: shape [rows], what contacting is expected to add to the outcome, by a T-learner; None without.
+        treated: for churn, shape [rows], true where contacted, false for the control group, by chance; None
+            where no control group was logged.
+        uplift: shape [rows], what contact is expected to add to the chance of staying; None without `treated`.
     """
 
     task: str

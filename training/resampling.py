@@ -39,7 +39,7 @@ def bootstrap(
     return {name: np.array([each[name] for each in taken]) for name in taken[0]}
 
 
-def interval(values: NDArray[np.float64]) -> list[float]:
+def interval(values: NDArray[np.float64]) -> list[float | None]:
     """Return the 95 % percentile interval of resampled values, those not defined left out."""
     known = values[~np.isnan(values)]
     return [rounded(bound) for bound in np.quantile(known, TAILS)] if len(known) else []
@@ -56,6 +56,6 @@ def difference(name: str, value: float, resampled: NDArray[np.float64]) -> dict[
     }
 
 
-def rounded(value: float) -> float:
-    """Return a figure with six decimals, which is more than any of them is worth."""
-    return round(float(value), 6)
+def rounded(value: float) -> float | None:
+    """Return a figure with six decimals, which is more than any of them is worth; None for NaN, as JSON has none."""
+    return None if np.isnan(value) else round(float(value), 6)
