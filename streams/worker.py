@@ -177,16 +177,27 @@ class Worker:
     async def _decide_while_ours(
         self, batch: Batch, owners: dict[int, int], prepared: Prepared | Exception
     ) -> Decided | None:
-        """Decide a batch, again after a conflict or a new claim; None when its partitions are no longer ours.
-
-        `owners` are the epochs before the features were read. Who claimed a partition in between may have decided on
-        later features: then they are read again, or a worker that slept would undo what the other one did.
+        """Decide a batch; None when its partitions are no longer ours.
 
         Raises:
             Exception: the one with which the batch could not be prepared, or whatever deciding it leads to.
         """
         if isinstance(prepared, Exception):
             raise prepared
+        decide = partial(self._decide_as_owner, batch, owners, prepared)
+        try:
+            return await decide()
+        except LedgerUnavailableError as error:
+            log.warning("ledger_away", error=str(error))
+            # A ledger that is read only or full answers reads: only a commit tells that it is back.
+            return await self._add_unsent(batch, await self._patiently("ledger", decide))
+
+    async def _decide_as_owner(self, batch: Batch, owners: dict[int, int], prepared: Prepared) -> Decided | None:
+        """Decide a batch, again after a conflict or a new claim; None when its partitions are no longer ours.
+
+        `owners` are the epochs before the features were read. Who claimed a partition in between may have decided on
+        later features: then they are read again, or a worker that slept would undo what the other one did.
+        """
         while self._is_ours(batch):
             now = await self._own(batch)
             if now != owners:
@@ -197,15 +208,11 @@ class Worker:
                 continue
             except LedgerFencedError:
                 self._ownership.epochs.clear()
-            except LedgerUnavailableError as error:
-                await self._wait_for_ledger(error)
-                return await self._decide_after_doubt(batch, owners, prepared)
         log.info("batch_dropped", reason="partitions reassigned", records=len(batch))
         return None
 
-    async def _decide_after_doubt(self, batch: Batch, owners: dict[int, int], prepared: Prepared) -> Decided | None:
-        """Decide a batch that may have been committed already, and publish whatever its partitions have unsent."""
-        decided = await self._decide_while_ours(batch, owners, prepared)
+    async def _add_unsent(self, batch: Batch, decided: Decided | None) -> Decided | None:
+        """Add all that its partitions have unsent to a batch that may have been committed before it was decided."""
         if decided is None:
             return None
         stored = [
@@ -215,10 +222,6 @@ class Worker:
         ]
         committed = Committed(stored, decided.committed.cache_generation)
         return replace(decided, committed=committed)
-
-    async def _wait_for_ledger(self, error: LedgerUnavailableError) -> None:
-        log.warning("ledger_away", error=str(error))
-        await self._patiently("ledger", lambda: self._ledger.unsent(-1))
 
     async def _publish(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,16 +51,21 @@ class GatedSink(InMemoryTriggerSink):
 
 
 class DoubtfulLedger(InMemoryLedger):
-    """A ledger that can lose the answer to a commit it made, and that cannot store some customers."""
+    """A ledger that can lose the answer to a commit it made, be read only, and be unable to store some customers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.loses_answer = False
         self.commits = 0
         self.refused: set[str] = set()
+        self.is_read_only = False
+        self.refusals = 0
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
+        if self.is_read_only:
+            self.refusals += 1
+            raise LedgerUnavailableError("nothing can be written now")
         committed = await super().commit(changes, owners=owners)
         self.commits += 1
         if self.loses_answer:
@@ -250,6 +256,19 @@ async def test_a_ledger_that_is_away_holds_the_batch(bench: Bench) -> None:
         await bench.acknowledges(3)
     assert bench.published == ["ann", "bob", "cy"]
     assert bench.health.retrying == {}
+
+
+async def test_a_ledger_that_can_only_be_read_holds_the_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For however long, and visibly: that it answers reads does not say that it is back."""
+    monkeypatch.setattr("streams.worker.FIRST_PAUSE_S", 0)
+    bench.ledger.is_read_only = True
+    async with bench.working():
+        bench.put_update("ann")
+        await until(lambda: bench.ledger.refusals > sys.getrecursionlimit())
+        assert "ledger" in bench.health.retrying
+        bench.ledger.is_read_only = False
+        await bench.acknowledges(1)
+    assert (bench.published, bench.health.retrying) == (["ann"], {})
 
 
 async def test_a_broker_that_is_away_holds_the_batch(bench: Bench) -> None:
