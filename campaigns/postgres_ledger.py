@@ -177,7 +177,12 @@ class PostgresLedger:
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
             async with self._pool.connection() as connection:
-                yield connection
+                try:
+                    yield connection
+                except pg.ReadOnlySqlTransaction:
+                    # It may lead to a former primary, and then would for as long as it lasts.
+                    await connection.close()
+                    raise
         except PoolTimeout as error:
             raise LedgerUnavailableError(f"the ledger gives no connection: {error}") from error
         except (

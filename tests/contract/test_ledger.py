@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.migrations import migrate
@@ -347,6 +348,25 @@ async def test_a_ledger_out_of_reach_says_so() -> None:
     with pytest.raises(LedgerUnavailableError):
         await postgres.open()
     await postgres.close()
+
+
+async def test_a_session_that_turns_out_to_be_read_only_is_not_used_again(ledger_url: str) -> None:
+    """PostgreSQL alone: a connection to a former primary stays read only for as long as it lasts."""
+    migrate(ledger_url)
+    with psycopg.connect(ledger_url, autocommit=True) as operator:
+        operator.execute(_set_read_only(ledger_url, "on"))
+        postgres = PostgresLedger(ledger_url)
+        await postgres.open()
+        with pytest.raises(LedgerUnavailableError, match="read-only"):
+            await postgres.claim(3)
+        operator.execute(_set_read_only(ledger_url, "off"))
+        assert await postgres.claim(3) == 1
+    await postgres.close()
+
+
+def _set_read_only(url: str, value: str) -> sql.Composed:
+    name = sql.Identifier(url.rpartition("/")[2])
+    return sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}").format(name, sql.SQL(value))
 
 
 async def test_a_claim_waits_for_a_commit_in_flight(ledger_url: str) -> None:
