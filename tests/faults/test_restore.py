@@ -38,15 +38,15 @@ async def renew(ledger_url: str) -> None:
 
 
 def test_a_ledger_that_was_restored_is_refused_until_it_is_renewed(world: World) -> None:
-    """Without that, the triggers of c60 would get sequences that count as published, and be lost."""
+    """Without that, the triggers of c63 would get sequences that count as published, and be lost."""
     with Run(world, []) as run:
-        announce(run, "c40")
+        announce(run, "c41")
         run.start()
         run.wait_for(1)
         run.finish()
         with psycopg.connect(run.ledger_url) as ledger:
             ledger.execute(FORGET)
-        announce(run, "c60")
+        announce(run, "c63")
         refused = run.start()
         assert refused.wait() != 0
         assert "holdfast ledger renew" in refused.tail()
@@ -54,4 +54,4 @@ def test_a_ledger_that_was_restored_is_refused_until_it_is_renewed(world: World)
         run.start()
         run.wait_for(2)
         triggers = collect(world.endpoints.broker, run.prefix, run.ledger_url).things["campaign_triggers"]
-    assert {(trigger[1], times) for trigger, times in triggers.items()} == {("c40", 1), ("c60", 1)}  # type: ignore[index]
+    assert {(trigger[1], times) for trigger, times in triggers.items()} == {("c41", 1), ("c63", 1)}  # type: ignore[index]
