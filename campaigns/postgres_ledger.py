@@ -22,7 +22,7 @@ from features.signals import Signals
 from segments.engine import Activation, Episode, Held
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from campaigns.definition import Campaign
     from campaigns.ports import BatchChanges, OutcomeReport
@@ -131,6 +131,12 @@ class PostgresLedger:
         """See the port."""
         rows = await self.rows("unsent", partition=partition)
         return [_stored(row) for row in rows]
+
+    async def count_unsent(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return how many messages of each partition are not marked sent."""
+        wanted = list(partitions)
+        counted = {partition: count for partition, count in await self.rows("count_unsent", partitions=wanted)}  # noqa: C416 - as in _hold
+        return {partition: counted.get(partition, 0) for partition in wanted}
 
     async def mark_sent(self, stored: Sequence[Stored]) -> None:
         """See the port."""

@@ -118,6 +118,9 @@ UPDATE ledger_state SET cache_generation = cache_generation + 1 RETURNING cache_
 SELECT sequence, message_id, customer_id, destination, key, headers, value, partition
   FROM outbox WHERE partition = %(partition)s AND sent_at IS NULL ORDER BY sequence;
 
+-- name: count_unsent
+SELECT partition, count(*) FROM outbox WHERE partition = ANY (%(partitions)s::integer[]) AND sent_at IS NULL GROUP BY partition;
+
 -- name: mark_sent
 UPDATE outbox SET sent_at = now() WHERE sequence = ANY (%(sequences)s::bigint[]) AND sent_at IS NULL;
 

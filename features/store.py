@@ -107,6 +107,7 @@ class FeatureStore:
 
     Attributes:
         cache_failures: how often the cache could not be reached.
+        cache_reads: customers found (hit), not found (miss), or not looked for because it is away (unavailable).
         cache_available: whether the cache answered when last asked.
         must_bump: the cache is passed by until a new generation comes.
     """
@@ -118,6 +119,7 @@ class FeatureStore:
         self._schema: _Schema | None = None
         self._invalidating: Counter[str] = Counter()
         self.cache_failures = 0
+        self.cache_reads: Counter[str] = Counter()
         self.cache_available = True
         self.must_bump = False
 
@@ -185,6 +187,7 @@ class FeatureStore:
         """Return rows and leases; nothing where the cache is away or passed by."""
         schema, generation = self._schema, self._generation
         if self.must_bump or schema is None or not customer_ids:
+            self.cache_reads["unavailable"] += len(customer_ids) if self.must_bump else 0
             return _Cached()
         try:
             found, leases = await self._cache.read(customer_ids)
@@ -193,9 +196,11 @@ class FeatureStore:
                 await self._cache.invalidate(unreadable)
         except CacheUnavailableError:
             self._note_failure()
+            self.cache_reads["unavailable"] += len(customer_ids)
             return _Cached()
         self.cache_available = True
         rows = {customer_id: row for customer_id, row in decoded.items() if row is not None}
+        self.cache_reads.update(hit=len(rows), miss=len(customer_ids) - len(rows))
         return _Cached(schema, generation, rows, leases)
 
     async def _fill(self, fetched: FeatureTable, cached: _Cached) -> None:

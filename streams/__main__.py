@@ -11,6 +11,7 @@ import uvloop
 from streams.logs import configure_logs
 from streams.services import run_worker
 from streams.settings import load_settings
+from streams.shutdown import end_within
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -28,7 +29,16 @@ async def _work(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_worker(settings, stop)
+    deadline = asyncio.create_task(_end_in_time(stop, settings.shutdown_s))
+    try:
+        await run_worker(settings, stop)
+    finally:
+        deadline.cancel()
+
+
+async def _end_in_time(stop: asyncio.Event, seconds: float) -> None:
+    await stop.wait()
+    end_within(seconds)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import faust
 from faust.app.base import BootStrategy
 
 from streams.consumer import ChunkTransport
+from streams.progress import Group
 
 if TYPE_CHECKING:
     from faust.types import AgentT
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from streams.intake import Batch, Chunk
 
 STOP_S = 20.0
+NEVER_S = 1e7
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,13 @@ class StreamApp(faust.App):
         consumer: Any = self.consumer
         return consumer  # type: ignore[no-any-return]
 
+    def find_group(self) -> Group:
+        """Tell what is known of this worker's place in its group."""
+        consumer = self.chunk_consumer
+        return Group(
+            self.consumer_generation_id, self.rebalancing, consumer.find_progress(), consumer.chunks_acknowledged
+        )
+
     def acknowledge(self, batch: Batch) -> None:
         """Let a batch's records be committed; call it last, from the event loop."""
         for chunk in batch.chunks:
@@ -125,6 +134,10 @@ def faust_options(settings: AppSettings) -> dict[str, Any]:
         "broker_session_timeout": settings.session_timeout_s,
         "broker_heartbeat_interval": settings.session_timeout_s / 3,
         "broker_request_timeout": max(30.0, settings.session_timeout_s),
+        # Never. A worker that fetches nothing because its buffers are full waits for a service, and the next owner
+        # would wait for the same one; besides, aiokafka does not join again before a fetch, and Faust does not fetch
+        # before it has joined: such a worker would stay outside for ever. One that is stuck fails /health/live.
+        "broker_max_poll_interval": NEVER_S,
         "consumer_auto_offset_reset": "earliest",
         "consumer_group_instance_id": settings.instance_id,
         "stream_buffer_maxsize": settings.buffer_chunks,

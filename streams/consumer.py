@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from aiokafka.errors import ConsumerStoppedError
@@ -29,6 +28,7 @@ from faust.types import TP, ConsumerMessage
 from streams.fetching import ChunkConsumerThread, cut
 from streams.intake import Chunk
 from streams.offsets import ContiguousOffsets
+from streams.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,20 +44,6 @@ POLL_WHEN_SOME_FULL_S = 0.020
 PACE_S = 0.010
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one partition is; None is unknown."""
-
-    acknowledged: int | None
-    committed: int | None
-    end: int | None
-
-    @property
-    def lag(self) -> int | None:
-        """Offsets not yet acknowledged."""
-        return None if self.end is None or self.acknowledged is None else max(0, self.end - self.acknowledged)
-
-
 class ChunkConsumer(driver.Consumer):
     """Delivers chunks and commits what is acknowledged. All methods belong to the event loop."""
 
@@ -68,6 +54,7 @@ class ChunkConsumer(driver.Consumer):
         self.chunk_records = 500
         self._offsets: dict[TP, ContiguousOffsets] = {}
         self._room = asyncio.Event()
+        self.chunks_acknowledged = 0
 
     @property
     def owned_partitions(self) -> frozenset[int]:
@@ -84,15 +71,17 @@ class ChunkConsumer(driver.Consumer):
         if not self.owns(chunk):
             return False
         self._offsets[TP(chunk.topic, chunk.partition)].acknowledge(chunk.start, chunk.end)
+        self.chunks_acknowledged += 1
         return True
 
     def find_progress(self) -> dict[TP, Progress]:
         """Tell how far each owned partition is."""
         ends = self._thread.find_ends(self._offsets)
-        return {
-            tp: Progress(offsets.acknowledged, self._committed_offset[tp], ends.get(tp))
+        committed = {
+            tp: offsets.first if (offset := self._committed_offset[tp]) is None else offset
             for tp, offsets in self._offsets.items()
         }
+        return {tp: Progress(offset, ends.get(tp)) for tp, offset in committed.items()}
 
     # Delivery
 

@@ -1,111 +1,167 @@
-"""How the worker is: /health for supervisors, /metrics for Prometheus, both on loopback."""
+"""What is known of the worker's state, and what follows from it for those who ask /health.
+
+Three questions, three answers:
+
+* alive: is there a point in letting it run? No, when its consumer is stuck: starting it again is the known cure.
+* ready: does it do its work? Not before it has joined its group, nor while it waits for a service or is stuck.
+* degraded: what is not as it should be, though the work goes on.
+"""
 
 from __future__ import annotations
 
+import time
+from collections import Counter, defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.process_collector import ProcessCollector
-
-from streams.errors import SettingsError
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
-LATENCY_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 15, 60)
+
+class Status(StrEnum):
+    """The worst that holds, in one word."""
+
+    STARTING = "starting"
+    RETRYING = "retrying"
+    STUCK = "stuck"
+    DEGRADED = "degraded"
+    OK = "ok"
+
+
+def judge(*, started: bool, retrying: bool, stuck: bool, degraded: bool) -> Status:
+    """Return the worst that holds. What waits for a service is not stuck: it goes on when the service is back."""
+    if retrying:
+        return Status.RETRYING
+    if stuck:
+        return Status.STUCK
+    if not started:
+        return Status.STARTING
+    return Status.DEGRADED if degraded else Status.OK
+
+
+@dataclass(slots=True, eq=False)
+class Trial:
+    """An operation on a service, tried until it succeeds: how often it failed so far, and the last words heard."""
+
+    service: str
+    health: Health
+    attempts: int = 0
+    error: str = ""
+
+    def note_failure(self, error: object) -> None:
+        """Note that an attempt failed."""
+        self.attempts += 1
+        self.error = str(error)
+        self.health.begin_outage(self)
+
+    def note_success(self) -> None:
+        """Note that an attempt succeeded; the next one may fail again."""
+        if self.attempts:
+            self.attempts, self.error = 0, ""
+            self.health.end_outage(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What is known of a service that something waits for: seconds since when, failed attempts, the last words."""
+
+    seconds: float
+    attempts: int
+    error: str
 
 
 @dataclass(slots=True)
 class Health:
-    """What is known of the worker's state; whoever learns something writes it here."""
+    """What is known of the worker's state; whoever learns something writes it here.
+
+    Attributes:
+        ready: the stages run. Whether the worker has joined its group is asked of `joined`.
+        joined: tells whether the group has given out partitions, be it none to us.
+        degraded: names what is not as it should be and does not stop the work.
+        stuck: names what has not moved for too long.
+        clock: monotonic seconds.
+        failures: attempts that failed, by service.
+    """
 
     ready: bool = False
-    retrying: dict[str, str] = field(default_factory=dict)
-    degraded: Callable[[], list[str]] = list
+    joined: Callable[[], bool] = lambda: True
+    degraded: Callable[[], Sequence[str]] = list
+    stuck: Callable[[], Sequence[str]] = list
+    clock: Callable[[], float] = time.monotonic
+    failures: Counter[str] = field(default_factory=Counter)
+    _failing: dict[str, list[Trial]] = field(default_factory=lambda: defaultdict(list))
+    _began: dict[str, float] = field(default_factory=dict)
+    _waited: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def trying(self, service: str) -> Iterator[Trial]:
+        """Watch an operation that is repeated until it succeeds; tell what is given of every failure."""
+        trial = Trial(service, self)
+        try:
+            yield trial
+        finally:
+            trial.note_success()
+
+    def begin_outage(self, trial: Trial) -> None:
+        """See Trial.note_failure."""
+        self.failures[trial.service] += 1
+        self._began.setdefault(trial.service, self.clock())
+        # The last one to fail comes last.
+        self._failing[trial.service] = [*(each for each in self._failing[trial.service] if each is not trial), trial]
+
+    def end_outage(self, trial: Trial) -> None:
+        """See Trial.note_success; an outage ends with the last operation that waits for the service."""
+        service = trial.service
+        self._failing[service].remove(trial)
+        if not self._failing[service]:
+            del self._failing[service]
+            self._waited[service] += self.clock() - self._began.pop(service)
+
+    @property
+    def retrying(self) -> dict[str, Outage]:
+        """The services that something waits for now."""
+        now = self.clock()
+        return {
+            service: Outage(now - self._began[service], sum(each.attempts for each in trials), trials[-1].error)
+            for service, trials in self._failing.items()
+        }
+
+    @property
+    def waited(self) -> dict[str, float]:
+        """The seconds spent waiting for each service so far, an outage of now included."""
+        now = {service: outage.seconds for service, outage in self.retrying.items()}
+        return {service: self._waited.get(service, 0.0) + now.get(service, 0.0) for service in {*self._waited, *now}}
 
     def report(self) -> dict[str, Any]:
         """Return the state as /health gives it."""
-        state = "retrying" if self.retrying else "degraded" if self.degraded() else "ok"
-        status = state if self.ready else "starting"
+        retrying, degraded = self.retrying, list(self.degraded())
+        # What the broker or the ledger holds up looks stuck, too.
+        stuck = [] if retrying else list(self.stuck())
+        status = judge(
+            started=self.ready and self.joined(),
+            retrying=bool(retrying),
+            stuck=bool(stuck),
+            degraded=bool(degraded),
+        )
         return {
             "status": status,
-            "alive": True,
-            "ready": self.ready and not self.retrying,
-            "degraded": self.degraded(),
-            "retrying": self.retrying,
+            "alive": not stuck,
+            "ready": status in {Status.OK, Status.DEGRADED},
+            "degraded": degraded,
+            "retrying": {service: describe(outage) for service, outage in retrying.items()},
+            "stuck": stuck,
         }
 
 
-class Metrics:
-    """The worker's figures, on a registry of their own."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        self.events = Counter("holdfast_events", "Events decided or folded", registry=self.registry)
-        self.dead_letters = Counter("holdfast_dead_letters", "Dead letters", ["reason"], registry=self.registry)
-        self.decisions = Counter(
-            "holdfast_decisions", "Decisions", ["campaign", "outcome", "reason"], registry=self.registry
-        )
-        self.batch_size = Histogram(
-            "holdfast_batch_events",
-            "Records in a batch",
-            buckets=(1, 5, 20, 50, 100, 200, 350, 500, 1000),
-            registry=self.registry,
-        )
-        self.latency = Histogram(
-            "holdfast_latency_seconds",
-            "From a record's timestamp to its batch's acknowledgement",
-            buckets=LATENCY_BUCKETS,
-            registry=self.registry,
-        )
-        self.retries = Counter(
-            "holdfast_retries",
-            "Attempts repeated because a service was away",
-            ["service"],
-            registry=self.registry,
-        )
-        self.queued_batches = Gauge("holdfast_queued_batches", "Batches waiting between stages", registry=self.registry)
-        self.lag = Gauge(
-            "holdfast_lag_events", "Events not yet acknowledged", ["topic", "partition"], registry=self.registry
-        )
-
-
-async def serve_health(
-    health: Health, metrics: Metrics, port: int, refresh: Callable[[], None] = lambda: None
-) -> tuple[web.AppRunner, int]:
-    """Serve /health and /metrics on 127.0.0.1 and return the server and its port.
-
-    Args:
-        health: what /health tells.
-        metrics: what /metrics tells.
-        port: 0 takes a free one.
-        refresh: called before the metrics are read, for those that nobody keeps up to date.
-
-    Raises:
-        SettingsError: the port is taken.
-    """
-
-    async def show_health(_: web.Request) -> web.Response:
-        report = health.report()
-        return web.json_response(report, status=200 if report["ready"] else 503)
-
-    async def show_metrics(_: web.Request) -> web.Response:
-        refresh()
-        return web.Response(body=generate_latest(metrics.registry), content_type="text/plain")
-
-    app = web.Application()
-    app.add_routes([web.get("/health", show_health), web.get("/metrics", show_metrics)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise SettingsError(
-            f"HOLDFAST_HEALTH_PORT: port {port} on 127.0.0.1 cannot be used ({error.strerror}); "
-            "choose another, or 0 for a free one"
-        ) from error
-    return runner, int(runner.addresses[0][1])
+def describe(outage: Outage) -> dict[str, Any]:
+    """Return an outage as /health gives it."""
+    since = datetime.now(UTC) - timedelta(seconds=outage.seconds)
+    return {
+        "since": since.isoformat(timespec="seconds"),
+        "seconds": round(outage.seconds, 1),
+        "attempts": outage.attempts,
+        "error": outage.error,
+    }

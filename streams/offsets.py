@@ -19,20 +19,21 @@ class ContiguousOffsets:
     Attributes:
         position: Everything before it was delivered.
         acknowledged: Everything before it was acknowledged, by us or before us.
+        first: Where the first interval began, None before it came.
     """
 
-    __slots__ = ("_apart", "_first", "acknowledged", "position")
+    __slots__ = ("_apart", "acknowledged", "first", "position")
 
     def __init__(self, position: int | None = None) -> None:
         self.position = position
         self.acknowledged = position
-        self._first: int | None = None
+        self.first: int | None = None
         self._apart: list[tuple[int, int]] = []
 
     @property
     def committable(self) -> int | None:
         """The offset that may be committed, None while that would say nothing new."""
-        return None if self._first is None or self.acknowledged == self._first else self.acknowledged
+        return None if self.first is None or self.acknowledged == self.first else self.acknowledged
 
     def note_delivered(self, first: int, end: int) -> int:
         """Note that the records in [first, end) are delivered, and return where their interval starts.
@@ -43,13 +44,13 @@ class ContiguousOffsets:
         Raises:
             ValueError: the interval is empty, or begins before what is delivered; call `rewind` first.
         """
-        if self.position is None or (first < self.position and self._first is None):
+        if self.position is None or (first < self.position and self.first is None):
             self.position = self.acknowledged = first
         if not self.position <= first < end:
             raise ValueError(f"records [{first}, {end}) cannot follow what was delivered before {self.position}")
         start, self.position = self.position, end
-        if self._first is None:
-            self._first = start
+        if self.first is None:
+            self.first = start
         return start
 
     def rewind(self, offset: int) -> None:

@@ -26,12 +26,16 @@ from models.scores import score_customers
 from segments.jsonlogic import unknown_facts
 from streams.app import AppSettings, build_app, run_app
 from streams.connection import build_credentials, describe_connection, describe_security
-from streams.health import Health, Metrics, serve_health
+from streams.health import Health
 from streams.intake import Collector
 from streams.knowledge import Knowledge
+from streams.metrics import Figures, Metrics
 from streams.outbox import MAX_MESSAGE_BYTES, KafkaTriggerSink
 from streams.pipeline import Pipeline
+from streams.probes import serve_probes
+from streams.progress import commit_ages
 from streams.topics import create_topics, verify_topics
+from streams.watch import KafkaEnds, Watch
 from streams.worker import Assignment, Worker
 
 if TYPE_CHECKING:
@@ -44,6 +48,9 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 log = structlog.get_logger()
+
+STAGES_S = 5.0
+"""How long the stages may take to end before the consumer leaves its group."""
 
 
 def load_definitions(folder: Path | None) -> tuple[Sequence[Segment], Sequence[Campaign], dict[int, Offer]]:
@@ -73,7 +80,7 @@ def load_models(settings: Settings) -> Scorers:
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
-    """Run a worker until `stop` is set.
+    """Run a worker until `stop` is set; it is set at the latest when the worker begins to end.
 
     Raises:
         HoldfastStreamError, CampaignError, FeaturesError, SegmentError, ModelError: it cannot start, for a reason
@@ -101,8 +108,6 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
-        server, port = await serve_health(health, metrics, settings.health_port, partial(measure_lag, app, metrics))
-        stack.push_async_callback(server.cleanup)
         collector = Collector(
             app.intake, app.owns, max_records=settings.batch_events, max_wait_s=settings.batch_wait_ms / 1000
         )
@@ -116,6 +121,17 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             health=health,
             metrics=metrics,
         )
+        watch = Watch(
+            look=app.find_group,
+            ends=KafkaEnds(describe_connection(settings)),
+            count_unsent=ledger.count_unsent,
+            health=health,
+            stuck_after_s=settings.stuck_after_s,
+        )
+        health.joined, health.stuck = lambda: app.consumer_generation_id > 0, watch.find_stuck
+        metrics.show(partial(find_figures, app, worker, watch, health, features))
+        server, port = await serve_probes(health, metrics, settings.health_host, settings.health_port)
+        stack.push_async_callback(server.cleanup)
         log.info(
             "worker_starting",
             health_port=port,
@@ -124,26 +140,31 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             rules_because=scorers.reasons,
         )
         freeze_memory()
-        await _run(worker, app, health, stop)
+        health.ready = True
+        await _run(worker, watch, app, health, stop)
         log.info("worker_stopped")
 
 
-async def _run(worker: Worker, app: StreamApp, health: Health, stop: asyncio.Event) -> None:
-    """Run stages and consumer until `stop`; the stages end first, so that the last commit knows all that is done."""
-    work = asyncio.create_task(worker.run())
+async def _run(worker: Worker, watch: Watch, app: StreamApp, health: Health, stop: asyncio.Event) -> None:
+    """Run stages and consumer until `stop`; the stages end first, so that the last commit knows all that is done.
+
+    What hangs is waited for last: the partitions are given up before.
+    """
+    work = [asyncio.create_task(worker.run()), asyncio.create_task(watch.run())]
     ended = asyncio.create_task(stop.wait())
     closing = asyncio.Event()
     consume = asyncio.create_task(run_app(app, closing))
-    health.ready = True
-    await asyncio.wait({work, ended, consume}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({*work, ended, consume}, return_when=asyncio.FIRST_COMPLETED)
     health.ready = False
-    ended.cancel()
-    work.cancel()
-    outcome = (await asyncio.gather(work, return_exceptions=True))[0]
+    stop.set()  # an error ends it, too, and is to end it in time
+    for task in (*work, ended):
+        task.cancel()
+    await asyncio.wait(work, timeout=STAGES_S)
     closing.set()
     await consume
-    if isinstance(outcome, Exception):
-        raise outcome
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
 def create_missing_topics(settings: Settings, *, partitions: int, replication: int) -> tuple[str, ...]:
@@ -250,12 +271,24 @@ def read_assignment(app: StreamApp) -> Assignment:
     return Assignment(app.consumer_generation_id, app.chunk_consumer.owned_partitions)
 
 
-def measure_lag(app: StreamApp, metrics: Metrics) -> None:
-    """Note how far each partition of this worker is behind."""
-    metrics.lag.clear()
-    for place, progress in app.chunk_consumer.find_progress().items():
-        if progress.lag is not None:
-            metrics.lag.labels(place.topic, place.partition).set(progress.lag)
+def find_figures(app: StreamApp, worker: Worker, watch: Watch, health: Health, features: FeatureStore) -> Figures:
+    """Look up what /metrics shows of this moment."""
+    seen, retrying = watch.observe(), health.retrying
+    progress = seen.group.progress
+    return Figures(
+        ready=health.report()["ready"],
+        stuck=0 if retrying else len(watch.find_stuck()),
+        generation=seen.group.generation,
+        partitions=len(progress),
+        lag={(place.topic, place.partition): each.lag for place, each in progress.items() if each.lag is not None},
+        commit_ages={(place.topic, place.partition): age for place, age in commit_ages(seen).items()},
+        unsent=watch.unsent,
+        queued_batches=worker.queued,
+        queued_chunks=app.intake.qsize(),
+        failures=health.failures,
+        waited=health.waited,
+        cache_reads=features.cache_reads,
+    )
 
 
 def name_degradations(features: FeatureStore, scorers: Scorers) -> list[str]:

@@ -136,12 +136,29 @@ class Settings(BaseSettings):
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Longest life of a cached customer, s."
     )
+    health_host: str = Field(
+        "127.0.0.1",
+        alias="HOLDFAST_HEALTH_HOST",
+        description="Address that serves /health and /metrics; 0.0.0.0 in a container that others probe.",
+    )
     health_port: int = Field(
         8080,
         alias="HOLDFAST_HEALTH_PORT",
         ge=0,
         le=65_535,
-        description="Loopback port of /health and /metrics; 0 takes a free one.",
+        description="Port of /health and /metrics; 0 takes a free one.",
+    )
+    stuck_after_s: float = Field(
+        120,
+        alias="HOLDFAST_STUCK_AFTER_S",
+        ge=1,
+        description="A consumer with lag that commits nothing for so long is stuck, and /health says so, s.",
+    )
+    shutdown_s: float = Field(
+        25,
+        alias="HOLDFAST_SHUTDOWN_S",
+        ge=1,
+        description="A worker that is asked to end and has not after so long gives up, with exit code 75, s.",
     )
     log_level: str = Field(
         "info",

@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
     from campaigns.ports import Ledger, Stored
     from streams.events import Record, Reject
-    from streams.health import Health, Metrics
+    from streams.health import Health
     from streams.intake import Batch
+    from streams.metrics import Metrics
     from streams.pipeline import Pipeline
     from streams.ports import TriggerSink
     from streams.stages import Decided, Prepared
@@ -116,6 +117,11 @@ class Worker:
         self._preparing: asyncio.Queue[Waiting] = asyncio.Queue(PREPARED_AHEAD)
         self._deciding: asyncio.Queue[tuple[Batch, Decided]] = asyncio.Queue(DECIDED_AHEAD)
 
+    @property
+    def queued(self) -> int:
+        """The batches that wait between stages."""
+        return self._preparing.qsize() + self._deciding.qsize()
+
     async def run(self) -> None:
         """Work until cancelled; an unexpected error in any stage ends all of them and is raised."""
         async with asyncio.TaskGroup() as stages:
@@ -128,7 +134,6 @@ class Worker:
         while True:
             batch = await self._collect()
             self._metrics.batch_size.observe(len(batch))
-            self._metrics.queued_batches.set(self._preparing.qsize() + self._deciding.qsize())
             # Before features are read: a claim brings the cache generation that the former owner may have raised.
             owners = await self._own(batch) if self._is_ours(batch) else {}
             # One batch at a time, or a later one might be decided on an older row than the one before it.
@@ -257,7 +262,8 @@ class Worker:
     async def _send_partition(self, partition: int, stored: Sequence[Stored]) -> Sequence[Stored]:
         """Publish messages of a partition and return them, or none when the partition is no longer ours."""
         try:
-            await self._sink.publish(partition, stored)
+            with self._metrics.publish.time():
+                await self._sink.publish(partition, stored)
         except SinkUnavailableError as error:
             log.warning("publish_failed", error=str(error), partition=partition)
             return await self._patiently("broker", lambda: self._publish_again(partition, stored))
@@ -323,18 +329,15 @@ class Worker:
     async def _patiently(self, service: str, operation: Callable[[], Awaitable[Result]]) -> Result:
         """Repeat an operation until its service is back, with backoff, visible in health."""
         pause = FIRST_PAUSE_S
-        while True:
-            try:
-                result = await operation()
-            except UNAVAILABLE as error:
-                self._health.retrying.setdefault(service, datetime.now(UTC).isoformat(timespec="seconds"))
-                self._metrics.retries.labels(service).inc()
-                log.warning("service_away", service=service, error=str(error), pause_s=pause)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_S)
-            else:
-                self._health.retrying.pop(service, None)
-                return result
+        with self._health.trying(service) as trial:
+            while True:
+                try:
+                    return await operation()
+                except UNAVAILABLE as error:
+                    trial.note_failure(error)
+                    log.warning("service_away", service=service, error=str(error), pause_s=pause)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, LONGEST_PAUSE_S)
 
     def _count(self, batch: Batch, decided: Decided) -> None:
         metrics = self._metrics

@@ -5,54 +5,156 @@ import json
 import subprocess
 import sys
 import urllib.request
+from typing import Any
 from urllib.error import HTTPError
 
 import pytest
 
 from streams.errors import SettingsError
-from streams.health import Health, Metrics, serve_health
+from streams.health import Health, Status, judge
+from streams.metrics import Figures, Metrics
+from streams.probes import serve_probes
 
 
 @pytest.mark.parametrize(
-    ("health", "status", "ready"),
+    ("facts", "status"),
     [
-        (Health(), "starting", False),
-        (Health(ready=True), "ok", True),
-        (Health(ready=True, degraded=lambda: ["cache: away"]), "degraded", True),
-        (Health(ready=True, retrying={"ledger": "2011-06-01T00:00:00+00:00"}), "retrying", False),
-        (Health(ready=True, retrying={"ledger": "now"}, degraded=lambda: ["cache: away"]), "retrying", False),
+        ({}, Status.OK),
+        ({"degraded": True}, Status.DEGRADED),
+        ({"degraded": True, "started": False}, Status.STARTING),
+        ({"stuck": True, "degraded": True}, Status.STUCK),
+        ({"stuck": True, "started": False}, Status.STUCK),
+        ({"stuck": True, "retrying": True}, Status.RETRYING),
+        ({"retrying": True, "started": False}, Status.RETRYING),
     ],
 )
-def test_the_worst_that_holds_is_the_status(health: Health, status: str, ready: bool) -> None:
-    """A degraded worker is ready, one that retries is not."""
+def test_the_worst_that_holds_is_the_status(facts: dict[str, bool], status: Status) -> None:
+    """Waiting for a service is worse than nothing else: it explains the rest."""
+    known = dict.fromkeys(("retrying", "stuck", "degraded"), False) | {"started": True} | facts
+    assert judge(**known) == status
+
+
+@pytest.mark.parametrize(
+    ("health", "alive", "ready"),
+    [
+        (Health(), True, False),
+        (Health(ready=True, joined=lambda: False), True, False),
+        (Health(ready=True), True, True),
+        (Health(ready=True, degraded=lambda: ["cache: away"]), True, True),
+        (Health(ready=True, stuck=lambda: ["updates[3]: 7 events behind"]), False, False),
+    ],
+)
+def test_only_a_stuck_worker_is_not_alive(health: Health, *, alive: bool, ready: bool) -> None:
+    """A degraded one is ready, one that has not joined its group is not."""
     report = health.report()
-    assert (report["status"], report["ready"]) == (status, ready)
+    assert (report["alive"], report["ready"]) == (alive, ready)
+
+
+class Ticks:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        return self.now
+
+
+def test_an_outage_is_told_with_its_length_attempts_and_last_words() -> None:
+    """Of all that wait for the service; the waiting is added up by the clock, not by those who wait."""
+    ticks = Ticks()
+    health = Health(ready=True, clock=ticks, stuck=lambda: ["everything"])
+    with health.trying("ledger") as first, health.trying("ledger") as second:
+        first.note_failure("refused")
+        ticks.now = 4.0
+        second.note_failure("no route")
+        ticks.now = 5.0
+        report = health.report()
+        told = {name: report["retrying"]["ledger"][name] for name in ("seconds", "attempts", "error")}
+        assert told == {"seconds": 5.0, "attempts": 2, "error": "no route"}
+        assert (report["status"], report["alive"], report["stuck"]) == ("retrying", True, [])
+        assert health.waited == {"ledger": 5.0}
+    assert (health.retrying, health.waited, health.failures) == ({}, {"ledger": 5.0}, {"ledger": 2})
+
+
+def test_an_outage_lasts_until_nobody_waits() -> None:
+    """An operation that succeeds does not end the wait of another."""
+    ticks = Ticks()
+    health = Health(clock=ticks)
+    with health.trying("broker") as waits:
+        waits.note_failure("away")
+        ticks.now = 3.0
+        with health.trying("broker") as other:
+            other.note_failure("away")
+        assert health.retrying["broker"].seconds == 3.0
+        waits.note_success()
+        assert health.retrying == {}
+
+
+def test_who_is_cancelled_waits_no_more() -> None:
+    """Shutting down in an outage leaves none behind."""
+    health = Health()
+
+    def wait_in_vain() -> None:
+        with health.trying("ledger") as trial:
+            trial.note_failure("away")
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        wait_in_vain()
+    assert health.retrying == {}
 
 
 async def test_health_and_metrics_are_served_on_loopback() -> None:
-    """Not ready is 503, so that a supervisor needs no JSON."""
-    health, metrics = Health(), Metrics()
-    server, port = await serve_health(health, metrics, 0)
+    """Not ready is 503, so that a supervisor needs no JSON; not alive is another question."""
+    stuck: list[str] = []
+    health, metrics = Health(stuck=lambda: stuck), Metrics()
+    server, port = await serve_probes(health, metrics, "127.0.0.1", 0)
     try:
-        assert (await fetch(port, "health"))[0] == 503
+        assert await statuses(port) == {"health": 503, "health/live": 200, "health/ready": 503}
         health.ready = True
-        status, text = await fetch(port, "health")
-        assert (status, json.loads(text)["status"]) == (200, "ok")
-        metrics.events.inc(3)
-        assert "holdfast_events_total 3.0" in (await fetch(port, "metrics"))[1]
+        assert await statuses(port) == {"health": 200, "health/live": 200, "health/ready": 200}
+        stuck.append("updates[0]: 7 events behind")
+        assert await statuses(port) == {"health": 503, "health/live": 503, "health/ready": 503}
+        assert json.loads((await fetch(port, "health"))[1])["stuck"] == stuck
         assert [address[0] for address in server.addresses] == ["127.0.0.1"]
     finally:
         await server.cleanup()
 
 
-async def test_a_port_that_is_taken_is_refused() -> None:
-    """The error names the setting."""
-    server, port = await serve_health(Health(), Metrics(), 0)
+async def test_metrics_show_what_was_counted_and_what_is_looked_up() -> None:
+    """Of the moment of asking: a partition that went to another worker is not shown any more."""
+    metrics, figures = Metrics(), [Figures(lag={("updates", 0): 7}, waited={"ledger": 1.5}, cache_reads={"hit": 3})]
+    metrics.show(lambda: figures[-1])
+    metrics.events.inc(3)
+    server, port = await serve_probes(Health(), metrics, "127.0.0.1", 0)
     try:
-        with pytest.raises(SettingsError, match=f"HOLDFAST_HEALTH_PORT: port {port}"):
-            await serve_health(Health(), Metrics(), port)
+        text = (await fetch(port, "metrics"))[1]
+        figures.append(Figures())
+        later = (await fetch(port, "metrics"))[1]
     finally:
         await server.cleanup()
+    assert "holdfast_events_total 3.0" in text
+    assert 'holdfast_lag_events{partition="0",topic="updates"} 7.0' in text
+    assert 'holdfast_retry_seconds_total{service="ledger"} 1.5' in text
+    assert 'holdfast_cache_reads_total{result="hit"} 3.0' in text
+    assert "holdfast_lag_events{" not in later
+
+
+async def test_a_port_that_is_taken_is_refused() -> None:
+    """The error names the setting."""
+    server, port = await serve_probes(Health(), Metrics(), "127.0.0.1", 0)
+    try:
+        with pytest.raises(SettingsError, match=f"HOLDFAST_HEALTH_PORT: port {port}"):
+            await serve_probes(Health(), Metrics(), "127.0.0.1", port)
+    finally:
+        await server.cleanup()
+
+
+async def statuses(port: int) -> dict[str, Any]:
+    """Return the status of each path."""
+    return {path: (await fetch(port, path))[0] for path in ("health", "health/live", "health/ready")}
 
 
 async def fetch(port: int, path: str) -> tuple[int, str]:

@@ -14,9 +14,10 @@ from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
 from segments.engine import Activation
-from streams.health import Health, Metrics
+from streams.health import Health
 from streams.intake import Batch, Chunk
 from streams.knowledge import Knowledge
+from streams.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.worker import Assignment, Worker
 from tests.builders import AS_OF, campaign, offers, segment
