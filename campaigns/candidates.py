@@ -129,6 +129,9 @@ def decide_all(
 ) -> list[Decision]:
     """Decide every candidate of a batch; offers are scored for those alone, in one call.
 
+    A chance that is there twice, as when a launch arrives twice in a batch, is decided once: the first counts, as it
+    does when the second one comes in a later batch.
+
     Args:
         candidates: in the order to decide them: a contact made counts against the cooldown of those after it.
         facts: every fact of the batch's customers.
@@ -136,6 +139,7 @@ def decide_all(
         offers: every offer by id.
         score_offers: gives scores of shape [rows, 8] and their basis, model or rules.
     """
+    candidates = _first_of_each_chance(candidates)
     if not candidates:
         return []
     position = {customer_id: place for place, customer_id in enumerate(facts.customer_ids)}
@@ -151,3 +155,10 @@ def decide_all(
             known[candidate.customer_id] = Standing(standing.revoked_channels, last)
         decisions.append(decision)
     return decisions
+
+
+def _first_of_each_chance(candidates: Iterable[Candidate]) -> list[Candidate]:
+    first: dict[str, Candidate] = {}
+    for candidate in candidates:
+        first.setdefault(candidate.trigger_id, candidate)
+    return list(first.values())

@@ -111,6 +111,14 @@ def test_a_contact_earlier_in_the_batch_counts_against_the_cooldown() -> None:
     assert [each.reason for each in decisions] == [Reason.ENTERED_SEGMENT, Reason.COOLDOWN]
 
 
+def test_a_chance_that_comes_twice_in_a_batch_is_decided_once() -> None:
+    """By its first event: the ledger keeps that one, and what is published must be the same."""
+    again = candidate(event_id="event-2", as_of=AS_OF + timedelta(hours=1))
+    older = candidate(event_id="event-3", as_of=AS_OF - timedelta(hours=1))
+    decisions = decide_all([candidate(), again, older], table("ann"), {}, offers(), Scorer())
+    assert [(each.candidate.event_id, each.outcome) for each in decisions] == [("event-1", Outcome.FIRED)]
+
+
 def test_a_control_exposure_does_not_start_a_cooldown() -> None:
     """Nobody was contacted; the ledger reads it the same way."""
     cooling = campaign(cooldown_days=1, holdout_percent=50)
