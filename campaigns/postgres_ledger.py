@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 IDLE_TRANSACTION_S = 5
 TRANSACTION_S = 15
+# Longer than the server's own limit: who does not answer by then is gone without a word, or its network is.
+ANSWER_S = 20.0
 _LIMITS_TRANSACTIONS = 170_000
 
 _REVOKES = {"unsubscribed", "complained"}
@@ -182,13 +185,15 @@ class PostgresLedger:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
-            async with self._pool.connection() as connection:
+            async with asyncio.timeout(ANSWER_S), self._pool.connection() as connection:
                 try:
                     yield connection
                 except pg.ReadOnlySqlTransaction:
                     # It may lead to a former primary, and then would for as long as it lasts.
                     await connection.close()
                     raise
+        except TimeoutError as error:
+            raise LedgerUnavailableError(f"the ledger did not answer within {ANSWER_S:g} s") from error
         except PoolTimeout as error:
             raise LedgerUnavailableError(f"the ledger gives no connection: {error}") from error
         except (

@@ -6,6 +6,7 @@ type and not by the values at hand, so that a batch of nulls has the same column
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ _KINDS: dict[int, Kind] = {
     _BOOL: "boolean",
 }
 _BIGGEST = 2**63
+# How much longer than the server's own limit an answer may take; then the server or its network is gone.
+GRACE_S = 5.0
 
 
 class PostgresWarehouse:
@@ -119,10 +122,16 @@ class PostgresWarehouse:
         )
         ids = [accepted for each in customer_ids if (accepted := accepts(each)) is not None]
         try:
-            async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
+            async with (
+                asyncio.timeout(self._statement_seconds + GRACE_S),
+                self._pool.connection() as connection,
+                connection.cursor(binary=True) as cursor,
+            ):
                 await cursor.execute(query, [ids])
                 rows = await cursor.fetchall()
                 columns = [(each.name, each.type_code) for each in cursor.description or ()]
+        except TimeoutError as error:
+            raise WarehouseUnavailableError("the warehouse does not answer, nor does it give the query up") from error
         except psycopg.Error as error:
             raise self._translated(error) from error
         return self._build(columns, rows)
