@@ -1,0 +1,67 @@
+"""A worker that gets stuck in one of the ways of WAYS; the journeys start it as a process.
+
+Argument: the way. The product knows nothing of it: the composition root finds another class in place of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+from typing import TYPE_CHECKING, Any
+
+import streams.__main__
+import streams.app
+import streams.services
+from streams.consumer import ChunkConsumer, ChunkTransport
+from streams.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class ForgetfulWorker(Worker):
+    """A worker whose n-th acknowledgement never comes, for the numbers in `forgotten`."""
+
+    forgotten: Any = ()
+
+    def __init__(self, *, acknowledge: Callable[[Any], None], **named: Any) -> None:
+        numbers = itertools.count()
+
+        def forget(batch: Any) -> None:
+            if next(numbers) not in self.forgotten:
+                acknowledge(batch)
+
+        super().__init__(acknowledge=forget, **named)
+
+
+class AbsentConsumer(ChunkConsumer):
+    """A consumer that fetches nothing, and so does not even see where its partitions end."""
+
+    async def _drain_once(self) -> None:
+        await asyncio.sleep(1)
+
+
+def forget_all() -> None:
+    """Acknowledge nothing."""
+    ForgetfulWorker.forgotten = range(1_000_000)
+    streams.services.Worker = ForgetfulWorker  # type: ignore[misc]
+
+
+def forget_one() -> None:
+    """Acknowledge everything but the first batch."""
+    ForgetfulWorker.forgotten = (0,)
+    streams.services.Worker = ForgetfulWorker  # type: ignore[misc]
+
+
+def fetch_nothing() -> None:
+    """Be in the group and do nothing there."""
+    ChunkTransport.Consumer = AbsentConsumer
+
+
+WAYS = {"acknowledges nothing": forget_all, "forgets one batch": forget_one, "fetches nothing": fetch_nothing}
+
+
+if __name__ == "__main__":
+    WAYS[sys.argv[1]]()
+    streams.__main__.run()
