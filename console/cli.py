@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 import psycopg
-from rich.console import Console
-from rich.table import Table
 
 from campaigns.errors import CampaignError, LedgerUnavailableError
 from campaigns.migrations import migrate
@@ -20,6 +18,8 @@ from console.dead_letters import dead_letters
 from console.embedded.errors import EmbeddedError
 from console.explain import tell_customer
 from console.launch import find_launchable, launch
+from console.models import models
+from console.tables import print_table
 from console.warehouse import ExampleError, load_example
 from features.errors import FeaturesError
 from models.errors import ModelError
@@ -28,6 +28,7 @@ from streams.__main__ import run
 from streams.errors import HoldfastStreamError
 from streams.services import create_missing_topics, load_definitions
 from streams.settings import load_settings
+from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -43,6 +44,7 @@ FOR_PEOPLE = (
     HoldfastStreamError,
     ModelError,
     SegmentsError,
+    TrainingError,
 )
 REFUSED = 2
 EXAMPLE = Path("examples/online_retail")
@@ -184,7 +186,7 @@ def list_segments() -> None:
     settings = load_settings()
     defined, _, _ = load_definitions(settings.definitions_dir)
     sizes = dict(_with_ledger(settings, lambda ledger: ledger.rows("segment_sizes")))
-    _print(
+    print_table(
         ("segment", "name", "version", "members"),
         [(s.key, s.name, s.version, f"{sizes.get(s.key, 0):,}") for s in defined],
     )
@@ -221,7 +223,7 @@ def campaigns() -> None:
 def list_campaigns() -> None:
     """Show every campaign."""
     _, defined, _ = load_definitions(load_settings().definitions_dir)
-    _print(
+    print_table(
         ("campaign", "segment", "launch", "holdout", "cooldown"),
         [(c.key, c.segment, c.launch, f"{c.holdout_percent:g} %", f"{c.cooldown_days} d") for c in defined],
     )
@@ -243,6 +245,7 @@ def launch_campaign(key: str, launch_id: str | None, at: datetime | None) -> Non
 
 
 holdfast.add_command(dead_letters)
+holdfast.add_command(models)
 
 
 @holdfast.command()
@@ -290,10 +293,3 @@ def _with_ledger(settings: Settings, question: Callable[[PostgresLedger], Awaita
             await ledger.close()
 
     return asyncio.run(ask())
-
-
-def _print(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    table = Table(*headings, box=None)
-    for row in rows:
-        table.add_row(*row)
-    Console(soft_wrap=True).print(table)

@@ -110,7 +110,7 @@ def last_day_seen(manifest: Mapping[str, Any]) -> date:
 
 def operating_threshold(manifest: Mapping[str, Any]) -> float | None:
     """Return the score from which a customer is contacted, as chosen in training; None where none was chosen."""
-    chosen = manifest.get("operating_threshold")
+    chosen = manifest.get("metrics", {}).get("threshold", {}).get("threshold")
     return None if chosen is None else float(chosen)
 
 
@@ -149,7 +149,8 @@ def _values(table: FeatureTable, column: str) -> list[str]:
         raise TrainingDataError(
             f"the query of outcomes returned no column {column!r} for --by; there are: {', '.join(table.columns)}"
         )
-    return [str(plain(cell)) for cell in table.columns[column]]
+    cells = [plain(cell) for cell in table.columns[column]]
+    return [str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell) for cell in cells]
 
 
 def _measure(

@@ -1,0 +1,91 @@
+"""What a swap of models would change among today's customers, before it is made. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.signals import as_columns
+from models.scores import score_customers, score_offers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from features.table import Column, FeatureTable
+    from models.ports import Scorer
+    from models.registry import Scorers
+    from segments.definition import Segment
+
+LABELS = {"churn": "churn_risk", "ltv": "value_segment"}
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How many customers a swap would move.
+
+    Attributes:
+        before: version that serves.
+        after: version that would serve.
+        customers: how many were scored with both.
+        moves: by fact (churn_risk, value_segment, recommended_offer) how many go from which value to which.
+        segments: by key how many would enter and leave by the rule, where any would.
+    """
+
+    before: str
+    after: str
+    customers: int
+    moves: Mapping[str, Mapping[tuple[str, str], int]]
+    segments: Mapping[str, tuple[int, int]]
+
+
+def preview_swap(
+    name: str, scorer: Scorer, scorers: Scorers, today: FeatureTable, segments: Sequence[Segment], as_of: datetime
+) -> Preview:
+    """Score today's customers with what serves and with what would, and compare facts and segments.
+
+    Args:
+        name: churn, nbo or ltv.
+        scorer: what would serve.
+        scorers: what serves.
+        today: the customers; what conversations said of them is not known here, and null.
+        segments: the segments in force; their exit rules, which need a history, are left out.
+        as_of: the moment that signals are aged to.
+    """
+    swapped = swap(scorers, name, scorer)
+    plain = today.with_columns(as_columns({}, today.customer_ids, as_of))
+    before, after = (score_customers(plain, each) for each in (scorers, swapped))
+    label = LABELS.get(name)
+    moves = {label: count_moves(before.columns[label], after.columns[label])} if label else {}
+    if name == "nbo":
+        best = [score_offers(plain, each)[0].argmax(axis=1) + 1 for each in (scorers, swapped)]
+        moves = {"recommended_offer": count_moves(best[0], best[1])}
+    crossing = {each.key: _crossing(each, before, after) for each in segments}
+    return Preview(
+        scorers.versions[name],
+        scorer.version,
+        len(today),
+        moves,
+        {key: counts for key, counts in crossing.items() if any(counts)},
+    )
+
+
+def swap(scorers: Scorers, name: str, scorer: Scorer) -> Scorers:
+    """Return the scorers with one of them, churn, nbo or ltv, replaced."""
+    if name == "churn":
+        return replace(scorers, churn=scorer)
+    return replace(scorers, ltv=scorer) if name == "ltv" else replace(scorers, offers=scorer)
+
+
+def count_moves(before: Column, after: Column) -> dict[tuple[str, str], int]:
+    """Return how many cells changed from which value to which."""
+    changed = np.flatnonzero(before != after)
+    return dict(Counter((str(before[place]), str(after[place])) for place in changed).most_common())
+
+
+def _crossing(segment: Segment, before: FeatureTable, after: FeatureTable) -> tuple[int, int]:
+    was, will = segment.rule.evaluate(before), segment.rule.evaluate(after)
+    return int((will & ~was).sum()), int((was & ~will).sum())

@@ -1,0 +1,172 @@
+"""Versions of models as tables and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from console.model_preview import Preview
+    from models.versions import ModelVersion, Promotion
+    from training.cohorts import Cohort
+    from training.watch import Watch
+
+Row = tuple[str, ...]
+LIST_HEADINGS = ("model", "version", "serves", "added", "by", "figure", "gates")
+COHORT_HEADINGS = ("cohort", "rows", "predicted", "came", "error", "AUC", "Brier", "false pos.", "false neg.")
+MAIN_FIGURES = ("auc", "r2_winsorised", "r2")
+DRIFT_SHOWN = 12
+
+
+def list_rows(versions: Iterable[ModelVersion], current: str | None) -> list[Row]:
+    """Return a row for each version of one model."""
+    return [
+        (
+            str(each.manifest.get("name", "")),
+            each.version,
+            "yes" if each.version == current else "",
+            str(each.manifest.get("added", {}).get("at", ""))[:16].replace("T", " "),
+            str(each.manifest.get("added", {}).get("by", "")),
+            tell_figure(each.manifest),
+            tell_gates(each.manifest),
+        )
+        for each in versions
+    ]
+
+
+def as_object(version: ModelVersion, current: str | None) -> dict[str, Any]:
+    """Return a version as JSON has it."""
+    return {"version": version.version, "serves": version.version == current, "manifest": dict(version.manifest)}
+
+
+def tell_figure(manifest: Mapping[str, Any]) -> str:
+    """Return the figure that a model is known by, with its interval."""
+    measured = manifest.get("metrics", {}).get("model", {})
+    for name in MAIN_FIGURES:
+        if name in measured:
+            low, high = (measured.get(f"{name}_95") or (None, None))[:2]
+            interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
+            return f"{name.split('_')[0]} {measured[name]:.3f}{interval}"
+    return ""
+
+
+def tell_gates(manifest: Mapping[str, Any]) -> str:
+    """Return how many gates a version passed, and those that refused it."""
+    gates = manifest.get("gates") or ()
+    closed = [gate["name"] for gate in gates if gate.get("passed") is False]
+    return f"refused: {', '.join(closed)}" if closed else f"{len(gates)} passed" if gates else "not judged"
+
+
+def tell_promotion(line: Promotion) -> str:
+    """Return a line of the history in words."""
+    forced = ", forced against its gates" if line.forced else ""
+    because = f": {line.why}" if line.why else ""
+    return f"{line.at[:19]}  {line.action} {line.before or 'nothing'} -> {line.after} by {line.by}{forced}{because}"
+
+
+def compare_rows(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
+    """Return figures, gates and features of two manifests side by side; what is the same in both is told once."""
+    left, right = _figures(one), _figures(other)
+    rows: list[Row] = [
+        (name, _cell(left.get(name)), _cell(right.get(name)), _difference(left.get(name), right.get(name)))
+        for name in dict.fromkeys((*left, *right))
+    ]
+    gates = [
+        {str(gate["name"]): str(gate.get("verdict", "")) for gate in each.get("gates", ())} for each in (one, other)
+    ]
+    rows += [
+        (f"gate {name}", gates[0].get(name, ""), gates[1].get(name, ""), "")
+        for name in dict.fromkeys((*gates[0], *gates[1]))
+    ]
+    features = [each.get("features", ()) for each in (one, other)]
+    return rows + [
+        (f"feature {name}", "yes" if name in features[0] else "", "yes" if name in features[1] else "", "")
+        for name in dict.fromkeys((*features[0], *features[1]))
+        if (name in features[0]) != (name in features[1])
+    ]
+
+
+def _figures(manifest: Mapping[str, Any]) -> dict[str, float | str]:
+    training, metrics = manifest.get("training", {}), manifest.get("metrics", {})
+    days = training.get("dates") or [""]
+    told: dict[str, float | str] = {
+        "rows trained on": training.get("rows", ""),
+        "trained up to": max(days),
+        "rows evaluated on": training.get("evaluation", {}).get("rows", ""),
+        "evaluated from": min(training.get("evaluation", {}).get("dates") or [""]),
+    }
+    measured = metrics.get("model", {})
+    return told | {name: value for name, value in measured.items() if isinstance(value, (int, float))}
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def _difference(one: float | str | None, other: float | str | None) -> str:
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return f"{other - one:+,}" if isinstance(one, int) and isinstance(other, int) else f"{other - one:+.4f}"
+    return ""
+
+
+def cohort_rows(cohorts: Iterable[Cohort]) -> list[Row]:
+    """Return a row for each cohort."""
+    return [
+        (
+            *(each.name, f"{each.rows:,}", f"{each.predicted:.4g}", f"{each.observed:.4g}"),
+            *(_rate(figure) for figure in (each.calibration_error, each.auc, each.brier)),
+            *(_rate(figure) for figure in (each.false_positive_rate, each.false_negative_rate)),
+        )
+        for each in cohorts
+    ]
+
+
+def _rate(figure: float | None) -> str:
+    return "" if figure is None else f"{figure:.3f}"
+
+
+def drift_rows(watch: Watch) -> list[Row]:
+    """Return the features and scores that moved most."""
+    return [(name, f"{value:.3f}") for name, value in list(watch.drift.items())[:DRIFT_SHOWN]]
+
+
+def watch_object(watch: Watch) -> dict[str, Any]:
+    """Return a look at a model as JSON has it."""
+    return asdict(watch) | {"since": watch.since.isoformat()}
+
+
+def tell_preview(preview: Preview) -> list[str]:
+    """Return in words how many customers a swap would move."""
+    lines = [f"of {preview.customers:,} customers, {preview.before} against {preview.after}:"]
+    for fact, moves in preview.moves.items():
+        told = ", ".join(f"{count:,} {old} -> {new}" for (old, new), count in Counter(moves).most_common())
+        lines.append(f"  {fact}: {sum(moves.values()):,} change{f' ({told})' if told else ''}")
+    for segment, (entering, leaving) in preview.segments.items():
+        lines.append(f"  segment {segment}: {entering:,} would enter, {leaving:,} would leave")
+    return [*lines, "conversations are left out; nothing was promoted"]
+
+
+def preview_object(preview: Preview) -> dict[str, Any]:
+    """Return a preview as JSON has it."""
+    return {
+        "customers": preview.customers,
+        "before": preview.before,
+        "after": preview.after,
+        "moves": {
+            fact: [{"from": old, "to": new, "customers": count} for (old, new), count in moves.items()]
+            for fact, moves in preview.moves.items()
+        },
+        "segments": {
+            key: {"entering": entering, "leaving": leaving} for key, (entering, leaving) in preview.segments.items()
+        },
+    }
+
+
+def history_object(history: Sequence[Promotion]) -> list[dict[str, Any]]:
+    """Return the history as JSON has it."""
+    return [asdict(line) for line in history]

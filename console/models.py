@@ -1,0 +1,289 @@
+"""The operator's view of models: `holdfast models`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from psycopg import sql
+
+from campaigns.actor import name_actor
+from console.model_metrics import write_metrics
+from console.model_preview import preview_swap
+from console.model_views import (
+    COHORT_HEADINGS,
+    LIST_HEADINGS,
+    as_object,
+    cohort_rows,
+    compare_rows,
+    drift_rows,
+    history_object,
+    list_rows,
+    preview_object,
+    tell_preview,
+    tell_promotion,
+    watch_object,
+)
+from console.tables import print_table
+from models.errors import NoVersionError
+from models.tflite import TFLiteScorer
+from models.versions import (
+    current_version,
+    list_models,
+    list_versions,
+    promote,
+    prune,
+    read_history,
+    read_version,
+    roll_back,
+    verify,
+)
+from streams.services import load_definitions, load_models
+from streams.settings import load_settings
+from training.cards import write_card
+from training.dataset import Source, read_table
+from training.monitoring import Alarms
+from training.tasks import TASKS
+from training.watch import watch
+
+if TYPE_CHECKING:
+    from models.versions import ModelVersion, Promotion
+    from streams.settings import Settings
+    from training.watch import Watch
+
+REFUSED, RETRAIN = 2, 4
+ALARMS = Alarms()
+GROUPS_SHOWN = 20
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_BY = click.option("--by", default=name_actor, help="Who does it, for the record; you, when left out.")
+
+
+@click.group()
+def models() -> None:
+    """Versions of the models: look at them, promote one, take it back, watch the one that serves."""
+
+
+@models.command("list")
+@click.argument("name", required=False)
+@_JSON
+def list_all(name: str | None, as_json: bool) -> None:
+    """Show every version, the one added last at the bottom, and which one serves."""
+    folder = _models_dir(load_settings())
+    homes = [_home(folder, name)] if name else [folder / each for each in list_models(folder)]
+    if as_json:
+        click.echo(
+            json.dumps(
+                {home.name: [as_object(each, current_version(home)) for each in list_versions(home)] for home in homes}
+            )
+        )
+        return
+    rows = [row for home in homes for row in list_rows(list_versions(home), current_version(home))]
+    if rows:
+        print_table(LIST_HEADINGS, rows)
+    else:
+        click.echo(f"no models in {folder}; train one")
+
+
+@models.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@_JSON
+def show(name: str, version: str | None, as_json: bool) -> None:
+    """Show a version's card and the model's history; the version that serves, when none is named."""
+    home = _home(_models_dir(load_settings()), name)
+    found = _version(home, version)
+    history = read_history(home)
+    if as_json:
+        click.echo(json.dumps(as_object(found, current_version(home)) | {"history": history_object(history)}))
+        return
+    click.echo(write_card(found.manifest))
+    click.echo(f"folder: {found.folder}\nserves: {'yes' if found.version == current_version(home) else 'no'}")
+    click.echo("\n".join(["history:", *(f"  {tell_promotion(line)}" for line in history)]))
+
+
+@models.command()
+@click.argument("name")
+@click.argument("one")
+@click.argument("other", required=False)
+@_JSON
+def compare(name: str, one: str, other: str | None, as_json: bool) -> None:
+    """Show two versions side by side; the second is the one that serves, when it is not named.
+
+    Figures are those of each version's own evaluation: only when both were evaluated on the same days do they tell
+    which one is better.
+    """
+    home = _home(_models_dir(load_settings()), name)
+    pair = [_version(home, one), _version(home, other)]
+    if as_json:
+        click.echo(json.dumps([as_object(each, current_version(home)) for each in pair]))
+        return
+    print_table(("", pair[0].version, pair[1].version, "difference"), compare_rows(pair[0].manifest, pair[1].manifest))
+
+
+@models.command("promote")
+@click.argument("name")
+@click.argument("version")
+@click.option("--force", is_flag=True, help="Although a gate refused it; needs --why.")
+@click.option("--why", default="", help="The reason, for the record.")
+@_BY
+@click.option("--preview", is_flag=True, help="Tell how many of today's customers it would move, and promote nothing.")
+@_JSON
+def promote_version(name: str, version: str, force: bool, why: str, by: str, preview: bool, as_json: bool) -> None:
+    """Let a version serve. Workers take it up within seconds."""
+    settings = load_settings()
+    home = _home(_models_dir(settings), name)
+    if preview:
+        _preview(settings, name, read_version(home, version), as_json)
+        return
+    done = promote(home, version, at=datetime.now(UTC), by=by, why=why, forced=force)
+    _report(done, f"{version} serves already", as_json)
+
+
+@models.command()
+@click.argument("name")
+@click.option("--to", help="A version that served before; the one before the present one, when left out.")
+@click.option("--why", default="", help="The reason, for the record.")
+@_BY
+@_JSON
+def rollback(name: str, to: str | None, why: str, by: str, as_json: bool) -> None:
+    """Let the version serve again that was promoted before the present one."""
+    home = _home(_models_dir(load_settings()), name)
+    done = roll_back(home, to=to, at=datetime.now(UTC), by=by, why=why)
+    _report(done, f"{to} serves already", as_json)
+
+
+@models.command("verify")
+@click.argument("name", required=False)
+@_JSON
+def verify_files(name: str | None, as_json: bool) -> None:
+    """Check every file of every version against its manifest; exit code 2 when one is missing or changed."""
+    folder = _models_dir(load_settings())
+    homes = [_home(folder, name)] if name else [folder / each for each in list_models(folder)]
+    wrong = {each.version: verify(each) for home in homes for each in list_versions(home)}
+    problems = [line for lines in wrong.values() for line in lines]
+    if as_json:
+        click.echo(json.dumps(wrong))
+    else:
+        click.echo("\n".join(problems) or f"{len(wrong)} versions, every file as its manifest says")
+    sys.exit(REFUSED if problems else 0)
+
+
+@models.command("prune")
+@click.argument("name")
+@click.option("--keep-last", type=click.IntRange(0), required=True, help="Keep so many of those added last.")
+@click.option("--keep", multiple=True, help="A version to keep besides; may be repeated.")
+@_JSON
+def prune_versions(name: str, keep_last: int, keep: tuple[str, ...], as_json: bool) -> None:
+    """Delete old versions; never the one that serves, its parent, or the one that a rollback leads to."""
+    gone = prune(_home(_models_dir(load_settings()), name), keep_last=keep_last, keep=keep)
+    click.echo(json.dumps({"deleted": gone}) if as_json else f"deleted {', '.join(gone) or 'nothing'}")
+
+
+@models.command()
+@click.argument("name", type=click.Choice([*TASKS]))
+@click.option("--version", help="Another version than the one that serves.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only outcomes of this date or later.")
+@click.option("--by", help="Also tell groups of customers by this column of the outcomes.")
+@click.option("--query", help="Your own SQL of outcomes with :start_date; default as in training.")
+@click.option("--population", help="Your own SQL of today's customers; default all of the features view.")
+@click.option("--auc-floor", type=float, default=ALARMS.auc, show_default=True, help="Lowest AUC allowed.")
+@click.option("--metrics", type=click.Path(dir_okay=False, path_type=Path), help="Write figures for Prometheus here.")
+@_JSON
+def monitor(  # noqa: PLR0913 - one parameter for each option
+    *,
+    name: str,
+    version: str | None,
+    since: datetime | None,
+    by: str | None,
+    query: str | None,
+    population: str | None,
+    auc_floor: float,
+    metrics: Path | None,
+    as_json: bool,
+) -> None:
+    """Judge a model in service by today's customers and by outcomes that are known by now.
+
+    Exit code 0: fine; 4: train it again; 2: nothing could be judged.
+    """
+    settings = load_settings()
+    found = _version(_home(_models_dir(settings), name), version)
+    seen = watch(
+        found,
+        TFLiteScorer.load(found.folder, settings.feature_mapping),
+        TASKS[name],
+        _source(settings, query or getattr(settings, f"{name}_training_query", None), since),
+        served=population or _every_customer(settings),
+        alarms=replace(ALARMS, auc=auc_floor),
+        by=by,
+    )
+    if metrics:
+        write_metrics(seen, metrics, datetime.now(UTC))
+    if as_json:
+        click.echo(json.dumps(watch_object(seen)))
+    else:
+        _tell(seen)
+    sys.exit({"fine": 0, "retrain": RETRAIN}.get(seen.verdict, REFUSED))
+
+
+def _models_dir(settings: Settings) -> Path:
+    if settings.models_dir is None:
+        raise NoVersionError("HOLDFAST_MODELS_DIR is not set; name the folder that holds the models")
+    return settings.models_dir
+
+
+def _home(folder: Path, name: str) -> Path:
+    there = list_models(folder)
+    if name not in there:
+        raise NoVersionError(f"{folder}: no model {name!r}; there are: {', '.join(there) or 'none'}")
+    return folder / name
+
+
+def _version(home: Path, version: str | None) -> ModelVersion:
+    wanted = version or current_version(home)
+    if wanted is None:
+        raise NoVersionError(f"{home}: no version serves; promote one, or name one")
+    return read_version(home, wanted)
+
+
+def _report(done: Promotion | None, nothing: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(history_object([done] if done else [])))
+    else:
+        click.echo(tell_promotion(done) if done else nothing)
+
+
+def _source(settings: Settings, query: str | None = None, since: datetime | None = None) -> Source:
+    first = since.date() if since else date.min
+    return Source(settings.warehouse_url, settings.feature_mapping, first, query)
+
+
+def _every_customer(settings: Settings) -> str:
+    table = sql.Identifier(*settings.features_table.split("."))
+    return sql.SQL("SELECT * FROM {}").format(table).as_string(None)
+
+
+def _preview(settings: Settings, name: str, version: ModelVersion, as_json: bool) -> None:
+    today = read_table(_source(settings), _every_customer(settings))
+    defined, _, _ = load_definitions(settings.definitions_dir)
+    scorer = TFLiteScorer.load(version.folder, settings.feature_mapping)
+    found = preview_swap(name, scorer, load_models(settings), today, defined, datetime.now(UTC))
+    click.echo(json.dumps(preview_object(found)) if as_json else "\n".join(tell_preview(found)))
+
+
+def _tell(seen: Watch) -> None:
+    click.echo(f"{seen.model} {seen.version}: {seen.verdict}")
+    print_table(("", "", ""), [(each.check, each.verdict, each.sentence) for each in seen.findings])
+    if seen.drift:
+        click.echo(f"\nDrift of {seen.customers:,} customers against the training snapshot:")
+        print_table(("column", "PSI"), drift_rows(seen))
+    if seen.periods:
+        click.echo(f"\nOutcomes from {seen.since} on, by month:")
+        print_table(COHORT_HEADINGS, cohort_rows(seen.periods))
+    if seen.groups:
+        click.echo("\nThe same by group, the largest first; few rows tell little:")
+        print_table(COHORT_HEADINGS, cohort_rows(sorted(seen.groups, key=lambda each: -each.rows)[:GROUPS_SHOWN]))

@@ -1,0 +1,123 @@
+"""`holdfast models` on the example warehouse: rows of later days judge the shipped model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from console.cli import holdfast
+from console.warehouse import load_example
+from models.inputs import FEATURE_MAPPING, model_inputs
+from models.registry import load_scorers
+from models.versions import SNAPSHOT_FILE, add_version, promote, read_current, staging_folder
+from training.dataset import Source, read_table
+from training.evidence import Evidence
+from training.monitoring import describe_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[..., tuple[int, Any]]
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "online_retail"
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+THEN = "SELECT * FROM customer_features('2011-02-16')"
+
+
+@pytest.fixture
+def example_url(warehouse_url: str) -> str:
+    """The warehouse as it stood half a year after the last day that the shipped model was trained on."""
+    load_example(warehouse_url, date(2011, 9, 15), EXAMPLE)
+    return warehouse_url
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(EXAMPLE / "models", tmp_path / "models"))
+
+
+@pytest.fixture
+def run(example_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command with --json and return its exit code and what it prints."""
+    monkeypatch.setenv("HOLDFAST_WAREHOUSE_URL", example_url)
+    monkeypatch.setenv("HOLDFAST_MODELS_DIR", str(folder))
+
+    def invoke(*arguments: str) -> tuple[int, Any]:
+        told = CliRunner().invoke(holdfast, ["models", *arguments, "--json"])
+        return told.exit_code, json.loads(told.stdout)
+
+    return invoke
+
+
+def remember_training(folder: Path, url: str) -> None:
+    """Promote a copy of the churn model that has a snapshot of the customers it was trained on."""
+    home = folder / "churn"
+    current = read_current(home)
+    assert current is not None
+    rows = read_table(Source(url, FEATURE_MAPPING, date.min), THEN)
+    inputs = model_inputs(rows, [*FEATURE_MAPPING.values()])
+    scores = load_scorers(folder, FEATURE_MAPPING).churn.score(rows)
+    nothing = np.empty((0, 1), np.float32)
+    evidence = Evidence(
+        *("churn", nothing, nothing, {}, None, np.empty(0), (), np.empty(0, "datetime64[D]")),
+        training_inputs=inputs,
+        training_scores=scores,
+        later_inputs=inputs,
+        features=tuple(FEATURE_MAPPING),
+    )
+    with staging_folder(home) as staging:
+        shutil.copytree(current.folder, staging)
+        (staging / SNAPSHOT_FILE).write_text(json.dumps(describe_snapshot(evidence)))
+        (staging / "manifest.json").write_text(json.dumps({**current.manifest, "version": "churn-2"}))
+        add_version(home, staging, at=NOW, by="ann")
+    promote(home, "churn-2", at=NOW, by="ann")
+
+
+def test_later_outcomes_say_that_the_ranking_holds_and_the_chances_do_not(run: Run, tmp_path: Path) -> None:
+    code, seen = run("monitor", "churn", "--by", "country", "--metrics", str(tmp_path / "churn.prom"))
+    assert code == 4
+    assert [(each["check"], each["verdict"]) for each in seen["findings"]] == [
+        ("drift", "cannot be judged"),
+        ("ranking", "fine"),
+        ("calibration", "retrain"),
+    ]
+    assert [each["name"] for each in seen["periods"]] == ["2011-04", "2011-05", "2011-06"]
+    last = seen["periods"][-1]
+    assert (last["rows"], last["auc"], last["observed"]) == (
+        5301,
+        pytest.approx(0.755, abs=0.002),
+        pytest.approx(0.5, abs=0.001),
+    )
+    assert sum(each["rows"] for each in seen["groups"]) == sum(each["rows"] for each in seen["periods"])
+    assert "holdfast_model_retrain" in (tmp_path / "churn.prom").read_text()
+
+
+def test_customers_have_moved_since_training_and_not_from_themselves(run: Run, folder: Path, example_url: str) -> None:
+    remember_training(folder, example_url)
+    code, seen = run("monitor", "churn", "--since", "2012-01-01")
+    assert (code, seen["periods"]) == (4, [])
+    assert seen["drift"]["days_since_last"] > 1
+    code, seen = run("monitor", "churn", "--since", "2012-01-01", "--population", THEN)
+    assert (code, max(seen["drift"].values())) == (0, pytest.approx(0, abs=1e-6))
+
+
+def test_nothing_to_judge_by_is_said_with_code_two(run: Run) -> None:
+    code, seen = run("monitor", "churn", "--since", "2012-01-01")
+    assert (code, seen["verdict"]) == (2, "cannot be judged")
+
+
+def test_a_preview_tells_who_would_move_and_promotes_nothing(run: Run, folder: Path) -> None:
+    version = (folder / "churn" / "current").read_text().strip()
+    (folder / "churn" / "current").unlink()
+    code, found = run("promote", "churn", version, "--preview")
+    assert (code, found["customers"], found["before"], found["after"]) == (0, 3466, "rules", version)
+    assert sum(each["customers"] for each in found["moves"]["churn_risk"]) > 500
+    assert "high-churn-risk" in found["segments"]
+    assert not (folder / "churn" / "current").exists()

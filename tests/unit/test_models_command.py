@@ -1,0 +1,219 @@
+"""`holdfast models`: what it shows, what it refuses, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from console.cli import holdfast
+from console.model_metrics import write_metrics
+from console.model_preview import preview_swap
+from console.model_views import compare_rows, tell_figure, tell_preview
+from features.table import FeatureTable
+from models.errors import NoVersionError, PromotionRefusedError
+from models.inputs import FEATURE_MAPPING
+from models.mock import MockScorer
+from models.registry import load_scorers
+from models.versions import add_version, current_version, read_current, staging_folder
+from segments.definition import build_segment
+from streams.settings import Settings
+from tests.builders import AS_OF
+from training.cohorts import Cohort
+from training.monitoring import Finding
+from training.watch import Watch, last_day_seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[..., str]
+
+MODELS = Path(__file__).parents[2] / "examples" / "online_retail" / "models"
+CHURN = current_version(MODELS / "churn") or ""
+WATCH = Watch(
+    *("churn", "churn-1", "retrain", [Finding("drift", "retrain", "PSI over 0.2: spend 0.31")], 900, {"spend": 0.31}),
+    since=AS_OF.date(),
+    threshold=0.4,
+    periods=[Cohort("2011-06", 500, 0.4, 0.5, 0.1, 0.02, 0.71, 0.2)],
+    groups=[],
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(MODELS, tmp_path / "models"))
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command on a copy of the shipped models and return what it prints."""
+    for field in Settings.model_fields.values():
+        monkeypatch.delenv(str(field.alias), raising=False)
+    monkeypatch.setenv("HOLDFAST_MODELS_DIR", str(folder))
+
+    def invoke(*arguments: str, code: int = 0) -> str:
+        told = CliRunner().invoke(holdfast, ["models", *arguments])
+        if told.exception is not None and not isinstance(told.exception, SystemExit):
+            raise told.exception
+        assert told.exit_code == code, told.output
+        return told.output
+
+    return invoke
+
+
+def add(home: Path, version: str, **manifest: Any) -> None:
+    """Add a copy of the version that serves under another name."""
+    current = read_current(home)
+    assert current is not None
+    with staging_folder(home) as staging:
+        shutil.copytree(current.folder, staging)
+        whole = {**current.manifest, "version": version, **manifest}
+        (staging / "manifest.json").write_text(json.dumps(whole))
+        add_version(home, staging, at=AS_OF, by="ann")
+
+
+def test_the_shipped_models_are_as_their_manifests_say(run: Run) -> None:
+    assert "every file as its manifest says" in run("verify")
+
+
+def test_the_list_tells_which_version_serves(run: Run, folder: Path) -> None:
+    add(folder / "churn", "churn-2", gates=[{"name": "beats_rfm", "passed": False}])
+    lines = run("list", "churn").splitlines()
+    assert any(CHURN in line and " yes " in line for line in lines)
+    assert any("churn-2" in line and "refused: beats_rfm" in line and " yes " not in line for line in lines)
+    told = json.loads(run("list", "--json"))
+    assert [each["serves"] for each in told["churn"]] == [False, True]
+
+
+def test_a_version_is_promoted_and_taken_back(run: Run, folder: Path) -> None:
+    add(folder / "churn", "churn-2")
+    assert f"promoted {CHURN} -> churn-2 by bob" in run("promote", "churn", "churn-2", "--by", "bob")
+    assert run("promote", "churn", "churn-2") == "churn-2 serves already\n"
+    assert json.loads(run("rollback", "churn", "--why", "odd", "--json"))[0]["after"] == CHURN
+    assert "rolled back churn-2 -> " in run("show", "churn")
+
+
+def test_a_refused_version_is_promoted_only_by_force_with_a_reason(run: Run, folder: Path) -> None:
+    add(folder / "churn", "churn-2", gates=[{"name": "beats_rfm", "passed": False}])
+    for arguments in ([], ["--force"]):
+        with pytest.raises(PromotionRefusedError):
+            run("promote", "churn", "churn-2", *arguments)
+    assert "forced against its gates: new season" in run(
+        "promote", "churn", "churn-2", "--force", "--why", "new season"
+    )
+
+
+def test_a_changed_file_ends_the_check_with_code_two(run: Run, folder: Path) -> None:
+    (folder / "nbo" / "versions" / (current_version(folder / "nbo") or "") / "model.tflite").write_bytes(b"x")
+    assert "model.tflite: its SHA-256 is" in run("verify", code=2)
+    assert len(json.loads(run("verify", "--json", code=2))[current_version(folder / "nbo")]) == 1
+
+
+def test_pruning_leaves_what_serves(run: Run, folder: Path) -> None:
+    add(folder / "churn", "churn-2")
+    assert run("prune", "churn", "--keep-last", "0") == "deleted churn-2\n"
+    assert run("prune", "churn", "--keep-last", "0") == "deleted nothing\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("show", "../churn"), "no model '../churn'; there are: churn, nbo"),
+        (("show", "churn", "churn-9"), f"no version 'churn-9'; there are: {CHURN}"),
+        (("promote", "churn", "churn-9"), "no version 'churn-9'"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_those_there_are(run: Run, arguments: tuple[str, ...], says: str) -> None:
+    with pytest.raises(NoVersionError) as caught:
+        run(*arguments)
+    assert says in str(caught.value)
+
+
+def test_without_a_folder_of_models_the_setting_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOLDFAST_MODELS_DIR")
+    with pytest.raises(NoVersionError, match="HOLDFAST_MODELS_DIR is not set"):
+        run("list")
+
+
+def test_two_versions_stand_side_by_side(run: Run, folder: Path) -> None:
+    add(folder / "churn", "churn-2", features=["revenue"], metrics={"model": {"auc": 0.75}})
+    told = run("compare", "churn", "churn-2")
+    assert next(line.split() for line in told.splitlines() if line.startswith(" auc")) == [
+        *("auc", "0.7500", "0.7399", "-0.0101")
+    ]
+    assert "feature items" in told
+    assert "feature revenue" not in told
+
+
+def test_gates_of_two_manifests_stand_side_by_side() -> None:
+    one, other = ({"gates": [{"name": "beats_rfm", "verdict": verdict}]} for verdict in ("passed", "refused"))
+    assert ("gate beats_rfm", "passed", "refused", "") in compare_rows(one, other)
+
+
+def test_the_figure_of_a_version_comes_with_its_interval() -> None:
+    assert tell_figure({"metrics": {"model": {"r2_winsorised": 0.5, "r2_winsorised_95": [0.4, 0.6]}}}) == (
+        "r2 0.500 [0.400, 0.600]"
+    )
+
+
+def test_a_preview_counts_who_would_move() -> None:
+    scorers = load_scorers(MODELS, FEATURE_MAPPING)
+    generator = np.random.default_rng(5)
+    columns = {name: generator.gamma(1.0, 40.0, 500) for name in FEATURE_MAPPING.values()}
+    today = FeatureTable(tuple(map(str, range(500))), columns)
+    rule = {">=": [{"var": "churn_probability"}, 0.7]}
+    risky = build_segment({"key": "risky", "name": "Risky", "rule": rule}, where="risky.json")
+    found = preview_swap("churn", MockScorer("churn", 1), scorers, today, [risky], AS_OF)
+    moved = sum(found.moves["churn_risk"].values())
+    into_high = sum(count for (_, new), count in found.moves["churn_risk"].items() if new == "high")
+    assert 0 < moved < 500
+    assert found.segments["risky"][0] == into_high
+    assert f"churn_risk: {moved:,} change" in "\n".join(tell_preview(found))
+
+
+@pytest.mark.parametrize(("name", "fact"), [("ltv", "value_segment"), ("nbo", "recommended_offer")])
+def test_a_preview_of_the_same_model_moves_nobody(name: str, fact: str) -> None:
+    scorers = load_scorers(MODELS, FEATURE_MAPPING)
+    scorer = {"ltv": scorers.ltv, "nbo": scorers.offers}[name]
+    today = FeatureTable(("ann",), {column: np.array([3.0]) for column in FEATURE_MAPPING.values()})
+    found = preview_swap(name, scorer, scorers, today, [], AS_OF)
+    assert found.moves == {fact: {}}
+
+
+def test_figures_for_prometheus_are_written_at_once(tmp_path: Path) -> None:
+    write_metrics(WATCH, tmp_path / "churn.prom", AS_OF)
+    text = (tmp_path / "churn.prom").read_text()
+    assert 'holdfast_model_psi{column="spend",model="churn",version="churn-1"} 0.31' in text
+    assert 'holdfast_model_retrain{model="churn",version="churn-1"} 1.0' in text
+    assert 'measure="auc",model="churn",month="2011-06"' in text
+    assert [path.name for path in tmp_path.iterdir()] == ["churn.prom"]
+
+
+def test_a_model_that_is_fine_asks_for_nothing(tmp_path: Path) -> None:
+    write_metrics(replace(WATCH, verdict="cannot be judged"), tmp_path / "churn.prom", AS_OF)
+    text = (tmp_path / "churn.prom").read_text()
+    assert 'holdfast_model_retrain{model="churn",version="churn-1"} 0.0' in text
+    assert 'holdfast_model_judged{model="churn",version="churn-1"} 0.0' in text
+
+
+def test_outcomes_that_training_has_seen_are_not_judged_again() -> None:
+    training = {"dates": ["2011-01-06", "2011-02-17"], "evaluation": {"dates": ["2011-03-03"]}}
+    assert last_day_seen({"training": training}).isoformat() == "2011-03-03"
+    assert last_day_seen({}).year == 1
+
+
+def test_the_command_needs_nothing_that_only_training_needs() -> None:
+    """A worker's machine has neither TensorFlow nor scikit-learn, and TensorFlow beside the interpreter crashes."""
+    wanted = "{'tensorflow', 'keras', 'sklearn', 'scipy', 'lightgbm', 'matplotlib', 'optuna'}"
+    code = f"import sys, console.cli; sys.exit(str({{m.split('.')[0] for m in sys.modules}} & {wanted} or ''))"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr.strip() == ""
+    )
