@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "examples" / "online_retail" / "models"
+COUNTS = """
+    SELECT (SELECT count(*) FROM outbox WHERE destination = 'campaign_triggers'), (SELECT count(*) FROM decision),
+           (SELECT count(*) FROM membership), (SELECT count(*) FROM outbox WHERE sent_at IS NULL)
+"""
 WARM_UP = 0.1
 POLL_S = 0.05
 
@@ -130,9 +134,7 @@ def _watch(place: Place, worker: subprocess.Popen[bytes], committed: Committed, 
     worker.wait(30)
     events = last - first
     with psycopg.connect(ledger_url) as ledger:
-        counts = ledger.execute("""
-            SELECT (SELECT count(*) FROM outbox WHERE destination = 'campaign_triggers'), (SELECT count(*) FROM decision),
-                   (SELECT count(*) FROM membership), (SELECT count(*) FROM outbox WHERE sent_at IS NULL)""").fetchone()
+        counts = ledger.execute(COUNTS).fetchone()
     return {
         "events": events,
         "seconds": round(seconds, 2),

@@ -145,7 +145,7 @@ def produce(broker: str, prefix: str, size: Size) -> int:
 
 
 def draw_customers(size: Size, count: int) -> NDArray[np.int64]:
-    """Return customer numbers by a bounded Zipf law, shape [count]; who is drawn often is not who was numbered first."""
+    """Return customer numbers by a bounded Zipf law, shape [count], the frequent ones anywhere among the numbers."""
     generator = np.random.default_rng(size.seed)
     weights = 1.0 / np.arange(1, size.customers + 1) ** ZIPF_EXPONENT
     ranks = generator.choice(size.customers, count, p=weights / weights.sum())

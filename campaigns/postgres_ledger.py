@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psycopg
 from psycopg import errors as pg
-from psycopg.types.json import Jsonb, set_json_dumps
+from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from campaigns.actor import name_actor
@@ -49,6 +49,7 @@ _STATUS = {
 }
 
 set_json_dumps(msgspec.json.encode)
+set_json_loads(msgspec.json.decode)
 
 
 class PostgresLedger:
@@ -71,6 +72,7 @@ class PostgresLedger:
             configure=_limit_transactions,
         )
         self._rosters: dict[bytes, int] = {}
+        self._versions_by_roster: dict[int, dict[str, str]] = {}
         self._versions: dict[str, str] = {}
 
     async def open(self) -> None:
@@ -98,7 +100,8 @@ class PostgresLedger:
             known = await connection.execute(QUERIES["read_customers"], {"customers": customers}, binary=True)
             seen = await connection.execute(QUERIES["read_seen"], {"customers": customers, "events": list(message_ids)})
             rows, seen_rows = await known.fetchall(), await seen.fetchall()
-        return _state(rows, {(customer, event) for customer, event in seen_rows})
+        await self._learn_rosters({row[1] for row in rows if row[1] is not None})
+        return _state(rows, self._versions_by_roster, {(customer, event) for customer, event in seen_rows})
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
@@ -230,6 +233,11 @@ class PostgresLedger:
             cursor = await connection.execute(QUERIES["find_roster"], {"versions": Jsonb(self._versions)})
             self._rosters[versions] = (await cursor.fetchall())[0][0]
         return self._rosters[versions]
+
+    async def _learn_rosters(self, rosters: set[int]) -> None:
+        """Read the versions behind roster ids not met before; they never change, and customers share few."""
+        if unknown := rosters - self._versions_by_roster.keys():
+            self._versions_by_roster.update(await self.rows("read_rosters", rosters=list(unknown)))
 
     async def _write(self, connection: Connection, changes: BatchChanges, roster: int) -> Committed:
         work = [each for each in _statements(changes, self._versions, roster) if _has_rows(each)]
@@ -368,12 +376,14 @@ def _stored(row: tuple[Any, ...]) -> Stored:
     return Stored(sequence, Message(message_id, customer_id, destination, key, pairs, value, partition))
 
 
-def _state(rows: Sequence[tuple[Any, ...]], seen: set[tuple[str, str]]) -> LedgerState:
+def _state(
+    rows: Sequence[tuple[Any, ...]], rosters: Mapping[int, dict[str, str]], seen: set[tuple[str, str]]
+) -> LedgerState:
     held, signals, standings = {}, {}, {}
     for customer_id, roster, memberships, folded, revoked, contacts in rows:
-        episodes = {segment: Episode(number, is_member) for segment, number, is_member in memberships or ()}
-        if episodes or roster:
-            held[customer_id] = Held(members=episodes, roster=roster or {})
+        if memberships or roster is not None:
+            episodes = {segment: Episode(number, is_member) for segment, number, is_member in memberships or ()}
+            held[customer_id] = Held(members=episodes, roster=rosters.get(roster, {}))
         if folded:
             signals[customer_id] = msgspec.convert(folded, Signals)
         if revoked or contacts:

@@ -1,6 +1,6 @@
 -- name: read_customers
 SELECT c.customer_id,
-       roster.versions,
+       evaluated.roster_id,
        (SELECT jsonb_agg(jsonb_build_array(m.segment, m.episode, m.is_member))
           FROM membership m WHERE m.customer_id = c.customer_id),
        signal.signals,
@@ -10,8 +10,10 @@ SELECT c.customer_id,
                  WHERE contact.customer_id = c.customer_id AND variant = 'treatment' AND status <> 'refunded' GROUP BY campaign) latest)
   FROM unnest(%(customers)s::text[]) AS c (customer_id)
   LEFT JOIN evaluated ON evaluated.customer_id = c.customer_id
-  LEFT JOIN roster ON roster.roster_id = evaluated.roster_id
   LEFT JOIN signal ON signal.customer_id = c.customer_id;
+
+-- name: read_rosters
+SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);
 
 -- name: read_seen
 SELECT customer_id, event_id FROM seen_event

@@ -176,5 +176,8 @@ class _Batch:
         return joined_at is None or joined_at < activation.activated_at
 
     def unlike(self, roster: Mapping[str, str]) -> tuple[str, ...]:
+        # Most customers share one recorded roster, the very object: it is compared once.
+        alike = {id(held.roster): held.roster for held in self.memberships.values()}
+        same = {place for place, recorded in alike.items() if recorded == roster}
         held = ((customer_id, self.memberships.get(customer_id)) for customer_id in self.customer_ids)
-        return tuple(customer_id for customer_id, known in held if known is None or known.roster != roster)
+        return tuple(customer_id for customer_id, known in held if known is None or id(known.roster) not in same)
