@@ -12,6 +12,7 @@ from zlib import crc32
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, TweedieRegressor
+from threadpoolctl import threadpool_limits
 
 from features.table import FeatureTable
 from models.rfm import quintiles, rfm_columns
@@ -163,11 +164,13 @@ def _boost(kind: Any, inputs: Matrix, outcome: NDArray[Any], validated: NDArray[
     """Fit boosting on all rows with as many trees as served the inner split best."""
     settings = {"loss": loss, "learning_rate": 0.05, "max_leaf_nodes": 15, "random_state": seed}
     trees = TREES_WITHOUT_SPLIT
-    if all(len(np.unique(outcome[part])) > 1 for part in (validated, ~validated)):
-        trial = kind(**settings, max_iter=TREES_AT_MOST, early_stopping=True, n_iter_no_change=TREES_WITHOUT_GAIN)
-        trial.fit(inputs[~validated], outcome[~validated], X_val=inputs[validated], y_val=outcome[validated])
-        trees = max(1, int(np.argmax(trial.validation_score_)))
-    return kind(**settings, max_iter=trees, early_stopping=False).fit(inputs, outcome)
+    # One thread: the same sums on any machine, and OpenMP's waiting threads crawl where others want the cores.
+    with threadpool_limits(limits=1):
+        if all(len(np.unique(outcome[part])) > 1 for part in (validated, ~validated)):
+            trial = kind(**settings, max_iter=TREES_AT_MOST, early_stopping=True, n_iter_no_change=TREES_WITHOUT_GAIN)
+            trial.fit(inputs[~validated], outcome[~validated], X_val=inputs[validated], y_val=outcome[validated])
+            trees = max(1, int(np.argmax(trial.validation_score_)))
+        return kind(**settings, max_iter=trees, early_stopping=False).fit(inputs, outcome)
 
 
 def _churn_rules(earlier: FeatureTable, churned: NDArray[Any], later: FeatureTable) -> dict[str, NDArray[Any]]:

@@ -273,6 +273,7 @@ def judge_personalisation(metrics: Metrics) -> Gate:
 def judge_stability(folds: Mapping[str, float], limits: Limits) -> Gate:
     """Ask whether models trained up to earlier cut-offs did about as well on what came after them."""
     name, against = "stable", "the worst of the cut-offs against the best"
+    folds = {day: figure for day, figure in folds.items() if not np.isnan(figure)}
     if len(folds) < SEVERAL:
         return _not_applicable(name, against, "Fewer than two cut-offs were cross-validated.")
     worst, best = min(folds, key=lambda day: folds[day]), max(folds, key=lambda day: folds[day])
@@ -301,7 +302,7 @@ def judge_leakage(evidence: Evidence, limits: Limits) -> Gate:
     feature = max(strengths, key=lambda each: strengths[each])
     figure = strengths[feature]
     most = limits.single_correlation if evidence.task == "ltv" else limits.single_auc
-    measure = "rank correlation" if evidence.task == "ltv" else "AUC"
+    measure = "a rank correlation" if evidence.task == "ltv" else "an AUC"
     passed = figure <= most
     words = "nothing suspicious." if passed else "it probably knows the outcome; check how the feature is made."
     return _answer(
@@ -310,7 +311,7 @@ def judge_leakage(evidence: Evidence, limits: Limits) -> Gate:
         against,
         most,
         passed=passed,
-        sentence=f"{feature} alone has a {measure} of {figure:.3f}; {most} is allowed: {words}",
+        sentence=f"{feature} alone has {measure} of {figure:.3f}; {most} is allowed: {words}",
     )
 
 
@@ -373,13 +374,14 @@ def _told(lead: Mapping[str, Any], baseline: str) -> str:
 
 
 def _words(name: str) -> str:
-    return "RFM" if name == "rfm" else name.replace("_", " ")
+    return {"rfm": "RFM", "champion": "the champion"}.get(name, name.replace("_", " "))
 
 
 def _answer(
     name: str, figure: float, against: str, threshold: float | list[float], *, passed: bool, sentence: str
 ) -> Gate:
-    return Gate(name, passed, "passed" if passed else "refused", round(float(figure), 6), against, threshold, sentence)
+    verdict: Verdict = "passed" if passed else "refused"
+    return Gate(name, bool(passed), verdict, round(float(figure), 6), against, threshold, sentence)
 
 
 def _missing(name: str, against: str, metrics: Metrics) -> Gate:
