@@ -10,7 +10,7 @@ from models.mock import MockScorer
 from models.rfm import RfmCuts, load_cuts
 from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
 from models.tflite import TFLiteScorer
-from models.versions import read_current
+from models.versions import CURRENT_FILE, read_current
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 OFFERS = 8
 MOCK_LIFETIME_VALUE = 5000.0
 RFM_FILE = "rfm.json"
+NAMES = ("churn", "nbo", "ltv")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,36 @@ def load_scorers(
         ltv=_load(models_dir / "ltv", feature_mapping, 1, lifetime_value_rule),
         rfm=rfm,
     )
+
+
+def read_marks(models_dir: Path) -> tuple[bytes | None, ...]:
+    """Return what tells that other versions, or other cut points, are to serve: it differs when they do."""
+    return tuple(map(_mark, (*(models_dir / name / CURRENT_FILE for name in NAMES), models_dir / RFM_FILE)))
+
+
+def _mark(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def keep_models(serving: Scorers, found: Scorers) -> tuple[Scorers, tuple[str, ...]]:
+    """Return the scorers to go on with, and what was refused: no rule takes the place of a model that serves.
+
+    Args:
+        serving: those that serve.
+        found: those loaded now.
+    """
+    refused = {name: why for name, why in found.reasons.items() if name not in serving.reasons}
+    kept = Scorers(
+        churn=serving.churn if "churn" in refused else found.churn,
+        offers=serving.offers if "nbo" in refused else found.offers,
+        ltv=serving.ltv if "ltv" in refused else found.ltv,
+        rfm=found.rfm,
+    )
+    versions = serving.versions
+    return kept, tuple(f"{name}: {versions[name]} goes on, another is refused: {why}" for name, why in refused.items())
 
 
 def _load(home: Path, feature_mapping: Mapping[str, str], outputs: int, rule: Rule) -> Scorer:

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 class Status(StrEnum):
@@ -82,6 +82,7 @@ class Health:
         joined: tells whether the group has given out partitions, be it none to us.
         degraded: names what is not as it should be and does not stop the work.
         stuck: names what has not moved for too long.
+        versions: tells the version of each model that serves.
         clock: monotonic seconds.
         failures: attempts that failed, by service.
     """
@@ -90,6 +91,7 @@ class Health:
     joined: Callable[[], bool] = lambda: True
     degraded: Callable[[], Sequence[str]] = list
     stuck: Callable[[], Sequence[str]] = list
+    versions: Callable[[], Mapping[str, str]] = dict
     clock: Callable[[], float] = time.monotonic
     failures: Counter[str] = field(default_factory=Counter)
     _failing: dict[str, list[Trial]] = field(default_factory=lambda: defaultdict(list))
@@ -153,6 +155,7 @@ class Health:
             "degraded": degraded,
             "retrying": {service: describe(outage) for service, outage in retrying.items()},
             "stuck": stuck,
+            "models": dict(self.versions()),
         }
 
 

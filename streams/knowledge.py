@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,3 +29,7 @@ class Knowledge:
     segments: Sequence[Segment]
     activations: Mapping[str, Activation]
     definitions: Definitions
+
+    def with_scorers(self, scorers: Scorers) -> Knowledge:
+        """Return the same with other models, whose versions decisions then name."""
+        return replace(self, scorers=scorers, definitions=replace(self.definitions, model_versions=scorers.versions))

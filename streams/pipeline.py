@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from campaigns.ports import Ledger
     from features.store import FeatureStore
+    from models.registry import Scorers
     from streams.events import Record, Reject
     from streams.knowledge import Knowledge
 
@@ -73,6 +74,10 @@ class Pipeline:
         """Read no cached row of an earlier generation from now on."""
         self._features.use_generation(generation)
 
+    def use_scorers(self, scorers: Scorers) -> None:
+        """Score the batches to come with these; those prepared already are decided with what they were scored with."""
+        self._knowledge = self._knowledge.with_scorers(scorers)
+
     async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on the batches before it.
 
@@ -83,18 +88,19 @@ class Pipeline:
         Raises:
             WarehouseUnavailableError: ask again later.
         """
+        knowledge = self._knowledge
         poisonous = {id(reject.record) for reject in poison}
         sound = [record for record in records if id(record) not in poisonous]
         decoded = decode_records(sound, topic_prefix=self._topic_prefix, max_bytes=self._max_event_bytes)
-        decoded = refuse_unknown_campaigns(decoded, self._knowledge.definitions)
+        decoded = refuse_unknown_campaigns(decoded, knowledge.definitions)
         concerned = sort_by_kind(decoded.events)
         customers = list(dict.fromkeys(event.customer_id for event in concerned.to_evaluate))
         read = await self._features.read(customers, fresh={event.customer_id for event in concerned.updated})
         decoded = refuse_unknown(decoded, concerned, read.table)
         concerned = sort_by_kind(decoded.events)
-        facts = score_customers(read.table, self._knowledge.scorers)
+        facts = score_customers(read.table, knowledge.scorers)
         messages = messages_by_customer(concerned.said, read_message)
-        return Prepared(decoded, poison, concerned, facts, messages, read.cache_lost)
+        return Prepared(knowledge, decoded, poison, concerned, facts, messages, read.cache_lost)
 
     async def decide(self, prepared: Prepared, owners: Mapping[int, int]) -> Decided:
         """Recall, absorb, classify, decide and commit a batch, after every batch before it.
@@ -113,7 +119,7 @@ class Pipeline:
 
     async def _weigh(self, prepared: Prepared) -> BatchChanges:
         """Return all that a batch changes, given what the ledger holds."""
-        knowledge, concerned = self._knowledge, prepared.concerned
+        knowledge, concerned = prepared.knowledge, prepared.concerned
         customers = list(prepared.facts.customer_ids)
         message_ids = [message.id for said in prepared.messages.values() for message in said]
         state = await self._ledger.read(customers, message_ids)

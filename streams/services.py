@@ -34,6 +34,7 @@ from streams.outbox import MAX_MESSAGE_BYTES, KafkaTriggerSink
 from streams.pipeline import Pipeline
 from streams.probes import serve_probes
 from streams.progress import commit_ages
+from streams.swaps import ModelSwaps
 from streams.topics import create_topics, verify_topics
 from streams.watch import KafkaEnds, Watch
 from streams.worker import Assignment, Worker
@@ -97,7 +98,6 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         await ledger.open()
         features = await open_features(settings, stack, await ledger.cache_generation())
         await check_facts(features, scorers, definitions[0])
-        health.degraded = partial(name_degradations, features, scorers)
         knowledge = await activate(ledger, scorers, *definitions)
         pipeline = Pipeline(
             features,
@@ -106,6 +106,10 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             topic_prefix=settings.topic_prefix,
             max_event_bytes=settings.max_event_bytes,
         )
+        models_dir = settings.models_dir or Path()
+        swaps = ModelSwaps(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
+        health.degraded = partial(name_degradations, features, swaps)
+        health.versions = lambda: swaps.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
         collector = Collector(
@@ -141,16 +145,16 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         freeze_memory()
         health.ready = True
-        await _run(worker, watch, app, health, stop)
+        await _run((worker, watch, swaps), app, health, stop)
         log.info("worker_stopped")
 
 
-async def _run(worker: Worker, watch: Watch, app: StreamApp, health: Health, stop: asyncio.Event) -> None:
+async def _run(working: tuple[Worker, Watch, ModelSwaps], app: StreamApp, health: Health, stop: asyncio.Event) -> None:
     """Run stages and consumer until `stop`; the stages end first, so that the last commit knows all that is done.
 
     What hangs is waited for last: the partitions are given up before.
     """
-    work = [asyncio.create_task(worker.run()), asyncio.create_task(watch.run())]
+    work = [asyncio.create_task(each.run()) for each in working]
     ended = asyncio.create_task(stop.wait())
     closing = asyncio.Event()
     consume = asyncio.create_task(run_app(app, closing))
@@ -291,10 +295,10 @@ def find_figures(app: StreamApp, worker: Worker, watch: Watch, health: Health, f
     )
 
 
-def name_degradations(features: FeatureStore, scorers: Scorers) -> list[str]:
+def name_degradations(features: FeatureStore, swaps: ModelSwaps) -> list[str]:
     """Return what is not as it should be and does not stop the work."""
     away = [] if features.cache_available else ["cache: away, features are read from the warehouse"]
-    return away + [f"{name}: rules decide, {why}" for name, why in scorers.reasons.items()]
+    return [*away, *swaps.refused, *(f"{name}: rules decide, {why}" for name, why in swaps.scorers.reasons.items())]
 
 
 def freeze_memory() -> None:

@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     from features.table import FeatureTable
     from streams.customers import Concerned
     from streams.events import Decoded, Reject
+    from streams.knowledge import Knowledge
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A batch of which everything is known but what the ledger holds."""
+    """A batch of which everything is known but what the ledger holds.
 
+    It is decided with the knowledge that it was scored with, whatever is promoted in between.
+    """
+
+    knowledge: Knowledge
     decoded: Decoded
     poison: Sequence[Reject]
     concerned: Concerned

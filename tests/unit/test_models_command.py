@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -23,10 +23,11 @@ from models.errors import NoVersionError, PromotionRefusedError
 from models.inputs import FEATURE_MAPPING
 from models.mock import MockScorer
 from models.registry import load_scorers
-from models.versions import add_version, current_version, read_current, staging_folder
+from models.versions import current_version
 from segments.definition import build_segment
 from streams.settings import Settings
 from tests.builders import AS_OF
+from tests.model_versions import SHIPPED, add_copy
 from training.cohorts import Cohort
 from training.monitoring import Finding
 from training.watch import Watch, last_day_seen
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 
     Run = Callable[..., str]
 
-MODELS = Path(__file__).parents[2] / "examples" / "online_retail" / "models"
-CHURN = current_version(MODELS / "churn") or ""
+CHURN = current_version(SHIPPED / "churn") or ""
 WATCH = Watch(
     *("churn", "churn-1", "retrain", [Finding("drift", "retrain", "PSI over 0.2: spend 0.31")], 900, {"spend": 0.31}),
     since=AS_OF.date(),
@@ -49,7 +49,7 @@ WATCH = Watch(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(MODELS, tmp_path / "models"))
+    return Path(shutil.copytree(SHIPPED, tmp_path / "models"))
 
 
 @pytest.fixture
@@ -69,23 +69,12 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
-def add(home: Path, version: str, **manifest: Any) -> None:
-    """Add a copy of the version that serves under another name."""
-    current = read_current(home)
-    assert current is not None
-    with staging_folder(home) as staging:
-        shutil.copytree(current.folder, staging)
-        whole = {**current.manifest, "version": version, **manifest}
-        (staging / "manifest.json").write_text(json.dumps(whole))
-        add_version(home, staging, at=AS_OF, by="ann")
-
-
 def test_the_shipped_models_are_as_their_manifests_say(run: Run) -> None:
     assert "every file as its manifest says" in run("verify")
 
 
 def test_the_list_tells_which_version_serves(run: Run, folder: Path) -> None:
-    add(folder / "churn", "churn-2", gates=[{"name": "beats_rfm", "passed": False}])
+    add_copy(folder / "churn", "churn-2", gates=[{"name": "beats_rfm", "passed": False}])
     lines = run("list", "churn").splitlines()
     assert any(CHURN in line and " yes " in line for line in lines)
     assert any("churn-2" in line and "refused: beats_rfm" in line and " yes " not in line for line in lines)
@@ -94,7 +83,7 @@ def test_the_list_tells_which_version_serves(run: Run, folder: Path) -> None:
 
 
 def test_a_version_is_promoted_and_taken_back(run: Run, folder: Path) -> None:
-    add(folder / "churn", "churn-2")
+    add_copy(folder / "churn", "churn-2")
     assert f"promoted {CHURN} -> churn-2 by bob" in run("promote", "churn", "churn-2", "--by", "bob")
     assert run("promote", "churn", "churn-2") == "churn-2 serves already\n"
     assert json.loads(run("rollback", "churn", "--why", "odd", "--json"))[0]["after"] == CHURN
@@ -102,7 +91,7 @@ def test_a_version_is_promoted_and_taken_back(run: Run, folder: Path) -> None:
 
 
 def test_a_refused_version_is_promoted_only_by_force_with_a_reason(run: Run, folder: Path) -> None:
-    add(folder / "churn", "churn-2", gates=[{"name": "beats_rfm", "passed": False}])
+    add_copy(folder / "churn", "churn-2", gates=[{"name": "beats_rfm", "passed": False}])
     for arguments in ([], ["--force"]):
         with pytest.raises(PromotionRefusedError):
             run("promote", "churn", "churn-2", *arguments)
@@ -118,7 +107,7 @@ def test_a_changed_file_ends_the_check_with_code_two(run: Run, folder: Path) -> 
 
 
 def test_pruning_leaves_what_serves(run: Run, folder: Path) -> None:
-    add(folder / "churn", "churn-2")
+    add_copy(folder / "churn", "churn-2")
     assert run("prune", "churn", "--keep-last", "0") == "deleted churn-2\n"
     assert run("prune", "churn", "--keep-last", "0") == "deleted nothing\n"
 
@@ -144,7 +133,7 @@ def test_without_a_folder_of_models_the_setting_is_named(run: Run, monkeypatch: 
 
 
 def test_two_versions_stand_side_by_side(run: Run, folder: Path) -> None:
-    add(folder / "churn", "churn-2", features=["revenue"], metrics={"model": {"auc": 0.75}})
+    add_copy(folder / "churn", "churn-2", features=["revenue"], metrics={"model": {"auc": 0.75}})
     told = run("compare", "churn", "churn-2")
     assert next(line.split() for line in told.splitlines() if line.startswith(" auc")) == [
         *("auc", "0.7500", "0.7399", "-0.0101")
@@ -165,7 +154,7 @@ def test_the_figure_of_a_version_comes_with_its_interval() -> None:
 
 
 def test_a_preview_counts_who_would_move() -> None:
-    scorers = load_scorers(MODELS, FEATURE_MAPPING)
+    scorers = load_scorers(SHIPPED, FEATURE_MAPPING)
     generator = np.random.default_rng(5)
     columns = {name: generator.gamma(1.0, 40.0, 500) for name in FEATURE_MAPPING.values()}
     today = FeatureTable(tuple(map(str, range(500))), columns)
@@ -181,7 +170,7 @@ def test_a_preview_counts_who_would_move() -> None:
 
 @pytest.mark.parametrize(("name", "fact"), [("ltv", "value_segment"), ("nbo", "recommended_offer")])
 def test_a_preview_of_the_same_model_moves_nobody(name: str, fact: str) -> None:
-    scorers = load_scorers(MODELS, FEATURE_MAPPING)
+    scorers = load_scorers(SHIPPED, FEATURE_MAPPING)
     scorer = {"ltv": scorers.ltv, "nbo": scorers.offers}[name]
     today = FeatureTable(("ann",), {column: np.array([3.0]) for column in FEATURE_MAPPING.values()})
     found = preview_swap(name, scorer, scorers, today, [], AS_OF)
