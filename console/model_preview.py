@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,7 +55,7 @@ def preview_swap(
         segments: the segments in force; their exit rules, which need a history, are left out.
         as_of: the moment that signals are aged to.
     """
-    swapped = swap(scorers, name, scorer)
+    swapped = scorers.with_scorer(name, scorer)
     plain = today.with_columns(as_columns({}, today.customer_ids, as_of))
     before, after = (score_customers(plain, each) for each in (scorers, swapped))
     label = LABELS.get(name)
@@ -71,13 +71,6 @@ def preview_swap(
         moves,
         {key: counts for key, counts in crossing.items() if any(counts)},
     )
-
-
-def swap(scorers: Scorers, name: str, scorer: Scorer) -> Scorers:
-    """Return the scorers with one of them, churn, nbo or ltv, replaced."""
-    if name == "churn":
-        return replace(scorers, churn=scorer)
-    return replace(scorers, ltv=scorer) if name == "ltv" else replace(scorers, offers=scorer)
 
 
 def count_moves(before: Column, after: Column) -> dict[tuple[str, str], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from models.errors import ModelLoadError, VersionError
@@ -42,15 +42,25 @@ class Scorers:
     rfm: RfmCuts
 
     @property
+    def by_name(self) -> dict[str, Scorer]:
+        """Each scorer under the name of its model's folder."""
+        return {"churn": self.churn, "nbo": self.offers, "ltv": self.ltv}
+
+    @property
     def versions(self) -> dict[str, str]:
         """The version of each scorer, by name."""
-        return {"churn": self.churn.version, "nbo": self.offers.version, "ltv": self.ltv.version}
+        return {name: scorer.version for name, scorer in self.by_name.items()}
 
     @property
     def reasons(self) -> dict[str, str]:
         """Why a rule stands in, for each scorer that is one."""
-        named = {"churn": self.churn, "nbo": self.offers, "ltv": self.ltv}
-        return {name: scorer.reason for name, scorer in named.items() if isinstance(scorer, RuleScorer)}
+        return {name: scorer.reason for name, scorer in self.by_name.items() if isinstance(scorer, RuleScorer)}
+
+    def with_scorer(self, name: str, scorer: Scorer) -> Scorers:
+        """Return the same with another scorer under a name: churn, nbo or ltv."""
+        if name == "churn":
+            return replace(self, churn=scorer)
+        return replace(self, ltv=scorer) if name == "ltv" else replace(self, offers=scorer)
 
 
 def load_scorers(
@@ -105,12 +115,9 @@ def keep_models(serving: Scorers, found: Scorers) -> tuple[Scorers, tuple[str, .
         found: those loaded now.
     """
     refused = {name: why for name, why in found.reasons.items() if name not in serving.reasons}
-    kept = Scorers(
-        churn=serving.churn if "churn" in refused else found.churn,
-        offers=serving.offers if "nbo" in refused else found.offers,
-        ltv=serving.ltv if "ltv" in refused else found.ltv,
-        rfm=found.rfm,
-    )
+    kept = found
+    for name in refused:
+        kept = kept.with_scorer(name, serving.by_name[name])
     versions = serving.versions
     return kept, tuple(f"{name}: {versions[name]} goes on, another is refused: {why}" for name, why in refused.items())
 

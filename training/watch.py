@@ -19,6 +19,9 @@ from training.monitoring import conclude, judge_calibration, judge_drift, judge_
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from features.table import FeatureTable
     from models.ports import Scorer
     from models.versions import ModelVersion
@@ -88,7 +91,7 @@ def watch(
     threshold = operating_threshold(version.manifest)
     try:
         today = read_table(source, served)
-        drift = _measure_drift(version, scorer, today)
+        drift = _measure_drift(version, scorer, task, today)
         matured = _since(read_table(source, source.query or task.query), task.date_column, since)
         periods = _measure(scorer, task, matured, _months(matured, task.date_column), threshold)
         groups = _measure(scorer, task, matured, _values(matured, by), threshold) if by else []
@@ -110,7 +113,7 @@ def last_day_seen(manifest: Mapping[str, Any]) -> date:
 
 def operating_threshold(manifest: Mapping[str, Any]) -> float | None:
     """Return the score from which a customer is contacted, as chosen in training; None where none was chosen."""
-    chosen = manifest.get("metrics", {}).get("threshold", {}).get("threshold")
+    chosen = manifest.get("operating_threshold")
     return None if chosen is None else float(chosen)
 
 
@@ -118,14 +121,14 @@ def _tells_money(task: Task) -> bool:
     return str(task.name) == "ltv"
 
 
-def _measure_drift(version: ModelVersion, scorer: Scorer, today: FeatureTable) -> dict[str, float]:
+def _measure_drift(version: ModelVersion, scorer: Scorer, task: Task, today: FeatureTable) -> dict[str, float]:
     path = version.folder / SNAPSHOT_FILE
     if not path.exists() or not len(today):
         return {}
     names = version.manifest["features"]
     columns = version.manifest["columns"]
     inputs = model_inputs(today, [columns[name] for name in names])
-    return measure_drift(json.loads(path.read_bytes()), inputs, names, scorer.score(today))
+    return measure_drift(json.loads(path.read_bytes()), inputs, names, _score(scorer, task, today))
 
 
 def _since(table: FeatureTable, column: str, since: date) -> FeatureTable:
@@ -159,4 +162,10 @@ def _measure(
     if not len(matured):
         return []
     money = _tells_money(task)
-    return measure_cohorts(names, task.targets(matured), scorer.score(matured), threshold=threshold, money=money)
+    scores = _score(scorer, task, matured)
+    return measure_cohorts(names, task.targets(matured), scores, threshold=threshold, money=money)
+
+
+def _score(scorer: Scorer, task: Task, table: FeatureTable) -> NDArray[np.float32]:
+    """Return the scores alone: a model may tell an interval in outputs after them."""
+    return scorer.score(table)[:, : task.outputs]
