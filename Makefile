@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do command -v $$p >/de
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: demo test check install format lock bench-consumer clean
+.PHONY: demo test soak check install format lock bench-consumer clean
 
 demo: .venv/runtime ## Run the whole retention and offer workflow on real customers
 	$(BIN)/holdfast demo
@@ -14,6 +14,9 @@ install: .venv/runtime ## Install the command and the embedded services
 
 test: .venv/all ## Run every test, journeys on the real services included
 	$(BIN)/pytest
+
+soak: .venv/all ## Random faults for SECONDS (600) from SEED (a new one), then compare with an undisturbed run
+	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 check: .venv/all ## Lint, types and architecture
 	$(BIN)/ruff check .

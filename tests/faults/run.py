@@ -124,6 +124,8 @@ class Run:
     prefix: str = field(default_factory=lambda: f"f{secrets.token_hex(4)}.")
     workers: list[WorkerProcess] = field(default_factory=list)
     ledger_url: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Settings of its workers that differ from the usual ones."""
     _stack: ExitStack = field(default_factory=ExitStack)
     _progress: Progress = field(init=False)
 
@@ -171,6 +173,7 @@ class Run:
             "HOLDFAST_BATCH_EVENTS": str(BATCH_EVENTS),
             "HOLDFAST_HEALTH_PORT": "0",
             "ML_MOCK_MODE": "true",
+            **self.environment,
         }
 
     def send(self, *, seconds: float = 0.0) -> None:

@@ -63,10 +63,10 @@ class InputRecord:
     value: bytes | None
 
 
-def generate(seed: int, events: int) -> list[InputRecord]:
+def generate(seed: int, events: int, customers: int = CUSTOMERS) -> list[InputRecord]:
     """Return customer updates, conversations, launches, events sent twice, and poison in between."""
     chance = random.Random(seed)
-    records = [_event(chance, number) for number in range(events)]
+    records = [_event(chance, number, customers) for number in range(events)]
     for number, (key, value) in enumerate(POISON * 3):
         place = chance.randrange(len(records))
         topic = INPUT_TOPICS[number % 2] if key != b"ghost" else INPUT_TOPICS[0]
@@ -77,8 +77,8 @@ def generate(seed: int, events: int) -> list[InputRecord]:
     return records
 
 
-def _event(chance: random.Random, number: int) -> InputRecord:
-    customer = chance.randrange(CUSTOMERS)
+def _event(chance: random.Random, number: int, customers: int) -> InputRecord:
+    customer = chance.randrange(customers)
     topic, kind, more = chance.choices(
         [
             ("customer-updates", "customer.updated", {}),
@@ -93,7 +93,7 @@ def _event(chance: random.Random, number: int) -> InputRecord:
     return InputRecord(topic, customer % PARTITIONS, f"c{customer}".encode(), json.dumps(event).encode())
 
 
-def fill_warehouse(url: str) -> None:
+def fill_warehouse(url: str, customers: int = CUSTOMERS) -> None:
     """Create the view's table, with one row for each customer that never changes again."""
     with psycopg.connect(url) as connection:
         connection.execute("""
@@ -102,12 +102,12 @@ def fill_warehouse(url: str) -> None:
                 transaction_count integer, days_since_last_transaction double precision,
                 email_consent boolean, sms_consent boolean, preferred_channel text)""")
         connection.cursor().executemany(
-            "INSERT INTO customer_features_view VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", list(_rows())
+            "INSERT INTO customer_features_view VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", list(_rows(customers))
         )
 
 
-def _rows() -> Iterator[tuple[Any, ...]]:
-    for number in range(CUSTOMERS):
+def _rows(customers: int) -> Iterator[tuple[Any, ...]]:
+    for number in range(customers):
         consent = number % 10 != 0
         yield f"c{number}", JOINED, 20.0 * number, 1 + number % 7, 3.0 * number, consent, consent, "sms"
 

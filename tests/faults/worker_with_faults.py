@@ -2,7 +2,8 @@
 
 HOLDFAST_FAULT is a comma-separated list of `step:occurrence:action`. Steps are in STEPS and are counted from 1
 each time the worker passes them; actions are in ACTIONS. The faults are put in by subclasses of the adapters that
-the composition root chooses, so that the product knows nothing of them.
+the composition root chooses, so that the product knows nothing of them. HOLDFAST_AUDIT names a file in which faults
+and decided records are written down, see audit.py.
 
 The process imports everything, then waits for its settings as one line of JSON on standard input: a test keeps one
 ready, for the imports take longer than the recovery it is about.
@@ -27,7 +28,9 @@ from features.errors import WarehouseUnavailableError
 from features.store import FeatureStore
 from streams.errors import SinkUnavailableError
 from streams.outbox import KafkaTriggerSink
+from streams.pipeline import Pipeline
 from streams.worker import Worker
+from tests.faults.audit import Audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -92,6 +95,7 @@ class Faults:
     """Counts how often each step was passed and lets faults happen."""
 
     def __init__(self) -> None:
+        self.audit = Audit(None)
         self._faults: dict[tuple[str, int], Fault] = {}
         self._passed: Counter[str] = Counter()
 
@@ -106,6 +110,7 @@ class Faults:
         if fault is not None:
             sys.stderr.write(f"FAULT {fault.step}:{fault.occurrence}:{fault.action}\n")
             sys.stderr.flush()
+            self.audit.note("fault", kind=f"inside-{fault.action}", step=step)
             ACTIONS[fault.action](step)
 
 
@@ -144,6 +149,16 @@ class FaultyLedger(PostgresLedger):
         FAULTS.reach("after_mark_sent")
 
 
+class AuditedPipeline(Pipeline):
+    """A pipeline that writes down which records it has decided."""
+
+    async def decide(self, prepared: Any, *arguments: Any, **named: Any) -> Any:
+        """Decide, then write it down."""
+        decided = await super().decide(prepared, *arguments, **named)
+        FAULTS.audit.note_decided(each.record for each in (*prepared.decoded.events, *prepared.rejects))
+        return decided
+
+
 class FaultySink(KafkaTriggerSink):
     """A sink that fails once it has published."""
 
@@ -177,6 +192,7 @@ def put_faults_in() -> None:
     for name, faulty in {
         "FeatureStore": FaultyStore,
         "PostgresLedger": FaultyLedger,
+        "Pipeline": AuditedPipeline,
         "KafkaTriggerSink": FaultySink,
         "Worker": FaultyWorker,
     }.items():
@@ -187,6 +203,7 @@ if __name__ == "__main__":
     given = sys.stdin.readline()
     if given:
         os.environ.update(json.loads(given))
+        FAULTS.audit = Audit(os.environ.get("HOLDFAST_AUDIT"))
         FAULTS.expect(parse(os.environ.get("HOLDFAST_FAULT", "")))
         put_faults_in()
         streams.__main__.run()

@@ -1,0 +1,329 @@
+"""Random faults on two workers for a while, then the oracle: `make soak SECONDS=600 SEED=7`.
+
+Input, faults, their moments and their lengths are drawn from the seed. What then meets what depends on the machine, so
+a seed that failed once may have to be run several times.
+
+The undisturbed run reads the very records that the disturbed one has read, in the same order: an idempotent producer
+that lives through the restart of a broker may send a record twice, and that shall not count as ours.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import click
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+
+from streams.settings import INPUT_TOPICS
+from tests.faults import scenario
+from tests.faults.audit import Audit, AuditReader, count_decided, count_faults, measure_recoveries
+from tests.faults.crew import Crew
+from tests.faults.disturbances import plan
+from tests.faults.oracle import Outcome, Verdict, collect, compare
+from tests.faults.proxied import ProxiedServices
+from tests.faults.run import PATIENCE_S, Run, World
+from tests.faults.scenario import PARTITIONS, InputRecord
+from tests.faults.stage import Stage
+from tests.journey.workplace import lend_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tests.faults.disturbances import Disturbance
+
+EVENTS_PER_S = 60
+EVENTS_PER_CUSTOMER = 33
+TICK_S = 0.05
+TELL_EVERY_S = 5.0
+CALM_PATIENCE_S = 20.0
+AT_WORK_S = 2.0
+LONGEST_IDLE_S = 20.0
+LONGEST_STEP_S = 0.5
+"""The plan's clock goes no further at once: calm and a slow machine are no time for faults to pile up."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a soak has found; the last line of its output. Times are in seconds."""
+
+    seconds: float
+    seed: int
+    faults: dict[str, int] = field(default_factory=dict)
+    fault_count: int = 0
+    events: int = 0
+    triggers: int = 0
+    lost: int = 0
+    doubled: int = 0
+    differing: int = 0
+    redelivered: int = 0
+    recovery_s: dict[str, float] = field(default_factory=dict)
+    exits: dict[str, int] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is lost, doubled or different, and everybody came to an end."""
+        return not self.complaints
+
+    def judge(self, verdict: Verdict) -> None:
+        """Add what the oracle says."""
+        self.lost, self.doubled, self.differing = map(len, (verdict.lost, verdict.doubled, verdict.differing))
+        self.complaints += verdict.complaints
+
+
+class Feeder(Thread):
+    """Sends the input over a time, whatever happens to the broker."""
+
+    def __init__(self, broker: str, prefix: str, records: Sequence[InputRecord], seconds: float) -> None:
+        super().__init__(name="feeder", daemon=True)
+        self._broker, self._prefix = broker, prefix
+        self._records, self._seconds = records, seconds
+        self._pause = Event()
+
+    def run(self) -> None:
+        """Send; a producer that has given up is replaced."""
+        begin, producer = time.monotonic(), self._connect()
+        for number, record in enumerate(self._records):
+            self._pause.wait(max(0.0, begin + self._seconds * number / len(self._records) - time.monotonic()))
+            try:
+                producer.produce(self._prefix + record.topic, record.value, record.key, partition=record.partition)
+                producer.poll(0)
+            except KafkaException:
+                producer = self._connect()
+        producer.flush(PATIENCE_S)
+
+    def _connect(self) -> Producer:
+        return Producer({"bootstrap.servers": self._broker, "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
+
+
+def read_input(broker: str, prefix: str) -> list[InputRecord]:
+    """Return what the input topics hold, the records of each partition in their order."""
+    properties = {"bootstrap.servers": broker, "group.id": f"{prefix}reader", "enable.auto.commit": False}
+    consumer = Consumer(properties)
+    try:
+        places = [TopicPartition(prefix + topic, number) for topic in INPUT_TOPICS for number in range(PARTITIONS)]
+        partitions = [list(_read_partition(consumer, place, len(prefix))) for place in places]
+    finally:
+        consumer.close()
+    return [record for _, record in heapq.merge(*partitions, key=lambda each: each[0])]
+
+
+def _read_partition(consumer: Consumer, place: TopicPartition, prefix: int) -> Iterator[tuple[int, InputRecord]]:
+    """Yield the records of a partition, each with its time."""
+    end = consumer.get_watermark_offsets(place, timeout=20)[1]
+    consumer.assign([TopicPartition(place.topic, place.partition, OFFSET_BEGINNING)])
+    expected = 0
+    while expected < end:
+        for record in consumer.consume(1000, 0.05):
+            assert (record.error(), record.offset()) == (None, expected), "offsets of the input have gaps"
+            expected += 1
+            yield (
+                record.timestamp()[1],
+                InputRecord(place.topic[prefix:], place.partition, record.key(), record.value()),
+            )
+
+
+class Soak:
+    """The disturbed run.
+
+    Args:
+        services: with proxies.
+        run: the topics, the ledger and the input.
+        seed: of the faults.
+        seconds: how long faults happen.
+        say: told in a line what goes on.
+    """
+
+    def __init__(
+        self, services: ProxiedServices, run: Run, *, seed: int, seconds: float, say: Callable[[str], None]
+    ) -> None:
+        self._run, self._seconds, self._say = run, seconds, say
+        self._services = services
+        path = run.world.logs / "audit.jsonl"
+        self._audit, self.reader = Audit(path), AuditReader(path)
+        gates, proxy = services.gates, services.proxies["postgres"]
+        run.environment = {
+            "HOLDFAST_BROKER": gates.broker,
+            "HOLDFAST_REDIS_URL": gates.redis_url,
+            "HOLDFAST_LEDGER_URL": proxy.lead(run.ledger_url),
+            "HOLDFAST_WAREHOUSE_URL": proxy.lead(run.world.warehouse_url),
+            "HOLDFAST_AUDIT": str(path),
+        }
+        self.crew = Crew(run, seed)
+        self._stage = Stage(services, self.crew, run.ledger_url, self._audit)
+        self._planned = plan(seed, seconds)
+        self._told = 0.0
+
+    def disturb(self) -> list[InputRecord]:
+        """Feed and disturb, then heal, let the workers finish and stop; return what the input was in the end."""
+        while not self.crew.is_at_work():
+            self._tick()
+        feeder = Feeder(self._services.direct.broker, self._run.prefix, self._run.records, self._seconds)
+        feeder.start()
+        with self._stage:
+            self._follow_plan()
+            self._say("healing")
+            self._stage.heal()
+        while feeder.is_alive():
+            self._tick()
+        return read_input(self._services.direct.broker, self._run.prefix)
+
+    def finish(self, records: int) -> list[str]:
+        """Wait until so many records are committed, stop the workers, and return complaints."""
+        committed, complaints, moved = 0, [], time.monotonic()
+        while committed < records and not complaints:
+            self._tick()
+            before, committed = committed, self._run.committed()
+            moved = time.monotonic() if committed > before else moved
+            if time.monotonic() > moved + PATIENCE_S:
+                complaints.append(f"stuck: {committed} of {records} records committed")
+        return complaints + self.crew.stop()
+
+    def _follow_plan(self) -> None:
+        begin, clock, waiting = time.monotonic(), 0.0, self._planned
+        self.crew.disturbs = True
+        while (now := time.monotonic()) < begin + self._seconds:
+            due = [each for each in waiting if each.at_s <= clock]
+            waiting = waiting[len(due) :]
+            for disturbance in due:
+                if disturbance.is_calm:
+                    self._kill_in_calm(disturbance)
+                else:
+                    self._stage.disturb(disturbance)
+            self._tick()
+            if self._is_anybody_at_work():
+                clock += min(time.monotonic() - now, LONGEST_STEP_S)
+
+    def _is_anybody_at_work(self) -> bool:
+        """Say so, too, when nobody has been for so long that waiting seems no use."""
+        idle = time.monotonic() - max(self.reader.decided_at.values(), default=0.0)
+        return idle < AT_WORK_S or idle > LONGEST_IDLE_S
+
+    def _kill_in_calm(self, kill: Disturbance) -> None:
+        """Kill when both are at work and nothing else is wrong, and wait for the recovery; kill in any case."""
+        self.crew.disturbs = False
+        until = time.monotonic() + CALM_PATIENCE_S
+        while not (is_calm := self._is_calm()) and time.monotonic() < until:
+            self._tick()
+        recoveries = len(measure_recoveries(self.reader.update()))
+        self._stage.kill(kill.seat, is_calm=is_calm)
+        until = time.monotonic() + CALM_PATIENCE_S
+        while is_calm and len(measure_recoveries(self.reader.entries)) == recoveries and time.monotonic() < until:
+            self._tick()
+        self.crew.disturbs = True
+
+    def _is_calm(self) -> bool:
+        recent = time.monotonic() - AT_WORK_S
+        at_work = {pid for pid, at in self.reader.decided_at.items() if at > recent}
+        return self._stage.is_calm and self.crew.is_at_work() and at_work == self.crew.find_pids()
+
+    def _tick(self) -> None:
+        self.crew.tend()
+        self.reader.update()
+        if time.monotonic() > self._told + TELL_EVERY_S:
+            self._told = time.monotonic()
+            faults, decided = count_faults(self.reader.entries), count_decided(self.reader.entries)
+            self._say(f"{faults.total()} faults, {len(decided)} of about {len(self._run.records)} records decided")
+        time.sleep(TICK_S)
+
+
+def soak(folder: Path, *, seconds: float, seed: int, say: Callable[[str], None] = lambda _: None) -> Report:
+    """Run a soak with services of its own in a folder, which then holds all logs."""
+    begin = time.monotonic()
+    events = int(seconds * EVENTS_PER_S)
+    customers = max(scenario.CUSTOMERS, events // EVENTS_PER_CUSTOMER)
+    records = scenario.generate(seed, events, customers)
+    report = Report(seconds, seed)
+
+    def tell(text: str) -> None:
+        say(f"{time.monotonic() - begin:5.0f} s  {text}")
+
+    with (
+        ProxiedServices(folder / "services", report=tell) as services,
+        lend_world(services, folder, customers) as world,
+    ):
+        with Run(world, records) as run:
+            disturbed = Soak(services, run, seed=seed, seconds=seconds, say=tell)
+            found = disturbed.disturb()
+            report.complaints += disturbed.finish(len(found))
+            outcome = collect(services.direct.broker, run.prefix, run.ledger_url)
+        add_figures(report, disturbed)
+        tell(f"running the {len(found)} records undisturbed")
+        undisturbed = run_undisturbed(world, found)
+    report.events, report.triggers = len(found), undisturbed.triggers
+    report.judge(compare(undisturbed, outcome))
+    return report
+
+
+@contextmanager
+def lend_world(services: ProxiedServices, folder: Path, customers: int) -> Iterator[World]:
+    """Lend a filled warehouse and definitions."""
+    definitions = scenario.write_definitions(folder / "definitions")
+    with ExitStack() as stack:
+        warehouse = stack.enter_context(lend_database(services.direct.warehouse_url, "soak_warehouse"))
+        scenario.fill_warehouse(warehouse, customers)
+        world = World(services.direct, warehouse, definitions, folder)
+        stack.callback(world.close)
+        yield world
+
+
+def run_undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:
+    """Return what comes of the records when nothing breaks."""
+    with Run(world, records) as run:
+        run.send()
+        run.start()
+        return run.finish()
+
+
+def add_figures(report: Report, disturbed: Soak) -> None:
+    """Add what the audit and the supervisor know."""
+    entries = disturbed.reader.update()
+    faults, recoveries = count_faults(entries), measure_recoveries(entries)
+    report.faults, report.fault_count = dict(sorted(faults.items())), faults.total()
+    report.redelivered = sum(1 for times in count_decided(entries).values() if times > 1)
+    report.exits = dict(disturbed.crew.exits)
+    if recoveries:
+        figures = {"kills": len(recoveries), "median": statistics.median(recoveries), "max": max(recoveries)}
+        report.recovery_s = {name: round(figure, 2) for name, figure in figures.items()}
+
+
+def as_json(report: Report) -> str:
+    """Return the report's figures as one line."""
+    figures: dict[str, Any] = asdict(report)
+    del figures["complaints"]
+    return json.dumps(figures)
+
+
+@click.command()
+@click.option("--seconds", default=600.0, show_default=True, help="How long faults happen.")
+@click.option("--seed", type=int, help="What everything is drawn from; by default a new one.")
+@click.option("--keep", is_flag=True, help="Keep logs and data even when all is right.")
+def main(seconds: float, seed: int | None, keep: bool) -> None:
+    """Disturb two workers at random, and compare what they do with an undisturbed run."""
+    seed = random.randrange(1_000_000) if seed is None else seed
+    folder = Path(tempfile.mkdtemp(prefix=f"holdfast-soak-{seed}-"))
+    click.echo(f"seed {seed}, logs in {folder}")
+    report = soak(folder, seconds=seconds, seed=seed, say=click.echo)
+    if report.is_right and not keep:
+        shutil.rmtree(folder)
+    elif not report.is_right:
+        click.echo(f"not right; logs are in {folder}; again: make soak SECONDS={seconds:g} SEED={seed}")
+        click.echo("\n".join(report.complaints))
+    click.echo(as_json(report))
+    sys.exit(0 if report.is_right else 1)
+
+
+if __name__ == "__main__":
+    main()

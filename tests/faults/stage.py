@@ -1,0 +1,159 @@
+"""Where disturbances happen: workers in one thread, services each in its turn, and everything healed in the end."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Self
+
+import psycopg
+import redis
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from console.embedded.services import ServiceName
+    from tests.faults.audit import Audit
+    from tests.faults.crew import Crew
+    from tests.faults.disturbances import Disturbance
+    from tests.faults.proxied import ProxiedServices
+
+TERMINATE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()
+"""
+TERMINATE_EVERY_S = 0.1
+DISTURBED_AT_ONCE = 16
+
+
+class Stage:
+    """Lets disturbances happen, as a context manager that heals everything in the end.
+
+    Args:
+        services: they and their proxies.
+        crew: the workers.
+        ledger_url: the ledger, not by way of a proxy.
+        audit: where every disturbance is written down when it begins.
+    """
+
+    def __init__(self, services: ProxiedServices, crew: Crew, ledger_url: str, audit: Audit) -> None:
+        self._services = services
+        self._crew = crew
+        self._ledger_url = ledger_url
+        self._audit = audit
+        self._over = Event()
+        self._turns: dict[str, Lock] = defaultdict(Lock)
+        self._pool = ThreadPoolExecutor(DISTURBED_AT_ONCE)
+        self._under_way: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether no service is disturbed now."""
+        self._under_way = [each for each in self._under_way if not each.done()]
+        return not self._under_way
+
+    def disturb(self, disturbance: Disturbance) -> None:
+        """Let it happen, or begin when it takes time."""
+        if disturbance.service:
+            self._under_way.append(self._pool.submit(self._disturb_service, disturbance))
+        else:
+            self._disturb_worker(disturbance)
+
+    def kill(self, seat: str, *, is_calm: bool) -> None:
+        """Kill a worker."""
+        victim = self._crew.signal(seat, signal.SIGKILL)
+        if victim is not None:
+            self._audit.note("fault", kind="kill", victim=victim, is_calm=is_calm)
+
+    def heal(self) -> None:
+        """End what is under way, wait until it has, and see that everything is there."""
+        self._over.set()
+        for each in self._under_way:
+            each.result()
+        for name, proxy in self._services.proxies.items():
+            self._services.start_service(name)
+            proxy.heal()
+        self._crew.calm_down()
+
+    def _disturb_worker(self, disturbance: Disturbance) -> None:
+        seat, kind = disturbance.seat, disturbance.kind
+        if kind == "kill":
+            self.kill(seat, is_calm=False)
+            return
+        if kind == "guest":
+            self._crew.invite(disturbance.lasts_s, signal.SIGKILL if disturbance.delay_s < 0.1 else signal.SIGTERM)
+            happened = True
+        elif kind == "terminate":
+            happened = self._crew.signal(seat, signal.SIGTERM) is not None
+        else:
+            happened = self._crew.freeze(seat, disturbance.lasts_s)
+        if happened:
+            self._audit.note("fault", kind=kind, seat=seat, lasts_s=disturbance.lasts_s)
+
+    def _disturb_service(self, disturbance: Disturbance) -> None:
+        """Wait until the service is whole, then disturb it, and make it whole again."""
+        service, _, deed = disturbance.kind.partition("-")
+        with self._turns[service]:
+            if not self._over.is_set():
+                self._audit.note("fault", kind=disturbance.kind, lasts_s=disturbance.lasts_s)
+                DEEDS[deed](self, service, disturbance)
+
+    def _restart(self, service: ServiceName, disturbance: Disturbance) -> None:
+        proxy = self._services.proxies[service]
+        proxy.refuse()
+        self._services.stop_service(service)
+        self._over.wait(disturbance.lasts_s)
+        self._services.start_service(service)
+        proxy.heal()
+
+    def _cut(self, service: ServiceName, disturbance: Disturbance) -> None:
+        proxy = self._services.proxies[service]
+        proxy.refuse()
+        proxy.cut()
+        self._over.wait(disturbance.lasts_s)
+        proxy.heal()
+
+    def _delay(self, service: ServiceName, disturbance: Disturbance) -> None:
+        self._services.proxies[service].delay(disturbance.delay_s)
+        self._over.wait(disturbance.lasts_s)
+        self._services.proxies[service].heal()
+
+    def _hold(self, service: ServiceName, disturbance: Disturbance) -> None:
+        self._services.proxies[service].hold()
+        self._over.wait(disturbance.lasts_s)
+        self._services.proxies[service].heal()
+
+    def _terminate(self, service: ServiceName, disturbance: Disturbance) -> None:
+        """End every connection to the ledger again and again, in whatever transaction it is."""
+        del service
+        until = time.monotonic() + disturbance.lasts_s
+        database = self._ledger_url.rpartition("/")[2]
+        with psycopg.connect(self._services.direct.ledger_url, autocommit=True) as connection:
+            while True:
+                connection.execute(TERMINATE, [database])
+                if self._over.wait(TERMINATE_EVERY_S) or time.monotonic() > until:
+                    return
+
+    def _flush(self, service: ServiceName, disturbance: Disturbance) -> None:
+        del service, disturbance
+        with redis.Redis.from_url(self._services.direct.redis_url) as client:
+            client.flushall()
+
+
+DEEDS: dict[str, Callable[[Stage, ServiceName, Disturbance], None]] = {
+    "restart": Stage._restart,
+    "cut": Stage._cut,
+    "delay": Stage._delay,
+    "hold": Stage._hold,
+    "terminate": Stage._terminate,
+    "flush": Stage._flush,
+}
