@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from psycopg import sql
 
 from benchmarks.processes import cpu_seconds, resident_mib
@@ -155,8 +155,11 @@ class Committed:
         self._places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
 
     def count(self) -> int:
-        """Return the number of records committed."""
-        return sum(max(place.offset, 0) for place in self._client.committed(self._places, timeout=20))
+        """Return the number of records committed; 0 while the broker has not yet found who keeps the group."""
+        try:
+            return sum(max(place.offset, 0) for place in self._client.committed(self._places, timeout=20))
+        except KafkaException:
+            return 0
 
     def wait_for(self, count: int, worker: subprocess.Popen[bytes]) -> int:
         """Wait until so many are committed, and return how many are then."""

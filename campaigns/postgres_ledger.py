@@ -141,7 +141,7 @@ class PostgresLedger:
     async def count_unsent(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return how many messages of each partition are not marked sent."""
         wanted = list(partitions)
-        counted = {partition: count for partition, count in await self.rows("count_unsent", partitions=wanted)}  # noqa: C416 - as in _hold
+        counted = {partition: count for partition, count in await self.rows("count_unsent", partitions=wanted)}  # noqa: C416 - rows are tuples of unknown length to the type checker
         return {partition: counted.get(partition, 0) for partition in wanted}
 
     async def mark_sent(self, stored: Sequence[Stored]) -> None:
@@ -213,19 +213,14 @@ class PostgresLedger:
             async with self._connection() as connection:
                 # Before the transaction: were it rolled back, the roster remembered here would not exist.
                 roster = await self._roster(connection) if changes.evaluated else 0
-                async with connection.transaction(force_rollback=not keep):
-                    await self._hold(connection, owners)
-                    return await self._write(connection, changes, roster)
+                # Two round trips: everything at once, then the commit.
+                async with connection.pipeline(), connection.transaction(force_rollback=not keep):
+                    held = await connection.execute(QUERIES["hold_partitions"], {"partitions": list(owners)})
+                    written = await self._write(connection, changes, roster)
+                    refuse_lost(owners, dict(await held.fetchall()))
+                    return written
         except pg.UniqueViolation as error:
             raise LedgerConflictError("a message of this batch was folded by another worker meanwhile") from error
-
-    async def _hold(self, connection: Connection, owners: Mapping[int, int]) -> None:
-        """Keep every partition of the batch from being claimed until this transaction ends."""
-        cursor = await connection.execute(QUERIES["hold_partitions"], {"partitions": list(owners)})
-        now = {partition: epoch for partition, epoch in await cursor.fetchall()}  # noqa: C416 - rows are tuples of unknown length to the type checker
-        lost = sorted(partition for partition, epoch in owners.items() if now.get(partition) != epoch)
-        if lost:
-            raise LedgerFencedError(f"partitions {lost} have been claimed by another worker")
 
     async def _roster(self, connection: Connection) -> int:
         versions = msgspec.json.encode(self._versions, order="sorted")
@@ -242,17 +237,14 @@ class PostgresLedger:
     async def _write(self, connection: Connection, changes: BatchChanges, roster: int) -> Committed:
         work = [each for each in _statements(changes, self._versions, roster) if _has_rows(each)]
         bump = "bump_cache_generation" if changes.cache_lost else "cache_generation"
-        async with connection.pipeline():
-            for query, values in work:
-                await connection.execute(QUERIES[query], values)
-            generation = await connection.execute(QUERIES[bump])
-            outbox = (
-                await connection.execute(QUERIES["write_outbox"], _outbox(changes.messages))
-                if changes.messages
-                else None
-            )
-            rows = await outbox.fetchall() if outbox else []
-            now = int((await generation.fetchall())[0][0])
+        for query, values in work:
+            await connection.execute(QUERIES[query], values)
+        generation = await connection.execute(QUERIES[bump])
+        outbox = (
+            await connection.execute(QUERIES["write_outbox"], _outbox(changes.messages)) if changes.messages else None
+        )
+        rows = await outbox.fetchall() if outbox else []
+        now = int((await generation.fetchall())[0][0])
         by_id = {message.message_id: message for message in changes.messages}
         return Committed([Stored(sequence, by_id[message_id]) for sequence, message_id in sorted(rows)], now)
 
@@ -263,6 +255,17 @@ async def _limit_transactions(connection: Connection) -> None:
     # In the middle of a pipeline a transaction is not idle; only PostgreSQL 17 and later limit that.
     if connection.info.server_version >= _LIMITS_TRANSACTIONS:
         await connection.execute(f"SET transaction_timeout = '{TRANSACTION_S}s'")
+
+
+def refuse_lost(owners: Mapping[int, int], now: Mapping[int, int]) -> None:
+    """Compare the epochs of a batch's partitions with those of the ledger, which no claim changes before the commit.
+
+    Raises:
+        LedgerFencedError: they differ.
+    """
+    lost = sorted(partition for partition, epoch in owners.items() if now.get(partition) != epoch)
+    if lost:
+        raise LedgerFencedError(f"partitions {lost} have been claimed by another worker")
 
 
 def _has_rows(work: Work) -> bool:

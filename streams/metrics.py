@@ -32,12 +32,12 @@ class Metrics:
         self.batch_size = Histogram(
             "holdfast_batch_events",
             "Records in a batch",
-            buckets=(1, 5, 20, 50, 100, 200, 350, 500, 1000),
+            buckets=(1, 5, 20, 50, 100, 200, 500, 1000, 2000),
             registry=self.registry,
         )
         self.latency = Histogram(
             "holdfast_latency_seconds",
-            "From a record's timestamp to its batch's acknowledgement",
+            "From the timestamp of a batch's oldest record to its acknowledgement",
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
