@@ -30,11 +30,12 @@ from console.model_views import (
     watch_object,
 )
 from console.tables import print_table
-from models.errors import NoVersionError
+from models.errors import NoVersionError, VersionError
 from models.tflite import TFLiteScorer
 from models.versions import (
     current_version,
     list_models,
+    list_names,
     list_versions,
     promote,
     prune,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 REFUSED, RETRAIN = 2, 4
 ALARMS = Alarms()
 GROUPS_SHOWN = 20
+CUSTOMERS_AT_MOST = 100_000
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _BY = click.option("--by", default=name_actor, help="Who does it, for the record; you, when left out.")
 
@@ -164,7 +166,7 @@ def verify_files(name: str | None, as_json: bool) -> None:
     """Check every file of every version against its manifest; exit code 2 when one is missing or changed."""
     folder = _models_dir(load_settings())
     homes = [_home(folder, name)] if name else [folder / each for each in list_models(folder)]
-    wrong = {each.version: verify(each) for home in homes for each in list_versions(home)}
+    wrong = {version: _find_wrong(home, version) for home in homes for version in list_names(home)}
     problems = [line for lines in wrong.values() for line in lines]
     if as_json:
         click.echo(json.dumps(wrong))
@@ -190,7 +192,7 @@ def prune_versions(name: str, keep_last: int, keep: tuple[str, ...], as_json: bo
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only outcomes of this date or later.")
 @click.option("--by", help="Also tell groups of customers by this column of the outcomes.")
 @click.option("--query", help="Your own SQL of outcomes with :start_date; default as in training.")
-@click.option("--population", help="Your own SQL of today's customers; default all of the features view.")
+@click.option("--population", help="Your own SQL of today's customers; default the features view.")
 @click.option("--auc-floor", type=float, default=ALARMS.auc, show_default=True, help="Lowest AUC allowed.")
 @click.option("--metrics", type=click.Path(dir_okay=False, path_type=Path), help="Write figures for Prometheus here.")
 @_JSON
@@ -217,7 +219,7 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
         TFLiteScorer.load(found.folder, settings.feature_mapping),
         TASKS[name],
         _source(settings, query or getattr(settings, f"{name}_training_query", None), since),
-        served=population or _every_customer(settings),
+        served=population or _draw_customers(settings),
         alarms=replace(ALARMS, auc=auc_floor),
         by=by,
     )
@@ -250,6 +252,13 @@ def _version(home: Path, version: str | None) -> ModelVersion:
     return read_version(home, wanted)
 
 
+def _find_wrong(home: Path, version: str) -> list[str]:
+    try:
+        return verify(read_version(home, version))
+    except VersionError as error:
+        return [str(error)]
+
+
 def _report(done: Promotion | None, nothing: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(history_object([done] if done else [])))
@@ -262,13 +271,15 @@ def _source(settings: Settings, query: str | None = None, since: datetime | None
     return Source(settings.warehouse_url, settings.feature_mapping, first, query)
 
 
-def _every_customer(settings: Settings) -> str:
+def _draw_customers(settings: Settings) -> str:
+    """Return a query of all customers, or of a draw that is the same each time where there are very many."""
     table = sql.Identifier(*settings.features_table.split("."))
-    return sql.SQL("SELECT * FROM {}").format(table).as_string(None)
+    query = sql.SQL("SELECT * FROM {} ORDER BY md5(customer_id::text) LIMIT {}").format(table, CUSTOMERS_AT_MOST)
+    return query.as_string(None)
 
 
 def _preview(settings: Settings, name: str, version: ModelVersion, as_json: bool) -> None:
-    today = read_table(_source(settings), _every_customer(settings))
+    today = read_table(_source(settings), _draw_customers(settings))
     defined, _, _ = load_definitions(settings.definitions_dir)
     scorer = TFLiteScorer.load(version.folder, settings.feature_mapping)
     found = preview_swap(name, scorer, load_models(settings), today, defined, datetime.now(UTC))
@@ -277,7 +288,9 @@ def _preview(settings: Settings, name: str, version: ModelVersion, as_json: bool
 
 def _tell(seen: Watch) -> None:
     click.echo(f"{seen.model} {seen.version}: {seen.verdict}")
-    print_table(("", "", ""), [(each.check, each.verdict, each.sentence) for each in seen.findings])
+    print_table(
+        ("question", "answer", "because"), [(each.check, each.verdict, each.sentence) for each in seen.findings]
+    )
     if seen.drift:
         click.echo(f"\nDrift of {seen.customers:,} customers against the training snapshot:")
         print_table(("column", "PSI"), drift_rows(seen))

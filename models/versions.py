@@ -41,7 +41,7 @@ SNAPSHOT_FILE = "training_snapshot.json"
 CURRENT_FILE = "current"
 HISTORY_FILE = "history.jsonl"
 
-_VERSIONS, _LOCK = "versions", ".lock"
+_VERSIONS, _LOCK, _PRUNED = "versions", ".lock", ".pruned-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -178,7 +178,7 @@ def read_version(home: Path, version: str) -> ModelVersion:
     """
     folder = version_folder(home, version)
     if not folder.is_dir():
-        there = ", ".join(each.name for each in _version_folders(home)) or "none"
+        there = ", ".join(list_names(home)) or "none"
         raise NoVersionError(f"{home}: no version {version!r}; there are: {there}")
     manifest = _read_manifest(folder)
     if manifest["version"] != version:
@@ -202,8 +202,13 @@ def list_versions(home: Path) -> list[ModelVersion]:
     Raises:
         VersionError: a manifest is none.
     """
-    found = [read_version(home, folder.name) for folder in _version_folders(home)]
+    found = [read_version(home, name) for name in list_names(home)]
     return sorted(found, key=lambda each: (each.manifest.get("added", {}).get("at", ""), each.version))
+
+
+def list_names(home: Path) -> list[str]:
+    """Return the name of every version, whatever its files are worth."""
+    return [folder.name for folder in _version_folders(home)]
 
 
 def list_models(models_dir: Path) -> list[str]:
@@ -312,15 +317,16 @@ def prune(home: Path, *, keep_last: int, keep: Collection[str] = ()) -> list[str
         VersionError, HistoryError: see above.
     """
     with _locked(home):
-        versions = list_versions(home)
-        current = current_version(home)
+        for left in (home / _VERSIONS).glob(f"{_PRUNED}*"):
+            shutil.rmtree(left)
+        versions, current = list_versions(home), current_version(home)
         parents = {each.manifest.get("parent") for each in versions if each.version == current}
         stay = {*keep, current, *parents, *trace_promotions(read_history(home), current)[-2:]}
         stay |= {each.version for each in versions[max(0, len(versions) - keep_last) :]}
         gone = [each for each in versions if each.version not in stay]
         for each in gone:
             # Out of sight by one rename first: half a version is never seen.
-            hidden = each.folder.with_name(f".pruned-{each.version}")
+            hidden = each.folder.with_name(_PRUNED + each.version)
             each.folder.rename(hidden)
             shutil.rmtree(hidden)
     return [each.version for each in gone]

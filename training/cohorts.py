@@ -1,4 +1,7 @@
-"""How a model did on customers whose outcome is known by now, cohort by cohort. Pure."""
+"""How a model did on customers whose outcome is known by now, cohort by cohort. Pure.
+
+With numpy alone: `holdfast models monitor` runs where the extra `training` is not installed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from training.ranking import Ranking, area
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,10 +114,9 @@ def _mean(cells: NDArray[np.bool_]) -> float | None:
 
 def area_under_curve(yes: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
     """Return the chance that a yes is scored above a no, ties counting half (Mann and Whitney 1947)."""
-    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
-    middle = (counts.cumsum() - (counts - 1) / 2)[place]
-    ones, noes = int(yes.sum()), int((~yes).sum())
-    return float((middle[yes].sum() - ones * (ones + 1) / 2) / (ones * noes))
+    ranking = Ranking.of(score)
+    ones, noes = ranking.cumulate(yes), ranking.cumulate(~yes)
+    return area(noes, ones) / float(ones[-1] * noes[-1])
 
 
 def expected_calibration_error(came: NDArray[np.float64], score: NDArray[np.float64]) -> tuple[float, float]:

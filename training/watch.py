@@ -91,7 +91,7 @@ def watch(
     threshold = operating_threshold(version.manifest)
     try:
         today = read_table(source, served)
-        drift = _measure_drift(version, scorer, task, today)
+        drift = _measure_drift(version, scorer, task, today, source.feature_mapping)
         matured = _since(read_table(source, source.query or task.query), task.date_column, since)
         periods = _measure(scorer, task, matured, _months(matured, task.date_column), threshold)
         groups = _measure(scorer, task, matured, _values(matured, by), threshold) if by else []
@@ -121,14 +121,17 @@ def _tells_money(task: Task) -> bool:
     return str(task.name) == "ltv"
 
 
-def _measure_drift(version: ModelVersion, scorer: Scorer, task: Task, today: FeatureTable) -> dict[str, float]:
-    path = version.folder / SNAPSHOT_FILE
+def _measure_drift(
+    version: ModelVersion, scorer: Scorer, task: Task, today: FeatureTable, mapping: Mapping[str, str]
+) -> dict[str, float]:
+    path, names = version.folder / SNAPSHOT_FILE, version.manifest["features"]
     if not path.exists() or not len(today):
         return {}
-    names = version.manifest["features"]
-    columns = version.manifest["columns"]
-    inputs = model_inputs(today, [columns[name] for name in names])
-    return measure_drift(json.loads(path.read_bytes()), inputs, names, _score(scorer, task, today))
+    inputs = model_inputs(today, [mapping[name] for name in names])
+    try:
+        return measure_drift(json.loads(path.read_bytes()), inputs, names, _score(scorer, task, today))
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingDataError(f"{path}: not a training snapshot ({error!r}); train the model again") from error
 
 
 def _since(table: FeatureTable, column: str, since: date) -> FeatureTable:

@@ -106,6 +106,13 @@ def test_a_changed_file_ends_the_check_with_code_two(run: Run, folder: Path) -> 
     assert len(json.loads(run("verify", "--json", code=2))[current_version(folder / "nbo")]) == 1
 
 
+def test_a_manifest_that_is_none_ends_the_check_with_code_two(run: Run, folder: Path) -> None:
+    (add_copy(folder / "churn", "churn-2").folder / "manifest.json").write_text("{")
+    told = run("verify", code=2)
+    assert "not a model manifest" in told
+    assert told.count("\n") == 1
+
+
 def test_pruning_leaves_what_serves(run: Run, folder: Path) -> None:
     add_copy(folder / "churn", "churn-2")
     assert run("prune", "churn", "--keep-last", "0") == "deleted churn-2\n"

@@ -197,6 +197,13 @@ def test_pruning_keeps_the_last_ones_the_current_one_and_the_way_back(home: Path
     assert go_back(home) == "b"
 
 
+def test_pruning_removes_what_a_crash_left_of_it(home: Path) -> None:
+    served(home, "a")
+    (home / "versions" / ".pruned-z").mkdir()
+    assert prune(home, keep_last=1) == []
+    assert [path.name for path in (home / "versions").iterdir()] == ["a"]
+
+
 def test_versions_are_listed_in_the_order_they_were_added(home: Path) -> None:
     for minutes, version in enumerate("cab"):
         add(home, version, version.encode(), minutes)
