@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from console.demo.worker_process import free_port
+from benchmarks import backlog
+from console.demo.worker_process import WorkerProcess, free_port
 from streams.shutdown import ABANDONED
 from tests.faults.proxy import Proxy
 from tests.journey.stuck_worker import WAYS
@@ -151,3 +152,21 @@ def test_a_worker_ends_in_time_while_postgresql_hangs_and_loses_nothing(held_pla
     successor.stop()
     reached = Counter(each.key for each in place.see("campaign-triggers") if (each.key or b"").startswith(b"h"))
     assert reached == Counter({customer.encode(): 1 for customer in customers})
+
+
+def test_memory_stays_flat_while_a_backlog_stands(endpoints: Endpoints, tmp_path: Path) -> None:
+    """The ledger is slow: what is read ahead is bounded, the rest stays in Kafka; as records it would be 130 MB."""
+    with workplace(endpoints, tmp_path) as place, ExitStack() as stack:
+        ledger = place.environment["HOLDFAST_LEDGER_URL"]
+        proxy = stack.enter_context(Proxy(urlsplit(ledger).port or 0))
+        led = {**place.environment, "HOLDFAST_LEDGER_URL": proxy.lead(ledger)}
+        place.set_customers([f"c{number}" for number in range(backlog.CUSTOMERS)])
+        worker = WorkerProcess(led, place.folder / "worker.log")
+        stack.callback(worker.stop)
+        worker.wait_until_ready()
+        idle = worker.read_figures()
+        proxy.delay(backlog.DELAY_S)
+        backlog.produce(place.broker, f"{place.prefix}customer-updates", 150_000)
+        samples = list(backlog.sample(worker, lambda each: each.events >= 10_000))
+    assert samples[-1].events < 100_000, "the backlog is gone too soon to tell anything"
+    assert max(each.memory_mb for each in samples) - idle.memory_mb < 60
