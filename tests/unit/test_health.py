@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
@@ -186,3 +188,14 @@ logging.getLogger("faust").warning("lag is %s", 7)
     ours, theirs = (json.loads(line) for line in (ended.stdout + ended.stderr).splitlines())
     assert (ours["event"], ours["trigger_id"], ours["level"]) == ("decided", "t1", "info")
     assert (theirs["event"], theirs["logger"], theirs["level"]) == ("lag is 7", "faust", "warning")
+
+
+def test_the_page_for_operators_names_every_metric_and_status() -> None:
+    """And no metric that does not exist."""
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    metrics = Metrics()
+    metrics.show(Figures)
+    families = [each for each in metrics.registry.collect() if each.name.startswith("holdfast_")]
+    names = {each.name + ("_total" if each.type == "counter" else "") for each in families}
+    assert set(re.findall(r"`(holdfast_\w+)`", page)) == names
+    assert set(re.findall(r"^\| `(\w+)` \| \d", page, re.MULTILINE)) == set(Status)
