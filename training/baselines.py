@@ -36,6 +36,7 @@ TREES_WITHOUT_GAIN = 20
 TREES_WITHOUT_SPLIT = 100
 TWEEDIE_POWER = 1.5
 SMALLEST = 1e-30
+LARGEST = 1e30
 
 
 def fit_baselines(
@@ -227,7 +228,7 @@ def _past_spend(earlier: FeatureTable, targets: Matrix, later: FeatureTable) -> 
     name = next((each for each in PAST_SPEND_COLUMNS if each in earlier.columns), None)
     if name is None:
         return {}
-    past, later_past = (np.nan_to_num(np.maximum(table.columns[name], 0)) for table in (earlier, later))
+    past, later_past = (np.clip(np.nan_to_num(table.columns[name]), 0, LARGEST) for table in (earlier, later))
     factor = float(targets.sum(dtype=np.float64)) / max(float(past.sum()), SMALLEST)
     return {"past_spend": _float32(factor * later_past[:, None])}
 

@@ -35,7 +35,7 @@ class Limits:
         slope: of calibration, least and most: 1 is right, under 1 the scores are too extreme.
         shift: how far the later rate may be from the mean score before the model needs newer calibration.
         total_ratio: predicted over actual total spend, least and most, for ltv.
-        coverage: of the interval told with each predicted value, least and most.
+        coverage: of the interval told with each predicted value, which is made to hold 80 %, least and most.
         spread: of the folds' metric between the best and the worst cut-off, at most.
         single_auc: of one feature alone, at most; above it the feature probably knows the outcome.
         single_correlation: of one feature's ranks with the spend to come, at most.
@@ -56,7 +56,7 @@ class Limits:
     slope: tuple[float, float] = (0.75, 1.33)
     shift: float = 0.15
     total_ratio: tuple[float, float] = (0.75, 1.33)
-    coverage: tuple[float, float] = (0.75, 0.97)
+    coverage: tuple[float, float] = (0.7, 0.9)
     spread: float = 0.1
     single_auc: float = 0.9
     single_correlation: float = 0.9

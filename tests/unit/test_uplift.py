@@ -1,0 +1,74 @@
+"""Whom contact moves, on trials whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.evidence import churn
+from training.evaluation import evaluate
+from training.ranking import Ranking
+from training.uplift import Trial, describe_uplift, fit_uplift, qini, qini_curve
+
+ROWS = 8000
+
+
+def trial(seed: int) -> tuple[np.ndarray, Trial]:
+    """Contact helps those whose first feature is 1; the second one tells who responds anyway."""
+    generator = np.random.default_rng(seed)
+    inputs = generator.integers(0, 2, (ROWS, 2)).astype(np.float32)
+    treated = generator.random(ROWS) < 0.5
+    chance = 0.1 + 0.3 * inputs[:, 1] + 0.2 * inputs[:, 0] * treated
+    return inputs, Trial.of(treated, generator.random(ROWS) < chance)
+
+
+def coefficient(scores: np.ndarray, found: Trial) -> float:
+    return qini(Ranking.of(scores), found, np.ones(len(scores)))
+
+
+def test_a_t_learner_finds_whom_contact_moves() -> None:
+    (inputs, earlier), (later_inputs, later) = trial(1), trial(2)
+    uplift = fit_uplift(inputs, earlier.treated > 0, earlier.outcome, later_inputs)
+    moved = later_inputs[:, 0] == 1
+    assert uplift[moved].mean() == pytest.approx(0.2, abs=0.04)
+    assert uplift[~moved].mean() == pytest.approx(0, abs=0.04)
+    assert coefficient(uplift, later) > coefficient(later_inputs[:, 1], later) + 0.03
+
+
+def test_the_best_order_has_a_coefficient_of_one_and_a_constant_score_of_none() -> None:
+    _, found = trial(3)
+    assert coefficient(found.outcome * (2 * found.treated - 1), found) == pytest.approx(1)
+    assert coefficient(np.ones(ROWS), found) == pytest.approx(0)
+
+
+def test_the_wrong_way_round_is_below_none() -> None:
+    inputs, found = trial(4)
+    assert coefficient(-inputs[:, 0], found) == pytest.approx(-coefficient(inputs[:, 0], found), abs=0.02)
+
+
+def test_the_curve_ends_at_the_mean_effect() -> None:
+    inputs, found = trial(5)
+    share, gained = qini_curve(Ranking.of(inputs[:, 0]), found, np.ones(ROWS))
+    described = describe_uplift(inputs[:, 0], found, [str(number) for number in range(ROWS)])
+    assert (share[0], gained[0], share[-1]) == (0, 0, 1)
+    assert gained[-1] == pytest.approx(described["mean_effect"], abs=1e-5)
+    low, high = described["qini_95"]
+    assert 0 < low < described["qini"] < high
+
+
+def test_churn_with_a_control_group_is_measured_by_those_who_stay() -> None:
+    inputs, found = trial(6)
+    measured = evaluate(
+        churn(
+            ROWS,
+            outcome=(1 - found.outcome[:, None]).astype(np.float32),
+            treated=found.treated > 0,
+            uplift=inputs[:, 0].astype(float),
+        )
+    )["uplift"]
+    assert measured["t_learner"]["mean_effect"] == pytest.approx(0.1, abs=0.03)
+    assert measured["t_learner"]["qini"] > measured["by_risk"]["qini"]
+
+
+def test_without_a_control_group_there_is_no_uplift() -> None:
+    assert "uplift" not in evaluate(churn())
