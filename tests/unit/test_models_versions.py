@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -236,6 +237,30 @@ def test_readers_see_whole_versions_while_others_promote(home: Path) -> None:
         seen = [current.version for _ in range(200) if (current := read_current(home))]
         list(swapping)
     assert len(seen) == 200
+
+
+class KilledError(BaseException):
+    """Nothing catches it, as nothing catches SIGKILL."""
+
+
+@pytest.mark.parametrize("step", range(10))
+def test_a_kill_at_any_step_leaves_a_whole_version_that_can_be_gone_on_from(
+    home: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(home, "a")
+    left = iter(range(step))
+
+    def sync(_: int) -> None:
+        if next(left, None) is None:
+            raise KilledError
+
+    with monkeypatch.context() as patched, suppress(KilledError):
+        patched.setattr("os.fsync", sync)
+        served(home, "b")
+    assert current_version(home) in {"a", "b"}
+    assert not any(verify(each) for each in list_versions(home))
+    served(home, "b")
+    assert (current_version(home), go_back(home)) == ("b", "a")
 
 
 def test_what_is_missing_is_named_with_what_is_there(home: Path) -> None:
