@@ -28,6 +28,7 @@ from streams.__main__ import run
 from streams.errors import HoldfastStreamError
 from streams.services import create_missing_topics, load_definitions
 from streams.settings import load_settings
+from training.__main__ import train
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ def launch_campaign(key: str, launch_id: str | None, at: datetime | None) -> Non
 
 holdfast.add_command(dead_letters)
 holdfast.add_command(models)
+holdfast.add_command(train)
 
 
 @holdfast.command()

@@ -122,6 +122,7 @@ def load_example(warehouse_url: str, until: date, folder: Path) -> LoadSummary:
         connection.execute("ANALYZE customers, orders")
         offers = _fill_offer_history(connection, invoices[0].ordered_at.date(), until)
         snapshots = connection.execute(_read_sql(folder / "churn_history.sql"), {"until": until}).rowcount
+        connection.execute(_read_sql(folder / "ltv_history.sql"), {"until": until})
         connection.execute("ANALYZE")
     return LoadSummary(until, customers, len(invoices), len(conversations), offers, snapshots)
 

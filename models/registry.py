@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.errors import ModelLoadError, VersionError
 from models.mock import MockScorer
 from models.rfm import RfmCuts, load_cuts
-from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
-from models.tflite import TFLiteScorer
+from models.routing import load_model
+from models.rules import YEAR_DAYS, RuleScorer, churn_rule, lifetime_value_rule, offers_rule
 from models.versions import CURRENT_FILE, read_current
 
 if TYPE_CHECKING:
@@ -25,6 +25,23 @@ RFM_FILE = "rfm.json"
 NAMES = ("churn", "nbo", "ltv")
 
 
+LTV_OUTPUTS = (1, 3)
+"""Expected spend, and perhaps the lower and the upper bound of its interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueScale:
+    """How the scores of a model of lifetime value become money in 12 months and a value segment.
+
+    Attributes:
+        factor: 365 over the days of spend that the model was trained on: it goes on at the same rate.
+        cuts: where a 12-month value is medium and high; None for those of rfm.json.
+    """
+
+    factor: float = 1.0
+    cuts: tuple[float, float] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Scorers:
     """Everything that scores a customer.
@@ -32,7 +49,8 @@ class Scorers:
     Attributes:
         churn: probability of no purchase in the coming 90 days, 1 output.
         offers: probability of converting on each offer, 8 outputs, offer id i at position i - 1.
-        ltv: spend expected in the coming 12 months, 1 output.
+        ltv: spend expected in the window that the model was trained on, and perhaps its bounds: 1 or 3 outputs;
+            the rule's is of 12 months.
         rfm: cut points of RFM and of value segments.
     """
 
@@ -40,6 +58,14 @@ class Scorers:
     offers: Scorer
     ltv: Scorer
     rfm: RfmCuts
+
+    @property
+    def value(self) -> ValueScale:
+        """What a score of the ltv model stands for; a rule's stands for itself."""
+        manifest: Mapping[str, Any] = getattr(self.ltv, "manifest", {})
+        cuts: list[float] | None = manifest.get("value_cuts")
+        factor = YEAR_DAYS / manifest.get("window_days", YEAR_DAYS)
+        return ValueScale(factor, (cuts[0], cuts[1]) if cuts else None)
 
     @property
     def by_name(self) -> dict[str, Scorer]:
@@ -85,12 +111,12 @@ def load_scorers(
         )
     rfm = load_cuts(models_dir / RFM_FILE)
     if mock:
-        ltv = MockScorer("ltv", 1, MOCK_LIFETIME_VALUE)
-        return Scorers(MockScorer("churn", 1), MockScorer("nbo", OFFERS), ltv, rfm)
+        value = MockScorer("ltv", 1, MOCK_LIFETIME_VALUE)
+        return Scorers(MockScorer("churn", 1), MockScorer("nbo", OFFERS), value, rfm)
     return Scorers(
-        churn=_load(models_dir / "churn", feature_mapping, 1, churn_rule),
-        offers=_load(models_dir / "nbo", feature_mapping, OFFERS, offers_rule),
-        ltv=_load(models_dir / "ltv", feature_mapping, 1, lifetime_value_rule),
+        churn=_load(models_dir / "churn", feature_mapping, (1,), churn_rule),
+        offers=_load(models_dir / "nbo", feature_mapping, (OFFERS,), offers_rule),
+        ltv=_load(models_dir / "ltv", feature_mapping, LTV_OUTPUTS, lifetime_value_rule),
         rfm=rfm,
     )
 
@@ -122,14 +148,15 @@ def keep_models(serving: Scorers, found: Scorers) -> tuple[Scorers, tuple[str, .
     return kept, tuple(f"{name}: {versions[name]} goes on, another is refused: {why}" for name, why in refused.items())
 
 
-def _load(home: Path, feature_mapping: Mapping[str, str], outputs: int, rule: Rule) -> Scorer:
+def _load(home: Path, feature_mapping: Mapping[str, str], outputs: tuple[int, ...], rule: Rule) -> Scorer:
     try:
         current = read_current(home)
         if current is None:
             return RuleScorer(rule, f"no model promoted at {home}")
-        scorer = TFLiteScorer.load(current.folder, feature_mapping)
+        scorer = load_model(current.folder, feature_mapping)
     except (ModelLoadError, VersionError) as error:
         return RuleScorer(rule, str(error))
-    if scorer.manifest["outputs"] != outputs:
-        return RuleScorer(rule, f"{home}: the model has {scorer.manifest['outputs']} outputs, {outputs} are needed")
+    if scorer.manifest["outputs"] not in outputs:
+        needed = " or ".join(map(str, outputs))
+        return RuleScorer(rule, f"{home}: the model has {scorer.manifest['outputs']} outputs, {needed} are needed")
     return scorer

@@ -53,20 +53,21 @@ class TFLiteScorer:
         self._check_shapes()
 
     @classmethod
-    def load(cls, folder: Path, feature_mapping: Mapping[str, str]) -> TFLiteScorer:
+    def load(cls, folder: Path, feature_mapping: Mapping[str, str], file: str = MODEL_FILE) -> TFLiteScorer:
         """Load a model from its folder.
 
         Args:
             folder: holds model.tflite and manifest.json.
             feature_mapping: the model's name of each feature, and the warehouse column it is read from.
+            file: which of the folder's models.
 
         Raises:
             ModelLoadError: a file is missing or broken, the model is not the one the manifest describes, or
                 it was trained on other features than the mapping names.
         """
         manifest = _read_manifest(folder / MANIFEST_FILE)
-        content = _read(folder / MODEL_FILE)
-        _check_hash(folder / MODEL_FILE, content, manifest["files"][MODEL_FILE])
+        content = _read(folder / file)
+        _check_hash(folder / file, content, manifest["files"].get(file, "nothing of it"))
         names: list[str] = manifest["features"]
         _check_features(folder / MANIFEST_FILE, names, feature_mapping)
         return cls(content, manifest, tuple(feature_mapping[name] for name in names))

@@ -179,6 +179,9 @@ class Settings(BaseSettings):
     churn_training_query: str | None = Field(
         None, alias="DWH_CHURN_TRAINING_QUERY", description="Your SQL for churn training, with :start_date."
     )
+    ltv_training_query: str | None = Field(
+        None, alias="DWH_LTV_TRAINING_QUERY", description="Your SQL for lifetime value training, with :start_date."
+    )
     feature_mapping: Annotated[dict[str, str], Field(min_length=1)] = Field(
         dict(FEATURE_MAPPING),
         alias="ML_FEATURE_MAPPING",

@@ -1,32 +1,39 @@
-"""The command: python -m training churn | nbo | rfm."""
+"""The command: holdfast train churn | ltv | nbo | rfm | all, the same as python -m training."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from models.inputs import FEATURE_MAPPING
-from training.dataset import Source
+from training.dataset import OrdersSource, Source
 from training.errors import TrainingError
+from training.limits import Costs
 from training.rfm import write_cuts
+from training.snapshots import Windows
 from training.tasks import TASKS
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable
 
+    from training.run import Result
     from training.tasks import Task
 
-QUERY_VARIABLES = {"churn": "DWH_CHURN_TRAINING_QUERY", "nbo": "DWH_NBO_TRAINING_QUERY"}
+PROMOTED, MISTAKEN, REFUSED = 0, 2, 3
+RFM = "rfm"
 
 
-def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, str]:
+def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, str] | None:
     if not value:
-        return dict(FEATURE_MAPPING)
+        return None
     try:
         mapping = json.loads(value)
         return {str(name): str(column) for name, column in mapping.items()}
@@ -34,61 +41,249 @@ def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: 
         raise click.BadParameter(f"not a JSON object of feature name to column ({error})") from error
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("what", type=click.Choice([*TASKS, "rfm"]))
-@click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Where to read the rows.")
-@click.option(
-    "--out",
-    envvar="HOLDFAST_MODELS_DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    help="Folder of the models; each has a folder of its own in it.",
+DAYS = click.IntRange(30, 3650)
+WHERE = (
+    click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Where to read the rows."),
+    click.option(
+        "--out",
+        envvar="HOLDFAST_MODELS_DIR",
+        type=click.Path(file_okay=False, path_type=Path),
+        required=True,
+        help="Folder of the models; each has a folder of its own in it.",
+    ),
+    click.option(
+        "--start-date", type=click.DateTime(["%Y-%m-%d"]), default="1970-01-01", help="Leave out rows before it."
+    ),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object last."),
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same data, same model.")
-@click.option("--start-date", type=click.DateTime(["%Y-%m-%d"]), default="1970-01-01", help="Leave out rows before it.")
-@click.option(
-    "--feature-mapping",
-    envvar="ML_FEATURE_MAPPING",
-    callback=_parse_mapping,
-    help="JSON: feature name to column.",
+HOW = (
+    click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same data, same model."),
+    click.option(
+        "--feature-mapping", envvar="ML_FEATURE_MAPPING", callback=_parse_mapping, help="JSON: feature name to column."
+    ),
+    click.option(
+        "--input-size",
+        envvar="ML_MODEL_INPUT_SIZE",
+        type=click.IntRange(1),
+        help="Refuse any other number of features.",
+    ),
+    click.option("--tune", type=click.IntRange(0, 1000), default=0, help="Try so many sizes and rates of the net."),
+    click.option("--segment-by", metavar="COLUMN", help="Train groups of customers by their own; pooled for the rest."),
+    click.option("--contact-cost", type=float, default=1.0, show_default=True, help="Of contacting one customer."),
+    click.option(
+        "--save-value", type=float, default=4.0, show_default=True, help="Lost with a customer not contacted."
+    ),
+    click.option("--force", is_flag=True, help="Promote although a gate refuses; needs --why."),
+    click.option("--why", default="", metavar="TEXT", help="The reason, for the record."),
 )
-@click.option("--query", help="Your own SQL with :start_date; default DWH_CHURN_ or DWH_NBO_TRAINING_QUERY.")
-def main(
-    what: str,
-    warehouse_url: str,
-    out: Path,
-    seed: int,
-    start_date: datetime,
-    feature_mapping: dict[str, str],
-    query: str | None,
-) -> None:
-    """Train churn or nbo from the warehouse, or compute the RFM cut points."""
-    query = query or os.environ.get(QUERY_VARIABLES.get(what, ""))
-    source = Source(warehouse_url, feature_mapping, start_date.date(), query)
-    try:
-        if what == "rfm":
-            click.echo(f"wrote {write_cuts(source, out)}")
-        else:
-            _report(_train(TASKS[what], source, out, seed), out / what)
-    except TrainingError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+ORDERS = (
+    click.option(
+        "--orders",
+        metavar="TABLE_OR_QUERY",
+        help="Make rows from orders (customer_id, ordered_at, amount) in place of a table of labels.",
+    ),
+    click.option(
+        "--observation-window", type=DAYS, default=180, show_default=True, help="Days of orders that features see."
+    ),
+    click.option("--prediction-window", type=DAYS, help="Days that a label covers.  [default: churn 90, ltv 365]"),
+    click.option(
+        "--minimum-orders", type=click.IntRange(1), default=1, show_default=True, help="Purchases that make a row."
+    ),
+    click.option(
+        "--cut-offs",
+        type=click.IntRange(2, 60),
+        default=4,
+        show_default=True,
+        help="Days to look back from, one to judge.",
+    ),
+    click.option("--step", type=click.IntRange(1, 365), default=30, show_default=True, help="Days between cut-offs."),
+)
+QUERY = (click.option("--query", help="Your own SQL with :start_date; default DWH_..._TRAINING_QUERY."),)
 
 
-def _train(task: Task, source: Source, out: Path, seed: int) -> dict[str, Any]:
+def _with(*groups: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed([each for group in groups for each in group]):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def train() -> None:
+    """Train models from the warehouse, judge them on later rows, promote those that pass every gate.
+
+    Exit codes: 0 promoted, 3 refused by a gate and kept, 2 a mistake in what was asked for.
+    """
+
+
+@train.command("churn")
+@_with(WHERE, HOW, QUERY, ORDERS)
+def train_churn(**options: Any) -> None:
+    """Train the probability of no purchase in the coming 90 days."""
+    _run(["churn"], options)
+
+
+@train.command("ltv")
+@_with(WHERE, HOW, QUERY, ORDERS)
+def train_ltv(**options: Any) -> None:
+    """Train the money a customer will spend in the coming 12 months."""
+    _run(["ltv"], options)
+
+
+@train.command("nbo")
+@_with(WHERE, HOW, QUERY)
+def train_nbo(**options: Any) -> None:
+    """Train the probability that a customer converts on each of eight offers."""
+    _run(["nbo"], options)
+
+
+@train.command("rfm")
+@_with(WHERE, QUERY)
+def train_rfm(**options: Any) -> None:
+    """Compute the RFM cut points from the customers of today."""
+    _run([RFM], options)
+
+
+@train.command("all")
+@_with(WHERE, HOW, ORDERS)
+def train_all(**options: Any) -> None:
+    """Train churn, ltv and nbo and compute rfm, each whatever became of the others."""
+    _run([*TASKS, RFM], options)
+
+
+@dataclass(slots=True)
+class _Outcomes:
+    """What became of each thing that was to be trained."""
+
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        if self.failures:
+            return MISTAKEN
+        refused = any(not each.get("serves", True) for each in self.models.values())
+        return REFUSED if refused else PROMOTED
+
+
+def _run(names: list[str], options: dict[str, Any]) -> None:
+    if options.get("force") and not options["why"].strip():
+        raise click.UsageError("--force needs --why TEXT: the reason is kept with the promotion")
+    outcomes = _Outcomes()
+    for name in names:
+        try:
+            outcomes.models[name] = _run_one(name, options)
+        except TrainingError as error:
+            outcomes.failures[name] = str(error)
+            click.echo(f"error: {error}" if len(names) == 1 else f"{name}: error: {error}", err=True)
+    if options["as_json"]:
+        shown = {"models": outcomes.models, "failures": outcomes.failures, "exit_code": outcomes.exit_code}
+        click.echo(json.dumps(shown))
+    sys.exit(outcomes.exit_code)
+
+
+def _run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    started = time.monotonic()
+    if name == RFM:
+        path = write_cuts(_source(None, options), options["out"])
+        _say(options, f"wrote {path}")
+        return {"file": str(path)}
+    result = _train(TASKS[name], options)
+    described = _describe(result)
+    for warning in described["warnings"]:
+        click.echo(f"{name}: warning: {warning}", err=True)
+    for line in _tell(described):
+        _say(options, line)
+    return described | {"seconds": round(time.monotonic() - started, 1)}
+
+
+def _say(options: dict[str, Any], line: str) -> None:
+    if not options["as_json"]:
+        click.echo(line)
+
+
+def _source(task: Task | None, options: dict[str, Any]) -> Source:
+    query = options.get("query") or (os.environ.get(task.variable) if task else None)
+    source = Source(
+        options["warehouse_url"],
+        options.get("feature_mapping"),
+        options["start_date"].date(),
+        query,
+        input_size=options.get("input_size"),
+        window_days=options.get("prediction_window") if task and task.window_days else None,
+    )
+    if task is None or not options.get("orders") or not task.window_days:
+        return source
+    days = options["prediction_window"] or task.window_days
+    windows = Windows(options["observation_window"], days, options["minimum_orders"])
+    return replace(source, orders=OrdersSource(options["orders"], windows, options["cut_offs"], options["step"]))
+
+
+def _train(task: Task, options: dict[str, Any]) -> Result:
     try:
         # Here, because it imports TensorFlow: seconds, and an extra that may not be installed.
-        from training.run import train  # noqa: PLC0415
+        from training.run import Plan  # noqa: PLC0415
+        from training.run import train as run  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        sys.exit(f"training needs {error.name}: install the extra with pip install 'holdfast[training]'")
-    return train(task, source, out, seed)
+        click.echo(f"error: training needs {error.name}: pip install 'holdfast[training]'", err=True)
+        sys.exit(MISTAKEN)
+    plan = Plan(
+        out=options["out"],
+        seed=options["seed"],
+        trials=options["tune"],
+        segment_by=options["segment_by"],
+        force=options["force"],
+        why=options["why"],
+        costs=Costs(options["contact_cost"], options["save_value"]),
+    )
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(task.name, total=plan.count_steps(task))
+        return run(task, _source(task, options), plan, lambda step: progress.update(bar, advance=1, description=step))
 
 
-def _report(manifest: dict[str, Any], folder: Path) -> None:
-    for warning in manifest["training"]["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
-    click.echo(f"{manifest['version']} in {folder}, {manifest['training']['split']}")
-    click.echo(json.dumps(manifest["metrics"], indent=2))
+def _describe(result: Result) -> dict[str, Any]:
+    manifest = result.version.manifest
+    verdict = (
+        "refused" if not result.promoted else "unchanged" if result.before == result.version.version else "promoted"
+    )
+    if result.promoted and result.refusals:
+        verdict = "promoted by force"
+    return {
+        "version": result.version.version,
+        "folder": str(result.version.folder),
+        "verdict": verdict,
+        "serves": result.promoted,
+        "before": result.before,
+        "refusals": list(result.refusals),
+        "method": manifest["method"],
+        "split": manifest["training"]["split"],
+        "warnings": manifest["training"]["warnings"],
+        "gates": manifest["gates"],
+        "metrics": manifest["metrics"],
+    }
+
+
+def _tell(described: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{described['version']}: {described['verdict']}, {described['split']}",
+        f"  {described['method']}; report, card and figures are in {described['folder']}",
+    ]
+    marks = {True: "passed ", False: "refused", None: "n/a    "}
+    return lines + [f"  {marks[gate['passed']]}  {gate['name']}: {gate['sentence']}" for gate in described["gates"]]
+
+
+def main() -> None:
+    """Run python -m training."""
+    train(prog_name="python -m training")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From a trained net to a folder that serving can load: model.tflite and manifest.json, verified."""
+"""From trained nets to a folder that serving can load, and the scores that serving gives with it."""
 
 from __future__ import annotations
 
@@ -7,85 +7,120 @@ import json
 import platform
 import subprocess
 import sys
-from datetime import UTC, datetime
+import tempfile
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.actor import name_actor
-from models.errors import VersionError
-from models.versions import MANIFEST_FILE, MODEL_FILE, add_version, promote, staging_folder
+from models.versions import MANIFEST_FILE, MODEL_FILE
 from training.errors import ExportError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-SAMPLES = 5000
 TOLERANCE = 1e-5
+PATIENCE_S = 600
+LIBRARIES = ("tensorflow", "keras", "numpy", "scikit-learn")
+ODD = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0)
 
 
-def export(
-    content: bytes,
-    manifest: Mapping[str, Any],
-    inputs: NDArray[np.float32],
-    expected: NDArray[np.float32],
-    into: Path,
-) -> dict[str, Any]:
-    """Verify a converted model, add it to its versions and promote it; return the finished manifest.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows to score.
+
+    Attributes:
+        inputs: shape [rows, features].
+        groups: shape [rows], which of the routed models is meant; empty texts for the pooled one.
+    """
+
+    inputs: NDArray[np.float32]
+    groups: NDArray[np.str_]
+
+
+def write_version(folder: Path, models: Mapping[str, bytes], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Write models and their manifest to a folder; return the manifest.
 
     Args:
-        content: the model in TFLite's format.
-        manifest: all but version, files, libraries and verification; `version` holds its first part.
-        inputs: rows to verify on, shape [rows, features].
-        expected: what the Keras model gives for them.
-        into: the model's folder, laid out as models/versions.py says.
+        folder: does not exist yet.
+        models: content by file name, in TFLite's format, model.tflite among them.
+        manifest: all but files and libraries; `version` holds its first part, to which a hash is added.
 
     Raises:
-        ExportError: the folder cannot be written, or the exported model differs from the trained one.
+        ExportError: the folder cannot be written.
     """
-    digest = hashlib.sha256(content).hexdigest()
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in models.items()}
+    whole = hashlib.sha256("".join(digests[name] for name in sorted(digests)).encode()).hexdigest()
+    mark = digests[MODEL_FILE] if len(models) == 1 else whole
+    libraries = {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
     finished = {
         **manifest,
-        "version": f"{manifest['version']}-{digest[:8]}",
-        "files": {MODEL_FILE: digest},
-        "libraries": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("tensorflow", "keras", "numpy", "scikit-learn")},
-        },
+        "version": f"{manifest['version']}-{mark[:8]}",
+        "files": digests,
+        "libraries": libraries,
     }
-    now, actor = datetime.now(UTC), name_actor()
     try:
-        with staging_folder(into) as folder:
-            folder.mkdir()
-            (folder / MODEL_FILE).write_bytes(content)
-            _write_manifest(folder, finished)
-            finished["verification"] = _verify(folder, inputs[:SAMPLES], expected[:SAMPLES])
-            _write_manifest(folder, finished)
-            added = add_version(into, folder, at=now, by=actor)
-        promote(into, added.version, at=now, by=actor)
-    except (OSError, VersionError) as error:
-        raise ExportError(f"{into}: cannot be written ({error}); choose another --out") from error
-    return dict(added.manifest)
+        folder.mkdir(parents=True)
+        for name, content in models.items():
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise ExportError(f"{folder}: cannot be written ({error}); choose another --out") from error
+    write_manifest(folder, finished)
+    return finished
 
 
-def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write or replace the manifest of a folder that is no version yet."""
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def _verify(folder: Path, inputs: NDArray[np.float32], expected: NDArray[np.float32]) -> dict[str, Any]:
-    """Score through the serving code, in a process of its own: TensorFlow and tflite-runtime crash in one."""
-    samples = folder.parent / "samples.npz"
-    np.savez(samples, inputs=inputs, expected=expected)
-    command = [sys.executable, "-m", "training.verification", str(folder), str(samples)]
-    # Fixed arguments and our own interpreter.
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
-    if done.returncode:
-        raise ExportError(f"the exported model does not load or run: {done.stderr.strip()[-500:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    if not found["finite_on_odd_rows"] or found["max_difference"] > TOLERANCE:
-        raise ExportError(f"the exported model differs from the trained one: {found}; nothing was replaced")
+def score_as_served(folder: Path, parts: Mapping[str, Rows]) -> dict[str, NDArray[np.float32]]:
+    """Return the scores that serving gives with a folder's models, by part.
+
+    In a process of its own: TensorFlow and tflite-runtime crash in one.
+
+    Raises:
+        ExportError: the model does not load, does not run, or gives something that is no finite number.
+    """
+    with tempfile.TemporaryDirectory(prefix="holdfast-scores-") as place:
+        rows, scores = Path(place) / "rows.npz", Path(place) / "scores.npz"
+        inputs = {f"{name}.inputs": part.inputs for name, part in parts.items()}
+        groups = {f"{name}.groups": part.groups for name, part in parts.items()}
+        np.savez(rows, **inputs, **groups)
+        command = [sys.executable, "-m", "training.verification", str(folder), str(rows), str(scores)]
+        try:
+            # Fixed arguments and our own interpreter.
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)  # noqa: S603
+        except subprocess.TimeoutExpired as error:
+            raise ExportError(
+                f"{folder}: the exported model did not score {len(parts)} parts in {PATIENCE_S} s"
+            ) from error
+        if done.returncode:
+            raise ExportError(f"the exported model does not load or run: {done.stderr.strip()[-500:]}")
+        with np.load(scores) as arrays:
+            return {name: arrays[name] for name in parts}
+
+
+def verify(served: NDArray[np.float32], expected: NDArray[np.float32]) -> dict[str, Any]:
+    """Return how far the exported model is from the trained one, as a share of scores above 1.
+
+    Raises:
+        ExportError: further than rounding explains.
+    """
+    gap = np.abs(served - expected) / np.maximum(np.abs(expected), 1.0)
+    found = {"rows": len(served), "max_difference": float(gap.max()), "finite_on_odd_rows": True}
+    if not found["max_difference"] <= TOLERANCE:
+        raise ExportError(f"the exported model differs from the trained one: {found}; nothing was added")
     return found
+
+
+def odd_rows(row: NDArray[np.float32]) -> Rows:
+    """Return a row with each odd value (NaN, infinite, huge) in each place, and in all places at once."""
+    places = np.arange(len(row))
+    rows = [np.where(places == place, value, row) for place in places for value in ODD]
+    rows += [np.full(len(row), value) for value in ODD]
+    return Rows(np.array(rows, dtype=np.float32), np.full(len(rows), "", dtype=np.str_))

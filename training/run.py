@@ -1,73 +1,231 @@
-"""One training run, from the warehouse to a model in its folder."""
+"""One training run, from the warehouse to a version in its folder, promoted or refused. Read this first."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.comparison import evaluate
+from campaigns.actor import name_actor
+from features.table import plain
+from models.errors import PromotionRefusedError, VersionError
+from models.rules import YEAR_DAYS
+from models.versions import (
+    CARD_FILE,
+    MODEL_FILE,
+    SNAPSHOT_FILE,
+    add_version,
+    current_version,
+    promote,
+    read_current,
+    staging_folder,
+)
+from training.cards import write_card
+from training.collection import collect
 from training.dataset import read_dataset, split
-from training.export import export
-from training.fit import fit
+from training.errors import ExportError
+from training.evaluation import evaluate
+from training.export import write_manifest, write_version
+from training.gates import judge
+from training.learning import learn
+from training.limits import Costs
+from training.monitoring import describe_snapshot
+from training.routes import measure_groups
+from training.tasks import TASKS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from training.dataset import Dataset, Source
+    from models.versions import ModelVersion
+    from training.collection import Collected
+    from training.dataset import Dataset, Source, Split
+    from training.learning import Learned
+    from training.selection import Tell
     from training.tasks import Task
 
-LIMITS = [
-    "Cut-offs share customers and label windows: evaluation is on a later date, not on other customers.",
-    "Inputs are clamped to the range seen in training: beyond it a customer is scored like one at its edge.",
-    "Probabilities are calibrated to the outcome rate of the training window and drift with it.",
-]
+VALUE_QUANTILES = (0.5, 0.8)
+STEPS = 8
+"""How often a run tells of its progress, apart from what the task and the plan add to it."""
 
 
-def train(task: Task, source: Source, out: Path, seed: int) -> dict[str, Any]:
-    """Train, evaluate on later rows, export; return the manifest.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to do besides reading its rows.
+
+    Attributes:
+        out: folder of the models; each has a folder of its own in it.
+        seed: same seed, same data, same model.
+        trials: of sizes and rates, 0 for the usual ones.
+        segment_by: a column to train groups of customers by; None for one model.
+        force: promote although a gate refuses; only with `why`.
+        why: the reason, for the record.
+        costs: what the operating threshold is chosen by.
+    """
+
+    out: Path
+    seed: int = 1
+    trials: int = 0
+    segment_by: str | None = None
+    force: bool = False
+    why: str = ""
+    costs: Costs = field(default_factory=Costs)
+
+    def count_steps(self, task: Task) -> int:
+        """Return how often a run of a task will tell of its progress, groups of customers apart."""
+        return STEPS + len(task.heads) + self.trials
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        version: as it was added.
+        promoted: whether it serves now.
+        before: the version that served until then; None where none did.
+        refusals: why it was not promoted, or what was overruled, a sentence each.
+    """
+
+    version: ModelVersion
+    promoted: bool
+    before: str | None
+    refusals: tuple[str, ...]
+
+
+def train(task: Task, source: Source, plan: Plan, tell: Tell = lambda _: None) -> Result:
+    """Read, split, learn, export, score as served, judge, report, add the version, promote it where it passed.
 
     Raises:
-        TrainingError: rows cannot be read or learned from, or the export fails; nothing was replaced.
+        TrainingError: rows cannot be read or learned from, or the export fails; nothing was added.
     """
-    dataset = read_dataset(source, task)
-    earlier, later, how = split(dataset)
-    trained = fit(earlier.inputs, earlier.targets, seed=seed)
-    scores = trained.predict(later.inputs)
-    names = list(source.feature_mapping)
-    manifest = {
+    home = plan.out / task.name
+    try:
+        champion = read_current(home)
+        tell(f"read the rows of {task.name}")
+        rows = split(read_dataset(source, task))
+        learned = learn(rows, task, plan.seed, plan.trials, plan.segment_by, tell)
+        with staging_folder(home) as folder:
+            tell("export")
+            manifest = write_version(folder, _convert(learned), _describe(rows, learned, task, plan))
+            found = collect(folder, rows, learned, champion, task, plan.seed, tell)
+            tell("judge and report")
+            manifest = _judge(manifest, found, rows.later, learned, plan)
+            _document(folder, manifest, found)
+            write_manifest(folder, manifest)
+            added = add_version(home, folder, at=datetime.now(UTC), by=name_actor())
+        return _promote(home, added, manifest, plan)
+    except VersionError as error:
+        raise ExportError(str(error)) from error
+    except OSError as error:
+        raise ExportError(f"{home}: cannot be written ({error}); choose another --out") from error
+
+
+def _convert(learned: Learned) -> dict[str, bytes]:
+    models = {MODEL_FILE: learned.trained.convert()}
+    if learned.routes:
+        models |= {file: learned.routes.models[value].convert() for value, file in learned.routes.files.items()}
+    return models
+
+
+def _describe(rows: Split, learned: Learned, task: Task, plan: Plan) -> dict[str, Any]:
+    """Return the manifest as far as it is known before the model is scored."""
+    mapping = rows.earlier.mapping
+    described: dict[str, Any] = {
         "format": 1,
         "name": task.name,
-        "version": "-".join([task.name, *_last_day(earlier)]),
+        "version": "-".join([task.name, *_last_day(rows.earlier)]),
         "parent": None,
-        "method": "additive net on piecewise-linear encoding",
-        "features": names,
-        "columns": dict(source.feature_mapping),
+        "method": learned.recipe.describe(),
+        "features": list(mapping),
+        "columns": dict(mapping),
         "dtype": "float32",
-        "outputs": task.outputs,
-        "preprocessing": trained.preprocessing.describe(names),
+        "outputs": learned.trained.outputs,
+        "window_days": rows.earlier.window_days,
+        "preprocessing": learned.trained.preprocessing.describe(list(mapping)),
+        "choice": learned.choice,
         "training": {
-            **_window(earlier),
-            "seed": seed,
-            "split": how,
-            "evaluation": _window(later),
-            "data_sha256": dataset.fingerprint(),
-            "warnings": list(dataset.warnings),
+            **_window(rows.earlier),
+            "seed": plan.seed,
+            "split": rows.how,
+            "evaluation": _window(rows.later),
+            "data_sha256": rows.fingerprint(),
+            "warnings": [*rows.earlier.warnings, *_overlap(rows)],
         },
-        "metrics": evaluate(scores, task.rule(later.table), _rates(earlier), later),
-        "gates": [],
-        "limits": LIMITS,
+        "limits": list(_limits(rows, task)),
     }
-    return export(trained.convert(), manifest, later.inputs, scores, out / task.name)
+    if learned.routes:
+        described["routes"] = {"column": learned.routes.column, "files": learned.routes.files}
+    return described
 
 
-def _rates(dataset: Dataset) -> NDArray[np.float64]:
-    observed = dataset.targets >= 0
-    positive = np.where(observed, dataset.targets, 0).sum(axis=0, dtype=np.float64)
-    rates: NDArray[np.float64] = positive / np.maximum(observed.sum(axis=0), 1)
-    return rates
+def _overlap(rows: Split) -> list[str]:
+    if not rows.overlapping:
+        return []
+    days = rows.earlier.window_days
+    return [
+        f"labels cover {days} days, too long for this history to leave a gap: evaluated on customers not trained on"
+    ]
+
+
+def _limits(rows: Split, task: Task) -> list[str]:
+    limits = [
+        "Evaluation is on later dates; unless the split says otherwise, customers trained on are among those judged.",
+        "Inputs are clamped to the range seen in training: beyond it a customer is scored like one at its edge.",
+        "Scores are at the level of the training window and drift with the outcome rate.",
+    ]
+    if task.name == "ltv" and rows.earlier.window_days != YEAR_DAYS:
+        days = rows.earlier.window_days
+        limits.append(
+            f"Trained and measured on the spend of {days} days; serving tells {YEAR_DAYS / days:.2f} times that, as "
+            "if it went on for 12 months."
+        )
+    return limits
+
+
+def _judge(manifest: dict[str, Any], found: Collected, later: Dataset, learned: Learned, plan: Plan) -> dict[str, Any]:
+    task = TASKS[found.evidence.task]
+    metrics = evaluate(found.evidence, plan.costs)
+    gates = judge(found.evidence, metrics)
+    judged = manifest | {
+        "metrics": metrics,
+        "gates": [asdict(gate) for gate in gates],
+        "verification": found.verification,
+        "training": manifest["training"] | {"warnings": [*manifest["training"]["warnings"], *found.warnings]},
+    }
+    if "threshold" in metrics:
+        judged["operating_threshold"] = metrics["threshold"]["threshold"]
+    if learned.routes:
+        groups = measure_groups(later, found.evidence.scores, found.pooled, task, learned.routes)
+        judged["routes"] = manifest["routes"] | {"groups": groups}
+    if task.name == "ltv":
+        year = YEAR_DAYS / later.window_days
+        judged["value_cuts"] = [
+            round(float(cut) * year, 2) for cut in np.quantile(found.evidence.training_scores, VALUE_QUANTILES)
+        ]
+    # Numpy's numbers and truth values are no JSON, and its False is not False.
+    as_json: dict[str, Any] = json.loads(json.dumps(judged, default=plain))
+    return as_json
+
+
+def _document(folder: Path, manifest: dict[str, Any], found: Collected) -> None:
+    (folder / CARD_FILE).write_text(write_card(manifest), encoding="utf-8")
+    snapshot = json.dumps(describe_snapshot(found.evidence))
+    (folder / SNAPSHOT_FILE).write_text(snapshot + "\n", encoding="utf-8")
+
+
+def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], plan: Plan) -> Result:
+    before = current_version(home)
+    refusals = tuple(gate["sentence"] for gate in manifest["gates"] if gate["passed"] is False)
+    if refusals and not plan.force:
+        return Result(added, before == added.version, before, refusals)
+    try:
+        promote(home, added.version, at=datetime.now(UTC), by=name_actor(), why=plan.why, forced=plan.force)
+    except PromotionRefusedError as error:
+        return Result(added, before == added.version, before, (*refusals, str(error)))
+    return Result(added, True, before, refusals)
 
 
 def _window(dataset: Dataset) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What can be learned: churn and the next best offer."""
+"""What can be learned: churn, lifetime value and the next best offer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from models.errors import ModelInputError
 from models.inputs import numbers
-from models.rules import churn_rule, offers_rule
+from models.rules import churn_rule, lifetime_value_rule, offers_rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from features.table import FeatureTable
     from models.rules import Rule
+    from training.heads import HeadName
 
 OFFERS = 8
 
@@ -33,16 +34,25 @@ class Task:
         date_column: the column by which rows are split in time, if the query returns it.
         outputs: how many scores the model gives.
         targets: makes the outcomes of a table, shape [rows, outputs], -1 where not observed.
-        rule: what the model must beat.
+        rule: what stands in where there is no model.
+        window_column: the column that tells the days a label covers, if the query returns it.
+        window_days: how many days a label covers where no column tells; 0 where labels are of the moment.
+        heads: the likelihoods to choose from.
+        variable: the environment variable that may hold the user's own SQL.
     """
 
-    name: Literal["churn", "nbo"]
+    name: Literal["churn", "ltv", "nbo"]
     query: str
     label: str
     date_column: str
     outputs: int
     targets: Callable[[FeatureTable], NDArray[np.float32]]
     rule: Rule
+    variable: str
+    window_days: int
+    window_column: str = "window_days"
+
+    heads: tuple[HeadName, ...] = ("binary",)
 
 
 def churn_targets(table: FeatureTable) -> NDArray[np.float32]:
@@ -75,6 +85,24 @@ def offer_targets(table: FeatureTable) -> NDArray[np.float32]:
     return targets
 
 
+def spend_targets(table: FeatureTable) -> NDArray[np.float32]:
+    """Return column spend as targets of shape [rows, 1]: money, 0 or more.
+
+    Raises:
+        ModelInputError: the column is missing, or holds text, null or less than 0.
+    """
+    if "spend" not in table.columns:
+        raise ModelInputError("the training query returned no column 'spend'; add it to the query")
+    spend = numbers("spend", table.columns["spend"])
+    wrong = ~(np.isfinite(spend) & (spend >= 0))
+    if wrong.any():
+        raise ModelInputError(
+            f"column 'spend' holds {spend[wrong][0]:g} in {int(wrong.sum()):,} of {len(spend):,} rows; money is "
+            "0 or more: leave out rows not yet known and use greatest(spend, 0) where refunds were taken off"
+        )
+    return spend[:, None].astype(np.float32)
+
+
 def _codes(table: FeatureTable, name: str, allowed: tuple[int, ...]) -> NDArray[np.int64]:
     """Return a column of whole numbers, null as -1."""
     if name not in table.columns:
@@ -101,6 +129,23 @@ TASKS: dict[str, Task] = {
         outputs=1,
         targets=churn_targets,
         rule=churn_rule,
+        variable="DWH_CHURN_TRAINING_QUERY",
+        window_days=90,
+    ),
+    "ltv": Task(
+        name="ltv",
+        query="""
+            SELECT * FROM customer_ltv_history
+            WHERE spend IS NOT NULL AND snapshot_date >= :start_date
+            ORDER BY snapshot_date, customer_id""",
+        label="spend",
+        date_column="snapshot_date",
+        outputs=1,
+        targets=spend_targets,
+        rule=lifetime_value_rule,
+        variable="DWH_LTV_TRAINING_QUERY",
+        window_days=365,
+        heads=("zero_inflated_lognormal", "gamma", "tweedie"),
     ),
     "nbo": Task(
         name="nbo",
@@ -113,5 +158,7 @@ TASKS: dict[str, Task] = {
         outputs=OFFERS,
         targets=offer_targets,
         rule=offers_rule,
+        variable="DWH_NBO_TRAINING_QUERY",
+        window_days=0,
     ),
 }

@@ -1,6 +1,8 @@
-"""Run an exported model through the serving code and compare: python -m training.verification FOLDER SAMPLES.
+"""Score rows through the serving code: python -m training.verification FOLDER ROWS SCORES.
 
-A process of its own, because TensorFlow and tflite-runtime crash when imported into one.
+A process of its own, because TensorFlow and tflite-runtime crash when imported into one. ROWS is an .npz with
+two arrays for each part: `<part>.inputs`, shape [rows, features], and `<part>.groups`, shape [rows], the text that
+tells which of the routed models is meant. SCORES becomes an .npz with one array for each part.
 """
 
 from __future__ import annotations
@@ -14,45 +16,40 @@ import numpy as np
 
 from features.table import FeatureTable
 from models.errors import ModelError
-from models.tflite import TFLiteScorer
+from models.routing import load_model
 from models.versions import MANIFEST_FILE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ODD = (np.nan, np.inf, -np.inf, 1e30, -1e30, 0.0)
+GROUP = "\x00group"
+"""A column name that no feature has."""
 
 
-def main(folder: str, samples: str) -> int:
-    """Print one JSON object: rows, max_difference, finite_on_odd_rows; return the exit code."""
-    names = json.loads((Path(folder) / MANIFEST_FILE).read_bytes())["features"]
-    with np.load(samples) as arrays:
-        inputs, expected = arrays["inputs"], arrays["expected"]
+def main(folder: str, rows: str, scores: str) -> int:
+    """Score every part of `rows` and write `scores`; return the exit code."""
+    manifest = json.loads((Path(folder) / MANIFEST_FILE).read_bytes())
+    names: list[str] = manifest["features"]
+    routed: str = (manifest.get("routes") or {}).get("column", GROUP)
     try:
-        scorer = TFLiteScorer.load(Path(folder), {name: name for name in names})
-        scores = scorer.score(_table(names, inputs))
-        odd = scorer.score(_table(names, _odd_rows(inputs[0])))
+        model = load_model(Path(folder), {name: f"feature {name}" for name in names})
+        with np.load(rows) as arrays:
+            parts = {key.removesuffix(".inputs") for key in arrays if key.endswith(".inputs")}
+            found = {
+                part: model.score(_table(names, arrays[f"{part}.inputs"], routed, arrays[f"{part}.groups"]))
+                for part in sorted(parts)
+            }
     except ModelError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    found = {
-        "rows": len(inputs),
-        "max_difference": float(np.abs(scores - expected).max()),
-        "finite_on_odd_rows": bool(np.isfinite(odd).all()),
-    }
-    sys.stdout.write(json.dumps(found) + "\n")
+    np.savez(scores, **found)
     return 0
 
 
-def _table(names: list[str], inputs: NDArray[np.float32]) -> FeatureTable:
+def _table(names: list[str], inputs: NDArray[np.float32], routed: str, groups: NDArray[np.str_]) -> FeatureTable:
     ids = tuple(map(str, range(len(inputs))))
-    return FeatureTable(ids, dict(zip(names, inputs.T, strict=True)))
-
-
-def _odd_rows(row: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the row with each odd value in each place, and in all places at once."""
-    rows = [np.where(np.arange(len(row)) == place, value, row) for place in range(len(row)) for value in ODD]
-    return np.array([*rows, *(np.full(len(row), value) for value in ODD)], dtype=np.float32)
+    columns = {f"feature {name}": cells for name, cells in zip(names, inputs.T, strict=True)}
+    return FeatureTable(ids, {**columns, routed: groups.astype(object)})
 
 
 if __name__ == "__main__":

@@ -113,6 +113,11 @@ CREATE TABLE customer_churn_history AS
 SELECT f.*, 0::smallint AS churned, current_date AS snapshot_date FROM customer_features_view AS f WITH NO DATA;
 COMMENT ON TABLE customer_churn_history IS 'Real orders: features strictly before snapshot_date, churned = 1 without an order in the 90 days from it.';
 
+CREATE TABLE customer_ltv_history AS
+SELECT f.*, 0::double precision AS spend, 0::smallint AS window_days, current_date AS snapshot_date
+FROM customer_features_view AS f WITH NO DATA;
+COMMENT ON TABLE customer_ltv_history IS 'Real orders: features strictly before snapshot_date, spend = pounds ordered in the window_days from it.';
+
 CREATE TABLE customer_offer_history AS
 SELECT f.*, 0::smallint AS shown_offer_id, 0::double precision AS propensity, 0::smallint AS converted_offer_id,
        now() AS created_at, true AS synthetic

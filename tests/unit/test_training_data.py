@@ -82,14 +82,16 @@ def test_dates_that_are_none_are_refused() -> None:
 
 
 def test_evaluation_is_on_strictly_later_dates_with_a_fifth_of_the_rows() -> None:
-    earlier, later, _ = split(churn(1000))
+    halves = split(churn(1000))
+    earlier, later = halves.earlier, halves.later
     assert earlier.dates.max() < later.dates.min()
     assert (len(earlier), len(later)) == (800, 200)
 
 
 def test_rows_without_dates_are_split_by_customer() -> None:
     ids = [str(number % 100) for number in range(1000)]
-    earlier, later, how = split(churn(1000, customer_id=ids, snapshot_date=[None] * 1000))
+    halves = split(churn(1000, customer_id=ids, snapshot_date=[None] * 1000))
+    earlier, later, how = halves.earlier, halves.later, halves.how
     assert not set(earlier.table.customer_ids) & set(later.table.customer_ids)
     assert "customers" in how
     assert len(later) > 0
