@@ -154,7 +154,7 @@ def train_all(**options: Any) -> None:
 
 
 @dataclass(slots=True)
-class _Outcomes:
+class Outcomes:
     """What became of each thing that was to be trained."""
 
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -162,6 +162,7 @@ class _Outcomes:
 
     @property
     def exit_code(self) -> int:
+        """The command's: 2 where anything failed, 3 where a model was refused, 0."""
         if self.failures:
             return MISTAKEN
         refused = any(not each.get("serves", True) for each in self.models.values())
@@ -171,10 +172,10 @@ class _Outcomes:
 def _run(names: list[str], options: dict[str, Any]) -> None:
     if options.get("force") and not options["why"].strip():
         raise click.UsageError("--force needs --why TEXT: the reason is kept with the promotion")
-    outcomes = _Outcomes()
+    outcomes = Outcomes()
     for name in names:
         try:
-            outcomes.models[name] = _run_one(name, options)
+            outcomes.models[name] = run_one(name, options)
         except TrainingError as error:
             outcomes.failures[name] = str(error)
             click.echo(f"error: {error}" if len(names) == 1 else f"{name}: error: {error}", err=True)
@@ -184,7 +185,8 @@ def _run(names: list[str], options: dict[str, Any]) -> None:
     sys.exit(outcomes.exit_code)
 
 
-def _run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
+def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Train one model, or compute the RFM cut points; tell a person, and return what became of it."""
     started = time.monotonic()
     if name == RFM:
         path = write_cuts(_source(None, options), options["out"])

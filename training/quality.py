@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 CERTAIN = 1e-6
 WINSORISED = 0.99
+STEPS = 60
+REACH = 8.0
 
 
 def rank_quality(task: str, outcome: NDArray[Any], scores: NDArray[Any]) -> float:
@@ -83,3 +85,14 @@ def compare(one: NDArray[np.float64], other: NDArray[np.float64]) -> Difference:
     gaps = (one - other)[~(np.isnan(one) | np.isnan(other))]
     error = float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else float("inf")
     return Difference(float(gaps.mean()) if len(gaps) else 0.0, error)
+
+
+def find_shift(chances: NDArray[np.float32], rate: float) -> float:
+    """Return what to add to the logits of chances so that their mean is the rate, by bisection."""
+    known = np.clip(chances.astype(np.float64), CERTAIN, 1 - CERTAIN)
+    logits = np.log(known / (1 - known))
+    low, high = -REACH, REACH
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (1 / (1 + np.exp(-logits - middle))).mean() < rate else (low, middle)
+    return (low + high) / 2

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.nets import assemble
-from training.quality import CERTAIN, compare, row_losses
+from training.quality import compare, find_shift, row_losses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from training.tasks import Task
 
 ROUNDS = 3
-STEPS = 60
-REACH = 8.0
 
 
 def helps(trained: Trained, inner: Split, task: Task) -> bool:
@@ -57,17 +55,6 @@ def shift(trained: Trained, by: float) -> Trained:
     """Return the net with its level moved, on the scale of the logit."""
     net = replace(trained.net, level=trained.net.level + by)
     return replace(trained, net=net, model=assemble(net, trained.head, trained.preprocessing))
-
-
-def find_shift(chances: NDArray[np.float32], rate: float) -> float:
-    """Return what to add to the logits of chances so that their mean is the rate, by bisection."""
-    known = np.clip(chances.astype(np.float64), CERTAIN, 1 - CERTAIN)
-    logits = np.log(known / (1 - known))
-    low, high = -REACH, REACH
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (1 / (1 + np.exp(-logits - middle))).mean() < rate else (low, middle)
-    return (low + high) / 2
 
 
 def _days(rows: Dataset) -> NDArray[np.datetime64]:

@@ -1,4 +1,4 @@
-"""What training refuses, how it splits, what it learns to do to its inputs, how it judges. No TensorFlow."""
+"""What training refuses, how it splits, what it learns to do to its inputs. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from features.table import FeatureTable
-from training.comparison import evaluate, value_policy
 from training.dataset import Dataset, prepare, split
 from training.errors import TrainingDataError
 from training.preprocessing import learn_preprocessing
@@ -81,11 +80,44 @@ def test_dates_that_are_none_are_refused() -> None:
         churn(100, snapshot_date=["yesterday"] * 100)
 
 
-def test_evaluation_is_on_strictly_later_dates_with_a_fifth_of_the_rows() -> None:
-    halves = split(churn(1000))
-    earlier, later = halves.earlier, halves.later
-    assert earlier.dates.max() < later.dates.min()
-    assert (len(earlier), len(later)) == (800, 200)
+def monthly(**columns: list[Any]) -> Dataset:
+    """A thousand rows of a hundred customers on ten days, a month apart."""
+    ids = [str(number % 100) for number in range(1000)]
+    days = [START + timedelta(days=30 * (number // 100)) for number in range(1000)]
+    return churn(1000, customer_id=ids, snapshot_date=days, **columns)
+
+
+def test_evaluation_is_on_the_latest_dates_that_hold_a_fifth_of_the_rows() -> None:
+    halves = split(monthly())
+    assert np.unique(halves.later.dates).tolist() == [START + timedelta(days=270 - 30 * back) for back in (1, 0)]
+    assert len(halves.later) == 200
+
+
+def test_what_is_trained_on_was_known_when_evaluation_begins() -> None:
+    halves = split(monthly())
+    assert halves.earlier.dates.max() + np.timedelta64(90, "D") <= halves.later.dates.min()
+    assert not halves.overlapping
+
+
+def test_where_labels_overlap_other_customers_are_evaluated_on() -> None:
+    dataset = replace(monthly(), window_days=300)
+    halves = split(dataset)
+    assert halves.overlapping
+    assert halves.earlier.dates.max() < halves.later.dates.min()
+    assert not set(halves.earlier.table.customer_ids) & set(halves.later.table.customer_ids)
+    assert "customers not trained on" in halves.how
+
+
+def test_labels_of_the_moment_need_no_gap_and_the_day_itself_is_not_trained_on() -> None:
+    halves = split(replace(monthly(), window_days=0))
+    assert halves.later.dates.min() - halves.earlier.dates.max() == np.timedelta64(30, "D")
+
+
+def test_a_split_within_a_split_takes_other_customers() -> None:
+    dataset = replace(monthly(), window_days=300)
+    one, other = (set(split(dataset, salt).later.table.customer_ids) for salt in ("", "inner"))
+    assert one - other
+    assert one & other
 
 
 def test_rows_without_dates_are_split_by_customer() -> None:
@@ -106,6 +138,20 @@ def test_a_fingerprint_changes_with_any_label() -> None:
 def test_a_null_label_is_not_observed() -> None:
     table = FeatureTable.from_rows(["a", "b", "c"], ["churned"], [[1], [None], [0]])
     assert churn_targets(table).ravel().tolist() == [1, -1, 0]
+
+
+@pytest.mark.parametrize("cell", [-1.0, float("nan")])
+def test_spend_that_is_none_is_refused_with_the_number_of_rows(cell: float) -> None:
+    with pytest.raises(TrainingDataError, match=r"'spend' holds .* in 1 of 100 rows"):
+        prepare(history(100, spend=[cell] + [5.0] * 99), TASKS["ltv"], MAPPING)
+
+
+def test_rows_tell_over_how_many_days_their_spend_is() -> None:
+    spend = {"spend": [0.0, 5.0] * 50}
+    assert prepare(history(100, **spend), TASKS["ltv"], MAPPING).window_days == 365
+    assert prepare(history(100, window_days=[90] * 100, **spend), TASKS["ltv"], MAPPING).window_days == 90
+    with pytest.raises(TrainingDataError, match="'window_days' holds 90, 365"):
+        prepare(history(100, window_days=[90, 365] * 50, **spend), TASKS["ltv"], MAPPING)
 
 
 def test_an_offer_not_shown_is_not_observed() -> None:
@@ -138,34 +184,3 @@ def test_pieces_of_a_feature_of_two_values_have_a_width() -> None:
     width = learn_preprocessing(np.array([[0], [1]] * 30, dtype=np.float32)).width
     assert (width > 0).all()
     assert width.sum() == 1
-
-
-def test_a_perfect_model_has_an_auc_of_one_and_the_constant_rate_one_half() -> None:
-    later = churn(200)
-    metrics = evaluate(later.targets, 1 - later.targets, np.array([0.5]), later)
-    assert metrics["model"] == {"auc": 1.0, "brier": 0.0, "auc_95": [1.0, 1.0]}
-    assert (metrics["rule"]["auc"], metrics["constant_rate"]["auc"]) == (0.0, 0.5)
-
-
-def offers_shown(rows: int, propensity: float | None) -> Dataset:
-    shown = [1 + number % 2 for number in range(rows)]
-    won = [offer if offer == 1 else None for offer in shown]
-    logged = {"shown_offer_id": shown, "converted_offer_id": won, "propensity": [propensity] * rows}
-    return prepare(history(rows, **logged), TASKS["nbo"], MAPPING)
-
-
-def test_a_policy_is_valued_by_the_rows_in_which_its_offer_was_shown() -> None:
-    scores = np.tile(np.array([0.9] + [0.1] * 7, dtype=np.float32), (400, 1))
-    value = value_policy(scores, offers_shown(400, 0.5))
-    assert (value["logged"], value["model"], value["effective_rows"]) == (0.5, 1.0, 200)
-    assert value["verdict"] == "enough evidence"
-
-
-def test_a_policy_seldom_tried_gets_no_verdict() -> None:
-    scores = np.tile(np.array([0.9] + [0.1] * 7, dtype=np.float32), (60, 1))
-    assert value_policy(scores, offers_shown(60, 0.5))["verdict"] == "not enough evidence"
-
-
-def test_without_logged_propensities_a_policy_is_not_valued() -> None:
-    scores = np.full((60, 8), 0.1, dtype=np.float32)
-    assert "not logged" in value_policy(scores, offers_shown(60, None))["verdict"]

@@ -1,0 +1,85 @@
+"""What the command promises before any warehouse or TensorFlow is there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from training import __main__ as command
+from training.errors import TrainingDataError
+from training.tasks import TASKS
+
+WHERE = ["--warehouse-url", "postgresql://nobody@127.0.0.1:1/none", "--out", "models"]
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command.train, [*arguments, *WHERE], env={"ML_FEATURE_MAPPING": ""})
+
+
+def test_forcing_needs_a_reason() -> None:
+    done = run("churn", "--force", "--why", "  ")
+    assert done.exit_code == 2
+    assert "--force needs --why" in done.output
+
+
+def test_a_mapping_that_is_no_object_is_refused() -> None:
+    done = run("churn", "--feature-mapping", "[1]")
+    assert done.exit_code == 2
+    assert "not a JSON object" in done.output
+
+
+def test_a_warehouse_that_cannot_be_reached_is_one_sentence_and_json_still_comes_last() -> None:
+    done = run("rfm", "--json")
+    assert done.exit_code == 2
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["exit_code"] == 2
+    assert "the warehouse refused" in told["failures"]["rfm"]
+
+
+def outcome(verdict: str) -> dict[str, Any]:
+    return {"verdict": verdict, "serves": verdict != "refused", "warnings": []}
+
+
+@pytest.mark.parametrize(
+    ("churn", "nbo", "code"),
+    [("promoted", "unchanged", 0), ("refused", "promoted", 3), ("broken", "refused", 2), ("promoted", "broken", 2)],
+)
+def test_the_exit_code_of_all_is_that_of_the_worst(churn: str, nbo: str, code: int) -> None:
+    became = command.Outcomes()
+    for name, verdict in (("churn", churn), ("nbo", nbo)):
+        if verdict == "broken":
+            became.failures[name] = "no rows"
+        else:
+            became.models[name] = outcome(verdict)
+    assert became.exit_code == code
+
+
+def test_one_that_fails_does_not_keep_the_others_from_being_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def run_one(name: str, _options: dict[str, Any]) -> dict[str, Any]:
+        asked.append(name)
+        if name == "churn":
+            raise TrainingDataError("no rows")
+        return {"file": name}
+
+    monkeypatch.setattr(command, "run_one", run_one)
+    done = run("all", "--json")
+    assert asked == [*TASKS, "rfm"]
+    assert done.exit_code == 2
+    assert json.loads(done.stdout.splitlines()[-1])["failures"] == {"churn": "no rows"}
+
+
+@pytest.mark.parametrize("module", ["console.cli", "streams.services", "training.__main__"])
+def test_nothing_that_serves_or_starts_imports_tensorflow_or_what_only_training_needs(module: str) -> None:
+    """Both crash in one process, and a worker has neither TensorFlow nor scikit-learn."""
+    look = f"import sys, {module}; print([m for m in ('tensorflow', 'sklearn', 'optuna', 'keras') if m in sys.modules])"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"
