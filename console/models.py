@@ -31,7 +31,7 @@ from console.model_views import (
 )
 from console.tables import print_table
 from models.errors import NoVersionError, VersionError
-from models.tflite import TFLiteScorer
+from models.routing import load_model
 from models.versions import (
     current_version,
     list_models,
@@ -216,7 +216,7 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     found = _version(_home(_models_dir(settings), name), version)
     seen = watch(
         found,
-        TFLiteScorer.load(found.folder, settings.feature_mapping),
+        load_model(found.folder, settings.feature_mapping),
         TASKS[name],
         _source(settings, query or getattr(settings, f"{name}_training_query", None), since),
         served=population or _draw_customers(settings),
@@ -281,7 +281,7 @@ def _draw_customers(settings: Settings) -> str:
 def _preview(settings: Settings, name: str, version: ModelVersion, as_json: bool) -> None:
     today = read_table(_source(settings), _draw_customers(settings))
     defined, _, _ = load_definitions(settings.definitions_dir)
-    scorer = TFLiteScorer.load(version.folder, settings.feature_mapping)
+    scorer = load_model(version.folder, settings.feature_mapping)
     found = preview_swap(name, scorer, load_models(settings), today, defined, datetime.now(UTC))
     click.echo(json.dumps(preview_object(found)) if as_json else "\n".join(tell_preview(found)))
 

@@ -91,7 +91,7 @@ def watch(
     threshold = operating_threshold(version.manifest)
     try:
         today = read_table(source, served)
-        drift = _measure_drift(version, scorer, task, today, source.feature_mapping)
+        drift = _measure_drift(version, scorer, task, today, source.feature_mapping or version.manifest["columns"])
         matured = _since(read_table(source, source.query or task.query), task.date_column, since)
         periods = _measure(scorer, task, matured, _months(matured, task.date_column), threshold)
         groups = _measure(scorer, task, matured, _values(matured, by), threshold) if by else []
