@@ -4,7 +4,6 @@ Needs a broker, for example of `holdfast up`:  HOLDFAST_BROKER=127.0.0.1:9092 py
 The last line is a JSON object.
 """
 
-# ruff: noqa: INP001 - a folder of scripts
 from __future__ import annotations
 
 import asyncio
