@@ -18,6 +18,9 @@ test: .venv/all ## Run every test, journeys on the real services included
 soak: .venv/all ## Random faults for SECONDS (600) from SEED (a new one), then compare with an undisturbed run
 	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
+bench-consumer: .venv/all .venv/peers/installed ## Compare the consumer with others, all doing nothing
+	$(BIN)/python -m benchmarks.consumer
+
 check: .venv/all ## Lint, types and architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,6 +52,12 @@ lock: .venv/bootstrap ## Resolve the dependencies anew
 
 .venv/all: .venv/runtime requirements/all.txt
 	$(UV) -r requirements/all.txt
+	@touch $@
+
+# Their requirements contradict ours.
+.venv/peers/installed: .venv/bootstrap requirements/peers.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/peers
+	$(BIN)/uv pip install --quiet --python .venv/peers/bin/python --require-hashes -r requirements/peers.txt
 	@touch $@
 
 clean: ## Remove what was installed and the embedded services' data

@@ -1,110 +1,109 @@
-"""Events per second of Holdfast's consumer and of a stock Faust agent, both doing nothing with what they read.
+"""Holdfast's consumer beside others, all doing nothing with what they read: `make bench-consumer`.
 
-Needs a broker, for example of `holdfast up`:  HOLDFAST_BROKER=127.0.0.1:9092 python benchmarks/consumer.py
-The last line is a JSON object.
+Starts Kafka by itself. Every round runs each contender once, in a process of its own and a consumer group of its own,
+by turns, for the speed of a machine drifts: compare what one run measured. A stock Faust agent, which is many times
+slower, reads a part of the events. The last line is a JSON object: minimum, median and maximum of events per second
+and of CPU seconds per million events, and how often Holdfast's median holds that of the others.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
+import subprocess
 import sys
-import time
+import tempfile
+from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import faust
-import uvloop
+import click
 from confluent_kafka import Producer
 
-from streams.app import AppSettings, StreamApp, build_app, faust_options, run_app
-from streams.intake import Collector
+from console.embedded.services import EmbeddedServices
 from streams.topics import create_topics
 
-EVENTS = 200_000
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / ".venv" / "peers" / "bin" / "python"
 PARTITIONS = 4
-ROUNDS = 3
 EVENT = b"x" * 150
+QUEUE = 200_000
+LONGEST_S = 600
+CONTENDERS = {
+    "holdfast": sys.executable,
+    "stock_faust": str(PEERS),
+    "quix": str(PEERS),
+    "tuned_confluent": str(PEERS),
+}
+PARTS = {"stock_faust": 10}
+TARGETS = {"stock_faust": 20.0, "quix": 2.0, "tuned_confluent": 0.4}
+
+Figures = dict[str, float]
 
 
-def main() -> None:
-    """Fill a topic, read it with both by turns, and print the medians and their ratio."""
-    broker = os.environ["HOLDFAST_BROKER"]
+@click.command()
+@click.option("--events", default=1_000_000, show_default=True, help="Events on the topic.")
+@click.option("--rounds", default=5, show_default=True, help="Times that each contender runs.")
+def main(events: int, rounds: int) -> None:
+    """Fill a topic, let every contender read it by turns, and print what came of it."""
+    if not PEERS.exists():
+        raise click.ClickException("the other consumers are not installed; run `make bench-consumer`")
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as folder, EmbeddedServices(Path(folder)) as services:
+        broker = services.start().broker
+        topic = produce(broker, events)
+        measured: dict[str, list[Figures]] = {name: [] for name in CONTENDERS}
+        for number in range(rounds):
+            for name in CONTENDERS:
+                measured[name].append(run(name, broker, topic, events // PARTS.get(name, 1)))
+                click.echo(f"round {number + 1} {name}: {measured[name][-1]['events_per_s']:,.0f} events/s")
+    click.echo(json.dumps({"events": events, "rounds": rounds, **summarise(measured)}))
+
+
+def produce(broker: str, events: int) -> str:
+    """Create a topic and write the events, evenly over the partitions; return its name."""
     topic = f"benchmark-{uuid4().hex[:8]}"
     create_topics(broker, [topic], PARTITIONS)
-    produce(broker, topic)
-    rates: dict[str, list[float]] = {"chunks": [], "stock": []}
-    for _ in range(ROUNDS):
-        rates["chunks"].append(uvloop.run(read_chunks(settings_for(broker, topic))))
-        rates["stock"].append(uvloop.run(read_stock(settings_for(broker, topic))))
-    chunks, stock = median(rates["chunks"]), median(rates["stock"])
-    report = {
-        "events": EVENTS,
-        "rounds": ROUNDS,
-        "chunks_per_s": round(chunks),
-        "stock_per_s": round(stock),
-        "ratio": round(chunks / stock, 1),
-    }
-    sys.stdout.write(json.dumps(report) + "\n")
-
-
-def settings_for(broker: str, topic: str) -> AppSettings:
-    """Return the settings of a new consumer group."""
-    return AppSettings(broker, f"benchmark-{uuid4().hex[:8]}", (topic,))
-
-
-def produce(broker: str, topic: str) -> None:
-    """Write the events, evenly over the partitions."""
-    producer = Producer({"bootstrap.servers": broker, "linger.ms": 20, "queue.buffering.max.messages": EVENTS})
-    for number in range(EVENTS):
+    producer = Producer({"bootstrap.servers": broker, "linger.ms": 20, "queue.buffering.max.messages": QUEUE})
+    for number in range(events):
+        if number % 1000 == 0:
+            producer.poll(0.5 if len(producer) > QUEUE // 2 else 0)
         producer.produce(topic, EVENT, partition=number % PARTITIONS)
     producer.flush()
+    return topic
 
 
-async def read_chunks(settings: AppSettings) -> float:
-    """Read all events through the pump and the collector, acknowledging each batch; return events/s."""
-    app, until = build_app(settings), asyncio.Event()
-    running = asyncio.create_task(run_app(app, until))
-    collector = Collector(app.intake, app.owns)
-    rate = await measure(collector, app)
-    until.set()
-    await running
-    return rate
+def run(name: str, broker: str, topic: str, events: int) -> Figures:
+    """Let a contender read so many events."""
+    command = [CONTENDERS[name], "-m", f"benchmarks.contenders.{name}", broker, topic, uuid4().hex, str(events)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_S, check=False)  # noqa: S603 - our own modules
+    lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+    if not lines:
+        raise click.ClickException(
+            f"{name} ended with {ended.returncode} and measured nothing:\n{ended.stderr[-2000:]}"
+        )
+    return dict(json.loads(lines[-1]))
 
 
-async def measure(collector: Collector, app: StreamApp) -> float:
-    """Return events/s from the first batch to the last event."""
-    batch = await collector.collect()
-    began, seen = time.perf_counter(), 0
-    while True:
-        app.acknowledge(batch)
-        seen += len(batch)
-        if seen >= EVENTS:
-            return seen / (time.perf_counter() - began)
-        batch = await collector.collect()
+def summarise(measured: Mapping[str, Sequence[Figures]]) -> dict[str, object]:
+    """Return the spread of each contender's figures, and the ratios of the medians with what they should be."""
+    rates = {name: [each["events_per_s"] for each in figures] for name, figures in measured.items()}
+    spent = {name: [each["cpu_s_per_million"] for each in figures] for name, figures in measured.items()}
+    ours = median(rates["holdfast"])
+    return {
+        "events_per_s": {name: spread(values, 0) for name, values in rates.items()},
+        "cpu_s_per_million": {name: spread(values, 2) for name, values in spent.items()},
+        "ratios": {name: round(ours / median(rates[name]), 2) for name in TARGETS},
+        "targets": TARGETS,
+    }
 
 
-async def read_stock(settings: AppSettings) -> float:
-    """Read all events with a stock Faust agent that acknowledges each; return events/s."""
-    options = faust_options(settings) | {"stream_buffer_maxsize": 4096}
-    app = faust.App(settings.group, **options)
-    done: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-
-    @app.agent(app.topic(*settings.topics, value_type=bytes, value_serializer="raw"))
-    async def count(stream: Any) -> None:
-        began, seen = 0.0, 0
-        async for _ in stream:
-            began = began or time.perf_counter()
-            seen += 1
-            if seen == EVENTS:
-                done.set_result(seen / (time.perf_counter() - began))
-
-    await app.start()
-    rate = await done
-    await app.stop()
-    return rate
+def spread(values: Sequence[float], digits: int) -> Figures:
+    """Return minimum, median and maximum."""
+    least, middle, most = min(values), median(values), max(values)
+    return {"min": round(least, digits), "median": round(middle, digits), "max": round(most, digits)}
 
 
 if __name__ == "__main__":

@@ -1,0 +1,30 @@
+"""Holdfast's consumer: chunks through the pump and the collector, every batch acknowledged and committed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import uvloop
+
+from benchmarks.contenders.stopwatch import Stopwatch
+from streams.app import AppSettings, build_app, run_app
+from streams.intake import Collector
+
+
+async def read(broker: str, topic: str, group: str, events: int) -> None:
+    """Read so many events in a group that is new."""
+    app, until = build_app(AppSettings(broker, group, (topic,))), asyncio.Event()
+    running = asyncio.create_task(run_app(app, until))
+    collector, watch, done = Collector(app.intake, app.owns), Stopwatch(events), False
+    while not done:
+        batch = await collector.collect()
+        app.acknowledge(batch)
+        done = watch.note(len(batch))
+    watch.report()
+    until.set()
+    await running
+
+
+if __name__ == "__main__":
+    uvloop.run(read(*sys.argv[1:4], int(sys.argv[4])))

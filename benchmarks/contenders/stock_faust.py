@@ -1,0 +1,43 @@
+"""A stock Faust agent that acknowledges every event, on uvloop, with a large buffer."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from typing import Any
+
+import faust
+import uvloop
+
+from benchmarks.contenders.stopwatch import Stopwatch
+
+
+async def read(broker: str, topic: str, group: str, events: int) -> None:
+    """Read so many events in a group that is new."""
+    app = faust.App(
+        group,
+        broker=f"kafka://{broker}",
+        datadir=tempfile.mkdtemp(),
+        stream_buffer_maxsize=4096,
+        stream_wait_empty=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_enabled=False,
+    )
+    done, watch = asyncio.Event(), Stopwatch(events)
+
+    @app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"))
+    async def count(stream: Any) -> None:
+        async for _ in stream:
+            if watch.note(1):
+                watch.report()
+                done.set()
+
+    await app.start()
+    await done.wait()
+    await app.stop()
+
+
+if __name__ == "__main__":
+    uvloop.run(read(*sys.argv[1:4], int(sys.argv[4])))
