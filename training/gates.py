@@ -30,6 +30,7 @@ Verdict = Literal["passed", "refused", "not enough evidence", "not applicable"]
 SEVERAL = 2
 CLOSE = 1e-9
 EVENTS_FOR_AUC = 30
+GINI = ("gini_normalised", 1, "normalised Gini")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ def promotable(gates: Iterable[Gate]) -> bool:
 def _judge_churn(metrics: Metrics, limits: Limits) -> list[Gate]:
     return [
         beats("recency_rule", metrics, limits.lead),
-        beats("rfm", metrics, limits.lead),
-        beats_linear("logistic_regression", metrics, limits),
+        outdoes("rfm", metrics, limits),
+        outdoes("logistic_regression", metrics, limits),
         judge_calibration(metrics, limits),
     ]
 
@@ -94,7 +95,7 @@ def _judge_churn(metrics: Metrics, limits: Limits) -> list[Gate]:
 def _judge_ltv(metrics: Metrics, limits: Limits) -> list[Gate]:
     return [
         beats("past_spend", metrics, limits.lead),
-        beats_linear("tweedie", metrics, limits),
+        outdoes("tweedie", metrics, limits),
         judge_totals(metrics, limits),
         judge_coverage(metrics, limits),
     ]
@@ -143,21 +144,36 @@ def beats(baseline: str, metrics: Metrics, lead: float) -> Gate:
     )
 
 
-def beats_linear(baseline: str, metrics: Metrics, limits: Limits) -> Gate:
-    """Ask whether the model is better than a linear one fitted on the same rows.
+def outdoes(baseline: str, metrics: Metrics, limits: Limits) -> Gate:
+    """Ask whether the model is better than a simple one fitted on the same rows: logistic regression, RFM, Tweedie.
 
-    By the difference itself and not by its interval: the linear model is not what serves otherwise, the rule
-    is; so a lead within the noise is told and passes, and a tie or less refuses.
+    By the difference itself and not by its interval: the simple model is not what serves otherwise, the rule
+    is, so a lead within the noise is told and passes. Where the two are level within the noise, the second
+    measure decides (Brier score, for ltv the normalised Gini), so that no sign of a zero does.
     """
     name = f"beats_{baseline}"
     found = _lead(name, baseline, metrics)
     if isinstance(found, Gate):
         return found
-    passed, low = found["value"] > limits.linear_lead, found["interval_95"][0]
-    words = "no better." if not passed else "better beyond the noise." if low > 0 else "better, within the noise."
-    return _answer(
-        name, found["value"], baseline, limits.linear_lead, passed=passed, sentence=f"{_told(found, baseline)}: {words}"
-    )
+    low, high = found["interval_95"]
+    if found["value"] > limits.fitted_lead:
+        passed, words = True, "better beyond the noise." if low > 0 else "better, within the noise."
+    elif high >= 0:
+        passed, words = _break_tie(baseline, metrics)
+    else:
+        passed, words = False, "worse, beyond the noise."
+    sentence = f"{_told(found, baseline)}: {words}"
+    return _answer(name, found["value"], baseline, limits.fitted_lead, passed=passed, sentence=sentence)
+
+
+def _break_tie(baseline: str, metrics: Metrics) -> tuple[bool, str]:
+    measure, sign, called = ("brier", -1, "Brier score") if "brier" in metrics["model"] else GINI
+    own, other = metrics["model"][measure], metrics["baselines"][baseline][measure]
+    if own is None or other is None:
+        return False, f"level within the noise, and no {called} to decide by."
+    passed = sign * (own - other) > 0
+    figures = f"by {called}, {own:.4f} against {other:.4f}"
+    return passed, f"level within the noise and {'better' if passed else 'no better'} {figures}."
 
 
 def no_worse(baseline: str, metrics: Metrics, limits: Limits) -> Gate:

@@ -27,9 +27,10 @@ class Limits:
         training_rows: trained on, at least; under 1,000 the additive terms are noise.
         events: of either outcome in the later rows, at least: 100 is the usual floor for validating a
             prediction model (Vergouwe et al. 2005); for ltv, rows with spend and rows in all.
-        lead: over the recency rule, the RFM scorecard and past spend: the lower end of the paired 95 %
-            interval must be above it. They need no upkeep, so a model must be better beyond the noise.
-        linear_lead: over logistic regression or the Tweedie GLM, the difference itself must be above it.
+        lead: over the recency rule and past spend: the lower end of the paired 95 % interval must be above
+            it. They need no upkeep and serve where there is no model, so one must be better beyond the noise.
+        fitted_lead: over logistic regression, the RFM scorecard or the Tweedie GLM, the difference itself must
+            be above it, or level within the noise and better by the second measure.
         margin: how much worse than boosting or the champion is not worse: AUC, or R2 winsorised for ltv.
         ece: expected calibration error (15 bins), at most, once the base rate's move is taken out.
         slope: of calibration, least and most: 1 is right, under 1 the scores are too extreme.
@@ -50,7 +51,7 @@ class Limits:
     training_rows: int = 1000
     events: int = 100
     lead: float = 0.0
-    linear_lead: float = 0.0
+    fitted_lead: float = 0.0
     margin: float = 0.002
     ece: float = 0.05
     slope: tuple[float, float] = (0.75, 1.33)

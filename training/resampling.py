@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Statistics = Callable[[NDArray[np.float64]], Mapping[str, float]]
 
-RESAMPLES = 300
+RESAMPLES = 500
 TAILS = (0.025, 0.975)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.evidence import churn, evidence, offers, spend
 from training.evaluation import evaluate
-from training.gates import Gate, judge, promotable
+from training.gates import Gate, judge, outdoes, promotable
 from training.limits import Limits
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_a_churn_model_must_be_better_than_what_is_simpler(baseline: str, blur: 
     assert answer.verdict == verdict
 
 
-def test_a_lead_within_the_noise_beats_the_linear_model_and_not_the_rule() -> None:
+def test_a_lead_within_the_noise_beats_the_fitted_model_and_not_the_rule() -> None:
     found = churn(400)
     almost = blurred(found, 0.03)
     rule, linear = (
@@ -54,6 +54,34 @@ def test_a_lead_within_the_noise_beats_the_linear_model_and_not_the_rule() -> No
     )
     assert (rule.passed, linear.passed) == (False, True)
     assert "better, within the noise" in linear.sentence
+
+
+@pytest.mark.parametrize(("sharper", "verdict"), [(False, "refused"), (True, "passed")])
+def test_of_two_models_that_rank_alike_the_better_probabilities_win(sharper: bool, verdict: str) -> None:
+    found = churn()
+    odds = np.log(found.scores / (1 - found.scores)) * (0.5 if sharper else 1)
+    answer = gate("beats_logistic_regression", with_baseline(found, "logistic_regression", 1 / (1 + np.exp(-odds))))
+    assert answer.verdict == verdict
+    assert "level within the noise" in answer.sentence
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "gini", "verdict", "words"),
+    [
+        (-0.03, 0.01, 0.8, "passed", "better by normalised Gini, 0.8000 against 0.7000"),
+        (-0.03, 0.01, 0.6, "refused", "no better by normalised Gini"),
+        (-0.03, 0.01, None, "refused", "no normalised Gini to decide by"),
+        (-0.03, -0.001, 0.8, "refused", "worse, beyond the noise"),
+    ],
+)
+def test_a_value_model_level_in_r2_must_rank_better(
+    low: float, high: float, gini: float | None, verdict: str, words: str
+) -> None:
+    lead = {"metric": "r2_winsorised", "value": -0.01, "standard_error": 0.01, "interval_95": [low, high]}
+    baseline = {"gini_normalised": 0.7, "difference": lead}
+    answer = outdoes("tweedie", {"model": {"gini_normalised": gini}, "baselines": {"tweedie": baseline}}, Limits())
+    assert answer.verdict == verdict
+    assert words in answer.sentence
 
 
 @pytest.mark.parametrize("baseline", ["gradient_boosting", "champion"])
