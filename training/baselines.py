@@ -68,19 +68,28 @@ def fit_baselines(
     """
     earlier, later = _table(inputs, columns), _table(later_inputs, columns)
     validated = _validated(len(inputs), customer_ids, seed)
-    if task == "ltv":
-        return _values(inputs, targets[:, 0], later_inputs, validated, seed) | _past_spend(earlier, targets, later)
+    # One thread: the same sums on any machine, and threads that wait for each other crawl on a busy one.
+    with threadpool_limits(limits=1):
+        if task == "ltv":
+            return _values(inputs, targets[:, 0], later_inputs, validated, seed) | _past_spend(earlier, targets, later)
+        scores = _chances(inputs, targets, later_inputs, validated, seed)
+    rules = _churn_rules(earlier, targets[:, 0], later) if task == "churn" else _offers_rule(later)
+    return {name: _float32(each) for name, each in (scores | rules).items()}
+
+
+def _chances(
+    inputs: Matrix, targets: Matrix, later_inputs: Matrix, validated: NDArray[np.bool_], seed: int
+) -> dict[str, NDArray[Any]]:
+    """Fit what predicts probabilities, for each output by itself."""
     linear, linear_later = scale(inputs, later_inputs)
     shape = (len(later_inputs), targets.shape[1])
-    scores = {
+    return {
         "constant": np.broadcast_to(_rates(targets), shape),
         "logistic_regression": _each(targets, shape[0], lambda rows, y: _logistic(linear[rows], y, linear_later)),
         "gradient_boosting": _each(
             targets, shape[0], lambda rows, y: _boosted(inputs[rows], y, later_inputs, validated[rows], seed)
         ),
     }
-    rules = _churn_rules(earlier, targets[:, 0], later) if task == "churn" else _offers_rule(later)
-    return {name: _float32(each) for name, each in (scores | rules).items()}
 
 
 def scale(inputs: Matrix, later_inputs: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -165,13 +174,11 @@ def _boost(kind: Any, inputs: Matrix, outcome: NDArray[Any], validated: NDArray[
     """Fit boosting on all rows with as many trees as served the inner split best."""
     settings = {"loss": loss, "learning_rate": 0.05, "max_leaf_nodes": 15, "random_state": seed}
     trees = TREES_WITHOUT_SPLIT
-    # One thread: the same sums on any machine, and OpenMP's waiting threads crawl where others want the cores.
-    with threadpool_limits(limits=1):
-        if all(len(np.unique(outcome[part])) > 1 for part in (validated, ~validated)):
-            trial = kind(**settings, max_iter=TREES_AT_MOST, early_stopping=True, n_iter_no_change=TREES_WITHOUT_GAIN)
-            trial.fit(inputs[~validated], outcome[~validated], X_val=inputs[validated], y_val=outcome[validated])
-            trees = max(1, int(np.argmax(trial.validation_score_)))
-        return kind(**settings, max_iter=trees, early_stopping=False).fit(inputs, outcome)
+    if all(len(np.unique(outcome[part])) > 1 for part in (validated, ~validated)):
+        trial = kind(**settings, max_iter=TREES_AT_MOST, early_stopping=True, n_iter_no_change=TREES_WITHOUT_GAIN)
+        trial.fit(inputs[~validated], outcome[~validated], X_val=inputs[validated], y_val=outcome[validated])
+        trees = max(1, int(np.argmax(trial.validation_score_)))
+    return kind(**settings, max_iter=trees, early_stopping=False).fit(inputs, outcome)
 
 
 def _churn_rules(earlier: FeatureTable, churned: NDArray[Any], later: FeatureTable) -> dict[str, NDArray[Any]]:

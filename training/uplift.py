@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from training.baselines import scale
 from training.ranking import Ranking, area
@@ -54,10 +55,11 @@ def fit_uplift(
         later_inputs: shape [later rows, features].
     """
     linear, later = scale(inputs, later_inputs)
-    with_contact, without = (
-        LogisticRegression(max_iter=1000).fit(linear[group], outcome[group]).predict_proba(later)[:, 1]
-        for group in (treated, ~treated)
-    )
+    with threadpool_limits(limits=1):
+        with_contact, without = (
+            LogisticRegression(max_iter=1000).fit(linear[group], outcome[group]).predict_proba(later)[:, 1]
+            for group in (treated, ~treated)
+        )
     uplift: NDArray[np.float64] = with_contact - without
     return uplift
 
