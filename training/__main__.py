@@ -24,10 +24,12 @@ from training.tasks import TASKS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from training.fit import Method
     from training.run import Result
     from training.tasks import Task
 
 PROMOTED, MISTAKEN, REFUSED = 0, 2, 3
+NETS: dict[str, Method | None] = {"better": None, "additive": "additive", "ensemble": "tabm"}
 RFM = "rfm"
 
 
@@ -66,6 +68,9 @@ HOW = (
         envvar="ML_MODEL_INPUT_SIZE",
         type=click.IntRange(1),
         help="Refuse any other number of features.",
+    ),
+    click.option(
+        "--net", type=click.Choice([*NETS]), default="better", show_default=True, help="Which of the two nets ships."
     ),
     click.option("--tune", type=click.IntRange(0, 1000), default=0, help="Try so many sizes and rates of the net."),
     click.option("--segment-by", metavar="COLUMN", help="Train groups of customers by their own; pooled for the rest."),
@@ -226,6 +231,7 @@ def _source(task: Task | None, options: dict[str, Any]) -> Source:
 def _train(task: Task, options: dict[str, Any]) -> Result:
     try:
         # Here, because it imports TensorFlow: seconds, and an extra that may not be installed.
+        from training.learning import Wishes  # noqa: PLC0415
         from training.run import Plan  # noqa: PLC0415
         from training.run import train as run  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -233,9 +239,7 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
         sys.exit(MISTAKEN)
     plan = Plan(
         out=options["out"],
-        seed=options["seed"],
-        trials=options["tune"],
-        segment_by=options["segment_by"],
+        wishes=Wishes(options["seed"], NETS[options["net"]], options["tune"], options["segment_by"]),
         force=options["force"],
         why=options["why"],
         costs=Costs(options["contact_cost"], options["save_value"]),

@@ -32,7 +32,7 @@ ROWS_AT_LEAST = 50
 ROWS_RECOMMENDED = 1000
 RATE_EXPECTED = (0.02, 0.98)
 EVALUATED_SHARE = 0.2
-OTHERS_SHARE = 0.4
+OTHERS_SHARE = 1 / 3
 """How many customers are only evaluated on, where labels overlap in time."""
 TABLE_NAME = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)?")
 

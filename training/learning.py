@@ -18,7 +18,7 @@ from training.tuning import tune
 
 if TYPE_CHECKING:
     from training.dataset import Dataset, Split
-    from training.fit import Trained
+    from training.fit import Method, Trained
     from training.routes import Routes
     from training.selection import Recipe, Tell
     from training.tasks import Task
@@ -45,33 +45,49 @@ class Learned:
     routes: Routes | None
 
 
-def learn(outer: Split, task: Task, seed: int, trials: int, segment_by: str | None, tell: Tell) -> Learned:
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person may ask of the learning.
+
+    Attributes:
+        seed: same seed, same data, same nets.
+        method: the net to ship; None for the better one.
+        trials: how many sizes and rates to try; 0 for the usual ones.
+        segment_by: a column to train groups of customers by; None for one model.
+    """
+
+    seed: int = 1
+    method: Method | None = None
+    trials: int = 0
+    segment_by: str | None = None
+
+
+def learn(outer: Split, task: Task, wishes: Wishes, tell: Tell) -> Learned:
     """Choose a net, train it on the earlier rows, and see how stable it is over time.
 
     Args:
         outer: the rows trained on, and those evaluated on, at which only the last of the folds looks.
         task: what is learned.
-        seed: same seed, same data, same nets.
-        trials: how many sizes and rates to try; 0 for the usual ones.
-        segment_by: a column to train groups by; None for one model.
+        wishes: how.
         tell: progress.
 
     Raises:
         TrainingDataError: the rows cannot be split, or lack the column.
     """
     inner = split(outer.earlier, "inner")
-    found = choose(inner, task, seed, tell)
+    seed = wishes.seed
+    found = choose(inner, task, seed, wishes.method, tell)
     recipe, inner_net = found.recipe, found.inner
     choice: dict[str, Any] = {"split": inner.how, "compared": found.compared}
-    if trials:
-        recipe, choice["tuning"] = tune(recipe, inner, task, trials, seed, tell)
+    if wishes.trials:
+        recipe, choice["tuning"] = tune(recipe, inner, task, wishes.trials, seed, tell)
         inner_net = recipe.fit(inner.earlier, seed)
     tell(f"fit the {recipe.describe()}")
     adjust = _adjustment(inner_net, inner, outer, task, recipe, seed)
     choice |= adjust.told
     routes = None
-    if segment_by is not None:
-        routes = learn_routes(outer, inner, inner_net, recipe, task, segment_by, seed, tell)
+    if wishes.segment_by is not None:
+        routes = learn_routes(outer, inner, inner_net, recipe, task, wishes.segment_by, seed, tell)
         routes = replace(routes, models={value: adjust.apply(net) for value, net in routes.models.items()})
     tell("train once for each cut-off, to see how stable it is")
     trained = adjust.apply(adjust.plain)

@@ -30,7 +30,7 @@ from training.errors import ExportError
 from training.evaluation import evaluate
 from training.export import write_manifest, write_version
 from training.gates import judge
-from training.learning import learn
+from training.learning import Wishes, learn
 from training.limits import Costs
 from training.monitoring import describe_snapshot
 from training.routes import measure_groups
@@ -57,25 +57,21 @@ class Plan:
 
     Attributes:
         out: folder of the models; each has a folder of its own in it.
-        seed: same seed, same data, same model.
-        trials: of sizes and rates, 0 for the usual ones.
-        segment_by: a column to train groups of customers by; None for one model.
+        wishes: how to learn.
         force: promote although a gate refuses; only with `why`.
         why: the reason, for the record.
         costs: what the operating threshold is chosen by.
     """
 
     out: Path
-    seed: int = 1
-    trials: int = 0
-    segment_by: str | None = None
+    wishes: Wishes = field(default_factory=Wishes)
     force: bool = False
     why: str = ""
     costs: Costs = field(default_factory=Costs)
 
     def count_steps(self, task: Task) -> int:
         """Return how often a run of a task will tell of its progress, groups of customers apart."""
-        return STEPS + len(task.heads) + self.trials
+        return STEPS + len(task.heads) + self.wishes.trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +102,11 @@ def train(task: Task, source: Source, plan: Plan, tell: Tell = lambda _: None) -
         champion = read_current(home)
         tell(f"read the rows of {task.name}")
         rows = split(read_dataset(source, task))
-        learned = learn(rows, task, plan.seed, plan.trials, plan.segment_by, tell)
+        learned = learn(rows, task, plan.wishes, tell)
         with staging_folder(home) as folder:
             tell("export")
             manifest = write_version(folder, _convert(learned), _describe(rows, learned, task, plan))
-            found = collect(folder, rows, learned, champion, task, plan.seed, tell)
+            found = collect(folder, rows, learned, champion, task, plan.wishes.seed, tell)
             tell("judge and report")
             manifest = _judge(manifest, found, rows.later, learned, plan)
             _document(folder, manifest, found)
@@ -148,7 +144,7 @@ def _describe(rows: Split, learned: Learned, task: Task, plan: Plan) -> dict[str
         "choice": learned.choice,
         "training": {
             **_window(rows.earlier),
-            "seed": plan.seed,
+            "seed": plan.wishes.seed,
             "split": rows.how,
             "evaluation": _window(rows.later),
             "data_sha256": rows.fingerprint(),

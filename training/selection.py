@@ -68,11 +68,18 @@ class Choice:
     compared: list[dict[str, Any]]
 
 
-def choose(inner: Split, task: Task, seed: int, tell: Tell) -> Choice:
+def choose(inner: Split, task: Task, seed: int, method: Method | None, tell: Tell) -> Choice:
     """Return the net that loses least on the later part of the inner split.
 
     The additive net stays where the ensemble is not better by more than two standard errors of the paired
     difference: its terms are exact reasons. Likelihoods of spend are compared with the additive net.
+
+    Args:
+        inner: earlier rows to train on and later ones to compare on, all of them before the evaluation.
+        task: what is learned.
+        seed: of the nets.
+        method: the net to ship; None for the better one.
+        tell: progress.
     """
     options = Options()
     candidates: list[tuple[Recipe, Trained, NDArray[np.float64]]] = []
@@ -85,7 +92,8 @@ def choose(inner: Split, task: Task, seed: int, tell: Tell) -> Choice:
     tell(f"try the {ensemble.describe()}")
     challenger = (ensemble, *_try(ensemble, inner, task, seed))
     gap = compare(challenger[2], best[2])
-    chosen = challenger if gap.clear else best
+    wanted = method or ("tabm" if gap.clear else "additive")
+    chosen = challenger if wanted == "tabm" else best
     compared = [
         {"method": recipe.method, "likelihood": recipe.head, "loss": round(float(np.nanmean(lost)), 6)}
         for recipe, _, lost in (*candidates, challenger)
