@@ -29,10 +29,11 @@ from training.dataset import read_dataset, split
 from training.errors import ExportError
 from training.evaluation import evaluate
 from training.export import write_manifest, write_version
-from training.gates import judge
+from training.gates import judge, promotable
 from training.learning import Wishes, learn
 from training.limits import Costs
 from training.monitoring import describe_snapshot
+from training.report import write_report
 from training.routes import measure_groups
 from training.tasks import TASKS
 
@@ -201,6 +202,8 @@ def _judge(manifest: dict[str, Any], found: Collected, later: Dataset, learned: 
         judged["value_cuts"] = [
             round(float(cut) * year, 2) for cut in np.quantile(found.evidence.training_scores, VALUE_QUANTILES)
         ]
+    if plan.force and not promotable(gates):
+        judged["promotion"] = {"forced": True, "why": plan.why, "by": name_actor()}
     # Numpy's numbers and truth values are no JSON, and its False is not False.
     as_json: dict[str, Any] = json.loads(json.dumps(judged, default=plain))
     return as_json
@@ -210,6 +213,7 @@ def _document(folder: Path, manifest: dict[str, Any], found: Collected) -> None:
     (folder / CARD_FILE).write_text(write_card(manifest), encoding="utf-8")
     snapshot = json.dumps(describe_snapshot(found.evidence))
     (folder / SNAPSHOT_FILE).write_text(snapshot + "\n", encoding="utf-8")
+    write_report(folder, manifest, found.evidence)
 
 
 def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], plan: Plan) -> Result:

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from console.warehouse import load_example
-from models.inputs import FEATURE_MAPPING
-from models.registry import load_scorers
-from models.versions import read_current
+from models.versions import read_current, read_history
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,49 +30,81 @@ def example_url(warehouse_url: str) -> str:
     return warehouse_url
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "training", *arguments]
+def run(*arguments: str, url: str, out: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "training", *arguments, "--warehouse-url", url, "--out", str(out)]
     return subprocess.run(
         command, env=os.environ | environment, capture_output=True, text=True, check=False, cwd=EXAMPLE.parents[1]
     )
 
 
-def manifest(home: Path) -> Mapping[str, Any]:
-    """Return the manifest of the version that serves."""
-    current = read_current(home)
-    assert current is not None
-    return current.manifest
+def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the JSON object that came last."""
+    assert done.stdout, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def manifest(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest of the version that a run made."""
+    return dict(json.loads((Path(outcome["folder"]) / "manifest.json").read_text()))
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("task", ["churn", "nbo"])
-def test_the_shipped_models_are_what_the_documented_command_gives(task: str, example_url: str, tmp_path: Path) -> None:
-    done = run(task, "--warehouse-url", example_url, "--out", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    trained, shipped = manifest(tmp_path / task), manifest(EXAMPLE / "models" / task)
-    assert trained["training"]["data_sha256"] == shipped["training"]["data_sha256"]
-    assert trained["metrics"]["model"]["auc"] == pytest.approx(shipped["metrics"]["model"]["auc"], abs=0.005)
-    assert trained["metrics"]["model"]["auc"] > trained["metrics"]["rule"]["auc"]
-    assert trained["verification"]["max_difference"] < 1e-5
-    assert task not in load_scorers(tmp_path, FEATURE_MAPPING).reasons
+def test_all_is_promoted_or_refused_with_reasons_twice_and_the_same_each_time(example_url: str, tmp_path: Path) -> None:
+    """With the documented command: the models shipped are what it gives."""
+    runs = [run("all", "--net", "additive", "--json", url=example_url, out=tmp_path) for _ in range(2)]
+    first, second = (told(done)["models"] for done in runs)
+    assert {done.returncode for done in runs} <= {0, 3}
+    for name in ("churn", "ltv", "nbo"):
+        assert first[name]["verdict"] in {"promoted", "refused"}
+        assert second[name]["verdict"] == {"promoted": "unchanged"}.get(first[name]["verdict"], "refused")
+        assert bool(first[name]["refusals"]) is (first[name]["verdict"] == "refused")
+        assert {gate["name"] for gate in first[name]["gates"]} > {"enough_data", "no_leakage", "no_worse_than_champion"}
+        assert first[name]["metrics"]["model"] == second[name]["metrics"]["model"]
+        shipped = read_current(EXAMPLE / "models" / name)
+        assert shipped is not None
+        assert manifest(first[name])["training"]["data_sha256"] == shipped.manifest["training"]["data_sha256"]
+        assert {"card.md", "report.html", "training_snapshot.json"} <= manifest(first[name])["files"].keys()
+
+
+QUERY = """SELECT customer_id, country, total_revenue * 2.0 AS spend, days_since_last_transaction AS days, churned
+           FROM customer_churn_history WHERE snapshot_date >= :start_date"""
 
 
 @needs_tensorflow
-def test_ones_own_query_and_mapping_are_used(example_url: str, tmp_path: Path) -> None:
-    query = """SELECT customer_id, total_revenue * 2.0 AS spend, days_since_last_transaction AS days, churned
-               FROM customer_churn_history WHERE snapshot_date >= :start_date AND country LIKE 'U%'"""
-    mapping = {"spend": "spend", "recency": "days"}
+def test_ones_own_query_mapping_groups_and_search_are_used_and_force_is_recorded(
+    example_url: str, tmp_path: Path
+) -> None:
     done = run(
-        *("churn", "--warehouse-url", example_url, "--out", str(tmp_path), "--start-date", "2011-02-01"),
-        DWH_CHURN_TRAINING_QUERY=query,
-        ML_FEATURE_MAPPING=json.dumps(mapping),
+        *("churn", "--start-date", "2011-02-01", "--segment-by", "country", "--tune", "2", "--net", "additive"),
+        *("--force", "--why", "to see it serve", "--json"),
+        url=example_url,
+        out=tmp_path,
+        DWH_CHURN_TRAINING_QUERY=QUERY,
+        ML_FEATURE_MAPPING=json.dumps({"spend": "spend", "recency": "days"}),
     )
     assert done.returncode == 0, done.stderr
-    assert manifest(tmp_path / "churn")["features"] == ["spend", "recency"]
+    made = manifest(told(done)["models"]["churn"])
+    assert made["features"] == ["spend", "recency"]
+    assert made["choice"]["tuning"]["trials"] == 2
+    assert made["routes"]["groups"]["United Kingdom"]["served"]["auc"] > 0.5
+    assert read_history(tmp_path / "churn")[-1].why == "to see it serve"
+
+
+@needs_tensorflow
+def test_orders_are_enough_to_train_on(example_url: str, tmp_path: Path) -> None:
+    windows = ("--observation-window", "60", "--prediction-window", "50", "--cut-offs", "3")
+    orders = "SELECT customer_id, ordered_at, amount FROM orders WHERE ordered_at < '2011-05-31'"
+    done = run("ltv", "--orders", orders, *windows, "--net", "additive", "--json", url=example_url, out=tmp_path)
+    assert done.returncode in {0, 3}, done.stderr
+    made = manifest(told(done)["models"]["ltv"])
+    assert made["window_days"] == 50
+    assert "days_since_last_transaction" in made["features"]
+    assert made["outputs"] == 3
+    assert "trained on rows dated 2011-02-20 or earlier" in made["training"]["split"]
 
 
 def test_rfm_cut_points_of_the_example_are_those_shipped(example_url: str, tmp_path: Path) -> None:
-    done = run("rfm", "--warehouse-url", example_url, "--out", str(tmp_path))
+    done = run("rfm", url=example_url, out=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "rfm.json").read_text() == (EXAMPLE / "models" / "rfm.json").read_text()
 
@@ -87,7 +117,7 @@ def test_what_cannot_be_read_is_one_sentence_and_exit_code_two(
     url: str | None, reason: str, warehouse_url: str, tmp_path: Path
 ) -> None:
     query = "SELECT * FROM no_such_table"
-    done = run("rfm", "--warehouse-url", url or warehouse_url, "--out", str(tmp_path), "--query", query)
+    done = run("rfm", "--query", query, url=url or warehouse_url, out=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert reason in done.stderr
