@@ -1,0 +1,100 @@
+"""How long training takes and how much memory: python -m benchmarks.monthly_run --warehouse-url URL.
+
+Writes synthetic orders of 50,000 customers over two years into table benchmark_orders (dropped afterwards), trains
+churn on four cut-offs of them with the command a person runs, and prints seconds and the peak of memory of the
+largest process. The target is 300 s and 4 GB on two cores.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+import psycopg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FIRST = np.datetime64("2023-01-01")
+DAYS = 730
+GIGABYTE = 2**30
+
+
+def draw_orders(customers: int, seed: int = 1) -> Iterator[tuple[str, str, float]]:
+    """Yield (customer_id, day, amount): rates and lifetimes differ, so that churn can be told and not too well."""
+    draw = np.random.default_rng(seed)
+    gaps = draw.gamma(2.0, 25.0, customers)
+    joined = draw.integers(0, DAYS // 2, customers)
+    left = joined + draw.exponential(500.0, customers)
+    sizes = draw.lognormal(3.5, 0.8, customers)
+    for number in range(customers):
+        day = float(joined[number])
+        while day < min(left[number], DAYS):
+            amount = round(float(sizes[number] * draw.lognormal(0.0, 0.5)), 2)
+            yield f"c{number}", str(FIRST + np.timedelta64(int(day), "D")), amount
+            day += 1 + draw.exponential(gaps[number])
+
+
+def load_orders(warehouse_url: str, customers: int) -> int:
+    """Fill table benchmark_orders anew and return how many rows it has."""
+    with psycopg.connect(warehouse_url) as connection:
+        connection.execute("DROP TABLE IF EXISTS benchmark_orders")
+        connection.execute("CREATE TABLE benchmark_orders (customer_id text, ordered_at date, amount float8)")
+        with connection.cursor().copy("COPY benchmark_orders FROM STDIN") as copy:
+            for row in draw_orders(customers):
+                copy.write_row(row)
+        found = connection.execute("SELECT count(*) FROM benchmark_orders").fetchone()
+    return int(found[0]) if found else 0
+
+
+def train(warehouse_url: str, folder: str) -> tuple[float, dict[str, Any]]:
+    """Run the command; return its seconds and what it printed as JSON."""
+    arguments = ["churn", "--warehouse-url", warehouse_url, "--out", folder, "--orders", "benchmark_orders", "--json"]
+    began = time.perf_counter()
+    # Our own interpreter and fixed arguments.
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "training", *arguments], capture_output=True, text=True, check=False
+    )
+    if not done.stdout:
+        sys.exit(f"training ended with exit code {done.returncode}: {done.stderr[-500:]}")
+    return time.perf_counter() - began, json.loads(done.stdout.splitlines()[-1])
+
+
+@click.command()
+@click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Where a table may be made.")
+@click.option("--customers", type=click.IntRange(1000), default=50_000, show_default=True)
+def main(warehouse_url: str, customers: int) -> None:
+    """Measure one training of churn."""
+    orders = load_orders(warehouse_url, customers)
+    try:
+        with tempfile.TemporaryDirectory(prefix="holdfast-benchmark-") as folder:
+            seconds, told = train(warehouse_url, folder)
+    finally:
+        with psycopg.connect(warehouse_url) as connection:
+            connection.execute("DROP TABLE benchmark_orders")
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = {
+        "customers": customers,
+        "orders": orders,
+        "seconds": round(seconds, 1),
+        "processor_seconds": round(spent.ru_utime + spent.ru_stime, 1),
+        "peak_gigabytes": round(spent.ru_maxrss * 1024 / GIGABYTE, 2),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_before": round(os.getloadavg()[2], 1),
+        "split": told["models"]["churn"]["split"],
+        "method": told["models"]["churn"]["method"],
+        "verdict": told["models"]["churn"]["verdict"],
+    }
+    click.echo(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
