@@ -321,6 +321,20 @@ def _split(dataset: Dataset, earlier: NDArray[np.bool_], later: NDArray[np.bool_
     return Split(dataset.take(earlier), dataset.take(later), f"evaluated on {which}, {trained}", overlapping=False)
 
 
+def require_both_sides(halves: Split) -> None:
+    """Check that there is something to train on and something to look at.
+
+    Raises:
+        TrainingDataError: there is not.
+    """
+    if not len(halves.later) or not can_be_learned(halves.earlier.targets):
+        raise TrainingDataError(
+            f"a split in time leaves {len(halves.earlier):,} rows to train on and {len(halves.later):,} to evaluate on "
+            f"({halves.how}); {ROWS_AT_LEAST} with both outcomes are needed before the evaluation: add earlier dates, "
+            "and a column customer_id where rows carry none"
+        )
+
+
 def _draw_customers(dataset: Dataset, share: float, salt: str) -> NDArray[np.bool_]:
     customers, place = np.unique(np.array(dataset.table.customer_ids, dtype=np.str_), return_inverse=True)
     # Not a CRC, of which another salt turns all by the same bits.

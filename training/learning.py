@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.dataset import EVALUATED_SHARE, can_be_learned, split, split_at
+from training.dataset import EVALUATED_SHARE, can_be_learned, require_both_sides, split, split_at
 from training.fit import conform
 from training.nets import assemble
 from training.quality import rank_quality
@@ -74,7 +74,9 @@ def learn(outer: Split, task: Task, wishes: Wishes, tell: Tell) -> Learned:
     Raises:
         TrainingDataError: the rows cannot be split, or lack the column.
     """
+    require_both_sides(outer)
     inner = split(outer.earlier, "inner")
+    require_both_sides(inner)
     seed = wishes.seed
     found = choose(inner, task, seed, wishes.method, tell)
     recipe, inner_net = found.recipe, found.inner

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,34 @@ def test_risk_and_probability_agree_for_a_rule_that_compares() -> None:
 def test_value_segments_follow_the_cut_points() -> None:
     got = score_columns(FeatureTable(IDS, {}), scorers())
     assert got["value_segment"].tolist() == ["low", "low", "medium", "medium", "high"]
+
+
+class ValueModel(InMemoryScorer):
+    """A model of lifetime value with an interval, trained on 73 days."""
+
+    manifest: ClassVar = {"window_days": 73, "value_cuts": [60, 400]}
+
+
+def with_value_model(scorer: InMemoryScorer) -> Scorers:
+    return Scorers(InMemoryScorer(CHURN), InMemoryScorer({}, outputs=8), scorer, RfmCuts())
+
+
+def test_a_value_and_its_bounds_are_told_for_twelve_months() -> None:
+    told = ValueModel({"a": [10.0, 2.0, 50.0], "b": [100.0, 0.0, 300.0]}, outputs=3)
+    got = score_columns(FeatureTable(("a", "b"), {}), with_value_model(told))
+    assert got["predicted_ltv"].tolist() == [50, 500]
+    assert got["predicted_ltv_low"].tolist() == [10, 0]
+    assert got["predicted_ltv_high"].tolist() == [250, 1500]
+    assert got["value_segment"].tolist() == ["low", "high"]
+
+
+def test_a_rule_that_stands_in_for_a_value_model_keeps_its_own_scale_and_cuts() -> None:
+    told = ValueModel({}, outputs=3)
+    told.error = ModelInputError("no column")
+    got = score_columns(columns(lifetime_value=[360.0], tenure_days=[180.0]), with_value_model(told))
+    assert got["predicted_ltv"].tolist() == [730]
+    assert np.isnan(got["predicted_ltv_low"]).all()
+    assert got["value_segment"].tolist() == ["medium"]
 
 
 @pytest.mark.parametrize("error", [ModelInputError("no column"), ModelOutputError("no number")])

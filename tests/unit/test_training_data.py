@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from features.table import FeatureTable
-from training.dataset import Dataset, prepare, split
+from training.dataset import Dataset, prepare, require_both_sides, split
 from training.errors import TrainingDataError
 from training.preprocessing import learn_preprocessing
 from training.tasks import TASKS, churn_targets, offer_targets
@@ -127,6 +127,12 @@ def test_rows_without_dates_are_split_by_customer() -> None:
     assert not set(earlier.table.customer_ids) & set(later.table.customer_ids)
     assert "customers" in how
     assert len(later) > 0
+
+
+def test_rows_that_cannot_be_split_are_refused_with_what_is_missing() -> None:
+    halves = split(churn(100, customer_id=["one"] * 100, snapshot_date=[None] * 100))
+    with pytest.raises(TrainingDataError, match=r"rows to train on and .* to evaluate on .*customer_id"):
+        require_both_sides(halves)
 
 
 def test_a_fingerprint_changes_with_any_label() -> None:
