@@ -174,19 +174,24 @@ async def _run(working: tuple[Worker, Watch, ModelSwaps], app: StreamApp, health
 def create_missing_topics(settings: Settings, *, partitions: int, replication: int) -> tuple[str, ...]:
     """Create the topics that are missing and return their names.
 
-    Dead letters may be larger than anything else: an event at the broker's limit comes with headers of ours.
+    Dead letters may be larger than anything else: an event at the broker's limit comes with headers of ours. The
+    broker stamps what we publish: it refuses stamps that are more than an hour ahead, as a wrong clock's may be.
 
     Raises:
         TopicLayoutError, BrokerUnavailableError: see streams/topics.py.
     """
     dead_letters = settings.output_topics["dead_letters"]
-    others = [*settings.input_topics, *(name for name in settings.output_topics.values() if name != dead_letters)]
-    security = describe_security(settings)
-    made = create_topics(settings.broker, others, partitions, replication=replication, security=security)
-    roomy = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
-    return made + create_topics(
-        settings.broker, [dead_letters], partitions, roomy, replication=replication, security=security
+    others = [name for name in settings.output_topics.values() if name != dead_letters]
+    stamped = {"message.timestamp.type": "LogAppendTime"}
+    create = partial(
+        create_topics,
+        settings.broker,
+        partitions=partitions,
+        replication=replication,
+        security=describe_security(settings),
     )
+    made = create(settings.input_topics) + create(others, config=stamped)
+    return made + create([dead_letters], config={**stamped, "max.message.bytes": str(MAX_MESSAGE_BYTES)})
 
 
 def check_topics(settings: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -57,6 +57,11 @@ class Verdict:
         return [f"{len(things)} {name}: {things[:3]}" for name, things in kinds.items() if things]
 
 
+def forget_dead_letters(outcome: Outcome) -> Outcome:
+    """Return the outcome of the same input without its poison; nothing else of it may differ."""
+    return replace(outcome, things={**outcome.things, "dead_letters": Counter()})
+
+
 def collect(broker: str, prefix: str, ledger_url: str) -> Outcome:
     """Read the outgoing topics as a read_committed consumer does, and the ledger."""
     things: dict[str, Counter[Hashable]] = {
@@ -96,16 +101,33 @@ def compare(undisturbed: Outcome, disturbed: Outcome) -> Verdict:
 
 
 class Progress:
-    """How much of the input a group has committed."""
+    """How much of the input a group has committed.
+
+    Attributes:
+        partitions: number of each input topic's partitions.
+    """
 
     def __init__(self, broker: str, prefix: str, group: str) -> None:
         self._client = Consumer({"bootstrap.servers": broker, "group.id": group, "log_level": 0})
-        topics = [prefix + topic for topic in INPUT_TOPICS]
-        self._places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
+        self._topics = [prefix + topic for topic in INPUT_TOPICS]
+        self.partitions = PARTITIONS
 
     def committed(self) -> int:
         """Return the number of records committed."""
-        return sum(max(place.offset, 0) for place in self._client.committed(self._places, timeout=20))
+        return sum(place.offset for place in self.places())
+
+    def places(self) -> list[TopicPartition]:
+        """Return every partition with the offset that is committed."""
+        asked = [TopicPartition(topic, number) for topic in self._topics for number in range(self.partitions)]
+        found = self._client.committed(asked, timeout=20)
+        return [TopicPartition(each.topic, each.partition, max(each.offset, 0)) for each in found]
+
+    def ends(self) -> list[TopicPartition]:
+        """Return every partition with the offset where it ends."""
+        return [
+            TopicPartition(each.topic, each.partition, self._client.get_watermark_offsets(each, timeout=20)[1])
+            for each in self.places()
+        ]
 
     def close(self) -> None:
         """Close the connection."""

@@ -8,23 +8,29 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+from urllib.error import HTTPError
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import ConsumerGroupState, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
 
-from streams.settings import INPUT_TOPICS, OUTPUT_TOPICS
-from streams.topics import create_topics
+from streams.services import create_missing_topics
+from streams.settings import load_settings
 from tests.faults.oracle import Progress, collect
 from tests.faults.scenario import PARTITIONS
 from tests.journey.workplace import lend_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
+
+    from confluent_kafka import TopicPartition
 
     from console.embedded.services import Endpoints
     from tests.faults.oracle import Outcome
@@ -70,6 +76,23 @@ class WorkerProcess:
     def is_frozen(self) -> bool:
         """Say whether a signal has stopped it."""
         return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """Return what it has logged under that name."""
+        lines = (line for line in self.log.read_text().splitlines() if f'"{event}"' in line and line.endswith("}"))
+        return [said for said in map(json.loads, lines) if said["event"] == event]
+
+    def ask(self, path: str) -> str:
+        """Return what it answers on its health port, whatever the status; nothing while it does not listen."""
+        starts = self.said("worker_starting")
+        if not starts:
+            return ""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{starts[0]['health_port']}{path}", timeout=20) as answer:
+                return str(answer.read().decode())
+        except HTTPError as answer:
+            with answer:
+                return str(answer.read().decode())
 
     def faults(self) -> list[str]:
         """Return the faults that have happened in it."""
@@ -127,17 +150,18 @@ class Run:
     environment: dict[str, str] = field(default_factory=dict)
     """Settings of its workers that differ from the usual ones."""
     _stack: ExitStack = field(default_factory=ExitStack)
-    _progress: Progress = field(init=False)
+    progress: Progress = field(init=False)
+    _admin: AdminClient = field(init=False)
 
     def __enter__(self) -> Self:
         endpoints = self.world.endpoints
-        create_topics(
-            endpoints.broker, [self.prefix + name for name in (*INPUT_TOPICS, *OUTPUT_TOPICS.values())], PARTITIONS
-        )
+        settings = load_settings(broker=endpoints.broker, topic_prefix=self.prefix)
+        create_missing_topics(settings, partitions=PARTITIONS, replication=1)
         lent = lend_database(endpoints.ledger_url, f"ledger_{self.prefix.rstrip('.')}")
         self.ledger_url = self._stack.enter_context(lent)
-        self._progress = Progress(endpoints.broker, self.prefix, self.group)
-        self._stack.callback(self._progress.close)
+        self.progress = Progress(endpoints.broker, self.prefix, self.group)
+        self._stack.callback(self.progress.close)
+        self._admin = AdminClient({"bootstrap.servers": endpoints.broker, "log_level": 0})
         self._stack.callback(self._end_workers)
         return self
 
@@ -151,10 +175,10 @@ class Run:
         """The workers' consumer group."""
         return f"{self.prefix}group"
 
-    def start(self, fault: str = "", *, instance: str | None = "worker") -> WorkerProcess:
+    def start(self, fault: str = "", *, instance: str | None = "worker", **settings: str) -> WorkerProcess:
         """Start a worker; under the same instance name it takes over at once from one that was killed."""
         worker = self.world.take_worker()
-        worker.begin({**self._environment(), "HOLDFAST_FAULT": fault, **self._name(instance)})
+        worker.begin({**self._environment(), "HOLDFAST_FAULT": fault, **self._name(instance), **settings})
         self.workers.append(worker)
         return worker
 
@@ -180,6 +204,13 @@ class Run:
         """Send the input, spread over so many seconds."""
         send(self.world.endpoints.broker, self.prefix, self.records, seconds=seconds)
 
+    def send_lots(self, number: int) -> Iterator[int]:
+        """Send the input in so many lots, each when the next one is asked for; yield how much was sent by then."""
+        bounds = [len(self.records) * lot // number for lot in range(number + 1)]
+        for begin, end in pairwise(bounds):
+            send(self.world.endpoints.broker, self.prefix, self.records[begin:end])
+            yield end
+
     def send_meanwhile(self, *, seconds: float) -> Thread:
         """Send the input from a thread."""
         thread = Thread(target=self.send, kwargs={"seconds": seconds}, daemon=True)
@@ -188,7 +219,17 @@ class Run:
 
     def committed(self) -> int:
         """Return how many records the group has committed."""
-        return self._progress.committed()
+        return self.progress.committed()
+
+    def assignments(self) -> list[list[TopicPartition]]:
+        """Return what each worker of the group has been given; nothing while the group is not at rest."""
+        described = self._admin.describe_consumer_groups([self.group])[self.group].result()
+        members = described.members if described.state is ConsumerGroupState.STABLE else []
+        return [member.assignment.topic_partitions for member in members]
+
+    def wait_for_members(self, number: int) -> None:
+        """Wait until the group has so many workers and is at rest."""
+        self.wait_until(lambda: len(self.assignments()) == number)
 
     def wait_for(self, records: int) -> None:
         """Wait until the group has committed so many records."""

@@ -77,6 +77,11 @@ def generate(seed: int, events: int, customers: int = CUSTOMERS) -> list[InputRe
     return records
 
 
+def without_poison(records: Iterable[InputRecord]) -> list[InputRecord]:
+    """Return the records that can be decided."""
+    return [record for record in records if (record.key, record.value) not in POISON]
+
+
 def _event(chance: random.Random, number: int, customers: int) -> InputRecord:
     customer = chance.randrange(customers)
     topic, kind, more = chance.choices(

@@ -17,7 +17,7 @@ import pytest
 from tests.faults.oracle import compare
 from tests.faults.run import Run, send
 from tests.faults.scenario import JOINED, START, InputRecord
-from tests.faults.worker_with_faults import STEPS
+from tests.faults.worker_with_faults import STEPS, TERMINATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from tests.faults.run import World
 
 LOAD_S = 8.0
-TERMINATE = """
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE datname = current_database() AND pid <> pg_backend_pid()
-"""
 
 
 def test_workers_that_join_and_leave_lose_and_double_nothing(run: Run, undisturbed: Outcome) -> None:

@@ -5,6 +5,9 @@ each time the worker passes them; actions are in ACTIONS. The faults are put in 
 the composition root chooses, so that the product knows nothing of them. HOLDFAST_AUDIT names a file in which faults
 and decided records are written down, see audit.py.
 
+HOLDFAST_FAULT_PATIENCE_S shortens the time after which the worker gives up waiting for the broker, and tries again.
+Its wall clock jumps at signals, see clock.py.
+
 The process imports everything, then waits for its settings as one line of JSON on standard input: a test keeps one
 ready, for the imports take longer than the recovery it is about.
 """
@@ -19,9 +22,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 import streams.__main__
+import streams.outbox
 import streams.pipeline
 import streams.services
+import streams.worker
 from campaigns.errors import LedgerUnavailableError
 from campaigns.postgres_ledger import PostgresLedger
 from features.errors import WarehouseUnavailableError
@@ -31,6 +38,7 @@ from streams.outbox import KafkaTriggerSink
 from streams.pipeline import Pipeline
 from streams.worker import Worker
 from tests.faults.audit import Audit
+from tests.faults.clock import let_clock_jump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +54,10 @@ AWAY = {
     # Nothing that may be away is asked there: an error there is an unexpected one.
     "before_ack": RuntimeError,
 }
+TERMINATE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 STEPS = tuple(AWAY)
 """Where faults may happen, in the order in which a batch passes."""
 
@@ -88,7 +100,19 @@ def _crash(step: str) -> None:
     raise RuntimeError(f"a fault {step}: nobody expected it")
 
 
-ACTIONS: dict[str, Callable[[str], None]] = {"kill": _kill, "freeze": _freeze, "away": _say_away, "crash": _crash}
+def _cut(_: str) -> None:
+    """End every session of the ledger, this worker's in the middle of its work, as a failover does."""
+    with psycopg.connect(os.environ["HOLDFAST_LEDGER_URL"], autocommit=True) as ledger:
+        ledger.execute(TERMINATE)
+
+
+ACTIONS: dict[str, Callable[[str], None]] = {
+    "kill": _kill,
+    "freeze": _freeze,
+    "away": _say_away,
+    "crash": _crash,
+    "cut": _cut,
+}
 
 
 class Faults:
@@ -197,6 +221,14 @@ def put_faults_in() -> None:
         "Worker": FaultyWorker,
     }.items():
         setattr(streams.services, name, faulty)
+    let_clock_jump()
+
+
+def shorten_patience(seconds: float) -> None:
+    """Give up waiting for the broker after so long, and try again soon."""
+    streams.outbox.TIMEOUT_S = seconds
+    streams.outbox.ABANDON_S = 2 * seconds
+    streams.worker.LONGEST_PAUSE_S = 1.0
 
 
 if __name__ == "__main__":
@@ -206,4 +238,6 @@ if __name__ == "__main__":
         FAULTS.audit = Audit(os.environ.get("HOLDFAST_AUDIT"))
         FAULTS.expect(parse(os.environ.get("HOLDFAST_FAULT", "")))
         put_faults_in()
+        if "HOLDFAST_FAULT_PATIENCE_S" in os.environ:
+            shorten_patience(float(os.environ["HOLDFAST_FAULT_PATIENCE_S"]))
         streams.__main__.run()

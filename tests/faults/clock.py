@@ -1,0 +1,64 @@
+"""The wall clock of a worker with faults: it jumps at a signal, a week ahead of the truth or a week behind it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import Producer
+
+import streams.outbox
+import streams.services
+import streams.worker
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+AHEAD, BEHIND = signal.SIGUSR1, signal.SIGUSR2
+WEEK_S = 7 * 86_400.0
+_true_time = time.time
+_shift_s = 0.0
+
+
+def read_clock() -> float:
+    """Return the time as this process believes it to be, seconds since 1970."""
+    return _true_time() + _shift_s
+
+
+def _jump(number: int, _: object) -> None:
+    global _shift_s  # noqa: PLW0603 - a process has one clock
+    _shift_s = WEEK_S if number == AHEAD else -WEEK_S
+    sys.stderr.write(f"FAULT clock:{_shift_s:+.0f}\n")
+    sys.stderr.flush()
+
+
+class JumpingDatetime(datetime):
+    """A datetime whose present is this process's."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Any:
+        """Return the time as this process believes it to be."""
+        return datetime.fromtimestamp(read_clock(), tz)
+
+
+class JumpingProducer(Producer):
+    """A producer that stamps messages with this process's time, as librdkafka would if the machine's clock jumped."""
+
+    def produce(self, *arguments: Any, **named: Any) -> None:
+        """Send with a stamp."""
+        super().produce(*arguments, timestamp=int(read_clock() * 1000), **named)
+
+
+def let_clock_jump() -> None:
+    """Put the clock wherever Python code reads the time, and have it jump at the signals AHEAD and BEHIND."""
+    for module in list(sys.modules.values()):
+        if getattr(module, "time", None) is _true_time:
+            vars(module)["time"] = read_clock
+    for module in (streams.worker, streams.services):
+        vars(module)["datetime"] = JumpingDatetime
+    vars(streams.outbox)["Producer"] = JumpingProducer
+    for number in (AHEAD, BEHIND):
+        signal.signal(number, _jump)
