@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do command -v $$p >/de
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: demo test soak check install format lock bench-consumer clean
+.PHONY: demo test soak check install format lock bench-consumer bench-quality clean
 
 demo: .venv/runtime ## Run the whole retention and offer workflow on real customers
 	$(BIN)/holdfast demo
@@ -59,6 +59,10 @@ lock: .venv/bootstrap ## Resolve the dependencies anew
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/peers
 	$(BIN)/uv pip install --quiet --python .venv/peers/bin/python --require-hashes -r requirements/peers.txt
 	@touch $@
+
+DATA ?= ../shared/data
+bench-quality: .venv/all ## Measure the models on public data, against boosting, linear models and rules
+	$(BIN)/python -m benchmarks.quality --data $(DATA)
 
 clean: ## Remove what was installed and the embedded services' data
 	rm -rf .venv var

@@ -15,7 +15,7 @@ import numpy as np
 
 from training.backend import keras, tf
 from training.heads import build_head, with_interval
-from training.nets import additive_net, assemble, encoder, ensemble_net, members_of
+from training.nets import additive_net, assemble, encode, ensemble_net, members_of
 from training.preprocessing import learn_preprocessing
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Trained:
         Returns:
             Shape [rows, features].
         """
-        encoded = encoder(self.preprocessing)(inputs).numpy().astype(np.float64) - self.centre
+        encoded = encode(inputs, self.preprocessing).numpy().astype(np.float64) - self.centre
         weighted = encoded * self.net.skip.numpy()[:, parameter]
         features = np.arange(inputs.shape[1])
         terms: NDArray[np.float64] = weighted @ (self.preprocessing.origin[:, None] == features).astype(np.float64)
@@ -174,7 +174,7 @@ def fit(
     likelihood = build_head(head, targets)
     if interval is not None:
         likelihood = with_interval(likelihood, targets, interval)
-    encoded = encoder(constants)(inputs)
+    encoded = encode(inputs, constants)
     columns = encoded.shape[1]
     if method == "additive":
         net = additive_net(columns, likelihood.level)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.backend import keras, tf
+from training.backend import keras
 from training.heads import widen
 from training.preprocessing import Z_AT_MOST
 
@@ -126,14 +126,6 @@ def encode(raw: Any, constants: Preprocessing) -> Any:
     if len(constants.flagged):
         parts.append(ops.cast(ops.take(missing, constants.flagged, axis=1), "float32"))
     return ops.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
-
-
-def encoder(constants: Preprocessing) -> Any:
-    """Return a function from features, shape [rows, f], to encoded ones, shape [rows, P]."""
-    return tf.function(
-        lambda raw: encode(raw, constants),
-        input_signature=[tf.TensorSpec((None, len(constants.median)), tf.float32)],
-    )
 
 
 def assemble(net: Net, head: Head, constants: Preprocessing, widening: float = 0.0) -> Any:

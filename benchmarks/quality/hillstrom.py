@@ -5,7 +5,6 @@ responds? And do the gates refuse to personalise among the three arms, where the
 earns as much?
 """
 
-# ruff: noqa: INP001 - a folder of scripts
 from __future__ import annotations
 
 import csv

@@ -4,7 +4,6 @@ Two logs of the same days: one by Thompson sampling, from which it is estimated,
 evenly, which tells the truth. It was worth few rows, so the answer must be that there is not enough evidence.
 """
 
-# ruff: noqa: INP001 - a folder of scripts
 from __future__ import annotations
 
 import csv

@@ -1,0 +1,67 @@
+"""Train churn on made-up orders of 50,000 customers at 4 cut-offs: python -m benchmarks.quality.speed.
+
+Snapshots, choice between the two nets on the last cut-off, training, export and scoring as served, twice with
+the same seed. Prints one JSON object: seconds and memory of one run, and whether both gave the same figures.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.quality.purchases import Shop, measure_churn, snapshot
+from training.snapshots import Orders
+
+CUSTOMERS = 50_000
+FIRST = np.datetime64("2024-01-01")
+DAYS = 720
+CUT_OFFS = ("2024-12-01", "2025-03-01", "2025-06-01", "2025-09-01")
+TEST = "2025-09-20"
+KIBIBYTES = 2**20
+
+
+def main() -> None:
+    """Measure and print."""
+    orders = make_orders(seed=0)
+    runs = [train(orders) for _ in range(2)]
+    told = {
+        "customers": CUSTOMERS,
+        "cut_offs": len(CUT_OFFS),
+        **{name: runs[0][name] for name in ("rows", "method", "auc", "seconds")},
+        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIBIBYTES, 2),
+        "same_figures": without_time(runs[0]) == without_time(runs[1]),
+    }
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+def make_orders(seed: int) -> Orders:
+    """Return orders of customers with a rate and a lifetime each, so that all of them live at every cut-off."""
+    draw = np.random.default_rng(seed)
+    rate = draw.gamma(2, 0.01, CUSTOMERS) + 0.01
+    count = draw.poisson(rate * DAYS)
+    customer = np.repeat(np.arange(CUSTOMERS), count)
+    day = FIRST + draw.integers(0, DAYS, len(customer)).astype("timedelta64[D]")
+    amount = np.exp(draw.normal(3, 0.7, len(customer)))
+    return Orders(customer.astype(str), day, amount)
+
+
+def train(orders: Orders) -> dict[str, Any]:
+    """Return the figures of one run and the seconds it took."""
+    began = time.monotonic()
+    rows = snapshot(Shop(orders, CUT_OFFS, TEST, "last cut-off"))
+    figures = measure_churn(rows)
+    return {**figures, "rows": len(rows.earlier), "seconds": round(time.monotonic() - began, 1)}
+
+
+def without_time(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures that must be the same for the same seed."""
+    return {name: figure for name, figure in run.items() if name != "seconds"}
+
+
+if __name__ == "__main__":
+    main()

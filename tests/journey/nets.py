@@ -1,0 +1,111 @@
+"""Train small nets and write what they do: python nets.py FOLDER.
+
+A process of its own, because TensorFlow and tflite-runtime crash when imported into one. FOLDER gets
+found.npz and, for each net, a folder as serving loads it with samples.npz beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.fit import Options, Trained, conform, fit
+from training.nets import encode
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FEATURES = ("spend", "days", "kind")
+KIND = 2
+ROWS = 1500
+NETS = (
+    ("additive", "binary"),
+    ("tabm", "binary"),
+    ("additive", "zero_inflated_lognormal"),
+    ("tabm", "zero_inflated_lognormal"),
+    ("additive", "gamma"),
+    ("additive", "tweedie"),
+)
+OPTIONS = Options(members=4, hidden=16)
+
+
+def make_rows(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return inputs, whether bought and what was spent: both hang on days and, at random, on the kind."""
+    draw = np.random.default_rng(seed)
+    inputs = np.stack([draw.gamma(1, 50, ROWS), draw.uniform(0, 100, ROWS), draw.integers(0, 3, ROWS)], axis=1)
+    logit = 3 - inputs[:, 1] / 15 + np.array([0, 2, -1])[inputs[:, KIND].astype(int)]
+    buys = (draw.random(ROWS) < 1 / (1 + np.exp(-logit))).astype(np.float32)[:, None]
+    spend = buys * np.exp(draw.normal(3 + 0.02 * inputs[:, 1], 0.6))[:, None]
+    inputs[draw.random(ROWS) < 0.1, 0] = np.nan
+    return inputs.astype(np.float32), buys, spend.astype(np.float32)
+
+
+def train(method: str, head: str, seed: int = 1) -> Trained:
+    """Train one of the nets; spend gets an interval, conformed on other rows."""
+    inputs, buys, spend = make_rows(1)
+    interval = None if head == "binary" else 0.8
+    targets = buys if head == "binary" else spend
+    known: dict[str, Any] = {"head": head, "method": method, "seed": seed, "interval": interval}
+    trained = fit(inputs, targets, categories=[KIND], options=OPTIONS, **known)
+    if interval is None:
+        return trained
+    inputs, _, spend = make_rows(2)
+    return conform(trained, inputs, spend, interval)[0]
+
+
+def mean_of_members(trained: Trained, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the ensemble's probabilities member by member, as the paper writes it, nothing folded."""
+    rows = encode(inputs, trained.preprocessing).numpy().astype(np.float64)
+    net = {name: np.asarray(getattr(trained.net, name), np.float64) for name in trained.net.__slots__}
+    chances = []
+    for k in range(len(net["level"])):
+        inner = (rows * net["signs"][k, :, 0]) @ net["kernel"] * net["scales"][k, 0] + net["offsets"][k]
+        logits = rows @ net["skip"] + np.maximum(inner, 0) @ net["heads"][k] + net["level"][k]
+        chances.append(1 / (1 + np.exp(-logits)))
+    return np.mean(chances, axis=0)
+
+
+def write(trained: Trained, folder: Path) -> None:
+    """Write a net as serving loads it, and rows with their scores."""
+    content = trained.convert()
+    folder.mkdir()
+    (folder / "model.tflite").write_bytes(content)
+    manifest = {"version": "test", "outputs": trained.outputs, "features": FEATURES}
+    manifest["files"] = {"model.tflite": hashlib.sha256(content).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    inputs = make_rows(3)[0]
+    np.savez(folder / "samples.npz", inputs=inputs, expected=trained.predict(inputs))
+
+
+def main(root: str) -> None:
+    """Train, and write what was found."""
+    inputs, buys, spend = make_rows(3)
+    nets = {f"{method}-{head}": train(method, head) for method, head in NETS}
+    for name, trained in nets.items():
+        write(trained, Path(root) / name)
+    found = {f"scores {name}": trained.predict(inputs) for name, trained in nets.items()}
+    for method in ("additive", "tabm"):
+        found[f"again {method}"] = train(method, "binary").predict(inputs)
+    found["other seed"] = train("tabm", "binary", seed=2).predict(inputs)
+    found["members"] = mean_of_members(nets["tabm-binary"], inputs)
+    additive = nets["additive-binary"]
+    found["terms"] = additive.terms(inputs)
+    for name, (values, added) in additive.shapes(FEATURES).items():
+        found |= {f"values {name}": values, f"added {name}": added}
+    found["ensemble shapes"] = np.array(len(nets["tabm-binary"].shapes(FEATURES)))
+    unknown = inputs.copy()
+    unknown[:, KIND] = [9, np.nan, -1] * (ROWS // 3)
+    found["encoded unknown"] = encode(unknown, additive.preprocessing).numpy()
+    found["category columns"] = additive.preprocessing.origin == KIND
+    half = np.concatenate([buys, np.full_like(buys, -1)], axis=1)
+    found["unobserved"] = fit(inputs, half, seed=1).predict(inputs)
+    np.savez(Path(root) / "found.npz", buys=buys, spend=spend, inputs=inputs, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

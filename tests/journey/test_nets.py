@@ -1,0 +1,132 @@
+"""Nets learn what is there, are exact about why, and score the same exported as trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from training.classification import Classifier
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Found = Mapping[str, NDArray[np.float64]]
+
+ROOT = Path(__file__).parents[2]
+PROBABILITY = 1e-6
+# Of some hundreds in float32.
+SPEND = 1e-3
+# Looked up and not imported: TensorFlow and the interpreter crash in one process.
+pytestmark = pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra `training`")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("nets")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(Path(__file__).with_name("nets.py")), str(folder)]
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(trained: Path) -> Found:
+    with np.load(trained / "found.npz") as arrays:
+        return dict(arrays)
+
+
+def auc(scores: NDArray[np.float64], found: Found) -> float:
+    return Classifier.of(scores[:, 0], found["buys"][:, 0]).auc(np.ones(len(scores)))
+
+
+@pytest.mark.parametrize(
+    ("net", "tolerance"),
+    [
+        ("additive-binary", PROBABILITY),
+        ("tabm-binary", PROBABILITY),
+        ("additive-zero_inflated_lognormal", SPEND),
+        ("tabm-zero_inflated_lognormal", SPEND),
+        ("additive-gamma", SPEND),
+        ("additive-tweedie", SPEND),
+    ],
+)
+def test_an_exported_net_scores_as_the_trained_one_and_finite_on_odd_rows(
+    net: str, tolerance: float, trained: Path
+) -> None:
+    folder = trained / net
+    command = [sys.executable, "-m", "training.verification", str(folder), str(folder / "samples.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["max_difference"] <= tolerance
+    assert told["finite_on_odd_rows"]
+
+
+@pytest.mark.parametrize("method", ["additive", "tabm"])
+def test_the_same_seed_gives_the_same_scores(method: str, found: Found) -> None:
+    np.testing.assert_array_equal(found[f"scores {method}-binary"], found[f"again {method}"])
+
+
+def test_another_seed_gives_another_ensemble(found: Found) -> None:
+    assert not np.array_equal(found["scores tabm-binary"], found["other seed"])
+
+
+def test_the_folded_ensemble_is_the_mean_of_its_members(found: Found) -> None:
+    np.testing.assert_allclose(found["scores tabm-binary"], found["members"], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["additive", "tabm"])
+def test_a_net_ranks_nearly_as_well_as_the_truth(method: str, found: Found) -> None:
+    inputs = found["inputs"]
+    truth = -inputs[:, 1:2] / 15 + np.array([0, 2, -1])[inputs[:, 2].astype(int)][:, None]
+    best = auc(1 / (1 + np.exp(-truth)), found)
+    assert auc(found[f"scores {method}-binary"], found) > best - 0.02
+
+
+def test_the_terms_of_an_additive_net_sum_up_to_its_logit(found: Found) -> None:
+    chance = found["scores additive-binary"][:, 0].astype(np.float64)
+    rest = np.log(chance / (1 - chance)) - found["terms"].sum(axis=1)
+    assert np.ptp(rest) < 1e-3
+
+
+def test_a_curve_tells_what_a_feature_adds_at_a_value(found: Found) -> None:
+    days = found["inputs"][:, 1]
+    read = np.interp(days, found["values days"], found["added days"])
+    assert np.abs(read - found["terms"][:, 1]).max() < 0.15
+    assert found["added days"][0] > 1 > -1 > found["added days"][-1]
+    assert found["values kind"].tolist() == [0, 1, 2]
+    assert found["added kind"][1] > found["added kind"][0] > found["added kind"][2]
+
+
+def test_an_ensemble_has_no_curves(found: Found) -> None:
+    assert found["ensemble shapes"] == 0
+
+
+def test_an_unknown_category_is_none_of_those_seen(found: Found) -> None:
+    assert not found["encoded unknown"][:, found["category columns"]].any()
+
+
+def test_an_outcome_never_observed_teaches_nothing(found: Found) -> None:
+    assert (found["unobserved"][:, 1] == 0.5).all()
+    assert auc(found["unobserved"], found) > 0.8
+
+
+@pytest.mark.parametrize(
+    "net", ["additive-zero_inflated_lognormal", "tabm-zero_inflated_lognormal", "additive-gamma", "additive-tweedie"]
+)
+def test_spend_is_right_on_average_and_its_interval_covers_what_it_says(net: str, found: Found) -> None:
+    expected, lower, upper = found[f"scores {net}"].T
+    spend = found["spend"][:, 0]
+    assert expected.mean() == pytest.approx(spend.mean(), rel=0.1)
+    assert 0.76 < ((lower <= spend) & (spend <= upper)).mean() < 0.86
+    assert (lower >= 0).all()
