@@ -15,6 +15,7 @@ from training.baselines import fit_baselines
 from training.evidence import Evidence
 from training.export import Rows, odd_rows, score_as_served, verify
 from training.quality import rank_quality
+from training.uplift import learn_uplift
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +76,7 @@ def collect(
     served = score_as_served(folder, _parts(rows, sample, learned, seed))
     scores = served["later"]
     compared, warnings = _score_champion(champion, later, task)
+    treated, uplift = (learn_uplift(earlier, later) if task.name == "churn" else None) or (None, None)
     evidence = Evidence(
         task=task.name,
         outcome=later.targets,
@@ -91,6 +93,8 @@ def collect(
         importance=_importance(later.take(sample), served, task),
         shapes=_shapes(learned, later, task),
         folds=learned.folds,
+        treated=treated,
+        uplift=uplift,
     )
     verification = verify(served["pooled"], learned.trained.predict(later.inputs))
     return Collected(evidence, served["pooled"][:, : task.outputs], verification, warnings)

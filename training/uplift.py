@@ -9,7 +9,10 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
+from models.errors import ModelInputError
+from models.inputs import numbers
 from training.baselines import scale
+from training.errors import TrainingDataError
 from training.ranking import Ranking, area
 from training.resampling import bootstrap, interval, rounded
 
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from training.dataset import Dataset
+
+CONTACTED = "contacted"
+EVENTS_AT_LEAST = 30
 CURVE_POINTS = 101
 
 
@@ -62,6 +69,46 @@ def fit_uplift(
         )
     uplift: NDArray[np.float64] = with_contact - without
     return uplift
+
+
+def learn_uplift(earlier: Dataset, later: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.float64]] | None:
+    """Return who of the later rows was contacted, and what contact is expected to add to the chance of staying.
+
+    For churn, by a column `contacted` that is false for a control group left alone by chance. None where there is no
+    such column, or a group with fewer than 30 rows of either outcome.
+
+    Raises:
+        TrainingDataError: the column holds something other than 0 and 1.
+    """
+    if CONTACTED not in earlier.table.columns:
+        return None
+    (treated, stayed), (later_treated, later_stayed) = (_read_trial(rows) for rows in (earlier, later))
+    known, later_known = stayed >= 0, later_stayed >= 0
+    counts = [
+        np.sum(outcomes[seen & (group == contacted)] == outcome)
+        for outcomes, seen, group in ((stayed, known, treated), (later_stayed, later_known, later_treated))
+        for contacted in (True, False)
+        for outcome in (0, 1)
+    ]
+    if min(counts) < EVENTS_AT_LEAST:
+        return None
+    return later_treated, fit_uplift(earlier.inputs[known], treated[known], stayed[known], later.inputs)
+
+
+def _read_trial(rows: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+    """Return who was contacted, and who stayed: 1, 0, or -1 where not observed."""
+    try:
+        contacted = numbers(CONTACTED, rows.table.columns[CONTACTED])
+    except ModelInputError as error:
+        raise TrainingDataError(str(error)) from error
+    wrong = ~np.isin(contacted, (0, 1))
+    if wrong.any():
+        raise TrainingDataError(
+            f"column {CONTACTED!r} holds {contacted[wrong][0]:g}; it may hold 1, and 0 for the control group: "
+            "leave out rows of which it is not known, or the column"
+        )
+    churned = rows.targets[:, 0]
+    return contacted == 1, np.where(churned >= 0, 1 - churned, churned)
 
 
 def describe_uplift(uplift: NDArray[Any], trial: Trial, customer_ids: Sequence[str]) -> dict[str, Any]:

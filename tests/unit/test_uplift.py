@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from features.table import FeatureTable
 from tests.evidence import churn
+from training.dataset import Dataset
+from training.errors import TrainingDataError
 from training.evaluation import evaluate
 from training.ranking import Ranking
-from training.uplift import Trial, describe_uplift, fit_uplift, qini, qini_curve
+from training.uplift import Trial, describe_uplift, fit_uplift, learn_uplift, qini, qini_curve
 
 ROWS = 8000
 
@@ -72,3 +75,36 @@ def test_churn_with_a_control_group_is_measured_by_those_who_stay() -> None:
 
 def test_without_a_control_group_there_is_no_uplift() -> None:
     assert "uplift" not in evaluate(churn())
+
+
+def snapshots(seed: int, rows: int = ROWS, **columns: np.ndarray) -> Dataset:
+    inputs, found = trial(seed)
+    churned = 1 - found.outcome[:rows, None].astype(np.float32)
+    churned[::10] = -1
+    table = FeatureTable(("",) * rows, columns or {"contacted": found.treated[:rows]})
+    dates = np.full(rows, "2011-06-01", dtype="datetime64[D]")
+    return Dataset(table, inputs[:rows], churned, np.full(rows, np.nan), dates, {"a": "a", "b": "b"}, 90)
+
+
+def test_a_column_of_who_was_contacted_gives_uplift() -> None:
+    learned = learn_uplift(snapshots(1), snapshots(2))
+    assert learned is not None
+    treated, uplift = learned
+    assert treated.tolist() == (trial(2)[1].treated > 0).tolist()
+    assert uplift[trial(2)[0][:, 0] == 1].mean() == pytest.approx(0.2, abs=0.04)
+
+
+@pytest.mark.parametrize("columns", [{"other": np.ones(ROWS)}, {"contacted": np.ones(ROWS)}])
+def test_without_the_column_or_a_control_group_no_uplift_is_learned(columns: dict[str, np.ndarray]) -> None:
+    assert learn_uplift(snapshots(1, **columns), snapshots(2, **columns)) is None
+
+
+def test_a_few_rows_give_no_uplift() -> None:
+    assert learn_uplift(snapshots(1), snapshots(2, rows=100)) is None
+
+
+@pytest.mark.parametrize("cell", [2.0, np.nan])
+def test_who_was_contacted_must_be_known(cell: float) -> None:
+    rows = snapshots(1, contacted=np.full(ROWS, cell))
+    with pytest.raises(TrainingDataError, match="column 'contacted' holds"):
+        learn_uplift(rows, rows)
