@@ -54,10 +54,11 @@ def tell_figure(manifest: Mapping[str, Any]) -> str:
 
 
 def tell_gates(manifest: Mapping[str, Any]) -> str:
-    """Return how many gates a version passed, and those that refused it."""
+    """Return how many gates a version passed, or those that refused it."""
     gates = manifest.get("gates") or ()
     closed = [gate["name"] for gate in gates if gate.get("passed") is False]
-    return f"refused: {', '.join(closed)}" if closed else f"{len(gates)} passed" if gates else "not judged"
+    passed = sum(gate.get("passed") is True for gate in gates)
+    return f"refused: {', '.join(closed)}" if closed else f"{passed} passed" if gates else "not judged"
 
 
 def tell_promotion(line: Promotion) -> str:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from console.cli import holdfast
 from console.model_metrics import write_metrics
 from console.model_preview import preview_swap
-from console.model_views import compare_rows, tell_figure, tell_preview
+from console.model_views import compare_rows, tell_figure, tell_gates, tell_preview
 from features.table import FeatureTable
 from models.errors import NoVersionError, PromotionRefusedError
 from models.inputs import FEATURE_MAPPING
@@ -152,6 +152,14 @@ def test_two_versions_stand_side_by_side(run: Run, folder: Path) -> None:
 def test_gates_of_two_manifests_stand_side_by_side() -> None:
     one, other = ({"gates": [{"name": "beats_rfm", "verdict": verdict}]} for verdict in ("passed", "refused"))
     assert ("gate beats_rfm", "passed", "refused", "") in compare_rows(one, other)
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"), [((), "not judged"), ((True, None, True), "2 passed"), ((True, False), "refused: gate 1")]
+)
+def test_gates_are_told_in_a_word(answers: tuple[bool | None, ...], told: str) -> None:
+    gates = [{"name": f"gate {number}", "passed": passed} for number, passed in enumerate(answers)]
+    assert tell_gates({"gates": gates}) == told
 
 
 def test_the_figure_of_a_version_comes_with_its_interval() -> None:
