@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +39,8 @@ ROW = 24
 STRIP = 0.14
 SMALLEST_SPREAD = 0.02
 LONG_LABEL = 26
+LONG_TAIL = 50
+"""From this ratio of a feature's values on its axis is logarithmic."""
 STYLE: Any = {
     "svg.hashsalt": "holdfast",
     "svg.fonttype": "none",
@@ -280,20 +282,24 @@ def shape(values: Numbers, added: Numbers, deciles: Numbers, limits: tuple[float
 
     Args:
         values: shape [points].
-        added: shape [points] or [points, outputs].
+        added: shape [points, outputs].
         deciles: the feature's own deciles.
         limits: of the vertical axis, the same for all features, so that they compare.
     """
 
     def paint(axes: Axes) -> None:
-        columns = added.reshape(len(values), -1)
         axes.axhline(0, color=SOFT, linewidth=1)
-        for output in range(columns.shape[1]):
+        for output in range(added.shape[1]):
             style: dict[str, Any] = {"color": PALETTE[output % len(PALETTE)], "linestyle": DASHES[output % len(DASHES)]}
-            axes.plot(values, columns[:, output], linewidth=1.8 if columns.shape[1] == 1 else 1.2, **style)
+            axes.plot(values, added[:, output], linewidth=1.8 if added.shape[1] == 1 else 1.2, **style)
         axes.plot(deciles, np.full(len(deciles), limits[0]), "|", color=INK, markersize=9, clip_on=False)
-        axes.set(xlim=(float(values[0]), float(values[-1])), ylim=limits)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        low, high = float(values[0]), float(values[-1])
+        if low > 0 and high > LONG_TAIL * low:
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(NullLocator())
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set(xlim=(low, high), ylim=limits)
         axes.xaxis.set_major_formatter(FuncFormatter(short))
         axes.yaxis.set_major_locator(MaxNLocator(5))
 

@@ -13,6 +13,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from models.versions import REPORT_FILE
 from training import curves
 from training.churn_sections import find_threshold, operating_point, probabilities, ranking, uplift
 from training.ltv_sections import amounts, intervals, value_captured
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from training.evidence import Evidence
     from training.summary import Verdict
 
-REPORT_FILE = "report.html"
 TITLES = {"churn": "Churn", "ltv": "Lifetime value", "nbo": "Next best offer"}
 TONES: dict[Verdict, str] = {"promoted": "good", "refused": "bad", "forced": "bad", "undecided": "open"}
 
@@ -230,7 +230,7 @@ def _data(training: Mapping[str, Any], evidence: Evidence) -> Table:
         ("cells without a value", _missing(evidence.training_inputs), _missing(evidence.later_inputs)),
     )
     return Table(
-        "Judged on is later than trained on, so nothing of what was predicted was known.",
+        "The rows it learned from, and those it was judged on.",
         ("", "trained on", "judged on"),
         rows,
     )

@@ -187,10 +187,12 @@ def compare_scorers(task: str, cases: Cases, estimates: Mapping[str, Estimate]) 
 
 def _tell_best(estimates: Mapping[str, Estimate]) -> str:
     best = max(estimates, key=lambda name: estimates[name].value)
-    model = estimates["model"].value
+    model, most = f"{estimates['model'].value:.3f}", f"{estimates[best].value:.3f}"
     if best == "model":
-        return f"This model is the best, with {model:.3f}."
-    return f"This model reaches {model:.3f}; the best is {name_of(best)} with {estimates[best].value:.3f}."
+        return f"This model is the best, with {model}."
+    if model == most:
+        return f"This model and {name_of(best)} are the best, with {model}."
+    return f"This model reaches {model}; the best is {name_of(best)} with {most}."
 
 
 def _comparison_table(task: str, cases: Cases, estimates: Mapping[str, Estimate], figure: str) -> Table:
@@ -293,19 +295,21 @@ def shapes(evidence: Evidence, order: list[str]) -> tuple[Plot, ...]:
 
 
 def _central(evidence: Evidence, name: str) -> tuple[Numbers, Numbers, Numbers] | None:
-    """Return the curve over the middle 98 % of the customers, and the feature's deciles."""
+    """Return the curve over the middle 98 % of the customers, shape [points, outputs], and the feature's deciles."""
     values, added = (np.asarray(each, dtype=np.float64) for each in evidence.shapes[name])
     if name not in evidence.features or len(values) < LINE or not np.isfinite(added).all():
         return None
+    order = np.argsort(values)
+    values, columns = values[order], added.reshape(len(values), -1)[order]
     cells = evidence.training_inputs[:, evidence.features.index(name)].astype(np.float64)
     known = cells[np.isfinite(cells)]
-    low, high = np.quantile(known, MIDDLE) if len(known) else (values[0], values[-1])
-    inside = (values >= low) & (values <= high)
-    if inside.sum() < LINE:
-        inside[:] = True
-    shown = values[inside]
+    low, high = np.clip(np.quantile(known, MIDDLE), values[0], values[-1]) if len(known) else (0.0, 0.0)
+    if low == high:
+        low, high = values[0], values[-1]
+    shown = np.concatenate([[low], values[(values > low) & (values < high)], [high]])
     deciles = np.quantile(known, np.linspace(0.1, 0.9, 9)) if len(known) else known
-    return shown, added[inside], deciles[(deciles >= shown[0]) & (deciles <= shown[-1])]
+    drawn = np.stack([np.interp(shown, values, column) for column in columns.T], axis=1)
+    return shown, drawn, deciles[(deciles >= low) & (deciles <= high)]
 
 
 def stability(evidence: Evidence) -> Section:

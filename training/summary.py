@@ -93,7 +93,7 @@ def summarise(manifest: Mapping[str, Any], evidence: Evidence, estimates: Mappin
             ("What it predicts", _predicts(manifest, evidence.task)),
             ("How good it is", _how_good(manifest, evidence, estimates)),
             ("Compared with what", _compared(evidence.task, estimates)),
-            ("How sure that is", _how_sure(evidence)),
+            ("How sure that is", _how_sure(manifest, evidence)),
         ),
         _doubts(manifest, evidence, estimates),
         _next(verdict, manifest),
@@ -207,9 +207,12 @@ def _level(each: Estimate) -> bool:
     return not each.behind_low > 0 and not each.behind_high < 0
 
 
-def _how_sure(evidence: Evidence) -> str:
+def _how_sure(manifest: Mapping[str, Any], evidence: Evidence) -> str:
     days = evidence.dates[~np.isnat(evidence.dates)]
-    dated = f", dated {_span(days)}, later than all it was trained on" if len(days) else ", of other customers"
+    trained = (manifest.get("training") or {}).get("dates") or ()
+    later = len(days) > 0 and len(trained) > 0 and str(days.min()) > max(map(str, trained))
+    dated = f", dated {_span(days)}" if len(days) else ""
+    dated += ", later than all it was trained on" if later else ""
     rows, customers = len(evidence.outcome), len(set(evidence.customer_ids))
     known = [value for value in evidence.folds.values() if np.isfinite(value)]
     figure = "rank correlation" if evidence.task == "ltv" else "AUC"
