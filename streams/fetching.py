@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aiokafka.consumer.fetcher import FetchError, FetchResult
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import WorkerThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from typing import Any
 
     from faust.types import TP
 
     from streams.events import Record
 
+_new = tuple.__new__
+
 FETCH_WAIT_MS = 50
 COMMIT_S = 4.0
+
+
+class FetchedRecord(NamedTuple):
+    """A record as it is delivered: what we use of it. Making aiokafka's own takes three times as long."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,15 @@ class Fetch:
     seeks: int
 
 
+class _Results(OrderedDict["TP", "FetchResult | FetchError"]):
+    """What aiokafka has fetched and nobody has taken yet; it makes records of it when they are taken."""
+
+    def __setitem__(self, tp: TP, result: FetchResult | FetchError) -> None:
+        if isinstance(result, FetchResult):
+            result._partition_records._consumer_record = _make_record  # noqa: SLF001 - no setting chooses it
+        super().__setitem__(tp, result)
+
+
 class _DaemonThread(WorkerThread):
     """A thread that cannot keep the process from ending, should it wait for a broker that is gone."""
 
@@ -62,6 +86,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     Worker = _DaemonThread
     seeks: int = 0
     _fetched_from: Any = None
+
+    async def on_start(self) -> None:
+        """Connect, and have our records made in place of aiokafka's."""
+        await super().on_start()
+        self._ensure_consumer()._fetcher._records = _Results()  # noqa: SLF001 - empty before the first assignment
 
     async def on_thread_stop(self) -> None:
         """Leave the group and close the connections."""
@@ -148,6 +177,22 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         """Return aiokafka's object for the assignment of now, another one after each rebalance; None is none."""
         subscription = None if self._consumer is None else self._consumer._subscription.subscription  # noqa: SLF001
         return None if subscription is None else subscription.assignment
+
+
+def _make_record(tp: TP, record: Any) -> FetchedRecord:
+    # By tuple.__new__, which is half the work of calling the class.
+    return _new(
+        FetchedRecord,
+        (
+            tp.topic,
+            tp.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            tuple(record.headers),
+        ),
+    )
 
 
 def cut(fetched: Fetched, size: int) -> list[Piece]:

@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.app import AppSettings, StreamApp, build_app, run_app
 from streams.errors import TopicLayoutError
+from streams.fetching import FetchedRecord
 from streams.intake import Collector
 from streams.topics import create_topics, verify_topics
 
@@ -136,6 +137,21 @@ async def test_what_is_acknowledged_is_committed_to_the_end(journey: Journey) ->
     seen = [(r.topic, r.partition, r.offset) for batch in batches for r in batch.records]
     assert len(seen) == len(set(seen)) == 2000
     assert journey.committed() == journey.ends()
+
+
+async def test_records_have_all_they_came_with(journey: Journey) -> None:
+    """They are made by us and not by aiokafka, which takes three times as long."""
+    (topic,) = journey.create("updates", partitions=1)
+    producer = Producer({"bootstrap.servers": journey.broker})
+    producer.produce(topic, b"value", b"key", timestamp=1_306_931_400_000, headers=[("a", b"1"), ("a", None)])
+    producer.produce(topic, None, None, timestamp=1_306_931_400_001)
+    producer.flush()
+    async with running(journey.settings(topic)) as app:
+        records = [record for batch in await collect(app, 2) for record in batch.records]
+    assert records == [
+        FetchedRecord(topic, 0, 0, 1_306_931_400_000, b"key", b"value", (("a", b"1"), ("a", None))),
+        FetchedRecord(topic, 0, 1, 1_306_931_400_001, None, None, ()),
+    ]
 
 
 async def test_a_chunk_that_is_not_acknowledged_is_never_passed(journey: Journey) -> None:
