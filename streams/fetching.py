@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _new = tuple.__new__
 
 FETCH_WAIT_MS = 50
+# Taken at a time. aiokafka asks for more of a partition once that is empty: so it does while others are taken.
+FETCH_RECORDS = 4_000
 COMMIT_S = 4.0
 
 
@@ -136,7 +138,9 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _fetch(self, active: frozenset[TP], timeout_s: float) -> Fetch:
         before = self._positions(active)
-        records = await self._fetch_records(self._ensure_consumer(), set(active), timeout=timeout_s)
+        records = await self._fetch_records(
+            self._ensure_consumer(), set(active), timeout=timeout_s, max_records=FETCH_RECORDS
+        )
         # No await from here on: records, positions, generation and seeks belong together.
         self._fetched_from = self._find_assignment()
         after = self._positions(active)
