@@ -85,7 +85,8 @@ def compare(
 
     Returns:
         model: each measure, with its 95 % interval under the name and `_95`; baselines: by name, each
-        measure and `difference`, the model's AUC minus the baseline's.
+        measure and `difference`, the model's AUC minus the baseline's. Resampling adds noise to a calibration
+        error, so the interval of ece lies rather high.
     """
     model = Classifier.of(scores, outcome)
     others = {name: Classifier.of(each, outcome) for name, each in baselines.items()}
