@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer, TopicPartition
 
 from streams.failures import dead_letter_id
 from tests.faults.kafka_options import BROKER, BROKER_ID, TOPIC, set_options
 from tests.faults.oracle import compare, forget_dead_letters
 from tests.faults.run import SESSION_S, Run, send
 from tests.faults.scenario import CUSTOMERS, PARTITIONS, TEXTS, without_poison
+from tests.faults.second_broker import take_copies_away
 from tests.journey.workplace import read_committed, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from console.embedded.services import EmbeddedServices
     from tests.faults.oracle import Outcome
@@ -45,7 +47,7 @@ def test_a_broker_that_is_away_past_the_session_with_full_buffers_costs_time_and
     with psycopg.connect(run.ledger_url) as ledger:
         ledger.execute("LOCK TABLE membership")
         list(lots)
-        run.wait_until(lambda: "holdfast_queued_batches 2.0" in worker.ask("/metrics"))
+        run.wait_until(lambda: "holdfast_queued_chunks 16.0" in worker.ask("/metrics"))
         services.pause_service("kafka")
         time.sleep(SESSION_S + 2)
         services.resume_service("kafka")
@@ -69,6 +71,31 @@ def test_what_cannot_be_published_is_not_committed(run: Run, undisturbed: Outcom
     assert not [place for place in unsent if place.offset < committed[place.topic, place.partition]]
     set_options(broker, TOPIC, topic, max_message_bytes=None)
     assert compare(undisturbed, run.finish()).complaints == []
+
+
+def test_a_topic_without_enough_replicas_costs_time_and_nothing_else(
+    services: EmbeddedServices, run: Run, undisturbed: Outcome, tmp_path: Path
+) -> None:
+    """The broker says NOT_ENOUGH_REPLICAS of the triggers for longer than the producer waits; then one is enough."""
+    broker, topic = run.world.endpoints.broker, f"{run.prefix}campaign-triggers"
+    take_copies_away(services, tmp_path, broker, topic)
+    assert refusal(broker, topic) == KafkaError.NOT_ENOUGH_REPLICAS
+    run.send()
+    worker = run.start(HOLDFAST_FAULT_PATIENCE_S="4")
+    run.wait_until(lambda: worker.said("publish_failed") != [])
+    assert run.committed() < len(run.records)
+    set_options(broker, TOPIC, topic, min_insync_replicas=1)
+    assert compare(undisturbed, run.finish()).complaints == []
+
+
+def refusal(broker: str, topic: str) -> int | None:
+    """Return with which code the broker refuses a message, sent once."""
+    told: list[KafkaError | None] = []
+    once = {"bootstrap.servers": broker, "acks": "all", "retries": 0, "log_level": 0}
+    producer = Producer(once)
+    producer.produce(topic, b"", on_delivery=lambda error, _: told.append(error))
+    producer.flush()
+    return told[0].code() if told[0] is not None else None
 
 
 def find_places(run: Run) -> dict[str, TopicPartition]:
