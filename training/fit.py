@@ -138,11 +138,13 @@ class Trained:
         if position in constants.category:
             codes: NDArray[np.float64] = constants.code[constants.category == position].astype(np.float64)
             return codes
-        low, high = float(constants.low[position]), float(constants.high[position])
-        even: NDArray[np.float64] = np.linspace(low, high, CURVE_POINTS)
-        if constants.logged[position]:
-            even = np.clip(np.expm1(np.linspace(np.log1p(low), np.log1p(high), CURVE_POINTS)), low, high)
-        return even
+        low, high, logged = float(constants.low[position]), float(constants.high[position]), constants.logged[position]
+        first, last = (float(np.log1p(end)) if logged else end for end in (low, high))
+        # Where pieces meet the curve bends, and most customers are on pieces far narrower than an even step.
+        bends = constants.left[constants.source == position]
+        scaled = np.union1d(np.linspace(first, last, CURVE_POINTS), bends)
+        grid: NDArray[np.float64] = np.clip(np.expm1(scaled) if logged else scaled, low, high)
+        return grid
 
 
 def fit(

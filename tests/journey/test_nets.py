@@ -102,7 +102,7 @@ def test_the_terms_of_an_additive_net_sum_up_to_its_logit(found: Found) -> None:
 def test_a_curve_tells_what_a_feature_adds_at_a_value(found: Found) -> None:
     days = found["inputs"][:, 1]
     read = np.interp(days, found["values days"], found["added days"])
-    assert np.abs(read - found["terms"][:, 1]).max() < 0.15
+    assert np.abs(read - found["terms"][:, 1]).max() < 1e-3
     assert found["added days"][0] > 1 > -1 > found["added days"][-1]
     assert found["values kind"].tolist() == [0, 1, 2]
     assert found["added kind"][1] > found["added kind"][0] > found["added kind"][2]
