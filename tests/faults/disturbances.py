@@ -29,7 +29,8 @@ OF_WORKERS = {
     "terminate": (6, 0.0, 0.0),
     "freeze": (6, 0.1, SESSION_S - 2.0),
     "freeze-past-session": (3, SESSION_S + 1.0, SESSION_S + 5.0),
-    "guest": (5, 1.0, 12.0),
+    "guest": (3, 1.0, 12.0),
+    "guest-killed": (2, 1.0, 12.0),
 }
 OF_SERVICES = {
     "kafka-restart": (2, 0.0, 3.0),

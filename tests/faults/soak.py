@@ -9,7 +9,6 @@ that lives through the restart of a broker may send a record twice, and that sha
 
 from __future__ import annotations
 
-import heapq
 import json
 import random
 import shutil
@@ -17,24 +16,23 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import click
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException
 
-from streams.settings import INPUT_TOPICS
 from tests.faults import scenario
 from tests.faults.audit import Audit, AuditReader, count_decided, count_faults, measure_recoveries
 from tests.faults.crew import Crew
 from tests.faults.disturbances import plan
+from tests.faults.feed import Feeder, read_input
 from tests.faults.oracle import Outcome, Verdict, collect, compare
 from tests.faults.proxied import ProxiedServices
 from tests.faults.run import PATIENCE_S, Run, World
-from tests.faults.scenario import PARTITIONS, InputRecord
 from tests.faults.stage import Stage
 from tests.journey.workplace import lend_database
 
@@ -42,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tests.faults.disturbances import Disturbance
+    from tests.faults.scenario import InputRecord
 
 EVENTS_PER_S = 60
 EVENTS_PER_CUSTOMER = 33
@@ -58,7 +57,7 @@ LONGEST_STEP_S = 0.5
 class Report:
     """What a soak has found; the last line of its output. Times are in seconds."""
 
-    seconds: float
+    seconds: int
     seed: int
     faults: dict[str, int] = field(default_factory=dict)
     fault_count: int = 0
@@ -81,58 +80,6 @@ class Report:
         """Add what the oracle says."""
         self.lost, self.doubled, self.differing = map(len, (verdict.lost, verdict.doubled, verdict.differing))
         self.complaints += verdict.complaints
-
-
-class Feeder(Thread):
-    """Sends the input over a time, whatever happens to the broker."""
-
-    def __init__(self, broker: str, prefix: str, records: Sequence[InputRecord], seconds: float) -> None:
-        super().__init__(name="feeder", daemon=True)
-        self._broker, self._prefix = broker, prefix
-        self._records, self._seconds = records, seconds
-        self._pause = Event()
-
-    def run(self) -> None:
-        """Send; a producer that has given up is replaced."""
-        begin, producer = time.monotonic(), self._connect()
-        for number, record in enumerate(self._records):
-            self._pause.wait(max(0.0, begin + self._seconds * number / len(self._records) - time.monotonic()))
-            try:
-                producer.produce(self._prefix + record.topic, record.value, record.key, partition=record.partition)
-                producer.poll(0)
-            except KafkaException:
-                producer = self._connect()
-        producer.flush(PATIENCE_S)
-
-    def _connect(self) -> Producer:
-        return Producer({"bootstrap.servers": self._broker, "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
-
-
-def read_input(broker: str, prefix: str) -> list[InputRecord]:
-    """Return what the input topics hold, the records of each partition in their order."""
-    properties = {"bootstrap.servers": broker, "group.id": f"{prefix}reader", "enable.auto.commit": False}
-    consumer = Consumer(properties)
-    try:
-        places = [TopicPartition(prefix + topic, number) for topic in INPUT_TOPICS for number in range(PARTITIONS)]
-        partitions = [list(_read_partition(consumer, place, len(prefix))) for place in places]
-    finally:
-        consumer.close()
-    return [record for _, record in heapq.merge(*partitions, key=lambda each: each[0])]
-
-
-def _read_partition(consumer: Consumer, place: TopicPartition, prefix: int) -> Iterator[tuple[int, InputRecord]]:
-    """Yield the records of a partition, each with its time."""
-    end = consumer.get_watermark_offsets(place, timeout=20)[1]
-    consumer.assign([TopicPartition(place.topic, place.partition, OFFSET_BEGINNING)])
-    expected = 0
-    while expected < end:
-        for record in consumer.consume(1000, 0.05):
-            assert (record.error(), record.offset()) == (None, expected), "offsets of the input have gaps"
-            expected += 1
-            yield (
-                record.timestamp()[1],
-                InputRecord(place.topic[prefix:], place.partition, record.key(), record.value()),
-            )
 
 
 class Soak:
@@ -176,19 +123,15 @@ class Soak:
             self._follow_plan()
             self._say("healing")
             self._stage.heal()
+        self._audit.close()
         while feeder.is_alive():
             self._tick()
         return read_input(self._services.direct.broker, self._run.prefix)
 
     def finish(self, records: int) -> list[str]:
         """Wait until so many records are committed, stop the workers, and return complaints."""
-        committed, complaints, moved = 0, [], time.monotonic()
-        while committed < records and not complaints:
-            self._tick()
-            before, committed = committed, self._run.committed()
-            moved = time.monotonic() if committed > before else moved
-            if time.monotonic() > moved + PATIENCE_S:
-                complaints.append(f"stuck: {committed} of {records} records committed")
+        is_done = wait_for_all(self._run, records, self._tick)
+        complaints = [] if is_done else [f"stuck: {self._run.committed()} of {records} records committed"]
         return complaints + self.crew.stop()
 
     def _follow_plan(self) -> None:
@@ -239,10 +182,10 @@ class Soak:
         time.sleep(TICK_S)
 
 
-def soak(folder: Path, *, seconds: float, seed: int, say: Callable[[str], None] = lambda _: None) -> Report:
+def soak(folder: Path, *, seconds: int, seed: int, say: Callable[[str], None] = lambda _: None) -> Report:
     """Run a soak with services of its own in a folder, which then holds all logs."""
     begin = time.monotonic()
-    events = int(seconds * EVENTS_PER_S)
+    events = seconds * EVENTS_PER_S
     customers = max(scenario.CUSTOMERS, events // EVENTS_PER_CUSTOMER)
     records = scenario.generate(seed, events, customers)
     report = Report(seconds, seed)
@@ -284,7 +227,19 @@ def run_undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:
     with Run(world, records) as run:
         run.send()
         run.start()
+        wait_for_all(run, len(records), partial(time.sleep, TICK_S))
         return run.finish()
+
+
+def wait_for_all(run: Run, records: int, tick: Callable[[], None]) -> bool:
+    """Wait until so many records are committed; False when for long none has been."""
+    committed, moved = 0, time.monotonic()
+    while committed < records and time.monotonic() < moved + PATIENCE_S:
+        tick()
+        with suppress(KafkaException):  # a broker that has just come back may not know yet
+            before, committed = committed, run.committed()
+            moved = time.monotonic() if committed > before else moved
+    return committed >= records
 
 
 def add_figures(report: Report, disturbed: Soak) -> None:
@@ -307,10 +262,10 @@ def as_json(report: Report) -> str:
 
 
 @click.command()
-@click.option("--seconds", default=600.0, show_default=True, help="How long faults happen.")
+@click.option("--seconds", default=600, show_default=True, help="How long faults happen.")
 @click.option("--seed", type=int, help="What everything is drawn from; by default a new one.")
 @click.option("--keep", is_flag=True, help="Keep logs and data even when all is right.")
-def main(seconds: float, seed: int | None, keep: bool) -> None:
+def main(seconds: int, seed: int | None, keep: bool) -> None:
     """Disturb two workers at random, and compare what they do with an undisturbed run."""
     seed = random.randrange(1_000_000) if seed is None else seed
     folder = Path(tempfile.mkdtemp(prefix=f"holdfast-soak-{seed}-"))
@@ -319,7 +274,7 @@ def main(seconds: float, seed: int | None, keep: bool) -> None:
     if report.is_right and not keep:
         shutil.rmtree(folder)
     elif not report.is_right:
-        click.echo(f"not right; logs are in {folder}; again: make soak SECONDS={seconds:g} SEED={seed}")
+        click.echo(f"not right; logs are in {folder}; again: make soak SECONDS={seconds} SEED={seed}")
         click.echo("\n".join(report.complaints))
     click.echo(as_json(report))
     sys.exit(0 if report.is_right else 1)

@@ -6,11 +6,14 @@ import signal
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Self
 
 import psycopg
 import redis
+
+from console.embedded.errors import ServiceStartError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +29,7 @@ TERMINATE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()
 """
 TERMINATE_EVERY_S = 0.1
+PARTINGS = {"guest": signal.SIGTERM, "guest-killed": signal.SIGKILL}
 DISTURBED_AT_ONCE = 16
 
 
@@ -47,24 +51,24 @@ class Stage:
         self._over = Event()
         self._turns: dict[str, Lock] = defaultdict(Lock)
         self._pool = ThreadPoolExecutor(DISTURBED_AT_ONCE)
-        self._under_way: list[Future[None]] = []
+        self._begun: list[Future[None]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         self._pool.shutdown()
 
     @property
     def is_calm(self) -> bool:
         """Whether no service is disturbed now."""
-        self._under_way = [each for each in self._under_way if not each.done()]
-        return not self._under_way
+        return all(each.done() for each in self._begun)
 
     def disturb(self, disturbance: Disturbance) -> None:
         """Let it happen, or begin when it takes time."""
         if disturbance.service:
-            self._under_way.append(self._pool.submit(self._disturb_service, disturbance))
+            self._begun.append(self._pool.submit(self._disturb_service, disturbance))
         else:
             self._disturb_worker(disturbance)
 
@@ -77,8 +81,9 @@ class Stage:
     def heal(self) -> None:
         """End what is under way, wait until it has, and see that everything is there."""
         self._over.set()
-        for each in self._under_way:
-            each.result()
+        for each in self._begun:
+            with suppress(ServiceStartError):  # not within a minute; once more then
+                each.result()
         for name, proxy in self._services.proxies.items():
             self._services.start_service(name)
             proxy.heal()
@@ -89,8 +94,8 @@ class Stage:
         if kind == "kill":
             self.kill(seat, is_calm=False)
             return
-        if kind == "guest":
-            self._crew.invite(disturbance.lasts_s, signal.SIGKILL if disturbance.delay_s < 0.1 else signal.SIGTERM)
+        if kind in PARTINGS:
+            self._crew.invite(disturbance.lasts_s, PARTINGS[kind])
             happened = True
         elif kind == "terminate":
             happened = self._crew.signal(seat, signal.SIGTERM) is not None

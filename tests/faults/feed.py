@@ -1,0 +1,69 @@
+"""The input of a soak: sent over a time, whatever happens to the broker, and read back as it is on the topics."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+
+from streams.settings import INPUT_TOPICS
+from tests.faults.run import PATIENCE_S
+from tests.faults.scenario import PARTITIONS, InputRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+class Feeder(Thread):
+    """Sends the input over a time, whatever happens to the broker."""
+
+    def __init__(self, broker: str, prefix: str, records: Sequence[InputRecord], seconds: float) -> None:
+        super().__init__(name="feeder", daemon=True)
+        self._broker, self._prefix = broker, prefix
+        self._records, self._seconds = records, seconds
+        self._pause = Event()
+
+    def run(self) -> None:
+        """Send; a producer that has given up is replaced."""
+        begin, producer = time.monotonic(), self._connect()
+        for number, record in enumerate(self._records):
+            self._pause.wait(max(0.0, begin + self._seconds * number / len(self._records) - time.monotonic()))
+            try:
+                producer.produce(self._prefix + record.topic, record.value, record.key, partition=record.partition)
+                producer.poll(0)
+            except KafkaException:
+                producer = self._connect()
+        producer.flush(PATIENCE_S)
+
+    def _connect(self) -> Producer:
+        return Producer({"bootstrap.servers": self._broker, "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
+
+
+def read_input(broker: str, prefix: str) -> list[InputRecord]:
+    """Return what the input topics hold, the records of each partition in their order."""
+    properties = {"bootstrap.servers": broker, "group.id": f"{prefix}reader", "enable.auto.commit": False}
+    consumer = Consumer(properties)
+    try:
+        places = [TopicPartition(prefix + topic, number) for topic in INPUT_TOPICS for number in range(PARTITIONS)]
+        partitions = [list(_read_partition(consumer, place, len(prefix))) for place in places]
+    finally:
+        consumer.close()
+    return [record for _, record in heapq.merge(*partitions, key=lambda each: each[0])]
+
+
+def _read_partition(consumer: Consumer, place: TopicPartition, prefix: int) -> Iterator[tuple[int, InputRecord]]:
+    """Yield the records of a partition, each with its time."""
+    end = consumer.get_watermark_offsets(place, timeout=20)[1]
+    consumer.assign([TopicPartition(place.topic, place.partition, OFFSET_BEGINNING)])
+    expected = 0
+    while expected < end:
+        for record in consumer.consume(1000, 0.05):
+            if record.error() is None:
+                # The undisturbed run's offsets are the same only if there are none without a record.
+                assert record.offset() == expected, f"{place.topic} has a gap before offset {record.offset()}"
+                expected += 1
+                value = InputRecord(place.topic[prefix:], place.partition, record.key(), record.value())
+                yield record.timestamp()[1], value
