@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 SEATS = ("first", "second")
 SERVICES = ("kafka", "postgres", "redis")
-GAP_S = 1.2
+GAP_S = 1.0
 """Mean time between two disturbances from outside; those from inside come on top."""
 REST_S = 2.0
 """A service is left alone for so long after a disturbance, or nobody would work."""
 START_S = 5.0
-CALM_EVERY_S = 100.0
+CALM_EVERY_S = 75.0
 LATEST_OCCURRENCE = 120
 
 # Kind: how often in relation to the others, and the bounds of how long it lasts, s.

@@ -35,8 +35,8 @@ def test_ten_minutes_have_more_than_200_disturbances_of_every_kind() -> None:
 
 
 def test_some_kills_are_for_measuring_a_recovery() -> None:
-    """One in every 100 s, and one in a short soak."""
-    assert [sum(each.is_calm for each in plan(7, seconds)) for seconds in (60, 600)] == [1, 6]
+    """One in every 75 s, and one in a short soak."""
+    assert [sum(each.is_calm for each in plan(7, seconds)) for seconds in (60, 600)] == [1, 8]
 
 
 def test_a_service_rests_after_a_disturbance() -> None:
