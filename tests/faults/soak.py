@@ -46,7 +46,8 @@ EVENTS_PER_S = 60
 EVENTS_PER_CUSTOMER = 33
 TICK_S = 0.05
 TELL_EVERY_S = 5.0
-CALM_PATIENCE_S = 20.0
+CALM_PATIENCE_S = 30.0
+RECOVERY_PATIENCE_S = 60.0
 AT_WORK_S = 2.0
 LONGEST_IDLE_S = 20.0
 LONGEST_STEP_S = 0.5
@@ -162,7 +163,7 @@ class Soak:
             self._tick()
         recoveries = len(measure_recoveries(self.reader.update()))
         self._stage.kill(kill.seat, is_calm=is_calm)
-        until = time.monotonic() + CALM_PATIENCE_S
+        until = time.monotonic() + RECOVERY_PATIENCE_S
         while is_calm and len(measure_recoveries(self.reader.entries)) == recoveries and time.monotonic() < until:
             self._tick()
         self.crew.disturbs = True
