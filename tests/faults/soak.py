@@ -26,7 +26,7 @@ import click
 from confluent_kafka import KafkaException
 
 from tests.faults import scenario
-from tests.faults.audit import Audit, AuditReader, count_decided, count_faults, measure_recoveries
+from tests.faults.audit import Audit, AuditReader, count_decided, count_faults, measure_recoveries, measure_recovery
 from tests.faults.crew import Crew
 from tests.faults.disturbances import plan
 from tests.faults.feed import Feeder, read_input
@@ -161,12 +161,19 @@ class Soak:
         until = time.monotonic() + CALM_PATIENCE_S
         while not (is_calm := self._is_calm()) and time.monotonic() < until:
             self._tick()
-        recoveries = len(measure_recoveries(self.reader.update()))
         self._stage.kill(kill.seat, is_calm=is_calm)
-        until = time.monotonic() + RECOVERY_PATIENCE_S
-        while is_calm and len(measure_recoveries(self.reader.entries)) == recoveries and time.monotonic() < until:
-            self._tick()
+        if is_calm:
+            self._wait_for_recovery()
         self.crew.disturbs = True
+
+    def _wait_for_recovery(self) -> None:
+        """Wait until what was killed last has recovered, or until a fault makes that not worth measuring."""
+        *_, kill = (entry for entry in self.reader.update() if entry["what"] == "fault")
+        faults, until = count_faults(self.reader.entries), time.monotonic() + RECOVERY_PATIENCE_S
+        while count_faults(self.reader.entries) == faults and time.monotonic() < until:
+            self._tick()
+            if measure_recovery(self.reader.entries, kill) is not None:
+                return
 
     def _is_calm(self) -> bool:
         recent = time.monotonic() - AT_WORK_S
