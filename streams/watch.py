@@ -7,6 +7,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import structlog
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec  # where its types say it is
@@ -27,6 +28,7 @@ LOOK_S = 1.0
 ASK_S = 5.0
 ANSWER_S = 10.0
 
+log = structlog.get_logger()
 _log = logging.getLogger("librdkafka")
 
 
@@ -130,13 +132,10 @@ class Watch:
     async def _keep_asking(self, service: str, ask: Callable[[], Awaitable[None]]) -> None:
         with self._health.trying(service) as trial:
             while True:
-                try:
-                    async with asyncio.timeout(ANSWER_S):
-                        await ask()
-                except (BrokerUnavailableError, LedgerUnavailableError) as error:
-                    trial.note_failure(error)
-                except TimeoutError:
-                    trial.note_failure(f"no answer within {ANSWER_S:g} s")
+                failure = await _find_failure(ask)
+                if failure:
+                    trial.note_failure(failure)
+                    log.warning("service_away", service=service, error=failure)
                 else:
                     trial.note_success()
                 await asyncio.sleep(ASK_S)
@@ -147,6 +146,18 @@ class Watch:
     async def _ask_ledger(self) -> None:
         partitions = {place.partition for place in self._look().progress}
         self.unsent = await self._count_unsent(sorted(partitions))
+
+
+async def _find_failure(ask: Callable[[], Awaitable[None]]) -> str:
+    """Ask, and return in words why there was no answer, or nothing."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await ask()
+    except (BrokerUnavailableError, LedgerUnavailableError) as error:
+        return str(error)
+    except TimeoutError:
+        return f"no answer within {ANSWER_S:g} s"
+    return ""
 
 
 def complete(progress: Progress, known: Progress | None) -> Progress:

@@ -28,6 +28,7 @@ from tests.records import Arrived
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROLE_PASSWORD = "r0le-pa55word"  # noqa: S105 - of roles that live as long as a test
 ROLES = Path(campaigns.__file__).with_name("roles.sql")
 LETTERS = [dead_letter(Reject(Arrived(partition=3, offset=n), "decode", RejectReason.NOT_JSON, "")) for n in range(3)]
 
@@ -45,7 +46,7 @@ def role(ledger_url: str) -> Iterator[str]:
     """A role that may log in, and no more."""
     name = "worker_" + ledger_url.rpartition("_")[2]
     with psycopg.connect(ledger_url, autocommit=True) as owner:
-        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'worker'").format(sql.Identifier(name)))
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), ROLE_PASSWORD))
         yield name
         owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(sql.Identifier(name)))
 
@@ -61,7 +62,7 @@ def worker_url(ledger_url: str, role: str) -> str:
 def as_role(url: str, role: str) -> str:
     """Return the URL with another user, still a URL: yoyo takes nothing else."""
     server = url.rpartition("@")[2]
-    return f"postgresql://{role}:worker@{server}"
+    return f"postgresql://{role}:{ROLE_PASSWORD}@{server}"
 
 
 async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> None:
@@ -156,7 +157,7 @@ async def test_the_warehouses_role_needs_select_on_the_view_alone(warehouse_url:
     with psycopg.connect(warehouse_url, autocommit=True) as owner:
         owner.execute("CREATE TABLE customers AS SELECT 'ann'::text AS customer_id, 12.5 AS revenue, 'x' AS address")
         owner.execute("CREATE VIEW customer_features_view AS SELECT customer_id, revenue FROM customers")
-        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'worker'").format(role))
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, ROLE_PASSWORD))
         owner.execute(sql.SQL("GRANT SELECT ON customer_features_view TO {}").format(role))
         warehouse = PostgresWarehouse(as_role(warehouse_url, name), "customer_features_view")
         await warehouse.open()

@@ -9,8 +9,10 @@ import secrets
 import ssl
 import subprocess
 import sys
+import urllib.request
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 import psycopg
@@ -37,7 +39,8 @@ from streams.services import app_settings, check_topics, create_missing_topics
 from streams.settings import OUTPUT_TOPICS, load_settings
 from streams.topics import verify_topics
 from tests.builders import AS_OF, campaign
-from tests.contract.test_roles import as_role, grant
+from tests.contract.test_roles import ROLE_PASSWORD, as_role, grant
+from tests.faults.proxy import Proxy
 from tests.journey.secured import PASSWORD, USER, TlsFront, make_certificates, run_guarded_kafka
 from tests.journey.workplace import (
     INPUTS,
@@ -286,7 +289,7 @@ def role(place: Workplace) -> Iterator[str]:
     ledger, warehouse = place.environment["HOLDFAST_LEDGER_URL"], place.environment["HOLDFAST_WAREHOUSE_URL"]
     migrate(ledger)
     with psycopg.connect(ledger, autocommit=True) as owner, psycopg.connect(warehouse, autocommit=True) as other:
-        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'worker'").format(sql.Identifier(name)))
+        owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), ROLE_PASSWORD))
         grant(ledger, name)
         other.execute(sql.SQL("GRANT SELECT ON customer_features_view TO {}").format(sql.Identifier(name)))
         yield name
@@ -331,11 +334,15 @@ def test_a_worker_works_where_everything_is_locked(
     redis_user: str,
     endpoints: Endpoints,
 ) -> None:
-    """From event to trigger with TLS on every connection and the least rights on every service; its log tells none."""
+    """From event to trigger with TLS on every connection and the least rights on every service.
+
+    Neither its log at its most talkative nor its probes tell a password, then or when connections break.
+    """
     postgres, cache = (urlsplit(url).port or 0 for url in (endpoints.ledger_url, endpoints.redis_url))
     with ExitStack() as stack:
+        proxy = stack.enter_context(Proxy(postgres))
         fronts = [
-            stack.enter_context(TlsFront(context, port, asks_first=port == postgres)) for port in (postgres, cache)
+            stack.enter_context(TlsFront(context, port, asks_first=port == proxy.port)) for port in (proxy.port, cache)
         ]
         environment = lock_up(place, kafka, certificates, role, (fronts[0].port, fronts[1].port), redis_user)
         worker = WorkerProcess(environment, place.folder / "worker.log")
@@ -347,7 +354,25 @@ def test_a_worker_works_where_everything_is_locked(
             place.update("ann")
         wait_until(lambda: len(place.triggers("ann")) == 1)
         assert min(front.taken for front in fronts) > 0
-    assert PASSWORD not in (place.folder / "worker.log").read_text()
+        told = [ask(worker, path) for path in ("health", "metrics")]
+        proxy.refuse()
+        proxy.cut()
+        place.publish("customer-updates", place.event("ann"))
+        wait_until(lambda: "ledger is away" in ask(worker, "health"))
+        told += [ask(worker, path) for path in ("health", "metrics")]
+    told.append((place.folder / "worker.log").read_text())
+    assert "ledger is away" in told[-1]
+    assert [word for word in (PASSWORD, ROLE_PASSWORD) for text in told if word in text] == []
+
+
+def ask(worker: WorkerProcess, path: str) -> str:
+    """Return what a probe answers, whatever its code."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+    except HTTPError as answer:
+        with answer:
+            return str(answer.read().decode())
 
 
 @pytest.mark.parametrize("wrong", ["HOLDFAST_KAFKA_PASSWORD", "HOLDFAST_LEDGER_URL", "HOLDFAST_WAREHOUSE_URL"])
