@@ -1,193 +1,165 @@
 """The whole job on a backlog: one worker, Kafka, Redis and PostgreSQL on the same cores.
 
-    python -m benchmarks.whole_job [--events N] [--customers N] [--rules N] [--campaigns N]
+    python -m benchmarks.whole_job [--events N] [--customers N] [--rules N] [--campaigns N] [--flame FILE]
 
-The worker starts on full topics; a tenth of the events warm it up before the clock starts.
+The worker starts on full topics and a ledger that knows every customer (place.py); a tenth of the events warm it up
+before the clock starts.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import psycopg
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from psycopg import sql
 
-from benchmarks.processes import cpu_seconds, resident_mib
-from benchmarks.workload import PARTITIONS, Size, fill_warehouse, produce, write_definitions
+from benchmarks.errors import WorkloadError
+from benchmarks.place import open_place
+from benchmarks.processes import cpu_seconds
+from benchmarks.workers import COMMAND, Committed, run_workers
+from benchmarks.workload import Size
 from console.embedded.services import EmbeddedServices
-from streams.settings import INPUT_TOPICS, OUTPUT_TOPICS
-from streams.topics import create_topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from console.embedded.services import Endpoints
+    from benchmarks.place import Place
+    from benchmarks.workers import Workers
 
-ROOT = Path(__file__).parents[1]
-MODELS = ROOT / "examples" / "online_retail" / "models"
 COUNTS = """
-    SELECT (SELECT count(*) FROM outbox WHERE destination = 'campaign_triggers'), (SELECT count(*) FROM decision),
-           (SELECT count(*) FROM membership), (SELECT count(*) FROM outbox WHERE sent_at IS NULL)
+    SELECT (SELECT count(*) FROM outbox WHERE destination = 'campaign_triggers') AS triggers,
+           (SELECT count(*) FROM decision) AS decisions, (SELECT count(*) FROM membership) AS memberships,
+           (SELECT count(*) FROM outbox WHERE sent_at IS NULL) AS unsent
 """
+NAMES = ("triggers", "decisions", "memberships", "unsent")
+NORMAL = Size()
 WARM_UP = 0.1
-POLL_S = 0.05
+TRIGGER_PERCENT = (1.6, 2.6)
+LEAST_EVENTS = 100_000
+"""With fewer the share of triggers is not what it is with all."""
 
 
-@dataclass(slots=True)
-class Place:
-    """Databases, topics and definitions of one measurement, on services that are warm."""
+def measure(
+    place: Place,
+    *,
+    cores: Sequence[int | None] = (None,),
+    command: Sequence[str] = COMMAND,
+    flame: Path | None = None,
+) -> dict[str, Any]:
+    """Let workers empty the topics and return what it took.
 
-    services: EmbeddedServices
-    endpoints: Endpoints
-    size: Size
-    folder: Path
-    warehouse_url: str
-    name: str = field(default_factory=lambda: f"b{secrets.token_hex(3)}")
-    events: int = 0
+    Args:
+        place: its topics are full.
+        cores: where each worker may run; None is anywhere.
+        command: the arguments to our interpreter that start a worker.
+        flame: where to write a flame graph of the first worker, in SVG.
 
-    @property
-    def prefix(self) -> str:
-        """What the topics' names begin with."""
-        return f"{self.name}."
-
-    def fill(self) -> None:
-        """Create topics and write all events."""
-        topics = [self.prefix + topic for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS.values())]
-        create_topics(self.endpoints.broker, topics, PARTITIONS)
-        self.events = produce(self.endpoints.broker, self.prefix, self.size)
-
-    def environment(self, ledger_url: str) -> dict[str, str]:
-        """Return a worker's settings."""
-        return {
-            **self.endpoints.as_environment(),
-            "HOLDFAST_LEDGER_URL": ledger_url,
-            "HOLDFAST_WAREHOUSE_URL": self.warehouse_url,
-            "HOLDFAST_DEFINITIONS_DIR": str(self.folder / "definitions"),
-            "HOLDFAST_MODELS_DIR": str(MODELS),
-            "HOLDFAST_GROUP": f"{self.prefix}group",
-            "HOLDFAST_TOPIC_PREFIX": self.prefix,
-            "HOLDFAST_HEALTH_PORT": "0",
-        }
+    Raises:
+        WorkerEndedError: a worker ended.
+        WorkloadError: the events did not lead to what they should.
+    """
+    group = f"{place.prefix}{secrets.token_hex(3)}"
+    committed = Committed(place.endpoints.broker, group, place.input_topics)
+    with place.lend_ledger() as ledger_url:
+        before = count_rows(ledger_url)
+        environment = place.environment(ledger_url, group)
+        with run_workers(environment, place.folder / f"{group}.log", cores=cores, command=command) as workers:
+            figures = _watch(place, workers, committed, flame)
+        committed.close()
+        counted = count_rows(ledger_url)
+    made = {name: counted[name] - before[name] for name in ("triggers", "decisions")}
+    kept = {name: counted[name] for name in ("memberships", "unsent")}
+    percent = round(100 * made["triggers"] / place.events, 2)
+    check_work(place, percent, kept["unsent"])
+    return {**figures, **made, "trigger_percent": percent, **kept}
 
 
-@contextmanager
-def open_place(services: EmbeddedServices, size: Size) -> Iterator[Place]:
-    """Yield a place with a filled warehouse and definitions."""
-    endpoints = services.start()
-    with tempfile.TemporaryDirectory() as folder, lend_database(endpoints.warehouse_url) as warehouse:
-        fill_warehouse(warehouse, size)
-        write_definitions(Path(folder) / "definitions", size)
-        yield Place(services, endpoints, size, Path(folder), warehouse)
-
-
-@contextmanager
-def lend_database(url: str) -> Iterator[str]:
-    """Create a database beside the one at `url`, and drop it afterwards."""
-    server, _, _ = url.rpartition("/")
-    name = f"b{secrets.token_hex(4)}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield f"{server}/{name}"
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def measure(place: Place, *, command: tuple[str, ...] = ("-m", "streams")) -> dict[str, Any]:
-    """Let one worker empty the topics and return what it took."""
-    committed = Committed(place)
-    with lend_database(place.endpoints.ledger_url) as ledger_url:
-        log = place.folder / f"{place.name}.log"
-        with log.open("wb") as output:
-            environment = os.environ | place.environment(ledger_url)
-            worker = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, *command], cwd=ROOT, env=environment, stdout=output, stderr=output
-            )
-        try:
-            return _watch(place, worker, committed, ledger_url)
-        finally:
-            worker.kill()
-            worker.wait()
-            committed.close()
-
-
-def _watch(place: Place, worker: subprocess.Popen[bytes], committed: Committed, ledger_url: str) -> dict[str, Any]:
-    pids = {"worker": worker.pid, **place.services.find_pids()}
-    first = committed.wait_for(int(place.events * WARM_UP), worker)
-    began, cpu = time.perf_counter(), cpu_seconds(pids)
-    last = committed.wait_for(place.events, worker)
-    seconds = time.perf_counter() - began
-    spent = {name: each - cpu[name] for name, each in cpu_seconds(pids).items()}
-    memory = resident_mib(worker.pid)
-    worker.send_signal(signal.SIGTERM)
-    worker.wait(30)
-    events = last - first
+def count_rows(ledger_url: str) -> dict[str, int]:
+    """Return how many rows of interest the ledger has."""
     with psycopg.connect(ledger_url) as ledger:
-        counts = ledger.execute(COUNTS).fetchone()
+        found = ledger.execute(COUNTS).fetchone()
+    return dict(zip(NAMES, found or (), strict=True))
+
+
+def check_work(place: Place, trigger_percent: float, unsent: int) -> None:
+    """Refuse a measurement of other work than was meant.
+
+    Raises:
+        WorkloadError: it is so.
+    """
+    if unsent:
+        raise WorkloadError(f"{unsent} messages of the outbox were not published, though all events are acknowledged")
+    least, most = TRIGGER_PERCENT
+    if place.events >= LEAST_EVENTS and place.size.entering == NORMAL.entering and not least <= trigger_percent <= most:
+        raise WorkloadError(
+            f"{trigger_percent} % of the events made a trigger, and {least} to {most} % should; set Size.entering in "
+            "benchmarks/workload.py anew, batches have probably another size"
+        )
+
+
+def _watch(place: Place, workers: Workers, committed: Committed, flame: Path | None) -> dict[str, Any]:
+    pids = {**workers.pids, **place.services.find_pids()}
+    first = committed.wait_for(int(place.events * WARM_UP), workers)
+    with record_flames(workers.processes[0].pid, flame) if flame else nullcontext():
+        began, cpu, seen = time.perf_counter(), cpu_seconds(pids), len(workers.memory_mib)
+        last = committed.wait_for(place.events, workers)
+        seconds = time.perf_counter() - began
+        spent = {name: each - cpu[name] for name, each in cpu_seconds(pids).items()}
+    workers.check_alive()
+    events = last - first
+    mine = sum(spent.pop(name) for name in workers.pids)
     return {
         "events": events,
         "seconds": round(seconds, 2),
         "events_per_s": round(events / seconds),
-        "cpu_us_per_event": {name: round(each / events * 1e6, 2) for name, each in spent.items()},
-        "rss_mib": round(memory),
-        **dict(zip(("triggers", "decisions", "memberships", "unsent"), counts or (), strict=True)),
+        "cpu_us_per_event": {name: round(each / events * 1e6, 2) for name, each in {"worker": mine, **spent}.items()},
+        "rss_mib": round(max(workers.memory_mib)),
+        "rss_mib_early": round(workers.memory_mib[max(seen - 1, 0)]),
     }
 
 
-class Committed:
-    """How much of the input the worker's group has committed."""
-
-    def __init__(self, place: Place) -> None:
-        group = f"{place.prefix}group"
-        self._client = Consumer({"bootstrap.servers": place.endpoints.broker, "group.id": group, "log_level": 0})
-        topics = [place.prefix + topic for topic in INPUT_TOPICS]
-        self._places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
-
-    def count(self) -> int:
-        """Return the number of records committed; 0 while the broker has not yet found who keeps the group."""
-        try:
-            return sum(max(place.offset, 0) for place in self._client.committed(self._places, timeout=20))
-        except KafkaException:
-            return 0
-
-    def wait_for(self, count: int, worker: subprocess.Popen[bytes]) -> int:
-        """Wait until so many are committed, and return how many are then."""
-        while (found := self.count()) < count:
-            if worker.poll() is not None:
-                sys.exit(f"the worker ended with exit code {worker.returncode}; see its log")
-            time.sleep(POLL_S)
-        return found
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+@contextmanager
+def record_flames(pid: int, target: Path) -> Iterator[None]:
+    """Let py-spy look at a process meanwhile, 200 times a second, and write where its time went."""
+    program = Path(sys.executable).with_name("py-spy")
+    if not program.exists():
+        raise click.ClickException("py-spy is not installed beside this interpreter; leave --flame out")
+    command = [str(program), "record", "--rate", "200", "--pid", str(pid), "--output", str(target), "--nonblocking"]
+    recorder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own environment's
+    try:
+        yield
+    finally:
+        recorder.send_signal(signal.SIGINT)
+        recorder.wait(60)
 
 
 @click.command()
-@click.option("--events", default=400_000, show_default=True)
-@click.option("--customers", default=100_000, show_default=True)
-@click.option("--rules", default=100, show_default=True)
-@click.option("--campaigns", default=20, show_default=True)
+@click.option("--events", default=NORMAL.events, show_default=True)
+@click.option("--customers", default=NORMAL.customers, show_default=True)
+@click.option("--rules", default=NORMAL.rules, show_default=True)
+@click.option("--campaigns", default=NORMAL.campaigns, show_default=True)
 @click.option("--rounds", default=1, show_default=True)
-def main(events: int, customers: int, rules: int, campaigns: int, rounds: int) -> None:
+@click.option("--flame", type=click.Path(dir_okay=False, path_type=Path), help="Write a flame graph here (SVG).")
+def main(events: int, customers: int, rules: int, campaigns: int, rounds: int, flame: Path | None) -> None:
     """Measure and print one JSON object a round."""
     size = Size(events, customers, rules, campaigns)
-    with tempfile.TemporaryDirectory(prefix="holdfast-") as data, EmbeddedServices(Path(data)) as services:
+    with (
+        tempfile.TemporaryDirectory(prefix="holdfast-") as data,
+        EmbeddedServices(Path(data)) as services,
+        open_place(services, size) as place,
+    ):
+        place.fill()
         for _ in range(rounds):
-            with open_place(services, size) as place:
-                place.fill()
-                click.echo(json.dumps(measure(place)))
+            click.echo(json.dumps(measure(place, flame=flame)))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """The work measured: 100,000 customers, 400,000 updates and a tenth as many messages, 100 rules, 20 campaigns.
 
 Customers are drawn by Zipf's law. The view's column `activity` is another random number at each read, so that a
-re-read row differs each time; twenty rules on it let two events in a hundred enter a segment that a campaign waits
-for, and the next event of the same customer leaves it. The other rules are on columns that stay.
+re-read row differs each time; twenty rules on it let a read enter a segment that a campaign waits for, and the next
+read of the same customer leaves it. The other rules are on columns that stay.
+
+Two events in a hundred are to make a trigger, as a campaign system sees it. A batch reads a customer once whatever
+the number of their events in it, messages read the cached row, one customer in twenty consents to nothing and one in
+twenty is held out: for that, the rules on `activity` hold 6.6 reads in a hundred (`Size.entering`).
 """
 
 from __future__ import annotations
@@ -18,16 +22,19 @@ from confluent_kafka import Producer
 from psycopg import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 PARTITIONS = 4
+QUEUE = 1_000_000
 CUSTOMERS = 100_000
 RULES = 100
 CAMPAIGNS = 20
 MESSAGES_PERCENT = 10
+WAITED_FOR = 20
+"""How many segments campaigns wait for; more campaigns than these share them."""
 ZIPF_EXPONENT = 1.1
 START = datetime(2011, 6, 1, tzinfo=UTC)
 TEXTS = (
@@ -43,7 +50,7 @@ VIEW = """
            lifetime_value, transactions_90d, items_total, cancellations, revenue_90d, revenue_trend,
            avg_days_between_orders, tenure_days, web_visits_30d, mail_opens_30d, support_tickets, country, email_tier,
            preferred_channel, email_consent, sms_consent, push_consent, customer_since,
-           floor(random() * 1000) AS activity
+           random() * 1000 AS activity
     FROM customer
 """
 TABLE = """
@@ -61,20 +68,31 @@ INSERT = """
     SELECT 'c' || n, h % 5000, 1 + h % 40, h % 90, 20 + h % 300, h % 5000, h % 9, h % 700, h % 4, h % 900,
            (h % 200 - 100) / 100.0, h % 60, 1 + h % 700, h % 30, h % 12, h % 5,
            (ARRAY['GB', 'DE', 'FR', 'ES'])[1 + h % 4], (ARRAY['engaged', 'occasional', 'dormant'])[1 + h % 3], 'email',
-           h % 20 <> 0, true, false, '2099-01-01'
+           h % 20 <> 0, true, false, '2010-01-01'
     FROM (SELECT n, abs(hashint4(n)) AS h FROM generate_series(0, {customers} - 1) AS n) AS drawn
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything; one thing at a time is varied for the cost curves."""
+    """How much of everything; one thing at a time is varied for the cost curves.
+
+    Attributes:
+        events: updates of customers; messages come on top.
+        entering: in a thousand reads of a row, how many make a campaign contact a customer who lets it.
+    """
 
     events: int = 400_000
     customers: int = CUSTOMERS
     rules: int = RULES
     campaigns: int = CAMPAIGNS
+    entering: float = 66.0
     seed: int = 5
+
+    @property
+    def total(self) -> int:
+        """All events, messages too."""
+        return self.events + self.events * MESSAGES_PERCENT // 100
 
 
 def fill_warehouse(url: str, size: Size) -> None:
@@ -94,19 +112,23 @@ def write_definitions(folder: Path, size: Size) -> Path:
         segment = {"key": f"s{number}", "name": f"Segment {number}", "rule": _rule(number, size)}
         _write(folder / "segments" / f"s{number}.json", segment)
     for number in range(size.campaigns):
-        _write(folder / "campaigns" / f"to-s{number}.json", _campaign(number))
+        _write(folder / "campaigns" / f"campaign-{number}.json", _campaign(number))
     offers = [{"id": number, "key": f"offer-{number}", "name": f"Offer {number}"} for number in range(1, 9)]
     _write(folder / "campaigns" / "offers.json", offers)
     return folder
 
 
 def _rule(number: int, size: Size) -> dict[str, Any]:
-    """Return one of the rules that campaigns wait for, which share two hundredths of all reads, or a staying one."""
-    if number < size.campaigns:
-        width = 20 / size.campaigns
+    """Return one of the rules that campaigns wait for, or a staying one.
+
+    Where more campaigns wait for a segment it is entered less often, so that as many triggers are made.
+    """
+    waited = min(WAITED_FOR, size.campaigns)
+    if number < waited:
+        width = size.entering / size.campaigns
         return _between("activity", number * width, (number + 1) * width)
     column = STAYING[number % len(STAYING)]
-    low = 7 * number
+    low = 7 * number % 4000
     both = [_between(column, low, low + 5 + number), {"==": [{"var": "country"}, ("GB", "DE", "FR", "ES")[number % 4]]}]
     return {"and": both} if number % 3 else {"or": [both[0], {">": [{"var": "churn_probability"}, 0.98]}]}
 
@@ -118,9 +140,9 @@ def _between(column: str, low: float, high: float) -> dict[str, Any]:
 
 def _campaign(number: int) -> dict[str, Any]:
     return {
-        "key": f"to-s{number}",
-        "name": f"To segment {number}",
-        "segment": f"s{number}",
+        "key": f"campaign-{number}",
+        "name": f"Campaign {number}",
+        "segment": f"s{number % WAITED_FOR}",
         "launch": "on_enter",
         "offers": [1, 2, 3],
         "channels": ["email", "sms"],
@@ -129,17 +151,23 @@ def _campaign(number: int) -> dict[str, Any]:
     }
 
 
-def produce(broker: str, prefix: str, size: Size) -> int:
-    """Write all events to the input topics and return how many there are."""
+Addressed = tuple[str, bytes, bytes]
+"""Topic, key and value of an event."""
+
+
+def produce(broker: str, prefix: str, events: Iterable[Addressed]) -> int:
+    """Write events to the input topics and return how many there are."""
     producer = Producer(
         {"bootstrap.servers": broker, "linger.ms": 50, "queue.buffering.max.messages": 2_000_000, "acks": "all"}
     )
     count = 0
-    for topic, key, value in _events(size):
+    for topic, key, value in events:
         producer.produce(prefix + topic, value, key, partition=int(key[1:]) % PARTITIONS)
         count += 1
         if count % 50_000 == 0:
             producer.poll(0)
+        while len(producer) > QUEUE:
+            producer.poll(0.05)
     producer.flush()
     return count
 
@@ -153,20 +181,34 @@ def draw_customers(size: Size, count: int) -> NDArray[np.int64]:
     return numbers
 
 
-def _events(size: Size) -> Iterator[tuple[str, bytes, bytes]]:
-    messages = size.events * MESSAGES_PERCENT // 100
-    total = size.events + messages
-    kinds = np.random.default_rng(size.seed + 1).permutation(np.arange(total) < messages)
-    for number, (customer, is_message) in enumerate(zip(draw_customers(size, total), kinds, strict=True)):
-        at = START + timedelta(milliseconds=20 * number)
-        event = {"id": f"e{number}", "customer_id": f"c{customer}", "occurred_at": at.isoformat()}
+def draw_events(size: Size) -> Iterator[Addressed]:
+    """Yield updates and messages of customers in the order they happened, 20 ms apart."""
+    messages = size.total - size.events
+    kinds = np.random.default_rng(size.seed + 1).permutation(np.arange(size.total) < messages)
+    for number, (customer, is_message) in enumerate(zip(draw_customers(size, size.total), kinds, strict=True)):
         if is_message:
             said = {"role": "customer", "channel": "mail", "text": TEXTS[number % len(TEXTS)]}
-            event = {"type": "conversation.message", **event, **said}
+            yield address("conversations", _event("conversation.message", number, customer, size) | said)
         else:
-            event = {"type": "customer.updated", **event}
-        topic = "conversations" if is_message else "customer-updates"
-        yield topic, f"c{customer}".encode(), json.dumps(event).encode()
+            yield address("customer-updates", _event("customer.updated", number, customer, size))
+
+
+def first_events(size: Size) -> Iterator[Addressed]:
+    """Yield one update of every customer, before all others: whoever has had one is no longer new to the ledger."""
+    for customer in range(size.customers):
+        event = {"id": f"first-{customer}", "type": "customer.updated", "occurred_at": START.isoformat()}
+        yield address("customer-updates", event | {"customer_id": f"c{customer}"})
+
+
+def address(topic: str, event: Mapping[str, Any]) -> Addressed:
+    """Return an event with its topic and its key."""
+    return topic, str(event["customer_id"]).encode(), json.dumps(event).encode()
+
+
+def _event(kind: str, number: int, customer: np.int64, size: Size) -> dict[str, Any]:
+    at = START + timedelta(minutes=1, milliseconds=20 * number)
+    name = f"e{size.seed}-{number}"
+    return {"id": name, "type": kind, "customer_id": f"c{customer}", "occurred_at": at.isoformat()}
 
 
 def _write(path: Path, content: object) -> None:

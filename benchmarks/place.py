@@ -1,0 +1,146 @@
+"""Where a measurement happens: databases, topics and definitions of its own on services that are warm.
+
+A ledger that has never seen a customer evaluates each of them for the first time, which writes a row and is silent:
+with 400,000 events over 100,000 customers that would be a third of all work. So every place has a ledger that a worker
+has prepared with one event of each customer, and every measurement begins on a copy of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+from redis import Redis
+
+from benchmarks.workers import Committed, run_workers
+from benchmarks.workload import PARTITIONS, draw_events, fill_warehouse, first_events, produce, write_definitions
+from streams.settings import INPUT_TOPICS, OUTPUT_TOPICS
+from streams.topics import create_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.workload import Size
+    from console.embedded.services import EmbeddedServices, Endpoints
+
+ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "examples" / "online_retail" / "models"
+# As `holdfast ledger renew` does: a copy's sequences must not be taken for those of the original.
+RENEW = "UPDATE ledger_state SET ledger_id = left(gen_random_uuid()::text, 8)"
+
+
+@dataclass(slots=True)
+class Place:
+    """Databases, topics and definitions of one measurement.
+
+    Attributes:
+        warm_ledger_url: a ledger that knows every customer; measurements work on copies of it.
+        events: how many wait on the input topics.
+    """
+
+    services: EmbeddedServices
+    endpoints: Endpoints
+    size: Size
+    folder: Path
+    warehouse_url: str
+    warm_ledger_url: str
+    name: str = field(default_factory=lambda: f"b{secrets.token_hex(3)}")
+    events: int = 0
+
+    @property
+    def prefix(self) -> str:
+        """What the topics' names begin with."""
+        return f"{self.name}."
+
+    @property
+    def input_topics(self) -> list[str]:
+        """The full names of the topics that workers read."""
+        return [self.prefix + topic for topic in INPUT_TOPICS]
+
+    def fill(self) -> None:
+        """Create topics and write all events."""
+        self.create_topics()
+        self.events = produce(self.endpoints.broker, self.prefix, draw_events(self.size))
+
+    def create_topics(self) -> None:
+        """Create topics, empty."""
+        topics = [self.prefix + topic for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS.values())]
+        create_topics(self.endpoints.broker, topics, PARTITIONS)
+
+    @contextmanager
+    def lend_ledger(self) -> Iterator[str]:
+        """Copy the warm ledger, and drop the copy afterwards."""
+        with lend_database(self.warm_ledger_url, template=True) as url:
+            with psycopg.connect(url) as ledger:
+                ledger.execute(RENEW)
+            yield url
+
+    def environment(self, ledger_url: str, group: str) -> dict[str, str]:
+        """Return a worker's settings."""
+        return {
+            **self.endpoints.as_environment(),
+            "HOLDFAST_LEDGER_URL": ledger_url,
+            "HOLDFAST_WAREHOUSE_URL": self.warehouse_url,
+            "HOLDFAST_DEFINITIONS_DIR": str(self.folder / "definitions"),
+            "HOLDFAST_MODELS_DIR": str(MODELS),
+            "HOLDFAST_GROUP": group,
+            "HOLDFAST_TOPIC_PREFIX": self.prefix,
+            "HOLDFAST_HEALTH_PORT": "0",
+        }
+
+
+@contextmanager
+def open_place(services: EmbeddedServices, size: Size) -> Iterator[Place]:
+    """Yield a place with a filled warehouse, definitions and a warm ledger."""
+    endpoints = services.start()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        lend_database(endpoints.warehouse_url) as warehouse,
+        lend_database(endpoints.ledger_url) as ledger,
+        Redis.from_url(endpoints.redis_url) as redis,
+    ):
+        redis.flushall()
+        fill_warehouse(warehouse, size)
+        write_definitions(Path(folder) / "definitions", size)
+        place = Place(services, endpoints, size, Path(folder), warehouse, ledger)
+        _warm(place)
+        yield place
+
+
+@contextmanager
+def lend_database(url: str, *, template: bool = False) -> Iterator[str]:
+    """Create a database beside the one at `url`, as a copy of it if so wished, and drop it afterwards."""
+    server, _, beside = url.rpartition("/")
+    name = f"b{secrets.token_hex(4)}"
+    create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+    if template:
+        create += sql.SQL(" TEMPLATE {}").format(sql.Identifier(beside))
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(create)
+        try:
+            yield f"{server}/{name}"
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _warm(place: Place) -> None:
+    """Let a worker evaluate every customer once, on topics of its own."""
+    rehearsal = Place(
+        place.services, place.endpoints, place.size, place.folder, place.warehouse_url, place.warm_ledger_url
+    )
+    rehearsal.create_topics()
+    count = produce(place.endpoints.broker, rehearsal.prefix, first_events(place.size))
+    group = f"{rehearsal.prefix}group"
+    committed = Committed(place.endpoints.broker, group, rehearsal.input_topics)
+    environment = rehearsal.environment(place.warm_ledger_url, group)
+    with run_workers(environment, place.folder / "warm.log") as workers:
+        committed.wait_for(count, workers)
+    committed.close()
+    with psycopg.connect(place.warm_ledger_url, autocommit=True) as ledger:
+        ledger.execute("VACUUM ANALYZE")
