@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SEATS = ("first", "second")
 SERVICES = ("kafka", "postgres", "redis")
-GAP_S = 1.0
+GAP_S = 0.8
 """Mean time between two disturbances from outside; those from inside come on top."""
 REST_S = 2.0
 """A service is left alone for so long after a disturbance, or nobody would work."""
