@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ROWS_RECOMMENDED = 1000
 WIDE_INTERVAL = 0.08
 DRIFT = 0.05
+TOTAL_DRIFT = 0.2
 ONE_FEATURE_RULES = 0.8
 SEVERAL = 2
 HEADLINES: dict[Verdict, str] = {
@@ -149,7 +150,7 @@ def _headline(verdict: Verdict, manifest: Mapping[str, Any]) -> str:
 
 def _predicts(manifest: Mapping[str, Any], task: str) -> str:
     days = manifest.get("window_days")
-    window = f"in the {days} days after it is scored" if days else "in the window that the label looks at"
+    window = f"in the {days} days from the day of scoring on" if days else "in the window that the label looks at"
     return PREDICTS[task].format(window=window)
 
 
@@ -271,7 +272,7 @@ def _doubts_of_rows(evidence: Evidence) -> list[str]:
     if len(evidence.outcome) < ROWS_RECOMMENDED:
         found.append(f"Only {len(evidence.outcome):,} later rows; {ROWS_RECOMMENDED:,} or more are recommended.")
     if evidence.task == "ltv":
-        return found
+        return [*found, *_doubts_of_totals(evidence)]
     observed = evidence.outcome >= 0
     if len(np.unique(evidence.outcome[observed])) < SEVERAL:
         return [*found, "The later rows have one outcome only, or none: AUC and what hangs on it are not defined."]
@@ -284,6 +285,15 @@ def _doubts_of_rows(evidence: Evidence) -> list[str]:
     if evidence.task == "nbo" and not (evidence.propensities > 0).any():
         found.append("Propensities were not logged: what its offers would be worth cannot be estimated.")
     return found
+
+
+def _doubts_of_totals(evidence: Evidence) -> list[str]:
+    came = float(evidence.outcome.sum(dtype=np.float64))
+    off = float(evidence.scores.sum(dtype=np.float64)) / came - 1 if came else 0.0
+    if abs(off) <= TOTAL_DRIFT:
+        return []
+    less = "more" if off > 0 else "less"
+    return [f"It expected {abs(off):.0%} {less} spend than came: trust the order of its scores more than their amount."]
 
 
 def _doubts_of_features(evidence: Evidence) -> list[str]:

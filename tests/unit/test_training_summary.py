@@ -80,6 +80,21 @@ def test_a_base_rate_that_moved_is_a_doubt() -> None:
     assert ["the base rate moves" in each for each in doubts] == [False, True]
 
 
+@pytest.mark.parametrize(("times", "words"), [(1.5, "more spend than came"), (0.5, "less spend than came"), (1, None)])
+def test_spend_that_does_not_add_up_is_a_doubt(times: float, words: str | None) -> None:
+    known = evidence("ltv", 1200)
+    right = known.scores * (known.outcome.sum() / known.scores.sum())
+    doubts = " ".join(summarise(manifest("ltv"), evidence("ltv", 1200, scores=right * times), {"model": MODEL}).doubts)
+    assert (words or "") in doubts
+    assert ("spend than came" in doubts) == bool(words)
+
+
+@pytest.mark.parametrize(("trained", "told"), [("2011-06-10", True), ("2011-09-09", False)])
+def test_rows_are_called_later_only_where_they_are(trained: str, told: bool) -> None:
+    text = answer("How sure that is", manifest=manifest("churn", training={"dates": [trained]}))
+    assert ("later than all it was trained on" in text) == told
+
+
 def test_warnings_few_rows_and_a_wide_interval_are_doubts() -> None:
     told = manifest("churn", training={"warnings": ["only 50 rows"]})
     doubts = summarise(told, evidence("churn", 50), {"model": Estimate(0.74, 0.6, 0.86)}).doubts
