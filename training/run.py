@@ -230,7 +230,13 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], plan: Pl
 
 def _window(dataset: Dataset) -> dict[str, Any]:
     days = np.unique(dataset.dates[~np.isnat(dataset.dates)])
-    return {"rows": len(dataset), "dates": [str(day) for day in days]}
+    observed = dataset.targets[dataset.targets >= 0]
+    return {
+        "rows": len(dataset),
+        "customers": len(set(dataset.table.customer_ids)),
+        "dates": [str(day) for day in days],
+        "rate": round(float(observed.mean(dtype=np.float64)), 6) if len(observed) else None,
+    }
 
 
 def _last_day(dataset: Dataset) -> list[str]:
