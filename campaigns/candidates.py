@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from campaigns.decide import Candidate, Outcome, Reason, Standing, decide
 from campaigns.definition import Launch
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from segments.engine import Transition
 
 
-@dataclass(frozen=True, slots=True)
-class Occurrence:
+class Occurrence(NamedTuple):
     """The event that a customer's decisions are made at: its id, event time, arrival (Unix ms) and input partition."""
 
     event_id: str

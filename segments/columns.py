@@ -224,17 +224,14 @@ def _parsed(value: Value) -> Floats | float | None:
 
 
 def _ordering(compare: Callable[[Any, Any], Any]) -> Kernel:
-    def kernel(args: Sequence[Value], count: int) -> Value | None:
+    def kernel(args: Sequence[Value], _: int) -> Value | None:
         # Two neighbours that are constants may both be texts, which are not compared as numbers.
         if any(isinstance(left, Constant) and isinstance(right, Constant) for left, right in pairwise(args)):
             return None
         sides = [_coerced(arg) for arg in args]
         if any(side is None for side in sides):
             return None
-        mask = np.ones(count, dtype=np.bool_)
-        for left, right in pairwise(sides):
-            mask = mask & compare(left, right)
-        return Truths(mask)
+        return Truths(reduce(np.logical_and, (compare(left, right) for left, right in pairwise(sides))))
 
     return kernel
 

@@ -41,13 +41,15 @@ def sort_by_kind(events: Sequence[Event]) -> Concerned:
     """Separate updates, messages, requests for evaluation and outcomes, each in the order of arrival."""
     kinds: dict[str, list[Event]] = defaultdict(list)
     for event in events:
-        kinds[event.wire.type.partition(".")[0]].append(event)
+        kinds[event.kind].append(event)
     return Concerned(kinds["customer"], kinds["conversation"], kinds["evaluation"], kinds["outcome"])
 
 
 def refuse_unknown(decoded: Decoded, concerned: Concerned, table: FeatureTable) -> Decoded:
     """Reject the events of customers that the warehouse does not know."""
     known = set(table.customer_ids)
+    if all(event.customer_id in known for event in concerned.to_evaluate):
+        return decoded
     detail = "the warehouse has no such customer; when it does, send the event again"
     unknown = {id(event) for event in concerned.to_evaluate if event.customer_id not in known}
     refused = [

@@ -75,17 +75,13 @@ class WireEvent(Struct, frozen=True):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event and the record it came in."""
+class Event(Struct, frozen=True):
+    """An event and the record it came in; `kind` is the first part of its type."""
 
     wire: WireEvent
     record: Record
-
-    @property
-    def customer_id(self) -> str:
-        """The customer it concerns."""
-        return self.wire.customer_id
+    customer_id: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +93,22 @@ class Decoded:
 
 
 _decoder = msgspec.json.Decoder(WireEvent)
-# The type that each kind of topic carries; a type ending in a dot is the first part of several.
+# The types that each kind of topic carries.
 _TYPES = {
-    "customer-updates": "customer.updated",
-    "conversations": "conversation.message",
-    "outcomes": "outcome.",
-    "evaluations": "evaluation.requested",
+    "customer-updates": ("customer.updated",),
+    "conversations": ("conversation.message",),
+    "outcomes": tuple(f"outcome.{outcome}" for outcome in OUTCOMES),
+    "evaluations": ("evaluation.requested",),
 }
 
 
 def decode_records(records: Sequence[Record], *, topic_prefix: str, max_bytes: int) -> Decoded:
     """Decode a batch; each record ends as one event or one reject."""
+    types = {topic: _TYPES[topic.removeprefix(topic_prefix)] for topic in {record.topic for record in records}}
     events: list[Event] = []
     rejects: list[Reject] = []
     for record in records:
-        outcome = _decode(record, record.topic.removeprefix(topic_prefix), max_bytes)
+        outcome = _decode(record, types[record.topic], max_bytes)
         if isinstance(outcome, Event):
             events.append(outcome)
         else:
@@ -119,32 +116,32 @@ def decode_records(records: Sequence[Record], *, topic_prefix: str, max_bytes: i
     return Decoded(events, rejects)
 
 
-def _decode(record: Record, topic: str, max_bytes: int) -> Event | Reject:
+def _decode(record: Record, types: Sequence[str], max_bytes: int) -> Event | Reject:
+    wire = _parse(record, max_bytes)
+    if isinstance(wire, Reject):
+        return wire
+    if wire.type not in types:
+        carries = f"type {wire.type!r} on topic {record.topic}, which carries {' or '.join(map(repr, types))}"
+        return _reject(record, RejectReason.WRONG_TYPE, carries)
+    kind = wire.type.partition(".")[0]
+    if problem := _find_problem(wire, kind):
+        return _reject(record, RejectReason.INVALID_EVENT, problem)
+    if record.key != wire.customer_id.encode():
+        return _refuse_key(record, wire)
+    return Event(wire, record, wire.customer_id, kind)
+
+
+def _parse(record: Record, max_bytes: int) -> WireEvent | Reject:
     if not record.value:
         return _reject(record, RejectReason.EMPTY_VALUE, "the record has no value")
     if len(record.value) > max_bytes:
         return _reject(record, RejectReason.TOO_LARGE, f"{len(record.value):,} bytes; {max_bytes:,} are allowed")
     try:
-        wire = _decoder.decode(record.value)
+        return _decoder.decode(record.value)
     except msgspec.ValidationError as error:
         return _reject(record, RejectReason.INVALID_EVENT, str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _reject(record, RejectReason.NOT_JSON, str(error))
-    return _check_kind(record, wire, topic) or _check_key(record, wire) or Event(wire, record)
-
-
-def _check_kind(record: Record, wire: WireEvent, topic: str) -> Reject | None:
-    expected = _TYPES[topic]
-    kind, _, rest = wire.type.partition(".")
-    fits = f"{kind}." == expected and rest in OUTCOMES if expected.endswith(".") else wire.type == expected
-    if not fits:
-        return _reject(
-            record,
-            RejectReason.WRONG_TYPE,
-            f"type {wire.type!r} on topic {record.topic}, which carries {expected!r}",
-        )
-    problem = _find_problem(wire, kind)
-    return _reject(record, RejectReason.INVALID_EVENT, problem) if problem else None
 
 
 def _find_problem(wire: WireEvent, kind: str) -> str | None:
@@ -167,13 +164,10 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-def _check_key(record: Record, wire: WireEvent) -> Reject | None:
-    if record.key == wire.customer_id.encode():
-        return None
+def _refuse_key(record: Record, wire: WireEvent) -> Reject:
     key = "no key" if record.key is None else f"key {record.key[:80]!r}"
     lost = "key every event by its customer_id, or one customer's events lose their order"
-    detail = f"{key}, customer_id {wire.customer_id!r}: {lost}"
-    return _reject(record, RejectReason.WRONG_KEY, detail)
+    return _reject(record, RejectReason.WRONG_KEY, f"{key}, customer_id {wire.customer_id!r}: {lost}")
 
 
 def _reject(record: Record, reason: RejectReason, detail: str) -> Reject:

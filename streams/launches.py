@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def refuse_unknown_campaigns(decoded: Decoded, definitions: Definitions) -> Decoded:
     """Reject launches of campaigns that no definition file names, or that run by themselves."""
+    if not any(event.wire.campaign for event in decoded.events):
+        return decoded
     known = {campaign.key for campaign in definitions.campaigns if campaign.launch is Launch.BY_OPERATOR}
 
     def unknown(event: Event) -> bool:
