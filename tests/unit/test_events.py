@@ -66,7 +66,7 @@ BAD = {
     "trigger is no UUID": (arrive(outcome(trigger_id=TRIGGER_ID[:-1])), INVALID, "UUID"),
     "value is no number": (arrive(outcome(value="much")), INVALID, "$.value"),
     "value is infinite": (raw(msgspec.json.encode(outcome(value=1.5)).replace(b"1.5", b"1e999")), INVALID, "$.value"),
-    "another topic's type": (arrive(body(), topic=f"{PREFIX}outcomes"), WRONG_TYPE, "which carries 'outcome.delivered' or"),
+    "another topic's type": (arrive(body(), topic=f"{PREFIX}outcomes"), WRONG_TYPE, "'outcome.delivered' or"),
     "no type of ours": (arrive(body(), value=msgspec.json.encode(body(type="x"))), WRONG_TYPE, "'x'"),
     "no outcome of ours": (arrive(outcome("lost")), WRONG_TYPE, "'outcome.lost'"),
     "an outcome's first part": (arrive(outcome("")), WRONG_TYPE, "'outcome.'"),
