@@ -87,6 +87,15 @@ async def test_without_the_cache_reads_are_right_and_the_failure_is_counted(scen
     assert scene.store.cache_available
 
 
+async def test_reads_of_the_cache_are_counted_by_what_they_came_to(scene: Scene) -> None:
+    """Customers who have just changed are not looked for."""
+    await scene.read("ann", "bob")
+    await scene.read("ann", "bob", "cy", fresh=["cy"])
+    scene.cache.away = True
+    await scene.read("ann")
+    assert scene.store.cache_reads == {"miss": 2, "hit": 2, "unavailable": 1}
+
+
 async def test_a_failed_invalidation_is_reported_and_the_cache_passed_by_until_a_new_generation(scene: Scene) -> None:
     await scene.read("ann")
     scene.cache.away = True
