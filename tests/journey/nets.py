@@ -1,7 +1,7 @@
 """Train small nets and write what they do: python nets.py FOLDER.
 
 A process of its own, because TensorFlow and tflite-runtime crash when imported into one. FOLDER gets
-found.npz and, for each net, a folder as serving loads it with samples.npz beside it.
+found.npz and, for each net, a folder as serving loads it with rows.npz beside it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FEATURES = ("spend", "days", "kind")
 KIND = 2
+ODD = (np.nan, np.inf, -np.inf, 1e30, -1e30, 7.0)
 ROWS = 1500
 NETS = (
     ("additive", "binary"),
@@ -79,7 +80,14 @@ def write(trained: Trained, folder: Path) -> None:
     manifest["files"] = {"model.tflite": hashlib.sha256(content).hexdigest()}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     inputs = make_rows(3)[0]
-    np.savez(folder / "samples.npz", inputs=inputs, expected=trained.predict(inputs))
+    odd = np.stack([inputs[0]] * len(ODD) * len(FEATURES))
+    for place in range(len(odd)):
+        odd[place, place // len(ODD)] = ODD[place % len(ODD)]
+    odd = np.concatenate([odd, np.tile(np.array(ODD, np.float32)[:, None], len(FEATURES))])
+    parts = {"usual": inputs, "odd": odd}
+    rows = {f"{name}.inputs": each for name, each in parts.items()}
+    groups = {f"{name}.groups": np.full(len(each), "") for name, each in parts.items()}
+    np.savez(folder / "rows.npz", **rows, **groups)
 
 
 def main(root: str) -> None:
