@@ -49,8 +49,8 @@ class Options:
         warm_up: steps of rising rate; it then falls as a cosine.
     """
 
-    members: int = 16
-    hidden: int = 64
+    members: int = 8
+    hidden: int = 32
     dropout: float = 0.1
     rate: float | None = None
     decay: float = 1e-2

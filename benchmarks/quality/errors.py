@@ -1,8 +1,7 @@
 """What can go wrong in the benchmark.
 
 BenchmarkError
-├── DataMissingError  a file of public data is not where it was looked for
-└── ServingError      an exported model does not load or run
+└── DataMissingError  a file of public data is not where it was looked for
 """
 
 from __future__ import annotations
@@ -19,10 +18,6 @@ class BenchmarkError(Exception):
 
 class DataMissingError(BenchmarkError):
     """A file of public data is not where it was looked for."""
-
-
-class ServingError(BenchmarkError):
-    """An exported model does not load or run."""
 
 
 def require(path: Path) -> Path:

@@ -1,7 +1,9 @@
 """Churn and spend of a shop's customers, learned at earlier cut-offs and measured at a later one.
 
 A customer is a row when a purchase falls into the 180 days before the cut-off; churned is who makes none in
-the 90 days from it, and spend is what is spent in them. No training window reaches the test cut-off.
+the 90 days from it, and spend is what is spent in them. No training window reaches the test cut-off. Features
+are those of `training.snapshots`, which know nothing before the 180 days but the first purchase; purchases and
+revenue to date are added where churn on the inner rows says that they help.
 """
 
 from __future__ import annotations
@@ -13,18 +15,20 @@ from zlib import crc32
 import numpy as np
 
 from benchmarks.quality.rivals import boost_chances, boost_spend, fit_logistic, fit_tweedie
-from benchmarks.quality.selection import OPTIONS, SEED, Inner, choose
+from benchmarks.quality.selection import Rows, choose
 from benchmarks.quality.serving import serve
 from features.table import FeatureTable
 from models.rules import churn_rule
 from training import classification, values
-from training.fit import conform, fit
+from training.fit import conform
 from training.nets import assemble
+from training.quality import compare
 from training.snapshots import Windows, take_snapshots
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from benchmarks.quality.selection import Recipe
     from training.snapshots import Orders, Snapshots
 
 COVERAGE = 0.8
@@ -51,48 +55,75 @@ class Shop:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Inputs of the earlier and the later cut-offs, and which earlier rows to choose by."""
+class Learning:
+    """What is learned from and measured on.
+
+    Attributes:
+        earlier, later: the snapshots.
+        folds: of the earlier rows, to choose by.
+        inputs, later_inputs: shape [rows, features].
+        history: whether purchases and revenue to date are among the features.
+    """
 
     earlier: Snapshots
     later: Snapshots
-    inner: NDArray[np.bool_]
+    folds: list[NDArray[np.bool_]]
     inputs: NDArray[np.float32]
     later_inputs: NDArray[np.float32]
+    history: bool
+
+    @property
+    def churn(self) -> Rows:
+        """The earlier rows with who churned."""
+        return Rows(self.inputs, self.earlier.churned[:, None].astype(np.float32))
+
+    @property
+    def spend(self) -> Rows:
+        """The earlier rows with what was spent."""
+        return Rows(self.inputs, self.earlier.spend[:, None].astype(np.float32))
 
 
 def measure_shop(shop: Shop) -> dict[str, Any]:
     """Return the figures of churn and, beginning with `ltv_`, of spend."""
-    rows = snapshot(shop)
-    return {
+    window, history = learn_from(shop, history=False), learn_from(shop, history=True)
+    choices = [choose(each.churn, each.folds) for each in (window, history)]
+    helps = compare(choices[1].losses, choices[0].losses).clear
+    chosen = history if helps else window
+    found = {
         "cut_offs": list(shop.cut_offs),
         "test": shop.test,
-        "rows": len(rows.earlier),
-        "test_rows": len(rows.later),
-        "rate": round(float(rows.earlier.churned.mean()), 4),
-        "test_rate": round(float(rows.later.churned.mean()), 4),
-        **measure_churn(rows),
-        **{f"ltv_{name}": figure for name, figure in measure_spend(rows).items()},
+        "rows": len(chosen.earlier),
+        "test_rows": len(chosen.later),
+        "rate": round(float(chosen.earlier.churned.mean()), 4),
+        "test_rate": round(float(chosen.later.churned.mean()), 4),
+        "history": helps,
+        **measure(chosen, choices[int(helps)].recipe),
     }
+    return found | {"window_only": measure(window, choices[0].recipe)} if helps else found
 
 
-def snapshot(shop: Shop) -> Rows:
+def measure(rows: Learning, recipe: Recipe) -> dict[str, Any]:
+    """Return the figures of churn, by the recipe, and of spend."""
+    spend = {f"ltv_{name}": figure for name, figure in measure_spend(rows).items()}
+    return measure_churn(rows, recipe) | spend
+
+
+def learn_from(shop: Shop, history: bool) -> Learning:
     """Return the rows to learn from and to measure on."""
     earlier = take_snapshots(shop.orders, np.array(shop.cut_offs, dtype="datetime64[D]"), WINDOWS)
     later = take_snapshots(shop.orders, np.array([shop.test], dtype="datetime64[D]"), WINDOWS)
     if shop.chosen_by == "last cut-off":
-        inner = earlier.cut_off == earlier.cut_off.max()
+        folds = [earlier.cut_off == earlier.cut_off.max()]
     else:
-        inner = np.array([crc32(str(customer).encode()) % INNER_PARTS == 0 for customer in earlier.customer])
-    return Rows(earlier, later, inner, _inputs(earlier), _inputs(later))
+        part = np.array([crc32(str(customer).encode()) % INNER_PARTS for customer in earlier.customer])
+        folds = [part == each for each in range(INNER_PARTS)]
+    inputs, later_inputs = (_inputs(each, shop.orders, history) for each in (earlier, later))
+    return Learning(earlier, later, folds, inputs, later_inputs, history)
 
 
-def measure_churn(rows: Rows) -> dict[str, Any]:
+def measure_churn(rows: Learning, recipe: Recipe) -> dict[str, Any]:
     """Return AUC, calibration and the differences to what a model must beat."""
-    targets = rows.earlier.churned[:, None].astype(np.float32)
-    method = choose(Inner.of(rows.inputs, targets, rows.inner)).method
-    trained = fit(rows.inputs, targets, method=method, seed=SEED, options=OPTIONS)
-    (served,) = serve([(trained, rows.later_inputs)])
+    served = serve(recipe.fit(rows.churn), rows.later_inputs)
     boosted = boost_chances(rows.inputs, rows.earlier.churned, rows.later_inputs)
     customers = tuple(str(customer) for customer in rows.later.customer)
     simple: dict[str, NDArray[Any]] = {
@@ -110,37 +141,29 @@ def measure_churn(rows: Rows) -> dict[str, Any]:
         "lightgbm_auc": rivals[best]["auc"],
         "lightgbm_brier": rivals[best]["brier"],
         **{f"{name}_auc": rivals[name]["auc"] for name in simple},
-        "method": method,
+        "method": recipe.describe(),
         "export_difference": served.difference,
         "bytes": served.size,
     }
 
 
-def measure_spend(rows: Rows) -> dict[str, Any]:
+def measure_spend(rows: Learning) -> dict[str, Any]:
     """Return R2, plain and winsorised, coverage of the interval, and the differences."""
-    targets = rows.earlier.spend[:, None].astype(np.float32)
-    inner = Inner.of(rows.inputs, targets, rows.inner)
-    choice = choose(inner, head="zero_inflated_lognormal", interval=COVERAGE)
-    trained = fit(
-        rows.inputs,
-        targets,
-        head="zero_inflated_lognormal",
-        method=choice.method,
-        seed=SEED,
-        interval=COVERAGE,
-        options=OPTIONS,
-    )
-    _, widening = conform(choice.trained, inner.later_inputs, inner.later_targets, COVERAGE)
+    recipe = choose(rows.spend, rows.folds, head="zero_inflated_lognormal", interval=COVERAGE).recipe
+    measured = rows.spend.take(rows.folds[0])
+    inner = recipe.fit(rows.spend.take(~rows.folds[0]))
+    _, widening = conform(inner, measured.inputs, measured.targets, COVERAGE)
+    trained = recipe.fit(rows.spend)
     model = assemble(trained.net, trained.head, trained.preprocessing, widening)
-    (served,) = serve([(replace(trained, model=model), rows.later_inputs)])
+    served = serve(replace(trained, model=model), rows.later_inputs)
     return _describe_spend(rows, served.scores) | {
-        "method": choice.method,
+        "method": recipe.describe(),
         "export_difference": served.difference,
         "bytes": served.size,
     }
 
 
-def _describe_spend(rows: Rows, scores: NDArray[np.float32]) -> dict[str, Any]:
+def _describe_spend(rows: Learning, scores: NDArray[np.float32]) -> dict[str, Any]:
     boosted = boost_spend(rows.inputs, rows.earlier.spend, rows.later_inputs)
     # At the old rate: half of what was spent in twice the time.
     past = rows.later.features[f"revenue_{WINDOWS.observation}d"] * WINDOWS.prediction / WINDOWS.observation
@@ -163,5 +186,21 @@ def _describe_spend(rows: Rows, scores: NDArray[np.float32]) -> dict[str, Any]:
     }
 
 
-def _inputs(snapshots: Snapshots) -> NDArray[np.float32]:
-    return np.stack(list(snapshots.features.values()), axis=1).astype(np.float32)
+def _inputs(snapshots: Snapshots, orders: Orders, history: bool) -> NDArray[np.float32]:
+    features = list(snapshots.features.values())
+    if history:
+        features += _history(snapshots, orders.take(orders.amount > 0))
+    return np.stack(features, axis=1).astype(np.float32)
+
+
+def _history(snapshots: Snapshots, purchases: Orders) -> list[NDArray[np.float64]]:
+    """Return the purchases of each row's customer before its cut-off: how many, and their sum."""
+    count, total = np.zeros(len(snapshots)), np.zeros(len(snapshots))
+    for cut_off in np.unique(snapshots.cut_off):
+        before = purchases.take(purchases.day < cut_off)
+        customers, place = np.unique(before.customer, return_inverse=True)
+        rows = snapshots.cut_off == cut_off
+        found = np.searchsorted(customers, snapshots.customer[rows])
+        count[rows] = np.bincount(place)[found]
+        total[rows] = np.bincount(place, before.amount)[found]
+    return [count, total]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.fit import METHODS, Options, fit
+from training.fit import FEW_ROWS, METHODS, Options, fit
+from training.quality import compare, row_losses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,64 +19,100 @@ if TYPE_CHECKING:
     from training.heads import HeadName
 
 SEED = 1
-OPTIONS = Options()
+FEWER_EPOCHS = {True: 10, False: 4}
+"""Beside the usual epochs, about a third of them; by whether rows are few."""
 
 
 @dataclass(frozen=True, slots=True)
-class Inner:
-    """Training rows split again: fitted on the first, chosen on the second; shapes [rows, ...]."""
+class Rows:
+    """Inputs of shape [rows, features] and targets of shape [rows, 1]."""
 
     inputs: NDArray[np.float32]
     targets: NDArray[np.float32]
-    later_inputs: NDArray[np.float32]
-    later_targets: NDArray[np.float32]
 
-    @classmethod
-    def of(cls, inputs: NDArray[np.float32], targets: NDArray[np.float32], later: NDArray[np.bool_]) -> Inner:
-        """Split rows by where `later` is true."""
-        return cls(inputs[~later], targets[~later], inputs[later], targets[later])
+    def take(self, chosen: NDArray[np.bool_]) -> Rows:
+        """Return the rows where `chosen` is true."""
+        return Rows(self.inputs[chosen], self.targets[chosen])
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a net is made of rows.
+
+    Attributes:
+        head: binary, or a likelihood of spend, which then gets an interval.
+        method: additive or tabm.
+        epochs: None for the usual number.
+        categories: positions of the features that are codes.
+        interval: the coverage of the interval.
+    """
+
+    head: HeadName = "binary"
+    method: Method = "additive"
+    epochs: int | None = None
+    categories: Sequence[int] = ()
+    interval: float | None = None
+
+    def fit(self, rows: Rows) -> Trained:
+        """Train the net."""
+        return fit(
+            rows.inputs,
+            rows.targets,
+            head=self.head,
+            method=self.method,
+            seed=SEED,
+            categories=self.categories,
+            interval=self.interval,
+            options=Options(epochs=self.epochs),
+        )
+
+    def describe(self) -> str:
+        """Return what it is, in words."""
+        return f"{self.method}, {self.epochs or 'the usual'} epochs"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The method that ships, and the net of it that was fitted on the first part of the inner split."""
+    """The recipe that ships, and the loss of each row it was chosen by."""
 
-    method: Method
-    trained: Trained
+    recipe: Recipe
+    losses: NDArray[np.float64]
 
 
 def choose(
-    inner: Inner, head: HeadName = "binary", categories: Sequence[int] = (), interval: float | None = None
+    rows: Rows,
+    folds: Sequence[NDArray[np.bool_]],
+    head: HeadName = "binary",
+    categories: Sequence[int] = (),
+    interval: float | None = None,
 ) -> Choice:
-    """Return the ensemble where it loses less by more than one standard error, else the additive net.
+    """Return the best of four recipes: two nets, trained for long or less long.
 
-    The loss is cross-entropy, of spend the squared error with both sides cut at the 99th percentile.
+    Each is trained on the rows outside of a fold and measured inside it, by cross-entropy or the squared error
+    of spend. The additive net ships unless the ensemble is better by more than one standard error.
+
+    Args:
+        rows: the training data.
+        folds: of shape [rows] each, true where a row is measured.
+        head: the likelihood.
+        categories: positions of the features that are codes.
+        interval: the coverage of an interval of spend.
     """
-    nets = [
-        fit(
-            inner.inputs,
-            inner.targets,
-            head=head,
-            method=method,
-            seed=SEED,
-            categories=categories,
-            interval=interval,
-            options=OPTIONS,
-        )
-        for method in METHODS
-    ]
-    additive, ensemble = (_losses(net.predict(inner.later_inputs)[:, 0], inner, head) for net in nets)
-    gain = additive - ensemble
-    better = gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain))
-    return Choice(METHODS[int(better)], nets[int(better)])
+    best = []
+    for method in METHODS:
+        tried = [
+            Choice(recipe, np.concatenate([_lose(recipe, rows, fold) for fold in folds]))
+            for recipe in (
+                Recipe(head, method, epochs, categories, interval)
+                for epochs in (None, FEWER_EPOCHS[len(rows.inputs) < FEW_ROWS])
+            )
+        ]
+        best.append(min(tried, key=lambda each: float(each.losses.mean())))
+    additive, ensemble = best
+    return ensemble if compare(ensemble.losses, additive.losses).clear else additive
 
 
-def _losses(scores: NDArray[np.float32], inner: Inner, head: HeadName) -> NDArray[np.float64]:
-    outcome, scores = inner.later_targets[:, 0].astype(np.float64), scores.astype(np.float64)
-    if head == "binary":
-        chance = np.clip(scores, 1e-6, 1 - 1e-6)
-        lost: NDArray[np.float64] = -np.log(np.where(outcome > 0, chance, 1 - chance))
-        return lost
-    cap = np.quantile(inner.targets, 0.99)
-    squared: NDArray[np.float64] = (np.minimum(outcome, cap) - np.minimum(scores, cap)) ** 2
-    return squared
+def _lose(recipe: Recipe, rows: Rows, fold: NDArray[np.bool_]) -> NDArray[np.float64]:
+    measured = rows.take(fold)
+    scores = recipe.fit(rows.take(~fold)).predict(measured.inputs)[:, :1]
+    return row_losses("churn" if recipe.head == "binary" else "ltv", measured.targets, scores)

@@ -16,17 +16,16 @@ from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.quality.errors import require
 from benchmarks.quality.rivals import boost_chances, fit_logistic
-from benchmarks.quality.selection import OPTIONS, SEED, Inner, choose
+from benchmarks.quality.selection import SEED, Rows, choose
 from benchmarks.quality.serving import serve
 from training.classification import compare
-from training.fit import fit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from training.fit import Method, Trained
+    from benchmarks.quality.serving import Served
 
 NUMBERS = ("tenure", "MonthlyCharges", "TotalCharges")
 FOLDS = 10
@@ -86,18 +85,15 @@ def cross_validate(customers: Customers, thinned: int) -> dict[str, Any]:
     folds = list(splitter.split(customers.inputs, customers.churned[:, 0]))
     draw = np.random.default_rng(0)
     folds = [(draw.permutation(rows)[: len(rows) // thinned], held_out) for rows, held_out in folds]
-    nets = [_train(customers, rows) for rows, _ in folds]
-    served = serve(
-        [(trained, customers.inputs[held_out]) for (_, trained), (_, held_out) in zip(nets, folds, strict=True)]
-    )
-    ours = _gather(folds, [each.scores[:, 0] for each in served])
+    made = [_make(customers, rows, held_out) for rows, held_out in folds]
+    ours = _gather(folds, [served.scores[:, 0] for _, served in made])
     rivals = [_rivals(customers, rows, held_out) for rows, held_out in folds]
     baselines = {name: _gather(folds, [each[name] for each in rivals]) for name in rivals[0]}
     described = describe(ours, baselines, customers.churned[:, 0])
     return described | {
-        "methods": dict(Counter(method for method, _ in nets)),
-        "export_difference": max(each.difference for each in served),
-        "bytes": max(each.size for each in served),
+        "methods": dict(Counter(method for method, _ in made)),
+        "export_difference": max(served.difference for _, served in made),
+        "bytes": max(served.size for _, served in made),
     }
 
 
@@ -118,11 +114,11 @@ def describe(ours: NDArray[Any], baselines: dict[str, NDArray[Any]], churned: ND
     }
 
 
-def _train(customers: Customers, rows: NDArray[np.intp]) -> tuple[Method, Trained]:
-    inputs, churned = customers.inputs[rows], customers.churned[rows]
-    later = np.random.default_rng(SEED).integers(0, INNER_PARTS, len(rows)) == 0
-    method = choose(Inner.of(inputs, churned, later), categories=customers.categories).method
-    return method, fit(inputs, churned, method=method, seed=SEED, categories=customers.categories, options=OPTIONS)
+def _make(customers: Customers, rows: NDArray[np.intp], held_out: NDArray[np.intp]) -> tuple[str, Served]:
+    known = Rows(customers.inputs[rows], customers.churned[rows])
+    inner = np.random.default_rng(SEED).integers(0, INNER_PARTS, len(rows)) == 0
+    recipe = choose(known, [inner], categories=customers.categories).recipe
+    return recipe.describe(), serve(recipe.fit(known), customers.inputs[held_out])
 
 
 def _rivals(customers: Customers, rows: NDArray[np.intp], held_out: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
