@@ -257,7 +257,7 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
 
 
 def _describe(result: Result) -> dict[str, Any]:
-    manifest = result.version.manifest
+    manifest = result.manifest
     verdict = (
         "refused" if not result.promoted else "unchanged" if result.before == result.version.version else "promoted"
     )

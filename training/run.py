@@ -38,6 +38,7 @@ from training.routes import measure_groups
 from training.tasks import TASKS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from models.versions import ModelVersion
@@ -80,13 +81,15 @@ class Result:
     """What a run came to.
 
     Attributes:
-        version: as it was added.
+        version: as it was added, or as it was there already.
+        manifest: as it was judged now: against the champion of today, though the version may be an older one.
         promoted: whether it serves now.
         before: the version that served until then; None where none did.
         refusals: why it was not promoted, or what was overruled, a sentence each.
     """
 
     version: ModelVersion
+    manifest: Mapping[str, Any]
     promoted: bool
     before: str | None
     refusals: tuple[str, ...]
@@ -220,12 +223,12 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], plan: Pl
     before = current_version(home)
     refusals = tuple(gate["sentence"] for gate in manifest["gates"] if gate["passed"] is False)
     if refusals and not plan.force:
-        return Result(added, before == added.version, before, refusals)
+        return Result(added, manifest, before == added.version, before, refusals)
     try:
         promote(home, added.version, at=datetime.now(UTC), by=name_actor(), why=plan.why, forced=plan.force)
     except PromotionRefusedError as error:
-        return Result(added, before == added.version, before, (*refusals, str(error)))
-    return Result(added, True, before, refusals)
+        return Result(added, manifest, before == added.version, before, (*refusals, str(error)))
+    return Result(added, manifest, promoted=True, before=before, refusals=refusals)
 
 
 def _window(dataset: Dataset) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.fit import Options, fit
+from training.fit import FEW_ROWS, Options, fit
 from training.quality import WINSORISED, compare, row_losses
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     Tell = Callable[[str], None]
 
+EPOCHS_IF_ALIKE = 8
 COVERAGE = 0.8
 """How often the spend that comes is to lie in the interval told with a lifetime value."""
 
@@ -81,21 +82,27 @@ def choose(inner: Split, task: Task, seed: int, method: Method | None, tell: Tel
         method: the net to ship; None for the better one.
         tell: progress.
     """
-    options = Options()
     candidates: list[tuple[Recipe, Trained, NDArray[np.float64]]] = []
     for head in task.heads:
-        recipe = Recipe("additive", head, options)
+        recipe = Recipe("additive", head, Options())
         tell(f"try the {recipe.describe()}")
-        candidates.append((recipe, *_try(recipe, inner, task, seed)))
+        # Rows of one customer on several days are alike: the usual number of epochs may be too many for them.
+        brief = [replace(recipe, options=Options(epochs=EPOCHS_IF_ALIKE))] if len(inner.earlier) < FEW_ROWS else []
+        candidates += [(each, *_try(each, inner, task, seed)) for each in (recipe, *brief)]
     best = min(candidates, key=lambda each: float(np.nanmean(each[2])))
-    ensemble = replace(best[0], method="tabm")
+    ensemble = replace(best[0], method="tabm", options=Options())
     tell(f"try the {ensemble.describe()}")
     challenger = (ensemble, *_try(ensemble, inner, task, seed))
     gap = compare(challenger[2], best[2])
     wanted = method or ("tabm" if gap.clear else "additive")
     chosen = challenger if wanted == "tabm" else best
     compared = [
-        {"method": recipe.method, "likelihood": recipe.head, "loss": round(float(np.nanmean(lost)), 6)}
+        {
+            "method": recipe.method,
+            "likelihood": recipe.head,
+            "epochs": recipe.options.epochs,
+            "loss": round(float(np.nanmean(lost)), 6),
+        }
         for recipe, _, lost in (*candidates, challenger)
     ]
     compared[-1] |= {"against_additive": round(gap.mean, 6), "standard_error": round(gap.error, 6)}
