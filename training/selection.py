@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Tell = Callable[[str], None]
 
-EPOCHS_IF_ALIKE = 8
+STRONGER_DECAYS = (1.0, 4.0)
 COVERAGE = 0.8
 """How often the spend that comes is to lie in the interval told with a lifetime value."""
 
@@ -86,9 +86,10 @@ def choose(inner: Split, task: Task, seed: int, method: Method | None, tell: Tel
     for head in task.heads:
         recipe = Recipe("additive", head, Options())
         tell(f"try the {recipe.describe()}")
-        # Rows of one customer on several days are alike: the usual number of epochs may be too many for them.
-        brief = [replace(recipe, options=Options(epochs=EPOCHS_IF_ALIKE))] if len(inner.earlier) < FEW_ROWS else []
-        candidates += [(each, *_try(each, inner, task, seed)) for each in (recipe, *brief)]
+        # Rows of one customer on several days are alike: there are fewer than they seem, and curves may be too bold.
+        decays = STRONGER_DECAYS if len(inner.earlier) < FEW_ROWS else ()
+        stronger = [replace(recipe, options=Options(decay=decay)) for decay in decays]
+        candidates += [(each, *_try(each, inner, task, seed)) for each in (recipe, *stronger)]
     best = min(candidates, key=lambda each: float(np.nanmean(each[2])))
     ensemble = replace(best[0], method="tabm", options=Options())
     tell(f"try the {ensemble.describe()}")
@@ -100,7 +101,7 @@ def choose(inner: Split, task: Task, seed: int, method: Method | None, tell: Tel
         {
             "method": recipe.method,
             "likelihood": recipe.head,
-            "epochs": recipe.options.epochs,
+            "decay": recipe.options.decay,
             "loss": round(float(np.nanmean(lost)), 6),
         }
         for recipe, _, lost in (*candidates, challenger)

@@ -50,7 +50,7 @@ def tune(recipe: Recipe, inner: Split, task: Task, trials: int, seed: int, tell:
 
 def _suggest(trial: optuna.Trial, recipe: Recipe) -> Options:
     epochs = trial.suggest_categorical("epochs", [8, 15, 30, 60])
-    decay = trial.suggest_float("decay", 1e-3, 1e-1, log=True)
+    decay = trial.suggest_float("decay", 1e-3, 10.0, log=True)
     if recipe.method == "additive":
         return replace(
             recipe.options, rate=trial.suggest_float("rate", 2e-3, 3e-2, log=True), decay=decay, epochs=epochs
