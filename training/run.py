@@ -23,6 +23,7 @@ from models.versions import (
     read_current,
     staging_folder,
 )
+from training.backend import keras
 from training.cards import write_card
 from training.collection import collect
 from training.dataset import read_dataset, split
@@ -102,6 +103,8 @@ def train(task: Task, source: Source, plan: Plan, tell: Tell = lambda _: None) -
         TrainingError: rows cannot be read or learned from, or the export fails; nothing was added.
     """
     home = plan.out / task.name
+    # Keras numbers its layers, and the numbers are in the exported file: begin anew, or its hash tells what ran before.
+    keras.utils.clear_session()
     try:
         champion = read_current(home)
         tell(f"read the rows of {task.name}")
