@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from console.warehouse import load_example
-from models.versions import read_current, read_history
+from models.versions import list_versions, read_history
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,9 +60,8 @@ def test_all_is_promoted_or_refused_with_reasons_twice_and_the_same_each_time(ex
         assert bool(first[name]["refusals"]) is (first[name]["verdict"] == "refused")
         assert {gate["name"] for gate in first[name]["gates"]} > {"enough_data", "no_leakage", "no_worse_than_champion"}
         assert first[name]["metrics"]["model"] == second[name]["metrics"]["model"]
-        shipped = read_current(EXAMPLE / "models" / name)
-        assert shipped is not None
-        assert manifest(first[name])["training"]["data_sha256"] == shipped.manifest["training"]["data_sha256"]
+        shipped = list_versions(EXAMPLE / "models" / name)[-1].manifest
+        assert manifest(first[name])["training"]["data_sha256"] == shipped["training"]["data_sha256"]
         assert {"card.md", "report.html", "training_snapshot.json"} <= manifest(first[name])["files"].keys()
 
 
