@@ -18,7 +18,7 @@ SHIPPED = Path(__file__).parents[1] / "examples" / "online_retail" / "models"
 
 
 def add_copy(home: Path, version: str, content: bytes | None = None, **manifest: Any) -> ModelVersion:
-    """Add a copy of the version that serves, with another model or manifest where they are given."""
+    """Add a copy of the version that serves, without its gates, and with what is given of model and manifest."""
     current = read_current(home)
     assert current is not None
     with staging_folder(home) as staging:
@@ -26,7 +26,9 @@ def add_copy(home: Path, version: str, content: bytes | None = None, **manifest:
         if content is not None:
             (staging / MODEL_FILE).write_bytes(content)
             manifest["files"] = {MODEL_FILE: hashlib.sha256(content).hexdigest()}
-        (staging / MANIFEST_FILE).write_text(json.dumps({**current.manifest, "version": version, **manifest}))
+        (staging / MANIFEST_FILE).write_text(
+            json.dumps({**current.manifest, "version": version, "gates": [], **manifest})
+        )
         return add_version(home, staging, at=AS_OF, by="ann")
 
 

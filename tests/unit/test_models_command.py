@@ -23,7 +23,7 @@ from models.errors import NoVersionError, PromotionRefusedError
 from models.inputs import FEATURE_MAPPING
 from models.mock import MockScorer
 from models.registry import load_scorers
-from models.versions import current_version
+from models.versions import current_version, read_version
 from segments.definition import build_segment
 from streams.settings import Settings
 from tests.builders import AS_OF
@@ -122,7 +122,7 @@ def test_pruning_leaves_what_serves(run: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("show", "../churn"), "no model '../churn'; there are: churn, nbo"),
+        (("show", "../churn"), "no model '../churn'; there are: churn, ltv, nbo"),
         (("show", "churn", "churn-9"), f"no version 'churn-9'; there are: {CHURN}"),
         (("promote", "churn", "churn-9"), "no version 'churn-9'"),
     ],
@@ -140,10 +140,11 @@ def test_without_a_folder_of_models_the_setting_is_named(run: Run, monkeypatch: 
 
 
 def test_two_versions_stand_side_by_side(run: Run, folder: Path) -> None:
+    mine = read_version(SHIPPED / "churn", CHURN).manifest["metrics"]["model"]["auc"]
     add_copy(folder / "churn", "churn-2", features=["revenue"], metrics={"model": {"auc": 0.75}})
     told = run("compare", "churn", "churn-2")
     assert next(line.split() for line in told.splitlines() if line.startswith(" auc")) == [
-        *("auc", "0.7500", "0.7399", "-0.0101")
+        *("auc", "0.7500", f"{mine:.4f}", f"{mine - 0.75:+.4f}")
     ]
     assert "feature items" in told
     assert "feature revenue" not in told
