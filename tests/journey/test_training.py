@@ -99,7 +99,7 @@ def test_orders_are_enough_to_train_on(example_url: str, tmp_path: Path) -> None
     assert made["window_days"] == 50
     assert "days_since_last_transaction" in made["features"]
     assert made["outputs"] == 3
-    assert "trained on rows dated 2011-02-20 or earlier" in made["training"]["split"]
+    assert "trained on rows dated 2011-02-19 or earlier" in made["training"]["split"]
 
 
 def test_rfm_cut_points_of_the_example_are_those_shipped(example_url: str, tmp_path: Path) -> None:
