@@ -1,11 +1,10 @@
 """Whatever step a worker dies at, or is lied to, the next one leaves no trigger out and makes none twice.
 
-HOLDFAST_FAULT_REPEATS=20 adds as many runs for each step, each with one kill at another occurrence.
+HOLDFAST_FAULT_REPEATS=20 runs each test so often, each time with kills at other occurrences of the steps.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import signal
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
     from tests.faults.oracle import Outcome
     from tests.faults.run import Run
 
-REPEATS = int(os.environ.get("HOLDFAST_FAULT_REPEATS", "0"))
-SINGLE_KILLS = list(itertools.product(STEPS, range(REPEATS))) or [("after_publish", 0)]
+REPEATS = int(os.environ.get("HOLDFAST_FAULT_REPEATS", "1"))
 MAX_OCCURRENCE = 20
 SEED = 4
 
 
-def test_a_kill_at_every_step_in_turn_loses_and_doubles_nothing(run: Run, undisturbed: Outcome) -> None:
+@pytest.mark.parametrize("repeat", range(REPEATS))
+def test_a_kill_at_every_step_in_turn_loses_and_doubles_nothing(run: Run, undisturbed: Outcome, repeat: int) -> None:
     """Each worker kills itself at another step, some time from its first batch on; the last one finishes."""
-    chance = random.Random(SEED)
+    chance = random.Random(SEED + repeat)
     run.send()
     for step in chance.sample(STEPS, len(STEPS)):
         killed = run.start(f"{step}:{chance.randint(1, 6)}:kill")
@@ -37,18 +36,7 @@ def test_a_kill_at_every_step_in_turn_loses_and_doubles_nothing(run: Run, undist
     assert compare(undisturbed, run.finish()).complaints == []
 
 
-@pytest.mark.parametrize(("step", "repeat"), SINGLE_KILLS)
-def test_a_kill_at_any_step_loses_and_doubles_nothing(run: Run, undisturbed: Outcome, step: str, repeat: int) -> None:
-    """The worker kills itself at the step; another one finishes."""
-    occurrence = random.Random(f"{step} {repeat}").randint(1, MAX_OCCURRENCE)
-    run.send()
-    killed = run.start(f"{step}:{occurrence}:kill")
-    assert killed.wait() == -signal.SIGKILL, killed.tail()
-    run.start()
-    assert compare(undisturbed, run.finish()).complaints == []
-
-
-@pytest.mark.parametrize("repeat", range(max(1, REPEATS)))
+@pytest.mark.parametrize("repeat", range(REPEATS))
 def test_answers_that_never_arrive_lose_and_double_nothing(run: Run, undisturbed: Outcome, repeat: int) -> None:
     """Each operation happens and is reported as failed, at every step three times; the worker goes on."""
     chance = random.Random(repeat)
@@ -60,7 +48,7 @@ def test_answers_that_never_arrive_lose_and_double_nothing(run: Run, undisturbed
     assert sorted(worker.faults()) == sorted(faults)
 
 
-@pytest.mark.parametrize("repeat", range(max(1, REPEATS)))
+@pytest.mark.parametrize("repeat", range(REPEATS))
 def test_unexpected_errors_end_the_worker_and_lose_nothing(run: Run, undisturbed: Outcome, repeat: int) -> None:
     """At steps one after another; each time the process ends with a failure and is started again."""
     run.send()
