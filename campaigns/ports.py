@@ -76,8 +76,8 @@ class Committed:
 class Ledger(Protocol):
     """All that the worker must remember, in one transactional store."""
 
-    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[str]) -> LedgerState:
-        """Return what is known of the customers, and which of the message ids have been folded already.
+    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[tuple[str, str]]) -> LedgerState:
+        """Return what is known of the customers, and which messages, by customer and id, have been folded already.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now.

@@ -93,12 +93,13 @@ class PostgresLedger:
         """Close every connection."""
         await self._pool.close()
 
-    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[str]) -> LedgerState:
+    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[tuple[str, str]]) -> LedgerState:
         """See the port."""
         customers = list(customer_ids)
         async with self._connection() as connection, connection.pipeline():
             known = await connection.execute(QUERIES["read_customers"], {"customers": customers}, binary=True)
-            seen = await connection.execute(QUERIES["read_seen"], {"customers": customers, "events": list(message_ids)})
+            asked = {"customers": [pair[0] for pair in message_ids], "events": [pair[1] for pair in message_ids]}
+            seen = await connection.execute(QUERIES["read_seen"], asked)
             rows, seen_rows = await known.fetchall(), await seen.fetchall()
         await self._learn_rosters({row[1] for row in rows if row[1] is not None})
         return _state(rows, self._versions_by_roster, {(customer, event) for customer, event in seen_rows})

@@ -16,8 +16,11 @@ SELECT c.customer_id,
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);
 
 -- name: read_seen
-SELECT customer_id, event_id FROM seen_event
- WHERE customer_id = ANY (%(customers)s::text[]) AND event_id = ANY (%(events)s::text[]);
+-- LATERAL, or a plan made while the table was small reads all of it.
+SELECT asked.customer_id, asked.event_id
+  FROM unnest(%(customers)s::text[], %(events)s::text[]) AS asked (customer_id, event_id),
+       LATERAL (SELECT FROM seen_event s
+                 WHERE s.customer_id = asked.customer_id AND s.event_id = asked.event_id OFFSET 0) AS found;
 
 -- name: hold_partitions
 SELECT partition, epoch FROM partition_owner WHERE partition = ANY (%(partitions)s::integer[]) ORDER BY partition FOR SHARE;

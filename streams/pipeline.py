@@ -121,8 +121,8 @@ class Pipeline:
         """Return all that a batch changes, given what the ledger holds."""
         knowledge, concerned = prepared.knowledge, prepared.concerned
         customers = list(prepared.facts.customer_ids)
-        message_ids = [message.id for said in prepared.messages.values() for message in said]
-        state = await self._ledger.read(customers, message_ids)
+        said = [(customer, message.id) for customer, each in prepared.messages.items() for message in each]
+        state = await self._ledger.read(customers, said)
         fresh = unseen(prepared.messages, state.seen_messages)
         signals = {customer: fold(state.signals.get(customer, Signals()), said) for customer, said in fresh.items()}
         at = latest_occurrences(concerned.to_evaluate)

@@ -85,7 +85,7 @@ async def contact(ledger: Ledger) -> tuple[Any, ...] | None:
 
 
 async def test_a_customer_the_ledger_never_saw_is_in_none_of_the_mappings(ledger: Ledger) -> None:
-    state = await ledger.read(["nobody"], ["message-1"])
+    state = await ledger.read(["nobody"], [("nobody", "message-1")])
     assert (state.held, state.signals, state.standings, set(state.seen_messages)) == ({}, {}, {}, set())
 
 
@@ -130,7 +130,7 @@ async def test_signals_are_replaced_by_newer_ones(ledger: Ledger) -> None:
 
 async def test_seen_messages_come_back_among_those_asked_for(ledger: Ledger) -> None:
     await ledger.commit(batch(message_ids=[("ann", "m-1"), ("ann", "m-2")]), owners=OWNED)
-    assert set((await ledger.read(["ann"], ["m-2", "m-3"])).seen_messages) == {("ann", "m-2")}
+    assert set((await ledger.read(["ann"], [("ann", "m-2"), ("ann", "m-3")])).seen_messages) == {("ann", "m-2")}
 
 
 async def test_a_message_seen_before_is_a_conflict_and_nothing_is_stored(ledger: Ledger) -> None:
@@ -138,7 +138,7 @@ async def test_a_message_seen_before_is_a_conflict_and_nothing_is_stored(ledger:
     conflicting = batch(decision(), message_ids=[("ann", "m-0"), ("ann", "m-1")], cache_lost=True)
     with pytest.raises(LedgerConflictError):
         await ledger.commit(conflicting, owners=OWNED)
-    state = await ledger.read(["ann"], ["m-0"])
+    state = await ledger.read(["ann"], [("ann", "m-0")])
     assert (state.held, state.signals, state.standings, set(state.seen_messages)) == ({}, {}, {}, set())
     assert list(await ledger.unsent(3)) == []
     assert (await ledger.commit(BatchChanges(), owners=OWNED)).cache_generation == 1
@@ -156,7 +156,7 @@ async def test_a_batch_decided_again_after_a_conflict_can_be_committed(ledger: L
 async def test_the_same_message_id_of_another_customer_is_no_conflict(ledger: Ledger) -> None:
     await ledger.commit(batch(message_ids=[("ann", "m-1")]), owners=OWNED)
     await ledger.commit(BatchChanges(message_ids=[("bob", "m-1")]), owners=OWNED)
-    assert set((await ledger.read(["bob"], ["m-1"])).seen_messages) == {("bob", "m-1")}
+    assert set((await ledger.read(["bob"], [("bob", "m-1")])).seen_messages) == {("bob", "m-1")}
 
 
 async def test_a_claim_fences_the_older_epoch_and_nothing_is_stored(ledger: Ledger) -> None:
@@ -197,7 +197,7 @@ async def test_the_last_sequence_is_that_of_the_latest_message(ledger: Ledger) -
 
 async def test_a_rehearsal_stores_nothing(ledger: Ledger) -> None:
     await ledger.rehearse(batch(decision(), message_ids=[("ann", "message-1")], cache_lost=True))
-    assert (await ledger.read(["ann"], ["message-1"])).held == {}
+    assert (await ledger.read(["ann"], [("ann", "message-1")])).held == {}
     assert (await ledger.unsent(3), await ledger.cache_generation()) == ([], 1)
 
 

@@ -76,7 +76,7 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     told = {"message_ids": [("ann", "m-1")], "outcomes": [report("opened"), report("unsubscribed")]}
     for changes in ({}, {"cache_lost": True}, told):
         committed = await ledger.commit(batch(decision(), **changes), owners={3: epoch})
-    state, unsent = await ledger.read(["ann"], ["m-1"]), await ledger.unsent(3)
+    state, unsent = await ledger.read(["ann"], [("ann", "m-1")]), await ledger.unsent(3)
     assert await ledger.count_unsent([3, 4]) == {3: len(unsent), 4: 0}
     await ledger.mark_sent(unsent)
     assert (len(unsent), list(await ledger.unsent(3))) == (2, [])

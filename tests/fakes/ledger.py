@@ -65,14 +65,14 @@ class InMemoryLedger:
         self.away = False
         self._versions: dict[str, str] = {}
 
-    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[str]) -> LedgerState:
+    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[tuple[str, str]]) -> LedgerState:
         """See the port."""
         self._reach()
         known = {each: self.customers[each] for each in customer_ids if each in self.customers}
         held = {each: Held(dict(c.episodes), dict(c.roster)) for each, c in known.items() if c.episodes or c.roster}
         signals = {each: c.signals for each, c in known.items() if c.signals is not None}
         standings = {each: _standing(c) for each, c in known.items() if _standing(c) != _standing(Customer())}
-        seen = {(each, message) for each, c in known.items() for message in c.seen if message in message_ids}
+        seen = {(each, message) for each, message in message_ids if each in known and message in known[each].seen}
         return LedgerState(held, signals, standings, seen)
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
