@@ -251,7 +251,8 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    told = Console(stderr=True)
+    with Progress(*columns, console=told, transient=True, disable=not told.is_terminal) as progress:
         bar = progress.add_task(task.name, total=plan.count_steps(task))
         return run(task, _source(task, options), plan, lambda step: progress.update(bar, advance=1, description=step))
 
