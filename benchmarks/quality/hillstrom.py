@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.quality.errors import require
 from training.baselines import fit_baselines, scale
 from training.evaluation import evaluate
 from training.evidence import Evidence
@@ -55,7 +56,7 @@ def measure(data: Path) -> dict[str, Any]:
 
     The gates are those of the first half, with every baseline and interval.
     """
-    customers = read(data / "hillstrom.csv.gz")
+    customers = read(require(data / "hillstrom.csv.gz"))
     halves = [np.random.default_rng(seed).random(len(customers.arm)) < 1 / 2 for seed in range(SPLITS)]
     uplift = np.array([compare_orders(customers.take(half), customers.take(~half)) for half in halves])
     policies = [value_personalising(customers.take(half), customers.take(~half)) for half in halves]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from benchmarks.quality.errors import require
 from training.limits import Limits
 from training.policies import effective_rows_needed, judge_evidence, read_log, value_policy
 
@@ -43,7 +44,7 @@ class Log:
 
 def measure(data: Path) -> dict[str, Any]:
     """Return the value of the uniform policy from the other policy's log, the truth, and the verdict."""
-    logged, even = read(data / "obd_bts_men.csv.gz"), read(data / "obd_random_men.csv.gz")
+    logged, even = (read(require(data / f"obd_{name}_men.csv.gz")) for name in ("bts", "random"))
     outcome = np.full((len(logged.item), ITEMS), -1.0)
     outcome[np.arange(len(logged.item)), logged.item] = logged.click
     log, rows = read_log(outcome, logged.propensity, [str(number) for number in range(len(logged.item))])

@@ -38,6 +38,15 @@ class Target:
         bound = float(part[self.bound] if isinstance(self.bound, str) else self.bound) + self.margin
         return figure, bound, figure >= bound if self.least else figure <= bound
 
+    def is_in(self, results: Mapping[str, Any]) -> bool:
+        """Tell whether the part was measured that holds the figure."""
+        found: Any = results
+        for name in self.path:
+            if name not in found:
+                return False
+            found = found[name]
+        return True
+
     def part(self, results: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the part of the results that holds the figure."""
         found: Mapping[str, Any] = results
@@ -63,8 +72,10 @@ TARGETS = (
     Target("Telco, a tenth of the rows, AUC", ("telco", "tenth", "auc"), TELCO, "lightgbm_auc", 0.005),
     Target("Online Retail, churn, AUC", ("online_retail", "auc"), CHURN, 0.735),
     Target("CDNOW, churn, AUC", ("cdnow", "auc"), CHURN, 0.703),
+    Target("CDNOW, churn, AUC, features of 180 days alone", ("cdnow", "window_only", "auc"), CHURN, 0.703),
     Target("Online Retail, spend, R2", ("online_retail", "ltv_r2"), SPEND, 0.59),
     Target("CDNOW, spend, R2", ("cdnow", "ltv_r2"), SPEND, 0.47),
+    Target("CDNOW, spend, R2, features of 180 days alone", ("cdnow", "window_only", "ltv_r2"), SPEND, 0.47),
 )
 TOLD: tuple[tuple[str, tuple[str, str], dict[str, str]], ...] = (
     ("Online Retail, spend, R2 winsorised", ("online_retail", "ltv_r2_winsorised"), WINSORISED),
@@ -78,7 +89,7 @@ def tabulate(results: Mapping[str, Any]) -> Table:
     """Return a table of the parts that were measured."""
     table = Table("", "ours", "LightGBM", "linear", "rule", "target", "", title="Exported models, as served")
     for target in TARGETS:
-        if target.path[0] in results:
+        if target.is_in(results):
             figure, bound, met = target.reach(results)
             verdict = "[green]met[/]" if met else "[red]missed[/]"
             sign = ">=" if target.least else "<="
