@@ -1,7 +1,8 @@
 """Train churn on made-up orders of 50,000 customers at 4 cut-offs: python -m benchmarks.quality.speed.
 
-Snapshots, choice between the two nets on the last cut-off, training, export and scoring as served, twice with
-the same seed. Prints one JSON object: seconds, on the clock and of all cores, and memory of one run, and whether both gave the same figures.
+Snapshots, choice between the nets on the last cut-off, training, export, scoring as served, and comparison with
+LightGBM and the rest, twice with the same seed. Prints one JSON object: seconds on the clock and of all cores,
+memory of this process, and whether both runs gave the same figures.
 """
 
 from __future__ import annotations
