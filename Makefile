@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3; do command -v $$p >/de
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: demo test soak check install format lock bench-consumer bench-quality clean
+.PHONY: demo test soak check install format lock bench bench-consumer bench-quality clean
 
 demo: .venv/runtime ## Run the whole retention and offer workflow on real customers
 	$(BIN)/holdfast demo
@@ -17,6 +17,9 @@ test: .venv/all ## Run every test, journeys on the real services included
 
 soak: .venv/all ## Random faults for SECONDS (600) from SEED (a new one), then compare with an undisturbed run
 	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+
+bench: .venv/all .venv/peers/installed ## Measure everything beside others, about 12 minutes; ARGS="--quick" or "--only whole,latency"
+	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-consumer: .venv/all .venv/peers/installed ## Compare the consumer with others, all doing nothing
 	$(BIN)/python -m benchmarks.consumer

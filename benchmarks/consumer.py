@@ -9,8 +9,6 @@ and of CPU seconds per million events, and how often Holdfast's median holds tha
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -20,28 +18,21 @@ from uuid import uuid4
 import click
 from confluent_kafka import Producer
 
+from benchmarks.peers import check_installed, run, spread
 from console.embedded.services import EmbeddedServices
 from streams.topics import create_topics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ROOT = Path(__file__).parents[1]
-PEERS = ROOT / ".venv" / "peers" / "bin" / "python"
+    from benchmarks.peers import Figures
+
 PARTITIONS = 4
 EVENT = b"x" * 150
 QUEUE = 200_000
-LONGEST_S = 600
-CONTENDERS = {
-    "holdfast": sys.executable,
-    "stock_faust": str(PEERS),
-    "quix": str(PEERS),
-    "tuned_confluent": str(PEERS),
-}
-PARTS = {"stock_faust": 10}
+PARTS = {"holdfast": 1, "stock_faust": 10, "quix": 1, "tuned_confluent": 1}
+"""The contenders, and what part of the events each reads."""
 TARGETS = {"stock_faust": 20.0, "quix": 2.0, "tuned_confluent": 0.4}
-
-Figures = dict[str, float]
 
 
 @click.command()
@@ -49,15 +40,14 @@ Figures = dict[str, float]
 @click.option("--rounds", default=5, show_default=True, help="Times that each contender runs.")
 def main(events: int, rounds: int) -> None:
     """Fill a topic, let every contender read it by turns, and print what came of it."""
-    if not PEERS.exists():
-        raise click.ClickException("the other consumers are not installed; run `make bench-consumer`")
+    check_installed()
     with tempfile.TemporaryDirectory(prefix="holdfast-") as folder, EmbeddedServices(Path(folder)) as services:
         broker = services.start().broker
         topic = produce(broker, events)
-        measured: dict[str, list[Figures]] = {name: [] for name in CONTENDERS}
+        measured: dict[str, list[Figures]] = {name: [] for name in PARTS}
         for number in range(rounds):
-            for name in CONTENDERS:
-                measured[name].append(run(name, broker, topic, events // PARTS.get(name, 1)))
+            for name, part in PARTS.items():
+                measured[name].append(run(name, broker, topic, events // part))
                 click.echo(f"round {number + 1} {name}: {measured[name][-1]['events_per_s']:,.0f} events/s")
     click.echo(json.dumps({"events": events, "rounds": rounds, **summarise(measured)}))
 
@@ -75,18 +65,6 @@ def produce(broker: str, events: int) -> str:
     return topic
 
 
-def run(name: str, broker: str, topic: str, events: int) -> Figures:
-    """Let a contender read so many events."""
-    command = [CONTENDERS[name], "-m", f"benchmarks.contenders.{name}", broker, topic, uuid4().hex, str(events)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_S, check=False)  # noqa: S603 - our own modules
-    lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
-    if not lines:
-        raise click.ClickException(
-            f"{name} ended with {ended.returncode} and measured nothing:\n{ended.stderr[-2000:]}"
-        )
-    return dict(json.loads(lines[-1]))
-
-
 def summarise(measured: Mapping[str, Sequence[Figures]]) -> dict[str, object]:
     """Return the spread of each contender's figures, and the ratios of the medians with what they should be."""
     rates = {name: [each["events_per_s"] for each in figures] for name, figures in measured.items()}
@@ -98,12 +76,6 @@ def summarise(measured: Mapping[str, Sequence[Figures]]) -> dict[str, object]:
         "ratios": {name: round(ours / median(rates[name]), 2) for name in TARGETS},
         "targets": TARGETS,
     }
-
-
-def spread(values: Sequence[float], digits: int) -> Figures:
-    """Return minimum, median and maximum."""
-    least, middle, most = min(values), median(values), max(values)
-    return {"min": round(least, digits), "median": round(middle, digits), "max": round(most, digits)}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,10 @@ MODELS = ROOT / "examples" / "online_retail" / "models"
 RENEW = "UPDATE ledger_state SET ledger_id = left(gen_random_uuid()::text, 8)"
 
 
+def _draw_name() -> str:
+    return f"b{secrets.token_hex(3)}"
+
+
 @dataclass(slots=True)
 class Place:
     """Databases, topics and definitions of one measurement.
@@ -50,7 +54,7 @@ class Place:
     folder: Path
     warehouse_url: str
     warm_ledger_url: str
-    name: str = field(default_factory=lambda: f"b{secrets.token_hex(3)}")
+    name: str = field(default_factory=_draw_name)
     events: int = 0
 
     @property
@@ -62,6 +66,10 @@ class Place:
     def input_topics(self) -> list[str]:
         """The full names of the topics that workers read."""
         return [self.prefix + topic for topic in INPUT_TOPICS]
+
+    def beside(self) -> Place:
+        """Return a place that shares everything with this one but its topics, which are not there yet."""
+        return replace(self, name=_draw_name(), events=0)
 
     def fill(self) -> None:
         """Create topics and write all events."""
@@ -131,9 +139,7 @@ def lend_database(url: str, *, template: bool = False) -> Iterator[str]:
 
 def _warm(place: Place) -> None:
     """Let a worker evaluate every customer once, on topics of its own."""
-    rehearsal = Place(
-        place.services, place.endpoints, place.size, place.folder, place.warehouse_url, place.warm_ledger_url
-    )
+    rehearsal = place.beside()
     rehearsal.create_topics()
     count = produce(place.endpoints.broker, rehearsal.prefix, first_events(place.size))
     group = f"{rehearsal.prefix}group"

@@ -9,7 +9,7 @@ import psutil
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MIB = 1 << 20
+MEGABYTE = 1e6
 
 
 def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
@@ -17,9 +17,9 @@ def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
     return {name: _cpu_of(pid) for name, pid in pids.items()}
 
 
-def resident_mib(pid: int) -> float:
-    """Return the resident memory of a process."""
-    return float(psutil.Process(pid).memory_info().rss) / MIB
+def resident_mb(pid: int) -> float:
+    """Return the resident memory of a process, in MB."""
+    return float(psutil.Process(pid).memory_info().rss) / MEGABYTE
 
 
 def _cpu_of(pid: int) -> float:

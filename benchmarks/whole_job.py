@@ -30,7 +30,7 @@ from benchmarks.workload import Size
 from console.embedded.services import EmbeddedServices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.place import Place
     from benchmarks.workers import Workers
@@ -54,6 +54,7 @@ def measure(
     cores: Sequence[int | None] = (None,),
     command: Sequence[str] = COMMAND,
     flame: Path | None = None,
+    look: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Let workers empty the topics and return what it took.
 
@@ -62,6 +63,7 @@ def measure(
         cores: where each worker may run; None is anywhere.
         command: the arguments to our interpreter that start a worker.
         flame: where to write a flame graph of the first worker, in SVG.
+        look: told the ledger's URL when the work is done.
 
     Raises:
         WorkerEndedError: a worker ended.
@@ -76,6 +78,8 @@ def measure(
             figures = _watch(place, workers, committed, flame)
         committed.close()
         counted = count_rows(ledger_url)
+        if look:
+            look(ledger_url)
     made = {name: counted[name] - before[name] for name in ("triggers", "decisions")}
     kept = {name: counted[name] for name in ("memberships", "unsent")}
     percent = round(100 * made["triggers"] / place.events, 2)
@@ -110,7 +114,7 @@ def _watch(place: Place, workers: Workers, committed: Committed, flame: Path | N
     pids = {**workers.pids, **place.services.find_pids()}
     first = committed.wait_for(int(place.events * WARM_UP), workers)
     with record_flames(workers.processes[0].pid, flame) if flame else nullcontext():
-        began, cpu, seen = time.perf_counter(), cpu_seconds(pids), len(workers.memory_mib)
+        began, cpu, seen = time.perf_counter(), cpu_seconds(pids), len(workers.memory_mb)
         last = committed.wait_for(place.events, workers)
         seconds = time.perf_counter() - began
         spent = {name: each - cpu[name] for name, each in cpu_seconds(pids).items()}
@@ -122,8 +126,9 @@ def _watch(place: Place, workers: Workers, committed: Committed, flame: Path | N
         "seconds": round(seconds, 2),
         "events_per_s": round(events / seconds),
         "cpu_us_per_event": {name: round(each / events * 1e6, 2) for name, each in {"worker": mine, **spent}.items()},
-        "rss_mib": round(max(workers.memory_mib)),
-        "rss_mib_early": round(workers.memory_mib[max(seen - 1, 0)]),
+        "rss_mb": round(max(workers.memory_mb)),
+        "rss_mb_early": round(workers.memory_mb[max(seen - 1, 0)]),
+        "rss_mb_samples": [round(each, 1) for each in workers.memory_mb],
     }
 
 
@@ -159,7 +164,8 @@ def main(events: int, customers: int, rules: int, campaigns: int, rounds: int, f
     ):
         place.fill()
         for _ in range(rounds):
-            click.echo(json.dumps(measure(place, flame=flame)))
+            figures = measure(place, flame=flame)
+            click.echo(json.dumps({name: each for name, each in figures.items() if name != "rss_mb_samples"}))
 
 
 if __name__ == "__main__":

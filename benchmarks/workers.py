@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from benchmarks.errors import WorkerEndedError
-from benchmarks.processes import resident_mib
+from benchmarks.processes import resident_mb
 from benchmarks.workload import PARTITIONS
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Workers:
 
     Attributes:
         processes: those that were started.
-        memory_mib: resident memory of the first one, each time that it was looked at.
+        memory_mb: resident memory of the first one, each time that it was looked at.
     """
 
     def __init__(self, processes: Sequence[subprocess.Popen[bytes]], log: Path) -> None:
         self.processes = processes
-        self.memory_mib: list[float] = []
+        self.memory_mb: list[float] = []
         self._log = log
 
     @property
@@ -55,7 +55,7 @@ class Workers:
             if process.poll() is not None:
                 said = self._log.read_text(errors="replace")[-LOG_END:]
                 raise WorkerEndedError(f"a worker ended with exit code {process.returncode}; its log ends:\n{said}")
-        self.memory_mib.append(resident_mib(self.processes[0].pid))
+        self.memory_mb.append(resident_mb(self.processes[0].pid))
 
     def stop(self) -> None:
         """Ask all of them to end, and wait until they have."""

@@ -68,7 +68,7 @@ INSERT = """
     SELECT 'c' || n, h % 5000, 1 + h % 40, h % 90, 20 + h % 300, h % 5000, h % 9, h % 700, h % 4, h % 900,
            (h % 200 - 100) / 100.0, h % 60, 1 + h % 700, h % 30, h % 12, h % 5,
            (ARRAY['GB', 'DE', 'FR', 'ES'])[1 + h % 4], (ARRAY['engaged', 'occasional', 'dormant'])[1 + h % 3], 'email',
-           h % 20 <> 0, true, false, '2010-01-01'
+           h % 20 <> 0, false, false, '2010-01-01'
     FROM (SELECT n, abs(hashint4(n)) AS h FROM generate_series(0, {customers} - 1) AS n) AS drawn
 """
 
@@ -102,6 +102,41 @@ def fill_warehouse(url: str, size: Size) -> None:
         connection.execute(sql.SQL(INSERT).format(customers=sql.Literal(size.customers)))
         connection.execute(VIEW)
         connection.execute("VACUUM ANALYZE customer")
+
+
+def draw_rows(size: Size) -> dict[str, dict[str, Any]]:
+    """Return rows like the view's, by customer, for a warehouse in memory."""
+    drawn = np.random.default_rng(size.seed + 2).integers(0, 2**31, size.customers).tolist()
+    return {f"c{number}": _row(f"c{number}", h) for number, h in enumerate(drawn)}
+
+
+def _row(customer: str, h: int) -> dict[str, Any]:
+    return {
+        "customer_id": customer,
+        "total_revenue": float(h % 5000),
+        "transaction_count": 1 + h % 40,
+        "days_since_last_transaction": h % 90,
+        "avg_transaction_value": 20.0 + h % 300,
+        "lifetime_value": float(h % 5000),
+        "transactions_90d": h % 9,
+        "items_total": h % 700,
+        "cancellations": h % 4,
+        "revenue_90d": float(h % 900),
+        "revenue_trend": (h % 200 - 100) / 100,
+        "avg_days_between_orders": float(h % 60),
+        "tenure_days": 1 + h % 700,
+        "web_visits_30d": h % 30,
+        "mail_opens_30d": h % 12,
+        "support_tickets": h % 5,
+        "country": ("GB", "DE", "FR", "ES")[h % 4],
+        "email_tier": ("engaged", "occasional", "dormant")[h % 3],
+        "preferred_channel": "email",
+        "email_consent": h % 20 != 0,
+        "sms_consent": False,
+        "push_consent": False,
+        "customer_since": "2010-01-01T00:00:00+00:00",
+        "activity": 999.0,
+    }
 
 
 def write_definitions(folder: Path, size: Size) -> Path:

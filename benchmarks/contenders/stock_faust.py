@@ -13,9 +13,9 @@ import uvloop
 from benchmarks.contenders.stopwatch import Stopwatch
 
 
-async def read(broker: str, topic: str, group: str, events: int) -> None:
-    """Read so many events in a group that is new."""
-    app = faust.App(
+def build_app(broker: str, group: str) -> faust.App:
+    """Return an app as the notes of its makers would have it for speed."""
+    return faust.App(
         group,
         broker=f"kafka://{broker}",
         datadir=tempfile.mkdtemp(),
@@ -25,6 +25,11 @@ async def read(broker: str, topic: str, group: str, events: int) -> None:
         topic_allow_declare=False,
         web_enabled=False,
     )
+
+
+async def read(broker: str, topic: str, group: str, events: int) -> None:
+    """Read so many events in a group that is new."""
+    app = build_app(broker, group)
     done, watch = asyncio.Event(), Stopwatch(events)
 
     @app.agent(app.topic(topic, value_type=bytes, value_serializer="raw"))

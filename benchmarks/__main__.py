@@ -1,0 +1,216 @@
+"""Everything that is measured: `make bench`, or `python -m benchmarks --only whole,peers`.
+
+Contenders run by turns, each in a process of its own, for the speed of a machine drifts: compare what one run measured.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import click
+import psycopg
+from redis import Redis
+
+from benchmarks import consumer
+from benchmarks.latency import measure_idle, measure_loads
+from benchmarks.machine import describe
+from benchmarks.memory import measure_memory
+from benchmarks.peers import ROOT, check_installed, run
+from benchmarks.place import open_place
+from benchmarks.results import judge, summarise
+from benchmarks.scaling import measure_growth, measure_workers
+from benchmarks.tables import show
+from benchmarks.whole_job import measure
+from benchmarks.workload import Size
+from console.embedded.services import EmbeddedServices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from benchmarks.place import Place
+
+    Step = Callable[[], dict[str, Any]]
+
+PARTS = ("whole", "peers", "own", "consumer", "latency", "scaling", "memory")
+RESULTS = ROOT / "benchmarks" / "results.json"
+MEMBERS = "SELECT customer_id, array_agg(segment) FROM membership WHERE is_member GROUP BY customer_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured.
+
+    Attributes:
+        rounds: how often each contender runs.
+        size: the whole job's.
+        parse: events that each contender reads which parses JSON; the stock Faust agent an eighth of them.
+        usual: events that the usual ways treat.
+        usual_warm: how many of these come before the clock starts.
+        own: updates that the pipeline in memory decides.
+        consumer: events on the topic of those who do nothing; the stock Faust agent reads a tenth.
+        latency_s: how long each load lasts.
+        growth: updates for each point of the cost curves.
+        factors: the points of the cost curves.
+        memory: events of the measurement of memory.
+    """
+
+    rounds: int = 3
+    size: Size = field(default_factory=Size)
+    parse: int = 400_000
+    usual: int = 6_000
+    usual_warm: int = 1_000
+    own: int = 200_000
+    consumer: int = 1_000_000
+    latency_s: float = 20.0
+    growth: int = 100_000
+    factors: tuple[int, ...] = (10,)
+    memory: int = 1_000_000
+
+
+QUICK = Plan(
+    rounds=1,
+    size=Size(events=20_000, customers=5_000),
+    parse=20_000,
+    usual=600,
+    usual_warm=100,
+    own=20_000,
+    consumer=50_000,
+    latency_s=4.0,
+    growth=5_000,
+    memory=50_000,
+)
+
+
+@click.command()
+@click.option("--rounds", type=click.IntRange(1), help="How often each contender runs.  [default: 3]")
+@click.option("--only", default=",".join(PARTS), show_default=True, help="The parts to measure.")
+@click.option("--quick", is_flag=True, help="One small round, to see that everything works; its figures say little.")
+@click.option("--factors", default="10", show_default=True, help="The points of the cost curves, like 3,10,30.")
+@click.option("--memory-events", type=click.IntRange(10_000), help="Events of the memory part.  [default: 1000000]")
+@click.option("--keep", is_flag=True, help="Keep the parts of the file that are not measured now.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=RESULTS, help="The results' file.")
+def main(
+    *,
+    rounds: int | None,
+    only: str,
+    quick: bool,
+    factors: str,
+    memory_events: int | None,
+    keep: bool,
+    out: Path,
+) -> None:
+    """Measure, write the results as JSON and print them as tables."""
+    parts = _parse_parts(only)
+    plan = _adapt(QUICK if quick else Plan(), rounds, factors, memory_events)
+    machine, began = describe(), datetime.now(UTC)
+    if {"peers", "consumer"} & parts:
+        check_installed()
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as data, EmbeddedServices(Path(data)) as services:
+        measured = _measure(services, plan, parts)
+    kept = json.loads(out.read_text()) if keep and out.exists() else {}
+    results = _merge(kept, {"taken_at": began.isoformat(timespec="seconds"), "machine": machine} | measured)
+    results["plan"] = asdict(plan)
+    results["targets"] = judge(results)
+    out.write_text(json.dumps(results, indent=2) + "\n")
+    show(results)
+    click.echo(f"written to {out}")
+
+
+def _parse_parts(only: str) -> set[str]:
+    parts = {each.strip() for each in only.split(",")}
+    if unknown := parts - set(PARTS):
+        raise click.BadParameter(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    return parts
+
+
+def _measure(services: EmbeddedServices, plan: Plan, parts: set[str]) -> dict[str, Any]:
+    """Return everything measured."""
+    found: dict[str, Any] = {}
+    if parts & {"whole", "peers", "own", "consumer", "latency", "scaling"}:
+        with open_place(services, plan.size) as place:
+            place.fill()
+            rounds = _measure_by_turns(place, plan, parts)
+            found |= summarise(rounds)
+            if "latency" in parts:
+                peak = _find_peak(place, rounds)
+                found = _merge(found, {"peak_events_per_s": peak, **measure_loads(place, peak, plan.latency_s)})
+            if "scaling" in parts:
+                found["workers"] = measure_workers(place)
+    if "latency" in parts:
+        found = _merge(found, measure_idle(services, plan.latency_s))
+    if "scaling" in parts:
+        found["growth"] = measure_growth(services, plan.growth, plan.factors)
+    if "memory" in parts:
+        found["memory"] = measure_memory(services, plan.memory)
+    return found
+
+
+def _measure_by_turns(place: Place, plan: Plan, parts: set[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of every contender of these parts, one for each round."""
+    rounds: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    steps = dict(_list_steps(place, plan, parts))
+    for number in range(plan.rounds):
+        for name, step in steps.items():
+            rounds[name].append(step())
+            click.echo(f"round {number + 1} {name}: {rounds[name][-1]['events_per_s']:,.0f} events/s", err=True)
+    return rounds
+
+
+def _list_steps(place: Place, plan: Plan, parts: set[str]) -> Iterator[tuple[str, Step]]:
+    """Yield every contender of these parts with what runs it."""
+    broker, updates = place.endpoints.broker, f"{place.prefix}customer-updates"
+    if "whole" in parts:
+        yield "whole", lambda: measure(place)
+    if "peers" in parts:
+        for name, part in {"parse_confluent": 1, "parse_faust": 8, "parse_quix": 1, "parse_bytewax": 1}.items():
+            yield name, lambda name=name, part=part: run(name, broker, updates, plan.parse // part)  # type: ignore[misc]
+        for name in ("usual_faust", "usual_quix"):
+            yield name, lambda name=name: _run_usual(name, place, plan)  # type: ignore[misc]
+    if "own" in parts:
+        yield "own_code", lambda: run("own_code", broker, updates, plan.own)
+    if "consumer" in parts:
+        topic = consumer.produce(broker, plan.consumer)
+        for name, part in consumer.PARTS.items():
+            yield name, lambda name=name, part=part: run(name, broker, topic, plan.consumer // part)  # type: ignore[misc]
+
+
+def _run_usual(name: str, place: Place, plan: Plan) -> dict[str, Any]:
+    """Let a usual way run on a ledger of its own, with a cache that knows every customer's segments."""
+    with place.lend_ledger() as ledger_url:
+        with psycopg.connect(ledger_url) as ledger, Redis.from_url(place.endpoints.redis_url) as redis:
+            known = {f"usual:{customer}": json.dumps(held) for customer, held in ledger.execute(MEMBERS)}
+            redis.mset(known or {"usual:": "[]"})
+        environment = place.environment(ledger_url, "unused") | {"BENCHMARK_WARM_EVENTS": str(plan.usual_warm)}
+        return run(name, place.endpoints.broker, f"{place.prefix}customer-updates", plan.usual, environment)
+
+
+def _find_peak(place: Place, rounds: dict[str, list[dict[str, Any]]]) -> float:
+    """Return the whole job's events per second, of this run's rounds or measured once."""
+    whole = rounds.get("whole") or [measure(place)]
+    return float(median(each["events_per_s"] for each in whole))
+
+
+def _adapt(plan: Plan, rounds: int | None, factors: str, memory_events: int | None) -> Plan:
+    changes = {"rounds": rounds, "memory": memory_events, "factors": tuple(map(int, factors.split(",")))}
+    return replace(plan, **{name: each for name, each in changes.items() if each is not None})
+
+
+def _merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Return both, the second one's where both have a figure; objects in objects are merged, too."""
+    shared = [name for name in first.keys() & second.keys() if _are_objects(first[name], second[name])]
+    return first | second | {name: _merge(first[name], second[name]) for name in shared}
+
+
+def _are_objects(first: object, second: object) -> bool:
+    return isinstance(first, dict) and isinstance(second, dict)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Quix Streams with an empty dataframe over a JSON topic."""
+
+from __future__ import annotations
+
+import sys
+
+from quixstreams import Application
+
+from benchmarks.contenders.stopwatch import Stopwatch
+
+
+def read(broker: str, topic: str, group: str, events: int) -> None:
+    """Read so many events in a group that is new."""
+    watch = Stopwatch(events)
+
+    def note(*_: object) -> None:
+        if watch.note(1):
+            watch.report()
+            app.stop()
+
+    app = Application(
+        broker_address=broker,
+        consumer_group=group,
+        auto_offset_reset="earliest",
+        on_message_processed=note,
+        loglevel="ERROR",
+    )
+    app.dataframe(app.topic(topic, value_deserializer="json"))
+    app.run()
+
+
+if __name__ == "__main__":
+    read(*sys.argv[1:4], int(sys.argv[4]))

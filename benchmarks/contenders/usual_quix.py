@@ -1,0 +1,86 @@
+"""The same work in the idiom of Quix Streams: a dataframe of functions, triggers to a topic. See usual.py."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from quixstreams import Application
+from redis import Redis
+
+from benchmarks.contenders.stopwatch import Stopwatch
+from benchmarks.contenders.usual import CREATE, KEY, SELECT, UPSERT, Places, UsualJob, changes
+
+Event = dict[str, Any]
+
+
+class Steps:
+    """The functions of the dataframe, in their order."""
+
+    def __init__(self) -> None:
+        self._job = UsualJob()
+        self._cache = Redis.from_url(Places.redis)
+        self._warehouse = psycopg.connect(Places.warehouse, autocommit=True, row_factory=dict_row)
+        self._ledger = psycopg.connect(Places.ledger, autocommit=True)
+        self._ledger.execute(CREATE)
+        self.sent = 0
+
+    def add_facts(self, event: Event) -> Event:
+        """Read what is known of the customer, and the row."""
+        customer = event["customer_id"]
+        known = json.loads(self._cache.get(KEY.format(customer)) or "[]")  # type: ignore[arg-type]
+        row: Any = self._warehouse.execute(SELECT, [customer]).fetchone()
+        return event | {"known": known, "facts": row | {"customer_since": row["customer_since"].isoformat()}}
+
+    def add_score(self, event: Event) -> Event:
+        """Score."""
+        facts = event["facts"]
+        return event | {"facts": facts | {"churn_probability": self._job.score(facts)}}
+
+    def add_segments(self, event: Event) -> Event:
+        """Apply the rules."""
+        return event | {"segments": self._job.classify(event["facts"])}
+
+    def keep_changes(self, event: Event) -> Event:
+        """Write what changed."""
+        moved, entered = changes(event["known"], event["segments"])
+        if moved:
+            self._ledger.execute(UPSERT, [event["customer_id"], event["occurred_at"], moved, entered])
+            self._cache.set(KEY.format(event["customer_id"]), json.dumps(sorted(event["segments"])))
+        return event | {"entered": [each for each, now in zip(moved, entered, strict=True) if now]}
+
+    def find_triggers(self, event: Event) -> list[Event]:
+        """Return the triggers."""
+        found = self._job.find_triggers(event["facts"], event["entered"])
+        self.sent += len(found)
+        return found
+
+
+def read(broker: str, topic: str, group: str, events: int) -> None:
+    """Treat so many events in a group that is new."""
+    watch, steps = Stopwatch(events, Places.warm), Steps()
+
+    def note(*_: object) -> None:
+        if watch.note(1):
+            watch.report(triggers=steps.sent)
+            app.stop()
+
+    app = Application(
+        broker_address=broker,
+        consumer_group=group,
+        auto_offset_reset="earliest",
+        on_message_processed=note,
+        loglevel="ERROR",
+    )
+    updates = app.dataframe(app.topic(topic, value_deserializer="json"))
+    updates = updates.apply(steps.add_facts).apply(steps.add_score).apply(steps.add_segments).apply(steps.keep_changes)
+    updates = updates.apply(steps.find_triggers, expand=True)
+    updates.to_topic(app.topic(Places.triggers, value_serializer="json"))
+    app.run()
+
+
+if __name__ == "__main__":
+    read(*sys.argv[1:4], int(sys.argv[4]))

@@ -1,0 +1,149 @@
+"""From the moment an event is produced to the moment a read_committed consumer has its trigger.
+
+The producer runs in a process of its own and writes the time into the id of each event; a trigger carries the id of
+the event that caused it. Several events of one customer in a batch are decided at the last of them, whose id counts.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from confluent_kafka import Consumer
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.place import open_place
+from benchmarks.processes import cpu_seconds
+from benchmarks.workers import ROOT, Committed, run_workers
+from benchmarks.workload import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.place import Place
+    from benchmarks.workers import Workers
+    from console.embedded.services import EmbeddedServices
+
+FIXED_RATE = 8000
+PERCENTS = (10, 50, 80)
+IDLE_RATE = 10
+IDLE = Size(events=0, customers=2000, entering=1000.0)
+"""Nearly every event makes a trigger, so that a few events a second tell something."""
+WARM_S = 3.0
+DRAIN_S = 3.0
+JOIN_S = 60.0
+QUANTILES = {"p50": 50, "p99": 99, "p99_9": 99.9}
+MILLISECOND_NS = 1e6
+
+
+def measure_idle(services: EmbeddedServices, seconds: float) -> dict[str, Any]:
+    """Return the CPU of a worker without events, in percent of a core, and its latency at a few events a second."""
+    with open_place(services, IDLE) as place, _working(place) as (beside, workers):
+        time.sleep(WARM_S)
+        before, began = cpu_seconds(workers.pids), time.perf_counter()
+        time.sleep(seconds)
+        spent = sum(cpu_seconds(workers.pids).values()) - sum(before.values())
+        percent = round(100 * spent / (time.perf_counter() - began), 1)
+        return {"idle_cpu_percent": percent, "latency_ms": {"idle": _observe(beside, IDLE_RATE, seconds, workers)}}
+
+
+def measure_loads(place: Place, peak: float, seconds: float) -> dict[str, Any]:
+    """Return the latency at 8,000 events a second, and at parts of `peak`, which are events a second, too."""
+    rates = {f"{FIXED_RATE}_per_s": FIXED_RATE, **{f"{each}_percent": round(peak * each / 100) for each in PERCENTS}}
+    with _working(place) as (beside, workers):
+        return {"latency_ms": {name: _observe(beside, rate, seconds, workers) for name, rate in rates.items()}}
+
+
+@contextmanager
+def _working(place: Place) -> Iterator[tuple[Place, Workers]]:
+    """Yield a place with empty topics and a worker that has joined its group."""
+    beside = place.beside()
+    beside.create_topics()
+    group = f"{beside.prefix}group"
+    with beside.lend_ledger() as ledger_url:
+        environment = beside.environment(ledger_url, group)
+        with run_workers(environment, beside.folder / f"{group}.log") as workers:
+            _wait_until_working(beside, group, workers)
+            yield beside, workers
+
+
+def _wait_until_working(place: Place, group: str, workers: Workers) -> None:
+    """Send one second of events, and wait until they are committed."""
+    committed = Committed(place.endpoints.broker, group, place.input_topics)
+    command = _paced(place, IDLE_RATE, 1.0)
+    subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - our own module
+    committed.wait_for(IDLE_RATE, workers)
+    committed.close()
+
+
+def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[str, Any]:
+    """Produce so many events a second, and return how long their triggers took, in ms."""
+    topic = f"{place.prefix}campaign-triggers"
+    with _reading(place.endpoints.broker, topic) as consumer:
+        pids = workers.pids
+        before, began = cpu_seconds(pids), time.perf_counter()
+        producer = subprocess.Popen(_paced(place, rate, WARM_S + seconds), cwd=ROOT)  # noqa: S603 - our own module
+        try:
+            taken = _read(consumer, producer, workers)
+        finally:
+            producer.kill()
+            producer.wait()
+        spent = sum(cpu_seconds(pids).values()) - sum(before.values())
+        core_percent = round(100 * spent / (time.perf_counter() - began))
+    if not taken:
+        raise BenchmarkError(f"at {rate} events/s no trigger came; see the worker's log")
+    first = min(produced for produced, _ in taken) + WARM_S * 1000 * MILLISECOND_NS
+    waits = [(read - produced) / MILLISECOND_NS for produced, read in taken if produced >= first]
+    quantiles = {name: round(float(np.percentile(waits, each)), 1) for name, each in QUANTILES.items()}
+    return {"events_per_s": rate, "triggers": len(waits), **quantiles, "worker_core_percent": core_percent}
+
+
+def _read(consumer: Consumer, producer: subprocess.Popen[bytes], workers: Workers) -> list[tuple[int, int]]:
+    """Return when the event of each trigger was produced and when the trigger was read, in ns, until no more come."""
+    taken: list[tuple[int, int]] = []
+    quiet_since = time.monotonic()
+    while producer.poll() is None or time.monotonic() - quiet_since < DRAIN_S:
+        # One at a time: consume(n, t) would wait for n of them.
+        message = consumer.poll(0.1)
+        if message is None or message.error():
+            workers.check_alive()
+            continue
+        quiet_since = time.monotonic()
+        cause = dict(message.headers() or ())["ce_correlationid"]
+        taken.append((int(bytes(cause).partition(b"-")[0]), time.time_ns()))
+    return taken
+
+
+@contextmanager
+def _reading(broker: str, topic: str) -> Iterator[Consumer]:
+    """Yield a read_committed consumer that stands at the end of a topic."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": broker,
+            "group.id": f"{topic}.reader",
+            "auto.offset.reset": "latest",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 50,
+        }
+    )
+    consumer.subscribe([topic])
+    deadline = time.monotonic() + JOIN_S
+    while not consumer.assignment():
+        consumer.poll(0.1)
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"no partition of {topic} was assigned within {JOIN_S:g} s")
+    time.sleep(1)
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def _paced(place: Place, rate: int, seconds: float) -> list[str]:
+    where = [place.endpoints.broker, place.prefix, str(place.size.customers)]
+    return [sys.executable, "-m", "benchmarks.paced", *where, str(rate), str(seconds)]

@@ -1,0 +1,76 @@
+"""The machine that measured, and what was installed on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from benchmarks.peers import PEERS, ROOT
+
+GIGABYTE = 2**30
+OURS = (
+    "faust-streaming",
+    "aiokafka",
+    "confluent-kafka",
+    "psycopg",
+    "redis",
+    "msgspec",
+    "numpy",
+    "tflite-runtime",
+    "uvloop",
+)
+THEIRS = ("faust-streaming", "quixstreams", "bytewax", "confluent-kafka", "json-logic-qubit", "psycopg", "redis")
+
+
+def describe() -> dict[str, object]:
+    """Return cores, model, memory, load and versions."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": find_model(),
+        "memory_gb": round(psutil.virtual_memory().total / GIGABYTE, 1),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "versions": {name: _version(name) for name in OURS},
+        "peers": _versions_of_peers(),
+        "commit": _commit(),
+    }
+
+
+def find_model() -> str:
+    """Return the name of the CPU, as Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except ModuleNotFoundError:
+        return "not installed"
+
+
+def _versions_of_peers() -> dict[str, str]:
+    asking = f"from importlib.metadata import version\nfor each in {THEIRS!r}: print(each, version(each))"
+    if not PEERS.exists():
+        return {}
+    told = subprocess.run([str(PEERS), "-c", asking], capture_output=True, text=True, check=False)  # noqa: S603 - our own text
+    return dict(line.split() for line in told.stdout.splitlines())
+
+
+def _commit() -> str:
+    told = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git there is
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip()

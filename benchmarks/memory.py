@@ -1,0 +1,69 @@
+"""Memory of a worker over many events, of a cached customer in Redis, and of a customer in the ledger."""
+
+from __future__ import annotations
+
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from redis import Redis
+
+from benchmarks.place import open_place
+from benchmarks.whole_job import measure
+from benchmarks.workload import MESSAGES_PERCENT, Size
+
+if TYPE_CHECKING:
+    from console.embedded.services import EmbeddedServices
+
+SAMPLE = 2000
+POINTS = 24
+ROWS = "holdfast:features:*"
+# The cache's own mark of a row; a lease, which is smaller, has another.
+ROW_MARK = b"r"
+SIZES = """
+    SELECT relname, pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class
+     WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY relname
+"""
+HISTORY = ("contact", "decision", "outbox", "seen_event")
+"""Tables that grow with what happens; the others grow with the customers."""
+
+
+def measure_memory(services: EmbeddedServices, events: int) -> dict[str, Any]:
+    """Let one worker decide so many events, messages among them, and return what it and its stores hold then."""
+    size = Size(events=events * 100 // (100 + MESSAGES_PERCENT))
+    with open_place(services, size) as place:
+        place.fill()
+        tables: dict[str, tuple[int, int]] = {}
+        figures = measure(place, look=lambda ledger_url: tables.update(measure_tables(ledger_url)))
+        cached = measure_rows(place.endpoints.redis_url)
+    state = sum(taken for name, (taken, _) in tables.items() if name not in HISTORY)
+    history = sum(taken for name, (taken, _) in tables.items() if name in HISTORY)
+    samples = figures["rss_mb_samples"]
+    return {
+        "events": place.events,
+        "worker_mb": {"early": figures["rss_mb_early"], "late": round(samples[-1]), "most": figures["rss_mb"]},
+        "worker_mb_samples": samples[:: max(1, len(samples) // POINTS)],
+        "redis_bytes_per_cached_customer": cached,
+        "ledger_bytes_per_customer": round(state / size.customers),
+        "ledger_history_bytes_per_decision": round(history / max(1, figures["decisions"])),
+        "ledger_tables": {name: {"bytes": taken, "rows": rows} for name, (taken, rows) in tables.items()},
+    }
+
+
+def measure_tables(ledger_url: str) -> dict[str, tuple[int, int]]:
+    """Return bytes, with indexes, and rows of each table."""
+    with psycopg.connect(ledger_url, autocommit=True) as ledger:
+        ledger.execute("ANALYZE")
+        return {name: (taken, rows) for name, taken, rows in ledger.execute(SIZES).fetchall()}
+
+
+def measure_rows(redis_url: str) -> int:
+    """Return the mean bytes of a cached row, with its key, of 2,000 that are looked at; 0 where there are none."""
+    with Redis.from_url(redis_url) as redis:
+        found = []
+        for key in redis.scan_iter(match=ROWS, count=1000):
+            if redis.getrange(key, 0, 0) == ROW_MARK:
+                found.append(redis.memory_usage(key) or 0)
+            if len(found) == SAMPLE:
+                break
+    return round(mean(found)) if found else 0

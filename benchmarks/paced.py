@@ -1,0 +1,47 @@
+"""A producer that keeps a pace: broker, topic prefix, customers, events per second and seconds are arguments.
+
+The id of each event begins with the time at which it was produced, in ns since 1970.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+from confluent_kafka import Producer
+
+from benchmarks.workload import MESSAGES_PERCENT, PARTITIONS, TEXTS, Size, draw_customers
+
+TICK_S = 0.005
+UPDATE = '{"id":"%d-%d","type":"customer.updated","customer_id":"%s","occurred_at":"%s"}'
+MESSAGE = (
+    '{"id":"%d-%d","type":"conversation.message","customer_id":"%s","occurred_at":"%s",'
+    '"role":"customer","channel":"mail","text":"' + TEXTS[1] + '"}'
+)
+
+
+def produce(broker: str, prefix: str, customers: int, rate: int, seconds: float) -> None:
+    """Write events at a pace: every 5 ms what has come due since."""
+    producer = Producer({"bootstrap.servers": broker, "linger.ms": 2, "acks": "all"})
+    count = int(rate * seconds)
+    drawn = draw_customers(Size(events=count, customers=customers, seed=rate), count).tolist()
+    said = (np.random.default_rng(rate).random(count) * 100 < MESSAGES_PERCENT).tolist()
+    began, sent = time.perf_counter(), 0
+    while sent < count:
+        due = min(count, int((time.perf_counter() - began) * rate) + 1)
+        occurred = datetime.now(UTC).isoformat()
+        for number in range(sent, due):
+            customer = f"c{drawn[number]}"
+            text, topic = (MESSAGE, "conversations") if said[number] else (UPDATE, "customer-updates")
+            value = text % (time.time_ns(), number, customer, occurred)
+            producer.produce(prefix + topic, value, customer, partition=drawn[number] % PARTITIONS)
+        sent = due
+        producer.poll(0)
+        time.sleep(TICK_S)
+    producer.flush()
+
+
+if __name__ == "__main__":
+    produce(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5]))

@@ -1,0 +1,63 @@
+"""Lets contenders run, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from benchmarks.errors import ContenderError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ROOT = Path(__file__).parents[1]
+PEERS = ROOT / ".venv" / "peers" / "bin" / "python"
+OURS = ("holdfast", "own_code")
+LONGEST_S = 600
+LOG_END = 2000
+
+Figures = dict[str, float]
+
+
+def check_installed() -> None:
+    """Raise ContenderError where the environment of the others is missing."""
+    if not PEERS.exists():
+        raise ContenderError("what Holdfast is compared with is not installed; run `make .venv/peers/installed`")
+
+
+def run(name: str, broker: str, topic: str, events: int, environment: Mapping[str, str] | None = None) -> Figures:
+    """Let a contender read so many events, in a group that is new.
+
+    Raises:
+        ContenderError: it ended without figures, or took more than ten minutes.
+    """
+    python = sys.executable if name in OURS else str(PEERS)
+    command = [python, "-m", f"benchmarks.contenders.{name}", broker, topic, f"{name}-{uuid4().hex[:8]}", str(events)]
+    try:
+        ended = subprocess.run(  # noqa: S603 - our own modules
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ContenderError(f"{name} took more than {LONGEST_S} s; let it read fewer events") from None
+    lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+    if not lines:
+        raise ContenderError(f"{name} ended with {ended.returncode} and measured nothing:\n{ended.stderr[-LOG_END:]}")
+    return dict(json.loads(lines[-1]))
+
+
+def spread(values: Sequence[float], digits: int) -> Figures:
+    """Return minimum, median and maximum."""
+    least, middle, most = min(values), median(values), max(values)
+    return {"min": round(least, digits), "median": round(middle, digits), "max": round(most, digits)}

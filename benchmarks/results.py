@@ -1,0 +1,130 @@
+"""From what was measured to ratios, targets and their fate. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.peers import spread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Results = Mapping[str, Any]
+
+RATIOS = {
+    "whole_vs_stock_faust_empty": ("whole", "parse_faust"),
+    "whole_vs_usual_way": ("whole", "usual_faust"),
+    "whole_vs_quix": ("whole", "usual_quix"),
+    "consumer_vs_stock_faust": ("holdfast", "stock_faust"),
+    "consumer_vs_quix_empty": ("holdfast", "quix"),
+    "consumer_vs_confluent": ("holdfast", "tuned_confluent"),
+}
+"""Events per second of the first over those of the second, medians of one run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure and what it is to be.
+
+    Attributes:
+        name: what is measured.
+        path: where the figure is in the results, keys joined by dots.
+        bound: the least or the most that it may be.
+        at_least: whether the bound is the least.
+        unit: stands behind the figure.
+    """
+
+    name: str
+    path: str
+    bound: float
+    at_least: bool
+    unit: str
+
+
+TARGETS = (
+    Target("whole job, over stock Faust that only parses", "ratios.whole_vs_stock_faust_empty", 3.5, True, "x"),
+    Target("whole job, over the usual way in Faust", "ratios.whole_vs_usual_way", 75, True, "x"),
+    Target("whole job, over the usual way in Quix Streams", "ratios.whole_vs_quix", 50, True, "x"),
+    Target("worker's CPU for an event", "worker_cpu_us_per_event", 15, False, "us"),
+    Target("own code alone, events for a CPU second", "own_code_events_per_cpu_s", 100_000, True, "/s"),
+    Target("consumer, over stock Faust", "ratios.consumer_vs_stock_faust", 20, True, "x"),
+    Target("consumer, over Quix Streams, empty", "ratios.consumer_vs_quix_empty", 2, True, "x"),
+    Target("consumer, over tuned confluent-kafka", "ratios.consumer_vs_confluent", 0.4, True, "x"),
+    Target("p50 to the trigger, idle", "latency_ms.idle.p50", 30, False, "ms"),
+    Target("p99 to the trigger, 8,000 events/s", "latency_ms.8000_per_s.p99", 100, False, "ms"),
+    Target("p99 to the trigger, 80 % of peak", "latency_ms.80_percent.p99", 250, False, "ms"),
+    Target("idle worker, part of a core", "idle_cpu_percent", 5, False, "%"),
+    Target("worker's memory, most", "rss_mb.most", 300, False, "MB"),
+)
+
+
+def summarise(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return spreads, ratios and medians of what each contender measured in each round.
+
+    Args:
+        rounds: figures by contender, one entry for each round; `whole` is the worker's whole job.
+    """
+    figures = {name: [_common(each) for each in measured] for name, measured in rounds.items()}
+    found: dict[str, Any] = {
+        "events_per_s": {name: spread([each[0] for each in some], 0) for name, some in figures.items()},
+        "cpu_s_per_million": {name: spread([each[1] for each in some], 2) for name, some in figures.items()},
+    }
+    rates = {name: each["median"] for name, each in found["events_per_s"].items()}
+    pairs = {name: pair for name, pair in RATIOS.items() if set(pair) <= set(rates)}
+    found["ratios"] = {name: round(rates[ours] / rates[theirs], 2) for name, (ours, theirs) in pairs.items()}
+    return found | _of_whole(rounds.get("whole", ())) | _of_own_code(rounds.get("own_code", ()))
+
+
+def find(results: Results, path: str) -> Any:
+    """Return what is at a path, None where there is nothing."""
+    found: Any = results
+    for key in path.split("."):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def judge(results: Results) -> list[dict[str, Any]]:
+    """Return each target that was measured with its figure, and whether it is met."""
+    return [_fate(target, value) for target in TARGETS if (value := find(results, target.path)) is not None]
+
+
+def _fate(target: Target, value: float) -> dict[str, Any]:
+    met = value >= target.bound if target.at_least else value <= target.bound
+    wanted = f"{'at least' if target.at_least else 'at most'} {target.bound:,g} {target.unit}"
+    return {"name": target.name, "measured": value, "unit": target.unit, "target": wanted, "met": met}
+
+
+def _common(figures: Mapping[str, Any]) -> tuple[float, float]:
+    """Return events per second and CPU seconds of the process for a million events."""
+    if "cpu_us_per_event" in figures:
+        return figures["events_per_s"], figures["cpu_us_per_event"]["worker"]
+    return figures["events_per_s"], figures["cpu_s_per_million"]
+
+
+def _of_whole(measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if not measured:
+        return {}
+    spent = {name: [each["cpu_us_per_event"][name] for each in measured] for name in measured[0]["cpu_us_per_event"]}
+    medians = {name: round(median(values), 2) for name, values in spent.items()}
+    return {
+        "worker_cpu_us_per_event": medians.pop("worker"),
+        "services_cpu_us_per_event": medians,
+        "trigger_percent": round(median(each["trigger_percent"] for each in measured), 2),
+        "rss_mb": {
+            "early": round(median(each["rss_mb_early"] for each in measured)),
+            "most": max(each["rss_mb"] for each in measured),
+        },
+    }
+
+
+def _of_own_code(measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if not measured:
+        return {}
+    own = [each["cpu_s_per_million"] - each["stores_cpu_s_per_million"] for each in measured]
+    return {
+        "own_code_events_per_cpu_s": round(1e6 / median(own)),
+        "own_code_cpu_us_per_event": spread(own, 2),
+        "with_stores_cpu_us_per_event": spread([each["cpu_s_per_million"] for each in measured], 2),
+    }

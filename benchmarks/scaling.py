@@ -1,0 +1,84 @@
+"""What the whole job costs with more workers, customers, rules, campaigns and rows in the ledger."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import sql
+
+from benchmarks.place import lend_database, open_place
+from benchmarks.whole_job import measure
+from benchmarks.workload import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.place import Place
+    from console.embedded.services import EmbeddedServices
+
+WORKERS = (1, 2, 4)
+TABLES = """
+    SELECT table_name, array_agg(column_name::text) FROM information_schema.columns
+     WHERE table_schema = 'public' AND is_identity = 'NO' AND is_generated = 'NEVER'
+       AND table_name IN (SELECT table_name FROM information_schema.columns WHERE column_name = 'customer_id')
+     GROUP BY table_name ORDER BY table_name
+"""
+KEPT = ("events_per_s", "cpu_us_per_event", "trigger_percent", "rss_mb")
+
+
+def measure_workers(place: Place) -> dict[str, Any]:
+    """Return figures with 1, 2 and 4 workers, each bound to one core, in turn."""
+    cores = sorted(os.sched_getaffinity(0))
+    return {str(count): _kept(measure(place, cores=[cores[n % len(cores)] for n in range(count)])) for count in WORKERS}
+
+
+def measure_growth(services: EmbeddedServices, events: int, factors: Sequence[int]) -> dict[str, dict[str, Any]]:
+    """Return figures by what is multiplied, and by how much; 1 is the normal size."""
+    normal = Size(events=events)
+    with open_place(services, normal) as place:
+        place.fill()
+        base = _kept(measure(place))
+        ledger = {str(factor): _kept(_measure_with_rows(place, factor)) for factor in factors}
+    found = {"ledger_rows": {"1": base, **ledger}}
+    for name in ("customers", "rules", "campaigns"):
+        sizes = {str(factor): replace(normal, **{name: getattr(normal, name) * factor}) for factor in factors}
+        found[name] = {"1": base, **{factor: _measure_size(services, size) for factor, size in sizes.items()}}
+    return found
+
+
+def _measure_size(services: EmbeddedServices, size: Size) -> dict[str, Any]:
+    with open_place(services, size) as place:
+        place.fill()
+        return _kept(measure(place))
+
+
+def _measure_with_rows(place: Place, factor: int) -> dict[str, Any]:
+    with _grown(place.warm_ledger_url, factor) as ledger_url:
+        return measure(replace(place, warm_ledger_url=ledger_url))
+
+
+@contextmanager
+def _grown(ledger_url: str, factor: int) -> Iterator[str]:
+    """Yield a copy of a ledger with so many times the rows about customers, the new ones about new customers."""
+    with lend_database(ledger_url, template=True) as copy:
+        with psycopg.connect(copy, autocommit=True) as ledger:
+            for table, columns in ledger.execute(TABLES).fetchall():
+                ledger.execute(_multiply(table, columns), {"copies": factor - 1})
+            ledger.execute("VACUUM ANALYZE")
+        yield copy
+
+
+def _multiply(table: str, columns: Sequence[str]) -> sql.Composed:
+    others = [name for name in columns if name != "customer_id"]
+    return sql.SQL(
+        "INSERT INTO {table} (customer_id, {others}) SELECT customer_id || '-' || copy, {others} "
+        "FROM {table}, generate_series(1, %(copies)s) AS copy"
+    ).format(table=sql.Identifier(table), others=sql.SQL(", ").join(map(sql.Identifier, others)))
+
+
+def _kept(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: figures[name] for name in KEPT}

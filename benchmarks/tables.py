@@ -1,0 +1,126 @@
+"""Results as tables on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+TITLES = {
+    "whole": "Holdfast: the whole job",
+    "own_code": "Holdfast: its own code over stores in memory",
+    "parse_confluent": "confluent-kafka, tuned: JSON parsed",
+    "parse_faust": "Faust, stock agent: JSON parsed",
+    "parse_quix": "Quix Streams: JSON parsed",
+    "parse_bytewax": "Bytewax: JSON parsed",
+    "usual_faust": "Faust, the usual way",
+    "usual_quix": "Quix Streams, the usual way",
+    "holdfast": "Holdfast's consumer: nothing done",
+    "tuned_confluent": "confluent-kafka, tuned: nothing done",
+    "quix": "Quix Streams: nothing done",
+    "stock_faust": "Faust, stock agent: nothing done",
+}
+LATENCY_HEADINGS = ("load", "events/s", "p50", "p99", "p99.9", "worker, % of a core")
+Rows = list[tuple[str, ...]]
+
+
+def show(results: Mapping[str, Any]) -> None:
+    """Print what is in the results."""
+    console = Console()
+    for title, headings, rows in list_tables(results):
+        table = Table(*headings, title=title, title_justify="left")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def list_tables(results: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[str], Rows]]:
+    """Yield title, headings and rows of each table for which there are figures."""
+    if rows := list_targets(results):
+        yield "Targets", ("figure", "measured", "target", "met"), rows
+    if rows := list_contenders(results):
+        yield "Contenders, by turns in one run", ("", "events/s", "least", "most", "CPU s for 1,000,000"), rows
+    if rows := list_latencies(results):
+        yield (
+            "Event produced to trigger read, ms",
+            ("load", "events/s", "p50", "p99", "p99.9", "worker, % of a core"),
+            rows,
+        )
+    if rows := list_growth(results):
+        yield "What growth costs", ("", "events/s", "worker us/event", "PostgreSQL us/event"), rows
+    if rows := list_memory(results):
+        yield "Memory", ("", "figure"), rows
+
+
+def list_targets(results: Mapping[str, Any]) -> Rows:
+    """Return each target, what was measured, and whether it is met."""
+    return [
+        (each["name"], f"{each['measured']:,g} {each['unit']}", each["target"], "yes" if each["met"] else "NO")
+        for each in results.get("targets", ())
+    ]
+
+
+def list_contenders(results: Mapping[str, Any]) -> Rows:
+    """Return each contender's events per second and CPU."""
+    rates, spent = results.get("events_per_s", {}), results.get("cpu_s_per_million", {})
+    return [
+        (
+            title,
+            f"{rates[name]['median']:,.0f}",
+            f"{rates[name]['min']:,.0f}",
+            f"{rates[name]['max']:,.0f}",
+            f"{spent[name]['median']:,.1f}",
+        )
+        for name, title in TITLES.items()
+        if name in rates
+    ]
+
+
+def list_latencies(results: Mapping[str, Any]) -> Rows:
+    """Return the latencies at each load, the lowest load first."""
+    loads = sorted(results.get("latency_ms", {}).items(), key=lambda each: each[1]["events_per_s"])
+    return [
+        (
+            name.replace("_", " "),
+            f"{each['events_per_s']:,}",
+            *(f"{each[quantile]:,.0f}" for quantile in ("p50", "p99", "p99_9")),
+            f"{each['worker_core_percent']:.0f}",
+        )
+        for name, each in loads
+    ]
+
+
+def list_growth(results: Mapping[str, Any]) -> Rows:
+    """Return rates and costs with more workers and more of everything."""
+    named = [(f"{count} workers", each) for count, each in results.get("workers", {}).items()]
+    for name, points in results.get("growth", {}).items():
+        named += [(f"{factor} x {name.replace('_', ' ')}", each) for factor, each in points.items()]
+    return [
+        (
+            name,
+            f"{each['events_per_s']:,}",
+            f"{each['cpu_us_per_event']['worker']:.1f}",
+            f"{each['cpu_us_per_event']['postgres']:.1f}",
+        )
+        for name, each in named
+    ]
+
+
+def list_memory(results: Mapping[str, Any]) -> Rows:
+    """Return what worker, cache and ledger hold."""
+    found = results.get("memory")
+    if not found:
+        return []
+    held = found["worker_mb"]
+    return [
+        (f"worker over {found['events']:,} events, MB: early, late, most", "{early}, {late}, {most}".format(**held)),
+        ("Redis, bytes for a cached customer", f"{found['redis_bytes_per_cached_customer']:,}"),
+        ("ledger, bytes for a customer", f"{found['ledger_bytes_per_customer']:,}"),
+        ("ledger, bytes for a decision and its messages", f"{found['ledger_history_bytes_per_decision']:,}"),
+    ]
