@@ -31,13 +31,14 @@ from streams.intake import Collector
 from streams.knowledge import Knowledge
 from streams.metrics import Figures, Metrics
 from streams.outbox import MAX_MESSAGE_BYTES, KafkaTriggerSink
+from streams.ownership import Assignment
 from streams.pipeline import Pipeline
 from streams.probes import serve_probes
 from streams.progress import commit_ages
 from streams.swaps import ModelSwaps
 from streams.topics import create_topics, verify_topics
 from streams.watch import KafkaEnds, Watch
-from streams.worker import Assignment, Worker
+from streams.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

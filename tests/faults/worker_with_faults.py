@@ -26,6 +26,7 @@ import psycopg
 
 import streams.__main__
 import streams.outbox
+import streams.patience
 import streams.pipeline
 import streams.services
 import streams.worker
@@ -228,7 +229,7 @@ def shorten_patience(seconds: float) -> None:
     """Give up waiting for the broker after so long, and try again soon."""
     streams.outbox.TIMEOUT_S = seconds
     streams.outbox.ABANDON_S = 2 * seconds
-    streams.worker.LONGEST_PAUSE_S = 1.0
+    streams.patience.LONGEST_PAUSE_S = 1.0
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from streams.health import Health
 from streams.intake import Batch, Chunk
 from streams.knowledge import Knowledge
 from streams.metrics import Metrics
+from streams.ownership import Assignment
 from streams.pipeline import Pipeline
-from streams.worker import Assignment, Worker
+from streams.worker import Worker
 from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
@@ -84,11 +85,11 @@ class DoubtfulLedger(InMemoryLedger):
 class Bench:
     """A worker among fakes: `ann`, `bob` and `cy` enter a segment with their first event, and are contacted."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: DoubtfulLedger | None = None) -> None:
         kinds: Any = {"email_consent": "boolean", **dict.fromkeys(RFM_COLUMNS, "number")}
         row = {"email_consent": True, **dict.fromkeys(RFM_COLUMNS, 5.0)}
         self.warehouse = InMemoryWarehouse(kinds, dict.fromkeys(("ann", "bob", "cy"), row))
-        self.ledger = DoubtfulLedger()
+        self.ledger = ledger or DoubtfulLedger()
         self.sink = GatedSink()
         self.health, self.metrics = Health(ready=True), Metrics()
         self.batches: asyncio.Queue[Batch] = asyncio.Queue()
@@ -163,8 +164,8 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 async def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench whose pauses last no time."""
-    monkeypatch.setattr("streams.worker.FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr("streams.worker.LONGEST_PAUSE_S", 0.001)
+    monkeypatch.setattr("streams.patience.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("streams.patience.LONGEST_PAUSE_S", 0.001)
     bench = Bench()
     await bench.ledger.activate(knowledge().segments, [], at=AS_OF)
     return bench
@@ -261,7 +262,7 @@ async def test_a_ledger_that_is_away_holds_the_batch(bench: Bench) -> None:
 
 async def test_a_ledger_that_can_only_be_read_holds_the_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """For however long, and visibly: that it answers reads does not say that it is back."""
-    monkeypatch.setattr("streams.worker.FIRST_PAUSE_S", 0)
+    monkeypatch.setattr("streams.patience.FIRST_PAUSE_S", 0)
     bench.ledger.is_read_only = True
     async with bench.working():
         bench.put_update("ann")
@@ -339,9 +340,7 @@ async def test_what_a_crash_left_unsent_goes_out_though_no_event_comes(bench: Be
         for commits, customer_id in enumerate(("ann", "bob"), start=1):
             bench.put_update(customer_id)
             await bench.commits(commits)
-    heir = Bench()
-    heir.ledger, first = bench.ledger, (await bench.ledger.unsent(PARTITION))[:2]
-    heir.worker._ledger = bench.ledger
+    heir, first = Bench(bench.ledger), (await bench.ledger.unsent(PARTITION))[:2]
     heir.sink.topics.progress[PARTITION] = first[-1].sequence
     async with heir.working():
         await until(lambda: len(bench.ledger.sent) == len(bench.ledger.outbox))
