@@ -10,6 +10,7 @@ import tempfile
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ import psycopg
 from redis import Redis
 
 from benchmarks import consumer
+from benchmarks.errors import BenchmarkError
 from benchmarks.latency import measure_idle, measure_loads
 from benchmarks.machine import describe
 from benchmarks.memory import measure_memory
@@ -121,6 +123,8 @@ def main(
     out.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
     click.echo(f"written to {out}")
+    if results["failures"]:
+        raise BenchmarkError(f"not everything could be measured: {', '.join(results['failures'])}; see the file")
 
 
 def _parse_parts(only: str) -> set[str]:
@@ -131,36 +135,58 @@ def _parse_parts(only: str) -> set[str]:
 
 
 def _measure(services: EmbeddedServices, plan: Plan, parts: set[str]) -> dict[str, Any]:
-    """Return everything measured."""
-    found: dict[str, Any] = {}
-    if parts & {"whole", "peers", "own", "consumer", "latency", "scaling"}:
+    """Return everything measured, and under `failures` what could not be."""
+    failures: dict[str, str] = {}
+    found: dict[str, Any] = {"failures": failures}
+    if parts - {"memory"}:
         with open_place(services, plan.size) as place:
             place.fill()
-            rounds = _measure_by_turns(place, plan, parts)
+            rounds = _measure_by_turns(place, plan, parts, failures)
             found |= summarise(rounds)
             if "latency" in parts:
-                peak = _find_peak(place, rounds)
-                found = _merge(found, {"peak_events_per_s": peak, **measure_loads(place, peak, plan.latency_s)})
+                loads = partial(_measure_loads, place, rounds, plan.latency_s)
+                found = _merge(found, _attempt("latency", loads, failures))
             if "scaling" in parts:
-                found["workers"] = measure_workers(place)
+                found["workers"] = _attempt("workers", partial(measure_workers, place), failures)
     if "latency" in parts:
-        found = _merge(found, measure_idle(services, plan.latency_s))
+        found = _merge(found, _attempt("idle", partial(measure_idle, services, plan.latency_s), failures))
     if "scaling" in parts:
-        found["growth"] = measure_growth(services, plan.growth, plan.factors)
+        found["growth"] = _attempt("growth", partial(measure_growth, services, plan.growth, plan.factors), failures)
     if "memory" in parts:
-        found["memory"] = measure_memory(services, plan.memory)
+        found["memory"] = _attempt("memory", partial(measure_memory, services, plan.memory), failures)
     return found
 
 
-def _measure_by_turns(place: Place, plan: Plan, parts: set[str]) -> dict[str, list[dict[str, Any]]]:
+def _measure_by_turns(
+    place: Place, plan: Plan, parts: set[str], failures: dict[str, str]
+) -> dict[str, list[dict[str, Any]]]:
     """Return the figures of every contender of these parts, one for each round."""
     rounds: dict[str, list[dict[str, Any]]] = defaultdict(list)
     steps = dict(_list_steps(place, plan, parts))
     for number in range(plan.rounds):
         for name, step in steps.items():
-            rounds[name].append(step())
-            click.echo(f"round {number + 1} {name}: {rounds[name][-1]['events_per_s']:,.0f} events/s", err=True)
+            if figures := _attempt(name, step, failures):
+                rounds[name].append(figures)
+                click.echo(f"round {number + 1} {name}: {figures['events_per_s']:,.0f} events/s", err=True)
     return rounds
+
+
+def _attempt(name: str, step: Step, failures: dict[str, str]) -> dict[str, Any]:
+    """Return a step's figures, none where it failed: an hour of others must not be lost with it."""
+    click.echo(f"measuring {name}", err=True)
+    try:
+        return step()
+    except BenchmarkError as error:
+        failures[name] = error.message
+        click.echo(f"{name} failed: {error.message}", err=True)
+        return {}
+
+
+def _measure_loads(place: Place, rounds: dict[str, list[dict[str, Any]]], seconds: float) -> dict[str, Any]:
+    """Measure latencies at parts of the whole job's events per second, as this run's rounds have them or a new one."""
+    whole = rounds.get("whole") or [measure(place)]
+    peak = float(median(each["events_per_s"] for each in whole))
+    return {"peak_events_per_s": peak, **measure_loads(place, peak, seconds)}
 
 
 def _list_steps(place: Place, plan: Plan, parts: set[str]) -> Iterator[tuple[str, Step]]:
@@ -189,12 +215,6 @@ def _run_usual(name: str, place: Place, plan: Plan) -> dict[str, Any]:
             redis.mset(known or {"usual:": "[]"})
         environment = place.environment(ledger_url, "unused") | {"BENCHMARK_WARM_EVENTS": str(plan.usual_warm)}
         return run(name, place.endpoints.broker, f"{place.prefix}customer-updates", plan.usual, environment)
-
-
-def _find_peak(place: Place, rounds: dict[str, list[dict[str, Any]]]) -> float:
-    """Return the whole job's events per second, of this run's rounds or measured once."""
-    whole = rounds.get("whole") or [measure(place)]
-    return float(median(each["events_per_s"] for each in whole))
 
 
 def _adapt(plan: Plan, rounds: int | None, factors: str, memory_events: int | None) -> Plan:

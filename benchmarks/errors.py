@@ -2,6 +2,7 @@
 
 BenchmarkError
 ├── WorkerEndedError        a worker ended before it was done
+├── WorkerStalledError      a worker commits nothing any more
 ├── ContenderError          a peer ended without figures
 ├── WorkloadError           the events did not lead to what they should
 └── ResultsError            results that are not there, or incomplete
@@ -18,6 +19,10 @@ class BenchmarkError(click.ClickException):
 
 class WorkerEndedError(BenchmarkError):
     """A worker ended before its time; the message shows the end of its log."""
+
+
+class WorkerStalledError(BenchmarkError):
+    """Nothing was committed for two minutes; the message shows the end of the worker's log."""
 
 
 class ContenderError(BenchmarkError):

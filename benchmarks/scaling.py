@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.place import lend_database, open_place
 from benchmarks.whole_job import measure
 from benchmarks.workload import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.place import Place
     from console.embedded.services import EmbeddedServices
@@ -33,7 +35,8 @@ KEPT = ("events_per_s", "cpu_us_per_event", "trigger_percent", "rss_mb")
 def measure_workers(place: Place) -> dict[str, Any]:
     """Return figures with 1, 2 and 4 workers, each bound to one core, in turn."""
     cores = sorted(os.sched_getaffinity(0))
-    return {str(count): _kept(measure(place, cores=[cores[n % len(cores)] for n in range(count)])) for count in WORKERS}
+    bound = {count: [cores[number % len(cores)] for number in range(count)] for count in WORKERS}
+    return {str(count): _attempt(partial(measure, place, cores=some)) for count, some in bound.items()}
 
 
 def measure_growth(services: EmbeddedServices, events: int, factors: Sequence[int]) -> dict[str, dict[str, Any]]:
@@ -41,24 +44,34 @@ def measure_growth(services: EmbeddedServices, events: int, factors: Sequence[in
     normal = Size(events=events)
     with open_place(services, normal) as place:
         place.fill()
-        base = _kept(measure(place))
-        ledger = {str(factor): _kept(_measure_with_rows(place, factor)) for factor in factors}
+        base = _attempt(partial(measure, place))
+        ledger = {str(factor): _attempt(partial(_measure_with_rows, place, factor)) for factor in factors}
     found = {"ledger_rows": {"1": base, **ledger}}
     for name in ("customers", "rules", "campaigns"):
         sizes = {str(factor): replace(normal, **{name: getattr(normal, name) * factor}) for factor in factors}
-        found[name] = {"1": base, **{factor: _measure_size(services, size) for factor, size in sizes.items()}}
+        points = {factor: _attempt(partial(_measure_size, services, size)) for factor, size in sizes.items()}
+        found[name] = {"1": base, **points}
     return found
 
 
 def _measure_size(services: EmbeddedServices, size: Size) -> dict[str, Any]:
     with open_place(services, size) as place:
         place.fill()
-        return _kept(measure(place))
+        return measure(place)
 
 
 def _measure_with_rows(place: Place, factor: int) -> dict[str, Any]:
     with _grown(place.warm_ledger_url, factor) as ledger_url:
         return measure(replace(place, warm_ledger_url=ledger_url))
+
+
+def _attempt(step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return a point's figures, or why there are none: the other points are measured all the same."""
+    try:
+        figures = step()
+    except BenchmarkError as error:
+        return {"failed": error.message}
+    return {name: figures[name] for name in KEPT}
 
 
 @contextmanager
@@ -78,7 +91,3 @@ def _multiply(table: str, columns: Sequence[str]) -> sql.Composed:
         "INSERT INTO {table} (customer_id, {others}) SELECT customer_id || '-' || copy, {others} "
         "FROM {table}, generate_series(1, %(copies)s) AS copy"
     ).format(table=sql.Identifier(table), others=sql.SQL(", ").join(map(sql.Identifier, others)))
-
-
-def _kept(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: figures[name] for name in KEPT}

@@ -101,15 +101,14 @@ def list_growth(results: Mapping[str, Any]) -> Rows:
     named = [(f"{count} workers", each) for count, each in results.get("workers", {}).items()]
     for name, points in results.get("growth", {}).items():
         named += [(f"{factor} x {name.replace('_', ' ')}", each) for factor, each in points.items()]
-    return [
-        (
-            name,
-            f"{each['events_per_s']:,}",
-            f"{each['cpu_us_per_event']['worker']:.1f}",
-            f"{each['cpu_us_per_event']['postgres']:.1f}",
-        )
-        for name, each in named
-    ]
+    return [(name, *_list_costs(each)) for name, each in named]
+
+
+def _list_costs(figures: Mapping[str, Any]) -> tuple[str, str, str]:
+    if "failed" in figures:
+        return "failed", "", ""
+    spent = figures["cpu_us_per_event"]
+    return f"{figures['events_per_s']:,}", f"{spent['worker']:.1f}", f"{spent['postgres']:.1f}"
 
 
 def list_memory(results: Mapping[str, Any]) -> Rows:

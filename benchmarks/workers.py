@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from benchmarks.errors import WorkerEndedError
+from benchmarks.errors import WorkerEndedError, WorkerStalledError
 from benchmarks.processes import resident_mb
 from benchmarks.workload import PARTITIONS
 
@@ -25,6 +25,7 @@ COMMAND = ("-m", "streams")
 POLL_S = 0.05
 STOP_S = 40
 LOG_END = 2000
+STALLED_S = 120
 
 
 class Workers:
@@ -53,9 +54,12 @@ class Workers:
         """
         for process in self.processes:
             if process.poll() is not None:
-                said = self._log.read_text(errors="replace")[-LOG_END:]
-                raise WorkerEndedError(f"a worker ended with exit code {process.returncode}; its log ends:\n{said}")
+                raise WorkerEndedError(f"a worker ended with exit code {process.returncode}; {self.describe_log()}")
         self.memory_mb.append(resident_mb(self.processes[0].pid))
+
+    def describe_log(self) -> str:
+        """Return how the log ends, in words."""
+        return "its log ends:\n" + self._log.read_text(errors="replace")[-LOG_END:]
 
     def stop(self) -> None:
         """Ask all of them to end, and wait until they have."""
@@ -129,9 +133,15 @@ class Committed:
 
         Raises:
             WorkerEndedError: a worker has ended meanwhile.
+            WorkerStalledError: nothing was committed for two minutes.
         """
+        before, since = 0, time.monotonic()
         while (found := self.count()) < count:
             workers.check_alive()
+            if found > before:
+                before, since = found, time.monotonic()
+            if time.monotonic() > since + STALLED_S:
+                raise WorkerStalledError(f"a worker stands at {found} of {count} events; {workers.describe_log()}")
             time.sleep(POLL_S)
         return found
 

@@ -1,0 +1,62 @@
+"""The plan for 100,000,000 customers and 100,000 events a second, on paper, from what was measured. Pure."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CUSTOMERS = 100_000_000
+RATE = 100_000
+CORE_LOAD = 0.6
+"""What part of its core a process is to use at most, so that it catches up after a standstill."""
+CACHED = 0.2
+"""The part of the customers whose rows are cached within a day."""
+DAY_S = 86_400
+GIGABYTE = 1e9
+MICROSECONDS = 1e6
+
+Rows = list[tuple[str, ...]]
+
+
+def draw_up(results: Mapping[str, Any]) -> Rows:
+    """Return what is needed, how many, and how that follows; nothing when the whole job or memory is not measured."""
+    memory = results.get("memory")
+    if not memory or "worker_cpu_us_per_event" not in results:
+        return []
+    return [*_processes(results), *_stores(memory, results["trigger_percent"])]
+
+
+def _processes(results: Mapping[str, Any]) -> Rows:
+    spent = {"workers": results["worker_cpu_us_per_event"], **results["services_cpu_us_per_event"]}
+    rows: Rows = []
+    for name, cost in spent.items():
+        cores = ceil(RATE * cost / MICROSECONDS / CORE_LOAD)
+        why = f"{cost:.1f} us x {RATE:,} /s, each core at {CORE_LOAD:.0%}"
+        rows.append((f"cores: {name}", f"{cores:,}", why))
+    workers = int(rows[0][1].replace(",", ""))
+    held = results["rss_mb"]["most"]
+    rows.append(("memory of the workers, GB", f"{workers * held / 1e3:.1f}", f"{workers} x {held} MB"))
+    rows.append(("partitions of each input topic, at least", f"{2 * workers}", "two for each worker, to spread evenly"))
+    return rows
+
+
+def _stores(memory: Mapping[str, Any], trigger_percent: float) -> Rows:
+    cached, kept = memory["redis_bytes_per_cached_customer"], memory["ledger_bytes_per_customer"]
+    each = memory["ledger_history_bytes_per_decision"]
+    decided = RATE * trigger_percent / 100
+    return [
+        (
+            "Redis, GB",
+            f"{CUSTOMERS * CACHED * cached / GIGABYTE:,.0f}",
+            f"{CACHED:.0%} of the customers cached, {cached:,} bytes each",
+        ),
+        ("ledger: customers, GB", f"{CUSTOMERS * kept / GIGABYTE:,.0f}", f"{kept:,} bytes a customer, indexes too"),
+        (
+            "ledger: history, GB a day",
+            f"{decided * DAY_S * each / GIGABYTE:,.0f}",
+            f"{decided:,.0f} triggers/s ({trigger_percent:g} % of the events), {each:,} bytes a decision",
+        ),
+    ]
