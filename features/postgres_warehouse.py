@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from features.errors import ServiceAddressError, WarehouseError, WarehouseLayoutError, WarehouseUnavailableError
 from features.table import FeatureTable, column
+from features.text_arrays import Texts, teach_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,14 +121,15 @@ class PostgresWarehouse:
         query = sql.SQL("SELECT * FROM {} WHERE {} = ANY(%s::{})").format(
             self._source(), sql.Identifier(self._id_column), sql.SQL(cast)
         )
-        ids = [accepted for each in customer_ids if (accepted := accepts(each)) is not None]
+        accepted = (accepts(each) for each in customer_ids)
+        ids = [each for each in accepted if each is not None]
         try:
             async with (
                 asyncio.timeout(self._statement_seconds + GRACE_S),
                 self._pool.connection() as connection,
                 connection.cursor(binary=True) as cursor,
             ):
-                await cursor.execute(query, [ids])
+                await cursor.execute(query, [Texts(ids) if accepts is _text else ids])
                 rows = await cursor.fetchall()
                 columns = [(each.name, each.type_code) for each in cursor.description or ()]
         except TimeoutError as error:
@@ -158,6 +160,7 @@ class PostgresWarehouse:
 
     async def _configure(self, connection: Connection) -> None:
         milliseconds = int(self._statement_seconds * 1000)
+        teach_texts(connection)
         await connection.execute("SET default_transaction_read_only = on")
         await connection.execute("SET timezone = 'UTC'")
         await connection.execute(sql.SQL("SET statement_timeout = {}").format(milliseconds))
