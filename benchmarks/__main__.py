@@ -66,11 +66,11 @@ class Plan:
     rounds: int = 3
     size: Size = field(default_factory=Size)
     parse: int = 400_000
-    usual: int = 6_000
-    usual_warm: int = 1_000
-    own: int = 200_000
+    usual: int = 4_000
+    usual_warm: int = 500
+    own: int = 100_000
     consumer: int = 1_000_000
-    latency_s: float = 20.0
+    latency_s: float = 15.0
     growth: int = 100_000
     factors: tuple[int, ...] = (10,)
     memory: int = 1_000_000

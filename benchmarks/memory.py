@@ -27,17 +27,20 @@ SIZES = """
 HISTORY = ("contact", "decision", "outbox", "seen_event")
 """Tables that grow with what happens; the others grow with the customers."""
 
+Tables = dict[str, tuple[int, int]]
+
 
 def measure_memory(services: EmbeddedServices, events: int) -> dict[str, Any]:
     """Let one worker decide so many events, messages among them, and return what it and its stores hold then."""
     size = Size(events=events * 100 // (100 + MESSAGES_PERCENT))
     with open_place(services, size) as place:
         place.fill()
-        tables: dict[str, tuple[int, int]] = {}
-        figures = measure(place, look=lambda ledger_url: tables.update(measure_tables(ledger_url)))
+        before = measure_tables(place.warm_ledger_url)
+        after: Tables = {}
+        figures = measure(place, look=lambda ledger_url: after.update(measure_tables(ledger_url)))
         cached = measure_rows(place.endpoints.redis_url)
-    state = sum(taken for name, (taken, _) in tables.items() if name not in HISTORY)
-    history = sum(taken for name, (taken, _) in tables.items() if name in HISTORY)
+    state = sum(taken for name, (taken, _) in after.items() if name not in HISTORY)
+    history = sum(after[name][0] - before[name][0] for name in HISTORY if name in after)
     samples = figures["rss_mb_samples"]
     return {
         "events": place.events,
@@ -45,12 +48,12 @@ def measure_memory(services: EmbeddedServices, events: int) -> dict[str, Any]:
         "worker_mb_samples": samples[:: max(1, len(samples) // POINTS)],
         "redis_bytes_per_cached_customer": cached,
         "ledger_bytes_per_customer": round(state / size.customers),
-        "ledger_history_bytes_per_decision": round(history / max(1, figures["decisions"])),
-        "ledger_tables": {name: {"bytes": taken, "rows": rows} for name, (taken, rows) in tables.items()},
+        "ledger_history_bytes_per_event": round(history / place.events),
+        "ledger_tables": {name: {"bytes": taken, "rows": rows} for name, (taken, rows) in after.items()},
     }
 
 
-def measure_tables(ledger_url: str) -> dict[str, tuple[int, int]]:
+def measure_tables(ledger_url: str) -> Tables:
     """Return bytes, with indexes, and rows of each table."""
     with psycopg.connect(ledger_url, autocommit=True) as ledger:
         ledger.execute("ANALYZE")

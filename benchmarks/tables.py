@@ -121,5 +121,5 @@ def list_memory(results: Mapping[str, Any]) -> Rows:
         (f"worker over {found['events']:,} events, MB: early, late, most", "{early}, {late}, {most}".format(**held)),
         ("Redis, bytes for a cached customer", f"{found['redis_bytes_per_cached_customer']:,}"),
         ("ledger, bytes for a customer", f"{found['ledger_bytes_per_customer']:,}"),
-        ("ledger, bytes for a decision and its messages", f"{found['ledger_history_bytes_per_decision']:,}"),
+        ("ledger, bytes of history for an event", f"{found['ledger_history_bytes_per_event']:,}"),
     ]

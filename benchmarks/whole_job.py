@@ -112,6 +112,8 @@ def check_work(place: Place, trigger_percent: float, unsent: int) -> None:
 
 def _watch(place: Place, workers: Workers, committed: Committed, flame: Path | None) -> dict[str, Any]:
     pids = {**workers.pids, **place.services.find_pids()}
+    # What starting costs is not counted, of none of them.
+    committed.wait_for_members(workers)
     first = committed.wait_for(int(place.events * WARM_UP), workers)
     with record_flames(workers.processes[0].pid, flame) if flame else nullcontext():
         began, cpu, seen = time.perf_counter(), cpu_seconds(pids), len(workers.memory_mb)
@@ -120,6 +122,8 @@ def _watch(place: Place, workers: Workers, committed: Committed, flame: Path | N
         spent = {name: each - cpu[name] for name, each in cpu_seconds(pids).items()}
     workers.check_alive()
     events = last - first
+    if not events:
+        raise WorkloadError("the workers were done before all of them had joined; measure more events")
     mine = sum(spent.pop(name) for name in workers.pids)
     return {
         "events": events,

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from benchmarks.errors import WorkerEndedError, WorkerStalledError
 from benchmarks.processes import resident_mb
@@ -118,6 +119,8 @@ class Committed:
     """
 
     def __init__(self, broker: str, group: str, topics: Sequence[str]) -> None:
+        self._group = group
+        self._admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
         self._client = Consumer({"bootstrap.servers": broker, "group.id": group, "log_level": 0})
         self._places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
 
@@ -127,6 +130,28 @@ class Committed:
             return sum(max(place.offset, 0) for place in self._client.committed(self._places, timeout=20))
         except KafkaException:
             return 0
+
+    def wait_for_members(self, workers: Workers) -> None:
+        """Wait until all workers have joined the group and know their partitions.
+
+        Raises:
+            WorkerEndedError: a worker has ended meanwhile.
+            WorkerStalledError: they have not within two minutes.
+        """
+        since = time.monotonic()
+        while self._count_members() < len(workers.processes):
+            workers.check_alive()
+            if time.monotonic() > since + STALLED_S:
+                raise WorkerStalledError(f"not all workers have joined; {workers.describe_log()}")
+            time.sleep(POLL_S)
+
+    def _count_members(self) -> int:
+        """Return how many the group has; 0 while it shares partitions out."""
+        try:
+            found = self._admin.describe_consumer_groups([self._group])[self._group].result()
+        except KafkaException:
+            return 0
+        return len(found.members) if found.state == ConsumerGroupState.STABLE else 0
 
     def wait_for(self, count: int, workers: Workers) -> int:
         """Wait until so many are committed, and return how many are then.

@@ -17,7 +17,7 @@ WHOLE = {
 MEMORY = {
     "redis_bytes_per_cached_customer": 400,
     "ledger_bytes_per_customer": 250,
-    "ledger_history_bytes_per_decision": 4000,
+    "ledger_history_bytes_per_event": 80,
 }
 
 
