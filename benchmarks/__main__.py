@@ -26,7 +26,7 @@ from benchmarks.machine import describe
 from benchmarks.memory import measure_memory
 from benchmarks.peers import ROOT, check_installed, run
 from benchmarks.place import open_place
-from benchmarks.results import judge, summarise
+from benchmarks.results import join, judge, keep, summarise
 from benchmarks.scaling import measure_growth, measure_workers
 from benchmarks.tables import show
 from benchmarks.whole_job import measure
@@ -96,7 +96,7 @@ QUICK = Plan(
 @click.option("--quick", is_flag=True, help="One small round, to see that everything works; its figures say little.")
 @click.option("--factors", default="10", show_default=True, help="The points of the cost curves, like 3,10,30.")
 @click.option("--memory-events", type=click.IntRange(10_000), help="Events of the memory part.  [default: 1000000]")
-@click.option("--keep", is_flag=True, help="Keep the parts of the file that are not measured now.")
+@click.option("--keep", "keep_others", is_flag=True, help="Keep the parts of the file that are not measured now.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=RESULTS, help="The results' file.")
 def main(
     *,
@@ -105,7 +105,7 @@ def main(
     quick: bool,
     factors: str,
     memory_events: int | None,
-    keep: bool,
+    keep_others: bool,
     out: Path,
 ) -> None:
     """Measure, write the results as JSON and print them as tables."""
@@ -116,9 +116,9 @@ def main(
         check_installed()
     with tempfile.TemporaryDirectory(prefix="holdfast-") as data, EmbeddedServices(Path(data)) as services:
         measured = _measure(services, plan, parts)
-    kept = json.loads(out.read_text()) if keep and out.exists() else {}
-    results = _merge(kept, {"taken_at": began.isoformat(timespec="seconds"), "machine": machine} | measured)
-    results["plan"] = asdict(plan)
+    earlier = json.loads(out.read_text()) if keep_others and out.exists() else {}
+    about = {"taken_at": began.isoformat(timespec="seconds"), "machine": machine, "plan": asdict(plan)}
+    results = keep(earlier, about | measured)
     results["targets"] = judge(results)
     out.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
@@ -145,11 +145,11 @@ def _measure(services: EmbeddedServices, plan: Plan, parts: set[str]) -> dict[st
             found |= summarise(rounds)
             if "latency" in parts:
                 loads = partial(_measure_loads, place, rounds, plan.latency_s)
-                found = _merge(found, _attempt("latency", loads, failures))
+                found = join(found, _attempt("latency", loads, failures))
             if "scaling" in parts:
                 found["workers"] = _attempt("workers", partial(measure_workers, place), failures)
     if "latency" in parts:
-        found = _merge(found, _attempt("idle", partial(measure_idle, services, plan.latency_s), failures))
+        found = join(found, _attempt("idle", partial(measure_idle, services, plan.latency_s), failures))
     if "scaling" in parts:
         found["growth"] = _attempt("growth", partial(measure_growth, services, plan.growth, plan.factors), failures)
     if "memory" in parts:
@@ -220,16 +220,6 @@ def _run_usual(name: str, place: Place, plan: Plan) -> dict[str, Any]:
 def _adapt(plan: Plan, rounds: int | None, factors: str, memory_events: int | None) -> Plan:
     changes = {"rounds": rounds, "memory": memory_events, "factors": tuple(map(int, factors.split(",")))}
     return replace(plan, **{name: each for name, each in changes.items() if each is not None})
-
-
-def _merge(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Return both, the second one's where both have a figure; objects in objects are merged, too."""
-    shared = [name for name in first.keys() & second.keys() if _are_objects(first[name], second[name])]
-    return first | second | {name: _merge(first[name], second[name]) for name in shared}
-
-
-def _are_objects(first: object, second: object) -> bool:
-    return isinstance(first, dict) and isinstance(second, dict)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def _wait_until_working(place: Place, group: str, workers: Workers) -> None:
     """Send one second of events, and wait until they are committed."""
     committed = Committed(place.endpoints.broker, group, place.input_topics)
     command = _paced(place, IDLE_RATE, 1.0)
-    subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603 - our own module
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module
     committed.wait_for(IDLE_RATE, workers)
     committed.close()
 
@@ -86,12 +86,13 @@ def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[
     with _reading(place.endpoints.broker, topic) as consumer:
         pids = workers.pids
         before, began = cpu_seconds(pids), time.perf_counter()
-        producer = subprocess.Popen(_paced(place, rate, WARM_S + seconds), cwd=ROOT)  # noqa: S603 - our own module
+        command = _paced(place, rate, WARM_S + seconds)
+        producer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603 - our own module
         try:
             taken = _read(consumer, producer, workers)
         finally:
             producer.kill()
-            producer.wait()
+            kept, _ = producer.communicate()
         spent = sum(cpu_seconds(pids).values()) - sum(before.values())
         core_percent = round(100 * spent / (time.perf_counter() - began))
     if not taken:
@@ -99,7 +100,7 @@ def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[
     first = min(produced for produced, _ in taken) + WARM_S * 1000 * MILLISECOND_NS
     waits = [(read - produced) / MILLISECOND_NS for produced, read in taken if produced >= first]
     quantiles = {name: round(float(np.percentile(waits, each)), 1) for name, each in QUANTILES.items()}
-    return {"events_per_s": rate, "triggers": len(waits), **quantiles, "worker_core_percent": core_percent}
+    return {"events_per_s": int(kept), "triggers": len(waits), **quantiles, "worker_core_percent": core_percent}
 
 
 def _read(consumer: Consumer, producer: subprocess.Popen[bytes], workers: Workers) -> list[tuple[int, int]]:

@@ -1,6 +1,6 @@
 """A producer that keeps a pace: broker, topic prefix, customers, events per second and seconds are arguments.
 
-The id of each event begins with the time at which it was produced, in ns since 1970.
+The id of each event begins with the time at which it was produced, in ns since 1970. Prints the pace that was kept.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def produce(broker: str, prefix: str, customers: int, rate: int, seconds: float)
         sent = due
         producer.poll(0)
         time.sleep(TICK_S)
+    took = time.perf_counter() - began
     producer.flush()
+    sys.stdout.write(f"{count / took:.0f}\n")
 
 
 if __name__ == "__main__":

@@ -77,6 +77,19 @@ def summarise(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, An
     return found | _of_whole(rounds.get("whole", ())) | _of_own_code(rounds.get("own_code", ()))
 
 
+def join(first: Results, second: Results) -> dict[str, Any]:
+    """Return both, the second one's where both have a figure; of objects that both have, all entries."""
+    shared = [name for name in first if isinstance(first[name], dict) and isinstance(second.get(name), dict)]
+    return {**first, **second, **{name: {**first[name], **second[name]} for name in shared}}
+
+
+def keep(before: Results, now: Results) -> dict[str, Any]:
+    """Return what was measured now, and of an earlier run what was not, less the ratios that no longer hold."""
+    measured = set(now.get("events_per_s", ()))
+    ratios = {name: each for name, each in before.get("ratios", {}).items() if measured.isdisjoint(RATIOS[name])}
+    return join({**before, "ratios": ratios, "failures": {}}, now)
+
+
 def find(results: Results, path: str) -> Any:
     """Return what is at a path, None where there is nothing."""
     found: Any = results

@@ -6,7 +6,6 @@ PostgreSQL, Redis and their clients do. Reading from Kafka, publishing and ackno
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import uvloop
 
 from benchmarks.contenders.stopwatch import Stopwatch
 from benchmarks.place import MODELS
@@ -137,4 +137,4 @@ def _kind(value: object) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(int(sys.argv[4])))
+    uvloop.run(run(int(sys.argv[4])))

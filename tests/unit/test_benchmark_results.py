@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.plan import draw_up
-from benchmarks.results import find, judge, summarise
+from benchmarks.results import find, join, judge, keep, summarise
 
 WHOLE = {
     "events_per_s": 60_000,
@@ -78,3 +78,21 @@ def test_the_plan_follows_from_the_figures() -> None:
 
 def test_there_is_no_plan_without_figures() -> None:
     assert draw_up({"memory": MEMORY}) == []
+
+
+def test_of_an_earlier_run_what_is_not_measured_anew_is_kept() -> None:
+    before = {"events_per_s": {"whole": 1, "quix": 2}, "memory": {"events": 5}, "failures": {"latency": "x"}}
+    found = keep(before, {"events_per_s": {"whole": 3}, "failures": {}})
+    assert found["events_per_s"] == {"whole": 3, "quix": 2}
+    assert (found["memory"], found["failures"]) == ({"events": 5}, {})
+
+
+def test_a_ratio_with_a_figure_of_another_run_is_dropped() -> None:
+    before = {"ratios": {"whole_vs_quix": 60.0, "consumer_vs_confluent": 0.5}}
+    assert keep(before, {"events_per_s": {"whole": 3}, "ratios": {}})["ratios"] == {"consumer_vs_confluent": 0.5}
+
+
+def test_a_point_that_failed_and_is_measured_anew_has_not_failed() -> None:
+    before = {"growth": {"rules": {"10": {"failed": "x"}}, "customers": {"10": {}}}}
+    found = join(before, {"growth": {"rules": {"10": {"events_per_s": 1}}}})
+    assert found["growth"] == {"rules": {"10": {"events_per_s": 1}}, "customers": {"10": {}}}
