@@ -56,14 +56,21 @@ class SecondKafka(KafkaServer):
 def take_copies_away(services: EmbeddedServices, folder: Path, broker: str, topic: str) -> None:
     """Make an empty topic anew with two copies that must both be written, one of them on a broker that is no more."""
     second = SecondKafka(services, folder)
-    client = AdminClient({"bootstrap.servers": broker, "log_level": 0})
-    partitions = len(client.list_topics(topic).topics[topic].partitions)
     second.start(Event())
     try:
-        wait_until(lambda: len(client.list_topics().brokers) > 1)
+        wait_until(lambda: len(ask(broker).list_topics().brokers) > 1)
     finally:
         second.process.stop()
+    # Before it is forgotten, a client may take it for the controller, and wait for it.
+    wait_until(lambda: len(ask(broker).list_topics().brokers) == 1)
+    client = ask(broker)
+    partitions = len(client.list_topics(topic).topics[topic].partitions)
     client.delete_topics([topic])[topic].result()
     wait_until(lambda: topic not in client.list_topics().topics)
     copies = NewTopic(topic, partitions, replica_assignment=[[1, 2]] * partitions, config={"min.insync.replicas": "2"})
     client.create_topics([copies])[topic].result()
+
+
+def ask(broker: str) -> AdminClient:
+    """Return a client that knows nothing yet."""
+    return AdminClient({"bootstrap.servers": broker, "log_level": 0})
