@@ -204,6 +204,9 @@ class PostgresLedger:
             raise LedgerUnavailableError(f"the ledger did not answer within {ANSWER_S:g} s") from error
         except PoolTimeout as error:
             raise LedgerUnavailableError(f"the ledger gives no connection: {error}") from error
+        except pg.ProgramLimitExceeded:
+            # Of psycopg's OperationalErrors the one that waiting does not mend.
+            raise
         except (
             pg.OperationalError,
             pg.InterfaceError,

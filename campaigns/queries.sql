@@ -50,7 +50,7 @@ SELECT customer_id, %(roster)s FROM unnest(%(customers)s::text[]) AS t (customer
 -- name: find_roster
 -- DO NOTHING would return no row when another worker makes the same roster at this moment.
 INSERT INTO roster (versions) VALUES (%(versions)s)
-    ON CONFLICT (versions) DO UPDATE SET versions = excluded.versions
+    ON CONFLICT (md5(versions::text)) DO UPDATE SET versions = excluded.versions
 RETURNING roster_id;
 
 -- name: write_seen

@@ -2,8 +2,10 @@
 
 CREATE TABLE roster (
     roster_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    versions jsonb NOT NULL UNIQUE
+    versions jsonb NOT NULL
 );
+-- Not on the versions themselves: some five hundred segments are more than an index row can hold.
+CREATE UNIQUE INDEX roster_versions ON roster (md5(versions::text));
 COMMENT ON TABLE roster IS 'Each combination of segment versions that customers have been evaluated under.';
 
 CREATE TABLE evaluated (

@@ -121,6 +121,14 @@ async def test_an_episode_ends_and_the_next_begins(ledger: Ledger) -> None:
     assert held == [Episode(1, is_member=True), Episode(1, is_member=False), Episode(2, is_member=True)]
 
 
+async def test_thousands_of_segments_can_be_remembered(ledger: Ledger) -> None:
+    many = [segment(f"a-segment-with-a-rather-long-name-{number}") for number in range(2000)]
+    activations = await ledger.activate(many, [campaign()], at=AS_OF)
+    await ledger.commit(batch(transitions=[]), owners=OWNED)
+    held = (await ledger.read(["ann"], [])).held["ann"]
+    assert held.roster == {key: activation.version for key, activation in activations.items()}
+
+
 async def test_signals_are_replaced_by_newer_ones(ledger: Ledger) -> None:
     newer = replace(SIGNALS, message_count=4, sentiment_score=None, last_message_at=None, key_concerns=())
     await ledger.commit(batch(), owners=OWNED)
