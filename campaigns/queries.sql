@@ -127,7 +127,8 @@ SELECT sequence, message_id, customer_id, destination, key, headers, value, part
 SELECT partition, count(*) FROM outbox WHERE partition = ANY (%(partitions)s::integer[]) AND sent_at IS NULL GROUP BY partition;
 
 -- name: mark_sent
-UPDATE outbox SET sent_at = now() WHERE sequence = ANY (%(sequences)s::bigint[]) AND sent_at IS NULL;
+-- Not "AND sent_at IS NULL": the index on what is unsent would be read, and all that was unsent since its last vacuum.
+UPDATE outbox SET sent_at = coalesce(sent_at, now()) WHERE sequence = ANY (%(sequences)s::bigint[]);
 
 -- name: activate
 INSERT INTO activation (kind, key, version, mode, activated_at, activated_by)

@@ -163,6 +163,8 @@ class PostgresWarehouse:
         teach_texts(connection)
         await connection.execute("SET default_transaction_read_only = on")
         await connection.execute("SET timezone = 'UTC'")
+        # Or a table of a hundred thousand rows is read whole for a thousand of them, now and then.
+        await connection.execute("SET random_page_cost = 1.1")
         await connection.execute(sql.SQL("SET statement_timeout = {}").format(milliseconds))
 
     def _translated(self, error: psycopg.Error) -> WarehouseError:
