@@ -264,7 +264,7 @@ async def _configure(connection: Connection) -> None:
     while a table was small reads all of it, and is kept until the table is analysed: 60 microseconds an event.
     """
     teach_texts(connection)
-    for way in ("seqscan", "hashjoin", "mergejoin"):
+    for way in ("seqscan", "hashjoin", "mergejoin", "material"):
         await connection.execute(f"SET enable_{way} = off")
     await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_S}s'")
     # In the middle of a pipeline a transaction is not idle; only PostgreSQL 17 and later limit that.
