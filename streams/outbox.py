@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from campaigns.ports import Stored
 
 Result = TypeVar("Result")
+# Holds one producer: frames that an error keeps alive hold the slot, which can be emptied.
+Slot = list[Producer]
 _log = logging.getLogger("librdkafka")
 
 TIMEOUT_S = 10.0
@@ -64,7 +66,7 @@ class KafkaTriggerSink:
         self._group = f"{group}.outbox.{ledger_id}"
         self._topics = topics
         self._progress_topic = progress_topic
-        self._producers: dict[int, Producer] = {}
+        self._producers: dict[int, Slot] = {}
         self._progress: dict[int, int] = {}
         # A producer has one transaction at a time.
         self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -81,7 +83,7 @@ class KafkaTriggerSink:
     async def take_over(self, partition: int) -> int:
         """See the port."""
         async with self._turns[partition]:
-            self._producers.pop(partition, None)
+            discard(self._producers.pop(partition, []))
             self._producers[partition], self._progress[partition] = await self._in_thread(self._open, partition)
             return self._progress[partition]
 
@@ -89,15 +91,19 @@ class KafkaTriggerSink:
         """See the port."""
         async with self._turns[partition]:
             # Put back only when all went well: after anything else the partition must be taken over again.
-            producer = self._producers.pop(partition, None)
-            if producer is None:
+            slot = self._producers.pop(partition, None)
+            if slot is None:
                 raise SinkUnavailableError(f"partition {partition} is not taken over; it will be tried again")
             fresh = [each for each in stored if each.sequence > self._progress[partition]]
-            for start in range(0, len(fresh), MAX_IN_TRANSACTION):
-                together = fresh[start : start + MAX_IN_TRANSACTION]
-                await self._in_thread(self._publish, producer, partition, together)
-                self._progress[partition] = together[-1].sequence
-            self._producers[partition] = producer
+            try:
+                for start in range(0, len(fresh), MAX_IN_TRANSACTION):
+                    together = fresh[start : start + MAX_IN_TRANSACTION]
+                    await self._in_thread(self._publish, slot, partition, together)
+                    self._progress[partition] = together[-1].sequence
+            except SinkUnavailableError:
+                discard(slot)
+                raise
+            self._producers[partition] = slot
 
     def close(self) -> None:
         """Wait a little for the threads and end the connections; what is in flight is aborted by the next owner."""
@@ -124,7 +130,7 @@ class KafkaTriggerSink:
                 f"publishing triggers took more than {ABANDON_S:.0f} s; it will be tried again by a new producer"
             ) from error
 
-    def _open(self, partition: int) -> tuple[Producer, int]:
+    def _open(self, partition: int) -> tuple[Slot, int]:
         """Return a producer that fences the one before it, and how far that one had published."""
         producer = Producer(
             {
@@ -143,9 +149,10 @@ class KafkaTriggerSink:
         committed = self._offsets.committed([place], timeout=TIMEOUT_S)[0]
         if committed.error:
             raise KafkaException(committed.error)
-        return producer, max(committed.offset, 0)
+        return [producer], max(committed.offset, 0)
 
-    def _publish(self, producer: Producer, partition: int, stored: Sequence[Stored]) -> None:
+    def _publish(self, slot: Slot, partition: int, stored: Sequence[Stored]) -> None:
+        producer = slot[0]
         producer.begin_transaction()
         for each in stored:
             message = each.message
@@ -160,9 +167,18 @@ class KafkaTriggerSink:
         producer.commit_transaction(TIMEOUT_S)
 
 
+def discard(slot: Slot) -> None:
+    """Empty a slot in a thread of its own: librdkafka ends a producer that nobody holds, and may wait long for that.
+
+    On the event loop everything would wait, the probes too.
+    """
+    Thread(target=slot.clear, name="outbox-discard", daemon=True).start()
+
+
 def _work(answer: Future[Result], work: Callable[..., Result], arguments: tuple[object, ...]) -> None:
     answer.set_running_or_notify_cancel()
     try:
         answer.set_result(work(*arguments))
     except BaseException as error:  # noqa: BLE001 - whatever it is, who waits for the answer raises it
-        answer.set_exception(error)
+        # Without its frames: they hold a producer, which must not end where the error is handled.
+        answer.set_exception(error.with_traceback(None))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tests.faults.run import Run, WorkerProcess
 
 LONGEST_PAUSE_S = 1.0
+PROBE_EVERY_S = 5.0
+FAILURES = 3
 STOP_S = 90.0
 CLAIMED = "partition_claimed"
 
@@ -32,6 +34,8 @@ class Seat:
     is_open: bool = True
     start_at: float = 0.0
     wake_at: float | None = None
+    probe_at: float = 0.0
+    failures: int = 0
 
     @property
     def running(self) -> WorkerProcess | None:
@@ -70,6 +74,7 @@ class Crew:
             if seat.worker is None and seat.is_open and now >= seat.start_at:
                 seat.worker = self.run.start(draw_inside(seat.chance) if self.disturbs else "", instance=seat.instance)
             self._wake(seat, now)
+            self._probe(seat, now)
 
     def signal(self, name: str, number: signal.Signals) -> int | None:
         """Send a signal to the worker on a seat and return its process number; None when there is none."""
@@ -131,7 +136,7 @@ class Crew:
     def _clear(self, seat: Seat, now: float) -> None:
         assert seat.worker is not None
         self.exits[str(seat.worker.process.returncode)] += 1
-        seat.worker, seat.wake_at = None, None
+        seat.worker, seat.wake_at, seat.failures = None, None, 0
         seat.start_at = now + seat.chance.uniform(0, LONGEST_PAUSE_S)
 
     def _part_with_guest(self, now: float) -> None:
@@ -151,3 +156,14 @@ class Crew:
         if now >= seat.wake_at:
             seat.wake_at = None
             worker.signal(signal.SIGCONT)
+
+    def _probe(self, seat: Seat, now: float) -> None:
+        """End a worker that is awake and has failed its liveness probe several times in a row."""
+        worker = seat.running
+        if worker is None or seat.wake_at is not None or now < seat.probe_at:
+            return
+        seat.probe_at = now + PROBE_EVERY_S
+        seat.failures = 0 if worker.is_live() else seat.failures + 1
+        if seat.failures >= FAILURES:
+            self.exits["stuck"] += 1
+            worker.signal(signal.SIGKILL)

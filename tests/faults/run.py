@@ -94,6 +94,17 @@ class WorkerProcess:
             with answer:
                 return str(answer.read().decode())
 
+    def is_live(self, *, seconds: float = 2.0) -> bool:
+        """Say whether it answers its liveness probe in time and well; one that does not listen yet is starting."""
+        starts = self.said("worker_starting")
+        if not starts:
+            return True
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{starts[0]['health_port']}/health/live", timeout=seconds):
+                return True
+        except OSError:
+            return False
+
     def faults(self) -> list[str]:
         """Return the faults that have happened in it."""
         return [line.split()[1] for line in self.log.read_text().splitlines() if line.startswith("FAULT ")]

@@ -103,6 +103,7 @@ class Soak:
         self._audit, self.reader = Audit(path), AuditReader(path)
         gates, proxy = services.gates, services.proxies["postgres"]
         run.environment = {
+            "HOLDFAST_STUCK_AFTER_S": "30",
             "HOLDFAST_BROKER": gates.broker,
             "HOLDFAST_REDIS_URL": gates.redis_url,
             "HOLDFAST_LEDGER_URL": proxy.lead(run.ledger_url),
