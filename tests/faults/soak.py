@@ -134,6 +134,8 @@ class Soak:
         """Wait until so many records are committed, stop the workers, and return complaints."""
         is_done = wait_for_all(self._run, records, self._tick)
         complaints = [] if is_done else [f"stuck: {self._run.committed()} of {records} records committed"]
+        if not is_done:
+            complaints += [f"{worker.log.name} ends with: {worker.tail()}" for worker in self._run.workers[-2:]]
         return complaints + self.crew.stop()
 
     def _follow_plan(self) -> None:
