@@ -2,7 +2,7 @@
 
 Strategy. Stock Faust makes one event of each record, and commits past records that were never acknowledged. Here:
 
-* One Faust event per chunk of up to `HOLDFAST_BATCH_EVENTS` records of one partition; flow control counts chunks. The consumer group,
+* One Faust event per chunk of at most a batch, of one partition; flow control counts chunks. The consumer group,
   rebalances, flow control and the commit timer stay Faust's.
 * The worker acknowledges intervals. Only the unbroken run of them is committed (offsets.py); an interval covers
   the gap before it, so compacted and transactional topics are committed to their end.
