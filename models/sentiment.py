@@ -10,9 +10,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
 from features.signals import MessageReading
+from models.vader import CompoundScore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,12 +55,12 @@ def read_message(text: str) -> MessageReading:
     """
     read = text[:READ_AT_MOST]
     return MessageReading(
-        sentiment=float(_analyzer().polarity_scores(read)["compound"]),
+        sentiment=_sentiment().score(read),
         concerns=tuple(concern for concern, words in CONCERNS.items() if words.search(read)),
         wants_to_cancel=_CANCELS.search(_DENIED.sub(" ", read)) is not None,
     )
 
 
 @lru_cache(maxsize=1)
-def _analyzer() -> SentimentIntensityAnalyzer:
-    return SentimentIntensityAnalyzer()
+def _sentiment() -> CompoundScore:
+    return CompoundScore()
