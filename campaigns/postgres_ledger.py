@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psycopg
 from psycopg import errors as pg
-from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from campaigns.actor import name_actor
@@ -49,8 +49,21 @@ _STATUS = {
     "converted": "converted",
 }
 
-set_json_dumps(msgspec.json.encode)
 set_json_loads(msgspec.json.decode)
+
+
+class CustomerRow(msgspec.Struct, array_like=True):
+    """What the query `read_customers` tells of one customer."""
+
+    customer_id: str
+    roster: int | None
+    episodes: dict[str, tuple[int, bool]] | None
+    signals: Signals | None
+    revoked: frozenset[str] | None
+    contacts: dict[str, datetime] | None
+
+
+_customer_rows = msgspec.json.Decoder(list[CustomerRow])
 
 
 class PostgresLedger:
@@ -96,16 +109,16 @@ class PostgresLedger:
 
     async def read(self, customer_ids: Sequence[str], message_ids: Sequence[tuple[str, str]]) -> LedgerState:
         """See the port."""
-        customers = Texts(customer_ids)
+        asked = {
+            "customers": Texts(customer for customer, _ in message_ids),
+            "events": Texts(message for _, message in message_ids),
+        }
         async with self._connection() as connection, connection.pipeline():
-            known = await connection.execute(QUERIES["read_customers"], {"customers": customers}, binary=True)
-            asked = {
-                "customers": Texts(customer for customer, _ in message_ids),
-                "events": Texts(message for _, message in message_ids),
-            }
+            known = await connection.execute(QUERIES["read_customers"], {"customers": Texts(customer_ids)}, binary=True)
             seen = await connection.execute(QUERIES["read_seen"], asked)
-            rows, seen_rows = await known.fetchall(), await seen.fetchall()
-        await self._learn_rosters({row[1] for row in rows if row[1] is not None})
+            (document,), seen_rows = (await known.fetchall())[0], await seen.fetchall()
+        rows = _customer_rows.decode(document or "[]")
+        await self._learn_rosters({row.roster for row in rows if row.roster is not None})
         return _state(rows, self._versions_by_roster, {(customer, event) for customer, event in seen_rows})
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -151,7 +164,7 @@ class PostgresLedger:
 
     async def mark_sent(self, stored: Sequence[Stored]) -> None:
         """See the port."""
-        await self._execute("mark_sent", sequences=[each.sequence for each in stored])
+        await self._execute("mark_sent", sequences=Texts(str(each.sequence) for each in stored))
 
     async def activate(
         self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
@@ -233,7 +246,7 @@ class PostgresLedger:
     async def _roster(self, connection: Connection) -> int:
         versions = msgspec.json.encode(self._versions, order="sorted")
         if versions not in self._rosters:
-            cursor = await connection.execute(QUERIES["find_roster"], {"versions": Jsonb(self._versions)})
+            cursor = await connection.execute(QUERIES["find_roster"], {"versions": _json(self._versions)})
             self._rosters[versions] = (await cursor.fetchall())[0][0]
         return self._rosters[versions]
 
@@ -311,15 +324,15 @@ def _memberships(changes: BatchChanges, versions: Mapping[str, str]) -> dict[str
     return {
         "customers": Texts(each.customer_id for each in transitions),
         "segments": Texts(each.segment for each in transitions),
-        "episodes": [each.episode for each in transitions],
-        "entered": [each.kind == "entered" for each in transitions],
-        "at": [changes.transitions_at[each.customer_id] for each in transitions],
+        "episodes": Texts(str(each.episode) for each in transitions),
+        "entered": Texts(_truth(each.kind == "entered") for each in transitions),
+        "at": Texts(changes.transitions_at[each.customer_id].isoformat() for each in transitions),
         "versions": Texts(versions[each.segment] for each in transitions),
     }
 
 
 def _signals(signals: Mapping[str, Signals]) -> dict[str, Any]:
-    return {"customers": Texts(signals), "signals": [Jsonb(each) for each in signals.values()]}
+    return {"customers": Texts(signals), "signals": Texts(map(_json, signals.values()))}
 
 
 def _decisions(changes: BatchChanges) -> dict[str, Any]:
@@ -335,9 +348,9 @@ def _decisions(changes: BatchChanges) -> dict[str, Any]:
         "reasons": Texts(each.reason for each in decisions),
         "details": Texts(each.detail for each in decisions),
         "events": Texts(each.event_id for each in candidates),
-        "as_of": [each.as_of for each in candidates],
-        "facts": [Jsonb(each.facts) for each in decisions],
-        "versions": [Jsonb(each.versions) for each in candidates],
+        "as_of": Texts(each.as_of.isoformat() for each in candidates),
+        "facts": Texts(_json(each.facts) for each in decisions),
+        "versions": Texts(_json(each.versions) for each in candidates),
     }
 
 
@@ -348,8 +361,8 @@ def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
         "campaigns": Texts(each.candidate.campaign.key for each in decisions),
         "channels": Texts(each.channel for each in decisions),
         "variants": Texts("treatment" if each.outcome is Outcome.FIRED else "control" for each in decisions),
-        "offers": [each.offer.offer.id for each in decisions],
-        "as_of": [each.candidate.as_of for each in decisions],
+        "offers": Texts(str(each.offer.offer.id) for each in decisions),
+        "as_of": Texts(each.candidate.as_of.isoformat() for each in decisions),
     }
 
 
@@ -382,11 +395,24 @@ def _outbox(messages: Sequence[Message]) -> dict[str, Any]:
         "customers": Texts(each.customer_id for each in messages),
         "ids": Texts(each.message_id for each in messages),
         "destinations": Texts(each.destination for each in messages),
-        "partitions": [each.partition for each in messages],
-        "keys": [each.key for each in messages],
-        "headers": [msgspec.msgpack.encode(each.headers) for each in messages],
-        "values": [each.value for each in messages],
+        "partitions": Texts(str(each.partition) for each in messages),
+        "keys": Texts(map(_bytes, (each.key for each in messages))),
+        "headers": Texts(_bytes(msgspec.msgpack.encode(each.headers)) for each in messages),
+        "values": Texts(map(_bytes, (each.value for each in messages))),
     }
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _truth(value: bool) -> str:
+    return "t" if value else "f"
+
+
+def _bytes(value: bytes | None) -> str | None:
+    """Return bytes as PostgreSQL's text form of bytea."""
+    return None if value is None else "\\x" + value.hex()
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:
@@ -396,16 +422,18 @@ def _stored(row: tuple[Any, ...]) -> Stored:
 
 
 def _state(
-    rows: Sequence[tuple[Any, ...]], rosters: Mapping[int, dict[str, str]], seen: set[tuple[str, str]]
+    rows: Sequence[CustomerRow], rosters: Mapping[int, dict[str, str]], seen: set[tuple[str, str]]
 ) -> LedgerState:
     held, signals, standings = {}, {}, {}
-    for customer_id, roster, memberships, folded, revoked, contacts in rows:
-        if memberships or roster is not None:
-            episodes = {segment: Episode(number, is_member) for segment, number, is_member in memberships or ()}
-            held[customer_id] = Held(members=episodes, roster=rosters.get(roster, {}))
-        if folded:
-            signals[customer_id] = msgspec.convert(folded, Signals)
-        if revoked or contacts:
-            last = {campaign: datetime.fromisoformat(at) for campaign, at in (contacts or {}).items()}
-            standings[customer_id] = Standing(frozenset(revoked or ()), last)
+    for row in rows:
+        if row.episodes or row.roster is not None:
+            held[row.customer_id] = Held(_episodes(row), rosters.get(row.roster, {}) if row.roster else {})
+        if row.signals:
+            signals[row.customer_id] = row.signals
+        if row.revoked or row.contacts:
+            standings[row.customer_id] = Standing(row.revoked or frozenset(), row.contacts or {})
     return LedgerState(held, signals, standings, seen)
+
+
+def _episodes(row: CustomerRow) -> dict[str, Episode]:
+    return {segment: Episode(number, is_member) for segment, (number, is_member) in (row.episodes or {}).items()}

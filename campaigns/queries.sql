@@ -1,15 +1,19 @@
 -- name: read_customers
+-- One JSON text of [customer, roster, memberships, signals, revoked, contacts], which is decoded in one go.
 -- Subselects and no joins: while the statistics are old, a join may pair every customer with every row.
-SELECT c.customer_id,
-       (SELECT e.roster_id FROM evaluated e WHERE e.customer_id = c.customer_id),
-       (SELECT jsonb_agg(jsonb_build_array(m.segment, m.episode, m.is_member))
-          FROM membership m WHERE m.customer_id = c.customer_id),
-       (SELECT s.signals FROM signal s WHERE s.customer_id = c.customer_id),
-       (SELECT array_agg(r.channel) FROM revocation r WHERE r.customer_id = c.customer_id),
-       (SELECT jsonb_object_agg(latest.campaign, latest.decided_at)
-          FROM (SELECT campaign, max(decided_at) AS decided_at FROM contact
-                 WHERE contact.customer_id = c.customer_id AND variant = 'treatment' AND status <> 'refunded' GROUP BY campaign) latest)
-  FROM unnest(%(customers)s::text[]) AS c (customer_id);
+SELECT '[' || string_agg(known.customer::text, ',') || ']'
+  FROM (SELECT json_build_array(
+                   c.customer_id,
+                   (SELECT e.roster_id FROM evaluated e WHERE e.customer_id = c.customer_id),
+                   (SELECT json_object_agg(m.segment, json_build_array(m.episode, m.is_member))
+                      FROM membership m WHERE m.customer_id = c.customer_id),
+                   (SELECT s.signals FROM signal s WHERE s.customer_id = c.customer_id),
+                   (SELECT json_agg(r.channel) FROM revocation r WHERE r.customer_id = c.customer_id),
+                   (SELECT json_object_agg(latest.campaign, latest.decided_at)
+                      FROM (SELECT campaign, max(decided_at) AS decided_at FROM contact
+                             WHERE contact.customer_id = c.customer_id AND variant = 'treatment' AND status <> 'refunded' GROUP BY campaign) latest)
+               ) AS customer
+          FROM unnest(%(customers)s::text[]) AS c (customer_id)) AS known;
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);

@@ -1,20 +1,23 @@
-"""Arrays of texts for PostgreSQL, written as one literal: psycopg's own way takes each element by itself.
+"""Arrays for PostgreSQL, written as one literal of texts: psycopg's own way takes each element by itself.
 
-Measured on 700 customer ids: 5 microseconds instead of 217.
+Measured on 700 customer ids: 5 microseconds instead of 217. Numbers, times, documents and bytes go as texts too, in
+the form that PostgreSQL reads them in, and the query casts the array.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from psycopg.adapt import Dumper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import psycopg
 
 
-class Texts(list[str]):
-    """Texts to be sent as one array; the connection must know the dumper."""
+class Texts(list[str | None]):
+    """Texts to be sent as one array, null as None; the connection must know the dumper."""
 
 
 class TextsDumper(Dumper):
@@ -28,14 +31,21 @@ class TextsDumper(Dumper):
         return write_literal(obj).encode()
 
 
-def write_literal(texts: Texts) -> str:
-    """Return texts as the literal of an array, every element quoted."""
+def write_literal(texts: Sequence[str | None]) -> str:
+    """Return texts as the literal of an array, every element quoted but null."""
     if not texts:
         return "{}"
-    joined = '","'.join(texts)
-    if "\\" in joined or joined.count('"') != 2 * (len(texts) - 1):
-        joined = '","'.join(text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    if None in texts:
+        return "{" + ",".join("NULL" if text is None else f'"{_escaped(text)}"' for text in texts) + "}"
+    known = cast("Sequence[str]", texts)
+    joined = '","'.join(known)
+    if "\\" in joined or joined.count('"') != 2 * (len(known) - 1):
+        joined = '","'.join(map(_escaped, known))
     return f'{{"{joined}"}}'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def teach_texts(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
