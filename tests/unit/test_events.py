@@ -9,6 +9,7 @@ from tests.records import PREFIX, TRIGGER_ID, Arrived, arrive, body, decode, mes
 GOOD = [
     body(attributes={"order_id": 7, "lines": [{"sku": None}]}),
     body(customer_id="Zo\u00eb \U0001f600"),
+    body(customer_id="no-break\u00a0space \u2028"),
     body(occurred_at="2011-06-01T12:30:00.123456-05:00", unknown="field"),
     message(channel="chat"),
     message(role="agent", text=""),
@@ -58,6 +59,7 @@ BAD = {
     "no such day": (arrive(body(occurred_at="2011-02-30T12:30:00Z")), INVALID, "$.occurred_at"),
     "before 1970": (arrive(body(occurred_at="0001-01-01T00:00:00+14:00")), INVALID, "1970 to 2199"),
     "after 2199": (arrive(body(occurred_at="9999-12-31T23:59:59-14:00")), INVALID, "1970 to 2199"),
+    "campaign with DEL": (arrive(body(type="evaluation.requested", campaign="\x7f")), INVALID, "$.campaign"),
     "launch with NUL": (arrive(body(type="evaluation.requested", launch="\0")), INVALID, "$.launch"),
     "role unknown": (arrive(message(role="boss")), INVALID, "'boss'"),
     "role missing": (arrive(message(role=None)), INVALID, "role"),
