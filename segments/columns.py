@@ -72,18 +72,25 @@ Value = Constant | Numbers | Truths | Texts | Cells
 
 
 class Facts:
-    """The columns of a table as rules read them, each prepared once however many rules read it."""
+    """The columns of a table as rules read them, each prepared once however many rules read it.
+
+    Attributes:
+        masks: where an operation is true, by its text: what several rules ask for is computed once.
+        count: how many rows there are.
+    """
 
     def __init__(self, table: FeatureTable) -> None:
         self._columns = table.columns
         self._prepared: dict[str, Value] = {}
+        self.masks: dict[str, Mask] = {}
         self.count = len(table)
 
     def fact(self, name: str) -> Value | None:
         """Return a column's values, or None where there is no such column."""
-        if name not in self._prepared and name in self._columns:
-            self._prepared[name] = from_column(self._columns[name])
-        return self._prepared.get(name)
+        value = self._prepared.get(name)
+        if value is None and name in self._columns:
+            value = self._prepared[name] = from_column(self._columns[name])
+        return value
 
 
 def from_column(column: Column) -> Value:
@@ -282,11 +289,14 @@ def _arithmetic(
     return kernel
 
 
+ORDERINGS: Mapping[str, Callable[[Floats, float], Mask]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
 _KERNELS: Mapping[str, Kernel] = {
-    "<": _ordering(np.less),
-    "<=": _ordering(np.less_equal),
-    ">": _ordering(np.greater),
-    ">=": _ordering(np.greater_equal),
+    **{name: _ordering(compare) for name, compare in ORDERINGS.items()},
     "==": _equality(strict=False, wanted=True),
     "===": _equality(strict=True, wanted=True),
     "!=": _equality(strict=False, wanted=False),

@@ -109,15 +109,17 @@ def classify(
     _check_activations(segments, activations)
     batch = _Batch(table.customer_ids, memberships, activations, joined_at)
     held, facts = _held_masks(segments, batch), Facts(table)
-    members: dict[str, Mask] = {}
-    changes: list[tuple[int, int, Transition]] = []
+    after = np.empty_like(held)
     for order, segment in enumerate(segments):
-        after = members[segment.key] = _members_after(segment, facts, held[order])
-        rows = np.flatnonzero(after != held[order]).tolist()
-        changes.extend((row, order, batch.transition(segment, row, enters=bool(after[row]))) for row in rows)
-    changes.sort(key=lambda change: change[:2])
+        after[order] = _members_after(segment, facts, held[order])
+    orders, rows = np.nonzero(after != held)
+    changes = tuple(
+        batch.transition(segments[order], row, enters=bool(after[order, row]))
+        for row, order in sorted(zip(rows.tolist(), orders.tolist(), strict=True))
+    )
     roster = {segment.key: segment.version for segment in segments}
-    return Transitions(tuple(change for _, _, change in changes), roster, batch.unlike(roster), members)
+    members = {segment.key: mask for segment, mask in zip(segments, after, strict=True)}
+    return Transitions(changes, roster, batch.unlike(roster), members)
 
 
 def _check_activations(segments: Sequence[Segment], activations: Mapping[str, Activation]) -> None:
@@ -134,12 +136,15 @@ def _check_activations(segments: Sequence[Segment], activations: Mapping[str, Ac
 def _held_masks(segments: Sequence[Segment], batch: _Batch) -> Mask:
     # Over the memberships that exist, which are few, rather than over customers times segments.
     places = {segment.key: order for order, segment in enumerate(segments)}
-    masks = np.zeros((len(segments), len(batch.customer_ids)), dtype=np.bool_)
+    orders, rows = [], []
     for row, customer_id in enumerate(batch.customer_ids):
         held = batch.memberships.get(customer_id)
         for key, episode in held.members.items() if held else ():
             if episode.is_member and key in places:
-                masks[places[key], row] = True
+                orders.append(places[key])
+                rows.append(row)
+    masks = np.zeros((len(segments), len(batch.customer_ids)), dtype=np.bool_)
+    masks[orders, rows] = True
     return masks
 
 

@@ -27,9 +27,8 @@ from segments.program import (
     Junction,
     Negation,
     Node,
-    Operation,
     json_row,
-    mask,
+    operation,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Rule:
 
     def mask(self, facts: Facts) -> Mask:
         """Evaluate over facts that several rules share, each column prepared once."""
-        return mask(self.program, facts)
+        return self.program.mask(facts)
 
     def holds(self, row: Mapping[str, Any]) -> bool:
         """Evaluate for one customer's facts, given as plain JSON values."""
@@ -145,7 +144,7 @@ class _Compiler:
             return _branches(args)
         if operator in {"!", "!!"}:
             return Negation(args[0] if operator == "!" else Negation(args[0]))
-        return Operation(operator, args)
+        return operation(operator, args, json.dumps({operator: values}))
 
     def _arguments(self, values: Any, path: str) -> tuple[Node, ...]:
         if not isinstance(values, list):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from features.table import plain
-from segments.columns import Constant, Truths, apply, arrays, choose, from_cells, to_cells, truths
+from segments.columns import ORDERINGS, Constant, Numbers, Truths, apply, arrays, choose, from_cells, to_cells, truths
 from segments.operators import OPERATORS, normal, truthy
 
 if TYPE_CHECKING:
@@ -19,8 +20,21 @@ if TYPE_CHECKING:
 _MISSING = object()
 
 
+class _Valued:
+    """A node whose truth follows from its values."""
+
+    __slots__ = ()
+
+    def column(self, facts: Facts) -> Value:
+        raise NotImplementedError
+
+    def mask(self, facts: Facts) -> Mask:
+        """Return where the node is true."""
+        return truths(self.column(facts), facts.count)
+
+
 @dataclass(frozen=True, slots=True)
-class Given:
+class Given(_Valued):
     """A value the rule itself gives."""
 
     value: Any
@@ -35,7 +49,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(_Valued):
     """A customer's fact, or a part of one: `keys` lead into objects and arrays.
 
     The default stands in where there is no such fact or part; a fact that is null is there, and null.
@@ -84,10 +98,7 @@ class Junction:
     def mask(self, facts: Facts) -> Mask:
         """Return where the junction is true, which needs no values of its parts."""
         join = np.logical_and if self.word == "and" else np.logical_or
-        result = mask(self.parts[0], facts)
-        for part in self.parts[1:]:
-            result = join(result, mask(part, facts))
-        return result
+        return reduce(join, (part.mask(facts) for part in self.parts))
 
     def column(self, facts: Facts) -> Value:
         """Return the value of the part that decides, row by row."""
@@ -115,7 +126,7 @@ class Negation:
 
     def mask(self, facts: Facts) -> Mask:
         """Return where the part is false."""
-        return ~mask(self.part, facts)
+        return ~self.part.mask(facts)
 
     def column(self, facts: Facts) -> Value:
         """Return the mask as a column."""
@@ -127,7 +138,7 @@ class Negation:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(_Valued):
     """`if` with one condition; several are nested."""
 
     test: Node
@@ -136,7 +147,7 @@ class Condition:
 
     def column(self, facts: Facts) -> Value:
         """Return the branch that applies, row by row."""
-        return choose(mask(self.test, facts), self.then.column(facts), self.otherwise.column(facts))
+        return choose(self.test.mask(facts), self.then.column(facts), self.otherwise.column(facts))
 
     def cell(self, row: Mapping[str, Any]) -> Any:
         """Return the branch that applies."""
@@ -144,7 +155,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Array:
+class Array(_Valued):
     """An array with at least one member that is computed."""
 
     parts: tuple[Node, ...]
@@ -159,11 +170,22 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
-    """An operator of `segments.operators` and its arguments."""
+class Operation(_Valued):
+    """An operator of `segments.operators` and its arguments; equal operations have equal texts.
+
+    A batch computes what several rules ask for once.
+    """
 
     operator: str
     args: tuple[Node, ...]
+    text: str
+
+    def mask(self, facts: Facts) -> Mask:
+        """Return where the result is true."""
+        known = facts.masks.get(self.text)
+        if known is None:
+            known = facts.masks[self.text] = truths(self.column(facts), facts.count)
+        return known
 
     def column(self, facts: Facts) -> Value:
         """Apply the operator to whole columns."""
@@ -174,16 +196,36 @@ class Operation:
         return OPERATORS[self.operator].apply(*(arg.cell(row) for arg in self.args))
 
 
+@dataclass(frozen=True, slots=True)
+class Bound(Operation):
+    """A fact ordered against a number by `<`, `<=`, `>` or `>=`: what rules are made of for the most part.
+
+    Numbers are compared at once, which is a fifth of the work of an operation on anything.
+    """
+
+    fact: Fact
+    number: float
+
+    def mask(self, facts: Facts) -> Mask:
+        """Return the customers on the right side of the number."""
+        value = self.fact.column(facts)
+        if not isinstance(value, Numbers):
+            return Operation.mask(self, facts)
+        return ORDERINGS[self.operator](value.coerced, self.number)
+
+
 Node = Given | Fact | Junction | Negation | Condition | Array | Operation
+
+
+def operation(operator: str, args: tuple[Node, ...], text: str) -> Operation:
+    """Return the node of an operator; `text` is the operation as JSON."""
+    match args:
+        case Fact() as fact, Given(float(number)) if operator in ORDERINGS:
+            return Bound(operator, args, text, fact, number)
+        case _:
+            return Operation(operator, args, text)
 
 
 def json_row(row: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     """Return those of a customer's facts that are named, as the nodes' `cell` wants them."""
     return {name: normal(plain(row[name])) for name in names if name in row}
-
-
-def mask(node: Node, facts: Facts) -> Mask:
-    """Return where a node is true."""
-    if isinstance(node, Junction | Negation):
-        return node.mask(facts)
-    return truths(node.column(facts), facts.count)

@@ -44,7 +44,7 @@ class Customer:
     """All that is kept of one customer."""
 
     episodes: dict[str, Episode] = field(default_factory=dict)
-    roster: dict[str, str] = field(default_factory=dict)
+    roster: Mapping[str, str] = field(default_factory=dict)
     signals: Signals | None = None
     seen: set[str] = field(default_factory=set)
     contacts: dict[UUID, Contact] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class InMemoryLedger:
         """See the port."""
         self._reach()
         known = {each: self.customers[each] for each in customer_ids if each in self.customers}
-        held = {each: Held(dict(c.episodes), dict(c.roster)) for each, c in known.items() if c.episodes or c.roster}
+        held = {each: Held(dict(c.episodes), c.roster) for each, c in known.items() if c.episodes or c.roster}
         signals = {each: c.signals for each, c in known.items() if c.signals is not None}
         standings = {each: _standing(c) for each, c in known.items() if _standing(c) != _standing(Customer())}
         seen = {(each, message) for each, message in message_ids if each in known and message in known[each].seen}
@@ -144,7 +144,7 @@ class InMemoryLedger:
             episode = Episode(each.episode, each.kind == "entered")
             self._customer(each.customer_id).episodes[each.segment] = episode
         for customer_id in changes.evaluated:
-            self._customer(customer_id).roster = dict(self._versions)
+            self._customer(customer_id).roster = self._versions
         for customer_id, signals in changes.signals.items():
             self._customer(customer_id).signals = signals
         for customer_id, event in changes.message_ids:
