@@ -73,7 +73,8 @@ def column(values: Iterable[Any], kind: Kind | None = None) -> Column:
     cells = list(values)
     kind = kind or _kind(cells)
     if kind == "number":
-        return np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
+        # numpy takes None for NaN here.
+        return np.array(cells, dtype=np.float64)
     if kind == "boolean" and None not in cells:
         return np.array(cells, dtype=np.bool_)
     # Not by assignment of the whole: numpy would take cells that are lists for a second dimension.

@@ -92,12 +92,17 @@ async def opened(url: str, table: str = "dwh.features", **options: Any) -> Postg
         ("bigint DEFAULT 3", 3.0),
         ("real DEFAULT 0.5", 0.5),
         ("date DEFAULT '2011-12-09'", "2011-12-09"),
+        ("date", None),
+        ("time DEFAULT '12:50:00.5'", "12:50:00.500000"),
+        ("timestamp DEFAULT '0987-12-09 12:50:00'", "0987-12-09T12:50:00"),
         ("timestamptz DEFAULT '2011-12-09 12:50:00+01'", "2011-12-09T11:50:00+00:00"),
+        ("timestamptz DEFAULT '2011-12-09 12:50:00.000001Z'", "2011-12-09T12:50:00.000001+00:00"),
         ("interval DEFAULT '2 days'", 172_800.0),
         ("uuid DEFAULT '6f0d3c5e-5d0c-5e0c-9d0a-2f1f6f9b7a11'", "6f0d3c5e-5d0c-5e0c-9d0a-2f1f6f9b7a11"),
         ("""jsonb DEFAULT '{"a": [1, null]}'""", {"a": [1, None]}),
         ("numeric[] DEFAULT '{1.5,2}'", [1.5, 2.0]),
         ("varchar(9) DEFAULT 'x'", "x"),
+        ("char(3) DEFAULT 'x'", "x  "),
     ],
 )
 async def test_every_type_becomes_a_json_value(url: str, definition: str, value: Any) -> None:
