@@ -93,11 +93,7 @@ async def run(events: int) -> None:
     size = Size(events=events)
     stores = {"warehouse": Timed(RestlessWarehouse(size)), "cache": Timed(InMemoryFeatureCache())}
     ledger = Timed(InMemoryLedger())
-    with tempfile.TemporaryDirectory() as folder:
-        definitions = load_definitions(write_definitions(Path(folder) / "definitions", size))
-    knowledge = await activate(ledger, load_scorers(MODELS, FEATURE_MAPPING), *definitions)  # type: ignore[arg-type]
-    features = FeatureStore(stores["warehouse"], stores["cache"])  # type: ignore[arg-type]
-    pipeline = Pipeline(features, ledger, knowledge)  # type: ignore[arg-type]
+    pipeline = await build_pipeline(size, stores["warehouse"], stores["cache"], ledger)
     for batch in batches(first_events(size)):
         await decide(pipeline, batch)
     waiting = list(batches(draw_events(size)))
@@ -111,6 +107,14 @@ async def run(events: int) -> None:
             at_start = sum(each.seconds for each in every)
     spent = sum(each.seconds for each in every) - at_start
     watch.report(stores_cpu_s_per_million=spent / (size.total - WARM) * 1e6)
+
+
+async def build_pipeline(size: Size, warehouse: Any, cache: Any, ledger: Any) -> Pipeline:
+    """Return the pipeline over these stores, with the shipped models and the definitions of the work measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        definitions = load_definitions(write_definitions(Path(folder) / "definitions", size))
+    knowledge = await activate(ledger, load_scorers(MODELS, FEATURE_MAPPING), *definitions)
+    return Pipeline(FeatureStore(warehouse, cache), ledger, knowledge)
 
 
 async def decide(pipeline: Pipeline, batch: Sequence[Record]) -> None:
