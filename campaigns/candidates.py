@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaigns.decide import Candidate, Outcome, Reason, Standing, decide
 from campaigns.definition import Launch
+from features.table import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -146,14 +147,20 @@ def decide_all(
     scores, basis = score_offers(chosen)
     known = dict(standings)
     decisions = []
-    for place, candidate in enumerate(candidates):
+    for candidate, row, offer_scores in zip(candidates, _rows(chosen), scores, strict=True):
         standing = known.get(candidate.customer_id, Standing())
-        decision = decide(candidate, {**chosen.row(place), "offer_basis": basis}, standing, offers, scores[place])
+        decision = decide(candidate, {**row, "offer_basis": basis}, standing, offers, offer_scores)
         if decision.outcome is Outcome.FIRED:
             last = {**(standing.last_contacts or {}), candidate.campaign.key: candidate.as_of}
             known[candidate.customer_id] = Standing(standing.revoked_channels, last)
         decisions.append(decision)
     return decisions
+
+
+def _rows(table: FeatureTable) -> list[dict[str, Any]]:
+    """Return every row as `FeatureTable.row` does one; by columns it is a third of the work."""
+    columns = [[plain(cell) for cell in column.tolist()] for column in table.columns.values()]
+    return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _first_of_each_chance(candidates: Iterable[Candidate]) -> list[Candidate]:

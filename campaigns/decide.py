@@ -6,6 +6,7 @@ import json
 import uuid
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from campaigns.errors import MessageError
@@ -48,7 +49,7 @@ class Reason(StrEnum):
     MESSAGE_FAILED = "message_failed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Candidate:
     """A customer whom a campaign may contact, and the event that brought them here.
 
@@ -67,7 +68,7 @@ class Candidate:
     versions: Mapping[str, str]
     withheld: Reason | None = None
 
-    @property
+    @cached_property
     def trigger_id(self) -> str:
         """UUIDv5 of (customer, campaign, segment, occasion): the same whenever the same chance is decided again."""
         parts = [self.customer_id, self.campaign.key, self.campaign.segment, self.occasion]

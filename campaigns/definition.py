@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
@@ -72,7 +73,7 @@ class Campaign(BaseModel):
             raise ValueError(str(error)) from error
         return message
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Twelve hex digits of the SHA-256 of everything that decides."""
         return hashlib.sha256(self.model_dump_json(exclude={"description"}).encode()).hexdigest()[:12]

@@ -28,5 +28,6 @@ def choose_offer(campaign: Campaign, offers: dict[int, Offer], scores: NDArray[n
         offers: every offer by id.
         scores: shape [8], the score of offer id i at position i - 1.
     """
-    best = min(campaign.offers, key=lambda offer_id: (-float(scores[offer_id - 1]), offer_id))
-    return ScoredOffer(offers[best], round(float(scores[best - 1]), 6))
+    chances = scores.tolist()
+    best = min(campaign.offers, key=lambda offer_id: (-chances[offer_id - 1], offer_id))
+    return ScoredOffer(offers[best], round(chances[best - 1], 6))

@@ -12,12 +12,13 @@ from campaigns.decide import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
-    from campaigns.decide import Decision
+    from campaigns.decide import Candidate, Decision
 
-TRIGGER_TYPE = "holdfast.campaign.trigger.v1"
-DECISION_TYPE = "holdfast.campaign.decision.v1"
-SOURCE = "/holdfast/worker"
+TRIGGER_TYPE = b"holdfast.campaign.trigger.v1"
+DECISION_TYPE = b"holdfast.campaign.decision.v1"
+SOURCE = b"/holdfast/worker"
 RECEIVED_HEADER = "holdfast_received_ms"
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -87,7 +88,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
             "basis": facts.get("offer_basis"),
         },
         "message": decision.message,
-        "expires_at": candidate.as_of + timedelta(days=candidate.campaign.valid_days),
+        "expires_at": _expiry(candidate),
         "churn_probability": facts.get("churn_probability"),
         "churn_risk": facts.get("churn_risk"),
         "predicted_ltv": facts.get("predicted_ltv"),
@@ -109,33 +110,28 @@ def _who(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _message(decision: Decision, kind: str, message_id: str, destination: str, body: Mapping[str, Any]) -> Message:
+def _message(decision: Decision, kind: bytes, message_id: str, destination: str, body: Mapping[str, Any]) -> Message:
     candidate = decision.candidate
-    expires = candidate.as_of + timedelta(days=candidate.campaign.valid_days)
-    headers = {
-        "ce_specversion": "1.0",
-        "ce_id": message_id,
-        "ce_type": kind,
-        "ce_source": SOURCE,
-        "ce_subject": candidate.customer_id,
-        "ce_time": candidate.as_of.isoformat(),
-        "ce_correlationid": candidate.event_id,
-        "ce_causationid": candidate.event_id,
-        "ce_expirytime": expires.isoformat(),
-        "content-type": "application/json",
-        RECEIVED_HEADER: str(candidate.received_ms),
-    }
-    customer = candidate.customer_id
-    value = msgspec.json.encode(body)
-    return Message(
-        message_id,
-        customer,
-        destination,
-        customer.encode(),
-        encode_headers(headers),
-        value,
-        candidate.partition,
+    customer, event = candidate.customer_id.encode(), candidate.event_id.encode()
+    headers = (
+        ("ce_specversion", b"1.0"),
+        ("ce_id", message_id.encode()),
+        ("ce_type", kind),
+        ("ce_source", SOURCE),
+        ("ce_subject", customer),
+        ("ce_time", candidate.as_of.isoformat().encode()),
+        ("ce_correlationid", event),
+        ("ce_causationid", event),
+        ("ce_expirytime", _expiry(candidate).isoformat().encode()),
+        ("content-type", b"application/json"),
+        (RECEIVED_HEADER, b"%d" % candidate.received_ms),
     )
+    value = msgspec.json.encode(body)
+    return Message(message_id, candidate.customer_id, destination, customer, headers, value, candidate.partition)
+
+
+def _expiry(candidate: Candidate) -> datetime:
+    return candidate.as_of + timedelta(days=candidate.campaign.valid_days)
 
 
 def encode_headers(headers: Mapping[str, str]) -> Headers:
