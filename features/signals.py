@@ -15,11 +15,11 @@ changed places, and near otherwise: the order of all earlier messages is not kep
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from msgspec import Struct
 
 from features.table import column
 
@@ -33,8 +33,7 @@ CONCERNS_KEPT = 5
 SECONDS_PER_DAY = 86_400.0
 
 
-@dataclass(frozen=True, slots=True)
-class MessageReading:
+class MessageReading(Struct, frozen=True):
     """What a text model reads in one message: sentiment from -1 to 1, concerns named, a wish to cancel."""
 
     sentiment: float
@@ -42,8 +41,7 @@ class MessageReading:
     wants_to_cancel: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """One message of a conversation, with its reading; the time is aware of its zone."""
 
     id: str
@@ -52,8 +50,7 @@ class Message:
     reading: MessageReading
 
 
-@dataclass(frozen=True, slots=True)
-class Signals:
+class Signals(Struct, frozen=True):
     """What one customer's messages add up to; agents' messages are counted and not judged."""
 
     message_count: int = 0
@@ -82,21 +79,15 @@ def fold(signals: Signals, messages: Iterable[Message]) -> Signals:
 
 def _fold_one(signals: Signals, message: Message) -> Signals:
     late = signals.last_message_at is not None and message.occurred_at < signals.last_message_at
-    if message.role == "customer":
-        signals = _heard(signals, message.reading, late=late)
-    signals = replace(signals, message_count=signals.message_count + 1)
-    if late:
-        return signals
-    return replace(signals, last_message_at=message.occurred_at, last_message_id=message.id)
-
-
-def _heard(signals: Signals, reading: MessageReading, *, late: bool) -> Signals:
-    return replace(
-        signals,
-        customer_message_count=signals.customer_message_count + 1,
-        sentiment_score=_blended(signals, reading.sentiment, late=late),
-        cancellation_requests=signals.cancellation_requests + int(reading.wants_to_cancel),
-        key_concerns=_joined(signals.key_concerns, reading.concerns, late=late),
+    heard, reading = message.role == "customer", message.reading
+    return Signals(
+        message_count=signals.message_count + 1,
+        customer_message_count=signals.customer_message_count + int(heard),
+        sentiment_score=_blended(signals, reading.sentiment, late=late) if heard else signals.sentiment_score,
+        cancellation_requests=signals.cancellation_requests + int(heard and reading.wants_to_cancel),
+        key_concerns=_joined(signals.key_concerns, reading.concerns, late=late) if heard else signals.key_concerns,
+        last_message_at=signals.last_message_at if late else message.occurred_at,
+        last_message_id=signals.last_message_id if late else message.id,
     )
 
 
@@ -127,22 +118,24 @@ def as_columns(
         as_of: the moment the facts are for, for all customers or by customer; a customer's own event time
             makes a replay in other batches give the same facts.
     """
-    none = Signals()
-    found = [signals_by_customer.get(customer_id, none) for customer_id in customer_ids]
-    moments = [as_of if isinstance(as_of, datetime) else as_of[customer_id] for customer_id in customer_ids]
-    concerns = np.empty(len(found), dtype=object)
-    concerns[:] = None
-    for position, signals in enumerate(found):
-        if signals.message_count:
-            concerns[position] = list(signals.key_concerns)
+    heard = [row for row, customer_id in enumerate(customer_ids) if customer_id in signals_by_customer]
+    found = [signals_by_customer[customer_ids[row]] for row in heard]
+    moments = [as_of if isinstance(as_of, datetime) else as_of[customer_ids[row]] for row in heard]
+    concerns = [list(signals.key_concerns) if signals.message_count else None for signals in found]
+
+    def fill(silent: float | None, cells: Sequence[object]) -> Column:
+        values: Column = np.full(len(customer_ids), silent)
+        values[heard] = column(cells, "other" if silent is None else "number")
+        return values
+
     return {
-        "sentiment_score": column(signals.sentiment_score for signals in found),
-        "satisfaction_score": column(signals.satisfaction_score for signals in found),
-        "message_count": column(signals.message_count for signals in found),
-        "customer_message_count": column(signals.customer_message_count for signals in found),
-        "cancellation_requests": column(signals.cancellation_requests for signals in found),
-        "days_since_last_message": column(map(_days_since_last_message, found, moments)),
-        "key_concerns": concerns,
+        "sentiment_score": fill(np.nan, [signals.sentiment_score for signals in found]),
+        "satisfaction_score": fill(np.nan, [signals.satisfaction_score for signals in found]),
+        "message_count": fill(0.0, [signals.message_count for signals in found]),
+        "customer_message_count": fill(0.0, [signals.customer_message_count for signals in found]),
+        "cancellation_requests": fill(0.0, [signals.cancellation_requests for signals in found]),
+        "days_since_last_message": fill(np.nan, list(map(_days_since_last_message, found, moments))),
+        "key_concerns": fill(None, concerns),
     }
 
 

@@ -81,9 +81,10 @@ def messages_by_customer(said: Sequence[Event], read: Callable[[str], MessageRea
     messages: dict[str, dict[str, Message]] = defaultdict(dict)
     for event in sorted(said, key=lambda event: event.wire.occurred_at):
         wire = event.wire
-        role: Literal["customer", "agent"] = "customer" if wire.role == "customer" else "agent"
-        message = Message(id=wire.id, occurred_at=wire.occurred_at, role=role, reading=read(wire.text or ""))
-        messages[wire.customer_id].setdefault(wire.id, message)
+        known = messages[wire.customer_id]
+        if wire.id not in known:
+            role: Literal["customer", "agent"] = "customer" if wire.role == "customer" else "agent"
+            known[wire.id] = Message(id=wire.id, occurred_at=wire.occurred_at, role=role, reading=read(wire.text or ""))
     return {customer_id: list(by_id.values()) for customer_id, by_id in messages.items()}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from msgspec import structs
 from psycopg import sql
 
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
@@ -130,7 +131,7 @@ async def test_thousands_of_segments_can_be_remembered(ledger: Ledger) -> None:
 
 
 async def test_signals_are_replaced_by_newer_ones(ledger: Ledger) -> None:
-    newer = replace(SIGNALS, message_count=4, sentiment_score=None, last_message_at=None, key_concerns=())
+    newer = structs.replace(SIGNALS, message_count=4, sentiment_score=None, last_message_at=None, key_concerns=())
     await ledger.commit(batch(), owners=OWNED)
     await ledger.commit(batch(signals={"ann": newer}), owners=OWNED)
     assert (await ledger.read(["ann"], [])).signals == {"ann": newer}

@@ -1,4 +1,4 @@
-"""Signals are a fold: batches do not matter, and nothing leaves its range."""
+"""Signals are a fold: batches do not matter, nothing leaves its range, and customers do not touch each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.signals import CONCERNS_KEPT, Message, MessageReading, Signals, fold
+from features.signals import CONCERNS_KEPT, Message, MessageReading, Signals, as_columns, fold
+from features.table import FeatureTable
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
 START = datetime(2011, 1, 1, tzinfo=UTC)
@@ -45,3 +46,15 @@ def test_nothing_leaves_its_range_in_whatever_order_messages_come(messages: list
     if heard:
         sentiments = [each.reading.sentiment for each in heard]
         assert min(sentiments) - 1e-9 <= (signals.sentiment_score or 0.0) <= max(sentiments) + 1e-9
+
+
+@SETTINGS
+@given(st.lists(st.one_of(st.none(), MESSAGES), max_size=6))
+def test_the_facts_of_a_customer_are_the_same_whoever_else_is_asked_for(said: list[list[Message] | None]) -> None:
+    """None are those of whom there are no signals; they stand anywhere among the others."""
+    customers = [f"c{number}" for number in range(len(said))]
+    signals = {each: fold(Signals(), some) for each, some in zip(customers, said, strict=True) if some is not None}
+    together = FeatureTable(tuple(customers), as_columns(signals, customers, START))
+    for row, customer in enumerate(customers):
+        alone = as_columns({customer: signals.get(customer, Signals())}, [customer], START)
+        assert together.row(row) == FeatureTable((customer,), alone).row(0)

@@ -86,3 +86,12 @@ def test_each_customer_may_have_a_moment_of_their_own() -> None:
 def test_signals_survive_being_stored_as_json() -> None:
     signals = fold(Signals(), [message(1, 0.25, concerns=("price",))])
     assert msgspec.json.decode(msgspec.json.encode(signals), type=Signals) == signals
+
+
+def test_signals_are_stored_under_the_names_that_the_ledger_holds() -> None:
+    """Renaming a field would forget what every customer has said."""
+    signals = fold(Signals(), [message(1, 0.25, concerns=("price",), wants_to_cancel=True)])
+    assert msgspec.json.encode(signals) == (
+        b'{"message_count":1,"customer_message_count":1,"sentiment_score":0.25,"cancellation_requests":1,'
+        b'"key_concerns":["price"],"last_message_at":"2011-12-09T13:00:00Z","last_message_id":"m1"}'
+    )
