@@ -88,11 +88,14 @@ async def test_nothing_asked_is_nothing_done(cache: FeatureCache) -> None:
     assert await cache.read([]) == ({}, {})
 
 
-async def test_five_hundred_customers_are_filled_at_once(cache: FeatureCache) -> None:
-    ids = [f"customer-{n}" for n in range(500)]
-    _, leases = await cache.read(ids)
-    await cache.fill({each: each.encode() for each in ids}, leases)
-    assert len((await cache.read(ids))[0]) == 500
+async def test_five_hundred_customers_are_filled_and_removed_at_once(cache: FeatureCache) -> None:
+    """However their ids are written."""
+    rows = {f"\u0416 {n}\r\n": b"%d\0" % n for n in range(500)}
+    _, leases = await cache.read([*rows])
+    await cache.fill(rows, leases)
+    assert (await cache.read([*rows]))[0] == rows
+    await cache.invalidate([*rows])
+    assert (await cache.read([*rows]))[0] == {}
 
 
 @pytest.fixture
