@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from campaigns.decide import Decision
     from campaigns.definition import Campaign, Offer
-    from features.table import FeatureTable
+    from features.table import Column, FeatureTable
     from segments.engine import Transition
 
 
@@ -159,8 +159,15 @@ def decide_all(
 
 def _rows(table: FeatureTable) -> list[dict[str, Any]]:
     """Return every row as `FeatureTable.row` does one; by columns it is a third of the work."""
-    columns = [[plain(cell) for cell in column.tolist()] for column in table.columns.values()]
+    columns = [_cells(column) for column in table.columns.values()]
     return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _cells(column: Column) -> list[Any]:
+    cells = column.tolist()
+    if column.dtype.kind == "f":
+        return [None if cell != cell else cell for cell in cells]  # noqa: PLR0124 - NaN is the one value unlike itself
+    return cells if column.dtype.kind == "b" else [plain(cell) for cell in cells]
 
 
 def _first_of_each_chance(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from campaigns.errors import MessageError
 from campaigns.guardrails import choose_channel, cooling_until, is_held_out
@@ -15,9 +19,6 @@ from campaigns.messages import render_message
 from campaigns.offers import choose_offer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import datetime
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -75,8 +76,7 @@ class Candidate:
         return str(uuid.uuid5(TRIGGER_NAMESPACE, json.dumps(parts)))
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """What the ledger knows of a customer that a guardrail asks for."""
 
     revoked_channels: Collection[str] = ()

@@ -8,16 +8,18 @@ joined after the activation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import numpy as np
 
 from segments.columns import Facts
 from segments.errors import ActivationMissingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from features.table import FeatureTable
@@ -27,16 +29,14 @@ if TYPE_CHECKING:
 FIRST_EVALUATION = "first_evaluation"
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(msgspec.Struct, frozen=True):
     """A customer's latest membership of a segment: the first is number 1, and it may be over."""
 
     number: int
     is_member: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """What the ledger holds of one customer.
 
     Attributes:
@@ -44,8 +44,8 @@ class Held:
         roster: the version of each segment that the customer was last evaluated under, by segment key.
     """
 
-    members: Mapping[str, Episode] = field(default_factory=dict)
-    roster: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, Episode] = msgspec.field(default_factory=dict)
+    roster: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,14 +60,14 @@ def refuse_unknown(decoded: Decoded, concerned: Concerned, table: FeatureTable) 
     return Decoded([event for event in decoded.events if id(event) not in unknown], [*decoded.rejects, *refused])
 
 
-def latest_occurrences(events: Sequence[Event]) -> dict[str, Occurrence]:
+def latest_events(events: Sequence[Event]) -> dict[str, Event]:
     """Return for each customer the event with the latest event time; of equals, the one that arrived last."""
     latest: dict[str, Event] = {}
     for event in events:
-        known = latest.get(event.customer_id)
-        if known is None or event.wire.occurred_at >= known.wire.occurred_at:
+        known = latest.setdefault(event.customer_id, event)
+        if known is not event and event.wire.occurred_at >= known.wire.occurred_at:
             latest[event.customer_id] = event
-    return {customer_id: occurrence(event) for customer_id, event in latest.items()}
+    return latest
 
 
 def occurrence(event: Event) -> Occurrence:

@@ -22,8 +22,9 @@ from models.sentiment import read_message
 from segments.engine import classify
 from streams.customers import (
     joined_at,
-    latest_occurrences,
+    latest_events,
     messages_by_customer,
+    occurrence,
     outcome_reports,
     refuse_unknown,
     sort_by_kind,
@@ -125,12 +126,13 @@ class Pipeline:
         state = await self._ledger.read(customers, said)
         fresh = unseen(prepared.messages, state.seen_messages)
         signals = {customer: fold(state.signals.get(customer, Signals()), said) for customer, said in fresh.items()}
-        at = latest_occurrences(concerned.to_evaluate)
-        as_of = {customer: when.as_of for customer, when in at.items()}
+        latest = latest_events(concerned.to_evaluate)
+        as_of = {customer: event.wire.occurred_at for customer, event in latest.items()}
         facts = prepared.facts.with_columns(as_columns({**state.signals, **signals}, customers, as_of))
         moved = classify(
             knowledge.segments, facts, state.held, activations=knowledge.activations, joined_at=joined_at(facts)
         )
+        at = {change.customer_id: occurrence(latest[change.customer_id]) for change in moved.changes}
         requests = launch_requests(concerned.requested, knowledge.definitions, state, moved.changes)
         candidates = entrants(moved.changes, at, knowledge.definitions) + launched(requests, knowledge.definitions)
         score = partial(score_offers, scorers=knowledge.scorers)

@@ -7,8 +7,9 @@ from features.signals import MessageReading
 from features.table import FeatureTable
 from streams.customers import (
     joined_at,
-    latest_occurrences,
+    latest_events,
     messages_by_customer,
+    occurrence,
     outcome_reports,
     refuse_unknown,
     sort_by_kind,
@@ -66,9 +67,9 @@ def test_the_latest_event_time_counts_and_not_the_arrival() -> None:
         message(id="3", occurred_at=at(9)),
         body(id="4"),
     )
-    assert latest_occurrences(some)["ann"].event_id == "4"
-    assert latest_occurrences(some[:3])["ann"].event_id == "3"
-    (found,) = latest_occurrences(some[:1]).values()
+    assert latest_events(some)["ann"].wire.id == "4"
+    assert latest_events(some[:3])["ann"].wire.id == "3"
+    found = occurrence(latest_events(some[:1])["ann"])
     assert found.as_of == datetime(2011, 6, 1, 12, 5, tzinfo=UTC)
     assert (found.partition, found.received_ms) == (1, 1_306_931_400_000)
 
@@ -76,7 +77,7 @@ def test_the_latest_event_time_counts_and_not_the_arrival() -> None:
 def test_event_times_are_compared_across_time_zones() -> None:
     """Half past eight in New York is after noon in Greenwich."""
     some = events(body(id="1", occurred_at="2011-06-01T08:31:00-04:00"), body(id="2", occurred_at=at(30)))
-    assert latest_occurrences(some)["ann"].event_id == "1"
+    assert latest_events(some)["ann"].wire.id == "1"
 
 
 def test_messages_come_in_event_order_and_once() -> None:
