@@ -117,7 +117,7 @@ class FeatureStore:
         self._cache = cache
         self._generation = generation
         self._schema: _Schema | None = None
-        self._invalidating: Counter[str] = Counter()
+        self._invalidating: list[Collection[str]] = []
         self.cache_failures = 0
         self.cache_reads: Counter[str] = Counter()
         self.cache_available = True
@@ -141,16 +141,16 @@ class FeatureStore:
             WarehouseLayoutError: the warehouse's table is not as it must be.
         """
         wanted = list(dict.fromkeys(customer_ids))
-        direct = {*fresh, *(each for each in wanted if each in self._invalidating)}
         # Marked before anything is awaited, so that a batch read at the same time finds them.
-        self._invalidating.update(fresh)
+        self._invalidating.append(fresh)
+        direct = set().union(*self._invalidating)
         try:
             certain, cached = await asyncio.gather(
-                self._invalidate(sorted(fresh)),
+                self._invalidate(tuple(fresh)),
                 self._read_cache([each for each in wanted if each not in direct]),
             )
         finally:
-            self._invalidating = self._invalidating - Counter(fresh)
+            self._invalidating.remove(fresh)
         return FeatureRead(_ordered(await self._complete(wanted, cached), wanted), cache_lost=not certain)
 
     async def _complete(self, wanted: Sequence[str], cached: _Cached) -> FeatureTable:

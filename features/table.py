@@ -55,7 +55,7 @@ class FeatureTable:
     def take(self, positions: Sequence[int] | NDArray[np.intp]) -> FeatureTable:
         """Return the rows at `positions`, in that order."""
         index = np.asarray(positions, dtype=np.intp)
-        ids = tuple(self.customer_ids[i] for i in index)
+        ids = tuple(map(self.customer_ids.__getitem__, index.tolist()))
         return FeatureTable(ids, {name: values[index] for name, values in self.columns.items()})
 
     def row(self, position: int) -> dict[str, Any]:
