@@ -35,14 +35,14 @@ def model_inputs(table: FeatureTable, columns: Sequence[str]) -> NDArray[np.floa
         ModelInputError: a column is not in the table, or holds text.
     """
     matrix = np.empty((len(table), len(columns)), dtype=np.float32)
-    for position, name in enumerate(columns):
-        if name not in table.columns:
-            raise ModelInputError(
-                f"the model needs column {name!r}, which the warehouse did not return; "
-                "add it to the view or map the feature to another column in ML_FEATURE_MAPPING"
-            )
-        # A value beyond float32 becomes infinite, which the graph clamps.
-        with np.errstate(over="ignore"):
+    # A value beyond float32 becomes infinite, which the graph clamps.
+    with np.errstate(over="ignore"):
+        for position, name in enumerate(columns):
+            if name not in table.columns:
+                raise ModelInputError(
+                    f"the model needs column {name!r}, which the warehouse did not return; "
+                    "add it to the view or map the feature to another column in ML_FEATURE_MAPPING"
+                )
             matrix[:, position] = numbers(name, table.columns[name])
     return matrix
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from features.table import FeatureTable
 
-BATCH_SIZES = (1, 32, 256, 512)
+BATCH_SIZES = (1, 32, 128, 256, 384, 512)
 """Batches are padded to the next of these, because a new size costs more than scoring the padding does."""
 
 
