@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class LedgerState:
     """What the ledger knows of the customers of a batch. A customer it never saw is in none of the mappings.
 
-    A seen message is a customer's id and a message's: two channels may use one id for two customers.
+    A seen message is a customer's id and a message's: two channels may use one id for two customers. The last contacts
+    of campaigns that have no cooldown are left out: nobody asks for them, and they are ever more.
     """
 
     held: Mapping[str, Held]

@@ -52,18 +52,14 @@ _STATUS = {
 set_json_loads(msgspec.json.decode)
 
 
-class CustomerRow(msgspec.Struct, array_like=True):
-    """What the query `read_customers` tells of one customer."""
-
-    customer_id: str
-    roster: int | None
-    episodes: dict[str, tuple[int, bool]] | None
-    signals: Signals | None
-    revoked: frozenset[str] | None
-    contacts: dict[str, datetime] | None
-
-
-_customer_rows = msgspec.json.Decoder(list[CustomerRow])
+# What the query `read_customers` tells, by customer: roster, episodes, signals, revoked channels, last contacts.
+_ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
+    msgspec.json.Decoder(dict[str, int]),
+    msgspec.json.Decoder(dict[str, dict[str, Episode]]),
+    msgspec.json.Decoder(dict[str, Signals]),
+    msgspec.json.Decoder(dict[str, frozenset[str]]),
+    msgspec.json.Decoder(dict[str, dict[str, datetime]]),
+)
 
 
 class PostgresLedger:
@@ -88,6 +84,7 @@ class PostgresLedger:
         self._rosters: dict[bytes, int] = {}
         self._versions_by_roster: dict[int, dict[str, str]] = {}
         self._versions: dict[str, str] = {}
+        self._cooling = Texts()
 
     async def open(self) -> None:
         """Open the first connection.
@@ -114,12 +111,21 @@ class PostgresLedger:
             "events": Texts(message for _, message in message_ids),
         }
         async with self._connection() as connection, connection.pipeline():
-            known = await connection.execute(QUERIES["read_customers"], {"customers": Texts(customer_ids)}, binary=True)
+            known = await connection.execute(
+                QUERIES["read_customers"], {"customers": Texts(customer_ids), "cooling": self._cooling}, binary=True
+            )
             seen = await connection.execute(QUERIES["read_seen"], asked)
-            (document,), seen_rows = (await known.fetchall())[0], await seen.fetchall()
-        rows = _customer_rows.decode(document or "[]")
-        await self._learn_rosters({row.roster for row in rows if row.roster is not None})
-        return _state(rows, self._versions_by_roster, {(customer, event) for customer, event in seen_rows})
+            (told,), seen_rows = await known.fetchall(), await seen.fetchall()
+        rosters, episodes, signals, revoked, contacts = (
+            decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, told, strict=True)
+        )
+        await self._learn_rosters(set(rosters.values()))
+        versions = {customer: self._versions_by_roster[roster] for customer, roster in rosters.items()}
+        held = {each: Held(episodes.get(each, {}), versions.get(each, {})) for each in {**versions, **episodes}}
+        standings = {
+            each: Standing(revoked.get(each, frozenset()), contacts.get(each, {})) for each in {**revoked, **contacts}
+        }
+        return LedgerState(held, signals, standings, set(seen_rows))
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
@@ -171,6 +177,7 @@ class PostgresLedger:
     ) -> Mapping[str, Activation]:
         """See the port."""
         self._versions = {segment.key: segment.version for segment in segments}
+        self._cooling = Texts(each.key for each in campaigns if each.cooldown_days)
         kinds = [("segment", each.key, each.version) for each in segments]
         kinds += [("campaign", each.key, each.version) for each in campaigns]
         for kind, key, version in kinds:
@@ -419,21 +426,3 @@ def _stored(row: tuple[Any, ...]) -> Stored:
     sequence, message_id, customer_id, destination, key, headers, value, partition = row
     pairs = msgspec.msgpack.decode(headers, type=Headers)
     return Stored(sequence, Message(message_id, customer_id, destination, key, pairs, value, partition))
-
-
-def _state(
-    rows: Sequence[CustomerRow], rosters: Mapping[int, dict[str, str]], seen: set[tuple[str, str]]
-) -> LedgerState:
-    held, signals, standings = {}, {}, {}
-    for row in rows:
-        if row.episodes or row.roster is not None:
-            held[row.customer_id] = Held(_episodes(row), rosters.get(row.roster, {}) if row.roster else {})
-        if row.signals:
-            signals[row.customer_id] = row.signals
-        if row.revoked or row.contacts:
-            standings[row.customer_id] = Standing(row.revoked or frozenset(), row.contacts or {})
-    return LedgerState(held, signals, standings, seen)
-
-
-def _episodes(row: CustomerRow) -> dict[str, Episode]:
-    return {segment: Episode(number, is_member) for segment, (number, is_member) in (row.episodes or {}).items()}

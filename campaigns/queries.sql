@@ -1,19 +1,22 @@
 -- name: read_customers
--- One JSON text of [customer, roster, memberships, signals, revoked, contacts], which is decoded in one go.
--- Subselects and no joins: while the statistics are old, a join may pair every customer with every row.
-SELECT '[' || string_agg(known.customer::text, ',') || ']'
-  FROM (SELECT json_build_array(
-                   c.customer_id,
-                   (SELECT e.roster_id FROM evaluated e WHERE e.customer_id = c.customer_id),
-                   (SELECT json_object_agg(m.segment, json_build_array(m.episode, m.is_member))
-                      FROM membership m WHERE m.customer_id = c.customer_id),
-                   (SELECT s.signals FROM signal s WHERE s.customer_id = c.customer_id),
-                   (SELECT json_agg(r.channel) FROM revocation r WHERE r.customer_id = c.customer_id),
-                   (SELECT json_object_agg(latest.campaign, latest.decided_at)
-                      FROM (SELECT campaign, max(decided_at) AS decided_at FROM contact
-                             WHERE contact.customer_id = c.customer_id AND variant = 'treatment' AND status <> 'refunded' GROUP BY campaign) latest)
-               ) AS customer
-          FROM unnest(%(customers)s::text[]) AS c (customer_id)) AS known;
+-- Five JSON objects by customer, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
+-- may pair every customer with every row. Only contacts that a cooldown counts from, or they are ever more to read.
+SELECT (SELECT json_object_agg(customer_id, roster_id)::text FROM evaluated WHERE customer_id = ANY (%(customers)s::text[])),
+       (SELECT json_object_agg(customer_id, episodes)::text
+          FROM (SELECT customer_id, json_object_agg(segment, json_build_array(episode, is_member)) AS episodes
+                  FROM membership WHERE customer_id = ANY (%(customers)s::text[]) GROUP BY customer_id) m),
+       (SELECT json_object_agg(customer_id, signals)::text FROM signal WHERE customer_id = ANY (%(customers)s::text[])),
+       (SELECT json_object_agg(customer_id, channels)::text
+          FROM (SELECT customer_id, json_agg(channel) AS channels
+                  FROM revocation WHERE customer_id = ANY (%(customers)s::text[]) GROUP BY customer_id) r),
+       (SELECT json_object_agg(customer_id, contacts)::text
+          FROM (SELECT customer_id, json_object_agg(campaign, decided_at) AS contacts
+                  FROM (SELECT customer_id, campaign, max(decided_at) AS decided_at
+                          FROM contact
+                         WHERE customer_id = ANY (%(customers)s::text[]) AND campaign = ANY (%(cooling)s::text[])
+                           AND variant = 'treatment' AND status <> 'refunded'
+                         GROUP BY customer_id, campaign) latest
+                 GROUP BY customer_id) c);
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FIRST_EVALUATION = "first_evaluation"
 
 
-class Episode(msgspec.Struct, frozen=True):
+class Episode(msgspec.Struct, frozen=True, array_like=True):
     """A customer's latest membership of a segment: the first is number 1, and it may be over."""
 
     number: int

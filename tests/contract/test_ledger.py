@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from campaigns.ports import Ledger
 
 SEGMENT = segment()
+COOLING = [campaign(cooldown_days=30), campaign(key="other", cooldown_days=30)]
 SIGNALS = Signals(3, 2, -0.1 / 3, 1, ("price", "delivery"), AS_OF, "message-3")
 TRIGGER = candidate().trigger_id
 OWNED = {3: 1}
@@ -51,7 +52,7 @@ async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
 
 
 async def _prepared(ledger: Ledger) -> Ledger:
-    await ledger.activate([SEGMENT], [campaign()], at=AS_OF)
+    await ledger.activate([SEGMENT], COOLING, at=AS_OF)
     await ledger.claim(3)
     return ledger
 
@@ -333,6 +334,12 @@ async def test_the_latest_contact_of_each_campaign_counts_for_cooldowns(ledger: 
     await ledger.commit(batch(*made), owners=OWNED)
     last = (await ledger.read(["ann"], [])).standings["ann"].last_contacts
     assert last == {"win-back": later, "other": AS_OF}
+
+
+async def test_contacts_that_no_cooldown_counts_from_are_not_read(ledger: Ledger) -> None:
+    """A customer who is contacted every day would be ever slower to read."""
+    await ledger.commit(batch(decision(), decision(campaign=campaign(key="untiring"))), owners=OWNED)
+    assert (await ledger.read(["ann"], [])).standings["ann"].last_contacts == {"win-back": AS_OF}
 
 
 async def test_a_control_exposure_is_recorded_and_starts_no_cooldown(ledger: Ledger) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 LADDER = ("reserved", "sent", "refunded", "delivered", "opened", "clicked", "converted", "expired")
 STATUS = {**{name: name for name in LADDER}, "bounced": "refunded"}
 REVOKES = ("unsubscribed", "complained")
+NEUTRAL = Standing(frozenset(), {})
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class InMemoryLedger:
         self.generation = 1
         self.away = False
         self._versions: dict[str, str] = {}
+        self._cooling: set[str] = set()
 
     async def read(self, customer_ids: Sequence[str], message_ids: Sequence[tuple[str, str]]) -> LedgerState:
         """See the port."""
@@ -71,7 +73,11 @@ class InMemoryLedger:
         known = {each: self.customers[each] for each in customer_ids if each in self.customers}
         held = {each: Held(dict(c.episodes), c.roster) for each, c in known.items() if c.episodes or c.roster}
         signals = {each: c.signals for each, c in known.items() if c.signals is not None}
-        standings = {each: _standing(c) for each, c in known.items() if _standing(c) != _standing(Customer())}
+        standings = {
+            each: _standing(c, self._cooling)
+            for each, c in known.items()
+            if _standing(c, self._cooling) != Standing(frozenset(), {})
+        }
         seen = {(each, message) for each, message in message_ids if each in known and message in known[each].seen}
         return LedgerState(held, signals, standings, seen)
 
@@ -127,6 +133,7 @@ class InMemoryLedger:
         """See the port."""
         self._reach()
         self._versions = {each.key: each.version for each in segments}
+        self._cooling = {each.key for each in campaigns if each.cooldown_days}
         for kind, definitions in (("segment", segments), ("campaign", campaigns)):
             for each in definitions:
                 self.activations.setdefault((kind, each.key, each.version), Activation(each.version, at))
@@ -182,8 +189,9 @@ class InMemoryLedger:
         return fresh
 
 
-def _standing(customer: Customer) -> Standing:
-    treated = [each for each in customer.contacts.values() if each.variant == "treatment" and each.status != "refunded"]
+def _standing(customer: Customer, cooling: set[str]) -> Standing:
+    counting = [each for each in customer.contacts.values() if each.campaign in cooling]
+    treated = [each for each in counting if each.variant == "treatment" and each.status != "refunded"]
     last: dict[str, datetime] = {}
     for contact in sorted(treated, key=lambda each: each.decided_at):
         last[contact.campaign] = contact.decided_at
