@@ -7,37 +7,26 @@ type and not by the values at hand, so that a batch of nulls has the same column
 from __future__ import annotations
 
 import asyncio
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import msgspec
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool
 
+from features import postgres_types
+from features.array_query import ArrayQuery, write_query
 from features.errors import ServiceAddressError, WarehouseError, WarehouseLayoutError, WarehouseUnavailableError
-from features.table import FeatureTable, column
+from features.table import FeatureTable
 from features.text_arrays import Texts, teach_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from features.table import Column, Kind
+    from collections.abc import Callable, Mapping, Sequence
 
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+    Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
 
-# Type OIDs as in PostgreSQL's pg_type.dat, which never change.
-_INT8, _INT2, _INT4, _FLOAT4, _FLOAT8, _NUMERIC = 20, 21, 23, 700, 701, 1700
-_BOOL, _UUID = 16, 2950
-_TEXTS = frozenset({25, 1042, 1043})  # text, char, varchar
-_MOMENTS = frozenset({1082, 1083, 1114, 1184})  # date, time, timestamp, timestamptz
-_KINDS: dict[int, Kind] = {
-    **dict.fromkeys((_INT8, _INT2, _INT4, _FLOAT4, _FLOAT8, _NUMERIC), "number"),
-    _BOOL: "boolean",
-}
 _BIGGEST = 2**63
 # How much longer than the server's own limit an answer may take; then the server or its network is gone.
 GRACE_S = 5.0
@@ -74,6 +63,8 @@ class PostgresWarehouse:
         self._table = table
         self._id_column = id_column
         self._id_type = 0
+        self._arrays: ArrayQuery | None = None
+        self._refused: Mapping[str, int] | None = None
         self._statement_seconds = statement_seconds
         self._connect_seconds = connect_seconds
         self._pool = AsyncConnectionPool(
@@ -121,42 +112,68 @@ class PostgresWarehouse:
             WarehouseLayoutError: the table is not as it must be.
         """
         cast, accepts = _id_types(self._id_type)
-        query = sql.SQL("SELECT * FROM {} WHERE {} = ANY(%s::{})").format(
-            self._source(), sql.Identifier(self._id_column), sql.SQL(cast)
-        )
+        where = sql.SQL("{} = ANY(%s::{})").format(sql.Identifier(self._id_column), sql.SQL(cast))
         accepted = (accepts(each) for each in customer_ids)
         ids = [each for each in accepted if each is not None]
+        parameter = Texts(ids) if accepts is _text else ids
         try:
             async with (
                 asyncio.timeout(self._statement_seconds + GRACE_S),
                 self._pool.connection() as connection,
                 connection.cursor(binary=True) as cursor,
             ):
-                await cursor.execute(query, [Texts(ids) if accepts is _text else ids])
-                rows = await cursor.fetchall()
-                columns = [(each.name, each.type_code) for each in cursor.description or ()]
+                table = await self._read_arrays(cursor, parameter)
+                if table is None:
+                    table = await self._read_rows(cursor, where, parameter)
         except TimeoutError as error:
             raise WarehouseUnavailableError("the warehouse does not answer, nor does it give the query up") from error
         except psycopg.Error as error:
             raise self._translated(error) from error
-        return self._build(columns, rows)
+        self._check_ids(table.customer_ids)
+        return table
 
-    def _build(self, columns: Sequence[tuple[str, int]], rows: Sequence[tuple[Any, ...]]) -> FeatureTable:
-        names = [name for name, _ in columns]
-        if self._id_column not in names:
+    async def _read_arrays(self, cursor: Cursor, ids: list[Any]) -> FeatureTable | None:
+        """Return the rows, or None where the columns are not known yet, or others by now."""
+        query = self._arrays
+        if query is None:
+            return None
+        try:
+            await cursor.execute(query.statement, [ids])
+        except (psycopg.ProgrammingError, psycopg.DataError):
+            layout, arrays = None, []
+        else:
+            layout, *arrays = await cursor.fetchone() or (None,)
+        if layout == query.layout:
+            return query.table(*arrays)
+        # Should the columns be these after all, then arrays are not for this server, or for a value in the table.
+        self._arrays, self._refused = None, query.columns
+        return None
+
+    async def _read_rows(self, cursor: Cursor, where: sql.Composed, ids: list[Any]) -> FeatureTable:
+        """Return the rows whatever their columns, and note these for the next read."""
+        await cursor.execute(sql.SQL("SELECT * FROM {} WHERE {}").format(self._source(), where), [ids])
+        rows = await cursor.fetchall()
+        columns = {each.name: each.type_code for each in cursor.description or ()}
+        table = self._build(columns, rows)
+        if columns != self._refused:
+            self._arrays = write_query(columns, self._id_column, self._source(), where, cursor)
+        return table
+
+    def _build(self, columns: Mapping[str, int], rows: Sequence[tuple[Any, ...]]) -> FeatureTable:
+        if self._id_column not in columns:
             raise WarehouseLayoutError(
                 f"{self._table} has no column {self._id_column} any more; restart with its new name"
             )
-        values = list(zip(*rows, strict=True)) or [()] * len(columns)
-        ids = tuple(map(str, values[names.index(self._id_column)]))
+        values = dict(zip(columns, zip(*rows, strict=True) if rows else [()] * len(columns), strict=True))
+        ids = tuple(map(str, values[self._id_column]))
+        return FeatureTable(ids, {name: postgres_types.make_column(values[name], oid) for name, oid in columns.items()})
+
+    def _check_ids(self, ids: Sequence[str]) -> None:
         if len(set(ids)) < len(ids):
             twice = next(each for each in ids if ids.count(each) > 1)
             raise WarehouseLayoutError(
                 f"{self._table} has more than one row for customer {twice!r}; it must have one row per customer"
             )
-        return FeatureTable(
-            ids, {name: _column(cells, oid) for (name, oid), cells in zip(columns, values, strict=True)}
-        )
 
     def _source(self) -> sql.Identifier:
         return sql.Identifier(*self._table.split("."))
@@ -198,9 +215,9 @@ def _id_types(oid: int) -> tuple[str, Callable[[str], Any]]:
 
     The column itself is not cast, so that its index serves.
     """
-    if oid in {_INT8, _INT2, _INT4}:
+    if oid in postgres_types.INTEGERS:
         return "int8[]", _integer
-    if oid == _UUID:
+    if oid == postgres_types.UUID:
         return "uuid[]", _uuid
     return "text[]", _text
 
@@ -224,34 +241,3 @@ def _uuid(text: str) -> UUID | None:
 def _text(text: str) -> str | None:
     # PostgreSQL's texts cannot hold it, so there is no such customer.
     return None if "\0" in text else text
-
-
-def _column(cells: Sequence[Any], oid: int) -> Column:
-    if kind := _KINDS.get(oid):
-        return column(cells, kind)
-    if oid in _TEXTS:
-        return column(cells, "other")
-    return column(_write_moments(cells) if oid in _MOMENTS else map(_json, cells), "other")
-
-
-def _write_moments(cells: Sequence[date | time | None]) -> list[str | None]:
-    """Return what `isoformat` returns: msgspec writes the same, but for the Z, in a twentieth of the time."""
-    written = msgspec.json.encode(cells).replace(b'Z"', b'+00:00"')
-    return msgspec.json.decode(written, type=list[str | None])
-
-
-def _json(cell: Any) -> Any:
-    """Return a cell of any other type as a JSON value."""
-    match cell:
-        case None | str() | bool() | int() | float() | dict():
-            return cell
-        case list():
-            return [_json(each) for each in cell]
-        case datetime() | date() | time():
-            return cell.isoformat()
-        case Decimal():
-            return float(cell)
-        case timedelta():
-            return cell.total_seconds()
-        case _:
-            return str(cell)

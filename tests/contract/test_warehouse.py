@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psycopg
 import pytest
+from psycopg import sql
 
+from features.array_query import write_query
 from features.errors import ServiceAddressError, WarehouseLayoutError, WarehouseUnavailableError
 from features.postgres_warehouse import PostgresWarehouse
 from tests.fakes.warehouse import InMemoryWarehouse
@@ -23,8 +25,8 @@ ROWS = {
 TABLE = """
 CREATE SCHEMA dwh;
 CREATE TABLE dwh.features
-    (customer_id text PRIMARY KEY, revenue numeric(12, 2), country text, vip boolean, tags text[]);
-INSERT INTO dwh.features VALUES ('ann', 12.5, 'France', true, '{a,b}'), ('bob', NULL, NULL, false, NULL);
+    (customer_id text PRIMARY KEY, revenue numeric(12, 2), country text, vip boolean, tags jsonb);
+INSERT INTO dwh.features VALUES ('ann', 12.5, 'France', true, '["a", "b"]'), ('bob', NULL, NULL, false, NULL);
 """
 
 
@@ -33,7 +35,7 @@ def execute(url: str, statements: str) -> None:
         connection.execute(statements)  # type: ignore[call-overload]
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", "postgres", "postgres, again"])
 async def warehouse(request: pytest.FixtureRequest) -> AsyncIterator[Warehouse]:
     if request.param == "memory":
         yield InMemoryWarehouse(KINDS, ROWS)
@@ -42,6 +44,9 @@ async def warehouse(request: pytest.FixtureRequest) -> AsyncIterator[Warehouse]:
     execute(url, TABLE)
     postgres = PostgresWarehouse(url, "dwh.features")
     await postgres.open()
+    if request.param == "postgres, again":
+        # It knows the columns then.
+        await postgres.fetch([])
     yield postgres
     await postgres.close()
 
@@ -90,6 +95,9 @@ async def opened(url: str, table: str = "dwh.features", **options: Any) -> Postg
     [
         ("smallint DEFAULT 3", 3.0),
         ("bigint DEFAULT 3", 3.0),
+        ("numeric DEFAULT 'Infinity'", np.inf),
+        ("numeric DEFAULT '1e400'", np.inf),
+        ("boolean", None),
         ("real DEFAULT 0.5", 0.5),
         ("date DEFAULT '2011-12-09'", "2011-12-09"),
         ("date", None),
@@ -101,6 +109,8 @@ async def opened(url: str, table: str = "dwh.features", **options: Any) -> Postg
         ("uuid DEFAULT '6f0d3c5e-5d0c-5e0c-9d0a-2f1f6f9b7a11'", "6f0d3c5e-5d0c-5e0c-9d0a-2f1f6f9b7a11"),
         ("""jsonb DEFAULT '{"a": [1, null]}'""", {"a": [1, None]}),
         ("numeric[] DEFAULT '{1.5,2}'", [1.5, 2.0]),
+        ("text[]", None),
+        ("information_schema.cardinal_number DEFAULT 3", 3.0),
         ("varchar(9) DEFAULT 'x'", "x"),
         ("char(3) DEFAULT 'x'", "x  "),
     ],
@@ -108,9 +118,9 @@ async def opened(url: str, table: str = "dwh.features", **options: Any) -> Postg
 async def test_every_type_becomes_a_json_value(url: str, definition: str, value: Any) -> None:
     execute(url, f"ALTER TABLE dwh.features ADD COLUMN more {definition}")
     warehouse = await opened(url)
-    table = await warehouse.fetch(["ann"])
+    first, again = [await warehouse.fetch(["ann"]) for _ in range(2)]
     await warehouse.close()
-    assert table.row(0)["more"] == value
+    assert first.row(0)["more"] == again.row(0)["more"] == value
 
 
 @pytest.mark.parametrize(
@@ -126,19 +136,51 @@ async def test_ids_of_other_types_are_compared_as_what_they_are(
 ) -> None:
     execute(url, f"CREATE TABLE other (id {kind} PRIMARY KEY); INSERT INTO other VALUES ('{stored}')")  # noqa: S608
     warehouse = await opened(url, "other", id_column="id")
-    table = await warehouse.fetch([stored, *odd])
+    first, again = [await warehouse.fetch([stored, *odd]) for _ in range(2)]
     await warehouse.close()
-    assert table.customer_ids == (stored,)
+    assert first.customer_ids == again.customer_ids == (stored,)
 
 
-async def test_a_view_that_gets_a_column_is_read_on(url: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "facts"),
+    [
+        ("ADD COLUMN tenure integer DEFAULT 4", {"tenure": 4.0}),
+        ('ADD COLUMN "100 % \'{s}" integer DEFAULT 4', {"100 % '{s}": 4.0}),
+        ("DROP COLUMN country", {"country": None}),
+        ("RENAME COLUMN country TO land", {"country": None, "land": "France"}),
+        ("ALTER COLUMN revenue TYPE text", {"revenue": "12.50"}),
+        ("ALTER COLUMN country TYPE text[] USING ARRAY[country]", {"country": ["France"]}),
+    ],
+)
+async def test_a_table_whose_columns_change_is_read_on(url: str, change: str, facts: dict[str, Any]) -> None:
     warehouse = await opened(url)
     for _ in range(7):
         await warehouse.fetch(["ann"])
-    execute(url, "ALTER TABLE dwh.features ADD COLUMN tenure integer DEFAULT 4")
-    table = await warehouse.fetch(["ann"])
+    execute(url, f"ALTER TABLE dwh.features {change}")
+    tables = [await warehouse.fetch(["ann"]) for _ in range(3)]
     await warehouse.close()
-    assert table.row(0)["tenure"] == 4.0
+    assert [{name: table.row(0).get(name) for name in facts} for table in tables] == [facts] * 3
+
+
+async def test_columns_that_come_back_are_read_on(url: str) -> None:
+    warehouse = await opened(url)
+    for change in ("ADD COLUMN tenure integer DEFAULT 4", "DROP COLUMN tenure") * 2:
+        await warehouse.fetch(["ann"])
+        execute(url, f"ALTER TABLE dwh.features {change}")
+        assert ("tenure" in (await warehouse.fetch(["ann"])).columns) == change.startswith("ADD")
+    await warehouse.close()
+
+
+async def test_arrays_hold_what_rows_hold_and_tell_the_layout(url: str) -> None:
+    name, where = sql.Identifier("dwh", "features"), sql.SQL("customer_id = ANY(%s::text[])")
+    with psycopg.connect(url) as connection, connection.cursor(binary=True) as cursor:
+        described = cursor.execute("SELECT * FROM dwh.features").description or ()
+        columns = {each.name: each.type_code for each in described}
+        query = write_query(columns, "customer_id", name, where, connection)
+        assert query is not None
+        layout, *arrays = cursor.execute(query.statement, [["bob"]]).fetchone() or ()
+    assert layout == query.layout
+    assert query.table(*arrays).row(0) == {"customer_id": "bob", **ROWS["bob"]}
 
 
 @pytest.mark.parametrize(
@@ -158,8 +200,9 @@ async def test_a_wrong_table_or_column_is_named(url: str, table: str, options: A
 async def test_two_rows_of_one_customer_are_refused(url: str) -> None:
     execute(url, "CREATE VIEW twice AS SELECT * FROM dwh.features UNION ALL SELECT * FROM dwh.features")
     warehouse = await opened(url, "twice")
-    with pytest.raises(WarehouseLayoutError, match="more than one row for customer 'ann'"):
-        await warehouse.fetch(["ann"])
+    for _ in range(2):
+        with pytest.raises(WarehouseLayoutError, match="more than one row for customer 'ann'"):
+            await warehouse.fetch(["ann"])
     await warehouse.close()
 
 
