@@ -54,6 +54,7 @@ class ChunkConsumer(driver.Consumer):
         self.chunk_records = 500
         self._offsets: dict[TP, ContiguousOffsets] = {}
         self._room = asyncio.Event()
+        self._has_paused = False
         self.chunks_acknowledged = 0
 
     @property
@@ -106,7 +107,17 @@ class ChunkConsumer(driver.Consumer):
         undelivered = await self._deliver(fetch)
         if undelivered:
             await self._rewind(undelivered)
-        elif sum(len(fetched.records) for fetched in fetch.partitions.values()) < self.chunk_records:
+        else:
+            await self._pace(sum(len(fetched.records) for fetched in fetch.partitions.values()))
+
+    async def _pace(self, records: int) -> None:
+        """Pause after a small fetch, or many tiny ones take most of a core; not twice in a row.
+
+        aiokafka asks for more as soon as a fetch is taken, so the next one has what came just then and waits here; the
+        one after it has all that came during the pause.
+        """
+        self._has_paused = records < self.chunk_records and not self._has_paused
+        if self._has_paused:
             await asyncio.sleep(PACE_S)
 
     async def _wait_for_room(self) -> None:
