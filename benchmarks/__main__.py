@@ -51,6 +51,8 @@ class Plan:
 
     Attributes:
         rounds: how often each contender runs.
+        warm_rounds: how often the whole job runs before: the broker's CPU is three times as much in the first run as
+            in the third, while the JVM compiles.
         size: the whole job's.
         parse: events that each contender reads which parses JSON; the stock Faust agent an eighth of them.
         usual: events that the usual ways treat.
@@ -64,6 +66,7 @@ class Plan:
     """
 
     rounds: int = 3
+    warm_rounds: int = 2
     size: Size = field(default_factory=Size)
     parse: int = 400_000
     usual: int = 4_000
@@ -78,6 +81,7 @@ class Plan:
 
 QUICK = Plan(
     rounds=1,
+    warm_rounds=0,
     size=Size(events=20_000, customers=5_000),
     parse=20_000,
     usual=600,
@@ -160,9 +164,11 @@ def _measure(services: EmbeddedServices, plan: Plan, parts: set[str]) -> dict[st
 def _measure_by_turns(
     place: Place, plan: Plan, parts: set[str], failures: dict[str, str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the figures of every contender of these parts, one for each round."""
+    """Return the figures of every contender of these parts, one for each round after the services are warm."""
     rounds: dict[str, list[dict[str, Any]]] = defaultdict(list)
     steps = dict(_list_steps(place, plan, parts))
+    for _ in range(plan.warm_rounds if {"whole", "latency"} & parts else 0):
+        _attempt("the services, to warm them", partial(measure, place), failures)
     for number in range(plan.rounds):
         for name, step in steps.items():
             if figures := _attempt(name, step, failures):

@@ -5,8 +5,9 @@ re-read row differs each time; twenty rules on it let a read enter a segment tha
 read of the same customer leaves it. The other rules are on columns that stay.
 
 Two events in a hundred are to make a trigger, as a campaign system sees it. A batch reads a customer once whatever
-the number of their events in it, messages read the cached row, one customer in twenty consents to nothing and one in
-twenty is held out: for that, the rules on `activity` hold 6.6 reads in a hundred (`Size.entering`).
+the number of their events in it, messages read the cached row, one customer in twenty consents to nothing, one in
+twenty is held out, and every other campaign cools for a day after a contact: for that, the rules on `activity` hold
+6.6 reads in a hundred (`Size.entering`).
 """
 
 from __future__ import annotations
@@ -183,6 +184,7 @@ def _campaign(number: int) -> dict[str, Any]:
         "channels": ["email", "sms"],
         "message": "For you: {{ offer.name }}.",
         "holdout_percent": 5,
+        "cooldown_days": number % 2,
     }
 
 

@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         1000, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Most events in a batch."
     )
     batch_wait_ms: int = Field(
-        20,
+        5,
         alias="HOLDFAST_BATCH_WAIT_MS",
         ge=0,
         le=10_000,
