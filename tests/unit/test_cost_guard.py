@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 # Calls and instructions for an event: what `python -m benchmarks.counts` prints.
 BUDGETS = {
     "streams": (17.31, 241.9),
-    "features": (2.04, 43.9),
-    "models": (11.47, 49.7),
+    "features": (1.66, 38.5),
+    "models": (11.20, 49.4),
     "segments": (7.79, 92.2),
     "campaigns": (2.78, 33.5),
 }

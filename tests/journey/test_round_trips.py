@@ -1,0 +1,108 @@
+"""How often a batch waits for the world: as often for a thousand events as for a hundred.
+
+PostgreSQL's own client writes down what it sends, and Redis what it is asked; nothing stands in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import pytest
+import redis
+
+from benchmarks.contenders.own_code import batches, build_pipeline, decide
+from benchmarks.workload import Size, draw_events, fill_warehouse, first_events
+from campaigns.migrations import migrate
+from campaigns.postgres_ledger import PostgresLedger
+from features.postgres_warehouse import PostgresWarehouse
+from features.redis_cache import RedisFeatureCache
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from psycopg_pool import AsyncConnectionPool
+    from redis.client import Monitor
+
+    from benchmarks.contenders.own_code import Record
+
+# Whenever its row is read, a customer moves from one segment that a campaign waits for to another.
+SIZE = Size(events=40_000, customers=2000, entering=1000.0)
+# In libpq's trace: where the client asks for the answers to what it sent, by a Flush, a Sync, or both at once.
+WAIT = re.compile(r"\tF\t\d+\t(Query|Flush|Sync(?!\n[^\t]*\tF\t\d+\tFlush))\b")
+# Of the ledger's seven the read takes two and the commit five: psycopg's pipeline ends with one of its own, and its
+# transaction within a pipeline waits before and after. Of the cache rows of those who changed are removed; those of
+# others are looked up, leases are taken, and what was read is filled in.
+ROUND_TRIPS = {
+    "customer-updates": {"warehouse": 1, "ledger": 7, "redis": 1},
+    "conversations": {"warehouse": 1, "ledger": 7, "redis": 3},
+}
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="psycopg lets libpq trace on Linux alone")
+
+
+@pytest.mark.parametrize("topic", ROUND_TRIPS)
+@pytest.mark.parametrize("events", [100, 1000])
+def test_a_batch_waits_as_often_whatever_its_size(
+    warehouse_url: str, ledger_url: str, redis_url: str, tmp_path: Path, topic: str, events: int
+) -> None:
+    fill_warehouse(warehouse_url, SIZE)
+    migrate(ledger_url)
+    asked = asyncio.run(count_round_trips(warehouse_url, ledger_url, redis_url, tmp_path, work(topic, events)))
+    assert asked == ROUND_TRIPS[topic]
+
+
+def work(topic: str, events: int) -> list[Sequence[Record]]:
+    """Return what makes plans and connections warm, and then the batch that counts."""
+    drawn = [batch for batch in batches(draw_events(SIZE)) if batch[0].topic == topic]
+    return [*batches(first_events(SIZE)), drawn[0][:events], drawn[1][:events], drawn[2][:events]]
+
+
+async def count_round_trips(
+    warehouse_url: str, ledger_url: str, redis_url: str, folder: Path, work: Sequence[Sequence[Record]]
+) -> dict[str, int]:
+    """Decide batches over the real stores, and return how often the last of them waits for each."""
+    warehouse, ledger = PostgresWarehouse(warehouse_url, "customer_features_view"), PostgresLedger(ledger_url)
+    cache = RedisFeatureCache(redis_url, timeout=5.0)
+    async with AsyncExitStack() as stack:
+        for store in (warehouse, ledger, cache):
+            stack.push_async_callback(store.close)
+            await store.open()
+        pipeline = await build_pipeline(SIZE, warehouse, cache, ledger)
+        for batch in work[:-1]:
+            await decide(pipeline, batch)
+        with (
+            (folder / "warehouse").open("wb") as read,
+            (folder / "ledger").open("wb") as written,
+            redis.Redis.from_url(redis_url) as client,
+            client.monitor() as monitor,
+        ):
+            client.echo("begin")
+            await trace(warehouse._pool, read)
+            await trace(ledger._pool, written)
+            await decide(pipeline, work[-1])
+            client.echo("end")
+            asked = sum(1 for _ in commands(monitor))
+    # Closed connections have written their traces.
+    waits = {name: len(WAIT.findall((folder / name).read_text())) for name in ("warehouse", "ledger")}
+    return {**waits, "redis": asked}
+
+
+async def trace(pool: AsyncConnectionPool[Any], file: BinaryIO) -> None:
+    """Let the pool's only connection write what it sends and gets to a file."""
+    assert pool.get_stats()["pool_size"] == 1
+    async with pool.connection() as connection:
+        connection.pgconn.trace(file.fileno())
+
+
+def commands(monitor: Monitor) -> Iterator[str]:
+    """Yield what clients ask between two marks, without what scripts do inside Redis."""
+    while monitor.next_command()["command"] != "ECHO begin":
+        pass
+    while (seen := monitor.next_command())["command"] != "ECHO end":
+        if seen["client_type"] != "lua":
+            yield seen["command"]
