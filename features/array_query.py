@@ -3,8 +3,8 @@
 The columns are named in the statement, so it must be made anew when the table has others. What it returns first is
 the layout of the table as the server sees it, to be compared with the one it was made for.
 
-Measured on 600 rows of 24 columns, where rows take the client 1.3 ms and the server 1.7: .6 and 2.2 here. With
-six of the columns numeric, of which psycopg makes Decimals, it is .5 instead of 5.2 ms for the client.
+On columns of floats this moves CPU from the worker to the server, which has more of it to spare; on columns of numeric,
+of which psycopg makes Decimals, it saves most of the read.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 The library asks every rule about every word and writes the text anew character by character for its emojis. Most
 words are in no lexicon, and few that are stand near a word that a rule is about: the score of such a text needs the
-lexicon alone. It is the library's to the last digit, in less than half the time: 7 microseconds instead of 15 on the
-messages of the benchmark.
+lexicon alone. It is the library's to the last digit; what it saves: benchmarks/parts.py.
 """
 
 from __future__ import annotations
