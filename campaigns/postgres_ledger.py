@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psycopg
 from psycopg import errors as pg
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -115,7 +116,8 @@ class PostgresLedger:
                 QUERIES["read_customers"], {"customers": Texts(customer_ids), "cooling": self._cooling}, binary=True
             )
             seen = await connection.execute(QUERIES["read_seen"], asked)
-            (told,), seen_rows = await known.fetchall(), await seen.fetchall()
+        # Not in the pipeline: each would wait for an answer of its own.
+        (told,), seen_rows = await known.fetchall(), await seen.fetchall()
         rosters, episodes, signals, revoked, contacts = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, told, strict=True)
         )
@@ -241,11 +243,11 @@ class PostgresLedger:
             async with self._connection() as connection:
                 # Before the transaction: were it rolled back, the roster remembered here would not exist.
                 roster = await self._roster(connection) if changes.evaluated else 0
-                # Two round trips: everything at once, then the commit.
-                async with connection.pipeline(), connection.transaction(force_rollback=not keep):
+                async with _transaction(connection):
                     held = await connection.execute(QUERIES["hold_partitions"], {"partitions": list(owners)})
                     written = await self._write(connection, changes, roster)
                     refuse_lost(owners, dict(await held.fetchall()))
+                    await connection.execute("COMMIT" if keep else "ROLLBACK")
                     return written
         except pg.UniqueViolation as error:
             raise LedgerConflictError("a message of this batch was folded by another worker meanwhile") from error
@@ -275,6 +277,22 @@ class PostgresLedger:
         now = int((await generation.fetchall())[0][0])
         by_id = {message.message_id: message for message in changes.messages}
         return Committed([Stored(sequence, by_id[message_id]) for sequence, message_id in sorted(rows)], now)
+
+
+@asynccontextmanager
+async def _transaction(connection: Connection) -> AsyncIterator[None]:
+    """Begin a transaction that the body ends, in two round trips: everything at once, then its end.
+
+    psycopg's own `transaction` takes five in a pipeline. What the body does not end is rolled back; a connection that
+    is in the middle of something when it is cancelled is closed by the pool.
+    """
+    try:
+        async with connection.pipeline():
+            await connection.execute("BEGIN")
+            yield
+    finally:
+        if connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            await connection.rollback()
 
 
 async def _configure(connection: Connection) -> None:

@@ -38,8 +38,8 @@ WAIT = re.compile(r"\tF\t\d+\t(Query|Flush|Sync(?!\n[^\t]*\tF\t\d+\tFlush))\b")
 # transaction within a pipeline waits before and after. Of the cache rows of those who changed are removed; those of
 # others are looked up, leases are taken, and what was read is filled in.
 ROUND_TRIPS = {
-    "customer-updates": {"warehouse": 1, "ledger": 7, "redis": 1},
-    "conversations": {"warehouse": 1, "ledger": 7, "redis": 3},
+    "customer-updates": {"warehouse": 1, "ledger": 3, "redis": 1},
+    "conversations": {"warehouse": 1, "ledger": 3, "redis": 3},
 }
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="psycopg lets libpq trace on Linux alone")
