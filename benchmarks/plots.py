@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from benchmarks.tables import TITLES
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+FACTORS = (1, 10)
 OURS, THEIRS = "#1b6e53", "#9aa5a1"
 # Text stays text, and the same results give the same bytes: small, and no change where nothing changed.
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "holdfast", "font.size": 8}
@@ -39,7 +41,7 @@ def _draw_rates(axes: Axes, results: Mapping[str, Any]) -> None:
     bars = axes.barh([TITLES[name] for name in names], [rates[name]["median"] for name in names], color=colours)
     axes.bar_label(bars, fmt="{:,.0f}", padding=2)
     axes.set_xscale("log")
-    axes.set_xlim(right=1e7)
+    axes.set_xlim(right=3e7)
     axes.set_title("events/s, median (logarithmic)")
 
 
@@ -50,6 +52,8 @@ def _draw_latencies(axes: Axes, results: Mapping[str, Any]) -> None:
         axes.plot(rates, [each[quantile] for each in loads], style, label=quantile.replace("_", "."))
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("events/s")
     axes.set_title("event produced to trigger read, ms")
     if loads:
@@ -61,8 +65,10 @@ def _draw_growth(axes: Axes, results: Mapping[str, Any]) -> None:
         costs = {int(factor): each["cpu_us_per_event"] for factor, each in points.items() if "failed" not in each}
         axes.plot(list(costs), [each["worker"] for each in costs.values()], "o-", label=name.replace("_", " "))
     axes.set_xscale("log")
+    axes.set_xticks(FACTORS, [f"{factor} x" for factor in FACTORS], minor=False)
+    axes.minorticks_off()
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("times the normal size")
+    axes.set_xlabel("normal size")
     axes.set_title("worker's CPU, us/event, by what is multiplied")
     if axes.lines:
         axes.legend()
@@ -72,5 +78,6 @@ def _draw_workers(axes: Axes, results: Mapping[str, Any]) -> None:
     points = {count: each for count, each in results.get("workers", {}).items() if "failed" not in each}
     costs = [each["cpu_us_per_event"]["worker"] for each in points.values()]
     axes.bar_label(axes.bar(list(points), costs, color=OURS), fmt="{:.1f}")
+    axes.margins(y=0.1)
     axes.set_xlabel("workers, each bound to a core")
     axes.set_title("workers' CPU, us/event")

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from concurrent.futures import Future
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from streams.errors import SinkUnavailableError
 
@@ -33,6 +34,13 @@ TIMEOUT_S = 10.0
 # librdkafka (seen in 2.16) may never return from send_offsets_to_transaction, whatever its timeout, when the broker
 # restarts at that moment. Such a producer is abandoned with its thread, and the next one fences it.
 ABANDON_S = 15.0
+# How often a group's coordinator is asked again while it is elected, as in a broker that has just started.
+ELECTION_PAUSES_S = (0.1, 0.2, 0.4, 0.8)
+ELECTING = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 # librdkafka queues 100,000 messages at most; a partition may have more unsent after a long absence of the broker.
 MAX_IN_TRANSACTION = 10_000
 # Dead letters carry an oversized original and headers of ours: see streams/topics.py for the topic's own limit.
@@ -145,11 +153,25 @@ class KafkaTriggerSink:
             logger=_log,
         )
         producer.init_transactions(TIMEOUT_S)
+        return [producer], self._read_progress(partition)
+
+    def _read_progress(self, partition: int) -> int:
+        """Return how far a partition has been published; asked again while Kafka elects the broker that knows it."""
+        for pause in ELECTION_PAUSES_S:
+            try:
+                return self._ask_progress(partition)
+            except KafkaException as error:
+                if error.args[0].code() not in ELECTING:
+                    raise
+            time.sleep(pause)
+        return self._ask_progress(partition)
+
+    def _ask_progress(self, partition: int) -> int:
         place = TopicPartition(self._progress_topic, partition)
         committed = self._offsets.committed([place], timeout=TIMEOUT_S)[0]
         if committed.error:
             raise KafkaException(committed.error)
-        return [producer], max(committed.offset, 0)
+        return max(committed.offset, 0)
 
     def _publish(self, slot: Slot, partition: int, stored: Sequence[Stored]) -> None:
         producer = slot[0]
