@@ -1,9 +1,9 @@
 """What the usual way does with one event, apart from reading and writing: scores, rules, what a change leads to.
 
 The stores are reached by usual_faust.py and usual_quix.py, as each framework's own examples would: one GET of what is
-known of the customer, one SELECT of the row, one call of the shipped churn model, json-logic-qubit for each rule; where
-a membership changed one upsert and one SET; one send for each trigger. No decision is recorded, no offer is scored, no
-trigger is protected from doubling: all of that would cost it more. Environment variables say where things are.
+known of the customer, one SELECT of the row, one call of the shipped churn model, json-logic-qubit for each rule, one
+INSERT and one send of the outcome, and a SET where memberships changed. No offer is scored, no sentiment read, no
+trigger protected from doubling: all of that would cost it more. Environment variables say where things are.
 """
 
 from __future__ import annotations
@@ -18,19 +18,15 @@ from json_logic import jsonLogic
 from tflite_runtime.interpreter import Interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
 KEY = "usual:{}"
 SELECT = "SELECT * FROM customer_features_view WHERE customer_id = %s"
 CREATE = """
-    CREATE TABLE IF NOT EXISTS usual_membership (
-        customer_id text, segment text, is_member boolean, changed_at timestamptz, PRIMARY KEY (customer_id, segment))
+    CREATE TABLE IF NOT EXISTS usual_outcome (
+        event_id text, customer_id text, occurred_at timestamptz, churn double precision, campaigns text[])
 """
-UPSERT = """
-    INSERT INTO usual_membership SELECT %s, segment, is_member, %s
-      FROM unnest(%s::text[], %s::boolean[]) AS t (segment, is_member)
-    ON CONFLICT (customer_id, segment) DO UPDATE SET is_member = excluded.is_member, changed_at = excluded.changed_at
-"""
+INSERT = "INSERT INTO usual_outcome VALUES (%s, %s, %s, %s, %s)"
 COLUMNS = (
     "total_revenue",
     "transaction_count",
@@ -52,7 +48,7 @@ class Places:
     warehouse = os.environ["HOLDFAST_WAREHOUSE_URL"]
     definitions = Path(os.environ["HOLDFAST_DEFINITIONS_DIR"])
     models = Path(os.environ["HOLDFAST_MODELS_DIR"])
-    triggers = os.environ["HOLDFAST_TOPIC_PREFIX"] + "campaign-triggers"
+    outcomes = os.environ["HOLDFAST_TOPIC_PREFIX"] + "decisions"
     warm = int(os.environ["BENCHMARK_WARM_EVENTS"])
 
 
@@ -80,21 +76,20 @@ class UsualJob:
         """Return the segments of a customer."""
         return {key for key, rule in self._rules.items() if jsonLogic(rule, facts)}
 
-    def find_triggers(self, facts: Mapping[str, Any], entered: Collection[str]) -> list[dict[str, Any]]:
-        """Return what the campaign system is to be told."""
-        if not facts["email_consent"]:
-            return []
-        return [
-            {"customer_id": facts["customer_id"], "campaign": each["key"], "churn": facts["churn_probability"]}
-            for each in self._campaigns
-            if each["segment"] in entered
-        ]
+    def find_campaigns(self, facts: Mapping[str, Any], entered: Collection[str]) -> list[str]:
+        """Return the campaigns that contact the customer now."""
+        return [each["key"] for each in self._campaigns if each["segment"] in entered and facts["email_consent"]]
 
 
-def changes(before: Collection[str], after: Collection[str]) -> tuple[list[str], list[bool]]:
-    """Return the segments entered or left, and whether each was entered."""
-    moved = sorted(set(before) ^ set(after))
-    return moved, [each in after for each in moved]
+def outcome(event: Mapping[str, Any], churn: float, campaigns: Sequence[str]) -> dict[str, Any]:
+    """Return what is kept and sent of an event, in the order of the table's columns."""
+    return {
+        "event_id": event["id"],
+        "customer_id": event["customer_id"],
+        "occurred_at": event["occurred_at"],
+        "churn": churn,
+        "campaigns": list(campaigns),
+    }
 
 
 def _read_all(folder: Path) -> list[Any]:

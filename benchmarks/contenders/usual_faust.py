@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from benchmarks.contenders.stock_faust import build_app
 from benchmarks.contenders.stopwatch import Stopwatch
-from benchmarks.contenders.usual import CREATE, KEY, SELECT, UPSERT, Places, UsualJob, changes
+from benchmarks.contenders.usual import CREATE, INSERT, KEY, SELECT, Places, UsualJob, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,18 +30,18 @@ class Stores:
         self.ledger = await psycopg.AsyncConnection.connect(Places.ledger, autocommit=True)
         await self.ledger.execute(CREATE)
 
-    async def treat(self, job: UsualJob, event: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Do everything for one event and return the triggers to send."""
+    async def treat(self, job: UsualJob, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Do everything for one event and return what is to be sent."""
         customer = event["customer_id"]
         known = json.loads(await self.cache.get(KEY.format(customer)) or "[]")
         row: Any = await (await self.warehouse.execute(SELECT, [customer])).fetchone()
         facts = row | {"churn_probability": job.score(row), "customer_since": row["customer_since"].isoformat()}
         segments = job.classify(facts)
-        moved, entered = changes(known, segments)
-        if moved:
-            await self.ledger.execute(UPSERT, [customer, event["occurred_at"], moved, entered])
+        if segments != set(known):
             await self.cache.set(KEY.format(customer), json.dumps(sorted(segments)))
-        return job.find_triggers(facts, [each for each, now in zip(moved, entered, strict=True) if now])
+        found = outcome(event, facts["churn_probability"], job.find_campaigns(facts, segments - set(known)))
+        await self.ledger.execute(INSERT, list(found.values()))
+        return found
 
 
 async def read(broker: str, topic: str, group: str, events: int) -> None:
@@ -49,15 +49,15 @@ async def read(broker: str, topic: str, group: str, events: int) -> None:
     app, job, stores = build_app(broker, group), UsualJob(), Stores()
     await stores.open()
     done, watch, sent = asyncio.Event(), Stopwatch(events, Places.warm), 0
-    triggers = app.topic(Places.triggers, value_serializer="json")
+    outcomes = app.topic(Places.outcomes, value_serializer="json")
 
     @app.agent(app.topic(topic, value_serializer="json"))
     async def treat(stream: Any) -> None:
         nonlocal sent
         async for event in stream:
-            for trigger in await stores.treat(job, event):
-                await triggers.send(key=trigger["customer_id"], value=trigger)
-                sent += 1
+            found = await stores.treat(job, event)
+            await (await outcomes.send(key=found["customer_id"], value=found))
+            sent += len(found["campaigns"])
             if watch.note(1):
                 watch.report(triggers=sent)
                 done.set()

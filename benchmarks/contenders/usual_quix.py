@@ -12,7 +12,7 @@ from quixstreams import Application
 from redis import Redis
 
 from benchmarks.contenders.stopwatch import Stopwatch
-from benchmarks.contenders.usual import CREATE, KEY, SELECT, UPSERT, Places, UsualJob, changes
+from benchmarks.contenders.usual import CREATE, INSERT, KEY, SELECT, Places, UsualJob, outcome
 
 Event = dict[str, Any]
 
@@ -44,18 +44,19 @@ class Steps:
         """Apply the rules."""
         return event | {"segments": self._job.classify(event["facts"])}
 
-    def keep_changes(self, event: Event) -> Event:
-        """Write what changed."""
-        moved, entered = changes(event["known"], event["segments"])
-        if moved:
-            self._ledger.execute(UPSERT, [event["customer_id"], event["occurred_at"], moved, entered])
+    def keep_memberships(self, event: Event) -> Event:
+        """Remember the segments where they changed."""
+        known = set(event["known"])
+        if event["segments"] != known:
             self._cache.set(KEY.format(event["customer_id"]), json.dumps(sorted(event["segments"])))
-        return event | {"entered": [each for each, now in zip(moved, entered, strict=True) if now]}
+        return event | {"entered": event["segments"] - known}
 
-    def find_triggers(self, event: Event) -> list[Event]:
-        """Return the triggers."""
-        found = self._job.find_triggers(event["facts"], event["entered"])
-        self.sent += len(found)
+    def keep_outcome(self, event: Event) -> Event:
+        """Write the outcome and return it."""
+        facts = event["facts"]
+        found = outcome(event, facts["churn_probability"], self._job.find_campaigns(facts, event["entered"]))
+        self._ledger.execute(INSERT, list(found.values()))
+        self.sent += len(found["campaigns"])
         return found
 
 
@@ -76,9 +77,9 @@ def read(broker: str, topic: str, group: str, events: int) -> None:
         loglevel="ERROR",
     )
     updates = app.dataframe(app.topic(topic, value_deserializer="json"))
-    updates = updates.apply(steps.add_facts).apply(steps.add_score).apply(steps.add_segments).apply(steps.keep_changes)
-    updates = updates.apply(steps.find_triggers, expand=True)
-    updates.to_topic(app.topic(Places.triggers, value_serializer="json"))
+    updates = updates.apply(steps.add_facts).apply(steps.add_score).apply(steps.add_segments)
+    updates = updates.apply(steps.keep_memberships).apply(steps.keep_outcome)
+    updates.to_topic(app.topic(Places.outcomes, value_serializer="json"))
     app.run()
 
 
