@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-FACTORS = (1, 10)
 OURS, THEIRS = "#1b6e53", "#9aa5a1"
 # Text stays text, and the same results give the same bytes: small, and no change where nothing changed.
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "holdfast", "font.size": 8}
@@ -65,7 +64,8 @@ def _draw_growth(axes: Axes, results: Mapping[str, Any]) -> None:
         costs = {int(factor): each["cpu_us_per_event"] for factor, each in points.items() if "failed" not in each}
         axes.plot(list(costs), [each["worker"] for each in costs.values()], "o-", label=name.replace("_", " "))
     axes.set_xscale("log")
-    axes.set_xticks(FACTORS, [f"{factor} x" for factor in FACTORS], minor=False)
+    factors = sorted({int(factor) for points in results.get("growth", {}).values() for factor in points})
+    axes.set_xticks(factors, [f"{factor} x" for factor in factors])
     axes.minorticks_off()
     axes.set_ylim(bottom=0)
     axes.set_xlabel("normal size")

@@ -299,7 +299,7 @@ async def _configure(connection: Connection) -> None:
     """Limit transactions, keep plans to look-ups by key, send texts the quick way.
 
     The transaction of a worker that froze or vanished in the middle keeps partitions from being claimed. A plan made
-    while a table was small reads all of it, and is kept until the table is analysed: 60 microseconds an event.
+    while a table was small reads all of it, and is kept until the table is analysed.
     """
     teach_texts(connection)
     for way in ("seqscan", "hashjoin", "mergejoin", "material"):

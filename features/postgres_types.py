@@ -39,7 +39,7 @@ def make_column(cells: Sequence[Any], oid: int) -> Column:
 
 
 def _write_moments(cells: Sequence[date | time | None]) -> list[str | None]:
-    """Return what `isoformat` returns: msgspec writes the same, but for the Z, in a twentieth of the time."""
+    """Return what `isoformat` returns: msgspec writes the same, but for the Z, without a call for each."""
     written = msgspec.json.encode(cells).replace(b'Z"', b'+00:00"')
     return msgspec.json.decode(written, type=list[str | None])
 
