@@ -12,12 +12,11 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from concurrent.futures import Future
-from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from streams.daemon import Daemon
 from streams.errors import SinkUnavailableError
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class KafkaTriggerSink:
         self._progress: dict[int, int] = {}
         # A producer has one transaction at a time.
         self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._threads: list[Thread] = []
+        self._daemons: dict[int, Daemon] = {}
         self._offsets = Consumer(
             {
                 **self._connection,
@@ -91,8 +90,9 @@ class KafkaTriggerSink:
     async def take_over(self, partition: int) -> int:
         """See the port."""
         async with self._turns[partition]:
-            discard(self._producers.pop(partition, []))
-            self._producers[partition], self._progress[partition] = await self._in_thread(self._open, partition)
+            self._discard(partition, self._producers.pop(partition, []))
+            self._daemons[partition] = Daemon(f"outbox {partition}")
+            self._producers[partition], self._progress[partition] = await self._wait_for(partition, self._open)
             return self._progress[partition]
 
     async def publish(self, partition: int, stored: Sequence[Stored]) -> None:
@@ -106,26 +106,25 @@ class KafkaTriggerSink:
             try:
                 for start in range(0, len(fresh), MAX_IN_TRANSACTION):
                     together = fresh[start : start + MAX_IN_TRANSACTION]
-                    await self._in_thread(self._publish, slot, partition, together)
+                    await self._wait_for(partition, self._publish, slot, together)
                     self._progress[partition] = together[-1].sequence
             except SinkUnavailableError:
-                discard(slot)
+                self._discard(partition, slot)
                 raise
             self._producers[partition] = slot
 
     def close(self) -> None:
         """Wait a little for the threads and end the connections; what is in flight is aborted by the next owner."""
-        for thread in self._threads:
-            thread.join(TIMEOUT_S / len(self._threads))
+        for daemon in self._daemons.values():
+            daemon.end()
+        for daemon in self._daemons.values():
+            daemon.join(TIMEOUT_S / len(self._daemons))
         self._producers.clear()
         self._offsets.close()
 
-    async def _in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
-        """Run what blocks in a thread of its own, which may be left behind: no pool runs out, and no exit waits."""
-        answer: Future[Result] = Future()
-        thread = Thread(target=_work, args=(answer, work, arguments), name="outbox", daemon=True)
-        self._threads = [each for each in self._threads if each.is_alive()] + [thread]
-        thread.start()
+    async def _wait_for(self, partition: int, work: Callable[..., Result], *arguments: object) -> Result:
+        """Return the result of what blocks, made in the partition's thread."""
+        answer = self._daemons[partition].call(work, partition, *arguments)
         try:
             async with asyncio.timeout(ABANDON_S):
                 return await asyncio.wrap_future(answer)
@@ -137,6 +136,16 @@ class KafkaTriggerSink:
             raise SinkUnavailableError(
                 f"publishing triggers took more than {ABANDON_S:.0f} s; it will be tried again by a new producer"
             ) from error
+
+    def _discard(self, partition: int, slot: Slot) -> None:
+        """Empty a slot in its thread, and end that: librdkafka ends a producer that nobody holds, and may wait for it.
+
+        On the event loop everything would wait, the probes too.
+        """
+        daemon = self._daemons.pop(partition, None)
+        if daemon is not None:
+            daemon.call(slot.clear)
+            daemon.end()
 
     def _open(self, partition: int) -> tuple[Slot, int]:
         """Return a producer that fences the one before it, and how far that one had published."""
@@ -173,7 +182,7 @@ class KafkaTriggerSink:
             raise KafkaException(committed.error)
         return max(committed.offset, 0)
 
-    def _publish(self, slot: Slot, partition: int, stored: Sequence[Stored]) -> None:
+    def _publish(self, partition: int, slot: Slot, stored: Sequence[Stored]) -> None:
         producer = slot[0]
         producer.begin_transaction()
         for each in stored:
@@ -187,20 +196,3 @@ class KafkaTriggerSink:
         place = TopicPartition(self._progress_topic, partition, stored[-1].sequence)
         producer.send_offsets_to_transaction([place], self._offsets.consumer_group_metadata(), TIMEOUT_S)
         producer.commit_transaction(TIMEOUT_S)
-
-
-def discard(slot: Slot) -> None:
-    """Empty a slot in a thread of its own: librdkafka ends a producer that nobody holds, and may wait long for that.
-
-    On the event loop everything would wait, the probes too.
-    """
-    Thread(target=slot.clear, name="outbox-discard", daemon=True).start()
-
-
-def _work(answer: Future[Result], work: Callable[..., Result], arguments: tuple[object, ...]) -> None:
-    answer.set_running_or_notify_cancel()
-    try:
-        answer.set_result(work(*arguments))
-    except BaseException as error:  # noqa: BLE001 - whatever it is, who waits for the answer raises it
-        # Without its frames: they hold a producer, which must not end where the error is handled.
-        answer.set_exception(error.with_traceback(None))
