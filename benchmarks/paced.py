@@ -24,7 +24,7 @@ MESSAGE = (
 
 def produce(broker: str, prefix: str, customers: int, rate: int, seconds: float) -> None:
     """Write events at a pace: every 5 ms what has come due since."""
-    producer = Producer({"bootstrap.servers": broker, "linger.ms": 2, "acks": "all"})
+    producer = Producer({"bootstrap.servers": broker, "acks": "all"})
     count = int(rate * seconds)
     drawn = draw_customers(Size(events=count, customers=customers, seed=rate), count).tolist()
     said = (np.random.default_rng(rate).random(count) * 100 < MESSAGES_PERCENT).tolist()

@@ -87,7 +87,7 @@ class Size:
     customers: int = CUSTOMERS
     rules: int = RULES
     campaigns: int = CAMPAIGNS
-    entering: float = 66.0
+    entering: float = 80.0
     seed: int = 5
 
     @property

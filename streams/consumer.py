@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
 POLL_S = 1.0
 POLL_WHEN_SOME_FULL_S = 0.020
-PACE_S = 0.010
+# Many small batches take most of a core, and the time that services need for each: at 8,000 events a second a pause of
+# 30 ms gives lower latencies than one of 10.
+PACE_S = 0.030
 
 
 class ChunkConsumer(driver.Consumer):

@@ -41,14 +41,16 @@ class Delivery:
         self._patience = patience
         self._metrics = metrics
 
-    async def send(self, stored: Sequence[Stored]) -> None:
-        """Publish messages and mark them sent; partitions at the same time, each in order of sequence."""
-        if not stored:
-            return
+    async def publish(self, stored: Sequence[Stored]) -> list[Stored]:
+        """Publish messages and return those that are; partitions at the same time, each in order of sequence."""
         groups = by_partition(stored)
         sent = await asyncio.gather(*(self._send_partition(partition, each) for partition, each in groups.items()))
-        published = [each for group in sent for each in group]
-        await self._patience("ledger", lambda: self._ledger.mark_sent(published))
+        return [each for group in sent for each in group]
+
+    async def mark_sent(self, published: Sequence[Stored]) -> None:
+        """Tell the ledger that messages are published."""
+        if published:
+            await self._patience("ledger", lambda: self._ledger.mark_sent(published))
 
     async def _send_partition(self, partition: int, stored: Sequence[Stored]) -> Sequence[Stored]:
         """Publish messages of a partition and return them, or none when the partition is no longer ours."""

@@ -107,7 +107,7 @@ class Ownership:
             published = await self._patience("broker", lambda: self._sink.take_over(partition))
             await self._refuse_forgetful_ledger(partition, published)
             left = await self._patience("ledger", lambda: self._ledger.unsent(partition))
-            await self._delivery.send(left)
+            await self._delivery.mark_sent(await self._delivery.publish(left))
             self._epochs[partition] = epoch
             log.info("partition_claimed", partition=partition, epoch=epoch, left_unsent=len(left))
 

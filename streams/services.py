@@ -53,6 +53,8 @@ log = structlog.get_logger()
 
 STAGES_S = 5.0
 """How long the stages may take to end before the consumer leaves its group."""
+CHUNK_RECORDS = 1_000
+"""Several chunks make a batch under load: what is read ahead is counted in chunks."""
 
 
 def load_definitions(folder: Path | None) -> tuple[Sequence[Segment], Sequence[Campaign], dict[int, Offer]]:
@@ -272,7 +274,7 @@ def app_settings(settings: Settings) -> AppSettings:
         topics=settings.input_topics,
         instance_id=settings.instance_id,
         session_timeout_s=settings.session_timeout_s,
-        chunk_records=settings.batch_events,
+        chunk_records=min(settings.batch_events, CHUNK_RECORDS),
     )
 
 

@@ -118,7 +118,7 @@ class Settings(BaseSettings):
         description="How your producers place a key (librdkafka's names); murmur2_random is Java's way.",
     )
     batch_events: int = Field(
-        1000, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Most events in a batch."
+        4000, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Most events in a batch."
     )
     batch_wait_ms: int = Field(
         5,

@@ -1,6 +1,6 @@
 """The worker: batches flow through prepare, decide and publish; acknowledgement comes last.
 
-    chunks > collector > prepare > decide (the batch before meanwhile) > publish (all that waits) > acknowledge
+    chunks > collector > prepare > decide (the batch before meanwhile) > publish (all that waits) > mark, acknowledge
 
 Each stage hands over through a bounded queue, so that a slow stage holds back the ones before it and in the end
 the consumer. A service that is away holds the batch where it is, with backoff, visible in health. Anything
@@ -27,7 +27,7 @@ from streams.poison import PoisonSearch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from campaigns.ports import Ledger
+    from campaigns.ports import Ledger, Stored
     from streams.events import Record, Reject
     from streams.health import Health
     from streams.intake import Batch
@@ -51,6 +51,13 @@ class Waiting(NamedTuple):
     batch: Batch
     owners: dict[int, int]
     prepared: Prepared | Exception
+
+
+class Published(NamedTuple):
+    """Batches whose messages the broker has, and those messages."""
+
+    batches: list[tuple[Batch, Decided]]
+    messages: list[Stored]
 
 
 class Worker:
@@ -93,11 +100,12 @@ class Worker:
         self._poison = PoisonSearch()
         self._preparing: asyncio.Queue[Waiting] = asyncio.Queue(PREPARED_AHEAD)
         self._deciding: asyncio.Queue[tuple[Batch, Decided]] = asyncio.Queue(DECIDED_AHEAD)
+        self._published: asyncio.Queue[Published] = asyncio.Queue(1)
 
     @property
     def queued(self) -> int:
         """The batches that wait between stages."""
-        return self._preparing.qsize() + self._deciding.qsize()
+        return self._preparing.qsize() + self._deciding.qsize() + self._published.qsize()
 
     async def run(self) -> None:
         """Work until cancelled; an unexpected error in any stage ends all of them and is raised."""
@@ -105,6 +113,7 @@ class Worker:
             stages.create_task(self._prepare())
             stages.create_task(self._decide())
             stages.create_task(self._publish())
+            stages.create_task(self._acknowledge_published())
             stages.create_task(self._ownership.keep_claiming())
 
     async def _prepare(self) -> None:
@@ -213,10 +222,16 @@ class Worker:
             due = clock() + PUBLISH_EVERY_S
             while not self._deciding.empty():
                 waiting.append(self._deciding.get_nowait())
-            await self._delivery.send(
+            messages = await self._delivery.publish(
                 [each for _, decided in waiting for each in self._ownership.still_claimed(decided)]
             )
-            for batch, decided in waiting:
+            await self._published.put(Published(waiting, messages))
+
+    async def _acknowledge_published(self) -> None:
+        while True:
+            published = await self._published.get()
+            await self._delivery.mark_sent(published.messages)
+            for batch, decided in published.batches:
                 if self._is_ours(batch):
                     await self._ownership.claim(partitions_of(batch))
                     self._acknowledge(batch)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from benchmarks.workload import Addressed
     from features.table import FeatureTable
 
-BATCH = 1000
+BATCH = 4000
 WARM = 20_000
 
 
