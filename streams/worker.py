@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from streams.ports import TriggerSink
     from streams.stages import Decided, Prepared
 
-PREPARED_AHEAD = 2
+PREPARED_AHEAD = 1
 DECIDED_AHEAD = 4
 # Not more often: a Kafka transaction costs the broker, and us, as much as hundreds of messages.
 PUBLISH_EVERY_S = 0.03
