@@ -110,16 +110,15 @@ class ChunkConsumer(driver.Consumer):
         if undelivered:
             await self._rewind(undelivered)
         else:
-            await self._pace(fetch)
+            await self._pace(sum(len(fetched.records) for fetched in fetch.partitions.values()))
 
-    async def _pace(self, fetch: Fetch) -> None:
-        """Pause after a small fetch that left little, or many tiny ones take most of a core; not twice in a row.
+    async def _pace(self, records: int) -> None:
+        """Pause after a small fetch, or many tiny ones take most of a core; not twice in a row.
 
         aiokafka asks for more as soon as a fetch is taken, so the next one has what came just then and waits here; the
         one after it has all that came during the pause.
         """
-        waiting = fetch.left + sum(len(fetched.records) for fetched in fetch.partitions.values())
-        self._has_paused = waiting < self.chunk_records and not self._has_paused
+        self._has_paused = records < self.chunk_records and not self._has_paused
         if self._has_paused:
             await asyncio.sleep(PACE_S)
 

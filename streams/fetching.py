@@ -58,10 +58,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What one fetch brought and, as far as is known, left, with the generation and the number of seeks then."""
+    """What one fetch brought, with the generation and the number of seeks at that moment."""
 
     partitions: Mapping[TP, Fetched]
-    left: int
     generation: int
     seeks: int
 
@@ -147,8 +146,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         after = self._positions(active)
         moved = (tp for tp, position in after.items() if tp in records or before.get(tp, position) != position)
         partitions = {tp: Fetched(list(records.get(tp, ())), after[tp]) for tp in moved}
-        left = sum(end - after.get(tp, end) for tp, end in self.find_ends(active).items())
-        return Fetch(partitions, left, self.app.consumer_generation_id, self.seeks)
+        return Fetch(partitions, self.app.consumer_generation_id, self.seeks)
 
     async def _rewind(self, first: Mapping[TP, int]) -> None:
         if self._find_assignment() is not self._fetched_from:

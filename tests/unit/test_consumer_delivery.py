@@ -57,7 +57,7 @@ def test_pieces_cover_all_offsets_up_to_the_position() -> None:
 async def test_partitions_take_turns(consumer: ChunkConsumer) -> None:
     """A long partition does not make the others wait."""
     delivered = given_callback(consumer)
-    fetch = Fetch({ONE: Fetched(records(0, 1, 2, 3), 4), TWO: Fetched(records(0, 1), 2)}, 0, 0, 0)
+    fetch = Fetch({ONE: Fetched(records(0, 1, 2, 3), 4), TWO: Fetched(records(0, 1), 2)}, 0, 0)
     assert await consumer._deliver(fetch) == {}
     assert [(chunk.partition, chunk.start, chunk.end) for chunk in delivered] == [
         (0, 0, 2),
@@ -69,7 +69,7 @@ async def test_partitions_take_turns(consumer: ChunkConsumer) -> None:
 async def test_what_a_suspended_delivery_left_is_named_from_its_first_record(consumer: ChunkConsumer) -> None:
     """The chunk under way counts as not delivered, for the agent's queue was emptied."""
     given_callback(consumer, suspend_at=2)
-    fetch = Fetch({ONE: Fetched(records(0, 1, 2, 3, 4, 5), 6), TWO: Fetched(records(0, 1), 2)}, 0, 0, 0)
+    fetch = Fetch({ONE: Fetched(records(0, 1, 2, 3, 4, 5), 6), TWO: Fetched(records(0, 1), 2)}, 0, 0)
     assert await consumer._deliver(fetch) == {ONE: 2}
 
 
@@ -79,15 +79,15 @@ async def test_a_fetch_of_an_older_assignment_or_position_is_not_delivered(
 ) -> None:
     """All of it is to be fetched again."""
     delivered = given_callback(consumer)
-    fetch = Fetch({ONE: Fetched(records(5, 6, 7), 8)}, 0, generation, seeks)
+    fetch = Fetch({ONE: Fetched(records(5, 6, 7), 8)}, generation, seeks)
     assert (await consumer._deliver(fetch), delivered) == ({ONE: 5}, [])
 
 
 async def test_a_gap_at_the_end_is_committed_without_a_record(consumer: ChunkConsumer) -> None:
     """A transaction's marker is an offset too."""
     delivered = given_callback(consumer)
-    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0, 0))
-    await consumer._deliver(Fetch({ONE: Fetched([], 2)}, 0, 0, 0))
+    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0))
+    await consumer._deliver(Fetch({ONE: Fetched([], 2)}, 0, 0))
     assert consumer._new_offset(ONE) is None
     assert consumer.acknowledge(delivered[0])
     assert consumer._new_offset(ONE) == 2
@@ -96,7 +96,7 @@ async def test_a_gap_at_the_end_is_committed_without_a_record(consumer: ChunkCon
 async def test_a_chunk_of_an_older_generation_is_not_owned(consumer: ChunkConsumer) -> None:
     """Its acknowledgement is ignored."""
     delivered = given_callback(consumer)
-    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0, 0))
+    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0))
     consumer.app.consumer_generation_id = 1
     assert not consumer.acknowledge(delivered[0])
     assert consumer._new_offset(ONE) is None
@@ -105,15 +105,14 @@ async def test_a_chunk_of_an_older_generation_is_not_owned(consumer: ChunkConsum
 async def test_faust_s_own_acknowledgement_counts_for_nothing(consumer: ChunkConsumer) -> None:
     """Faust acknowledges what it skips."""
     delivered = given_callback(consumer)
-    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0, 0))
+    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0))
     assert not consumer.ack(SimpleNamespace(value=delivered[0], tp=ONE, offset=0, acked=False))
     assert consumer._new_offset(ONE) is None
 
 
-@pytest.mark.parametrize(("brought", "left", "pauses"), [(1, 0, True), (2, 0, False), (1, 1, False)])
-async def test_a_pause_comes_after_a_small_fetch_that_left_little(
-    consumer: ChunkConsumer, brought: int, left: int, pauses: bool
-) -> None:
-    """Records that wait on the broker are fetched at once: the pause is for those to come."""
-    await consumer._pace(Fetch({ONE: Fetched(records(*range(brought)), brought)}, left, 0, 0))
-    assert consumer._has_paused == pauses
+async def test_a_pause_comes_after_a_small_fetch_and_never_twice_in_a_row(consumer: ChunkConsumer) -> None:
+    paused = []
+    for records in (1, 1, 1, 2, 1):
+        await consumer._pace(records)
+        paused.append(consumer._has_paused)
+    assert paused == [True, False, True, False, True]
