@@ -57,6 +57,7 @@ TARGETS = (
     Target("p99 to the trigger, 80 % of peak", "latency_ms.80_percent.p99", 250, False, "ms"),
     Target("idle worker, part of a core", "idle_cpu_percent", 5, False, "%"),
     Target("worker's memory, most", "rss_mb.most", 300, False, "MB"),
+    Target("worker's memory over millions of events, most", "memory.worker_mb.most", 300, False, "MB"),
 )
 
 

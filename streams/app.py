@@ -10,6 +10,7 @@ import faust
 from faust.app.base import BootStrategy
 
 from streams.consumer import ChunkTransport
+from streams.intake import CHUNK_RECORDS
 from streams.progress import Group
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class AppSettings:
     commit_interval_s: float = 0.5
     session_timeout_s: float = 10.0
     """A worker that is silent for so long loses its partitions."""
-    chunk_records: int = 500
+    chunk_records: int = CHUNK_RECORDS
     buffer_chunks: int = 16
     """Chunks in each of the two queues between the consumer and the worker."""
 

@@ -26,7 +26,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.fetching import ChunkConsumerThread, cut
-from streams.intake import Chunk
+from streams.intake import CHUNK_RECORDS, Chunk
 from streams.offsets import ContiguousOffsets
 from streams.progress import Progress
 
@@ -53,7 +53,7 @@ class ChunkConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.chunk_records = 500
+        self.chunk_records = CHUNK_RECORDS
         self._offsets: dict[TP, ContiguousOffsets] = {}
         self._room = asyncio.Event()
         self._has_paused = False

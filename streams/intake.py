@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
     from streams.events import Record
 
+CHUNK_RECORDS = 1_000
+"""Several chunks make a batch under load: what is read ahead is counted in chunks."""
+BATCH_EVENTS = 4_000
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
@@ -58,7 +62,7 @@ class Collector:
         queue: asyncio.Queue[Chunk],
         is_owned: Callable[[Chunk], bool],
         *,
-        max_records: int = 500,
+        max_records: int = BATCH_EVENTS,
         max_wait_s: float = 0.020,
     ) -> None:
         self._queue = queue

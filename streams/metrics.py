@@ -32,7 +32,7 @@ class Metrics:
         self.batch_size = Histogram(
             "holdfast_batch_events",
             "Records in a batch",
-            buckets=(1, 5, 20, 50, 100, 200, 500, 1000, 2000),
+            buckets=(1, 5, 20, 50, 100, 200, 500, 1000, 2000, 4000, 10_000),
             registry=self.registry,
         )
         self.latency = Histogram(

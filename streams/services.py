@@ -27,7 +27,7 @@ from segments.jsonlogic import unknown_facts
 from streams.app import AppSettings, build_app, run_app
 from streams.connection import build_credentials, describe_connection, describe_security
 from streams.health import Health
-from streams.intake import Collector
+from streams.intake import CHUNK_RECORDS, Collector
 from streams.knowledge import Knowledge
 from streams.metrics import Figures, Metrics
 from streams.outbox import MAX_MESSAGE_BYTES, KafkaTriggerSink
@@ -53,8 +53,6 @@ log = structlog.get_logger()
 
 STAGES_S = 5.0
 """How long the stages may take to end before the consumer leaves its group."""
-CHUNK_RECORDS = 1_000
-"""Several chunks make a batch under load: what is read ahead is counted in chunks."""
 
 
 def load_definitions(folder: Path | None) -> tuple[Sequence[Segment], Sequence[Campaign], dict[int, Offer]]:

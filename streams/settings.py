@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.inputs import FEATURE_MAPPING
 from streams.connection import check_connection
 from streams.errors import SettingsError
+from streams.intake import BATCH_EVENTS
 
 INPUT_TOPICS = ("customer-updates", "conversations", "outcomes", "evaluations")
 OUTPUT_TOPICS = {
@@ -118,7 +119,7 @@ class Settings(BaseSettings):
         description="How your producers place a key (librdkafka's names); murmur2_random is Java's way.",
     )
     batch_events: int = Field(
-        4000, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Most events in a batch."
+        BATCH_EVENTS, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Most events in a batch."
     )
     batch_wait_ms: int = Field(
         5,

@@ -10,17 +10,15 @@ import uvloop
 from benchmarks.contenders.stopwatch import Stopwatch
 from streams.app import AppSettings, build_app, run_app
 from streams.intake import Collector
-from streams.services import CHUNK_RECORDS, freeze_memory
-
-BATCH_EVENTS = 4_000
+from streams.services import freeze_memory
 
 
 async def read(broker: str, topic: str, group: str, events: int) -> None:
     """Read so many events in a group that is new."""
-    app, until = build_app(AppSettings(broker, group, (topic,), chunk_records=CHUNK_RECORDS)), asyncio.Event()
+    app, until = build_app(AppSettings(broker, group, (topic,))), asyncio.Event()
     freeze_memory()
     running = asyncio.create_task(run_app(app, until))
-    collector, watch, done = Collector(app.intake, app.owns, max_records=BATCH_EVENTS), Stopwatch(events), False
+    collector, watch, done = Collector(app.intake, app.owns), Stopwatch(events), False
     while not done:
         batch = await collector.collect()
         app.acknowledge(batch)

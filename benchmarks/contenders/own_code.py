@@ -22,6 +22,7 @@ from benchmarks.workload import PARTITIONS, Size, draw_events, draw_rows, first_
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
+from streams.intake import BATCH_EVENTS
 from streams.pipeline import Pipeline
 from streams.services import activate, freeze_memory, load_definitions
 from tests.fakes.feature_cache import InMemoryFeatureCache
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from benchmarks.workload import Addressed
     from features.table import FeatureTable
 
-BATCH = 4000
 WARM = 20_000
 
 
@@ -129,7 +129,7 @@ def batches(events: Iterable[Addressed]) -> Iterator[list[Record]]:
         partition = int(key[1:]) % PARTITIONS
         open_one = open_ones[topic, partition]
         open_one.append(Record(topic, partition, number, 1_306_886_400_000 + number, key, value))
-        if len(open_one) == BATCH:
+        if len(open_one) == BATCH_EVENTS:
             yield open_ones.pop((topic, partition))
     yield from open_ones.values()
 

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 SIZE = Size(events=40_000, customers=2000, entering=1000.0)
 # In libpq's trace: where the client asks for the answers to what it sent, by a Flush, a Sync, or both at once.
 WAIT = re.compile(r"\tF\t\d+\t(Query|Flush|Sync(?!\n[^\t]*\tF\t\d+\tFlush))\b")
-# Of the ledger's seven the read takes two and the commit five: psycopg's pipeline ends with one of its own, and its
-# transaction within a pipeline waits before and after. Of the cache rows of those who changed are removed; those of
-# others are looked up, leases are taken, and what was read is filled in.
+# Of the ledger's three the read takes one and the transaction two, for its statements and for its end. Of the cache
+# rows of those who changed are removed; those of others are looked up, leases taken, and what was read is filled in.
 ROUND_TRIPS = {
     "customer-updates": {"warehouse": 1, "ledger": 3, "redis": 1},
     "conversations": {"warehouse": 1, "ledger": 3, "redis": 3},
