@@ -12,6 +12,7 @@ from faust.app.base import BootStrategy
 from streams.consumer import ChunkTransport
 from streams.intake import CHUNK_RECORDS
 from streams.progress import Group
+from streams.tasks import end
 
 if TYPE_CHECKING:
     from faust.types import AgentT
@@ -172,9 +173,7 @@ async def run_app(app: StreamApp, until: asyncio.Event) -> None:
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        await end(waits)
         await _stop(app)
     error = app.failure or app.crash_reason
     if error is not None:

@@ -15,6 +15,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec  # where its types say
 from campaigns.errors import LedgerUnavailableError
 from streams.errors import BrokerUnavailableError
 from streams.progress import Progress, begin, find_stuck, observe
+from streams.tasks import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -103,10 +104,11 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_looking())
-            tasks.create_task(self._keep_asking("broker", self._ask_broker))
-            tasks.create_task(self._keep_asking("ledger", self._ask_ledger))
+        await run_together(
+            self._keep_looking(),
+            self._keep_asking("broker", self._ask_broker),
+            self._keep_asking("ledger", self._ask_ledger),
+        )
 
     def observe(self) -> Observation:
         """Look, and return what is known by now."""

@@ -23,6 +23,7 @@ from streams.delivery import Delivery
 from streams.ownership import Ownership
 from streams.patience import Patience, attempt
 from streams.poison import PoisonSearch
+from streams.tasks import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -109,12 +110,13 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled; an unexpected error in any stage ends all of them and is raised."""
-        async with asyncio.TaskGroup() as stages:
-            stages.create_task(self._prepare())
-            stages.create_task(self._decide())
-            stages.create_task(self._publish())
-            stages.create_task(self._acknowledge_published())
-            stages.create_task(self._ownership.keep_claiming())
+        await run_together(
+            self._prepare(),
+            self._decide(),
+            self._publish(),
+            self._acknowledge_published(),
+            self._ownership.keep_claiming(),
+        )
 
     async def _prepare(self) -> None:
         while True:

@@ -194,6 +194,25 @@ async def test_nothing_is_acknowledged_while_nothing_can_be_published(bench: Ben
     assert bench.published == ["ann", "bob"]
 
 
+async def test_it_ends_though_a_client_misses_that_it_is_cancelled(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those do that call asyncio.wait_for on Python 3.11."""
+    marking = asyncio.Event()
+
+    async def mark_sent(_stored: Sequence[Stored]) -> None:
+        marking.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("streams.tasks.AGAIN_S", 0.001)
+    monkeypatch.setattr(bench.ledger, "mark_sent", mark_sent)
+    async with bench.working():
+        bench.put_update("ann")
+        await marking.wait()
+    assert bench.work.cancelled()
+
+
 async def test_a_batch_of_an_older_generation_is_dropped(bench: Bench) -> None:
     """Neither decided nor acknowledged: it belongs to another worker."""
     bench.assignment = Assignment(2, frozenset({PARTITION}))
