@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 CHUNK_RECORDS = 1_000
 """Several chunks make a batch under load: what is read ahead is counted in chunks."""
 BATCH_EVENTS = 4_000
+QUIET_S = 0.050
+"""Longer than the consumer pauses under load: who waits for longer than this has little to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Collector:
         queue: Where the pump puts chunks.
         is_owned: Tells whether this worker still owns a chunk; one that it does not is dropped.
         max_records: Most records in a batch; a larger single chunk is a batch of its own.
-        max_wait_s: Longest wait for a batch to fill after its first chunk came, on the event loop's clock.
+        max_wait_s: Longest wait for a batch to fill after its first chunk came, on the event loop's clock. After a
+            quiet time nothing is waited for: more is not likely to come so soon, and an event would only be late.
     """
 
     def __init__(
@@ -83,9 +86,12 @@ class Collector:
                 return Batch(owned)
 
     async def _gather(self) -> list[Chunk]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
         chunks = [await self._take()]
         total = len(chunks[0].records)
-        deadline = asyncio.get_running_loop().time() + self._max_wait_s
+        came = clock()
+        deadline = came if came - began > QUIET_S else came + self._max_wait_s
         while total < self._max_records:
             chunk = await self._take_before(deadline)
             if chunk is None:

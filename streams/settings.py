@@ -126,7 +126,7 @@ class Settings(BaseSettings):
         alias="HOLDFAST_BATCH_WAIT_MS",
         ge=0,
         le=10_000,
-        description="Longest wait for a batch to fill, ms.",
+        description="Longest wait for a batch to fill, ms. After a quiet time nothing is waited for.",
     )
     max_event_bytes: int = Field(
         262_144,

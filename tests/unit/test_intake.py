@@ -45,6 +45,19 @@ async def test_a_full_batch_does_not_wait() -> None:
     assert len(await source.collect()) == 500
 
 
+async def test_after_a_quiet_time_what_is_there_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an hour to wait, this test would not end."""
+    monkeypatch.setattr("streams.intake.QUIET_S", 0.001)
+    source, queue = collector(max_wait_s=LONG_S)
+
+    def come() -> None:
+        queue.put_nowait(chunk(1))
+        queue.put_nowait(chunk(2))
+
+    asyncio.get_running_loop().call_later(0.01, come)
+    assert len(await source.collect()) == 3
+
+
 async def test_a_batch_waits_for_more_until_its_time_is_over() -> None:
     """A chunk that comes within the time joins; the time counts from the first chunk."""
     source, queue = collector(chunk(1), max_wait_s=0.05)
