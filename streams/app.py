@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 STOP_S = 20.0
 NEVER_S = 1e7
+METADATA_MAX_AGE_MS = 5_000
+"""The group stands still for so long at most when whoever assigns partitions could not ask for the topics before.
+
+aiokafka does not ask again after a failure, but assigns no partition of a topic that it does not know.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,7 @@ def faust_options(settings: AppSettings) -> dict[str, Any]:
         # before it has joined: such a worker would stay outside for ever. One that is stuck fails /health/live.
         "broker_max_poll_interval": NEVER_S,
         "consumer_auto_offset_reset": "earliest",
+        "consumer_metadata_max_age_ms": METADATA_MAX_AGE_MS,
         "consumer_group_instance_id": settings.instance_id,
         "stream_buffer_maxsize": settings.buffer_chunks,
         # Waiting for the agent at a rebalance delays it, and redelivers more, not less.

@@ -146,10 +146,10 @@ def test_topics_that_grow_under_a_worker_lose_and_double_nothing(
 ) -> None:
     """From four partitions to six, in the middle of the input; customers move to other partitions.
 
-    What is promised: the worker finds the new partitions by itself (within `metadata.max.age.ms`, five minutes by
-    default, half a second here), reads them from their beginning, and all is decided as before. The order of the
-    events of a customer who moves is kept when the group has read everything before producers use the new
-    partitions, as here. A worker that starts while the topics' counts differ refuses to.
+    What is promised: the worker finds the new partitions by itself (within METADATA_MAX_AGE_MS, half a second here),
+    reads them from their beginning, and all is decided as before. The order of the events of a customer who moves is
+    kept when the group has read everything before producers use the new partitions, as here. A worker that starts
+    while the topics' counts differ refuses to.
     """
     sound = without_poison(records)
     half = len(sound) // 2

@@ -6,9 +6,10 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from streams.app import AppSettings, StreamApp, build_app, run_app
@@ -184,6 +185,25 @@ async def test_a_new_group_whose_first_batch_fails_commits_nothing(journey: Jour
     assert journey.committed() == {}
     async with running(journey.settings(topic)) as app:
         assert (await collect(app, 1))[0].chunks[0].start == 0
+
+
+async def test_a_group_whose_leader_could_not_ask_for_its_topics_begins_soon(
+    journey: Journey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when the broker restarts just after a worker has found it; aiokafka alone asks again in five minutes."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(10)
+    async with running(journey.settings(topic)) as app:  # or the search for a coordinator asks again
+        await collect(app, 10)
+    ask, answers = AIOKafkaClient._metadata_update, [False]
+
+    async def fail_once(*asked: Any) -> bool:
+        return answers.pop() if answers else await ask(*asked)
+
+    monkeypatch.setattr(AIOKafkaClient, "_metadata_update", fail_once)
+    async with running(journey.settings(topic)) as app:
+        await collect(app, 10)
+    assert f"Ignoring missing topic: '{topic}'" in caplog.text
 
 
 async def test_an_error_in_the_pump_ends_the_app(journey: Journey) -> None:
