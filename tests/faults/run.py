@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Self
 from urllib.error import HTTPError
 
@@ -211,9 +210,9 @@ class Run:
             **self.environment,
         }
 
-    def send(self, *, seconds: float = 0.0) -> None:
-        """Send the input, spread over so many seconds."""
-        send(self.world.endpoints.broker, self.prefix, self.records, seconds=seconds)
+    def send(self) -> None:
+        """Send the input."""
+        send(self.world.endpoints.broker, self.prefix, self.records)
 
     def send_lots(self, number: int) -> Iterator[int]:
         """Send the input in so many lots, each when the next one is asked for; yield how much was sent by then."""
@@ -221,12 +220,6 @@ class Run:
         for begin, end in pairwise(bounds):
             send(self.world.endpoints.broker, self.prefix, self.records[begin:end])
             yield end
-
-    def send_meanwhile(self, *, seconds: float) -> Thread:
-        """Send the input from a thread."""
-        thread = Thread(target=self.send, kwargs={"seconds": seconds}, daemon=True)
-        thread.start()
-        return thread
 
     def committed(self) -> int:
         """Return how many records the group has committed."""
@@ -276,14 +269,17 @@ def _holds(condition: Callable[[], bool]) -> bool:
         return False
 
 
-def send(broker: str, prefix: str, records: Sequence[InputRecord], *, seconds: float = 0.0) -> None:
-    """Send records in order, each once, spread over so many seconds."""
-    producer = Producer({"bootstrap.servers": broker, "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
-    pause = Event()
-    begin = time.monotonic()
-    for number, record in enumerate(records):
+def send(broker: str, prefix: str, records: Sequence[InputRecord]) -> None:
+    """Send records in order, each once."""
+    producer = Producer(
+        {
+            "bootstrap.servers": broker,
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "log_level": 0,
+            "queue.buffering.max.messages": 1_000_000,
+        }
+    )
+    for record in records:
         producer.produce(prefix + record.topic, record.value, record.key, partition=record.partition)
-        if number % 20 == 0:
-            producer.poll(0)
-            pause.wait(max(0.0, begin + seconds * number / len(records) - time.monotonic()))
     producer.flush()

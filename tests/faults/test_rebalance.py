@@ -26,18 +26,19 @@ if TYPE_CHECKING:
     from tests.faults.oracle import Outcome
     from tests.faults.run import World
 
-LOAD_S = 8.0
-
 
 def test_workers_that_join_and_leave_lose_and_double_nothing(run: Run, undisturbed: Outcome) -> None:
-    """One stays; one leaves in order, one is killed, and one comes late: six rebalances under load."""
-    load = run.send_meanwhile(seconds=LOAD_S)
+    """One stays; one leaves in order, one is killed, and one comes late, each with a part of the input under way."""
+    lots = run.send_lots(5)
     run.start(instance=None)
-    for number, parting in ((300, signal.SIGTERM), (1200, signal.SIGKILL)):
+    for parting in (signal.SIGTERM, signal.SIGKILL):
+        next(lots)
         other = run.start(instance=None)
-        run.wait_for(number)
+        run.wait_for_members(2)
+        next(lots)
         other.signal(parting)
-        assert load.is_alive(), "the worker leaves after the load is over: wait for fewer records"
+        other.wait()
+    next(lots)
     run.start(instance=None)
     assert compare(undisturbed, run.finish()).complaints == []
 
@@ -126,7 +127,7 @@ def test_a_broker_that_restarts_costs_time_and_nothing_else(
     services: EmbeddedServices, run: Run, undisturbed: Outcome
 ) -> None:
     """All input is on the topics before: a producer that lives through the restart may send a record twice."""
-    run.send_meanwhile(seconds=0).join()
+    run.send()
     run.start()
     run.wait_for(300)
     restart_kafka(services)
@@ -140,10 +141,11 @@ def test_a_service_that_goes_away_costs_time_and_nothing_else(
     undisturbed: Outcome,
     disturb: Callable[[EmbeddedServices, Run], None],
 ) -> None:
-    """In the middle of the load; the same worker goes on by itself."""
-    load = run.send_meanwhile(seconds=LOAD_S)
+    """With a part of the input under way, and another one that comes after; the same worker goes on by itself."""
+    lots = run.send_lots(3)
     run.start()
-    run.wait_for(300)
-    assert load.is_alive()
+    run.wait_for(next(lots) // 2)
+    next(lots)
     disturb(services, run)
+    next(lots)
     assert compare(undisturbed, run.finish()).complaints == []
