@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 
 from benchmarks.peers import check_installed, run, spread
 from console.embedded.services import EmbeddedServices
-from streams.topics import create_topics
+from streams.kafka.topics import create_topics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

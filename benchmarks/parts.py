@@ -15,7 +15,7 @@ from redis.asyncio import Connection
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from benchmarks.workload import TEXTS
-from features.text_arrays import write_literal
+from features.pg_array_literal import write_literal
 from models.vader import CompoundScore
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from redis import Redis
 
 from benchmarks.workers import Committed, run_workers
 from benchmarks.workload import PARTITIONS, draw_events, fill_warehouse, first_events, produce, write_definitions
+from streams.kafka.topics import create_topics
 from streams.settings import INPUT_TOPICS, OUTPUT_TOPICS
-from streams.topics import create_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from campaigns.decide import Candidate, Outcome, Reason, Standing, decide
+from campaigns.decide import Candidate, ContactHistory, Outcome, Reason, decide
 from campaigns.definition import Launch
 from features.table import plain
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from segments.engine import Transition
 
 
-class Occurrence(NamedTuple):
+class TriggerContext(NamedTuple):
     """The event that a customer's decisions are made at: its id, event time, arrival (Unix ms) and input partition."""
 
     event_id: str
@@ -39,7 +39,7 @@ class LaunchRequest:
     customer_id: str
     campaign: Campaign
     launch_id: str
-    occurrence: Occurrence
+    occurrence: TriggerContext
     is_member: bool
 
 
@@ -61,8 +61,8 @@ class Definitions:
         }
 
 
-def entrants(
-    transitions: Iterable[Transition], occurrences: Mapping[str, Occurrence], definitions: Definitions
+def entry_candidates(
+    transitions: Iterable[Transition], contexts: Mapping[str, TriggerContext], definitions: Definitions
 ) -> list[Candidate]:
     """Return a candidate for each customer who entered a segment and each campaign that waits for it."""
     waiting = defaultdict(list)
@@ -74,9 +74,9 @@ def entrants(
             transition.customer_id,
             campaign,
             str(transition.episode),
-            occurrences[transition.customer_id],
+            contexts[transition.customer_id],
             definitions,
-            Reason.FIRST_EVALUATION if transition.silent else None,
+            Reason.FIRST_EVALUATION if transition.suppressed else None,
         )
         for transition in transitions
         if transition.kind == "entered"
@@ -84,7 +84,7 @@ def entrants(
     ]
 
 
-def launched(requests: Iterable[LaunchRequest], definitions: Definitions) -> list[Candidate]:
+def launch_candidates(requests: Iterable[LaunchRequest], definitions: Definitions) -> list[Candidate]:
     """Return a candidate for each customer whom an operator's launch reached."""
     return [
         _candidate(
@@ -103,7 +103,7 @@ def _candidate(
     customer_id: str,
     campaign: Campaign,
     occasion: str,
-    occurrence: Occurrence,
+    occurrence: TriggerContext,
     definitions: Definitions,
     withheld: Reason | None,
 ) -> Candidate:
@@ -123,7 +123,7 @@ def _candidate(
 def decide_all(
     candidates: Sequence[Candidate],
     facts: FeatureTable,
-    standings: Mapping[str, Standing],
+    contact_histories: Mapping[str, ContactHistory],
     offers: dict[int, Offer],
     score_offers: Callable[[FeatureTable], tuple[NDArray[np.float32], str]],
 ) -> list[Decision]:
@@ -135,7 +135,7 @@ def decide_all(
     Args:
         candidates: in the order to decide them: a contact made counts against the cooldown of those after it.
         facts: every fact of the batch's customers.
-        standings: what the ledger knows, for those of whom it knows anything.
+        contact_histories: what the ledger knows, for those of whom it knows anything.
         offers: every offer by id.
         score_offers: gives scores of shape [rows, 8] and their basis, model or rules.
     """
@@ -145,14 +145,14 @@ def decide_all(
     position = {customer_id: place for place, customer_id in enumerate(facts.customer_ids)}
     chosen = facts.take([position[candidate.customer_id] for candidate in candidates])
     scores, basis = score_offers(chosen)
-    known = dict(standings)
+    known = dict(contact_histories)
     decisions = []
     for candidate, row, offer_scores in zip(candidates, _rows(chosen), scores, strict=True):
-        standing = known.get(candidate.customer_id, Standing())
-        decision = decide(candidate, {**row, "offer_basis": basis}, standing, offers, offer_scores)
+        history = known.get(candidate.customer_id, ContactHistory())
+        decision = decide(candidate, {**row, "offer_basis": basis}, history, offers, offer_scores)
         if decision.outcome is Outcome.FIRED:
-            last = {**(standing.last_contacts or {}), candidate.campaign.key: candidate.as_of}
-            known[candidate.customer_id] = Standing(standing.revoked_channels, last)
+            last = {**(history.last_contacts or {}), candidate.campaign.key: candidate.as_of}
+            known[candidate.customer_id] = ContactHistory(history.revoked_channels, last)
         decisions.append(decision)
     return decisions
 

@@ -64,7 +64,7 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DeadLetterFilter:
     """Which dead letters are meant; None leaves a field open.
 
     Args:
@@ -90,7 +90,7 @@ class PostgresDeadLetters:
         """Return the name that tells this ledger from any other."""
         return str(self._rows("ledger_id")[0][0])
 
-    def find(self, wanted: Wanted) -> list[DeadLetter]:
+    def find(self, wanted: DeadLetterFilter) -> list[DeadLetter]:
         """Return the letters that are meant, oldest first."""
         rows = self._rows(
             "dead_letters",
@@ -107,7 +107,7 @@ class PostgresDeadLetters:
         Raises:
             DeadLetterError: there is no such letter.
         """
-        found = {letter.letter_id: letter for letter in self.find(Wanted(ids=ids, status=None))}
+        found = {letter.letter_id: letter for letter in self.find(DeadLetterFilter(ids=ids, status=None))}
         for letter_id in ids:
             if letter_id not in found:
                 raise DeadLetterError(
@@ -216,6 +216,6 @@ def part_headers(headers: Headers) -> tuple[Headers, dict[str, str]]:
     return headers[:first], {name: (value or b"").decode() for name, value in headers[first:]}
 
 
-def _is_meant(letter: DeadLetter, wanted: Wanted) -> bool:
+def _is_meant(letter: DeadLetter, wanted: DeadLetterFilter) -> bool:
     """Compare what only the headers tell, and they are opaque to the database."""
     return wanted.reason in (None, letter.reason) and wanted.topic in (None, letter.topic)

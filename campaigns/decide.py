@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from campaigns.errors import MessageError
-from campaigns.guardrails import choose_channel, cooling_until, is_held_out
+from campaigns.guardrails import choose_channel, cooling_until, is_in_holdout
 from campaigns.messages import render_message
 from campaigns.offers import choose_offer
 
@@ -76,7 +76,7 @@ class Candidate:
         return str(uuid.uuid5(TRIGGER_NAMESPACE, json.dumps(parts)))
 
 
-class Standing(msgspec.Struct, frozen=True):
+class ContactHistory(msgspec.Struct, frozen=True):
     """What the ledger knows of a customer that a guardrail asks for."""
 
     revoked_channels: Collection[str] = ()
@@ -104,7 +104,7 @@ class Decision:
 def decide(
     candidate: Candidate,
     facts: Mapping[str, Any],
-    standing: Standing,
+    history: ContactHistory,
     offers: dict[int, Offer],
     offer_scores: NDArray[np.float32],
 ) -> Decision:
@@ -115,18 +115,18 @@ def decide(
     Args:
         candidate: the customer, the campaign and the occasion.
         facts: every fact of the customer, null as None.
-        standing: consent revoked and contacts made, as the ledger has them.
+        history: consent revoked and contacts made, as the ledger has them.
         offers: every offer by id.
         offer_scores: shape [8].
     """
     campaign = candidate.campaign
     if candidate.withheld:
         return _withhold(candidate, candidate.withheld, _KNOWN_BEFORE[candidate.withheld], facts)
-    channel = choose_channel(campaign, facts, standing.revoked_channels)
+    channel = choose_channel(campaign, facts, history.revoked_channels)
     if channel is None:
         asked = ", ".join(campaign.channels)
         return _withhold(candidate, Reason.NO_CONSENTED_CHANNEL, f"no consent for any of: {asked}", facts)
-    until = cooling_until(campaign, standing.last_contact(campaign.key))
+    until = cooling_until(campaign, history.last_contact(campaign.key))
     if until and candidate.as_of < until:
         return _withhold(
             candidate,
@@ -139,7 +139,7 @@ def decide(
         message = render_message(campaign.message, {**facts, "offer": offer.offer})
     except MessageError as error:
         return _withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts)
-    if is_held_out(campaign, candidate.customer_id):
+    if is_in_holdout(campaign, candidate.customer_id):
         detail = f"in the {campaign.holdout_percent:g} % control group of this campaign"
         return Decision(candidate, Outcome.CONTROL, Reason.HOLDOUT, detail, facts, channel, offer, message)
     reason = _why_fired(campaign)

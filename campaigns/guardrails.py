@@ -36,7 +36,7 @@ def cooling_until(campaign: Campaign, last_contact: datetime | None) -> datetime
     return last_contact + timedelta(days=campaign.cooldown_days) if last_contact else None
 
 
-def is_held_out(campaign: Campaign, customer_id: str) -> bool:
+def is_in_holdout(campaign: Campaign, customer_id: str) -> bool:
     """Say whether a customer belongs to the campaign's control group.
 
     The group is a hash of campaign and customer: it needs no storage, and a customer never changes sides while

@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from campaigns.decide import Decision, Standing
+    from campaigns.decide import ContactHistory, Decision
     from campaigns.definition import Campaign
     from campaigns.triggers import Message
     from features.signals import Signals
     from segments.definition import Segment
-    from segments.engine import Activation, Held, Transition
+    from segments.engine import Activation, MembershipState, Transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class LedgerState:
     of campaigns that have no cooldown are left out: nobody asks for them, and they are ever more.
     """
 
-    held: Mapping[str, Held]
+    memberships: Mapping[str, MembershipState]
     signals: Mapping[str, Signals]
-    standings: Mapping[str, Standing]
+    contact_histories: Mapping[str, ContactHistory]
     seen_messages: Collection[tuple[str, str]]
 
 
@@ -59,7 +59,7 @@ class BatchChanges:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class OutboxRow:
     """A message as the outbox holds it: `sequence` grows in the order of commits of its partition."""
 
     sequence: int
@@ -70,7 +70,7 @@ class Stored:
 class Committed:
     """What a commit stored, and the generation of the feature cache from now on."""
 
-    outbox: Sequence[Stored]
+    outbox: Sequence[OutboxRow]
     cache_generation: int
 
 
@@ -99,7 +99,7 @@ class Ledger(Protocol):
             LedgerFencedError: another worker has claimed a partition; drop the batch.
         """
 
-    async def rehearse(self, changes: BatchChanges) -> None:
+    async def dry_run(self, changes: BatchChanges) -> None:
         """Do what a commit does, and keep nothing of it: whatever the changes themselves make fail is raised.
 
         Raises:
@@ -119,10 +119,10 @@ class Ledger(Protocol):
     async def last_sequence(self) -> int:
         """Return the highest sequence that any message was given, 0 before the first."""
 
-    async def unsent(self, partition: int) -> Sequence[Stored]:
+    async def unsent(self, partition: int) -> Sequence[OutboxRow]:
         """Return the messages of a partition that are not marked sent, in order of sequence."""
 
-    async def mark_sent(self, stored: Sequence[Stored]) -> None:
+    async def mark_sent(self, rows: Sequence[OutboxRow]) -> None:
         """Mark messages as published and acknowledged by the broker."""
 
     async def activate(

@@ -15,14 +15,14 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from campaigns.actor import name_actor
-from campaigns.decide import Outcome, Standing
+from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
-from campaigns.ports import Committed, LedgerState, Stored
+from campaigns.ports import Committed, LedgerState, OutboxRow
 from campaigns.queries import QUERIES
 from campaigns.triggers import Headers, Message
+from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.signals import Signals
-from features.text_arrays import Texts, teach_texts
-from segments.engine import Activation, Episode, Held
+from segments.engine import Activation, Episode, MembershipState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -85,7 +85,7 @@ class PostgresLedger:
         self._rosters: dict[bytes, int] = {}
         self._versions_by_roster: dict[int, dict[str, str]] = {}
         self._versions: dict[str, str] = {}
-        self._cooling = Texts()
+        self._cooling = PgTextArray()
 
     async def open(self) -> None:
         """Open the first connection.
@@ -108,12 +108,14 @@ class PostgresLedger:
     async def read(self, customer_ids: Sequence[str], message_ids: Sequence[tuple[str, str]]) -> LedgerState:
         """See the port."""
         asked = {
-            "customers": Texts(customer for customer, _ in message_ids),
-            "events": Texts(message for _, message in message_ids),
+            "customers": PgTextArray(customer for customer, _ in message_ids),
+            "events": PgTextArray(message for _, message in message_ids),
         }
         async with self._connection() as connection, connection.pipeline():
             known = await connection.execute(
-                QUERIES["read_customers"], {"customers": Texts(customer_ids), "cooling": self._cooling}, binary=True
+                QUERIES["read_customers"],
+                {"customers": PgTextArray(customer_ids), "cooling": self._cooling},
+                binary=True,
             )
             seen = await connection.execute(QUERIES["read_seen"], asked)
         # Not in the pipeline: each would wait for an answer of its own.
@@ -123,17 +125,20 @@ class PostgresLedger:
         )
         await self._learn_rosters(set(rosters.values()))
         versions = {customer: self._versions_by_roster[roster] for customer, roster in rosters.items()}
-        held = {each: Held(episodes.get(each, {}), versions.get(each, {})) for each in {**versions, **episodes}}
-        standings = {
-            each: Standing(revoked.get(each, frozenset()), contacts.get(each, {})) for each in {**revoked, **contacts}
+        held = {
+            each: MembershipState(episodes.get(each, {}), versions.get(each, {})) for each in {**versions, **episodes}
         }
-        return LedgerState(held, signals, standings, set(seen_rows))
+        contact_histories = {
+            each: ContactHistory(revoked.get(each, frozenset()), contacts.get(each, {}))
+            for each in {**revoked, **contacts}
+        }
+        return LedgerState(held, signals, contact_histories, set(seen_rows))
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
         return await self._commit(changes, owners)
 
-    async def rehearse(self, changes: BatchChanges) -> None:
+    async def dry_run(self, changes: BatchChanges) -> None:
         """See the port."""
         await self._commit(changes, {}, keep=False)
 
@@ -159,7 +164,7 @@ class PostgresLedger:
         """Return the name that tells this ledger from any other."""
         return str((await self.rows("ledger_id"))[0][0])
 
-    async def unsent(self, partition: int) -> Sequence[Stored]:
+    async def unsent(self, partition: int) -> Sequence[OutboxRow]:
         """See the port."""
         rows = await self.rows("unsent", partition=partition)
         return [_stored(row) for row in rows]
@@ -170,16 +175,16 @@ class PostgresLedger:
         counted = {partition: count for partition, count in await self.rows("count_unsent", partitions=wanted)}  # noqa: C416 - rows are tuples of unknown length to the type checker
         return {partition: counted.get(partition, 0) for partition in wanted}
 
-    async def mark_sent(self, stored: Sequence[Stored]) -> None:
+    async def mark_sent(self, stored: Sequence[OutboxRow]) -> None:
         """See the port."""
-        await self._execute("mark_sent", sequences=Texts(str(each.sequence) for each in stored))
+        await self._execute("mark_sent", sequences=PgTextArray(str(each.sequence) for each in stored))
 
     async def activate(
         self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
     ) -> Mapping[str, Activation]:
         """See the port."""
         self._versions = {segment.key: segment.version for segment in segments}
-        self._cooling = Texts(each.key for each in campaigns if each.cooldown_days)
+        self._cooling = PgTextArray(each.key for each in campaigns if each.cooldown_days)
         kinds = [("segment", each.key, each.version) for each in segments]
         kinds += [("campaign", each.key, each.version) for each in campaigns]
         for kind, key, version in kinds:
@@ -246,7 +251,7 @@ class PostgresLedger:
                 async with _transaction(connection):
                     held = await connection.execute(QUERIES["hold_partitions"], {"partitions": list(owners)})
                     written = await self._write(connection, changes, roster)
-                    refuse_lost(owners, dict(await held.fetchall()))
+                    check_epochs(owners, dict(await held.fetchall()))
                     await connection.execute("COMMIT" if keep else "ROLLBACK")
                     return written
         except pg.UniqueViolation as error:
@@ -276,7 +281,7 @@ class PostgresLedger:
         rows = await outbox.fetchall() if outbox else []
         now = int((await generation.fetchall())[0][0])
         by_id = {message.message_id: message for message in changes.messages}
-        return Committed([Stored(sequence, by_id[message_id]) for sequence, message_id in sorted(rows)], now)
+        return Committed([OutboxRow(sequence, by_id[message_id]) for sequence, message_id in sorted(rows)], now)
 
 
 @asynccontextmanager
@@ -301,7 +306,7 @@ async def _configure(connection: Connection) -> None:
     The transaction of a worker that froze or vanished in the middle keeps partitions from being claimed. A plan made
     while a table was small reads all of it, and is kept until the table is analysed.
     """
-    teach_texts(connection)
+    register_text_arrays(connection)
     for way in ("seqscan", "hashjoin", "mergejoin", "material"):
         await connection.execute(f"SET enable_{way} = off")
     await connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TRANSACTION_S}s'")
@@ -310,7 +315,7 @@ async def _configure(connection: Connection) -> None:
         await connection.execute(f"SET transaction_timeout = '{TRANSACTION_S}s'")
 
 
-def refuse_lost(owners: Mapping[int, int], now: Mapping[int, int]) -> None:
+def check_epochs(owners: Mapping[int, int], now: Mapping[int, int]) -> None:
     """Compare the epochs of a batch's partitions with those of the ledger, which no claim changes before the commit.
 
     Raises:
@@ -330,12 +335,12 @@ def _statements(changes: BatchChanges, versions: Mapping[str, str], roster: int)
     contacts = [each for each in changes.decisions if each.outcome is not Outcome.WITHHELD]
     statuses = [each for each in changes.outcomes if each.outcome in _STATUS]
     revoking = [each for each in changes.outcomes if each.outcome in _REVOKES]
-    customers = Texts(customer for customer, _ in changes.message_ids)
-    events = Texts(message for _, message in changes.message_ids)
+    customers = PgTextArray(customer for customer, _ in changes.message_ids)
+    events = PgTextArray(message for _, message in changes.message_ids)
     return [
         ("write_seen", {"customers": customers, "events": events}),
         ("write_memberships", _memberships(changes, versions)),
-        ("write_evaluated", {"customers": Texts(changes.evaluated), "roster": roster}),
+        ("write_evaluated", {"customers": PgTextArray(changes.evaluated), "roster": roster}),
         ("write_signals", _signals(changes.signals)),
         ("write_decisions", _decisions(changes)),
         ("write_contacts", _contacts(contacts)),
@@ -347,47 +352,47 @@ def _statements(changes: BatchChanges, versions: Mapping[str, str], roster: int)
 def _memberships(changes: BatchChanges, versions: Mapping[str, str]) -> dict[str, Any]:
     transitions = changes.transitions
     return {
-        "customers": Texts(each.customer_id for each in transitions),
-        "segments": Texts(each.segment for each in transitions),
-        "episodes": Texts(str(each.episode) for each in transitions),
-        "entered": Texts(_truth(each.kind == "entered") for each in transitions),
-        "at": Texts(changes.transitions_at[each.customer_id].isoformat() for each in transitions),
-        "versions": Texts(versions[each.segment] for each in transitions),
+        "customers": PgTextArray(each.customer_id for each in transitions),
+        "segments": PgTextArray(each.segment for each in transitions),
+        "episodes": PgTextArray(str(each.episode) for each in transitions),
+        "entered": PgTextArray(_truth(each.kind == "entered") for each in transitions),
+        "at": PgTextArray(changes.transitions_at[each.customer_id].isoformat() for each in transitions),
+        "versions": PgTextArray(versions[each.segment] for each in transitions),
     }
 
 
 def _signals(signals: Mapping[str, Signals]) -> dict[str, Any]:
-    return {"customers": Texts(signals), "signals": Texts(map(_json, signals.values()))}
+    return {"customers": PgTextArray(signals), "signals": PgTextArray(map(_json, signals.values()))}
 
 
 def _decisions(changes: BatchChanges) -> dict[str, Any]:
     decisions = changes.decisions
     candidates = [each.candidate for each in decisions]
     return {
-        "customers": Texts(each.customer_id for each in candidates),
-        "ids": Texts(each.trigger_id for each in candidates),
-        "campaigns": Texts(each.campaign.key for each in candidates),
-        "segments": Texts(each.campaign.segment for each in candidates),
-        "occasions": Texts(each.occasion for each in candidates),
-        "outcomes": Texts(each.outcome for each in decisions),
-        "reasons": Texts(each.reason for each in decisions),
-        "details": Texts(each.detail for each in decisions),
-        "events": Texts(each.event_id for each in candidates),
-        "as_of": Texts(each.as_of.isoformat() for each in candidates),
-        "facts": Texts(_json(each.facts) for each in decisions),
-        "versions": Texts(_json(each.versions) for each in candidates),
+        "customers": PgTextArray(each.customer_id for each in candidates),
+        "ids": PgTextArray(each.trigger_id for each in candidates),
+        "campaigns": PgTextArray(each.campaign.key for each in candidates),
+        "segments": PgTextArray(each.campaign.segment for each in candidates),
+        "occasions": PgTextArray(each.occasion for each in candidates),
+        "outcomes": PgTextArray(each.outcome for each in decisions),
+        "reasons": PgTextArray(each.reason for each in decisions),
+        "details": PgTextArray(each.detail for each in decisions),
+        "events": PgTextArray(each.event_id for each in candidates),
+        "as_of": PgTextArray(each.as_of.isoformat() for each in candidates),
+        "facts": PgTextArray(_json(each.facts) for each in decisions),
+        "versions": PgTextArray(_json(each.versions) for each in candidates),
     }
 
 
 def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
     return {
-        "customers": Texts(each.candidate.customer_id for each in decisions),
-        "ids": Texts(each.candidate.trigger_id for each in decisions),
-        "campaigns": Texts(each.candidate.campaign.key for each in decisions),
-        "channels": Texts(each.channel for each in decisions),
-        "variants": Texts("treatment" if each.outcome is Outcome.FIRED else "control" for each in decisions),
-        "offers": Texts(str(each.offer.offer.id) for each in decisions),
-        "as_of": Texts(each.candidate.as_of.isoformat() for each in decisions),
+        "customers": PgTextArray(each.candidate.customer_id for each in decisions),
+        "ids": PgTextArray(each.candidate.trigger_id for each in decisions),
+        "campaigns": PgTextArray(each.candidate.campaign.key for each in decisions),
+        "channels": PgTextArray(each.channel for each in decisions),
+        "variants": PgTextArray("treatment" if each.outcome is Outcome.FIRED else "control" for each in decisions),
+        "offers": PgTextArray(str(each.offer.offer.id) for each in decisions),
+        "as_of": PgTextArray(each.candidate.as_of.isoformat() for each in decisions),
     }
 
 
@@ -399,31 +404,31 @@ def _outcomes(reports: Sequence[OutcomeReport]) -> dict[str, Any]:
         for each in sorted(reports, key=lambda report: order.index(report.outcome))
     }
     return {
-        "customers": Texts(customer for customer, _ in furthest),
-        "ids": Texts(trigger for _, trigger in furthest),
-        "statuses": Texts(_STATUS[each.outcome] for each in furthest.values()),
+        "customers": PgTextArray(customer for customer, _ in furthest),
+        "ids": PgTextArray(trigger for _, trigger in furthest),
+        "statuses": PgTextArray(_STATUS[each.outcome] for each in furthest.values()),
         "values": [each.value for each in furthest.values()],
     }
 
 
 def _revocations(reports: Sequence[OutcomeReport]) -> dict[str, Any]:
     return {
-        "customers": Texts(each.customer_id for each in reports),
-        "ids": Texts(each.trigger_id for each in reports),
-        "reasons": Texts(each.outcome for each in reports),
+        "customers": PgTextArray(each.customer_id for each in reports),
+        "ids": PgTextArray(each.trigger_id for each in reports),
+        "reasons": PgTextArray(each.outcome for each in reports),
         "at": [each.occurred_at for each in reports],
     }
 
 
 def _outbox(messages: Sequence[Message]) -> dict[str, Any]:
     return {
-        "customers": Texts(each.customer_id for each in messages),
-        "ids": Texts(each.message_id for each in messages),
-        "destinations": Texts(each.destination for each in messages),
-        "partitions": Texts(str(each.partition) for each in messages),
-        "keys": Texts(map(_bytes, (each.key for each in messages))),
-        "headers": Texts(_bytes(msgspec.msgpack.encode(each.headers)) for each in messages),
-        "values": Texts(map(_bytes, (each.value for each in messages))),
+        "customers": PgTextArray(each.customer_id for each in messages),
+        "ids": PgTextArray(each.message_id for each in messages),
+        "destinations": PgTextArray(each.destination for each in messages),
+        "partitions": PgTextArray(str(each.partition) for each in messages),
+        "keys": PgTextArray(map(_bytes, (each.key for each in messages))),
+        "headers": PgTextArray(_bytes(msgspec.msgpack.encode(each.headers)) for each in messages),
+        "values": PgTextArray(map(_bytes, (each.value for each in messages))),
     }
 
 
@@ -440,7 +445,7 @@ def _bytes(value: bytes | None) -> str | None:
     return None if value is None else "\\x" + value.hex()
 
 
-def _stored(row: tuple[Any, ...]) -> Stored:
+def _stored(row: tuple[Any, ...]) -> OutboxRow:
     sequence, message_id, customer_id, destination, key, headers, value, partition = row
     pairs = msgspec.msgpack.decode(headers, type=Headers)
-    return Stored(sequence, Message(message_id, customer_id, destination, key, pairs, value, partition))
+    return OutboxRow(sequence, Message(message_id, customer_id, destination, key, pairs, value, partition))

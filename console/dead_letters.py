@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from campaigns.actor import name_actor
-from campaigns.dead_letters import Status, Wanted, open_dead_letters
+from campaigns.dead_letters import DeadLetterFilter, Status, open_dead_letters
 from campaigns.errors import DeadLetterError
 from console.requeue import requeue
 from streams.settings import load_settings
@@ -128,10 +128,12 @@ def discard(letter_ids: tuple[str, ...], why: str, by: str) -> None:
     click.echo("\n".join([f"discarded {len(marked)}", *map(tell_fate, others)]))
 
 
-def _wanted(settings: Settings, *, topic: str | None = None, since: datetime | None = None, **more: Any) -> Wanted:
+def _wanted(
+    settings: Settings, *, topic: str | None = None, since: datetime | None = None, **more: Any
+) -> DeadLetterFilter:
     prefix = settings.topic_prefix
     full = topic if topic is None or topic.startswith(prefix) else prefix + topic
-    return Wanted(topic=full, since=since.replace(tzinfo=UTC) if since else None, **more)
+    return DeadLetterFilter(topic=full, since=since.replace(tzinfo=UTC) if since else None, **more)
 
 
 def _refuse_settled(letters: Iterable[DeadLetter], *statuses: Status) -> None:

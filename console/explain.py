@@ -34,7 +34,7 @@ HEADLINE_FACTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class DecisionRecord:
     """A decision as the ledger keeps it."""
 
     campaign: str
@@ -56,7 +56,7 @@ async def tell_customer(settings: Settings, ledger: PostgresLedger, customer_id:
         WarehouseError: the warehouse cannot be read, or has no such customer.
     """
     segments, _, _ = load_definitions(settings.definitions_dir)
-    decisions = [Recorded(*row) for row in await ledger.rows("decisions_of", customer=customer_id)]
+    decisions = [DecisionRecord(*row) for row in await ledger.rows("decisions_of", customer=customer_id)]
     held = await ledger.rows("memberships_of", customer=customer_id)
     facts = await current_facts(settings, ledger, customer_id, decisions)
     inside = [f"{segment} since {entered:%Y-%m-%d}" for segment, _, is_member, entered, _ in held if is_member]
@@ -71,7 +71,7 @@ async def tell_customer(settings: Settings, ledger: PostgresLedger, customer_id:
 
 
 async def current_facts(
-    settings: Settings, ledger: PostgresLedger, customer_id: str, decisions: Sequence[Recorded]
+    settings: Settings, ledger: PostgresLedger, customer_id: str, decisions: Sequence[DecisionRecord]
 ) -> Mapping[str, Any]:
     """Return the facts that the next event of a customer would be decided by, without any effect.
 
@@ -93,7 +93,7 @@ async def current_facts(
     return scored.row(0)
 
 
-def explain_decision(decision: Recorded, segments: Mapping[str, Segment]) -> str:
+def explain_decision(decision: DecisionRecord, segments: Mapping[str, Segment]) -> str:
     """Tell one decision in two lines: what was done and why, and the facts its segment's rule looked at."""
     when = f"{decision.as_of:%Y-%m-%d}"
     verdict = {
@@ -106,7 +106,7 @@ def explain_decision(decision: Recorded, segments: Mapping[str, Segment]) -> str
     return f"{verdict}\n    {rule}".rstrip()
 
 
-def _because(decision: Recorded) -> str:
+def _because(decision: DecisionRecord) -> str:
     return f"entered {decision.segment}" if decision.reason == Reason.ENTERED_SEGMENT else "launched by the operator"
 
 
@@ -135,13 +135,13 @@ def headline(facts: Mapping[str, Any], names: Iterable[str] = HEADLINE_FACTS) ->
     return ", ".join(f"{name} {_plain(facts[name])}" for name in names if facts.get(name) is not None)
 
 
-def pick_examples(decisions: Sequence[tuple[str, Recorded]]) -> list[tuple[str, Recorded]]:
+def pick_examples(decisions: Sequence[tuple[str, DecisionRecord]]) -> list[tuple[str, DecisionRecord]]:
     """Pick the first decision that fired, one held out and one withheld, of different campaigns where there are.
 
     Args:
         decisions: with the customer's id, first evaluations left out.
     """
-    picked: list[tuple[str, Recorded]] = []
+    picked: list[tuple[str, DecisionRecord]] = []
     for outcome in Outcome:
         found = [pair for pair in decisions if pair[1].outcome == outcome]
         told = {each.campaign for _, each in picked}

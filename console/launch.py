@@ -10,8 +10,8 @@ from confluent_kafka import KafkaException, Producer
 
 from campaigns.definition import Launch
 from campaigns.errors import CampaignDefinitionError
-from streams.connection import describe_connection
 from streams.errors import BrokerUnavailableError
+from streams.kafka.connection import describe_connection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-from streams.connection import describe_connection, describe_security
 from streams.errors import BrokerUnavailableError, SinkUnavailableError
-from streams.outbox import MAX_MESSAGE_BYTES
-from streams.topics import verify_topics
+from streams.kafka.connection import describe_connection, describe_security
+from streams.kafka.publishing import MAX_MESSAGE_BYTES
+from streams.kafka.topics import verify_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from campaigns.dead_letters import DeadLetter, PostgresDeadLetters, Wanted
+    from campaigns.dead_letters import DeadLetter, DeadLetterFilter, PostgresDeadLetters
     from streams.settings import Settings
 
 TIMEOUT_S = 15.0
@@ -50,7 +50,7 @@ class Requeued:
 
 
 def requeue(
-    settings: Settings, letters: PostgresDeadLetters, wanted: Wanted, *, by: str, limit: int | None = None
+    settings: Settings, letters: PostgresDeadLetters, wanted: DeadLetterFilter, *, by: str, limit: int | None = None
 ) -> Requeued:
     """Send back the letters that are wanted and open: bytes, key and headers as they came, to topic and partition.
 
@@ -67,7 +67,7 @@ def requeue(
         DeadLetterError, LedgerUnavailableError: see campaigns/dead_letters.py.
     """
     with letters.requeue_alone(), open_returns(settings, letters.ledger_id()) as returns:
-        last = returns.take_over()
+        last = returns.fence()
         found_sent, reopened = letters.finish(last), letters.reopen()
         runs = count(max(last, letters.last_run()) + 1)
         chosen = letters.find(wanted)[:limit]
@@ -78,7 +78,7 @@ def requeue(
 
 
 def _send(
-    returns: KafkaReturns, letters: PostgresDeadLetters, chosen: Sequence[DeadLetter], *, run: int, by: str
+    returns: DeadLetterRequeuer, letters: PostgresDeadLetters, chosen: Sequence[DeadLetter], *, run: int, by: str
 ) -> list[DeadLetter]:
     """Send one run and return its letters; one that was discarded meanwhile is left out."""
     claimed = letters.claim([letter.letter_id for letter in chosen], by=by, run=run)
@@ -94,7 +94,7 @@ def _send(
     )
 
 
-class KafkaReturns:
+class DeadLetterRequeuer:
     """The one producer that may send this ledger's dead letters back.
 
     Args:
@@ -125,7 +125,7 @@ class KafkaReturns:
         )
         self.failure = ""
 
-    def take_over(self) -> int:
+    def fence(self) -> int:
         """End whatever an earlier requeue has in flight, and return the last run that Kafka has, 0 for none.
 
         Raises:
@@ -211,9 +211,9 @@ class KafkaReturns:
 
 
 @contextmanager
-def open_returns(settings: Settings, ledger_id: str) -> Iterator[KafkaReturns]:
+def open_returns(settings: Settings, ledger_id: str) -> Iterator[DeadLetterRequeuer]:
     """Lend the producer."""
-    returns = KafkaReturns(settings, ledger_id)
+    returns = DeadLetterRequeuer(settings, ledger_id)
     try:
         yield returns
     finally:

@@ -18,8 +18,8 @@ from psycopg_pool import AsyncConnectionPool
 from features import postgres_types
 from features.array_query import ArrayQuery, write_query
 from features.errors import ServiceAddressError, WarehouseError, WarehouseLayoutError, WarehouseUnavailableError
+from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.table import FeatureTable
-from features.text_arrays import Texts, teach_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -115,7 +115,7 @@ class PostgresWarehouse:
         where = sql.SQL("{} = ANY(%s::{})").format(sql.Identifier(self._id_column), sql.SQL(cast))
         accepted = (accepts(each) for each in customer_ids)
         ids = [each for each in accepted if each is not None]
-        parameter = Texts(ids) if accepts is _text else ids
+        parameter = PgTextArray(ids) if accepts is _text else ids
         try:
             async with (
                 asyncio.timeout(self._statement_seconds + GRACE_S),
@@ -180,7 +180,7 @@ class PostgresWarehouse:
 
     async def _configure(self, connection: Connection) -> None:
         milliseconds = int(self._statement_seconds * 1000)
-        teach_texts(connection)
+        register_text_arrays(connection)
         await connection.execute("SET default_transaction_read_only = on")
         await connection.execute("SET timezone = 'UTC'")
         # Or a table of a hundred thousand rows is read whole for a thousand of them, now and then.

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import numpy as np
 
-from segments.columns import Facts
 from segments.errors import ActivationMissingError
+from segments.vectorized import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from features.table import FeatureTable
-    from segments.columns import Mask
     from segments.definition import Segment
+    from segments.vectorized import Mask
 
 FIRST_EVALUATION = "first_evaluation"
 
@@ -36,7 +36,7 @@ class Episode(msgspec.Struct, frozen=True, array_like=True):
     is_member: bool
 
 
-class Held(msgspec.Struct, frozen=True):
+class MembershipState(msgspec.Struct, frozen=True):
     """What the ledger holds of one customer.
 
     Attributes:
@@ -45,7 +45,7 @@ class Held(msgspec.Struct, frozen=True):
     """
 
     members: Mapping[str, Episode] = msgspec.field(default_factory=dict)
-    roster: Mapping[str, str] = msgspec.field(default_factory=dict)
+    evaluated_versions: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class Transition:
     segment: str
     kind: Literal["entered", "exited"]
     episode: int
-    silent: bool
-    silent_reason: str | None = None
+    suppressed: bool
+    suppressed_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +81,15 @@ class Transitions:
     """
 
     changes: tuple[Transition, ...]
-    roster: Mapping[str, str]
-    roster_changed: tuple[str, ...]
+    evaluated_versions: Mapping[str, str]
+    versions_changed: tuple[str, ...]
     members: Mapping[str, Mask]
 
 
 def classify(
     segments: Sequence[Segment],
     table: FeatureTable,
-    memberships: Mapping[str, Held],
+    memberships: Mapping[str, MembershipState],
     *,
     activations: Mapping[str, Activation],
     joined_at: Mapping[str, datetime | None],
@@ -117,9 +117,9 @@ def classify(
         batch.transition(segments[order], row, enters=bool(after[order, row]))
         for row, order in sorted(zip(rows.tolist(), orders.tolist(), strict=True))
     )
-    roster = {segment.key: segment.version for segment in segments}
+    evaluated_versions = {segment.key: segment.version for segment in segments}
     members = {segment.key: mask for segment, mask in zip(segments, after, strict=True)}
-    return Transitions(changes, roster, batch.unlike(roster), members)
+    return Transitions(changes, evaluated_versions, batch.unlike(evaluated_versions), members)
 
 
 def _check_activations(segments: Sequence[Segment], activations: Mapping[str, Activation]) -> None:
@@ -161,28 +161,30 @@ class _Batch:
     """What a transition must know beyond the rules."""
 
     customer_ids: tuple[str, ...]
-    memberships: Mapping[str, Held]
+    memberships: Mapping[str, MembershipState]
     activations: Mapping[str, Activation]
     joined_at: Mapping[str, datetime | None]
 
     def transition(self, segment: Segment, row: int, *, enters: bool) -> Transition:
         customer_id = self.customer_ids[row]
-        held = self.memberships.get(customer_id, Held())
+        held = self.memberships.get(customer_id, MembershipState())
         episode = held.members.get(segment.key, Episode(0, is_member=False)).number + int(enters)
-        silent = self._is_silent(customer_id, held, segment)
+        suppressed = self._is_suppressed(customer_id, held, segment)
         kind: Literal["entered", "exited"] = "entered" if enters else "exited"
-        return Transition(customer_id, segment.key, kind, episode, silent, FIRST_EVALUATION if silent else None)
+        return Transition(customer_id, segment.key, kind, episode, suppressed, FIRST_EVALUATION if suppressed else None)
 
-    def _is_silent(self, customer_id: str, held: Held, segment: Segment) -> bool:
+    def _is_suppressed(self, customer_id: str, held: MembershipState, segment: Segment) -> bool:
         activation = self.activations[segment.key]
-        if activation.mode == "emit" or held.roster.get(segment.key) == segment.version:
+        if activation.mode == "emit" or held.evaluated_versions.get(segment.key) == segment.version:
             return False
         joined_at = self.joined_at.get(customer_id)
         return joined_at is None or joined_at < activation.activated_at
 
-    def unlike(self, roster: Mapping[str, str]) -> tuple[str, ...]:
+    def unlike(self, evaluated_versions: Mapping[str, str]) -> tuple[str, ...]:
         # Most customers share one recorded roster, the very object: it is compared once.
-        alike = {id(held.roster): held.roster for held in self.memberships.values()}
-        same = {place for place, recorded in alike.items() if recorded == roster}
+        alike = {id(held.evaluated_versions): held.evaluated_versions for held in self.memberships.values()}
+        same = {place for place, recorded in alike.items() if recorded == evaluated_versions}
         held = ((customer_id, self.memberships.get(customer_id)) for customer_id in self.customer_ids)
-        return tuple(customer_id for customer_id, known in held if known is None or id(known.roster) not in same)
+        return tuple(
+            customer_id for customer_id, known in held if known is None or id(known.evaluated_versions) not in same
+        )

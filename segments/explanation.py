@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from segments.expression import Array, BoolOp, Fact, LiteralValue, Negation, Operation, json_row
 from segments.operators import OPERATORS, truthy
-from segments.program import Array, Fact, Given, Junction, Negation, Operation, json_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from segments.expression import Node
     from segments.jsonlogic import Rule
-    from segments.program import Node
 
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!=", "===": "===", "!==": "!=="}
 
@@ -99,7 +99,7 @@ class _Walk:
         # A part that is as wanted does not block, and nor does anything inside it.
         blocking = blocking and truthy(node.cell(self.row)) != wanted
         match node:
-            case Junction():
+            case BoolOp():
                 for part in node.parts:
                     yield from self.comparisons(part, wanted=wanted, blocking=blocking)
             case Negation():
@@ -108,12 +108,12 @@ class _Walk:
                 for left, right in pairwise(args):
                     yield self._comparison(operator, left, right, wanted, blocking)
             case _:
-                yield self._comparison("is", node, Given(value=True), wanted, blocking)
+                yield self._comparison("is", node, LiteralValue(value=True), wanted, blocking)
 
     def _comparison(self, operator: str, left: Node, right: Node, wanted: bool, blocking: bool) -> Comparison:
         value, threshold = left.cell(self.row), right.cell(self.row)
         holds = truthy(value) if operator == "is" else truthy(OPERATORS[operator].apply(value, threshold))
-        if operator in _MIRRORED and isinstance(left, Given):
+        if operator in _MIRRORED and isinstance(left, LiteralValue):
             left, value, threshold, operator = right, threshold, value, _MIRRORED[operator]
         met = holds == wanted
         return Comparison(_text(left), value, operator, threshold, met, not wanted, blocking and not met)
@@ -127,13 +127,13 @@ def _text(node: Node) -> str:
 def _source(node: Node) -> Any:
     """Return JSONLogic that computes what a node computes."""
     match node:
-        case Given():
+        case LiteralValue():
             return node.value
         case Fact():
             return {"var": ".".join((node.name, *node.keys))}
         case Array(parts):
             return [_source(part) for part in parts]
-        case Junction(word, parts) | Operation(word, parts):
+        case BoolOp(word, parts) | Operation(word, parts):
             return {word: [_source(part) for part in parts]}
         case Negation():
             return {"!": [_source(node.part)]}

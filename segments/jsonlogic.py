@@ -16,26 +16,26 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from segments.columns import Facts
 from segments.errors import RuleError
-from segments.operators import OPERATORS, normal, to_string, truthy
-from segments.program import (
+from segments.expression import (
     Array,
+    BoolOp,
     Condition,
     Fact,
-    Given,
-    Junction,
+    LiteralValue,
     Negation,
     Node,
     json_row,
     operation,
 )
+from segments.operators import OPERATORS, normal, to_string, truthy
+from segments.vectorized import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from features.table import FeatureTable
-    from segments.columns import Mask
+    from segments.vectorized import Mask
 
 DEEPEST = 64
 LONGEST = 100_000
@@ -82,7 +82,7 @@ def compile_rule(rule: Any, *, where: str) -> Rule:
             `LONGEST` bytes.
     """
     if rule is None or rule == {}:
-        return Rule(Given(value=True), frozenset())
+        return Rule(LiteralValue(value=True), frozenset())
     _check_size(rule, where)
     compiler = _Compiler(where)
     program = compiler.compile(rule, "$")
@@ -123,7 +123,7 @@ class _Compiler:
         if isinstance(rule, list):
             return _array([self.compile(each, f"{path}[{i}]") for i, each in enumerate(rule)])
         if not isinstance(rule, dict) or not rule:
-            return Given(normal(rule))
+            return LiteralValue(normal(rule))
         if len(rule) > 1:
             raise self._error(f"an operation has one key, not {len(rule)}", path, rule)
         ((operator, values),) = rule.items()
@@ -139,7 +139,7 @@ class _Compiler:
         args = self._arguments(values, path)
         self._check_count(operator, len(args), path, values)
         if operator in {"and", "or"}:
-            return Junction(operator, args)  # type: ignore[arg-type]
+            return BoolOp(operator, args)  # type: ignore[arg-type]
         if operator in {"if", "?:"}:
             return _branches(args)
         if operator in {"!", "!!"}:
@@ -164,7 +164,7 @@ class _Compiler:
             raise self._error("'var' takes the name of a fact and at most one default", path, values, hint)
         first, *keys = to_string(normal(name)).split(".")
         self.facts.add(first)
-        default = self.compile(defaults[0], f"{path}[1]") if defaults else Given(None)
+        default = self.compile(defaults[0], f"{path}[1]") if defaults else LiteralValue(None)
         return Fact(first, tuple(keys), default)
 
     def _error(self, problem: str, path: str, value: Any, hint: str = "") -> RuleError:
@@ -186,14 +186,14 @@ def _is_name(name: Any) -> bool:
 
 
 def _array(parts: Sequence[Node]) -> Node:
-    if all(isinstance(part, Given) for part in parts):
-        return Given([part.value for part in parts if isinstance(part, Given)])
+    if all(isinstance(part, LiteralValue) for part in parts):
+        return LiteralValue([part.value for part in parts if isinstance(part, LiteralValue)])
     return Array(tuple(parts))
 
 
 def _branches(args: Sequence[Node]) -> Node:
     if not args:
-        return Given(None)
+        return LiteralValue(None)
     if len(args) == 1:
         return args[0]
     return Condition(args[0], args[1], _branches(args[2:]))

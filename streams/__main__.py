@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from streams.logs import configure_logs
+from streams.observability.logs import configure_logs
+from streams.runtime.shutdown import end_within
 from streams.services import run_worker
 from streams.settings import load_settings
-from streams.shutdown import end_within
 
 if TYPE_CHECKING:
     from streams.settings import Settings

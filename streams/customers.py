@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from campaigns.candidates import Occurrence
+from campaigns.candidates import TriggerContext
 from campaigns.ports import OutcomeReport
 from features.signals import Message
-from streams.events import Decoded, Reject, RejectReason
+from streams.formats.events import Decoded, Reject, RejectReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from features.signals import MessageReading
     from features.table import FeatureTable
-    from streams.events import Event
+    from streams.formats.events import Event
 
 CUSTOMER_SINCE = "customer_since"
 
 
 @dataclass(frozen=True, slots=True)
-class Concerned:
+class EventsByKind:
     """The events of a batch by what they ask for."""
 
     updated: Sequence[Event]
@@ -37,15 +37,15 @@ class Concerned:
         return [*self.updated, *self.said, *self.requested]
 
 
-def sort_by_kind(events: Sequence[Event]) -> Concerned:
+def sort_by_kind(events: Sequence[Event]) -> EventsByKind:
     """Separate updates, messages, requests for evaluation and outcomes, each in the order of arrival."""
     kinds: dict[str, list[Event]] = defaultdict(list)
     for event in events:
         kinds[event.kind].append(event)
-    return Concerned(kinds["customer"], kinds["conversation"], kinds["evaluation"], kinds["outcome"])
+    return EventsByKind(kinds["customer"], kinds["conversation"], kinds["evaluation"], kinds["outcome"])
 
 
-def refuse_unknown(decoded: Decoded, concerned: Concerned, table: FeatureTable) -> Decoded:
+def reject_unknown_customers(decoded: Decoded, concerned: EventsByKind, table: FeatureTable) -> Decoded:
     """Reject the events of customers that the warehouse does not know."""
     known = set(table.customer_ids)
     if all(event.customer_id in known for event in concerned.to_evaluate):
@@ -70,10 +70,10 @@ def latest_events(events: Sequence[Event]) -> dict[str, Event]:
     return latest
 
 
-def occurrence(event: Event) -> Occurrence:
+def trigger_context(event: Event) -> TriggerContext:
     """Return what a decision needs to know of the event behind it."""
     record = event.record
-    return Occurrence(event.wire.id, event.wire.occurred_at, record.timestamp, record.partition)
+    return TriggerContext(event.wire.id, event.wire.occurred_at, record.timestamp, record.partition)
 
 
 def messages_by_customer(said: Sequence[Event], read: Callable[[str], MessageReading]) -> dict[str, list[Message]]:
@@ -96,7 +96,7 @@ def unseen(messages: Mapping[str, list[Message]], seen: Collection[tuple[str, st
     return {customer: said for customer, said in fresh.items() if said}
 
 
-def outcome_reports(reported: Sequence[Event]) -> list[OutcomeReport]:
+def read_outcome_reports(reported: Sequence[Event]) -> list[OutcomeReport]:
     """Return what campaign systems told of triggers."""
     return [
         OutcomeReport(

@@ -13,27 +13,27 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from campaigns.candidates import decide_all, entrants, launched
+from campaigns.candidates import decide_all, entry_candidates, launch_candidates
 from campaigns.ports import BatchChanges
 from campaigns.triggers import outgoing
 from features.signals import Signals, as_columns, fold
 from models.scores import score_customers, score_offers
 from models.sentiment import read_message
 from segments.engine import classify
+from streams.batch_state import Decided, Prepared
+from streams.campaign_launches import launch_requests, reject_unknown_campaigns
 from streams.customers import (
     joined_at,
     latest_events,
     messages_by_customer,
-    occurrence,
-    outcome_reports,
-    refuse_unknown,
+    read_outcome_reports,
+    reject_unknown_customers,
     sort_by_kind,
+    trigger_context,
     unseen,
 )
-from streams.events import decode_records
-from streams.failures import dead_letter
-from streams.launches import launch_requests, refuse_unknown_campaigns
-from streams.stages import Decided, Prepared
+from streams.formats.dead_letters import dead_letter
+from streams.formats.events import decode_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from campaigns.ports import Ledger
     from features.store import FeatureStore
     from models.registry import Scorers
-    from streams.events import Record, Reject
-    from streams.knowledge import Knowledge
+    from streams.decision_config import DecisionConfig
+    from streams.formats.events import Record, Reject
 
 
 class Pipeline:
@@ -60,14 +60,14 @@ class Pipeline:
         self,
         features: FeatureStore,
         ledger: Ledger,
-        knowledge: Knowledge,
+        config: DecisionConfig,
         *,
         topic_prefix: str = "",
         max_event_bytes: int = 262_144,
     ) -> None:
         self._features = features
         self._ledger = ledger
-        self._knowledge = knowledge
+        self._config = config
         self._topic_prefix = topic_prefix
         self._max_event_bytes = max_event_bytes
 
@@ -77,7 +77,7 @@ class Pipeline:
 
     def use_scorers(self, scorers: Scorers) -> None:
         """Score the batches to come with these; those prepared already are decided with what they were scored with."""
-        self._knowledge = self._knowledge.with_scorers(scorers)
+        self._config = self._config.with_scorers(scorers)
 
     async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on the batches before it.
@@ -89,19 +89,19 @@ class Pipeline:
         Raises:
             WarehouseUnavailableError: ask again later.
         """
-        knowledge = self._knowledge
+        config = self._config
         poisonous = {id(reject.record) for reject in poison}
         sound = [record for record in records if id(record) not in poisonous]
         decoded = decode_records(sound, topic_prefix=self._topic_prefix, max_bytes=self._max_event_bytes)
-        decoded = refuse_unknown_campaigns(decoded, knowledge.definitions)
+        decoded = reject_unknown_campaigns(decoded, config.definitions)
         concerned = sort_by_kind(decoded.events)
         customers = list(dict.fromkeys(event.customer_id for event in concerned.to_evaluate))
         read = await self._features.read(customers, fresh={event.customer_id for event in concerned.updated})
-        decoded = refuse_unknown(decoded, concerned, read.table)
+        decoded = reject_unknown_customers(decoded, concerned, read.table)
         concerned = sort_by_kind(decoded.events)
-        facts = score_customers(read.table, knowledge.scorers)
+        facts = score_customers(read.table, config.scorers)
         messages = messages_by_customer(concerned.said, read_message)
-        return Prepared(knowledge, decoded, poison, concerned, facts, messages, read.cache_lost)
+        return Prepared(config, decoded, poison, concerned, facts, messages, read.cache_lost)
 
     async def decide(self, prepared: Prepared, owners: Mapping[int, int]) -> Decided:
         """Recall, absorb, classify, decide and commit a batch, after every batch before it.
@@ -109,18 +109,18 @@ class Pipeline:
         Raises:
             LedgerUnavailableError, LedgerConflictError, LedgerFencedError: see campaigns/ports.py.
         """
-        changes = await self._weigh(prepared)
+        changes = await self._evaluate(prepared)
         committed = await self._ledger.commit(changes, owners=owners)
         self._features.use_generation(committed.cache_generation)
         return Decided(changes, committed, owners, len(prepared.decoded.events), prepared.rejects)
 
-    async def rehearse(self, records: Sequence[Record]) -> None:
+    async def dry_run(self, records: Sequence[Record]) -> None:
         """Do all that is done to a batch and keep nothing of it: whatever would be raised is raised."""
-        await self._ledger.rehearse(await self._weigh(await self.prepare(records)))
+        await self._ledger.dry_run(await self._evaluate(await self.prepare(records)))
 
-    async def _weigh(self, prepared: Prepared) -> BatchChanges:
+    async def _evaluate(self, prepared: Prepared) -> BatchChanges:
         """Return all that a batch changes, given what the ledger holds."""
-        knowledge, concerned = prepared.knowledge, prepared.concerned
+        config, concerned = prepared.config, prepared.concerned
         customers = list(prepared.facts.customer_ids)
         said = [(customer, message.id) for customer, each in prepared.messages.items() for message in each]
         state = await self._ledger.read(customers, said)
@@ -129,22 +129,24 @@ class Pipeline:
         latest = latest_events(concerned.to_evaluate)
         as_of = {customer: event.wire.occurred_at for customer, event in latest.items()}
         facts = prepared.facts.with_columns(as_columns({**state.signals, **signals}, customers, as_of))
-        moved = classify(
-            knowledge.segments, facts, state.held, activations=knowledge.activations, joined_at=joined_at(facts)
+        transitions = classify(
+            config.segments, facts, state.memberships, activations=config.activations, joined_at=joined_at(facts)
         )
-        at = {change.customer_id: occurrence(latest[change.customer_id]) for change in moved.changes}
-        requests = launch_requests(concerned.requested, knowledge.definitions, state, moved.changes)
-        candidates = entrants(moved.changes, at, knowledge.definitions) + launched(requests, knowledge.definitions)
-        score = partial(score_offers, scorers=knowledge.scorers)
-        decisions = decide_all(candidates, facts, state.standings, knowledge.definitions.offers, score)
+        at = {change.customer_id: trigger_context(latest[change.customer_id]) for change in transitions.changes}
+        requests = launch_requests(concerned.requested, config.definitions, state, transitions.changes)
+        candidates = entry_candidates(transitions.changes, at, config.definitions) + launch_candidates(
+            requests, config.definitions
+        )
+        score = partial(score_offers, scorers=config.scorers)
+        decisions = decide_all(candidates, facts, state.contact_histories, config.definitions.offers, score)
         return BatchChanges(
-            transitions=moved.changes,
+            transitions=transitions.changes,
             transitions_at=as_of,
-            evaluated=moved.roster_changed,
+            evaluated=transitions.versions_changed,
             signals=signals,
             message_ids=[(customer, message.id) for customer, said in fresh.items() for message in said],
             decisions=decisions,
-            outcomes=outcome_reports(concerned.reported),
+            outcomes=read_outcome_reports(concerned.reported),
             messages=[*outgoing(decisions), *map(dead_letter, prepared.rejects)],
             cache_lost=prepared.cache_lost,
         )

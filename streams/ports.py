@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from campaigns.ports import Stored
+    from campaigns.ports import OutboxRow
 
 
 class TriggerSink(Protocol):
     """Publishes the outbox, each message once for a read_committed consumer, in order of sequence per partition."""
 
-    async def take_over(self, partition: int) -> int:
+    async def fence(self, partition: int) -> int:
         """Shut out any earlier publisher of this input partition and return the last sequence published.
 
         Raises:
             SinkUnavailableError: the broker cannot be reached now.
         """
 
-    async def publish(self, partition: int, stored: Sequence[Stored]) -> None:
+    async def publish(self, partition: int, rows: Sequence[OutboxRow]) -> None:
         """Publish messages of one input partition; those already published are skipped.
 
         Returns when the broker has acknowledged all of them.

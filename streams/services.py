@@ -24,21 +24,21 @@ from features.store import FeatureStore
 from models.registry import load_scorers
 from models.scores import score_customers
 from segments.jsonlogic import unknown_facts
-from streams.app import AppSettings, build_app, run_app
-from streams.connection import build_credentials, describe_connection, describe_security
-from streams.health import Health
-from streams.intake import CHUNK_RECORDS, Collector
-from streams.knowledge import Knowledge
-from streams.metrics import Figures, Metrics
-from streams.outbox import MAX_MESSAGE_BYTES, KafkaTriggerSink
-from streams.ownership import Assignment
+from streams.decision_config import DecisionConfig
+from streams.kafka.app import AppSettings, build_app, run_app
+from streams.kafka.connection import build_credentials, describe_connection, describe_security
+from streams.kafka.publishing import MAX_MESSAGE_BYTES, KafkaTriggerSink
+from streams.kafka.topics import create_topics, verify_topics
+from streams.observability.health import Health
+from streams.observability.lag_monitor import KafkaEnds, LagMonitor
+from streams.observability.liveness import commit_ages
+from streams.observability.metrics import Metrics, MetricsSnapshot
+from streams.observability.probes import serve_probes
 from streams.pipeline import Pipeline
-from streams.probes import serve_probes
-from streams.progress import commit_ages
-from streams.swaps import ModelSwaps
-from streams.topics import create_topics, verify_topics
-from streams.watch import KafkaEnds, Watch
-from streams.worker import Worker
+from streams.runtime.batching import CHUNK_RECORDS, Collector
+from streams.runtime.model_reload import ModelReloader
+from streams.runtime.partition_leases import Assignment
+from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from campaigns.definition import Campaign, Offer
     from models.registry import Scorers
     from segments.definition import Segment
-    from streams.app import StreamApp
+    from streams.kafka.app import StreamApp
     from streams.settings import Settings
 
 log = structlog.get_logger()
@@ -99,18 +99,18 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         await ledger.open()
         features = await open_features(settings, stack, await ledger.cache_generation())
         await check_facts(features, scorers, definitions[0])
-        knowledge = await activate(ledger, scorers, *definitions)
+        config = await activate(ledger, scorers, *definitions)
         pipeline = Pipeline(
             features,
             ledger,
-            knowledge,
+            config,
             topic_prefix=settings.topic_prefix,
             max_event_bytes=settings.max_event_bytes,
         )
         models_dir = settings.models_dir or Path()
-        swaps = ModelSwaps(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
-        health.degraded = partial(name_degradations, features, swaps)
-        health.versions = lambda: swaps.scorers.versions
+        reloader = ModelReloader(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
+        health.degraded = partial(name_degradations, features, reloader)
+        health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
         collector = Collector(
@@ -126,15 +126,15 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             health=health,
             metrics=metrics,
         )
-        watch = Watch(
-            look=app.find_group,
+        watch = LagMonitor(
+            poll=app.find_group,
             ends=KafkaEnds(describe_connection(settings)),
             count_unsent=ledger.count_unsent,
             health=health,
             stuck_after_s=settings.stuck_after_s,
         )
         health.joined, health.stuck = lambda: app.consumer_generation_id > 0, watch.find_stuck
-        metrics.show(partial(find_figures, app, worker, watch, health, features))
+        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, features))
         server, port = await serve_probes(health, metrics, settings.health_host, settings.health_port)
         stack.push_async_callback(server.cleanup)
         log.info(
@@ -146,11 +146,13 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         freeze_memory()
         health.ready = True
-        await _run((worker, watch, swaps), app, health, stop)
+        await _run((worker, watch, reloader), app, health, stop)
         log.info("worker_stopped")
 
 
-async def _run(working: tuple[Worker, Watch, ModelSwaps], app: StreamApp, health: Health, stop: asyncio.Event) -> None:
+async def _run(
+    working: tuple[Worker, LagMonitor, ModelReloader], app: StreamApp, health: Health, stop: asyncio.Event
+) -> None:
     """Run stages and consumer until `stop`; the stages end first, so that the last commit knows all that is done.
 
     What hangs is waited for last: the partitions are given up before.
@@ -179,7 +181,7 @@ def create_missing_topics(settings: Settings, *, partitions: int, replication: i
     broker stamps what we publish: it refuses stamps that are more than an hour ahead, as a wrong clock's may be.
 
     Raises:
-        TopicLayoutError, BrokerUnavailableError: see streams/topics.py.
+        TopicLayoutError, BrokerUnavailableError: see streams/kafka/topics.py.
     """
     dead_letters = settings.output_topics["dead_letters"]
     others = [name for name in settings.output_topics.values() if name != dead_letters]
@@ -199,7 +201,7 @@ def check_topics(settings: Settings) -> None:
     """Refuse to start where topics are missing or the input topics have unequal partition counts.
 
     Raises:
-        TopicLayoutError, BrokerUnavailableError: see streams/topics.py.
+        TopicLayoutError, BrokerUnavailableError: see streams/kafka/topics.py.
     """
     security = describe_security(settings)
     verify_topics(settings.broker, settings.input_topics, security=security)
@@ -256,11 +258,13 @@ async def activate(
     defined: Sequence[Segment],
     contacting: Sequence[Campaign],
     offers: dict[int, Offer],
-) -> Knowledge:
+) -> DecisionConfig:
     """Record which definitions are in force from now on, and return everything that decides."""
     activations = await ledger.activate(defined, contacting, at=datetime.now(UTC))
     segment_versions = {each.key: each.version for each in defined}
-    return Knowledge(scorers, defined, activations, Definitions(contacting, offers, scorers.versions, segment_versions))
+    return DecisionConfig(
+        scorers, defined, activations, Definitions(contacting, offers, scorers.versions, segment_versions)
+    )
 
 
 def app_settings(settings: Settings) -> AppSettings:
@@ -281,11 +285,13 @@ def read_assignment(app: StreamApp) -> Assignment:
     return Assignment(app.consumer_generation_id, app.chunk_consumer.owned_partitions)
 
 
-def find_figures(app: StreamApp, worker: Worker, watch: Watch, health: Health, features: FeatureStore) -> Figures:
+def take_metrics_snapshot(
+    app: StreamApp, worker: Worker, watch: LagMonitor, health: Health, features: FeatureStore
+) -> MetricsSnapshot:
     """Look up what /metrics shows of this moment."""
     seen, retrying = watch.observe(), health.retrying
     progress = seen.group.progress
-    return Figures(
+    return MetricsSnapshot(
         ready=health.report()["ready"],
         stuck=0 if retrying else len(watch.find_stuck()),
         generation=seen.group.generation,
@@ -301,10 +307,14 @@ def find_figures(app: StreamApp, worker: Worker, watch: Watch, health: Health, f
     )
 
 
-def name_degradations(features: FeatureStore, swaps: ModelSwaps) -> list[str]:
+def name_degradations(features: FeatureStore, reloader: ModelReloader) -> list[str]:
     """Return what is not as it should be and does not stop the work."""
     away = [] if features.cache_available else ["cache: away, features are read from the warehouse"]
-    return [*away, *swaps.refused, *(f"{name}: rules decide, {why}" for name, why in swaps.scorers.reasons.items())]
+    return [
+        *away,
+        *reloader.refused,
+        *(f"{name}: rules decide, {why}" for name, why in reloader.scorers.reasons.items()),
+    ]
 
 
 def freeze_memory() -> None:

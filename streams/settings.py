@@ -12,9 +12,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.inputs import FEATURE_MAPPING
-from streams.connection import check_connection
 from streams.errors import SettingsError
-from streams.intake import BATCH_EVENTS
+from streams.kafka.connection import check_connection
+from streams.runtime.batching import BATCH_EVENTS
 
 INPUT_TOPICS = ("customer-updates", "conversations", "outcomes", "evaluations")
 OUTPUT_TOPICS = {

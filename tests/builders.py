@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.decide import Candidate, Decision, Standing, decide
+from campaigns.decide import Candidate, ContactHistory, Decision, decide
 from campaigns.definition import Campaign, Offer
 from segments.definition import build_segment
 from segments.engine import Transition
@@ -73,9 +73,9 @@ def scores(*best: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.array([0.75 if number in best else 0.25 for number in range(1, 9)], dtype=np.float32)
 
 
-def decision(standing: Standing | None = None, *, best: Sequence[int] = (3,), **changes: Any) -> Decision:
+def decision(history: ContactHistory | None = None, *, best: Sequence[int] = (3,), **changes: Any) -> Decision:
     """The decision about `candidate(**changes)`; it fires unless a change keeps it from firing."""
-    return decide(candidate(**changes), facts(), standing or Standing(), offers(), scores(*best))
+    return decide(candidate(**changes), facts(), history or ContactHistory(), offers(), scores(*best))
 
 
 def control(**changes: Any) -> Decision:
@@ -88,6 +88,8 @@ def segment(key: str = "at-risk", rule: Any = None) -> Segment:
     return build_segment({"key": key, "name": key.title(), "rule": rule}, where="test")
 
 
-def transition(customer_id: str = "ann", *, entered: bool = True, episode: int = 1, silent: bool = False) -> Transition:
+def transition(
+    customer_id: str = "ann", *, entered: bool = True, episode: int = 1, suppressed: bool = False
+) -> Transition:
     """A customer enters or leaves the segment `at-risk`."""
-    return Transition(customer_id, "at-risk", "entered" if entered else "exited", episode, silent)
+    return Transition(customer_id, "at-risk", "entered" if entered else "exited", episode, suppressed)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from streams.events import Decoded, decode_records
+from streams.formats.events import Decoded, decode_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.events import Event
+    from streams.formats.events import Event
 
 PREFIX = "p."
 TRIGGER_ID = "8d6b2f4e-9d53-5c52-8f0e-2a7b3a3f9c55"
@@ -26,7 +26,7 @@ TOPICS = {
 
 @dataclass
 class Arrived:
-    """A record as it arrived; implements `streams.events.Record`."""
+    """A record as it arrived; implements `streams.formats.events.Record`."""
 
     topic: str = f"{PREFIX}customer-updates"
     partition: int = 1

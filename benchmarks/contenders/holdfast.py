@@ -8,8 +8,8 @@ import sys
 import uvloop
 
 from benchmarks.contenders.stopwatch import Stopwatch
-from streams.app import AppSettings, build_app, run_app
-from streams.intake import Collector
+from streams.kafka.app import AppSettings, build_app, run_app
+from streams.runtime.batching import Collector
 from streams.services import freeze_memory
 
 

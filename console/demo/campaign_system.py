@@ -11,11 +11,11 @@ import msgspec
 from confluent_kafka import Consumer
 
 from campaigns.triggers import RECEIVED_HEADER
-from console.demo.wire import outcome_event
-from streams.connection import describe_connection
+from console.demo.publisher import outcome_event
+from streams.kafka.connection import describe_connection
 
 if TYPE_CHECKING:
-    from console.demo.wire import Publisher
+    from console.demo.publisher import Publisher
     from streams.settings import Settings
 
 SEED = 20111209

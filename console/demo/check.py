@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from streams.connection import describe_connection
+from streams.kafka.connection import describe_connection
 
 if TYPE_CHECKING:
     from confluent_kafka import Message

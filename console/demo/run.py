@@ -25,12 +25,12 @@ from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from console.demo.campaign_system import CampaignSystem
 from console.demo.check import check
-from console.demo.story import BEGIN, END, Story
+from console.demo.publisher import Publisher
+from console.demo.scenario import BEGIN, END, Story
 from console.demo.view import Snapshot, Speed, describe, draw_tables, render
-from console.demo.wire import Publisher
 from console.demo.worker_process import DemoWorkerError, WorkerProcess
 from console.embedded.services import EmbeddedServices
-from console.explain import Recorded, explain_decision, headline, pick_examples
+from console.explain import DecisionRecord, explain_decision, headline, pick_examples
 from console.warehouse import ExampleError, load_example
 from streams.services import create_missing_topics, load_definitions
 from streams.settings import load_settings
@@ -274,7 +274,7 @@ def _tell_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]
                 ORDER BY as_of DESC, customer_id, campaign"""
     by_key = {segment.key: segment for segment in segments}
     with psycopg.connect(settings.ledger_url) as ledger:
-        decisions = [(row[0], Recorded(*row[1:])) for row in ledger.execute(query)]
+        decisions = [(row[0], DecisionRecord(*row[1:])) for row in ledger.execute(query)]
     return [
         f"customer {customer_id}: {headline(each.facts)}\n    {explain_decision(each, by_key)}"
         for customer_id, each in pick_examples(decisions)

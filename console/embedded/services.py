@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from console.embedded import folder
+from console.embedded import data_dir_lock
 from console.embedded.kafka import KafkaServer
 from console.embedded.ports import choose_ports
 from console.embedded.postgres import STOP_SIGNAL, PostgresServer
@@ -100,7 +100,7 @@ class EmbeddedServices:
         """
         if self._endpoints is not None:
             return self._endpoints
-        self._claim = folder.claim(self.data)
+        self._claim = data_dir_lock.claim(self.data)
         self._cancelled.clear()
         try:
             self._sweep()

@@ -20,7 +20,7 @@ from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES
 from campaigns.triggers import decision_message, trigger_message
 from features.signals import Signals
-from segments.engine import Episode, Held
+from segments.engine import Episode, MembershipState
 from tests.builders import AS_OF, campaign, candidate, control, decision, segment, transition
 from tests.fakes.ledger import InMemoryLedger
 
@@ -88,15 +88,17 @@ async def contact(ledger: Ledger) -> tuple[Any, ...] | None:
 
 async def test_a_customer_the_ledger_never_saw_is_in_none_of_the_mappings(ledger: Ledger) -> None:
     state = await ledger.read(["nobody"], [("nobody", "message-1")])
-    assert (state.held, state.signals, state.standings, set(state.seen_messages)) == ({}, {}, {}, set())
+    assert (state.memberships, state.signals, state.contact_histories, set(state.seen_messages)) == ({}, {}, {}, set())
 
 
 async def test_what_a_batch_changed_comes_back_in_a_read(ledger: Ledger) -> None:
     await ledger.commit(batch(decision()), owners=OWNED)
     state = await ledger.read(["ann", "bob"], [])
-    assert state.held == {"ann": Held({"at-risk": Episode(1, is_member=True)}, {"at-risk": SEGMENT.version})}
+    assert state.memberships == {
+        "ann": MembershipState({"at-risk": Episode(1, is_member=True)}, {"at-risk": SEGMENT.version})
+    }
     assert state.signals == {"ann": SIGNALS}
-    assert state.standings["ann"].last_contacts == {"win-back": AS_OF}
+    assert state.contact_histories["ann"].last_contacts == {"win-back": AS_OF}
 
 
 async def test_committing_a_batch_twice_changes_nothing(ledger: Ledger) -> None:
@@ -116,19 +118,19 @@ async def test_a_batch_without_changes_can_be_committed(ledger: Ledger) -> None:
 
 async def test_an_episode_ends_and_the_next_begins(ledger: Ledger) -> None:
     moves = [transition(), transition(entered=False), transition(episode=2)]
-    held = []
+    memberships = []
     for move in moves:
         await ledger.commit(batch(transitions=[move]), owners=OWNED)
-        held.append((await ledger.read(["ann"], [])).held["ann"].members["at-risk"])
-    assert held == [Episode(1, is_member=True), Episode(1, is_member=False), Episode(2, is_member=True)]
+        memberships.append((await ledger.read(["ann"], [])).memberships["ann"].members["at-risk"])
+    assert memberships == [Episode(1, is_member=True), Episode(1, is_member=False), Episode(2, is_member=True)]
 
 
 async def test_thousands_of_segments_can_be_remembered(ledger: Ledger) -> None:
     many = [segment(f"a-segment-with-a-rather-long-name-{number}") for number in range(2000)]
     activations = await ledger.activate(many, [campaign()], at=AS_OF)
     await ledger.commit(batch(transitions=[]), owners=OWNED)
-    held = (await ledger.read(["ann"], [])).held["ann"]
-    assert held.roster == {key: activation.version for key, activation in activations.items()}
+    memberships = (await ledger.read(["ann"], [])).memberships["ann"]
+    assert memberships.evaluated_versions == {key: activation.version for key, activation in activations.items()}
 
 
 async def test_signals_are_replaced_by_newer_ones(ledger: Ledger) -> None:
@@ -149,7 +151,7 @@ async def test_a_message_seen_before_is_a_conflict_and_nothing_is_stored(ledger:
     with pytest.raises(LedgerConflictError):
         await ledger.commit(conflicting, owners=OWNED)
     state = await ledger.read(["ann"], [("ann", "m-0")])
-    assert (state.held, state.signals, state.standings, set(state.seen_messages)) == ({}, {}, {}, set())
+    assert (state.memberships, state.signals, state.contact_histories, set(state.seen_messages)) == ({}, {}, {}, set())
     assert list(await ledger.unsent(3)) == []
     assert (await ledger.commit(BatchChanges(), owners=OWNED)).cache_generation == 1
 
@@ -160,7 +162,7 @@ async def test_a_batch_decided_again_after_a_conflict_can_be_committed(ledger: L
     with pytest.raises(LedgerConflictError):
         await ledger.commit(batch(message_ids=[("ann", "m-1")]), owners=OWNED)
     await ledger.commit(batch(), owners=OWNED)
-    assert (await ledger.read(["ann"], [])).held["ann"].roster == {"at-risk": SEGMENT.version}
+    assert (await ledger.read(["ann"], [])).memberships["ann"].evaluated_versions == {"at-risk": SEGMENT.version}
 
 
 async def test_the_same_message_id_of_another_customer_is_no_conflict(ledger: Ledger) -> None:
@@ -173,7 +175,7 @@ async def test_a_claim_fences_the_older_epoch_and_nothing_is_stored(ledger: Ledg
     assert await ledger.claim(3) == 2
     with pytest.raises(LedgerFencedError):
         await ledger.commit(batch(decision()), owners={3: 1})
-    assert (await ledger.read(["ann"], [])).held == {}
+    assert (await ledger.read(["ann"], [])).memberships == {}
     assert len((await ledger.commit(batch(decision()), owners={3: 2})).outbox) == 2
 
 
@@ -206,15 +208,15 @@ async def test_the_last_sequence_is_that_of_the_latest_message(ledger: Ledger) -
 
 
 async def test_a_rehearsal_stores_nothing(ledger: Ledger) -> None:
-    await ledger.rehearse(batch(decision(), message_ids=[("ann", "message-1")], cache_lost=True))
-    assert (await ledger.read(["ann"], [("ann", "message-1")])).held == {}
+    await ledger.dry_run(batch(decision(), message_ids=[("ann", "message-1")], cache_lost=True))
+    assert (await ledger.read(["ann"], [("ann", "message-1")])).memberships == {}
     assert (await ledger.unsent(3), await ledger.cache_generation()) == ([], 1)
 
 
 async def test_a_rehearsal_fails_as_the_commit_would(ledger: Ledger) -> None:
     await ledger.commit(batch(message_ids=[("ann", "message-1")]), owners=OWNED)
     with pytest.raises(LedgerConflictError):
-        await ledger.rehearse(batch(message_ids=[("ann", "message-1")]))
+        await ledger.dry_run(batch(message_ids=[("ann", "message-1")]))
 
 
 async def test_unsent_messages_come_back_whole_and_in_order_until_marked_sent(ledger: Ledger) -> None:
@@ -293,7 +295,7 @@ async def test_outcomes_move_a_contact_forward_only(
 
 async def test_a_contact_that_bounced_counts_for_no_cooldown(ledger: Ledger) -> None:
     await ledger.commit(batch(decision(), outcomes=[report("bounced")]), owners=OWNED)
-    assert (await ledger.read(["ann"], [])).standings == {}
+    assert (await ledger.read(["ann"], [])).contact_histories == {}
 
 
 async def test_the_value_of_a_conversion_is_kept(ledger: Ledger) -> None:
@@ -313,7 +315,7 @@ async def test_outcomes_of_a_contact_that_never_was_change_nothing(ledger: Ledge
     strange = [report(each, customer_id="bob") for each in ("delivered", "unsubscribed")]
     await ledger.commit(BatchChanges(outcomes=strange), owners=OWNED)
     assert await contact(ledger) == ("reserved", None)
-    assert (await ledger.read(["bob"], [])).standings == {}
+    assert (await ledger.read(["bob"], [])).contact_histories == {}
 
 
 @pytest.mark.parametrize("outcome", ["unsubscribed", "complained"])
@@ -322,7 +324,7 @@ async def test_an_unsubscription_revokes_the_channel_of_the_contact(ledger: Ledg
     await ledger.commit(batch(decision()), owners=OWNED)
     for _ in range(2):
         await ledger.commit(BatchChanges(outcomes=[report(outcome), report(outcome)]), owners=OWNED)
-    standing = (await ledger.read(["ann"], [])).standings["ann"]
+    standing = (await ledger.read(["ann"], [])).contact_histories["ann"]
     assert set(standing.revoked_channels) == {"email"}
     assert await contact(ledger) == ("reserved", None)
 
@@ -332,20 +334,20 @@ async def test_the_latest_contact_of_each_campaign_counts_for_cooldowns(ledger: 
     other = campaign(key="other")
     made = [decision(occasion="2", as_of=later), decision(), decision(campaign=other)]
     await ledger.commit(batch(*made), owners=OWNED)
-    last = (await ledger.read(["ann"], [])).standings["ann"].last_contacts
+    last = (await ledger.read(["ann"], [])).contact_histories["ann"].last_contacts
     assert last == {"win-back": later, "other": AS_OF}
 
 
 async def test_contacts_that_no_cooldown_counts_from_are_not_read(ledger: Ledger) -> None:
     """A customer who is contacted every day would be ever slower to read."""
     await ledger.commit(batch(decision(), decision(campaign=campaign(key="untiring"))), owners=OWNED)
-    assert (await ledger.read(["ann"], [])).standings["ann"].last_contacts == {"win-back": AS_OF}
+    assert (await ledger.read(["ann"], [])).contact_histories["ann"].last_contacts == {"win-back": AS_OF}
 
 
 async def test_a_control_exposure_is_recorded_and_starts_no_cooldown(ledger: Ledger) -> None:
     await ledger.commit(batch(control()), owners=OWNED)
     assert await contact(ledger) == ("reserved", None)
-    assert (await ledger.read(["ann"], [])).standings == {}
+    assert (await ledger.read(["ann"], [])).contact_histories == {}
 
 
 async def test_a_withheld_decision_makes_no_contact(ledger: Ledger) -> None:
@@ -408,13 +410,13 @@ async def test_two_workers_that_meet_a_new_roster_at_once_both_commit(ledger_url
     await postgres.open()
     await _prepared(postgres)
     async with await psycopg.AsyncConnection.connect(ledger_url) as first:
-        roster = psycopg.types.json.Jsonb({"at-risk": SEGMENT.version})
-        await first.execute(QUERIES["find_roster"], {"versions": roster})
+        evaluated_versions = psycopg.types.json.Jsonb({"at-risk": SEGMENT.version})
+        await first.execute(QUERIES["find_roster"], {"versions": evaluated_versions})
         second = asyncio.create_task(postgres.commit(batch(), owners=OWNED))
         await _wait_until_blocked(ledger_url)
         await first.commit()
         await second
-    assert (await postgres.read(["ann"], [])).held["ann"].roster == {"at-risk": SEGMENT.version}
+    assert (await postgres.read(["ann"], [])).memberships["ann"].evaluated_versions == {"at-risk": SEGMENT.version}
     await postgres.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 import campaigns
-from campaigns.dead_letters import Status, Wanted, open_dead_letters
+from campaigns.dead_letters import DeadLetterFilter, Status, open_dead_letters
 from campaigns.errors import LedgerUnavailableError
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges
@@ -19,8 +19,8 @@ from campaigns.postgres_ledger import PostgresLedger
 from console.embedded.postgres import find_binaries
 from features.errors import WarehouseLayoutError
 from features.postgres_warehouse import PostgresWarehouse
-from streams.events import Reject, RejectReason
-from streams.failures import dead_letter
+from streams.formats.dead_letters import dead_letter
+from streams.formats.events import Reject, RejectReason
 from tests.builders import AS_OF, campaign, decision, segment
 from tests.contract.test_ledger import SIGNALS, batch, report
 from tests.records import Arrived
@@ -81,7 +81,7 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     await ledger.mark_sent(unsent)
     assert (len(unsent), list(await ledger.unsent(3))) == (2, [])
     assert (state.signals, set(state.seen_messages)) == ({"ann": SIGNALS}, {("ann", "m-1")})
-    assert set(state.standings["ann"].revoked_channels) == {"email"}
+    assert set(state.contact_histories["ann"].revoked_channels) == {"email"}
     assert (committed.cache_generation, await ledger.cache_generation()) == (2, 2)
     assert await ledger.members("at-risk") == ["ann"]
     assert await ledger.ledger_id()
@@ -146,7 +146,7 @@ async def test_an_operators_role_can_activate_and_settle_dead_letters(
         assert letters.claim(ids[1:2], by="ann", run=2) == set(ids[1:2])
         assert letters.reopen() == 1
         assert letters.discard(ids[2:], by="ann", why="old") == set(ids[2:])
-        found: dict[str, Any] = {each.letter_id: each.status for each in letters.find(Wanted(status=None))}
+        found: dict[str, Any] = {each.letter_id: each.status for each in letters.find(DeadLetterFilter(status=None))}
         assert set(letters.read_values(ids)) == set(ids)
     assert [found[each] for each in ids] == [Status.REQUEUED, Status.OPEN, Status.DISCARDED]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from campaigns.ports import Stored
+from campaigns.ports import OutboxRow
 from campaigns.triggers import Message
 from streams.errors import SinkUnavailableError
-from streams.outbox import KafkaTriggerSink
-from streams.topics import create_topics
+from streams.kafka.publishing import KafkaTriggerSink
+from streams.kafka.topics import create_topics
 from tests.fakes.trigger_sink import InMemoryTopics, InMemoryTriggerSink
 from tests.journey.workplace import read_committed
 
@@ -99,15 +99,17 @@ def broker(request: pytest.FixtureRequest) -> Broker:
     return found
 
 
-def stored(*sequences: int, partition: int = 0) -> list[Stored]:
+def stored(*sequences: int, partition: int = 0) -> list[OutboxRow]:
     """Return messages as the outbox holds them, named after their sequences."""
-    return [Stored(n, Message(f"{n}", "ann", "campaign_triggers", b"%d" % n, (), b"{}", partition)) for n in sequences]
+    return [
+        OutboxRow(n, Message(f"{n}", "ann", "campaign_triggers", b"%d" % n, (), b"{}", partition)) for n in sequences
+    ]
 
 
 async def test_messages_are_published_in_order_of_sequence(broker: Broker) -> None:
     """Over several calls."""
     sink = broker.connect()
-    await sink.take_over(0)
+    await sink.fence(0)
     await sink.publish(0, stored(1, 2))
     await sink.publish(0, stored(5, 9))
     assert broker.ids() == ["1", "2", "5", "9"]
@@ -116,7 +118,7 @@ async def test_messages_are_published_in_order_of_sequence(broker: Broker) -> No
 async def test_what_is_published_twice_is_seen_once(broker: Broker) -> None:
     """The same again is skipped; what is new beside it is not."""
     sink = broker.connect()
-    await sink.take_over(0)
+    await sink.fence(0)
     await sink.publish(0, stored(1, 2))
     await sink.publish(0, stored(1, 2))
     await sink.publish(0, stored(2, 3))
@@ -128,7 +130,7 @@ async def test_partitions_have_sequences_of_their_own(broker: Broker) -> None:
     """Progress on one hides nothing of another."""
     sink = broker.connect()
     for partition, number in ((0, 7), (1, 3)):
-        await sink.take_over(partition)
+        await sink.fence(partition)
         await sink.publish(partition, stored(number, partition=partition))
     assert sorted(broker.ids()) == ["3", "7"]
 
@@ -136,9 +138,9 @@ async def test_partitions_have_sequences_of_their_own(broker: Broker) -> None:
 async def test_a_new_owner_goes_on_where_the_old_one_stopped(broker: Broker) -> None:
     """It skips what is out already, though it never published it."""
     old, new = broker.connect(), broker.connect()
-    await old.take_over(0)
+    await old.fence(0)
     await old.publish(0, stored(1, 2))
-    assert await new.take_over(0) == 2
+    assert await new.fence(0) == 2
     await new.publish(0, stored(1, 2, 3))
     assert broker.ids() == ["1", "2", "3"]
 
@@ -146,9 +148,9 @@ async def test_a_new_owner_goes_on_where_the_old_one_stopped(broker: Broker) -> 
 async def test_an_old_owner_is_shut_out(broker: Broker) -> None:
     """It is told so, and nothing of it is seen."""
     old, new = broker.connect(), broker.connect()
-    await old.take_over(0)
+    await old.fence(0)
     await old.publish(0, stored(1))
-    await new.take_over(0)
+    await new.fence(0)
     with pytest.raises(SinkUnavailableError):
         await old.publish(0, stored(2))
     await new.publish(0, stored(2))
@@ -158,9 +160,9 @@ async def test_an_old_owner_is_shut_out(broker: Broker) -> None:
 async def test_an_owner_can_take_its_partition_over_again(broker: Broker) -> None:
     """As it does after every failure."""
     sink = broker.connect()
-    await sink.take_over(0)
+    await sink.fence(0)
     await sink.publish(0, stored(1))
-    await sink.take_over(0)
+    await sink.fence(0)
     await sink.publish(0, stored(1, 2))
     assert broker.ids() == ["1", "2"]
 
@@ -168,14 +170,14 @@ async def test_an_owner_can_take_its_partition_over_again(broker: Broker) -> Non
 async def test_an_aborted_transaction_is_invisible(kafka: KafkaBroker) -> None:
     """The records of an owner that died in the middle are on the topic, and no read_committed consumer sees them."""
     dying = kafka.connect()
-    await dying.take_over(0)
+    await dying.fence(0)
     await dying.publish(0, stored(1))
     producer: Producer = dying._producers[0][0]
     producer.begin_transaction()
     producer.produce(kafka.topic, key=b"2", value=b"half")
     producer.flush(10)
     heir = kafka.connect()
-    await heir.take_over(0)
+    await heir.fence(0)
     await heir.publish(0, stored(1, 2))
     assert [(each.key, each.value) for each in kafka.see()] == [(b"1", b"{}"), (b"2", b"{}")]
 
@@ -184,7 +186,7 @@ async def test_sequences_of_another_ledger_are_not_taken_for_ours(kafka: KafkaBr
     """A ledger made anew begins at 1 again."""
     for ledger_id in ("first", "second"):
         sink = kafka.connect(ledger_id)
-        await sink.take_over(0)
+        await sink.fence(0)
         await sink.publish(0, stored(1))
     assert kafka.ids() == ["1", "1"]
 
@@ -193,11 +195,11 @@ async def test_headers_and_bytes_arrive_as_they_are(kafka: KafkaBroker) -> None:
     """Null values, nulls in headers and large dead letters included."""
     headers = (("a", b"\xff"), ("b", None), ("a", b""))
     sink = kafka.connect()
-    await sink.take_over(0)
+    await sink.fence(0)
     messages = [
         Message("m", "", "campaign_triggers", key, headers, value, 0) for key, value in ((None, b"\x00"), (b"", None))
     ]
-    await sink.publish(0, [Stored(place, each) for place, each in enumerate(messages, start=1)])
+    await sink.publish(0, [OutboxRow(place, each) for place, each in enumerate(messages, start=1)])
     assert [(each.key, each.value, tuple(each.headers)) for each in kafka.see()] == [
         (None, b"\x00", headers),
         (b"", None, headers),
@@ -206,10 +208,10 @@ async def test_headers_and_bytes_arrive_as_they_are(kafka: KafkaBroker) -> None:
 
 async def test_a_broker_that_is_away_is_reported(kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     """As something to try again."""
-    monkeypatch.setattr("streams.outbox.TIMEOUT_S", 0.1)
+    monkeypatch.setattr("streams.kafka.publishing.TIMEOUT_S", 0.1)
     sink = KafkaTriggerSink(
         {"bootstrap.servers": "127.0.0.1:1"}, group="g", ledger_id="l", topics={}, progress_topic=kafka.topic
     )
     with pytest.raises(SinkUnavailableError, match="tried again"):
-        await sink.take_over(0)
+        await sink.fence(0)
     sink.close()

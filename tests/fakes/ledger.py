@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from campaigns.decide import Outcome, Standing
+from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
-from campaigns.ports import Committed, LedgerState, Stored
-from segments.engine import Activation, Episode, Held
+from campaigns.ports import Committed, LedgerState, OutboxRow
+from segments.engine import Activation, Episode, MembershipState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LADDER = ("reserved", "sent", "refunded", "delivered", "opened", "clicked", "converted", "expired")
 STATUS = {**{name: name for name in LADDER}, "bounced": "refunded"}
 REVOKES = ("unsubscribed", "complained")
-NEUTRAL = Standing(frozenset(), {})
+NEUTRAL = ContactHistory(frozenset(), {})
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Customer:
     """All that is kept of one customer."""
 
     episodes: dict[str, Episode] = field(default_factory=dict)
-    roster: Mapping[str, str] = field(default_factory=dict)
+    evaluated_versions: Mapping[str, str] = field(default_factory=dict)
     signals: Signals | None = None
     seen: set[str] = field(default_factory=set)
     contacts: dict[UUID, Contact] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class InMemoryLedger:
 
     def __init__(self) -> None:
         self.customers: dict[str, Customer] = {}
-        self.outbox: dict[tuple[str, str], Stored] = {}
+        self.outbox: dict[tuple[str, str], OutboxRow] = {}
         self.sent: set[int] = set()
         self.epochs: dict[int, int] = {}
         self.activations: dict[tuple[str, str, str], Activation] = {}
@@ -71,22 +71,26 @@ class InMemoryLedger:
         """See the port."""
         self._reach()
         known = {each: self.customers[each] for each in customer_ids if each in self.customers}
-        held = {each: Held(dict(c.episodes), c.roster) for each, c in known.items() if c.episodes or c.roster}
+        memberships = {
+            each: MembershipState(dict(c.episodes), c.evaluated_versions)
+            for each, c in known.items()
+            if c.episodes or c.evaluated_versions
+        }
         signals = {each: c.signals for each, c in known.items() if c.signals is not None}
-        standings = {
+        contact_histories = {
             each: _standing(c, self._cooling)
             for each, c in known.items()
-            if _standing(c, self._cooling) != Standing(frozenset(), {})
+            if _standing(c, self._cooling) != ContactHistory(frozenset(), {})
         }
         seen = {(each, message) for each, message in message_ids if each in known and message in known[each].seen}
-        return LedgerState(held, signals, standings, seen)
+        return LedgerState(memberships, signals, contact_histories, seen)
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
         self._reach()
         if any(self.epochs.get(partition) != epoch for partition, epoch in owners.items()):
             raise LedgerFencedError(f"the ledger in memory knows other epochs than {dict(owners)}")
-        await self.rehearse(changes)
+        await self.dry_run(changes)
         self._write_state(changes)
         self._write_decisions(changes.decisions)
         for report in changes.outcomes:
@@ -94,7 +98,7 @@ class InMemoryLedger:
         self.generation += changes.cache_lost
         return Committed(self._write_outbox(changes.messages), self.generation)
 
-    async def rehearse(self, changes: BatchChanges) -> None:
+    async def dry_run(self, changes: BatchChanges) -> None:
         """See the port."""
         self._reach()
         if any(event in self._customer(customer).seen for customer, event in changes.message_ids):
@@ -116,13 +120,13 @@ class InMemoryLedger:
         self._reach()
         return len(self.outbox)
 
-    async def unsent(self, partition: int) -> Sequence[Stored]:
+    async def unsent(self, partition: int) -> Sequence[OutboxRow]:
         """See the port."""
         self._reach()
         waiting = [each for each in self.outbox.values() if each.sequence not in self.sent]
         return [each for each in waiting if each.message.partition == partition]
 
-    async def mark_sent(self, stored: Sequence[Stored]) -> None:
+    async def mark_sent(self, stored: Sequence[OutboxRow]) -> None:
         """See the port."""
         self._reach()
         self.sent |= {each.sequence for each in stored}
@@ -151,7 +155,7 @@ class InMemoryLedger:
             episode = Episode(each.episode, each.kind == "entered")
             self._customer(each.customer_id).episodes[each.segment] = episode
         for customer_id in changes.evaluated:
-            self._customer(customer_id).roster = self._versions
+            self._customer(customer_id).evaluated_versions = self._versions
         for customer_id, signals in changes.signals.items():
             self._customer(customer_id).signals = signals
         for customer_id, event in changes.message_ids:
@@ -179,20 +183,20 @@ class InMemoryLedger:
         value = contact.value if report.value is None else report.value
         customer.contacts[trigger] = replace(contact, status=status, value=value)
 
-    def _write_outbox(self, messages: Sequence[Message]) -> list[Stored]:
+    def _write_outbox(self, messages: Sequence[Message]) -> list[OutboxRow]:
         fresh = []
         for message in messages:
             key = (message.customer_id, message.message_id)
             if key not in self.outbox:
-                self.outbox[key] = Stored(len(self.outbox) + 1, message)
+                self.outbox[key] = OutboxRow(len(self.outbox) + 1, message)
                 fresh.append(self.outbox[key])
         return fresh
 
 
-def _standing(customer: Customer, cooling: set[str]) -> Standing:
+def _standing(customer: Customer, cooling: set[str]) -> ContactHistory:
     counting = [each for each in customer.contacts.values() if each.campaign in cooling]
     treated = [each for each in counting if each.variant == "treatment" and each.status != "refunded"]
     last: dict[str, datetime] = {}
     for contact in sorted(treated, key=lambda each: each.decided_at):
         last[contact.campaign] = contact.decided_at
-    return Standing(frozenset(customer.revoked), last)
+    return ContactHistory(frozenset(customer.revoked), last)

@@ -10,7 +10,7 @@ from streams.errors import SinkUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from campaigns.ports import Stored
+    from campaigns.ports import OutboxRow
     from campaigns.triggers import Message
 
 
@@ -38,19 +38,19 @@ class InMemoryTriggerSink:
         self.away = False
         self.fails_after_publishing = False
 
-    async def take_over(self, partition: int) -> int:
+    async def fence(self, partition: int) -> int:
         """See the port."""
         self._reach()
         self.topics.owners[partition] = self
         return self.topics.progress.get(partition, 0)
 
-    async def publish(self, partition: int, stored: Sequence[Stored]) -> None:
+    async def publish(self, partition: int, rows: Sequence[OutboxRow]) -> None:
         """See the port."""
         self._reach()
         if self.topics.owners.get(partition) is not self:
             raise SinkUnavailableError(f"another sink in memory has taken partition {partition} over")
         done = self.topics.progress.get(partition, 0)
-        fresh = [each for each in stored if each.sequence > done]
+        fresh = [each for each in rows if each.sequence > done]
         self.topics.published += [each.message for each in fresh]
         self.topics.progress[partition] = max([done, *(each.sequence for each in fresh)])
         if self.fails_after_publishing:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from streams.events import Record
+    from streams.formats.events import Record
 
 Entry = dict[str, Any]
 RECENT_S = 5.0

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Producer
 
-import streams.outbox
+import streams.kafka.publishing
+import streams.runtime.worker
 import streams.services
-import streams.worker
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -57,8 +57,8 @@ def let_clock_jump() -> None:
     for module in list(sys.modules.values()):
         if getattr(module, "time", None) is _true_time:
             vars(module)["time"] = read_clock
-    for module in (streams.worker, streams.services):
+    for module in (streams.runtime.worker, streams.services):
         vars(module)["datetime"] = JumpingDatetime
-    vars(streams.outbox)["Producer"] = JumpingProducer
+    vars(streams.kafka.publishing)["Producer"] = JumpingProducer
     for number in (AHEAD, BEHIND):
         signal.signal(number, _jump)

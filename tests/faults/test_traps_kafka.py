@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from confluent_kafka import KafkaError, Producer, TopicPartition
 
-from streams.failures import dead_letter_id
+from streams.formats.dead_letters import dead_letter_id
 from tests.faults.kafka_options import BROKER, BROKER_ID, TOPIC, set_options
 from tests.faults.oracle import compare, forget_dead_letters
 from tests.faults.run import SESSION_S, Run, send

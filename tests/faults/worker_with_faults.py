@@ -25,19 +25,19 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 import streams.__main__
-import streams.outbox
-import streams.patience
+import streams.kafka.publishing
 import streams.pipeline
+import streams.runtime.retry
+import streams.runtime.worker
 import streams.services
-import streams.worker
 from campaigns.errors import LedgerUnavailableError
 from campaigns.postgres_ledger import PostgresLedger
 from features.errors import WarehouseUnavailableError
 from features.store import FeatureStore
 from streams.errors import SinkUnavailableError
-from streams.outbox import KafkaTriggerSink
+from streams.kafka.publishing import KafkaTriggerSink
 from streams.pipeline import Pipeline
-from streams.worker import Worker
+from streams.runtime.worker import Worker
 from tests.faults.audit import Audit
 from tests.faults.clock import let_clock_jump
 
@@ -227,9 +227,9 @@ def put_faults_in() -> None:
 
 def shorten_patience(seconds: float) -> None:
     """Give up waiting for the broker after so long, and try again soon."""
-    streams.outbox.TIMEOUT_S = seconds
-    streams.outbox.ABANDON_S = 2 * seconds
-    streams.patience.LONGEST_PAUSE_S = 1.0
+    streams.kafka.publishing.TIMEOUT_S = seconds
+    streams.kafka.publishing.ABANDON_S = 2 * seconds
+    streams.runtime.retry.LONGEST_PAUSE_S = 1.0
 
 
 if __name__ == "__main__":

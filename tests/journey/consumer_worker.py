@@ -11,8 +11,8 @@ from pathlib import Path
 
 import uvloop
 
-from streams.app import AppSettings, build_app, run_app
-from streams.intake import Collector
+from streams.kafka.app import AppSettings, build_app, run_app
+from streams.runtime.batching import Collector
 
 
 async def main(broker: str, group: str, topic: str, audit: Path) -> None:

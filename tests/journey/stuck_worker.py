@@ -11,10 +11,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import streams.__main__
-import streams.app
+import streams.kafka.app
 import streams.services
-from streams.consumer import ChunkConsumer, ChunkTransport
-from streams.worker import Worker
+from streams.kafka.consumer import ChunkConsumer, ChunkTransport
+from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ import pytest
 
 from benchmarks import backlog
 from console.demo.worker_process import WorkerProcess, free_port
-from streams.shutdown import ABANDONED
+from streams.runtime.shutdown import ABANDONED
 from tests.faults.proxy import Proxy
 from tests.journey.stuck_worker import WAYS
 from tests.journey.test_worker import workplace

@@ -12,17 +12,17 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from streams.app import AppSettings, StreamApp, build_app, run_app
 from streams.errors import TopicLayoutError
-from streams.fetching import FetchedRecord
-from streams.intake import Collector
-from streams.topics import create_topics, verify_topics
+from streams.kafka.app import AppSettings, StreamApp, build_app, run_app
+from streams.kafka.fetching import FetchedRecord
+from streams.kafka.topics import create_topics, verify_topics
+from streams.runtime.batching import Collector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from console.embedded.services import Endpoints
-    from streams.intake import Batch, Chunk
+    from streams.runtime.batching import Batch, Chunk
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 45.0

@@ -14,18 +14,18 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from campaigns.dead_letters import Status, Wanted, open_dead_letters
+from campaigns.dead_letters import DeadLetterFilter, Status, open_dead_letters
 from campaigns.errors import DeadLetterError
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges
 from campaigns.postgres_ledger import PostgresLedger
 from console.cli import holdfast, main
-from console.requeue import KafkaReturns, open_returns, requeue
+from console.requeue import DeadLetterRequeuer, open_returns, requeue
 from streams.errors import SinkUnavailableError
-from streams.events import Reject, RejectReason
-from streams.failures import dead_letter
+from streams.formats.dead_letters import dead_letter
+from streams.formats.events import Reject, RejectReason
+from streams.kafka.topics import create_topics
 from streams.settings import Settings, load_settings
-from streams.topics import create_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -141,7 +141,7 @@ def test_two_operators_at_once_send_each_letter_once(desk: Desk) -> None:
 
     def send() -> int:
         with open_dead_letters(desk.settings.ledger_url) as letters:
-            return len(requeue(desk.settings, letters, Wanted(ids=ids), by="olga").sent)
+            return len(requeue(desk.settings, letters, DeadLetterFilter(ids=ids), by="olga").sent)
 
     with ThreadPoolExecutor(2) as operators:
         counts = [each.result() for each in [operators.submit(send) for _ in range(2)]]
@@ -156,7 +156,7 @@ def claim(desk: Desk, letter_id: str) -> list[DeadLetter]:
         return letters.name([letter_id])
 
 
-def send(returns: KafkaReturns, chosen: Sequence[DeadLetter]) -> bool:
+def send(returns: DeadLetterRequeuer, chosen: Sequence[DeadLetter]) -> bool:
     """Do what a requeue does next: send run 1."""
     return returns.send(chosen, {letter.letter_id: b"value" for letter in chosen}, run=1)
 
@@ -173,7 +173,7 @@ def test_a_crash_after_all_is_sent_doubles_nothing(desk: Desk) -> None:
     with open_dead_letters(desk.settings.ledger_url) as letters:
         ledger_id = letters.ledger_id()
     with open_returns(desk.settings, ledger_id) as returns:
-        assert returns.take_over() == 0
+        assert returns.fence() == 0
         assert send(returns, claim(desk, letter))
     assert desk.fate(letter) is Status.REQUEUEING
     assert "had sent 1" in desk.run("requeue", "--all-matching").stdout
@@ -186,7 +186,7 @@ def test_an_operator_who_was_overtaken_sends_nothing(desk: Desk) -> None:
     with open_dead_letters(desk.settings.ledger_url) as letters:
         ledger_id = letters.ledger_id()
     with open_returns(desk.settings, ledger_id) as slow:
-        slow.take_over()
+        slow.fence()
         chosen = claim(desk, letter)
         desk.run("requeue", letter)
         with pytest.raises(SinkUnavailableError, match="sends nothing twice"):

@@ -23,21 +23,21 @@ from confluent_kafka.admin import AclOperation, ResourceType  # type: ignore[att
 from psycopg import sql
 
 from campaigns.migrations import migrate
-from campaigns.ports import Stored
+from campaigns.ports import OutboxRow
 from campaigns.triggers import Message
 from console.demo.worker_process import WorkerProcess
 from console.launch import launch
 from console.requeue import open_returns
 from features.errors import CacheUnavailableError
 from features.redis_cache import RedisFeatureCache
-from streams.app import build_app, run_app
-from streams.connection import describe_connection, describe_security
 from streams.errors import BrokerUnavailableError
-from streams.intake import Collector
-from streams.outbox import KafkaTriggerSink
+from streams.kafka.app import build_app, run_app
+from streams.kafka.connection import describe_connection, describe_security
+from streams.kafka.publishing import KafkaTriggerSink
+from streams.kafka.topics import verify_topics
+from streams.runtime.batching import Collector
 from streams.services import app_settings, check_topics, create_missing_topics
 from streams.settings import OUTPUT_TOPICS, load_settings
-from streams.topics import verify_topics
 from tests.builders import AS_OF, campaign
 from tests.contract.test_roles import ROLE_PASSWORD, as_role, grant
 from tests.faults.proxy import Proxy
@@ -161,8 +161,8 @@ async def publish_one(settings: Settings) -> None:
         topics=settings.output_topics,
         progress_topic=settings.input_topics[0],
     )
-    await sink.take_over(0)
-    await sink.publish(0, [Stored(1, Message("1", "ann", "campaign_triggers", b"ann", (), b"{}", 0))])
+    await sink.fence(0)
+    await sink.publish(0, [OutboxRow(1, Message("1", "ann", "campaign_triggers", b"ann", (), b"{}", 0))])
     sink.close()
 
 
@@ -177,7 +177,7 @@ def test_operators_commands_reach_kafka_too(kafka: GuardedKafka, certificates: C
     launch(settings, campaign(key="thank-you"), ["ann"], at=AS_OF)
     for last, run in ((0, 7), (7, 8)):
         with open_returns(settings, "ledger") as returns:
-            assert returns.take_over() == last
+            assert returns.fence() == last
             assert returns.send([], {}, run=run), returns.failure
     assert len(read_committed(kafka.broker, f"{topic_prefix}evaluations")) == 1
 

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from streams.kafka.topics import create_topics
 from streams.settings import OUTPUT_TOPICS
-from streams.topics import create_topics
 from tests.journey.workplace import (
     INPUTS,
     PARTITIONS,

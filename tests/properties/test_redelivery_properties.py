@@ -16,7 +16,7 @@ from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
 from segments.engine import Activation
-from streams.knowledge import Knowledge
+from streams.decision_config import DecisionConfig
 from streams.pipeline import Pipeline
 from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
@@ -43,7 +43,7 @@ CAMPAIGNS = [
     campaign(key="launched", segment="everybody", launch="by_operator"),
 ]
 SCORERS = load_scorers(Path(), FEATURE_MAPPING, mock=True)
-KNOWLEDGE = Knowledge(
+KNOWLEDGE = DecisionConfig(
     SCORERS,
     SEGMENTS,
     {each.key: Activation(each.version, AS_OF, "emit") for each in SEGMENTS},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from features.table import FeatureTable
 from segments.definition import build_segment
-from segments.engine import Activation, Episode, Held, Transition, classify
+from segments.engine import Activation, Episode, MembershipState, Transition, classify
 from segments.explanation import explain_rule
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=150)
@@ -26,24 +26,28 @@ VALUES = st.one_of(st.none(), st.integers(0, 10))
 HISTORIES = st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=12)
 
 
-def step(held: dict[str, Held], values: dict[str, Any]) -> tuple[Transition, ...]:
+def step(held: dict[str, MembershipState], values: dict[str, Any]) -> tuple[Transition, ...]:
     """Evaluate the customers given and write the outcome into `held`, as the ledger does."""
     table = FeatureTable.from_rows(list(values), ["p"], [[value] for value in values.values()])
     outcome = classify(SEGMENTS, table, held, activations=ACTIVATIONS, joined_at={})
-    for customer_id in outcome.roster_changed:
-        held[customer_id] = Held(held.get(customer_id, Held()).members, outcome.roster)
+    for customer_id in outcome.versions_changed:
+        held[customer_id] = MembershipState(
+            held.get(customer_id, MembershipState()).members, outcome.evaluated_versions
+        )
     for change in outcome.changes:
         before = held[change.customer_id]
         episode = Episode(change.episode, is_member=change.kind == "entered")
-        held[change.customer_id] = Held({**before.members, change.segment: episode}, before.roster)
+        held[change.customer_id] = MembershipState(
+            {**before.members, change.segment: episode}, before.evaluated_versions
+        )
     return outcome.changes
 
 
 @SETTINGS
 @given(HISTORIES)
 def test_one_batch_or_one_customer_at_a_time_gives_the_same_memberships(history: list[tuple[Any, ...]]) -> None:
-    together: dict[str, Held] = {}
-    apart: dict[str, Held] = {}
+    together: dict[str, MembershipState] = {}
+    apart: dict[str, MembershipState] = {}
     for values in history:
         by_customer = dict(zip("abc", values, strict=True))
         changes = step(together, by_customer)
@@ -55,7 +59,7 @@ def test_one_batch_or_one_customer_at_a_time_gives_the_same_memberships(history:
 @SETTINGS
 @given(HISTORIES)
 def test_evaluating_the_same_facts_again_changes_nothing(history: list[tuple[Any, ...]]) -> None:
-    held: dict[str, Held] = {}
+    held: dict[str, MembershipState] = {}
     for values in history:
         by_customer = dict(zip("abc", values, strict=True))
         step(held, by_customer)
@@ -65,7 +69,7 @@ def test_evaluating_the_same_facts_again_changes_nothing(history: list[tuple[Any
 @SETTINGS
 @given(HISTORIES)
 def test_episodes_are_numbered_without_gaps_and_alternate(history: list[tuple[Any, ...]]) -> None:
-    held: dict[str, Held] = {}
+    held: dict[str, MembershipState] = {}
     seen: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for values in history:
         for change in step(held, dict(zip("abc", values, strict=True))):

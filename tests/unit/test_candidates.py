@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.candidates import Definitions, LaunchRequest, Occurrence, decide_all, entrants, launched
-from campaigns.decide import Outcome, Reason, Standing
+from campaigns.candidates import (
+    Definitions,
+    LaunchRequest,
+    TriggerContext,
+    decide_all,
+    entry_candidates,
+    launch_candidates,
+)
+from campaigns.decide import ContactHistory, Outcome, Reason
 from features.table import FeatureTable
 from tests.builders import AS_OF, campaign, candidate, facts, offers, scores, transition
 
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
 
 VIP = campaign(key="vip", launch="by_operator")
 DEFINITIONS = Definitions([campaign(), VIP], offers(), {"churn": "rules"}, {"at-risk": "f00d"})
-OCCURRENCES = {name: Occurrence(f"event of {name}", AS_OF, 7, 2) for name in ("ann", "bob")}
+OCCURRENCES = {name: TriggerContext(f"event of {name}", AS_OF, 7, 2) for name in ("ann", "bob")}
 
 
 class Scorer:
@@ -40,24 +47,24 @@ def table(*customers: str) -> FeatureTable:
 
 def test_whoever_enters_is_a_candidate_of_each_campaign_that_waits() -> None:
     """A campaign that the operator launches does not wait."""
-    (found,) = entrants([transition(episode=4)], OCCURRENCES, DEFINITIONS)
+    (found,) = entry_candidates([transition(episode=4)], OCCURRENCES, DEFINITIONS)
     assert (found.customer_id, found.campaign.key, found.occasion) == ("ann", "win-back", "4")
     assert (found.event_id, found.as_of, found.received_ms, found.partition) == ("event of ann", AS_OF, 7, 2)
     assert found.withheld is None
 
 
 def test_whoever_leaves_is_no_candidate() -> None:
-    assert entrants([transition(entered=False)], OCCURRENCES, DEFINITIONS) == []
+    assert entry_candidates([transition(entered=False)], OCCURRENCES, DEFINITIONS) == []
 
 
 def test_whoever_enters_a_segment_without_campaigns_is_no_candidate() -> None:
     elsewhere = replace(transition(), segment="elsewhere")
-    assert entrants([elsewhere], OCCURRENCES, DEFINITIONS) == []
+    assert entry_candidates([elsewhere], OCCURRENCES, DEFINITIONS) == []
 
 
 def test_two_campaigns_may_wait_for_one_segment() -> None:
     both = replace(DEFINITIONS, campaigns=[campaign(), campaign(key="second")])
-    found = entrants([transition(), transition("bob")], OCCURRENCES, both)
+    found = entry_candidates([transition(), transition("bob")], OCCURRENCES, both)
     assert [(each.customer_id, each.campaign.key) for each in found] == [
         ("ann", "win-back"),
         ("ann", "second"),
@@ -68,24 +75,24 @@ def test_two_campaigns_may_wait_for_one_segment() -> None:
 
 def test_a_silent_entry_is_a_candidate_that_is_withheld() -> None:
     """So the decision says why nothing fired."""
-    (found,) = entrants([transition(silent=True)], OCCURRENCES, DEFINITIONS)
+    (found,) = entry_candidates([transition(suppressed=True)], OCCURRENCES, DEFINITIONS)
     assert found.withheld is Reason.FIRST_EVALUATION
 
 
 def test_a_candidate_names_the_versions_of_models_campaign_and_segment() -> None:
-    (found,) = entrants([transition()], OCCURRENCES, DEFINITIONS)
+    (found,) = entry_candidates([transition()], OCCURRENCES, DEFINITIONS)
     assert found.versions == {"churn": "rules", "campaign": campaign().version, "segment": "f00d"}
 
 
 def test_a_launch_is_another_occasion_than_any_episode() -> None:
     request = LaunchRequest("ann", VIP, "7", OCCURRENCES["ann"], is_member=True)
-    (found,) = launched([request], DEFINITIONS)
+    (found,) = launch_candidates([request], DEFINITIONS)
     assert (found.occasion, found.withheld) == ("launch 7", None)
 
 
 def test_a_launch_that_reaches_a_former_member_is_withheld() -> None:
     request = LaunchRequest("ann", VIP, "7", OCCURRENCES["ann"], is_member=False)
-    (found,) = launched([request], DEFINITIONS)
+    (found,) = launch_candidates([request], DEFINITIONS)
     assert found.withheld is Reason.NOT_A_MEMBER
 
 
@@ -128,7 +135,7 @@ def test_a_control_exposure_does_not_start_a_cooldown() -> None:
 
 
 def test_a_contact_in_the_batch_leaves_the_standing_of_the_ledger_alone() -> None:
-    standings = {"ann": Standing({"email"}, {"other": AS_OF})}
-    decisions = decide_all([candidate()], table("ann"), standings, offers(), Scorer())
+    contact_histories = {"ann": ContactHistory({"email"}, {"other": AS_OF})}
+    decisions = decide_all([candidate()], table("ann"), contact_histories, offers(), Scorer())
     assert decisions[0].channel == "sms"
-    assert standings == {"ann": Standing({"email"}, {"other": AS_OF})}
+    assert contact_histories == {"ann": ContactHistory({"email"}, {"other": AS_OF})}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from faust.auth import SASLCredentials
 
-from streams.connection import build_credentials, describe_connection
 from streams.errors import SettingsError
+from streams.kafka.connection import build_credentials, describe_connection
 from streams.settings import load_settings
 from tests.settings_table import PAGE
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from faust.types import TP
 
-from streams.app import AppSettings, build_app
-from streams.fetching import Fetch, Fetched, cut
-from streams.offsets import ContiguousOffsets
+from streams.kafka.app import AppSettings, build_app
+from streams.kafka.fetching import Fetch, Fetched, cut
+from streams.kafka.offsets import ContiguousOffsets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from streams.consumer import ChunkConsumer
+    from streams.kafka.consumer import ChunkConsumer
 
 ONE, TWO = TP("updates", 0), TP("updates", 1)
 

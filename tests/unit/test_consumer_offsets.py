@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.offsets import ContiguousOffsets
+from streams.kafka.offsets import ContiguousOffsets
 
 
 @st.composite

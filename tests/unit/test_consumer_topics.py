@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from streams.errors import BrokerUnavailableError, TopicLayoutError
-from streams.topics import check_layout, verify_topics
+from streams.kafka.topics import check_layout, verify_topics
 
 
 def test_equal_partition_counts_are_the_layout() -> None:

@@ -93,7 +93,7 @@ def test_twice_the_events_take_at_most_twice_the_work() -> None:
 
 def evaluation(counts: Counts) -> list[int]:
     """Return what the evaluation of rules takes, without the memberships that come of it."""
-    return [sum(both) for both in zip(counts.of("segments.program"), counts.of("segments.columns"), strict=True)]
+    return [sum(both) for both in zip(counts.of("segments.expression"), counts.of("segments.vectorized"), strict=True)]
 
 
 def test_a_rule_takes_the_same_work_whatever_the_number_of_customers() -> None:

@@ -9,12 +9,12 @@ from streams.customers import (
     joined_at,
     latest_events,
     messages_by_customer,
-    occurrence,
-    outcome_reports,
-    refuse_unknown,
+    read_outcome_reports,
+    reject_unknown_customers,
     sort_by_kind,
+    trigger_context,
 )
-from streams.events import Decoded, RejectReason
+from streams.formats.events import Decoded, RejectReason
 from tests.records import TRIGGER_ID, body, events, message, outcome
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def test_events_are_sorted_by_what_they_ask_for() -> None:
 def test_events_of_unknown_customers_are_rejected() -> None:
     """At the stage that found out; all others stay in order."""
     some = events(body(id="1"), body(id="2", customer_id="bob"), message(id="3", customer_id="bob"), body(id="4"))
-    decoded = refuse_unknown(Decoded(some, []), sort_by_kind(some), FeatureTable(("ann",), {}))
+    decoded = reject_unknown_customers(Decoded(some, []), sort_by_kind(some), FeatureTable(("ann",), {}))
     assert ids(decoded.events) == ["1", "4"]
     assert [reject.record.offset for reject in decoded.rejects] == [1, 2]
     assert {(reject.stage, reject.reason) for reject in decoded.rejects} == {("refresh", RejectReason.UNKNOWN_CUSTOMER)}
@@ -56,7 +56,7 @@ def test_events_of_unknown_customers_are_rejected() -> None:
 def test_an_outcome_needs_no_row_in_the_warehouse() -> None:
     """A customer may have been erased there since the contact."""
     some = events(outcome(customer_id="gone"))
-    assert ids(refuse_unknown(Decoded(some, []), sort_by_kind(some), FeatureTable((), {})).events) == ["e1"]
+    assert ids(reject_unknown_customers(Decoded(some, []), sort_by_kind(some), FeatureTable((), {})).events) == ["e1"]
 
 
 def test_the_latest_event_time_counts_and_not_the_arrival() -> None:
@@ -69,7 +69,7 @@ def test_the_latest_event_time_counts_and_not_the_arrival() -> None:
     )
     assert latest_events(some)["ann"].wire.id == "4"
     assert latest_events(some[:3])["ann"].wire.id == "3"
-    found = occurrence(latest_events(some[:1])["ann"])
+    found = trigger_context(latest_events(some[:1])["ann"])
     assert found.as_of == datetime(2011, 6, 1, 12, 5, tzinfo=UTC)
     assert (found.partition, found.received_ms) == (1, 1_306_931_400_000)
 
@@ -97,7 +97,7 @@ def test_messages_come_in_event_order_and_once() -> None:
 
 def test_outcomes_become_reports() -> None:
     """The type's second part says what became of the trigger."""
-    (report,) = outcome_reports(events(outcome("converted", value=25.0)))
+    (report,) = read_outcome_reports(events(outcome("converted", value=25.0)))
     assert (report.outcome, report.value, report.trigger_id) == ("converted", 25.0, TRIGGER_ID)
     assert (report.customer_id, report.event_id) == ("ann", "e1")
 

@@ -19,8 +19,8 @@ from console.dead_letters import (
     tabulate,
     tell_fate,
 )
-from streams.events import Reject, RejectReason
-from streams.failures import dead_letter
+from streams.formats.dead_letters import dead_letter
+from streams.formats.events import Reject, RejectReason
 
 AT = datetime(2011, 6, 1, 12, 30, 15, 999, tzinfo=UTC)
 LETTER = DeadLetter(

@@ -7,43 +7,49 @@ from typing import Any
 
 import pytest
 
-from campaigns.decide import Outcome, Reason, Standing, decide
+from campaigns.decide import ContactHistory, Outcome, Reason, decide
 from tests.builders import AS_OF, campaign, candidate, decision, facts, offers, scores
 
-YESTERDAY = Standing(last_contacts={"win-back": AS_OF - timedelta(days=1)})
+YESTERDAY = ContactHistory(last_contacts={"win-back": AS_OF - timedelta(days=1)})
 COOLING = campaign(cooldown_days=30)
 HELD = campaign(holdout_percent=50)
 NOBODY = {"email_consent": False, "sms_consent": False}
 SPEECHLESS = campaign(message="Dear {{ surname }}")
 
-CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], Standing, str]] = {
-    Reason.ENTERED_SEGMENT: (Outcome.FIRED, {}, {}, Standing(), "entered_segment: at-risk"),
+CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistory, str]] = {
+    Reason.ENTERED_SEGMENT: (Outcome.FIRED, {}, {}, ContactHistory(), "entered_segment: at-risk"),
     Reason.LAUNCHED: (
         Outcome.FIRED,
         {"campaign": campaign(launch="by_operator"), "occasion": "launch x"},
         {},
-        Standing(),
+        ContactHistory(),
         "launched: at-risk",
     ),
-    Reason.HOLDOUT: (Outcome.CONTROL, {"campaign": HELD}, {}, Standing(), "in the 50 % control group"),
+    Reason.HOLDOUT: (Outcome.CONTROL, {"campaign": HELD}, {}, ContactHistory(), "in the 50 % control group"),
     Reason.FIRST_EVALUATION: (
         Outcome.WITHHELD,
         {"withheld": Reason.FIRST_EVALUATION},
         {},
-        Standing(),
+        ContactHistory(),
         "nothing fires",
     ),
-    Reason.NOT_A_MEMBER: (Outcome.WITHHELD, {"withheld": Reason.NOT_A_MEMBER}, {}, Standing(), "no longer a member"),
-    Reason.NO_CONSENTED_CHANNEL: (Outcome.WITHHELD, {}, NOBODY, Standing(), "no consent for any of: email, sms"),
+    Reason.NOT_A_MEMBER: (
+        Outcome.WITHHELD,
+        {"withheld": Reason.NOT_A_MEMBER},
+        {},
+        ContactHistory(),
+        "no longer a member",
+    ),
+    Reason.NO_CONSENTED_CHANNEL: (Outcome.WITHHELD, {}, NOBODY, ContactHistory(), "no consent for any of: email, sms"),
     Reason.COOLDOWN: (Outcome.WITHHELD, {"campaign": COOLING}, {}, YESTERDAY, "again from 2011-06-30"),
-    Reason.MESSAGE_FAILED: (Outcome.WITHHELD, {"campaign": SPEECHLESS}, {}, Standing(), "'surname' is undefined"),
+    Reason.MESSAGE_FAILED: (Outcome.WITHHELD, {"campaign": SPEECHLESS}, {}, ContactHistory(), "'surname' is undefined"),
 }
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_is_given_with_its_outcome_and_in_words(reason: Reason) -> None:
-    outcome, changes, known, standing, words = CASES[reason]
-    decided = decide(candidate(**changes), facts(**known), standing, offers(), scores(3))
+    outcome, changes, known, history, words = CASES[reason]
+    decided = decide(candidate(**changes), facts(**known), history, offers(), scores(3))
     assert (decided.outcome, decided.reason) == (outcome, reason)
     assert words in decided.detail
 
@@ -60,21 +66,21 @@ def test_a_candidate_with_two_reasons_is_withheld_for_the_earlier(earlier: Reaso
     """The campaign cools and cannot be written; the rest is as in both cases."""
     both = {"campaign": campaign(cooldown_days=30, message="Dear {{ surname }}")}
     known: dict[str, Any] = {}
-    standing = Standing()
+    history = ContactHistory()
     for reason in (later, earlier):
         _, changes, more, contacted, _ = CASES[reason]
         both = {**changes, **both}
         known |= more
-        standing = contacted if contacted.last_contacts else standing
-    assert decide(candidate(**both), facts(**known), standing, offers(), scores(3)).reason is earlier
+        history = contacted if contacted.last_contacts else history
+    assert decide(candidate(**both), facts(**known), history, offers(), scores(3)).reason is earlier
 
 
 @pytest.mark.parametrize("reason", [Reason.COOLDOWN, Reason.NO_CONSENTED_CHANNEL, Reason.MESSAGE_FAILED])
 def test_whoever_could_not_be_contacted_is_not_in_the_control_group(reason: Reason) -> None:
     """The control group must differ from the treated one by the contact alone."""
-    _, changes, known, standing, _ = CASES[reason]
+    _, changes, known, history, _ = CASES[reason]
     held = changes.get("campaign", campaign()).model_copy(update={"holdout_percent": 50.0})
-    decided = decide(candidate(campaign=held), facts(**known), standing, offers(), scores(3))
+    decided = decide(candidate(campaign=held), facts(**known), history, offers(), scores(3))
     assert (decided.outcome, decided.reason) == (Outcome.WITHHELD, reason)
 
 
@@ -86,17 +92,17 @@ def test_a_control_decision_carries_what_would_have_been_sent() -> None:
 
 @pytest.mark.parametrize(("days", "outcome"), [(29.99, Outcome.WITHHELD), (30, Outcome.FIRED), (31, Outcome.FIRED)])
 def test_a_cooldown_ends_on_its_very_moment(days: float, outcome: Outcome) -> None:
-    last = Standing(last_contacts={"win-back": AS_OF - timedelta(days=days)})
+    last = ContactHistory(last_contacts={"win-back": AS_OF - timedelta(days=days)})
     assert decision(last, campaign=COOLING).outcome is outcome
 
 
 def test_contacts_by_other_campaigns_do_not_count() -> None:
-    assert decision(Standing(last_contacts={"other": AS_OF}), campaign=COOLING).outcome is Outcome.FIRED
+    assert decision(ContactHistory(last_contacts={"other": AS_OF}), campaign=COOLING).outcome is Outcome.FIRED
 
 
 def test_revoked_consent_counts_more_than_the_warehouse() -> None:
-    assert decision(Standing(revoked_channels={"email"})).channel == "sms"
-    assert decision(Standing(revoked_channels={"email", "sms"})).reason is Reason.NO_CONSENTED_CHANNEL
+    assert decision(ContactHistory(revoked_channels={"email"})).channel == "sms"
+    assert decision(ContactHistory(revoked_channels={"email", "sms"})).reason is Reason.NO_CONSENTED_CHANNEL
 
 
 def test_a_withheld_decision_keeps_the_facts_it_rests_on() -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from console.embedded import account
+from console.embedded.data_dir_lock import claim
 from console.embedded.errors import DataFolderBusyError, EmbeddedError, MissingExtraError
 from console.embedded.extras import find_folder
-from console.embedded.folder import claim
 from console.embedded.kafka import describe, find_java, read_version
 from console.embedded.ports import choose_ports
 from console.embedded.postgres import find_binaries

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from streams.events import OUTCOMES, RejectReason
+from streams.formats.events import OUTCOMES, RejectReason
 from tests.records import PREFIX, TRIGGER_ID, Arrived, arrive, body, decode, message, outcome
 
 GOOD = [

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from campaigns.decide import Outcome, Reason
-from console.explain import Recorded, explain_decision, explain_membership, headline, pick_examples
+from console.explain import DecisionRecord, explain_decision, explain_membership, headline, pick_examples
 from tests.builders import AS_OF, segment
 
 LAPSING = segment("lapsing", {">": [{"var": "days_since_last_transaction"}, 60]})
@@ -16,9 +16,9 @@ RICH_AND_LAPSING = segment(
 )
 
 
-def recorded(**changes: Any) -> Recorded:
+def recorded(**changes: Any) -> DecisionRecord:
     """A decision of win-back that fired because the customer entered `lapsing`."""
-    fired = Recorded(
+    fired = DecisionRecord(
         campaign="win-back",
         segment="lapsing",
         occasion="1",

@@ -1,4 +1,4 @@
-"""docs/traps.md and docs/guarantees.md name tests that exist."""
+"""docs/failure-modes.md and docs/guarantees.md name tests that exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [(ROOT / "docs" / page).read_text() for page in ("traps.md", "guarantees.md")]
+PAGES = [(ROOT / "docs" / page).read_text() for page in ("failure-modes.md", "guarantees.md")]
 NAMED = [found for page in PAGES for found in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)]
 
 

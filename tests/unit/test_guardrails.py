@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from campaigns.guardrails import choose_channel, cooling_until, is_held_out
+from campaigns.guardrails import choose_channel, cooling_until, is_in_holdout
 from tests.builders import AS_OF, campaign
 
 BOTH = {"email_consent": True, "sms_consent": True}
@@ -49,18 +49,18 @@ def test_a_campaign_that_never_contacted_the_customer_does_not_cool() -> None:
 def test_the_holdout_is_about_its_share_of_customers(percent: float, share: int) -> None:
     """Of 10,000, within four standard deviations of a fair draw."""
     held = campaign(holdout_percent=percent)
-    assert sum(is_held_out(held, f"customer-{number}") for number in range(10_000)) == pytest.approx(share, abs=200)
+    assert sum(is_in_holdout(held, f"customer-{number}") for number in range(10_000)) == pytest.approx(share, abs=200)
 
 
 def test_a_larger_holdout_keeps_whoever_was_in_the_smaller() -> None:
     small, large = campaign(holdout_percent=10), campaign(holdout_percent=20)
     names = [f"customer-{number}" for number in range(1000)]
-    assert {n for n in names if is_held_out(small, n)} < {n for n in names if is_held_out(large, n)}
+    assert {n for n in names if is_in_holdout(small, n)} < {n for n in names if is_in_holdout(large, n)}
 
 
 def test_two_campaigns_hold_out_different_customers() -> None:
     """Otherwise the same people would be left alone by all."""
     one, other = campaign(holdout_percent=50), campaign(key="other", holdout_percent=50)
     names = [f"customer-{number}" for number in range(1000)]
-    agree = sum(is_held_out(one, name) == is_held_out(other, name) for name in names)
+    agree = sum(is_in_holdout(one, name) == is_in_holdout(other, name) for name in names)
     assert 400 < agree < 600

@@ -13,9 +13,9 @@ from urllib.error import HTTPError
 import pytest
 
 from streams.errors import SettingsError
-from streams.health import Health, Status, judge
-from streams.metrics import Figures, Metrics
-from streams.probes import serve_probes
+from streams.observability.health import Health, Status, derive_status
+from streams.observability.metrics import Metrics, MetricsSnapshot
+from streams.observability.probes import serve_probes
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ from streams.probes import serve_probes
 def test_the_worst_that_holds_is_the_status(facts: dict[str, bool], status: Status) -> None:
     """Waiting for a service is worse than nothing else: it explains the rest."""
     known = dict.fromkeys(("retrying", "stuck", "degraded"), False) | {"started": True} | facts
-    assert judge(**known) == status
+    assert derive_status(**known) == status
 
 
 @pytest.mark.parametrize(
@@ -127,13 +127,16 @@ async def test_health_and_metrics_are_served_on_loopback() -> None:
 
 async def test_metrics_show_what_was_counted_and_what_is_looked_up() -> None:
     """Of the moment of asking: a partition that went to another worker is not shown any more."""
-    metrics, figures = Metrics(), [Figures(lag={("updates", 0): 7}, waited={"ledger": 1.5}, cache_reads={"hit": 3})]
+    metrics, figures = (
+        Metrics(),
+        [MetricsSnapshot(lag={("updates", 0): 7}, waited={"ledger": 1.5}, cache_reads={"hit": 3})],
+    )
     metrics.show(lambda: figures[-1])
     metrics.events.inc(3)
     server, port = await serve_probes(Health(), metrics, "127.0.0.1", 0)
     try:
         text = (await fetch(port, "metrics"))[1]
-        figures.append(Figures())
+        figures.append(MetricsSnapshot())
         later = (await fetch(port, "metrics"))[1]
     finally:
         await server.cleanup()
@@ -177,7 +180,7 @@ def test_logs_are_one_json_object_a_line() -> None:
     """Our own and the libraries' alike, from the level on; in a process of its own, for logging is global."""
     code = """
 import logging, structlog
-from streams.logs import configure_logs
+from streams.observability.logs import configure_logs
 configure_logs("info")
 structlog.get_logger().info("decided", trigger_id="t1")
 structlog.get_logger().debug("hidden")
@@ -194,7 +197,7 @@ def test_the_page_for_operators_names_every_metric_and_status() -> None:
     """And no metric that does not exist."""
     page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
     metrics = Metrics()
-    metrics.show(Figures)
+    metrics.show(MetricsSnapshot)
     families = [each for each in metrics.registry.collect() if each.name.startswith("holdfast_")]
     names = {each.name + ("_total" if each.type == "counter" else "") for each in families}
     assert set(re.findall(r"`(holdfast_\w+)`", page)) == names

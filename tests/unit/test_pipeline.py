@@ -9,18 +9,18 @@ from campaigns.decide import Outcome
 from campaigns.ports import LedgerState
 from campaigns.triggers import outgoing
 from features.signals import MessageReading
-from segments.engine import Episode, Held
+from segments.engine import Episode, MembershipState
+from streams.campaign_launches import launch_requests, reject_unknown_campaigns
 from streams.customers import messages_by_customer, unseen
-from streams.events import RejectReason
-from streams.launches import launch_requests, refuse_unknown_campaigns
+from streams.formats.events import RejectReason
 from tests.builders import campaign, control, decision, offers, transition
 from tests.records import arrive, body, decode, events, message
 
 VIP = campaign(key="vip", launch="by_operator")
 DEFINITIONS = Definitions([VIP, campaign()], offers(), {}, {"at-risk": "1"})
 NOTHING = LedgerState({}, {}, {}, ())
-MEMBER = replace(NOTHING, held={"ann": Held({"at-risk": Episode(2, is_member=True)})})
-LEFT = replace(NOTHING, held={"ann": Held({"at-risk": Episode(2, is_member=False)})})
+MEMBER = replace(NOTHING, memberships={"ann": MembershipState({"at-risk": Episode(2, is_member=True)})})
+LEFT = replace(NOTHING, memberships={"ann": MembershipState({"at-risk": Episode(2, is_member=False)})})
 
 
 def launch_event(**changes: str) -> dict[str, object]:
@@ -48,7 +48,7 @@ def test_messages_that_were_folded_are_left_out() -> None:
 def test_a_launch_of_a_campaign_that_operators_do_not_launch_is_refused(key: str) -> None:
     """Unknown or on entering; events without a campaign, and of campaigns for operators, stay in order."""
     records = [arrive(each) for each in (launch_event(campaign=key), body(id="u"), launch_event(id="l"))]
-    decoded = refuse_unknown_campaigns(decode(*records), DEFINITIONS)
+    decoded = reject_unknown_campaigns(decode(*records), DEFINITIONS)
     assert [event.wire.id for event in decoded.events] == ["u", "l"]
     (reject,) = decoded.rejects
     assert (reject.record, reject.reason) == (records[0], RejectReason.INVALID_EVENT)

@@ -7,7 +7,7 @@ import pytest
 
 from features.table import FeatureTable
 from segments.definition import SHIPPED, build_segment, load_segments
-from segments.engine import Activation, Episode, Held, Transition, Transitions, classify
+from segments.engine import Activation, Episode, MembershipState, Transition, Transitions, classify
 from segments.errors import ActivationMissingError
 
 NOON = datetime(2011, 6, 1, 12, tzinfo=UTC)
@@ -23,12 +23,12 @@ RISK = build_segment(
 RICH = build_segment({"key": "rich", "name": "Rich", "rule": {">": [{"var": "revenue"}, 100]}}, where="test")
 
 
-def held(*, risk: Episode | None = None, rich: Episode | None = None, seen: bool = True) -> Held:
+def held(*, risk: Episode | None = None, rich: Episode | None = None, seen: bool = True) -> MembershipState:
     members = {key: episode for key, episode in (("risk", risk), ("rich", rich)) if episode}
-    return Held(members, {"risk": RISK.version, "rich": RICH.version} if seen else {})
+    return MembershipState(members, {"risk": RISK.version, "rich": RICH.version} if seen else {})
 
 
-def run(facts: dict[str, list[Any]], held_by: dict[str, Held], **options: Any) -> Transitions:
+def run(facts: dict[str, list[Any]], held_by: dict[str, MembershipState], **options: Any) -> Transitions:
     """Classify customers named 0, 1, ... under both segments."""
     rows = list(zip(*facts.values(), strict=True))
     table = FeatureTable.from_rows([str(n) for n in range(len(rows))], list(facts), rows)
@@ -41,14 +41,14 @@ def test_entering_begins_the_next_episode() -> None:
     known = {"0": held(), "1": held(risk=Episode(3, is_member=False))}
     changes = run({"p": [0.7, 0.9]}, known).changes
     assert changes == (
-        Transition("0", "risk", "entered", 1, silent=False),
-        Transition("1", "risk", "entered", 4, silent=False),
+        Transition("0", "risk", "entered", 1, suppressed=False),
+        Transition("1", "risk", "entered", 4, suppressed=False),
     )
 
 
 def test_leaving_ends_the_same_episode() -> None:
     changes = run({"p": [0.1]}, {"0": held(risk=Episode(3, is_member=True))}).changes
-    assert changes == (Transition("0", "risk", "exited", 3, silent=False),)
+    assert changes == (Transition("0", "risk", "exited", 3, suppressed=False),)
 
 
 @pytest.mark.parametrize(("p", "kinds"), [(0.59, ["exited"]), (0.6, []), (0.65, []), (0.7, []), (None, ["exited"])])
@@ -72,7 +72,7 @@ def test_a_member_whom_both_rules_hold_for_stays() -> None:
         where="test",
     )
     table = FeatureTable.from_rows(["0"], ["p"], [[0.7]])
-    known = {"0": Held({"risk": Episode(1, is_member=True)}, {"risk": overlapping.version})}
+    known = {"0": MembershipState({"risk": Episode(1, is_member=True)}, {"risk": overlapping.version})}
     activations = {"risk": Activation(overlapping.version, NOON)}
     assert classify([overlapping], table, known, activations=activations, joined_at={}).changes == ()
 
@@ -81,41 +81,41 @@ def test_a_member_whom_both_rules_hold_for_stays() -> None:
 def test_the_first_evaluation_under_a_version_is_silent(kind: str) -> None:
     known = {"0": held(risk=Episode(1, is_member=kind == "exited"), seen=False)}
     (change,) = run({"p": [0.9 if kind == "entered" else 0.1]}, known).changes
-    assert (change.kind, change.silent, change.silent_reason) == (kind, True, "first_evaluation")
+    assert (change.kind, change.suppressed, change.suppressed_reason) == (kind, True, "first_evaluation")
 
 
 def test_a_customer_the_ledger_never_saw_is_silent() -> None:
     (change,) = run({"p": [0.9]}, {}).changes
-    assert (change.episode, change.silent) == (1, True)
+    assert (change.episode, change.suppressed) == (1, True)
 
 
 def test_the_operator_may_ask_for_the_first_evaluation_to_fire() -> None:
     (change,) = run({"p": [0.9]}, {}, mode="emit").changes
-    assert (change.silent, change.silent_reason) == (False, None)
+    assert (change.suppressed, change.suppressed_reason) == (False, None)
 
 
-@pytest.mark.parametrize(("seconds", "silent"), [(-1, True), (0, False), (1, False), (None, True)])
-def test_a_customer_who_joined_after_the_activation_is_not_silent(seconds: float | None, *, silent: bool) -> None:
+@pytest.mark.parametrize(("seconds", "suppressed"), [(-1, True), (0, False), (1, False), (None, True)])
+def test_a_customer_who_joined_after_the_activation_is_not_silent(seconds: float | None, *, suppressed: bool) -> None:
     joined = None if seconds is None else NOON + timedelta(seconds=seconds)
     (change,) = run({"p": [0.9]}, {}, joined_at={"0": joined}).changes
-    assert change.silent is silent
+    assert change.suppressed is suppressed
 
 
 def test_another_version_in_the_roster_is_a_first_evaluation() -> None:
-    known = {"0": Held({}, {"risk": "another", "rich": RICH.version})}
+    known = {"0": MembershipState({}, {"risk": "another", "rich": RICH.version})}
     changes = run({"p": [0.9], "revenue": [500]}, known).changes
-    assert [(change.segment, change.silent) for change in changes] == [("risk", True), ("rich", False)]
+    assert [(change.segment, change.suppressed) for change in changes] == [("risk", True), ("rich", False)]
 
 
 def test_whoever_was_evaluated_under_other_versions_must_be_recorded() -> None:
     known = {
         "0": held(),
         "1": held(seen=False),
-        "2": Held({}, {"risk": RISK.version, "rich": RICH.version, "gone": "x"}),
+        "2": MembershipState({}, {"risk": RISK.version, "rich": RICH.version, "gone": "x"}),
     }
     outcome = run({"p": [0.1, 0.1, 0.1, 0.1]}, known)
-    assert outcome.roster_changed == ("1", "2", "3")
-    assert outcome.roster == {"risk": RISK.version, "rich": RICH.version}
+    assert outcome.versions_changed == ("1", "2", "3")
+    assert outcome.evaluated_versions == {"risk": RISK.version, "rich": RICH.version}
 
 
 def test_changes_come_by_customer_and_then_by_segment() -> None:
@@ -131,7 +131,7 @@ def test_who_is_a_member_now_is_told_by_segment() -> None:
 
 
 def test_a_membership_of_a_segment_no_longer_defined_is_left_alone() -> None:
-    known = {"0": Held({"gone": Episode(2, is_member=True)}, {})}
+    known = {"0": MembershipState({"gone": Episode(2, is_member=True)}, {})}
     assert run({"p": [0.1]}, known).changes == ()
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streams.tasks import run_together
+from streams.runtime.tasks import run_together
 
 
 async def wait_for_ever(ended: list[str], *, misses: int = 0) -> None:
@@ -28,7 +28,7 @@ async def fail() -> None:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.tasks.AGAIN_S", 0.001)
+    monkeypatch.setattr("streams.runtime.tasks.AGAIN_S", 0.001)
 
 
 @pytest.mark.parametrize("misses", [0, 1, 3])

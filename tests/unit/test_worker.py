@@ -14,13 +14,13 @@ from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
 from segments.engine import Activation
-from streams.health import Health
-from streams.intake import Batch, Chunk
-from streams.knowledge import Knowledge
-from streams.metrics import Metrics
-from streams.ownership import Assignment
+from streams.decision_config import DecisionConfig
+from streams.observability.health import Health
+from streams.observability.metrics import Metrics
 from streams.pipeline import Pipeline
-from streams.worker import Worker
+from streams.runtime.batching import Batch, Chunk
+from streams.runtime.partition_leases import Assignment
+from streams.runtime.worker import Worker
 from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
@@ -31,7 +31,7 @@ from tests.records import PREFIX, Arrived, arrive, body
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from campaigns.ports import BatchChanges, Committed, Stored
+    from campaigns.ports import BatchChanges, Committed, OutboxRow
     from features.table import FeatureTable
 
 PARTITION = 1
@@ -46,7 +46,7 @@ class GatedSink(InMemoryTriggerSink):
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def publish(self, partition: int, stored: Sequence[Stored]) -> None:
+    async def publish(self, partition: int, stored: Sequence[OutboxRow]) -> None:
         """See the port."""
         await self.gate.wait()
         await super().publish(partition, stored)
@@ -75,11 +75,11 @@ class DoubtfulLedger(InMemoryLedger):
             raise LedgerUnavailableError("the answer was lost")
         return committed
 
-    async def rehearse(self, changes: BatchChanges) -> None:
+    async def dry_run(self, changes: BatchChanges) -> None:
         """See the port."""
         if not self.refused.isdisjoint(changes.transitions_at):
             raise OverflowError(f"cannot store {self.refused}")
-        await super().rehearse(changes)
+        await super().dry_run(changes)
 
 
 class Bench:
@@ -101,7 +101,7 @@ class Bench:
             collect=self.batches.get,
             acknowledge=self.acknowledge,
             assignment=lambda: self.assignment,
-            pipeline=Pipeline(features, self.ledger, knowledge(), topic_prefix=PREFIX),
+            pipeline=Pipeline(features, self.ledger, config(), topic_prefix=PREFIX),
             ledger=self.ledger,
             sink=self.sink,
             health=self.health,
@@ -146,12 +146,12 @@ class Bench:
                 await self.work
 
 
-def knowledge() -> Knowledge:
+def config() -> DecisionConfig:
     """One segment of everybody whose first evaluation may fire, and a campaign that waits for it."""
     everybody, scorers = segment(), load_scorers(Path(), FEATURE_MAPPING, mock=True)
     activations = {everybody.key: Activation(everybody.version, AS_OF, "emit")}
     definitions = Definitions([campaign()], offers(), scorers.versions, {everybody.key: everybody.version})
-    return Knowledge(scorers, [everybody], activations, definitions)
+    return DecisionConfig(scorers, [everybody], activations, definitions)
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -164,10 +164,10 @@ async def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 async def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench whose pauses last no time."""
-    monkeypatch.setattr("streams.patience.FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr("streams.patience.LONGEST_PAUSE_S", 0.001)
+    monkeypatch.setattr("streams.runtime.retry.FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("streams.runtime.retry.LONGEST_PAUSE_S", 0.001)
     bench = Bench()
-    await bench.ledger.activate(knowledge().segments, [], at=AS_OF)
+    await bench.ledger.activate(config().segments, [], at=AS_OF)
     return bench
 
 
@@ -200,12 +200,12 @@ async def test_it_ends_though_a_client_misses_that_it_is_cancelled(
     """As those do that call asyncio.wait_for on Python 3.11."""
     marking = asyncio.Event()
 
-    async def mark_sent(_stored: Sequence[Stored]) -> None:
+    async def mark_sent(_stored: Sequence[OutboxRow]) -> None:
         marking.set()
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
-    monkeypatch.setattr("streams.tasks.AGAIN_S", 0.001)
+    monkeypatch.setattr("streams.runtime.tasks.AGAIN_S", 0.001)
     monkeypatch.setattr(bench.ledger, "mark_sent", mark_sent)
     async with bench.working():
         bench.put_update("ann")
@@ -281,7 +281,7 @@ async def test_a_ledger_that_is_away_holds_the_batch(bench: Bench) -> None:
 
 async def test_a_ledger_that_can_only_be_read_holds_the_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """For however long, and visibly: that it answers reads does not say that it is back."""
-    monkeypatch.setattr("streams.patience.FIRST_PAUSE_S", 0)
+    monkeypatch.setattr("streams.runtime.retry.FIRST_PAUSE_S", 0)
     bench.ledger.is_read_only = True
     async with bench.working():
         bench.put_update("ann")

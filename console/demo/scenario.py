@@ -1,0 +1,92 @@
+"""Half a year, day by day: orders, messages, weekly refreshes, one launch and one malformed event."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from console.demo.publisher import message_event, order_event, refresh_event
+from console.launch import find_launchable, launch
+from console.warehouse import connect, example_days, insert_day
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from campaigns.definition import Campaign
+    from console.demo.publisher import Publisher
+    from console.warehouse import Day
+    from streams.settings import Settings
+
+BEGIN = date(2011, 6, 1)
+END = date(2011, 12, 10)
+MALFORMED_ON = date(2011, 7, 4)
+LAUNCH_ON = date(2011, 10, 3)
+LAUNCHED = "vip-offers"
+MALFORMED = b'{"id": "cut-short", "type": "customer.updated", "customer_id": "178'
+MONDAY = 0
+
+
+class Story:
+    """Plays the days into the warehouse and onto the topics.
+
+    Args:
+        settings: of the demo's services.
+        folder: the example's files.
+        publisher: publishes and counts.
+        campaigns: as defined; one of them is launched.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, publisher: Publisher, campaigns: Sequence[Campaign]) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._publisher = publisher
+        self._campaigns = campaigns
+        self.day = BEGIN
+        self.launched = 0
+
+    def play(self, until: date, catch_up: Callable[[], None]) -> None:
+        """Play every day before `until`; after each weekly refresh wait for the worker, so that both live in one week.
+
+        The refresh of the first day is the first evaluation of every customer: it records and fires nothing.
+        """
+        with connect(self._settings.warehouse_url) as connection:
+            self._refresh(connection, BEGIN)
+            catch_up()
+            for day in example_days(BEGIN, until - timedelta(days=1), self._folder):
+                self.day = day.date
+                self._live(connection, day)
+                if day.date.weekday() == MONDAY:
+                    self._refresh(connection, day.date)
+                    catch_up()
+                if day.date == LAUNCH_ON:
+                    self._launch()
+
+    def _live(self, connection: psycopg.Connection, day: Day) -> None:
+        insert_day(connection, day)
+        connection.commit()
+        for invoice in day.invoices:
+            self._publisher.publish("customer-updates", order_event(invoice))
+        for message in day.conversations:
+            self._publisher.publish("conversations", message_event(message))
+        if day.date == MALFORMED_ON:
+            self._publisher.publish_bytes("customer-updates", b"17850", MALFORMED)
+        self._publisher.flush()
+
+    def _refresh(self, connection: psycopg.Connection, day: date) -> None:
+        at = datetime.combine(day, time(23), UTC)
+        for (customer_id,) in connection.execute("SELECT customer_id FROM customers ORDER BY customer_id"):
+            self._publisher.publish("customer-updates", refresh_event(customer_id, at))
+        connection.commit()
+        self._publisher.flush()
+
+    def _launch(self) -> None:
+        campaign = find_launchable(self._campaigns, LAUNCHED)
+        query = "SELECT customer_id FROM membership WHERE segment = %s AND is_member ORDER BY customer_id"
+        with psycopg.connect(self._settings.ledger_url) as ledger:
+            members = [row[0] for row in ledger.execute(query, [campaign.segment])]
+        launch(self._settings, campaign, members, at=datetime.combine(LAUNCH_ON, time(10), UTC), launch_id="demo")
+        self.launched = len(members)
+        self._publisher.sent += len(members)

@@ -1,0 +1,242 @@
+"""A compiled rule: a tree of nodes that compute a column for a batch, or one value for one customer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from features.table import plain
+from segments.operators import OPERATORS, normal, truthy
+from segments.vectorized import (
+    ORDERINGS,
+    BoolColumn,
+    Constant,
+    Numbers,
+    apply,
+    arrays,
+    choose,
+    from_cells,
+    to_cells,
+    truths,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from segments.vectorized import Facts, Mask, Value
+
+_MISSING = object()
+
+
+class _Valued:
+    """A node whose truth follows from its values."""
+
+    __slots__ = ()
+
+    def column(self, facts: Facts) -> Value:
+        raise NotImplementedError
+
+    def mask(self, facts: Facts) -> Mask:
+        """Return where the node is true."""
+        return truths(self.column(facts), facts.count)
+
+
+@dataclass(frozen=True, slots=True)
+class LiteralValue(_Valued):
+    """A value the rule itself gives."""
+
+    value: Any
+
+    def column(self, _: Facts) -> Value:
+        """Return the value for every row."""
+        return Constant(self.value)
+
+    def cell(self, _: Mapping[str, Any]) -> Any:
+        """Return the value."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Fact(_Valued):
+    """A customer's fact, or a part of one: `keys` lead into objects and arrays.
+
+    The default stands in where there is no such fact or part; a fact that is null is there, and null.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    default: Node
+
+    def column(self, facts: Facts) -> Value:
+        """Return the fact's column."""
+        found = facts.fact(self.name)
+        if found is None:
+            return self.default.column(facts)
+        if not self.keys:
+            return found
+        parts = [_part(cell, self.keys) for cell in to_cells(found, facts.count)]
+        defaults = to_cells(self.default.column(facts), facts.count)
+        pairs = zip(parts, defaults, strict=True)
+        return from_cells([default if part is _MISSING else part for part, default in pairs])
+
+    def cell(self, row: Mapping[str, Any]) -> Any:
+        """Return one customer's fact."""
+        part = _part(row[self.name], self.keys) if self.name in row else _MISSING
+        return self.default.cell(row) if part is _MISSING else part
+
+
+def _part(cell: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        if isinstance(cell, dict) and key in cell:
+            cell = cell[key]
+        elif isinstance(cell, list) and key.isdecimal() and int(key) < len(cell):
+            cell = cell[int(key)]
+        else:
+            return _MISSING
+    return cell
+
+
+@dataclass(frozen=True, slots=True)
+class BoolOp:
+    """`and` returns its first false argument, or else the last; `or` the first true one, or else the last."""
+
+    word: Literal["and", "or"]
+    parts: tuple[Node, ...]
+
+    def mask(self, facts: Facts) -> Mask:
+        """Return where the junction is true, which needs no values of its parts."""
+        join = np.logical_and if self.word == "and" else np.logical_or
+        return reduce(join, (part.mask(facts) for part in self.parts))
+
+    def column(self, facts: Facts) -> Value:
+        """Return the value of the part that decides, row by row."""
+        *firsts, result = (part.column(facts) for part in self.parts)
+        for value in reversed(firsts):
+            true = truths(value, facts.count)
+            result = choose(true if self.word == "or" else ~true, value, result)
+        return result
+
+    def cell(self, row: Mapping[str, Any]) -> Any:
+        """Return the value of the part that decides."""
+        value = None
+        for part in self.parts:
+            value = part.cell(row)
+            if truthy(value) == (self.word == "or"):
+                return value
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    """`!`."""
+
+    part: Node
+
+    def mask(self, facts: Facts) -> Mask:
+        """Return where the part is false."""
+        return ~self.part.mask(facts)
+
+    def column(self, facts: Facts) -> Value:
+        """Return the mask as a column."""
+        return BoolColumn(self.mask(facts))
+
+    def cell(self, row: Mapping[str, Any]) -> bool:
+        """Return whether the part is false."""
+        return not truthy(self.part.cell(row))
+
+
+@dataclass(frozen=True, slots=True)
+class Condition(_Valued):
+    """`if` with one condition; several are nested."""
+
+    test: Node
+    then: Node
+    otherwise: Node
+
+    def column(self, facts: Facts) -> Value:
+        """Return the branch that applies, row by row."""
+        return choose(self.test.mask(facts), self.then.column(facts), self.otherwise.column(facts))
+
+    def cell(self, row: Mapping[str, Any]) -> Any:
+        """Return the branch that applies."""
+        return (self.then if truthy(self.test.cell(row)) else self.otherwise).cell(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Array(_Valued):
+    """An array with at least one member that is computed."""
+
+    parts: tuple[Node, ...]
+
+    def column(self, facts: Facts) -> Value:
+        """Return one array per row."""
+        return arrays([part.column(facts) for part in self.parts], facts.count)
+
+    def cell(self, row: Mapping[str, Any]) -> list[Any]:
+        """Return one customer's array."""
+        return [part.cell(row) for part in self.parts]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(_Valued):
+    """An operator of `segments.operators` and its arguments; equal operations have equal texts.
+
+    A batch computes what several rules ask for once.
+    """
+
+    operator: str
+    args: tuple[Node, ...]
+    text: str
+
+    def mask(self, facts: Facts) -> Mask:
+        """Return where the result is true."""
+        known = facts.masks.get(self.text)
+        if known is None:
+            known = facts.masks[self.text] = truths(self.column(facts), facts.count)
+        return known
+
+    def column(self, facts: Facts) -> Value:
+        """Apply the operator to whole columns."""
+        return apply(self.operator, [arg.column(facts) for arg in self.args], facts.count)
+
+    def cell(self, row: Mapping[str, Any]) -> Any:
+        """Apply the operator to one customer's values."""
+        return OPERATORS[self.operator].apply(*(arg.cell(row) for arg in self.args))
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdComparison(Operation):
+    """A fact ordered against a number by `<`, `<=`, `>` or `>=`: what rules are made of for the most part.
+
+    Numbers are compared at once, which is a fifth of the work of an operation on anything.
+    """
+
+    fact: Fact
+    number: float
+
+    def mask(self, facts: Facts) -> Mask:
+        """Return the customers on the right side of the number."""
+        value = self.fact.column(facts)
+        if not isinstance(value, Numbers):
+            return Operation.mask(self, facts)
+        return ORDERINGS[self.operator](value.coerced, self.number)
+
+
+Node = LiteralValue | Fact | BoolOp | Negation | Condition | Array | Operation
+
+
+def operation(operator: str, args: tuple[Node, ...], text: str) -> Operation:
+    """Return the node of an operator; `text` is the operation as JSON."""
+    match args:
+        case Fact() as fact, LiteralValue(float(number)) if operator in ORDERINGS:
+            return ThresholdComparison(operator, args, text, fact, number)
+        case _:
+            return Operation(operator, args, text)
+
+
+def json_row(row: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return those of a customer's facts that are named, as the nodes' `cell` wants them."""
+    return {name: normal(plain(row[name])) for name in names if name in row}

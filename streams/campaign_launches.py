@@ -1,0 +1,66 @@
+"""Launches asked for by operators: which of them can be, and who is a member by the time they are. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from campaigns.candidates import LaunchRequest
+from campaigns.definition import Launch
+from streams.customers import trigger_context
+from streams.formats.events import Reject, RejectReason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from campaigns.candidates import Definitions
+    from campaigns.ports import LedgerState
+    from segments.engine import Transition
+    from streams.formats.events import Decoded, Event
+
+
+def reject_unknown_campaigns(decoded: Decoded, definitions: Definitions) -> Decoded:
+    """Reject launches of campaigns that no definition file names, or that run by themselves."""
+    if not any(event.wire.campaign for event in decoded.events):
+        return decoded
+    known = {campaign.key for campaign in definitions.campaigns if campaign.launch is Launch.BY_OPERATOR}
+
+    def unknown(event: Event) -> bool:
+        return bool(event.wire.campaign) and event.wire.campaign not in known
+
+    detail = f"is not one that operators launch; those are: {', '.join(sorted(known)) or 'none'}"
+    refused = [
+        Reject(event.record, "decode", RejectReason.INVALID_EVENT, f"campaign {event.wire.campaign!r} {detail}")
+        for event in decoded.events
+        if unknown(event)
+    ]
+    return replace(
+        decoded,
+        events=[each for each in decoded.events if not unknown(each)],
+        rejects=[*decoded.rejects, *refused],
+    )
+
+
+def launch_requests(
+    requested: Sequence[Event],
+    definitions: Definitions,
+    state: LedgerState,
+    transitions: Sequence[Transition],
+) -> list[LaunchRequest]:
+    """Return the launches among requests for evaluation, each knowing whether its customer is a member by now."""
+    campaigns = {campaign.key: campaign for campaign in definitions.campaigns}
+    moved = {(each.customer_id, each.segment): each.kind == "entered" for each in transitions}
+    requests = []
+    for event in requested:
+        campaign = campaigns.get(event.wire.campaign)
+        if campaign is None:
+            continue
+        episode = (
+            state.memberships[event.customer_id].members.get(campaign.segment)
+            if event.customer_id in state.memberships
+            else None
+        )
+        is_member = moved.get((event.customer_id, campaign.segment), episode is not None and episode.is_member)
+        launch_id = event.wire.launch or event.wire.id
+        requests.append(LaunchRequest(event.customer_id, campaign, launch_id, trigger_context(event), is_member))
+    return requests

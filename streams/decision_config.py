@@ -1,0 +1,35 @@
+"""Everything that decides and does not change between batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from campaigns.candidates import Definitions
+    from models.registry import Scorers
+    from segments.definition import Segment
+    from segments.engine import Activation
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionConfig:
+    """Models, rules and campaigns.
+
+    Attributes:
+        scorers: the models, or the rules that stand in for them.
+        segments: who belongs where.
+        activations: since when each segment counts, by key.
+        definitions: campaigns and offers.
+    """
+
+    scorers: Scorers
+    segments: Sequence[Segment]
+    activations: Mapping[str, Activation]
+    definitions: Definitions
+
+    def with_scorers(self, scorers: Scorers) -> DecisionConfig:
+        """Return the same with other models, whose versions decisions then name."""
+        return replace(self, scorers=scorers, definitions=replace(self.definitions, model_versions=scorers.versions))

@@ -1,0 +1,146 @@
+"""The topics on the broker: created by an operator's command, checked before a worker starts."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic  # where its types say it is
+
+from streams.errors import BrokerUnavailableError, TopicLayoutError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future
+
+TIMEOUT_S = 8.0
+
+# librdkafka repeats its connection errors on stderr several times a second; ours is raised once.
+_quiet = logging.getLogger("holdfast.librdkafka")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
+
+
+def verify_topics(
+    broker: str,
+    topics: Sequence[str],
+    *,
+    security: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> int:
+    """Check that the topics exist and have the same number of partitions, and return that number.
+
+    Blocks; meant for the start of a worker, before its event loop runs.
+
+    Args:
+        broker: Bootstrap servers.
+        topics: Full names.
+        security: librdkafka properties of TLS and SASL, see streams/kafka/connection.py.
+        timeout_s: How long to wait for an answer.
+
+    Raises:
+        TopicLayoutError: topics are missing, or partition counts differ.
+        BrokerUnavailableError: no broker answered in time.
+    """
+    return check_layout(topics, _Broker(broker, security).count_partitions(timeout_s))
+
+
+def check_layout(topics: Sequence[str], partitions: Mapping[str, int]) -> int:
+    """Return the number of partitions that all the topics have.
+
+    Args:
+        topics: The topics that must be there, at least one.
+        partitions: Number of partitions of each topic on the broker.
+
+    Raises:
+        TopicLayoutError: topics are missing, or partition counts differ.
+    """
+    missing = [topic for topic in topics if topic not in partitions]
+    if missing:
+        raise TopicLayoutError(
+            f"topics missing on the broker: {', '.join(missing)}; create them with `holdfast topics create`"
+        )
+    counts = {topic: partitions[topic] for topic in topics}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
+        raise TopicLayoutError(
+            f"input topics must have equal partition counts, so that one worker sees all of a customer's events: "
+            f"{found}; add partitions to the smaller ones, or create them anew with `holdfast topics create`"
+        )
+    return counts[topics[0]]
+
+
+def create_topics(
+    broker: str,
+    names: Sequence[str],
+    partitions: int,
+    config: Mapping[str, str] | None = None,
+    *,
+    replication: int = -1,
+    security: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> tuple[str, ...]:
+    """Create those of the topics that do not exist, and return their names; others are left as they are.
+
+    Args:
+        broker: Bootstrap servers.
+        names: Full names.
+        partitions: Number of partitions of each.
+        config: The topics' configuration, for example `{"cleanup.policy": "compact"}`.
+        replication: Copies of each partition; -1 is the broker's default.
+        security: librdkafka properties of TLS and SASL, see streams/kafka/connection.py.
+        timeout_s: How long to wait for an answer.
+
+    Raises:
+        TopicLayoutError: the broker refused to create a topic; the message says why.
+        BrokerUnavailableError: no broker answered in time.
+    """
+    client = _Broker(broker, security)
+    there = client.count_partitions(timeout_s)
+    wanted = [NewTopic(name, partitions, replication, config=dict(config or {})) for name in names if name not in there]
+    if not wanted:
+        return ()
+    created = []
+    for name, future in client.create(wanted, timeout_s).items():
+        try:
+            future.result()
+        except KafkaException as error:
+            reason = error.args[0]
+            if reason.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster
+                raise TopicLayoutError(f"topic {name} cannot be created: {reason.str()}") from error
+        else:
+            created.append(name)
+    return tuple(created)
+
+
+class _Broker:
+    """A broker to ask, and what it or the way to it was heard to object to."""
+
+    def __init__(self, broker: str, security: Mapping[str, str] | None) -> None:
+        self._broker = broker
+        self._objections: list[str] = []
+        properties: dict[str, Any] = {"bootstrap.servers": broker, **(security or {}), "error_cb": self._note}
+        self._admin = AdminClient(properties, logger=_quiet)
+
+    def count_partitions(self, timeout_s: float) -> dict[str, int]:
+        try:
+            metadata = self._admin.list_topics(timeout=timeout_s)
+        except KafkaException as error:
+            self._admin.poll(0)
+            heard = self._objections or [error.args[0].str()]
+            raise BrokerUnavailableError(
+                f"no Kafka broker answered at {self._broker} within {timeout_s:g} s ({heard[0]}); "
+                "check HOLDFAST_BROKER, HOLDFAST_KAFKA_SECURITY_PROTOCOL and that the broker runs "
+                "(`holdfast up` starts a local one)"
+            ) from error
+        return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def create(self, topics: list[NewTopic], timeout_s: float) -> dict[str, Future[None]]:
+        return self._admin.create_topics(topics, operation_timeout=timeout_s, request_timeout=timeout_s)
+
+    def _note(self, error: KafkaError) -> None:
+        # That all brokers are down follows upon what says why.
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own codes
+            self._objections.append(error.str())

@@ -1,0 +1,52 @@
+"""What supervisors and Prometheus ask over HTTP: /health, /health/live, /health/ready, /metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from streams.errors import SettingsError
+
+if TYPE_CHECKING:
+    from streams.observability.health import Health
+    from streams.observability.metrics import Metrics
+
+QUESTIONS = {"/health": "ready", "/health/ready": "ready", "/health/live": "alive"}
+"""Each path's question: the answer is 200 when the report says yes, else 503."""
+
+
+async def serve_probes(health: Health, metrics: Metrics, host: str, port: int) -> tuple[web.AppRunner, int]:
+    """Serve health and metrics, and return the server and its port.
+
+    Args:
+        health: what the paths of QUESTIONS tell, all as the same JSON.
+        metrics: what /metrics tells.
+        host: the address to listen on.
+        port: 0 takes a free one.
+
+    Raises:
+        SettingsError: the address cannot be used.
+    """
+
+    async def show_health(request: web.Request) -> web.Response:
+        report = health.report()
+        return web.json_response(report, status=200 if report[QUESTIONS[request.path]] else 503)
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", show_metrics), *(web.get(path, show_health) for path in QUESTIONS)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise SettingsError(
+            f"HOLDFAST_HEALTH_PORT: port {port} on {host} cannot be used ({error.strerror}); "
+            "choose another, or 0 for a free one"
+        ) from error
+    return runner, int(runner.addresses[0][1])

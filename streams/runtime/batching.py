@@ -1,0 +1,124 @@
+"""From chunks of records to batches. Everything between the consumer and the pipeline, without Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from streams.formats.events import Record
+
+CHUNK_RECORDS = 1_000
+"""Several chunks make a batch under load: what is read ahead is counted in chunks."""
+BATCH_EVENTS = 4_000
+QUIET_S = 0.050
+"""Longer than the consumer pauses under load: who waits for longer than this has little to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive records of one partition: what is delivered, acknowledged and given again as a whole.
+
+    `[start, end)` holds every record and the offsets without a record before and after them. `generation` is the
+    group's generation that delivered it; in a later one the partition may belong to another worker.
+    """
+
+    topic: str
+    partition: int
+    start: int
+    end: int
+    records: Sequence[Record]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Whole chunks, to be decided together and then acknowledged together."""
+
+    chunks: tuple[Chunk, ...]
+
+    def __len__(self) -> int:
+        return sum(len(chunk.records) for chunk in self.chunks)
+
+    @property
+    def records(self) -> list[Record]:
+        """All records, by partition number; within a topic's partition in the order of their offsets."""
+        return [record for chunk in sorted(self.chunks, key=_partition) for record in chunk.records]
+
+
+class Collector:
+    """Gathers chunks into batches. To be used by one task at a time.
+
+    Args:
+        queue: Where the pump puts chunks.
+        is_owned: Tells whether this worker still owns a chunk; one that it does not is dropped.
+        max_records: Most records in a batch; a larger single chunk is a batch of its own.
+        max_wait_s: Longest wait for a batch to fill after its first chunk came, on the event loop's clock. After a
+            quiet time nothing is waited for: more is not likely to come so soon, and an event would only be late.
+    """
+
+    def __init__(
+        self,
+        queue: asyncio.Queue[Chunk],
+        is_owned: Callable[[Chunk], bool],
+        *,
+        max_records: int = BATCH_EVENTS,
+        max_wait_s: float = 0.020,
+    ) -> None:
+        self._queue = queue
+        self._is_owned = is_owned
+        self._max_records = max_records
+        self._max_wait_s = max_wait_s
+        self._held: Chunk | None = None
+
+    async def collect(self) -> Batch:
+        """Wait for records and return the next batch, never an empty one.
+
+        When cancelled, the chunks gathered so far are lost to this collector; unacknowledged, they come again.
+        """
+        while True:
+            gathered = await self._gather()
+            owned = tuple(chunk for chunk in gathered if self._is_owned(chunk))
+            if owned:
+                return Batch(owned)
+
+    async def _gather(self) -> list[Chunk]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        chunks = [await self._take()]
+        total = len(chunks[0].records)
+        came = clock()
+        deadline = came if came - began > QUIET_S else came + self._max_wait_s
+        while total < self._max_records:
+            chunk = await self._take_before(deadline)
+            if chunk is None:
+                break
+            total += len(chunk.records)
+            if total > self._max_records:
+                self._held = chunk
+                break
+            chunks.append(chunk)
+        return chunks
+
+    async def _take(self) -> Chunk:
+        """Return the next owned chunk."""
+        held, self._held = self._held, None
+        chunk = held if held is not None else await self._queue.get()
+        while not self._is_owned(chunk):
+            chunk = await self._queue.get()
+        return chunk
+
+    async def _take_before(self, deadline: float) -> Chunk | None:
+        """Return the next owned chunk, None when there is none by the deadline."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._take()
+        except TimeoutError:
+            return None
+
+
+def _partition(chunk: Chunk) -> int:
+    return chunk.partition

@@ -1,0 +1,268 @@
+"""The worker: batches flow through prepare, decide and publish; acknowledgement comes last.
+
+    chunks > collector > prepare > decide (the batch before meanwhile) > publish (all that waits) > mark, acknowledge
+
+Each stage hands over through a bounded queue, so that a slow stage holds back the ones before it and in the end
+the consumer. A service that is away holds the batch where it is, with backoff, visible in health. Anything
+unexpected ends the process: a supervisor restarts it, and replay beats skipping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+
+from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.ports import Committed
+from streams.runtime.outbox_relay import OutboxRelay
+from streams.runtime.partition_leases import PartitionLeases
+from streams.runtime.poison_records import PoisonSearch
+from streams.runtime.retry import RetryPolicy, attempt
+from streams.runtime.tasks import run_together
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from campaigns.ports import Ledger, OutboxRow
+    from streams.batch_state import Decided, Prepared
+    from streams.formats.events import Record, Reject
+    from streams.observability.health import Health
+    from streams.observability.metrics import Metrics
+    from streams.pipeline import Pipeline
+    from streams.ports import TriggerSink
+    from streams.runtime.batching import Batch
+    from streams.runtime.partition_leases import Assignment
+
+PREPARED_AHEAD = 1
+DECIDED_AHEAD = 4
+# Not more often: a Kafka transaction costs the broker, and us, as much as hundreds of messages.
+PUBLISH_EVERY_S = 0.03
+
+log = structlog.get_logger()
+
+
+class PreparedBatch(NamedTuple):
+    """A batch that waits to be decided: the epochs before its features were read, and what was read or why not."""
+
+    batch: Batch
+    owners: dict[int, int]
+    prepared: Prepared | Exception
+
+
+class Published(NamedTuple):
+    """Batches whose messages the broker has, and those messages."""
+
+    batches: list[tuple[Batch, Decided]]
+    messages: list[OutboxRow]
+
+
+class Worker:
+    """The stages and what flows between them.
+
+    Args:
+        collect: gives the next batch of records.
+        acknowledge: tells the consumer that a batch is done for good.
+        assignment: tells the present assignment.
+        pipeline: the decisions.
+        ledger: claims partitions and knows what is unsent.
+        sink: publishes the outbox.
+        health: told of every retry.
+        metrics: told of every batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        collect: Callable[[], Awaitable[Batch]],
+        acknowledge: Callable[[Batch], None],
+        assignment: Callable[[], Assignment],
+        pipeline: Pipeline,
+        ledger: Ledger,
+        sink: TriggerSink,
+        health: Health,
+        metrics: Metrics,
+    ) -> None:
+        self._collect = collect
+        self._acknowledge = acknowledge
+        self._assignment = assignment
+        self._pipeline = pipeline
+        self._ledger = ledger
+        self._metrics = metrics
+        self._retry = RetryPolicy(health)
+        self._relay = OutboxRelay(ledger, sink, lambda p: p in assignment().partitions, self._retry, metrics)
+        self._leases = PartitionLeases(
+            assignment, ledger, sink, self._relay, self._retry, pipeline.use_cache_generation
+        )
+        self._poison = PoisonSearch()
+        self._preparing: asyncio.Queue[PreparedBatch] = asyncio.Queue(PREPARED_AHEAD)
+        self._deciding: asyncio.Queue[tuple[Batch, Decided]] = asyncio.Queue(DECIDED_AHEAD)
+        self._published: asyncio.Queue[Published] = asyncio.Queue(1)
+
+    @property
+    def queued(self) -> int:
+        """The batches that wait between stages."""
+        return self._preparing.qsize() + self._deciding.qsize() + self._published.qsize()
+
+    async def run(self) -> None:
+        """Work until cancelled; an unexpected error in any stage ends all of them and is raised."""
+        await run_together(
+            self._prepare(),
+            self._decide(),
+            self._publish(),
+            self._acknowledge_published(),
+            self._leases.keep_claiming(),
+        )
+
+    async def _prepare(self) -> None:
+        while True:
+            batch = await self._collect()
+            self._metrics.batch_size.observe(len(batch))
+            # Before features are read: a claim brings the cache generation that the former owner may have raised.
+            owners = await self._leases.claim(partitions_of(batch)) if self._is_ours(batch) else {}
+            # One batch at a time, or a later one might be decided on an older row than the one before it.
+            prepared = await attempt(partial(self._read_features, batch))
+            await self._preparing.put(PreparedBatch(batch, owners, prepared))
+
+    async def _decide(self) -> None:
+        while True:
+            waiting = await self._preparing.get()
+            decided = await attempt(partial(self._decide_while_ours, *waiting))
+            if isinstance(decided, Exception):
+                decided = await self._decide_without_poison(waiting, decided)
+            else:
+                self._poison.note_success()
+            if decided is not None:
+                await self._deciding.put((waiting.batch, decided))
+
+    async def _read_features(self, batch: Batch, poison: Sequence[Reject] = ()) -> Prepared:
+        return await self._retry("warehouse", partial(self._pipeline.prepare, batch.records, poison))
+
+    async def _decide_without_poison(self, waiting: PreparedBatch, error: Exception) -> Decided | None:
+        """Decide a batch that failed without the records with which it fails.
+
+        Raises:
+            Exception: the batch does not fail again, or one record after another fails: the fault is not in the data.
+        """
+        batch, owners, _ = waiting
+        log.warning("batch_failed", error=repr(error), records=len(batch))
+        poison = await self._poison.find(batch.records, self._dry_run)
+        if not poison:
+            raise error
+        for reject in poison:
+            record = reject.record
+            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            log.error("poison_isolated", detail=reject.detail, **place)
+        return await self._decide_while_ours(batch, owners, await self._read_features(batch, poison))
+
+    async def _dry_run(self, records: Sequence[Record]) -> Exception | None:
+        """Return the error with which records fail."""
+        try:
+            return await attempt(partial(self._retry, "ledger", partial(self._pipeline.dry_run, records)))
+        except LedgerConflictError:
+            # Another worker has folded a message meanwhile: the batch is decided anew in any case.
+            return None
+
+    async def _decide_while_ours(
+        self, batch: Batch, owners: dict[int, int], prepared: Prepared | Exception
+    ) -> Decided | None:
+        """Decide a batch; None when its partitions are no longer ours.
+
+        Raises:
+            Exception: the one with which the batch could not be prepared, or whatever deciding it leads to.
+        """
+        if isinstance(prepared, Exception):
+            raise prepared
+        decide = partial(self._decide_as_owner, batch, owners, prepared)
+        try:
+            return await decide()
+        except LedgerUnavailableError as error:
+            log.warning("ledger_away", error=str(error))
+            # A ledger that is read only or full answers reads: only a commit tells that it is back.
+            return await self._add_unsent(batch, await self._retry("ledger", decide))
+
+    async def _decide_as_owner(self, batch: Batch, owners: dict[int, int], prepared: Prepared) -> Decided | None:
+        """Decide a batch, again after a conflict or a new claim; None when its partitions are no longer ours.
+
+        `owners` are the epochs before the features were read. Who claimed a partition in between may have decided on
+        later features: then they are read again, or a worker that slept would undo what the other one did.
+        """
+        while self._is_ours(batch):
+            now = await self._leases.claim(partitions_of(batch))
+            if now != owners:
+                owners, prepared = now, await self._read_features(batch, prepared.poison)
+            try:
+                return await self._pipeline.decide(prepared, owners)
+            except LedgerConflictError:
+                continue
+            except LedgerFencedError:
+                self._leases.invalidate()
+        log.info("batch_dropped", reason="partitions reassigned", records=len(batch))
+        return None
+
+    async def _add_unsent(self, batch: Batch, decided: Decided | None) -> Decided | None:
+        """Add all that its partitions have unsent to a batch that may have been committed before it was decided."""
+        if decided is None:
+            return None
+        rows = [
+            each for p in partitions_of(batch) for each in await self._retry("ledger", partial(self._ledger.unsent, p))
+        ]
+        committed = Committed(rows, decided.committed.cache_generation)
+        return replace(decided, committed=committed)
+
+    async def _publish(self) -> None:
+        clock, due = asyncio.get_running_loop().time, 0.0
+        while True:
+            waiting = [await self._deciding.get()]
+            await asyncio.sleep(due - clock())
+            due = clock() + PUBLISH_EVERY_S
+            while not self._deciding.empty():
+                waiting.append(self._deciding.get_nowait())
+            messages = await self._relay.publish(
+                [each for _, decided in waiting for each in self._leases.still_claimed(decided)]
+            )
+            await self._published.put(Published(waiting, messages))
+
+    async def _acknowledge_published(self) -> None:
+        while True:
+            published = await self._published.get()
+            await self._relay.mark_sent(published.messages)
+            for batch, decided in published.batches:
+                if self._is_ours(batch):
+                    await self._leases.claim(partitions_of(batch))
+                    self._acknowledge(batch)
+                    self._count(batch, decided)
+
+    def _is_ours(self, batch: Batch) -> bool:
+        assignment = self._assignment()
+        current = all(chunk.generation == assignment.generation for chunk in batch.chunks)
+        return current and partitions_of(batch) <= assignment.partitions
+
+    def _count(self, batch: Batch, decided: Decided) -> None:
+        metrics = self._metrics
+        metrics.events.inc(decided.events)
+        for reject in decided.rejects:
+            metrics.dead_letters.labels(reject.reason).inc()
+        published = {rows.message.message_id for rows in decided.committed.outbox}
+        for decision in decided.changes.decisions:
+            candidate = decision.candidate
+            if f"{candidate.trigger_id}/decision" in published:
+                metrics.decisions.labels(candidate.campaign.key, decision.outcome, decision.reason).inc()
+                log.debug(
+                    "decided",
+                    trigger_id=candidate.trigger_id,
+                    event_id=candidate.event_id,
+                    outcome=decision.outcome,
+                    reason=decision.reason,
+                )
+        oldest = min(record.timestamp for chunk in batch.chunks for record in chunk.records)
+        metrics.latency.observe(max(0.0, datetime.now(UTC).timestamp() - oldest / 1000))
+
+
+def partitions_of(batch: Batch) -> frozenset[int]:
+    """Return the input partitions of a batch; equal numbers on different topics are one partition to us."""
+    return frozenset(chunk.partition for chunk in batch.chunks)

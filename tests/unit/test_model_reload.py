@@ -1,0 +1,148 @@
+"""Promotions reach a running worker between batches, and a broken one does not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from campaigns.candidates import Definitions
+from features.store import FeatureStore
+from models.inputs import FEATURE_MAPPING
+from models.registry import Scorers, keep_models, load_scorers
+from models.versions import current_version, roll_back
+from segments.engine import Activation
+from streams.decision_config import DecisionConfig
+from streams.observability.health import Health
+from streams.pipeline import Pipeline
+from streams.runtime.model_reload import ModelReloader
+from tests.builders import AS_OF, campaign, offers, segment
+from tests.fakes.feature_cache import InMemoryFeatureCache
+from tests.fakes.ledger import InMemoryLedger
+from tests.fakes.scorer import InMemoryScorer
+from tests.fakes.warehouse import InMemoryWarehouse
+from tests.model_versions import SHIPPED, promote_copy
+from tests.records import PREFIX, arrive, body
+
+if TYPE_CHECKING:
+    from streams.batch_state import Decided
+
+CHURN = current_version(SHIPPED / "churn") or ""
+RULES = load_scorers(Path("nowhere"), FEATURE_MAPPING)
+FACTS = ("days_since_last_transaction", "transaction_count", "total_revenue")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SHIPPED, tmp_path / "models"))
+
+
+@pytest.fixture
+def used() -> list[Scorers]:
+    return []
+
+
+@pytest.fixture
+def reloader(folder: Path, used: list[Scorers]) -> ModelReloader:
+    load = partial(load_scorers, folder, FEATURE_MAPPING)
+    return ModelReloader(folder, load, used.append, load())
+
+
+async def test_a_promotion_and_its_rollback_are_taken_up(
+    reloader: ModelReloader, folder: Path, used: list[Scorers]
+) -> None:
+    promote_copy(folder / "churn", "churn-2")
+    await reloader.poll()
+    roll_back(folder / "churn", at=AS_OF, by="ann")
+    await reloader.poll()
+    assert [scorers.churn.version for scorers in used] == ["churn-2", CHURN]
+
+
+async def test_nothing_is_loaded_while_nothing_is_promoted(reloader: ModelReloader, used: list[Scorers]) -> None:
+    await reloader.poll()
+    await reloader.poll()
+    assert used == []
+
+
+async def test_a_broken_version_is_refused_until_it_is_mended(reloader: ModelReloader, folder: Path) -> None:
+    model = promote_copy(folder / "churn", "churn-2").folder / "model.tflite"
+    content = model.read_bytes()
+    model.write_bytes(b"broken")
+    await reloader.poll()
+    assert reloader.scorers.versions["churn"] == CHURN
+    assert reloader.scorers.reasons.keys() == {"ltv"}
+    (refused,) = reloader.refused
+    assert refused.startswith(f"churn: {CHURN} goes on, another is refused: ")
+    assert "SHA-256" in refused
+    model.write_bytes(content)
+    await reloader.poll()
+    assert (reloader.scorers.versions["churn"], reloader.refused) == ("churn-2", ())
+
+
+async def test_other_features_are_refused_and_the_other_model_is_taken_up(
+    reloader: ModelReloader, folder: Path
+) -> None:
+    promote_copy(folder / "churn", "churn-2", features=["age"])
+    promote_copy(folder / "nbo", "nbo-2")
+    await reloader.poll()
+    assert (reloader.scorers.versions["churn"], reloader.scorers.versions["nbo"]) == (CHURN, "nbo-2")
+    assert "only in the model: age" in reloader.refused[0]
+
+
+async def test_cut_points_are_taken_up_and_bad_ones_refused(
+    reloader: ModelReloader, folder: Path, used: list[Scorers]
+) -> None:
+    cuts = json.loads((folder / "rfm.json").read_text())
+    (folder / "rfm.json").write_text(json.dumps(cuts | {"value": [1, 2]}))
+    await reloader.poll()
+    (folder / "rfm.json").write_text("{")
+    await reloader.poll()
+    assert [scorers.rfm.value for scorers in used] == [(1, 2)]
+    assert "rfm.json" in reloader.refused[0]
+
+
+def test_a_rule_gives_way_to_a_model_and_not_the_other_way_round() -> None:
+    modelled = replace(RULES, churn=InMemoryScorer({}))
+    assert keep_models(RULES, modelled) == (modelled, ())
+    kept, refused = keep_models(modelled, RULES)
+    assert kept.churn is modelled.churn
+    assert len(refused) == 1
+
+
+def told(version: str) -> Scorers:
+    scorer = InMemoryScorer({})
+    scorer.version = version
+    return replace(RULES, churn=scorer)
+
+
+async def test_a_batch_is_decided_with_the_models_it_was_scored_with() -> None:
+    everybody, scorers = segment(), told("one")
+    activations = {everybody.key: Activation(everybody.version, AS_OF, "emit")}
+    definitions = Definitions([campaign()], offers(), scorers.versions, {everybody.key: everybody.version})
+    kinds: Any = {"email_consent": "boolean", **dict.fromkeys(FACTS, "number")}
+    row = {"email_consent": True, **dict.fromkeys(FACTS, 5.0)}
+    warehouse, ledger = InMemoryWarehouse(kinds, {"ann": row, "bob": row}), InMemoryLedger()
+    await ledger.activate([everybody], [], at=AS_OF)
+    features = FeatureStore(warehouse, InMemoryFeatureCache(), generation=1)
+    pipeline = Pipeline(
+        features, ledger, DecisionConfig(scorers, [everybody], activations, definitions), topic_prefix=PREFIX
+    )
+    owners = {1: await ledger.claim(1)}
+    before = await pipeline.prepare([arrive(body(customer_id="ann"))])
+    pipeline.use_scorers(told("two"))
+    after = await pipeline.prepare([arrive(body(customer_id="bob"))])
+    decided = [await pipeline.decide(prepared, owners) for prepared in (before, after)]
+    assert [versions_named(each) for each in decided] == [{"one"}, {"two"}]
+
+
+def versions_named(decided: Decided) -> set[str]:
+    return {decision.candidate.versions["churn"] for decision in decided.changes.decisions}
+
+
+def test_health_names_the_models_that_serve() -> None:
+    assert Health(versions=lambda: {"churn": "churn-2"}).report()["models"] == {"churn": "churn-2"}
