@@ -38,6 +38,7 @@ from streams.pipeline import Pipeline
 from streams.runtime.batching import CHUNK_RECORDS, Collector
 from streams.runtime.model_reload import ModelReloader
 from streams.runtime.partition_leases import Assignment
+from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             pipeline=pipeline,
             ledger=ledger,
             sink=sink,
-            health=health,
+            retry=RetryPolicy(health),
             metrics=metrics,
         )
         watch = LagMonitor(

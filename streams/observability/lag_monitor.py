@@ -15,7 +15,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec  # where its types say
 from campaigns.errors import LedgerUnavailableError
 from streams.errors import BrokerUnavailableError
 from streams.observability.liveness import Progress, begin, find_stuck, observe
-from streams.runtime.tasks import run_together
+from streams.tasks import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping

@@ -57,7 +57,8 @@ class Collector:
         is_owned: Tells whether this worker still owns a chunk; one that it does not is dropped.
         max_records: Most records in a batch; a larger single chunk is a batch of its own.
         max_wait_s: Longest wait for a batch to fill after its first chunk came, on the event loop's clock. After a
-            quiet time nothing is waited for: more is not likely to come so soon, and an event would only be late.
+            quiet time there is no wait: more events are unlikely to come soon, and the wait would only add latency.
+        quiet_s: The time without a chunk that counts as quiet.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class Collector:
         *,
         max_records: int = BATCH_EVENTS,
         max_wait_s: float = 0.020,
+        quiet_s: float = QUIET_S,
     ) -> None:
         self._queue = queue
         self._is_owned = is_owned
         self._max_records = max_records
         self._max_wait_s = max_wait_s
+        self._quiet_s = quiet_s
         self._held: Chunk | None = None
 
     async def collect(self) -> Batch:
@@ -91,7 +94,7 @@ class Collector:
         chunks = [await self._take()]
         total = len(chunks[0].records)
         came = clock()
-        deadline = came if came - began > QUIET_S else came + self._max_wait_s
+        deadline = came if came - began > self._quiet_s else came + self._max_wait_s
         while total < self._max_records:
             chunk = await self._take_before(deadline)
             if chunk is None:

@@ -22,8 +22,8 @@ from campaigns.ports import Committed
 from streams.runtime.outbox_relay import OutboxRelay
 from streams.runtime.partition_leases import PartitionLeases
 from streams.runtime.poison_records import PoisonSearch
-from streams.runtime.retry import RetryPolicy, attempt
-from streams.runtime.tasks import run_together
+from streams.runtime.retry import attempt
+from streams.tasks import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from campaigns.ports import Ledger, OutboxRow
     from streams.batch_state import Decided, Prepared
     from streams.formats.events import Record, Reject
-    from streams.observability.health import Health
     from streams.observability.metrics import Metrics
     from streams.pipeline import Pipeline
     from streams.ports import TriggerSink
     from streams.runtime.batching import Batch
     from streams.runtime.partition_leases import Assignment
+    from streams.runtime.retry import RetryPolicy
 
 PREPARED_AHEAD = 1
 DECIDED_AHEAD = 4
@@ -71,7 +71,7 @@ class Worker:
         pipeline: the decisions.
         ledger: claims partitions and knows what is unsent.
         sink: publishes the outbox.
-        health: told of every retry.
+        retry: retries services that are unavailable.
         metrics: told of every batch.
     """
 
@@ -84,7 +84,7 @@ class Worker:
         pipeline: Pipeline,
         ledger: Ledger,
         sink: TriggerSink,
-        health: Health,
+        retry: RetryPolicy,
         metrics: Metrics,
     ) -> None:
         self._collect = collect
@@ -93,7 +93,7 @@ class Worker:
         self._pipeline = pipeline
         self._ledger = ledger
         self._metrics = metrics
-        self._retry = RetryPolicy(health)
+        self._retry = retry
         self._relay = OutboxRelay(ledger, sink, lambda p: p in assignment().partitions, self._retry, metrics)
         self._leases = PartitionLeases(
             assignment, ledger, sink, self._relay, self._retry, pipeline.use_cache_generation

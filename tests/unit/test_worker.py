@@ -20,6 +20,7 @@ from streams.observability.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.runtime.batching import Batch, Chunk
 from streams.runtime.partition_leases import Assignment
+from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
@@ -85,7 +86,7 @@ class DoubtfulLedger(InMemoryLedger):
 class Bench:
     """A worker among fakes: `ann`, `bob` and `cy` enter a segment with their first event, and are contacted."""
 
-    def __init__(self, ledger: DoubtfulLedger | None = None) -> None:
+    def __init__(self, ledger: DoubtfulLedger | None = None, *, pause_s: float = 0.001) -> None:
         kinds: Any = {"email_consent": "boolean", **dict.fromkeys(RFM_COLUMNS, "number")}
         row = {"email_consent": True, **dict.fromkeys(RFM_COLUMNS, 5.0)}
         self.warehouse = InMemoryWarehouse(kinds, dict.fromkeys(("ann", "bob", "cy"), row))
@@ -104,7 +105,7 @@ class Bench:
             pipeline=Pipeline(features, self.ledger, config(), topic_prefix=PREFIX),
             ledger=self.ledger,
             sink=self.sink,
-            health=self.health,
+            retry=RetryPolicy(self.health, first_pause_s=pause_s, longest_pause_s=pause_s),
             metrics=self.metrics,
         )
 
@@ -162,10 +163,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A bench whose pauses last no time."""
-    monkeypatch.setattr("streams.runtime.retry.FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr("streams.runtime.retry.LONGEST_PAUSE_S", 0.001)
+async def bench() -> Bench:
+    """A bench with short pauses."""
     bench = Bench()
     await bench.ledger.activate(config().segments, [], at=AS_OF)
     return bench
@@ -205,7 +204,6 @@ async def test_it_ends_though_a_client_misses_that_it_is_cancelled(
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
-    monkeypatch.setattr("streams.runtime.tasks.AGAIN_S", 0.001)
     monkeypatch.setattr(bench.ledger, "mark_sent", mark_sent)
     async with bench.working():
         bench.put_update("ann")
@@ -279,9 +277,10 @@ async def test_a_ledger_that_is_away_holds_the_batch(bench: Bench) -> None:
     assert bench.health.retrying == {}
 
 
-async def test_a_ledger_that_can_only_be_read_holds_the_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For however long, and visibly: that it answers reads does not say that it is back."""
-    monkeypatch.setattr("streams.runtime.retry.FIRST_PAUSE_S", 0)
+async def test_a_ledger_that_can_only_be_read_holds_the_batch() -> None:
+    """For any length of time, and visibly: answering reads does not mean that it takes writes again."""
+    bench = Bench(pause_s=0)
+    await bench.ledger.activate(config().segments, [], at=AS_OF)
     bench.ledger.is_read_only = True
     async with bench.working():
         bench.put_update("ann")

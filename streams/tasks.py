@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 AGAIN_S = 0.5
 
 
-async def run_together(*work: Coroutine[Any, Any, None]) -> None:
+async def run_together(*work: Coroutine[Any, Any, None], again_s: float = AGAIN_S) -> None:
     """Run until cancelled or until one of them fails; then all of them end.
 
     Raises:
@@ -27,16 +27,16 @@ async def run_together(*work: Coroutine[Any, Any, None]) -> None:
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
     finally:
-        await end(tasks)
+        await end(tasks, again_s)
         errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
         if errors:
             raise BaseExceptionGroup("what runs together ended with errors", errors)
 
 
-async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def end(tasks: Iterable[asyncio.Task[Any]], again_s: float = AGAIN_S) -> None:
     """Cancel tasks until they have ended; their results and errors stay in them."""
     living = {task for task in tasks if not task.done()}
     while living:
         for task in living:
             task.cancel()
-        _, living = await asyncio.wait(living, timeout=AGAIN_S)
+        _, living = await asyncio.wait(living, timeout=again_s)
