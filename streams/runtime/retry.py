@@ -49,7 +49,7 @@ class RetryPolicy:
                     return await operation()
                 except UNAVAILABLE as error:
                     retry_attempt.note_failure(error)
-                    log.warning("service_away", service=service, error=str(error), pause_s=pause)
+                    log.warning("service_unavailable", service=service, error=str(error), pause_s=pause)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, self._longest_pause_s)
 
