@@ -188,8 +188,8 @@ class Worker:
     async def _decide_as_owner(self, batch: Batch, owners: dict[int, int], prepared: Prepared) -> Decided | None:
         """Decide a batch, again after a conflict or a new lease; None when its partitions belong to another worker.
 
-        `owners` are the epochs before the features were read. A worker that held a partition since then may have decided
-        on newer features: they are read again, so that a worker that slept does not undo its decisions.
+        `owners` are the epochs before the features were read. Another worker may have decided on newer features
+        since then: they are read again, so that a worker that slept does not undo those decisions.
         """
         while self._is_ours(batch):
             now = await self._leases.acquire(partitions_of(batch))

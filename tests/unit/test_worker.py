@@ -476,6 +476,6 @@ async def test_features_are_read_one_batch_after_the_other(bench: Bench, monkeyp
 async def test_a_ledger_that_forgot_what_was_published_is_refused(bench: Bench) -> None:
     """Its next messages would be taken for published ones, and be lost."""
     bench.sink.topics.progress[PARTITION] = 7
-    with pytest.RaisesGroup(pytest.RaisesExc(LedgerRestoredError, match="up to sequence 7, .* none beyond 0")):
+    with pytest.RaisesGroup(pytest.RaisesExc(LedgerRestoredError, match="up to sequence 7, .* none above 0")):
         async with bench.working():
             await until(bench.work.done)
