@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from training.watch import Watch
+    from training.monitoring.monitor import Watch
 
 MEASURES = ("auc", "brier", "calibration_error", "false_positive_rate", "false_negative_rate")
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from console.model_preview import Preview
     from models.versions import ModelVersion, Promotion
-    from training.cohorts import Cohort
-    from training.watch import Watch
+    from training.monitoring.cohorts import Cohort
+    from training.monitoring.monitor import Watch
 
 Row = tuple[str, ...]
 LIST_HEADINGS = ("model", "version", "serves", "added", "by", "figure", "gates")

@@ -46,16 +46,16 @@ from models.versions import (
 )
 from streams.services import load_definitions, load_models
 from streams.settings import load_settings
-from training.cards import write_card
-from training.dataset import Source, read_table
-from training.monitoring import Alarms
-from training.tasks import TASKS
-from training.watch import watch
+from training.data.dataset import Source, read_table
+from training.monitoring.drift import Alarms
+from training.monitoring.monitor import watch
+from training.report.model_card import write_card
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from models.versions import ModelVersion, Promotion
     from streams.settings import Settings
-    from training.watch import Watch
+    from training.monitoring.monitor import Watch
 
 REFUSED, RETRAIN = 2, 4
 ALARMS = Alarms()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.evidence import Evidence
+from training.evaluation.evaluation_data import Evidence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,19 +14,19 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from training.dataset import OrdersSource, Source
+from training.data.dataset import OrdersSource, Source
+from training.data.point_in_time import Windows
+from training.data.rfm_cuts import write_cuts
 from training.errors import TrainingError
-from training.limits import Costs
-from training.rfm import write_cuts
-from training.snapshots import Windows
-from training.tasks import TASKS
+from training.evaluation.thresholds import Costs
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from training.fit import Method
+    from training.nets.fit import Method
     from training.run import Result
-    from training.tasks import Task
+    from training.tasks.registry import Task
 
 PROMOTED, MISTAKEN, REFUSED = 0, 2, 3
 NETS: dict[str, Method | None] = {"better": None, "additive": "additive", "ensemble": "tabm"}
@@ -231,7 +231,7 @@ def _source(task: Task | None, options: dict[str, Any]) -> Source:
 def _train(task: Task, options: dict[str, Any]) -> Result:
     try:
         # Here, because it imports TensorFlow: seconds, and an extra that may not be installed.
-        from training.learning import Wishes  # noqa: PLC0415
+        from training.nets.learning import Wishes  # noqa: PLC0415
         from training.run import Plan  # noqa: PLC0415
         from training.run import train as run  # noqa: PLC0415
     except ModuleNotFoundError as error:

@@ -11,11 +11,11 @@ import numpy as np
 from models.errors import ModelInputError
 from models.inputs import model_inputs
 from models.routing import group_of
-from training.baselines import fit_baselines
-from training.evidence import Evidence
-from training.export import Rows, odd_rows, score_as_served, verify
-from training.quality import rank_quality
-from training.uplift import learn_uplift
+from training.evaluation.baselines import fit_baselines
+from training.evaluation.evaluation_data import Evidence
+from training.evaluation.selection_metrics import rank_quality
+from training.evaluation.served_scores import Rows, edge_case_rows, score_as_served, verify
+from training.evaluation.uplift import learn_uplift
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.versions import ModelVersion
-    from training.dataset import Dataset, Split
-    from training.learning import Learned
-    from training.selection import Tell
-    from training.tasks import Task
+    from training.data.dataset import Dataset, Split
+    from training.nets.learning import Learned
+    from training.nets.model_selection import Tell
+    from training.tasks.registry import Task
 
     Curves = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -121,7 +121,12 @@ def _known_to_rules(rows: Dataset) -> tuple[str, ...]:
 def _parts(rows: Split, sample: NDArray[np.bool_], learned: Learned, seed: int) -> dict[str, Rows]:
     earlier, later = (_rows(each, learned) for each in (rows.earlier, rows.later))
     nobody = np.full(len(rows.later), "", dtype=np.str_)
-    parts = {"earlier": earlier, "later": later, "pooled": Rows(later.inputs, nobody), "odd": odd_rows(later.inputs[0])}
+    parts = {
+        "earlier": earlier,
+        "later": later,
+        "pooled": Rows(later.inputs, nobody),
+        "odd": edge_case_rows(later.inputs[0]),
+    }
     inputs, groups = later.inputs[sample], later.groups[sample]
     parts["sample"] = Rows(inputs, groups)
     generator = np.random.default_rng(seed)

@@ -23,20 +23,20 @@ from models.versions import (
     read_current,
     staging_folder,
 )
-from training.backend import keras
-from training.cards import write_card
 from training.collection import collect
-from training.dataset import read_dataset, split
+from training.data.dataset import read_dataset, split
 from training.errors import ExportError
-from training.evaluation import evaluate
-from training.export import write_manifest, write_version
-from training.gates import judge, promotable
-from training.learning import Wishes, learn
-from training.limits import Costs
-from training.monitoring import describe_snapshot
-from training.report import write_report
-from training.routes import measure_groups
-from training.tasks import TASKS
+from training.evaluation.gates import judge, promotable
+from training.evaluation.metrics import evaluate
+from training.evaluation.thresholds import Costs
+from training.monitoring.drift import describe_snapshot
+from training.nets.backend import keras
+from training.nets.export import write_manifest, write_version
+from training.nets.learning import Wishes, learn
+from training.nets.segmented_models import measure_groups
+from training.report.html import write_report
+from training.report.model_card import write_card
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 
     from models.versions import ModelVersion
     from training.collection import Collected
-    from training.dataset import Dataset, Source, Split
-    from training.learning import Learned
-    from training.selection import Tell
-    from training.tasks import Task
+    from training.data.dataset import Dataset, Source, Split
+    from training.nets.learning import Learned
+    from training.nets.model_selection import Tell
+    from training.tasks.registry import Task
 
 VALUE_QUANTILES = (0.5, 0.8)
 STEPS = 8

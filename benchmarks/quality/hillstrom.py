@@ -17,14 +17,14 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.quality.errors import require
-from training.baselines import fit_baselines, scale
-from training.evaluation import evaluate
-from training.evidence import Evidence
-from training.gates import judge, promotable
-from training.limits import Limits
-from training.policies import compare_policies, read_log
-from training.ranking import Ranking
-from training.uplift import Trial, fit_uplift, qini
+from training.evaluation.baselines import fit_baselines, scale
+from training.evaluation.evaluation_data import Evidence
+from training.evaluation.gates import judge, promotable
+from training.evaluation.metrics import evaluate
+from training.evaluation.off_policy import compare_policies, read_log
+from training.evaluation.ranking import Ranking
+from training.evaluation.thresholds import Limits
+from training.evaluation.uplift import Trial, fit_uplift, qini
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,15 +15,15 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.quality.errors import require
-from training.limits import Limits
-from training.policies import effective_rows_needed, judge_evidence, read_log, value_policy
+from training.evaluation.off_policy import effective_rows_needed, judge_evidence, read_log, value_policy
+from training.evaluation.thresholds import Limits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from training.policies import OfferLog
+    from training.evaluation.off_policy import OfferLog
 
 ITEMS = 34
 POSITIONS = 3

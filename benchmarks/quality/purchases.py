@@ -2,7 +2,7 @@
 
 A customer is a row when a purchase falls into the 180 days before the cut-off; churned is who makes none in
 the 90 days from it, and spend is what is spent in them. No training window reaches the test cut-off. Features
-are those of `training.snapshots`, which know nothing before the 180 days but the first purchase; purchases and
+are those of `training.data.point_in_time`, which know nothing before the 180 days but the first purchase; purchases and
 revenue to date are added where churn on the inner rows says that they help.
 """
 
@@ -19,17 +19,18 @@ from benchmarks.quality.selection import Rows, choose
 from benchmarks.quality.serving import serve
 from features.table import FeatureTable
 from models.rules import churn_rule
-from training import classification, values
-from training.fit import conform
-from training.nets import assemble
-from training.quality import compare
-from training.snapshots import Windows, take_snapshots
+from training.data.point_in_time import Windows, take_snapshots
+from training.evaluation import classification
+from training.evaluation import regression as values
+from training.evaluation.selection_metrics import compare
+from training.nets.architecture import assemble
+from training.nets.fit import conform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.quality.selection import Recipe
-    from training.snapshots import Orders, Snapshots
+    from training.data.point_in_time import Orders, Snapshots
 
 COVERAGE = 0.8
 INNER_PARTS = 4

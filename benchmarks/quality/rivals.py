@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import lightgbm
 from sklearn.linear_model import LogisticRegression, TweedieRegressor
 
-from training.baselines import scale
+from training.evaluation.baselines import scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

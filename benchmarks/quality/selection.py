@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.fit import FEW_ROWS, METHODS, Options, fit
-from training.quality import compare, row_losses
+from training.evaluation.selection_metrics import compare, row_losses
+from training.nets.fit import FEW_ROWS, METHODS, Options, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from training.fit import Method, Trained
-    from training.heads import HeadName
+    from training.nets.fit import Method, Trained
+    from training.tasks.registry import LikelihoodName
 
 SEED = 1
 FEWER_EPOCHS = {True: 10, False: 4}
@@ -47,7 +47,7 @@ class Recipe:
         interval: the coverage of the interval.
     """
 
-    head: HeadName = "binary"
+    head: LikelihoodName = "binary"
     method: Method = "additive"
     epochs: int | None = None
     categories: Sequence[int] = ()
@@ -82,7 +82,7 @@ class Choice:
 def choose(
     rows: Rows,
     folds: Sequence[NDArray[np.bool_]],
-    head: HeadName = "binary",
+    head: LikelihoodName = "binary",
     categories: Sequence[int] = (),
     interval: float | None = None,
 ) -> Choice:

@@ -18,7 +18,7 @@ from benchmarks.quality.errors import require
 from benchmarks.quality.rivals import boost_chances, fit_logistic
 from benchmarks.quality.selection import SEED, Rows, choose
 from benchmarks.quality.serving import serve
-from training.classification import compare
+from training.evaluation.classification import compare
 
 if TYPE_CHECKING:
     from pathlib import Path

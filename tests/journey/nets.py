@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.fit import Options, Trained, conform, fit
-from training.nets import encode
+from training.nets.architecture import encode
+from training.nets.fit import Options, Trained, conform, fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

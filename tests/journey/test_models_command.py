@@ -17,9 +17,9 @@ from console.warehouse import load_example
 from models.inputs import FEATURE_MAPPING, model_inputs
 from models.registry import load_scorers
 from models.versions import SNAPSHOT_FILE, add_version, promote, read_current, staging_folder
-from training.dataset import Source, read_table
-from training.evidence import Evidence
-from training.monitoring import describe_snapshot
+from training.data.dataset import Source, read_table
+from training.evaluation.evaluation_data import Evidence
+from training.monitoring.drift import describe_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
-from training.baselines import fit_baselines, scale
+from training.evaluation.baselines import fit_baselines, scale
 
 COLUMNS = ("days_since_last_transaction", "transaction_count", "total_revenue")
 ROWS = 1200

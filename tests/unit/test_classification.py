@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from tests.evidence import churn
-from training.calibration import ece, ece_by_chance, fit_slope, recentre
-from training.classification import Classifier, choose_threshold, compare, lift_by_decile
-from training.evaluation import evaluate
-from training.limits import Costs
-from training.resampling import bootstrap, draws, interval
+from training.evaluation.calibration import ece, ece_by_chance, fit_slope, recentre
+from training.evaluation.classification import Classifier, choose_threshold, compare, lift_by_decile
+from training.evaluation.metrics import evaluate
+from training.evaluation.resampling import bootstrap, draws, interval
+from training.evaluation.thresholds import Costs
 
 OUTCOME = np.array([1, 1, 0, 1, 0, 0, 1, 0, 0, 0])
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05])

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from tests.evidence import churn, evidence, offers, spend
-from training.evaluation import evaluate
-from training.gates import Gate, judge, outdoes, promotable
-from training.limits import Limits
+from training.evaluation.gates import Gate, judge, outdoes, promotable
+from training.evaluation.metrics import evaluate
+from training.evaluation.thresholds import Limits
 
 if TYPE_CHECKING:
-    from training.evidence import Evidence
+    from training.evaluation.evaluation_data import Evidence
 
 
 def gate(name: str, found: Evidence, limits: Limits | None = None) -> Gate:

@@ -28,9 +28,9 @@ from segments.definition import build_segment
 from streams.settings import Settings
 from tests.builders import AS_OF
 from tests.model_versions import SHIPPED, add_copy
-from training.cohorts import Cohort
-from training.monitoring import Finding
-from training.watch import Watch, last_day_seen
+from training.monitoring.cohorts import Cohort
+from training.monitoring.drift import Finding
+from training.monitoring.monitor import Watch, last_day_seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training.cohorts import Cohort, area_under_curve, expected_calibration_error, measure_cohorts
-from training.evidence import Evidence
-from training.monitoring import (
+from training.evaluation.evaluation_data import Evidence
+from training.monitoring.cohorts import Cohort, area_under_curve, expected_calibration_error, measure_cohorts
+from training.monitoring.drift import (
     Alarms,
     Finding,
     conclude,

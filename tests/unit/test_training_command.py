@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from training import __main__ as command
 from training.errors import TrainingDataError
-from training.tasks import TASKS
+from training.tasks.registry import TASKS
 
 WHERE = ["--warehouse-url", "postgresql://nobody@127.0.0.1:1/none", "--out", "models"]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from features.table import FeatureTable
-from training.dataset import Dataset, prepare, require_both_sides, split
+from training.data.dataset import Dataset, prepare, require_both_sides, split
 from training.errors import TrainingDataError
-from training.preprocessing import learn_preprocessing
-from training.tasks import TASKS, churn_targets, offer_targets
+from training.nets.preprocessing import learn_preprocessing
+from training.tasks.registry import TASKS, churn_targets, offer_targets
 
 MAPPING = {"days_since_last": "days", "revenue": "money"}
 START = date(2011, 1, 1)

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from tests.synthetic_runs import evidence, gate, manifest
-from training.evaluation import evaluate
-from training.gates import judge
-from training.report import render_report, write_report
+from training.evaluation.gates import judge
+from training.evaluation.metrics import evaluate
+from training.report.html import render_report, write_report
 
 SHARED = ("summary", "gates", "data", "comparison", "drivers", "stability", "provenance")
 SECTIONS = {
@@ -271,7 +271,7 @@ def test_the_template_is_in_the_wheel(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True)
     with ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        assert "training/templates/report.html" in wheel.namelist()
+        assert "training/report/templates/report.html" in wheel.namelist()
 
 
 def test_both_base_rates_are_told_where_the_run_recorded_them() -> None:

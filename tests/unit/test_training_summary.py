@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.synthetic_runs import evidence, gate, manifest
-from training.curves import Estimate
-from training.summary import decide, enumerate_words, summarise, tell_policy
+from training.evaluation.curves import Estimate
+from training.report.summary import decide, enumerate_words, summarise, tell_policy
 
 MODEL = Estimate(0.74, 0.72, 0.76)
 LEVEL = Estimate(0.735, 0.71, 0.755, 0.005, -0.004, 0.015)

@@ -7,11 +7,11 @@ import pytest
 
 from features.table import FeatureTable
 from tests.evidence import churn
-from training.dataset import Dataset
+from training.data.dataset import Dataset
 from training.errors import TrainingDataError
-from training.evaluation import evaluate
-from training.ranking import Ranking
-from training.uplift import Trial, describe_uplift, fit_uplift, learn_uplift, qini, qini_curve
+from training.evaluation.metrics import evaluate
+from training.evaluation.ranking import Ranking
+from training.evaluation.uplift import Trial, describe_uplift, fit_uplift, learn_uplift, qini, qini_curve
 
 ROWS = 8000
 

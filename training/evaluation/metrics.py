@@ -1,0 +1,141 @@
+"""How good a model is on rows later than any it was trained on.
+
+Nothing here resamples before a split or weights the classes: what is measured is what will be served.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from training.evaluation import classification
+from training.evaluation import regression as values
+from training.evaluation.calibration import describe_calibration
+from training.evaluation.off_policy import compare_policies, read_log
+from training.evaluation.resampling import rounded
+from training.evaluation.thresholds import Costs, Limits
+from training.evaluation.uplift import Trial, describe_uplift
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from training.evaluation.evaluation_data import Evidence
+
+SEVERAL = 2
+
+
+def evaluate(evidence: Evidence, costs: Costs | None = None, limits: Limits | None = None) -> dict[str, Any]:
+    """Measure a model and its baselines on the later rows; JSON-ready.
+
+    Intervals are of 95 %, by a bootstrap over customers; differences are paired.
+
+    Args:
+        evidence: what the run collected.
+        costs: what the operating threshold of churn is chosen by; the defaults where None.
+        limits: of these, how much evidence the value of a policy needs; the defaults where None.
+
+    Returns:
+        task, rows, customers, rate; model and baselines (see `classification.compare`, `values.compare`);
+        churn: calibration, lift_by_decile, threshold, and uplift where a control group was logged; ltv:
+        interval, deciles; nbo: calibration, offers, policy. Where the later rows have one outcome only, a note
+        in place of what is then not defined.
+    """
+    described: dict[str, Any] = {
+        "task": evidence.task,
+        "rows": len(evidence.outcome),
+        "customers": len(set(evidence.customer_ids)),
+    }
+    if evidence.task == "ltv":
+        return described | _evaluate_values(evidence)
+    described |= _evaluate_chances(evidence)
+    if evidence.task == "nbo":
+        described["offers"] = _evaluate_offers(evidence)
+        described["policy"] = _evaluate_policy(evidence, limits or Limits())
+    elif "model" in described:
+        scores, outcome = _observed(evidence, evidence.scores), _observed(evidence, evidence.outcome)
+        described["lift_by_decile"] = classification.lift_by_decile(scores, outcome)
+        described["threshold"] = classification.choose_threshold(scores, outcome, costs or Costs())
+        described |= _evaluate_uplift(evidence)
+    return described
+
+
+def _evaluate_chances(evidence: Evidence) -> dict[str, Any]:
+    """Measure every observed cell: for nbo the customers and the offers they were shown."""
+    outcome, scores = _observed(evidence, evidence.outcome), _observed(evidence, evidence.scores)
+    described: dict[str, Any] = {
+        "rate": rounded(outcome.mean()) if len(outcome) else None,
+        "positives": int(outcome.sum()),
+        "negatives": int((outcome == 0).sum()),
+    }
+    if len(np.unique(outcome)) < SEVERAL:
+        return described | {"note": "the later rows have one outcome only: nothing tells a good score from a bad one"}
+    baselines = {name: _observed(evidence, each) for name, each in evidence.baselines.items()}
+    ids = np.asarray(evidence.customer_ids)[np.nonzero(evidence.outcome >= 0)[0]]
+    described |= classification.compare(scores, baselines, outcome, ids.tolist())
+    calibration = describe_calibration(scores, outcome)
+    calibration["training_mean_score"] = (
+        rounded(evidence.training_scores.mean()) if len(evidence.training_scores) else None
+    )
+    return described | {"calibration": calibration}
+
+
+def _evaluate_offers(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return rate and AUC of each offer among those it was shown to; None where AUC is not defined."""
+    described = []
+    for i, (outcome, scores) in enumerate(zip(evidence.outcome.T, evidence.scores.T, strict=True), start=1):
+        shown = outcome >= 0
+        offer = classification.Classifier.of(scores[shown], outcome[shown]) if shown.any() else None
+        auc = offer.auc(np.ones(int(shown.sum()))) if offer else float("nan")
+        described.append(
+            {
+                "offer_id": i,
+                "shown": int(shown.sum()),
+                "converted": int((outcome == 1).sum()),
+                "auc": None if np.isnan(auc) else rounded(auc),
+            }
+        )
+    return described
+
+
+def _evaluate_policy(evidence: Evidence, limits: Limits) -> dict[str, Any]:
+    log, rows = read_log(evidence.outcome, evidence.propensities, evidence.customer_ids)
+    return compare_policies(evidence.scores[rows].astype(np.float64), log, limits)
+
+
+def _evaluate_values(evidence: Evidence) -> dict[str, Any]:
+    actual, predicted = evidence.outcome[:, 0], evidence.scores[:, 0]
+    described: dict[str, Any] = {
+        "rate": rounded((actual > 0).mean()) if len(actual) else None,
+        "spenders": int((actual > 0).sum()),
+        "mean_spend": rounded(actual.mean()) if len(actual) else None,
+    }
+    if len(np.unique(actual)) < SEVERAL:
+        return described | {
+            "note": "the later rows have one value only: nothing tells a good prediction from a bad one"
+        }
+    baselines = {name: each[:, 0] for name, each in evidence.baselines.items()}
+    described |= values.compare(predicted, baselines, actual, evidence.customer_ids)
+    if evidence.interval is not None:
+        described["interval"] = values.cover(evidence.interval, actual)
+    return described | {"deciles": values.compare_deciles(predicted, actual)}
+
+
+def _evaluate_uplift(evidence: Evidence) -> dict[str, Any]:
+    """Compare contacting by uplift with contacting by risk, which says who will leave and not who can be kept."""
+    if evidence.treated is None or evidence.uplift is None:
+        return {}
+    known = evidence.outcome[:, 0] >= 0
+    trial = Trial.of(evidence.treated[known], 1 - evidence.outcome[known, 0])
+    ids = np.asarray(evidence.customer_ids)[known].tolist()
+    return {
+        "uplift": {
+            "t_learner": describe_uplift(evidence.uplift[known], trial, ids),
+            "by_risk": describe_uplift(evidence.scores[known, 0], trial, ids),
+        }
+    }
+
+
+def _observed(evidence: Evidence, cells: NDArray[Any]) -> NDArray[Any]:
+    chosen: NDArray[Any] = cells[evidence.outcome >= 0]
+    return chosen

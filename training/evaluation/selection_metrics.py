@@ -1,0 +1,98 @@
+"""How a run compares its own candidates: one figure for a ranking, and a loss for each row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CERTAIN = 1e-6
+WINSORISED = 0.99
+STEPS = 60
+REACH = 8.0
+
+
+def rank_quality(task: str, outcome: NDArray[Any], scores: NDArray[Any]) -> float:
+    """Return AUC over what was observed, for ltv the rank correlation (Spearman) of score and spend.
+
+    Args:
+        task: churn, ltv or nbo.
+        outcome: shape [rows, outputs]; see `training.evaluation.evaluation_data`.
+        scores: same shape.
+
+    Returns:
+        NaN where one outcome only was observed.
+    """
+    if task == "ltv":
+        return _correlation(mid_ranks(outcome[:, 0]), mid_ranks(scores[:, 0]))
+    observed = outcome >= 0
+    positive = outcome[observed] > 0
+    ranks = mid_ranks(scores[observed])
+    events, others = int(positive.sum()), int((~positive).sum())
+    if not events or not others:
+        return float("nan")
+    return float((ranks[positive].sum() - events * (events + 1) / 2) / (events * others))
+
+
+def mid_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the rank of each value from 1 on, equal values sharing the middle one."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = counts.cumsum()
+    return np.asarray((ends - (counts - 1) / 2)[place], dtype=np.float64)
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    spread = float(np.sqrt((one**2).sum() * (other**2).sum()))
+    return float((one * other).sum() / spread) if spread else float("nan")
+
+
+def row_losses(task: str, outcome: NDArray[Any], scores: NDArray[Any], largest: float = np.inf) -> NDArray[np.float64]:
+    """Return the loss of each row, shape [rows]; NaN where nothing was observed of it.
+
+    Churn and offers: cross-entropy, the mean over what was observed. Lifetime value: squared error, spend and
+    score cut at `largest`, since the plain one hangs on a few customers.
+    """
+    if task == "ltv":
+        missed = np.minimum(outcome[:, 0], largest) - np.minimum(scores[:, 0], largest)
+        return np.asarray(missed.astype(np.float64) ** 2)
+    observed = outcome >= 0
+    chance = np.clip(scores.astype(np.float64), CERTAIN, 1 - CERTAIN)
+    lost = -np.log(np.where(outcome > 0, chance, 1 - chance))
+    counts = observed.sum(axis=1)
+    return np.where(counts > 0, np.where(observed, lost, 0).sum(axis=1) / np.maximum(counts, 1), np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much more one candidate loses than another on the same rows: the mean, and its standard error."""
+
+    mean: float
+    error: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether the first is better beyond the noise: by more than two standard errors."""
+        return self.mean < -2 * self.error
+
+
+def compare(one: NDArray[np.float64], other: NDArray[np.float64]) -> Difference:
+    """Return the paired difference of two losses of shape [rows]."""
+    gaps = (one - other)[~(np.isnan(one) | np.isnan(other))]
+    error = float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else float("inf")
+    return Difference(float(gaps.mean()) if len(gaps) else 0.0, error)
+
+
+def find_shift(chances: NDArray[np.float32], rate: float) -> float:
+    """Return what to add to the logits of chances so that their mean is the rate, by bisection."""
+    known = np.clip(chances.astype(np.float64), CERTAIN, 1 - CERTAIN)
+    logits = np.log(known / (1 - known))
+    low, high = -REACH, REACH
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (1 / (1 + np.exp(-logits - middle))).mean() < rate else (low, middle)
+    return (low + high) / 2

@@ -1,0 +1,132 @@
+"""How a model did on customers whose outcome is known by now, cohort by cohort. Pure.
+
+With numpy alone: `holdfast models monitor` runs where the extra `training` is not installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.evaluation.ranking import Ranking, area
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+BINS = 15
+HALF_NORMAL = np.sqrt(2 / np.pi)
+"""Mean of the absolute value of a standard normal variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Customers of one period or one group.
+
+    Attributes:
+        name: the month, or the group's value.
+        rows: observed outcomes.
+        predicted: mean score.
+        observed: mean outcome: the rate, or the mean spend.
+        calibration_error: for chances the expected calibration error, for money |predicted / observed - 1|; None
+            where it is not defined.
+        error_by_chance: what that error is on average for a model that is right, on so many rows.
+        auc: None for money, or where there is one outcome only.
+        brier: None for money.
+        false_positive_rate: of those with outcome 0, the share at or above the operating threshold.
+        false_negative_rate: of those with outcome 1, the share below it.
+    """
+
+    name: str
+    rows: int
+    predicted: float
+    observed: float
+    calibration_error: float | None = None
+    error_by_chance: float = 0.0
+    auc: float | None = None
+    brier: float | None = None
+    false_positive_rate: float | None = None
+    false_negative_rate: float | None = None
+
+
+def measure_cohorts(
+    names: Sequence[str],
+    outcome: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    *,
+    threshold: float | None,
+    money: bool = False,
+) -> list[Cohort]:
+    """Return the cohorts in the order of their names.
+
+    Args:
+        names: of shape [rows], the cohort of each row.
+        outcome: shape [rows, outputs]: 1, 0, or -1 where not observed; or money.
+        scores: shape [rows, outputs].
+        threshold: from which a score counts as a yes; None tells no rates of error.
+        money: outcomes are amounts.
+    """
+    labels = np.asarray(names, dtype=object)
+    cohorts = []
+    for name in sorted(set(names)):
+        rows = labels == name
+        observed = outcome[rows] >= 0
+        if not observed.any():
+            continue
+        came, score = (cells[rows][observed].astype(np.float64) for cells in (outcome, scores))
+        cohorts.append(_measure_money(name, came, score) if money else _measure_chances(name, came, score, threshold))
+    return cohorts
+
+
+def _measure_money(name: str, came: NDArray[np.float64], score: NDArray[np.float64]) -> Cohort:
+    predicted, observed = float(score.mean()), float(came.mean())
+    if not observed:
+        return Cohort(name, len(came), predicted, observed)
+    noise = HALF_NORMAL * float((came - score).std()) / np.sqrt(len(came)) / observed
+    return Cohort(name, len(came), predicted, observed, abs(predicted / observed - 1), float(noise))
+
+
+def _measure_chances(
+    name: str, came: NDArray[np.float64], score: NDArray[np.float64], threshold: float | None
+) -> Cohort:
+    yes = came == 1
+    both = bool(yes.any() and not yes.all())
+    flagged = score >= threshold if threshold is not None else None
+    return Cohort(
+        name,
+        len(came),
+        float(score.mean()),
+        float(came.mean()),
+        *expected_calibration_error(came, score),
+        area_under_curve(yes, score) if both else None,
+        float(((score - came) ** 2).mean()),
+        _mean(flagged[~yes]) if flagged is not None else None,
+        _mean(~flagged[yes]) if flagged is not None else None,
+    )
+
+
+def _mean(cells: NDArray[np.bool_]) -> float | None:
+    return float(cells.mean()) if len(cells) else None
+
+
+def area_under_curve(yes: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
+    """Return the chance that a yes is scored above a no, ties counting half (Mann and Whitney 1947)."""
+    ranking = Ranking.of(score)
+    ones, noes = ranking.cumulate(yes), ranking.cumulate(~yes)
+    return area(noes, ones) / float(ones[-1] * noes[-1])
+
+
+def expected_calibration_error(came: NDArray[np.float64], score: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the mean distance of predicted and observed rate over 15 bins of equal width (Naeini et al. 2015).
+
+    With it what it is on average where every score is the true rate: the distance in a bin is then about normal
+    with the variance of its outcomes.
+    """
+    bins = np.minimum((score * BINS).astype(np.int64), BINS - 1)
+    gaps = np.bincount(bins, weights=score - came, minlength=BINS)
+    variance = np.bincount(bins, weights=score * (1 - score), minlength=BINS)
+    by_chance = HALF_NORMAL * np.sqrt(np.maximum(variance, 0.0))
+    return float(np.abs(gaps).sum() / len(came)), float(by_chance.sum() / len(came))

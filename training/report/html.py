@@ -1,0 +1,288 @@
+"""A report of one training run: one HTML file by which a person decides whether to trust the model.
+
+It refers to nothing outside itself, runs no script, and is the same bytes for the same input.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from models.versions import REPORT_FILE
+from training.evaluation import curves
+from training.evaluation.off_policy import NOT_ENOUGH
+from training.report.classification_sections import find_threshold, operating_point, probabilities, ranking, uplift
+from training.report.offer_sections import offers, policies, value_offers
+from training.report.sections import Section, Table, compare_scorers, drivers, estimate, observe, stability
+from training.report.spend_sections import amounts, intervals, value_captured
+from training.report.summary import name_of, summarise
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from training.evaluation.curves import Estimate
+    from training.evaluation.evaluation_data import Evidence
+    from training.report.summary import Verdict
+
+TITLES = {"churn": "Churn", "ltv": "Lifetime value", "nbo": "Next best offer"}
+TONES: dict[Verdict, str] = {"promoted": "good", "refused": "bad", "forced": "bad", "undecided": "open"}
+
+
+def _mark_code(text: str) -> Markup:
+    """Return text, escaped, with what stands between backticks marked as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped above
+
+
+TEMPLATES = Environment(
+    loader=PackageLoader("training.report"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+TEMPLATES.filters["code"] = _mark_code
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A key figure on top of the report."""
+
+    name: str
+    figure: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """A gate as the table shows it."""
+
+    name: str
+    verdict: str
+    tone: str
+    figure: str
+    threshold: str
+    against: str
+    sentence: str
+
+
+def write_report(folder: Path, manifest: Mapping[str, Any], evidence: Evidence) -> Path:
+    """Write report.html into a folder and return its path.
+
+    Args:
+        folder: exists.
+        manifest: the run's; keys that are missing are passed over.
+        evidence: what the run knows of itself.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = folder / REPORT_FILE
+    path.write_text(render_report(manifest, evidence), encoding="utf-8", newline="\n")
+    return path
+
+
+def render_report(manifest: Mapping[str, Any], evidence: Evidence) -> str:
+    """Return the report's HTML."""
+    estimates = estimate(evidence)
+    training = manifest.get("training") or {}
+    summary = summarise(manifest, evidence, estimates)
+    sections = build_sections(manifest, evidence, estimates)
+    return TEMPLATES.get_template(REPORT_FILE).render(
+        title=f"{TITLES[evidence.task]}: may this model be trusted?",
+        version=str(manifest.get("version") or "without version"),
+        method=str(manifest.get("method") or ""),
+        tone=TONES[summary.verdict],
+        summary=summary,
+        tiles=_tiles(evidence, estimates),
+        contents=("summary", "gates", "data", *(each.key for each in sections), "provenance"),
+        gates=[_gate_row(gate) for gate in manifest.get("gates") or ()],
+        data=_data(training, evidence),
+        split=str(training.get("split") or ""),
+        sections=sections,
+        limits=[str(limit) for limit in manifest.get("limits") or ()],
+        provenance=_provenance(manifest),
+    )
+
+
+def build_sections(
+    manifest: Mapping[str, Any], evidence: Evidence, estimates: Mapping[str, Estimate]
+) -> tuple[Section, ...]:
+    """Return the sections of a task's report, in the order of a reader's questions.
+
+    Args:
+        manifest: the run's; keys that are missing are passed over.
+        evidence: what the run knows of itself.
+        estimates: from `training.report.sections.estimate`.
+    """
+    cases = observe(evidence)
+    own: tuple[Section, ...]
+    if evidence.task == "ltv":
+        own = (amounts(cases), intervals(evidence), value_captured(cases))
+    elif evidence.task == "nbo":
+        own = (policies(value_offers(evidence)), offers(evidence), ranking(cases), probabilities(cases))
+    else:
+        threshold = (find_threshold(manifest) or {}).get("threshold")
+        own = (ranking(cases), probabilities(cases, threshold), operating_point(manifest, cases), *uplift(evidence))
+    comparison = compare_scorers(evidence.task, cases, estimates)
+    return (comparison, *own, *groups(manifest), drivers(evidence), stability(evidence))
+
+
+def groups(manifest: Mapping[str, Any]) -> tuple[Section, ...]:
+    """Show which groups of customers have a model of their own, where the run tried that."""
+    routes = manifest.get("routes") or {}
+    rows = []
+    for value, each in (routes.get("groups") or {}).items():
+        served, pooled = (each.get(which) or {} for which in ("served", "pooled"))
+        quality = [_figure(next(iter(found.values()), None)) for found in (served, pooled)]
+        own = "its own" if each.get("own_model") else "the common one"
+        rows.append((str(value), _figure(each.get("rows")), own, *quality, str(each.get("because") or "")))
+    if not rows:
+        return ()
+    head = ("group", "rows trained on", "model", "as served", "common model", "because")
+    table = Table(f"AUC, or rank correlation of spend, on the later rows by {routes.get('column')}.", head, tuple(rows))
+    return (Section("groups", "Do groups of customers need their own model?", tables=(table,)),)
+
+
+def _tiles(evidence: Evidence, estimates: Mapping[str, Estimate]) -> list[Tile]:
+    model = estimates.get("model")
+    if model is None:
+        return []
+    cases = observe(evidence)
+    fifth = float(np.interp(0.2, *curves.gain(cases.model, cases.outcome)))
+    expected, came = float(cases.model.mean()), float(cases.outcome.mean())
+    interval = f"95% interval {model.low:.3f} to {model.high:.3f}"
+    if evidence.task == "ltv":
+        return [
+            Tile("R squared", f"{model.value:.3f}", f"{interval}, spend capped at the 99th percentile"),
+            Tile("Total", f"{expected / came - 1:+.0%}" if came else "none", "predicted, against the spend that came"),
+            Tile("Top fifth", f"{fifth:.0%}", "of all spend comes from the fifth it ranks highest"),
+            *_coverage_tile(evidence),
+        ]
+    had = cases.words.had
+    best = curves.bin_by_score(-cases.model, cases.outcome).actual[0] / came
+    return [
+        Tile("AUC", f"{model.value:.3f}", f"{interval}; .5 is guessing, 1 is perfect"),
+        _policy_tile(evidence)
+        or Tile("Top fifth", f"{fifth:.0%}", f"of all that {had} are in the fifth it ranks highest"),
+        Tile("Top tenth", f"{best:.1f} times", f"the average rate of {came:.0%}"),
+        Tile("Predicted", f"{expected:.1%}", f"on average; {came:.1%} {had}"),
+    ]
+
+
+def _policy_tile(evidence: Evidence) -> Tile | None:
+    found = value_offers(evidence) if evidence.task == "nbo" else {}
+    if "model" not in found:
+        return None
+    if found["verdict"] == NOT_ENOUGH:
+        return Tile("Worth of its offers", "unknown", f"not enough evidence: {found['reason']}")
+    logged, constant = found["logged"]["value"], found["best_constant_offer"]["dr"]
+    return Tile(
+        "Its offers convert", f"{found['model']['dr']:.1%}", f"as it was done {logged:.1%}, one for all {constant:.1%}"
+    )
+
+
+def _coverage_tile(evidence: Evidence) -> list[Tile]:
+    if evidence.interval is None:
+        return []
+    low, high = evidence.interval.T
+    covered = float(((evidence.outcome[:, 0] >= low) & (evidence.outcome[:, 0] <= high)).mean())
+    return [Tile("Intervals", f"{covered:.0%}", "of customers spent within the interval told")]
+
+
+def _gate_row(gate: Mapping[str, Any]) -> GateRow:
+    passed = gate.get("passed")
+    tone = "good" if passed else "bad" if passed is False else "open"
+    return GateRow(
+        str(gate.get("name") or "without name").replace("_", " "),
+        str(gate.get("verdict") or {"good": "passed", "bad": "refused", "open": "not applicable"}[tone]),
+        tone,
+        _figure(gate.get("figure")),
+        _figure(gate.get("threshold")),
+        _words(str(gate.get("against") or "")),
+        str(gate.get("sentence") or ""),
+    )
+
+
+def _words(against: str) -> str:
+    """Return what a gate compares with as a person would say it: some are names of scorers, some are words."""
+    return against if " " in against else name_of(against)
+
+
+def _figure(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, list | tuple):
+        return " to ".join(_figure(each) for each in value)
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
+
+
+def _data(training: Mapping[str, Any], evidence: Evidence) -> Table:
+    judged = training.get("evaluation") or {}
+    days = [str(day) for day in np.unique(evidence.dates[~np.isnat(evidence.dates)])]
+    rows = (
+        ("rows", _figure(training.get("rows", len(evidence.training_inputs))), f"{len(evidence.outcome):,}"),
+        ("customers", _figure(training.get("customers")) or "not recorded", f"{len(set(evidence.customer_ids)):,}"),
+        ("dates", _dates(training.get("dates")), _dates(days or judged.get("dates"))),
+        _base_rates(training, evidence),
+        ("mean score", _mean(evidence, evidence.training_scores), _mean(evidence, evidence.scores)),
+        ("cells without a value", _missing(evidence.training_inputs), _missing(evidence.later_inputs)),
+    )
+    return Table(
+        "The rows it learned from, and those it was judged on.",
+        ("", "trained on", "judged on"),
+        rows,
+    )
+
+
+def _base_rates(training: Mapping[str, Any], evidence: Evidence) -> tuple[str, str, str]:
+    name = {"churn": "who left", "ltv": "mean spend", "nbo": "converted, of offers shown"}[evidence.task]
+    trained = training.get("rate")
+    outcome = observe(evidence).outcome
+    return (
+        name,
+        "not recorded" if trained is None else _amount(evidence.task, float(trained)),
+        _amount(evidence.task, float(outcome.mean())) if len(outcome) else "none observed",
+    )
+
+
+def _amount(task: str, value: float) -> str:
+    return f"{value:,.0f}" if task == "ltv" else f"{value:.1%}"
+
+
+def _mean(evidence: Evidence, scores: Any) -> str:
+    return _amount(evidence.task, float(np.mean(scores))) if len(scores) else "none"
+
+
+def _missing(inputs: Any) -> str:
+    return f"{np.isnan(inputs).mean():.1%}" if inputs.size else "none"
+
+
+def _dates(days: Any) -> str:
+    if not days:
+        return "without dates"
+    return str(days[0]) if len(days) == 1 else f"{days[0]} to {days[-1]} ({len(days)} dates)"
+
+
+def _provenance(manifest: Mapping[str, Any]) -> Table:
+    training, files = manifest.get("training") or {}, manifest.get("files") or {}
+    libraries = ", ".join(f"{name} {version}" for name, version in (manifest.get("libraries") or {}).items())
+    rows = {
+        "model": manifest.get("name"),
+        "version": manifest.get("version"),
+        "parent": manifest.get("parent") or "none",
+        "method": manifest.get("method"),
+        "features": ", ".join(map(str, manifest.get("features") or ())),
+        "seed": training.get("seed"),
+        "SHA-256 of the data": training.get("data_sha256"),
+        **{f"SHA-256 of {name}": digest for name, digest in files.items()},
+        "libraries": libraries,
+    }
+    return Table(
+        "", ("", "of this run"), tuple((name, str(value)) for name, value in rows.items() if value not in (None, ""))
+    )
