@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from console.model_preview import Preview
     from models.versions import ModelVersion, Promotion
     from training.monitoring.cohorts import Cohort
-    from training.monitoring.monitor import Watch
+    from training.monitoring.monitor import MonitorResult
 
 Row = tuple[str, ...]
 LIST_HEADINGS = ("model", "version", "serves", "added", "by", "figure", "gates")
@@ -30,8 +30,8 @@ def list_rows(versions: Iterable[ModelVersion], current: str | None) -> list[Row
             "yes" if each.version == current else "",
             str(each.manifest.get("added", {}).get("at", ""))[:16].replace("T", " "),
             str(each.manifest.get("added", {}).get("by", "")),
-            tell_figure(each.manifest),
-            tell_gates(each.manifest),
+            format_metric(each.manifest),
+            format_gates(each.manifest),
         )
         for each in versions
     ]
@@ -42,7 +42,7 @@ def as_object(version: ModelVersion, current: str | None) -> dict[str, Any]:
     return {"version": version.version, "serves": version.version == current, "manifest": dict(version.manifest)}
 
 
-def tell_figure(manifest: Mapping[str, Any]) -> str:
+def format_metric(manifest: Mapping[str, Any]) -> str:
     """Return the figure that a model is known by, with its interval."""
     measured = manifest.get("metrics", {}).get("model", {})
     for name in MAIN_FIGURES:
@@ -53,7 +53,7 @@ def tell_figure(manifest: Mapping[str, Any]) -> str:
     return ""
 
 
-def tell_gates(manifest: Mapping[str, Any]) -> str:
+def format_gates(manifest: Mapping[str, Any]) -> str:
     """Return how many gates a version passed, or those that refused it."""
     gates = manifest.get("gates") or ()
     closed = [gate["name"] for gate in gates if gate.get("passed") is False]
@@ -61,7 +61,7 @@ def tell_gates(manifest: Mapping[str, Any]) -> str:
     return f"refused: {', '.join(closed)}" if closed else f"{passed} passed" if gates else "not judged"
 
 
-def tell_promotion(line: Promotion) -> str:
+def format_promotion(line: Promotion) -> str:
     """Return a line of the history in words."""
     forced = ", forced against its gates" if line.forced else ""
     because = f": {line.why}" if line.why else ""
@@ -131,17 +131,17 @@ def _rate(figure: float | None) -> str:
     return "" if figure is None else f"{figure:.3f}"
 
 
-def drift_rows(watch: Watch) -> list[Row]:
+def drift_rows(monitored: MonitorResult) -> list[Row]:
     """Return the features and scores that moved most."""
-    return [(name, f"{value:.3f}") for name, value in list(watch.drift.items())[:DRIFT_SHOWN]]
+    return [(name, f"{value:.3f}") for name, value in list(monitored.drift.items())[:DRIFT_SHOWN]]
 
 
-def watch_object(watch: Watch) -> dict[str, Any]:
+def monitor_object(monitored: MonitorResult) -> dict[str, Any]:
     """Return a look at a model as JSON has it."""
-    return asdict(watch) | {"since": watch.since.isoformat()}
+    return asdict(monitored) | {"since": monitored.since.isoformat()}
 
 
-def tell_preview(preview: Preview) -> list[str]:
+def format_preview(preview: Preview) -> list[str]:
     """Return in words how many customers a swap would move."""
     lines = [f"of {preview.customers:,} customers, {preview.before} against {preview.after}:"]
     for fact, moves in preview.moves.items():

@@ -159,7 +159,7 @@ def train_all(**options: Any) -> None:
 
 
 @dataclass(slots=True)
-class Outcomes:
+class TrainedModels:
     """What became of each thing that was to be trained."""
 
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -177,17 +177,17 @@ class Outcomes:
 def _run(names: list[str], options: dict[str, Any]) -> None:
     if options.get("force") and not options["why"].strip():
         raise click.UsageError("--force needs --why TEXT: the reason is kept with the promotion")
-    outcomes = Outcomes()
+    results = TrainedModels()
     for name in names:
         try:
-            outcomes.models[name] = run_one(name, options)
+            results.models[name] = run_one(name, options)
         except TrainingError as error:
-            outcomes.failures[name] = str(error)
+            results.failures[name] = str(error)
             click.echo(f"error: {error}" if len(names) == 1 else f"{name}: error: {error}", err=True)
     if options["as_json"]:
-        shown = {"models": outcomes.models, "failures": outcomes.failures, "exit_code": outcomes.exit_code}
+        shown = {"models": results.models, "failures": results.failures, "exit_code": results.exit_code}
         click.echo(json.dumps(shown))
-    sys.exit(outcomes.exit_code)
+    sys.exit(results.exit_code)
 
 
 def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
     described = _describe(result)
     for warning in described["warnings"]:
         click.echo(f"{name}: warning: {warning}", err=True)
-    for line in _tell(described):
+    for line in _format_result(described):
         _say(options, line)
     return described | {"seconds": round(time.monotonic() - started, 1)}
 
@@ -231,15 +231,15 @@ def _source(task: Task | None, options: dict[str, Any]) -> Source:
 def _train(task: Task, options: dict[str, Any]) -> Result:
     try:
         # Here, because it imports TensorFlow: seconds, and an extra that may not be installed.
-        from training.nets.learning import Wishes  # noqa: PLC0415
-        from training.run import Plan  # noqa: PLC0415
+        from training.nets.learning import TrainConfig  # noqa: PLC0415
+        from training.run import RunConfig  # noqa: PLC0415
         from training.run import train as run  # noqa: PLC0415
     except ModuleNotFoundError as error:
         click.echo(f"error: training needs {error.name}: pip install 'holdfast[training]'", err=True)
         sys.exit(MISTAKEN)
-    plan = Plan(
+    config = RunConfig(
         out=options["out"],
-        wishes=Wishes(options["seed"], NETS[options["net"]], options["tune"], options["segment_by"]),
+        learning=TrainConfig(options["seed"], NETS[options["net"]], options["tune"], options["segment_by"]),
         force=options["force"],
         why=options["why"],
         costs=Costs(options["contact_cost"], options["save_value"]),
@@ -253,8 +253,8 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
     )
     told = Console(stderr=True)
     with Progress(*columns, console=told, transient=True, disable=not told.is_terminal) as progress:
-        bar = progress.add_task(task.name, total=plan.count_steps(task))
-        return run(task, _source(task, options), plan, lambda step: progress.update(bar, advance=1, description=step))
+        bar = progress.add_task(task.name, total=config.count_steps(task))
+        return run(task, _source(task, options), config, lambda step: progress.update(bar, advance=1, description=step))
 
 
 def _describe(result: Result) -> dict[str, Any]:
@@ -279,7 +279,7 @@ def _describe(result: Result) -> dict[str, Any]:
     }
 
 
-def _tell(described: dict[str, Any]) -> list[str]:
+def _format_result(described: dict[str, Any]) -> list[str]:
     lines = [
         f"{described['version']}: {described['verdict']}, {described['split']}",
         f"  {described['method']}; report, card and figures are in {described['folder']}",

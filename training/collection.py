@@ -12,8 +12,8 @@ from models.errors import ModelInputError
 from models.inputs import model_inputs
 from models.routing import group_of
 from training.evaluation.baselines import fit_baselines
-from training.evaluation.evaluation_data import Evidence
-from training.evaluation.selection_metrics import rank_quality
+from training.evaluation.evaluation_data import EvaluationData
+from training.evaluation.selection_metrics import selection_metric
 from training.evaluation.served_scores import Rows, edge_case_rows, score_as_served, verify
 from training.evaluation.uplift import learn_uplift
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from models.versions import ModelVersion
     from training.data.dataset import Dataset, Split
     from training.nets.learning import Learned
-    from training.nets.model_selection import Tell
+    from training.nets.model_selection import Progress
     from training.tasks.registry import Task
 
     Curves = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
@@ -36,7 +36,7 @@ SHOWN_TO_RULES = ((r"transactions_\d+d", "transaction_count"), (r"revenue_\d+d",
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class CollectedRun:
     """What a run has found out.
 
     Attributes:
@@ -46,21 +46,27 @@ class Collected:
         warnings: what a person should know of the comparison.
     """
 
-    evidence: Evidence
+    evidence: EvaluationData
     pooled: NDArray[np.float32]
     verification: dict[str, Any]
     warnings: tuple[str, ...]
 
 
 def collect(
-    folder: Path, rows: Split, learned: Learned, champion: ModelVersion | None, task: Task, seed: int, tell: Tell
-) -> Collected:
+    folder: Path,
+    rows: Split,
+    learned: Learned,
+    champion: ModelVersion | None,
+    task: Task,
+    seed: int,
+    progress: Progress,
+) -> CollectedRun:
     """Score the later rows as served, fit the baselines, score the champion, and shuffle the features.
 
     Raises:
         ExportError: the exported model does not do what the trained one does.
     """
-    tell("fit the baselines")
+    progress("fit the baselines")
     earlier, later = rows.earlier, rows.later
     baselines = fit_baselines(
         task.name,
@@ -71,13 +77,13 @@ def collect(
         earlier.table.customer_ids,
         seed,
     )
-    tell("score as served")
+    progress("score as served")
     sample = _sample(later, seed)
     served = score_as_served(folder, _parts(rows, sample, learned, seed))
     scores = served["later"]
     compared, warnings = _score_champion(champion, later, task)
     treated, uplift = (learn_uplift(earlier, later) if task.name == "churn" else None) or (None, None)
-    evidence = Evidence(
+    evidence = EvaluationData(
         task=task.name,
         outcome=later.targets,
         scores=scores[:, : task.outputs],
@@ -97,14 +103,14 @@ def collect(
         uplift=uplift,
     )
     verification = verify(served["pooled"], learned.trained.predict(later.inputs))
-    return Collected(evidence, served["pooled"][:, : task.outputs], verification, warnings)
+    return CollectedRun(evidence, served["pooled"][:, : task.outputs], verification, warnings)
 
 
 def _shapes(learned: Learned, later: Dataset, task: Task) -> Curves:
     """Return the curves of the additive net: of the logit, for spend of its logarithm; none for eight offers."""
     if task.outputs > 1:
         return {}
-    parameters = learned.trained.head.parameters
+    parameters = learned.trained.likelihood.parameters
     place = parameters.index("log_spend") if "log_spend" in parameters else 0
     return learned.trained.shapes(list(later.mapping), place)
 
@@ -138,9 +144,9 @@ def _parts(rows: Split, sample: NDArray[np.bool_], learned: Learned, seed: int) 
 
 
 def _rows(rows: Dataset, learned: Learned) -> Rows:
-    if learned.routes is None:
+    if learned.segmented is None:
         return Rows(rows.inputs, np.full(len(rows), "", dtype=np.str_))
-    return Rows(rows.inputs, group_of(rows.table, learned.routes.column))
+    return Rows(rows.inputs, group_of(rows.table, learned.segmented.column))
 
 
 def _sample(later: Dataset, seed: int) -> NDArray[np.bool_]:
@@ -153,7 +159,7 @@ def _importance(sample: Dataset, served: dict[str, NDArray[np.float32]], task: T
     """Return by how much the figure falls when a feature is shuffled (Breiman 2001), on a sample of later rows."""
 
     def figure(part: str) -> float:
-        return rank_quality(task.name, sample.targets, served[part][:, : task.outputs])
+        return selection_metric(task.name, sample.targets, served[part][:, : task.outputs])
 
     whole = figure("sample")
     return {name: round(whole - figure(f"shuffled {place}"), 4) for place, name in enumerate(sample.mapping)}

@@ -41,7 +41,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def boost_chances(
+def boost_probabilities(
     inputs: NDArray[Any], outcome: NDArray[Any], later: NDArray[Any], categories: Sequence[int] = ()
 ) -> dict[str, NDArray[np.float64]]:
     """Return probabilities of the later rows by setting, shape [rows]; inputs of shape [rows, features]."""
@@ -65,8 +65,10 @@ def boost_spend(inputs: NDArray[Any], spend: NDArray[Any], later: NDArray[Any]) 
 def fit_logistic(inputs: NDArray[Any], outcome: NDArray[Any], later: NDArray[Any]) -> NDArray[np.float64]:
     """Return probabilities of the later rows by logistic regression, shape [rows]; nulls and skew are seen to."""
     earlier, scaled = scale(inputs, later)
-    chances: NDArray[np.float64] = LogisticRegression(max_iter=1000).fit(earlier, outcome).predict_proba(scaled)[:, 1]
-    return chances
+    probabilities: NDArray[np.float64] = (
+        LogisticRegression(max_iter=1000).fit(earlier, outcome).predict_proba(scaled)[:, 1]
+    )
+    return probabilities
 
 
 def fit_tweedie(inputs: NDArray[Any], spend: NDArray[Any], later: NDArray[Any]) -> NDArray[np.float64]:

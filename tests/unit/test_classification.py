@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from tests.evidence import churn
-from training.evaluation.calibration import ece, ece_by_chance, fit_slope, recentre
+from training.evaluation.calibration import correct_prior_shift, ece, ece_by_chance, fit_slope
 from training.evaluation.classification import Classifier, choose_threshold, compare, lift_by_decile
 from training.evaluation.metrics import evaluate
 from training.evaluation.resampling import bootstrap, draws, interval
@@ -99,7 +99,7 @@ def test_ece_is_the_gap_between_score_and_rate() -> None:
 
 
 def test_recentred_scores_have_the_rate_and_keep_their_order() -> None:
-    centred = recentre(SCORES, 0.2)
+    centred = correct_prior_shift(SCORES, 0.2)
     assert centred.mean() == pytest.approx(0.2)
     assert (np.diff(centred) < 0).all()
 

@@ -10,30 +10,32 @@ import numpy as np
 import pytest
 
 from tests.evidence import churn, evidence, offers, spend
-from training.evaluation.gates import Gate, judge, outdoes, promotable
+from training.evaluation.gates import Gate, check_not_worse, evaluate_gates, promotable
 from training.evaluation.metrics import evaluate
-from training.evaluation.thresholds import Limits
+from training.evaluation.thresholds import GateThresholds
 
 if TYPE_CHECKING:
-    from training.evaluation.evaluation_data import Evidence
+    from training.evaluation.evaluation_data import EvaluationData
 
 
-def gate(name: str, found: Evidence, limits: Limits | None = None) -> Gate:
-    (answer,) = [each for each in judge(found, evaluate(found, limits=limits), limits) if each.name == name]
+def gate(name: str, found: EvaluationData, thresholds: GateThresholds | None = None) -> Gate:
+    (answer,) = [
+        each for each in evaluate_gates(found, evaluate(found, thresholds=thresholds), thresholds) if each.name == name
+    ]
     return answer
 
 
-def blurred(found: Evidence, by: float, seed: int = 9) -> np.ndarray[Any, Any]:
+def blurred(found: EvaluationData, by: float, seed: int = 9) -> np.ndarray[Any, Any]:
     """Scores like the model's, less well ranked."""
     noise = np.random.default_rng(seed).normal(0, by, found.scores.shape)
     return np.clip(found.scores + noise, 0.001, 0.999).astype(np.float32)
 
 
-def with_baseline(found: Evidence, name: str, scores: np.ndarray[Any, Any]) -> Evidence:
+def with_baseline(found: EvaluationData, name: str, scores: np.ndarray[Any, Any]) -> EvaluationData:
     return replace(found, baselines={name: scores})
 
 
-def squared(found: Evidence) -> np.ndarray[Any, Any]:
+def squared(found: EvaluationData) -> np.ndarray[Any, Any]:
     """The scores of a model whose ranking is perfect."""
     return np.where(found.outcome > 0, 0.9, 0.1).astype(np.float32)
 
@@ -79,7 +81,9 @@ def test_a_value_model_level_in_r2_must_rank_better(
 ) -> None:
     lead = {"metric": "r2_winsorised", "value": -0.01, "standard_error": 0.01, "interval_95": [low, high]}
     baseline = {"gini_normalised": 0.7, "difference": lead}
-    answer = outdoes("tweedie", {"model": {"gini_normalised": gini}, "baselines": {"tweedie": baseline}}, Limits())
+    answer = check_not_worse(
+        "tweedie", {"model": {"gini_normalised": gini}, "baselines": {"tweedie": baseline}}, GateThresholds()
+    )
     assert answer.verdict == verdict
     assert words in answer.sentence
 
@@ -94,7 +98,7 @@ def test_a_model_as_good_as_boosting_or_the_champion_passes_and_a_worse_one_does
 
 
 def test_what_there_is_not_to_compare_with_does_not_apply() -> None:
-    answers = {each.name: each for each in judge(churn(), evaluate(churn()))}
+    answers = {each.name: each for each in evaluate_gates(churn(), evaluate(churn()))}
     names = ("beats_rfm", "no_worse_than_champion", "stable")
     assert [answers[name].passed for name in names] == [None, None, None]
     assert "no champion yet" in answers["no_worse_than_champion"].sentence
@@ -127,7 +131,7 @@ def test_a_base_rate_that_moved_a_little_is_told_and_not_held_against_the_model(
     odds = np.log(found.scores / (1 - found.scores)) - 0.45
     answer = gate("calibrated", replace(found, scores=1 / (1 + np.exp(-odds))))
     assert answer.passed is True
-    assert evaluate(replace(found, scores=1 / (1 + np.exp(-odds))))["calibration"]["ece"] > Limits().ece
+    assert evaluate(replace(found, scores=1 / (1 + np.exp(-odds))))["calibration"]["ece"] > GateThresholds().ece
 
 
 def test_one_score_for_everybody_is_calibrated_and_told_so() -> None:
@@ -219,14 +223,14 @@ def test_a_policy_is_not_judged_on_too_little(changes: dict[str, Any], reason: s
 def test_one_outcome_only_refuses_for_want_of_evidence(make: Any) -> None:
     found = make()
     found = replace(found, outcome=np.where(found.outcome >= 0, 0, -1).astype(np.float32))
-    answers = judge(found, evaluate(found))
+    answers = evaluate_gates(found, evaluate(found))
     assert not promotable(answers)
     assert "refused" not in {each.verdict for each in answers}
 
 
 def test_a_good_model_is_promotable_and_one_refusal_is_enough() -> None:
     found = churn()
-    good = judge(found, evaluate(found))
+    good = evaluate_gates(found, evaluate(found))
     assert promotable(good)
     assert not promotable([*good, gate("calibrated", replace(found, scores=found.scores / 9))])
 
@@ -239,14 +243,14 @@ def test_gates_and_metrics_are_json() -> None:
     for found in (churn(), spend(), offers(0.3)):
         constant = np.full_like(found.scores, 0.5)
         metrics = evaluate(with_baseline(found, "constant", constant))
-        gates = [asdict(each) for each in judge(found, metrics)]
+        gates = [asdict(each) for each in evaluate_gates(found, metrics)]
         assert json.loads(json.dumps([metrics, gates], allow_nan=False)) == [metrics, gates]
 
 
 def test_limits_decide() -> None:
     found = churn(folds={"one": 0.7, "two": 0.65})
     assert gate("stable", found).passed is True
-    assert gate("stable", found, Limits(spread=0.04)).passed is False
+    assert gate("stable", found, GateThresholds(spread=0.04)).passed is False
 
 
 def test_few_outcomes_of_any_offer_leave_the_leakage_alarm_without_evidence() -> None:

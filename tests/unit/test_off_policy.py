@@ -19,7 +19,7 @@ from training.evaluation.off_policy import (
     standard_error,
     value_policy,
 )
-from training.evaluation.thresholds import Limits
+from training.evaluation.thresholds import GateThresholds
 
 ROWS = 40_000
 CHANCE = np.array([0.1, 0.3, 0.2])
@@ -92,7 +92,7 @@ def test_a_propensity_that_is_no_probability_counts_as_zero(wrong: float) -> Non
 
 @pytest.mark.parametrize(("rate", "needed"), [(0.5, 100), (0.1, 100), (0.01, 1000), (0, np.inf)])
 def test_rare_conversions_need_more_effective_rows(rate: float, needed: float) -> None:
-    assert effective_rows_needed(rate, Limits()) == needed
+    assert effective_rows_needed(rate, GateThresholds()) == needed
 
 
 def test_the_best_scored_offer_is_shown_with_certainty() -> None:
@@ -102,7 +102,7 @@ def test_the_best_scored_offer_is_shown_with_certainty() -> None:
 def test_the_best_constant_offer_is_found_and_the_gain_over_it_measured() -> None:
     found = offers(0.3)
     log, rows = read_log(found.outcome, found.propensities, found.customer_ids)
-    policy = compare_policies(found.scores[rows].astype(float), log, Limits())
+    policy = compare_policies(found.scores[rows].astype(float), log, GateThresholds())
     assert policy["best_constant_offer"]["offer_id"] in {1, 3}
     gap = policy["difference_to_constant"]
     assert gap["value"] == pytest.approx(0.4 - 0.25, abs=3 * gap["standard_error"])
@@ -114,7 +114,7 @@ def test_an_offer_hardly_shown_is_not_the_best_constant_one() -> None:
     offer = np.where(np.arange(3000) < 3, 0, generator.integers(1, 3, 3000))
     reward = np.where(offer == 0, 1.0, generator.random(3000) < 0.1)
     log = OfferLog(offer, reward, np.where(offer == 0, 0.001, 0.4995), np.arange(3000))
-    policy = compare_policies(np.full((3000, 3), 0.1), log, Limits())
+    policy = compare_policies(np.full((3000, 3), 0.1), log, GateThresholds())
     assert policy["constant_offers"][0]["dr"] > 0.5
     assert policy["best_constant_offer"]["offer_id"] != 1
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from training.evaluation.selection_metrics import compare, find_shift, rank_quality, row_losses
+from training.evaluation.selection_metrics import compare, find_shift, row_losses, selection_metric
 
 GENERATOR = np.random.default_rng(5)
 OUTCOME = GENERATOR.integers(0, 2, (400, 1)).astype(np.float32)
@@ -16,17 +16,17 @@ SCORES = np.clip(OUTCOME * 0.2 + GENERATOR.random((400, 1)).round(1) * 0.7 + 0.0
 def test_the_area_is_scikit_learns_with_ties_and_without_what_was_not_observed() -> None:
     hidden = np.concatenate([OUTCOME, np.full((50, 1), -1, dtype=np.float32)])
     scores = np.concatenate([SCORES, np.full((50, 1), 0.5, dtype=np.float32)])
-    assert rank_quality("churn", hidden, scores) == pytest.approx(roc_auc_score(OUTCOME[:, 0], SCORES[:, 0]))
+    assert selection_metric("churn", hidden, scores) == pytest.approx(roc_auc_score(OUTCOME[:, 0], SCORES[:, 0]))
 
 
 def test_one_outcome_has_no_area() -> None:
-    assert np.isnan(rank_quality("churn", np.ones((9, 1)), SCORES[:9]))
+    assert np.isnan(selection_metric("churn", np.ones((9, 1)), SCORES[:9]))
 
 
 def test_spend_is_judged_by_its_ranks() -> None:
     spend = np.array([[0.0], [0.0], [5.0], [1e6]])
-    assert rank_quality("ltv", spend, np.sqrt(spend)) == pytest.approx(1)
-    assert rank_quality("ltv", spend, -spend) == pytest.approx(-1)
+    assert selection_metric("ltv", spend, np.sqrt(spend)) == pytest.approx(1)
+    assert selection_metric("ltv", spend, -spend) == pytest.approx(-1)
 
 
 def test_losses_of_chances_have_the_mean_of_the_log_loss() -> None:

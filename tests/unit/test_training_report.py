@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.synthetic_runs import evidence, gate, manifest
-from training.evaluation.gates import judge
+from training.evaluation.gates import evaluate_gates
 from training.evaluation.metrics import evaluate
 from training.report.html import render_report, write_report
 
@@ -81,7 +81,9 @@ def measured(task: str) -> dict[str, Any]:
 @cache
 def rendered(task: str) -> str:
     known, metrics = evidence(task), measured(task)
-    return render_report(manifest(task, metrics=metrics, gates=[asdict(each) for each in judge(known, metrics)]), known)
+    return render_report(
+        manifest(task, metrics=metrics, gates=[asdict(each) for each in evaluate_gates(known, metrics)]), known
+    )
 
 
 tasks = pytest.mark.parametrize("task", SECTIONS)

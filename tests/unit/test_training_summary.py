@@ -7,7 +7,7 @@ import pytest
 
 from tests.synthetic_runs import evidence, gate, manifest
 from training.evaluation.curves import Estimate
-from training.report.summary import decide, enumerate_words, summarise, tell_policy
+from training.report.summary import describe_policy, enumerate_words, run_status, summarise
 
 MODEL = Estimate(0.74, 0.72, 0.76)
 LEVEL = Estimate(0.735, 0.71, 0.755, 0.005, -0.004, 0.015)
@@ -31,7 +31,7 @@ def answer(question: str, task: str = "churn", **changes: object) -> str:
     ],
 )
 def test_one_gate_against_it_refuses_a_model(changes: dict[str, object], verdict: str) -> None:
-    assert decide(manifest("churn", **changes)) == verdict
+    assert run_status(manifest("churn", **changes)) == verdict
 
 
 def test_the_headline_names_the_gates_that_refuse() -> None:
@@ -120,9 +120,9 @@ def test_offers_are_compared_with_one_offer_for_all(interval: list[float], words
         "best_constant_offer": {"offer_id": 4, "dr": 0.2},
         "difference_to_constant": {"value": 0.03, "interval_95": interval},
     }
-    assert f"They are {words} always offer 4 (20.0%)" in tell_policy(policy)
+    assert f"They are {words} always offer 4 (20.0%)" in describe_policy(policy)
     few = policy | {"verdict": "not enough evidence", "reason": "12 rows"}
-    assert tell_policy(few) == "Not enough evidence of what its offers are worth: 12 rows."
+    assert describe_policy(few) == "Not enough evidence of what its offers are worth: 12 rows."
 
 
 @pytest.mark.parametrize(("words", "text"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])

@@ -182,12 +182,14 @@ def read_orders(source: Source, relation: str) -> Orders:
     return Orders(np.array(table.customer_ids, dtype=np.str_), days, amounts)
 
 
-def _prepare_snapshots(source: Source, wanted: OrdersSource, task: Task) -> Dataset:
+def _prepare_snapshots(source: Source, orders_source: OrdersSource, task: Task) -> Dataset:
     if task.name == "nbo":
         raise TrainingDataError("orders do not tell which offers were shown: train nbo without --orders")
-    orders = read_orders(source, wanted.relation)
+    orders = read_orders(source, orders_source.relation)
     taken = take_snapshots(
-        orders, choose_cut_offs(orders, wanted.windows, wanted.cut_offs, wanted.step), wanted.windows
+        orders,
+        choose_cut_offs(orders, orders_source.windows, orders_source.cut_offs, orders_source.step),
+        orders_source.windows,
     )
     mapping = source.feature_mapping
     warnings: tuple[str, ...] = ()
@@ -196,7 +198,7 @@ def _prepare_snapshots(source: Source, wanted: OrdersSource, task: Task) -> Data
         mapping = {name: name for name in taken.features if name not in flat}
         warnings = tuple(f"{name} is the same for everybody and was left out" for name in flat)
     table = _as_table(taken)
-    dataset = prepare(table, task, _checked(mapping, source.input_size), wanted.windows.prediction)
+    dataset = prepare(table, task, _checked(mapping, source.input_size), orders_source.windows.prediction)
     return replace(dataset, warnings=(*warnings, *dataset.warnings))
 
 
@@ -246,7 +248,7 @@ def prepare(
         dates=_dates(table, task.date_column),
         mapping=feature_mapping,
         window_days=_window(table, task, window_days),
-        warnings=_judge(targets, task),
+        warnings=_check_outcomes(targets, task),
     )
 
 
@@ -306,7 +308,7 @@ def split_at(dataset: Dataset, day: np.datetime64, until: np.datetime64 | None =
     """
     later = dataset.dates >= day if until is None else (dataset.dates >= day) & (dataset.dates < until)
     known = dataset.dates + np.timedelta64(max(dataset.window_days, 1), "D") <= day
-    if can_be_learned(dataset.targets[known]):
+    if is_learnable(dataset.targets[known]):
         return _split(dataset, known, later, f"rows dated {day} or later")
     earlier = dataset.dates < day
     if not dataset.window_days:
@@ -327,7 +329,7 @@ def require_both_sides(halves: Split) -> None:
     Raises:
         TrainingDataError: there is not.
     """
-    if not len(halves.later) or not can_be_learned(halves.earlier.targets):
+    if not len(halves.later) or not is_learnable(halves.earlier.targets):
         raise TrainingDataError(
             f"a split in time leaves {len(halves.earlier):,} rows to train on and {len(halves.later):,} to evaluate on "
             f"({halves.how}); {ROWS_AT_LEAST} with both outcomes are needed before the evaluation: add earlier dates, "
@@ -344,7 +346,7 @@ def _draw_customers(dataset: Dataset, share: float, salt: str) -> NDArray[np.boo
     return chosen
 
 
-def can_be_learned(targets: NDArray[np.float32]) -> bool:
+def is_learnable(targets: NDArray[np.float32]) -> bool:
     """Tell whether targets are enough rows, and not all of one outcome."""
     return len(targets) >= ROWS_AT_LEAST and len(np.unique(targets[targets >= 0] > 0)) > 1
 
@@ -375,7 +377,7 @@ def _refuse_constants(inputs: NDArray[np.float32], feature_mapping: Mapping[str,
             )
 
 
-def _judge(targets: NDArray[np.float32], task: Task) -> tuple[str, ...]:
+def _check_outcomes(targets: NDArray[np.float32], task: Task) -> tuple[str, ...]:
     observed = targets[targets >= 0]
     if len(np.unique(observed > 0)) < 2:  # noqa: PLR2004 - two classes are what a classifier needs
         raise TrainingDataError(

@@ -72,12 +72,12 @@ def fit_baselines(
     with threadpool_limits(limits=1):
         if task == "ltv":
             return _values(inputs, targets[:, 0], later_inputs, validated, seed) | _past_spend(earlier, targets, later)
-        scores = _chances(inputs, targets, later_inputs, validated, seed)
+        scores = _probabilities(inputs, targets, later_inputs, validated, seed)
     rules = _churn_rules(earlier, targets[:, 0], later) if task == "churn" else _offers_rule(later)
     return {name: _float32(each) for name, each in (scores | rules).items()}
 
 
-def _chances(
+def _probabilities(
     inputs: Matrix, targets: Matrix, later_inputs: Matrix, validated: NDArray[np.bool_], seed: int
 ) -> dict[str, NDArray[Any]]:
     """Fit what predicts probabilities, for each output by itself."""
@@ -157,17 +157,17 @@ def _rates(targets: Matrix) -> NDArray[np.float64]:
 
 
 def _logistic(inputs: NDArray[Any], outcome: NDArray[Any], later: NDArray[Any]) -> NDArray[Any]:
-    chances: NDArray[Any] = LogisticRegression(max_iter=1000).fit(inputs, outcome).predict_proba(later)[:, 1]
-    return chances
+    probabilities: NDArray[Any] = LogisticRegression(max_iter=1000).fit(inputs, outcome).predict_proba(later)[:, 1]
+    return probabilities
 
 
 def _boosted(
     inputs: Matrix, outcome: NDArray[Any], later: Matrix, validated: NDArray[np.bool_], seed: int
 ) -> NDArray[Any]:
-    chances: NDArray[Any] = _boost(
+    probabilities: NDArray[Any] = _boost(
         HistGradientBoostingClassifier, inputs, outcome.astype(np.int64), validated, seed, loss="log_loss"
     ).predict_proba(later)[:, 1]
-    return chances
+    return probabilities
 
 
 def _boost(kind: Any, inputs: Matrix, outcome: NDArray[Any], validated: NDArray[np.bool_], seed: int, loss: str) -> Any:

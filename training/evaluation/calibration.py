@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BINS = 15
 SIMULATIONS = 200
-SMALLEST_CHANCE = 1e-6
+SMALLEST_PROBABILITY = 1e-6
 NEWTON_STEPS = 50
 REACH = 40.0
 
@@ -34,7 +34,7 @@ def describe_calibration(scores: NDArray[Any], outcome: NDArray[Any], seed: int 
         calibrated model stays under 19 times of 20 on as many rows); bins, for a reliability diagram.
     """
     slope, intercept = fit_slope(scores, outcome)
-    centred = recentre(scores, float(outcome.mean()))
+    centred = correct_prior_shift(scores, float(outcome.mean()))
     return {
         "mean_score": rounded(scores.mean()),
         "rate": rounded(outcome.mean()),
@@ -75,27 +75,27 @@ def fit_slope(scores: NDArray[Any], outcome: NDArray[Any]) -> tuple[float, float
     A logistic regression of one input, by Newton's method. Scores that do not vary have no slope: NaN.
     """
     odds = _odds(scores)
-    if np.ptp(odds) < SMALLEST_CHANCE:
+    if np.ptp(odds) < SMALLEST_PROBABILITY:
         return float("nan"), float("nan")
     design = np.stack([np.ones_like(odds), odds], axis=1)
     found = np.array([0.0, 1.0])
     for _ in range(NEWTON_STEPS):
-        chance = expit(np.clip(design @ found, -REACH, REACH))
-        curvature = (design * (chance * (1 - chance))[:, None]).T @ design + 1e-9 * np.eye(2)
-        step = np.linalg.solve(curvature, design.T @ (outcome - chance))
+        probability = expit(np.clip(design @ found, -REACH, REACH))
+        curvature = (design * (probability * (1 - probability))[:, None]).T @ design + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, design.T @ (outcome - probability))
         found = found + np.clip(step, -1, 1)
-        if np.abs(step).max() < SMALLEST_CHANCE:
+        if np.abs(step).max() < SMALLEST_PROBABILITY:
             break
     return float(found[1]), float(found[0])
 
 
-def recentre(scores: NDArray[Any], rate: float) -> NDArray[np.float64]:
+def correct_prior_shift(scores: NDArray[Any], rate: float) -> NDArray[np.float64]:
     """Return the scores with their log-odds shifted by one constant, so that their mean is the rate.
 
     What a change of the base rate alone does to calibrated probabilities (Saerens et al. 2002).
     """
     odds = _odds(scores)
-    target = min(max(rate, SMALLEST_CHANCE), 1 - SMALLEST_CHANCE)
+    target = min(max(rate, SMALLEST_PROBABILITY), 1 - SMALLEST_PROBABILITY)
     shift = brentq(lambda by: float(expit(odds + by).mean()) - target, -REACH, REACH)
     centred: NDArray[np.float64] = expit(odds + shift)
     return centred
@@ -118,5 +118,7 @@ def _bins(scores: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _odds(scores: NDArray[Any]) -> NDArray[np.float64]:
-    odds: NDArray[np.float64] = logit(np.clip(scores.astype(np.float64), SMALLEST_CHANCE, 1 - SMALLEST_CHANCE))
+    odds: NDArray[np.float64] = logit(
+        np.clip(scores.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    )
     return odds

@@ -25,7 +25,7 @@ RECALL = 0.7
 PRECISION = 0.7
 DECILES = 10
 CURVE_POINTS = 101
-SMALLEST_CHANCE = 1e-7
+SMALLEST_PROBABILITY = 1e-7
 ABOVE = 1e-6
 
 
@@ -61,8 +61,8 @@ class Classifier:
 
     def measure(self, weights: NDArray[np.float64]) -> dict[str, float]:
         """Return every measure by name; NaN where it is not defined."""
-        chance = np.clip(self.scores, SMALLEST_CHANCE, 1 - SMALLEST_CHANCE)
-        surprise = -np.log(np.where(self.outcome > 0, chance, 1 - chance))
+        probability = np.clip(self.scores, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+        surprise = -np.log(np.where(self.outcome > 0, probability, 1 - probability))
         positive, negative = self.found(weights)
         return {
             "auc": self.auc(weights),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EvaluationData:
     """Scores and outcomes of one run on rows later than any trained on.
 
     Attributes:

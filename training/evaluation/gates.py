@@ -15,18 +15,18 @@ import numpy as np
 from training.evaluation.classification import Classifier
 from training.evaluation.off_policy import ENOUGH
 from training.evaluation.regression import Predictor
-from training.evaluation.thresholds import Limits
+from training.evaluation.thresholds import GateThresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-    from training.evaluation.evaluation_data import Evidence
+    from training.evaluation.evaluation_data import EvaluationData
 
     Metrics = Mapping[str, Any]
 
-Verdict = Literal["passed", "refused", "not enough evidence", "not applicable"]
+GateDecision = Literal["passed", "refused", "not enough evidence", "not applicable"]
 SEVERAL = 2
 CLOSE = 1e-9
 EVENTS_FOR_AUC = 30
@@ -50,30 +50,30 @@ class Gate:
 
     name: str
     passed: bool | None
-    verdict: Verdict
+    verdict: GateDecision
     figure: float | None
     against: str
     threshold: float | list[float] | None
     sentence: str
 
 
-def judge(evidence: Evidence, metrics: Metrics, limits: Limits | None = None) -> list[Gate]:
+def evaluate_gates(evidence: EvaluationData, metrics: Metrics, thresholds: GateThresholds | None = None) -> list[Gate]:
     """Put a model through the gates of its task.
 
     Args:
         evidence: what the run collected.
         metrics: what `training.evaluation.metrics.evaluate` made of it.
-        limits: where each gate passes; the defaults where None.
+        thresholds: where each gate passes; the defaults where None.
     """
-    limits = limits or Limits()
-    gates = {"churn": _judge_churn, "ltv": _judge_ltv, "nbo": _judge_nbo}[evidence.task](metrics, limits)
+    thresholds = thresholds or GateThresholds()
+    gates = {"churn": _churn_gates, "ltv": _ltv_gates, "nbo": _nbo_gates}[evidence.task](metrics, thresholds)
     return [
-        judge_data(evidence, metrics, limits),
+        check_data(evidence, metrics, thresholds),
         *gates,
-        no_worse("gradient_boosting", metrics, limits),
-        no_worse("champion", metrics, limits),
-        judge_stability(evidence.folds, limits),
-        judge_leakage(evidence, limits),
+        check_margin("gradient_boosting", metrics, thresholds),
+        check_margin("champion", metrics, thresholds),
+        check_stability(evidence.folds, thresholds),
+        check_leakage(evidence, thresholds),
     ]
 
 
@@ -83,52 +83,52 @@ def promotable(gates: Iterable[Gate]) -> bool:
     return bool(answers) and False not in answers
 
 
-def _judge_churn(metrics: Metrics, limits: Limits) -> list[Gate]:
+def _churn_gates(metrics: Metrics, thresholds: GateThresholds) -> list[Gate]:
     return [
-        beats("recency_rule", metrics, limits.lead),
-        outdoes("rfm", metrics, limits),
-        outdoes("logistic_regression", metrics, limits),
-        judge_calibration(metrics, limits),
+        check_better("recency_rule", metrics, thresholds.lead),
+        check_not_worse("rfm", metrics, thresholds),
+        check_not_worse("logistic_regression", metrics, thresholds),
+        check_calibration(metrics, thresholds),
     ]
 
 
-def _judge_ltv(metrics: Metrics, limits: Limits) -> list[Gate]:
+def _ltv_gates(metrics: Metrics, thresholds: GateThresholds) -> list[Gate]:
     return [
-        beats("past_spend", metrics, limits.lead),
-        outdoes("tweedie", metrics, limits),
-        judge_totals(metrics, limits),
-        judge_coverage(metrics, limits),
+        check_better("past_spend", metrics, thresholds.lead),
+        check_not_worse("tweedie", metrics, thresholds),
+        check_totals(metrics, thresholds),
+        check_coverage(metrics, thresholds),
     ]
 
 
-def _judge_nbo(metrics: Metrics, limits: Limits) -> list[Gate]:
-    return [judge_personalisation(metrics), judge_calibration(metrics, limits)]
+def _nbo_gates(metrics: Metrics, thresholds: GateThresholds) -> list[Gate]:
+    return [check_personalisation(metrics), check_calibration(metrics, thresholds)]
 
 
-def judge_data(evidence: Evidence, metrics: Metrics, limits: Limits) -> Gate:
+def check_data(evidence: EvaluationData, metrics: Metrics, thresholds: GateThresholds) -> Gate:
     """Ask whether enough rows were trained on and the later rows have enough of either outcome."""
     trained = len(evidence.training_inputs)
     if evidence.task == "ltv":
         events, what = min(int(metrics["spenders"]), int(metrics["rows"])), "later rows with spend"
     else:
         events, what = min(int(metrics["positives"]), int(metrics["negatives"])), "later rows of the rarer outcome"
-    enough = trained >= limits.training_rows and events >= limits.events
+    enough = trained >= thresholds.training_rows and events >= thresholds.events
     return Gate(
         "enough_data",
         enough,
         "passed" if enough else "not enough evidence",
         float(events),
-        f"at least {limits.events} {what}, {limits.training_rows:,} rows trained on",
-        float(limits.events),
-        f"{trained:,} rows were trained on ({limits.training_rows:,} are needed) and there are {events:,} {what} "
-        f"({limits.events} are needed).",
+        f"at least {thresholds.events} {what}, {thresholds.training_rows:,} rows trained on",
+        float(thresholds.events),
+        f"{trained:,} rows were trained on ({thresholds.training_rows:,} are needed) and there are {events:,} {what} "
+        f"({thresholds.events} are needed).",
     )
 
 
-def beats(baseline: str, metrics: Metrics, lead: float) -> Gate:
+def check_better(baseline: str, metrics: Metrics, lead: float) -> Gate:
     """Ask whether the model is better than a baseline beyond the noise: the interval's lower end above `lead`."""
     name = f"beats_{baseline}"
-    found = _lead(name, baseline, metrics)
+    found = _difference_to(name, baseline, metrics)
     if isinstance(found, Gate):
         return found
     low, _ = found["interval_95"]
@@ -139,12 +139,12 @@ def beats(baseline: str, metrics: Metrics, lead: float) -> Gate:
         baseline,
         lead,
         passed=passed,
-        sentence=f"{_told(found, baseline)}: "
+        sentence=f"{_describe_difference(found, baseline)}: "
         + ("better beyond the noise." if passed else "not shown to be better beyond the noise."),
     )
 
 
-def outdoes(baseline: str, metrics: Metrics, limits: Limits) -> Gate:
+def check_not_worse(baseline: str, metrics: Metrics, thresholds: GateThresholds) -> Gate:
     """Ask whether the model is better than a simple one fitted on the same rows: logistic regression, RFM, Tweedie.
 
     By the difference itself and not by its interval: the simple model is not what serves otherwise, the rule
@@ -152,18 +152,18 @@ def outdoes(baseline: str, metrics: Metrics, limits: Limits) -> Gate:
     measure decides (Brier score, for ltv the normalised Gini), so that no sign of a zero does.
     """
     name = f"beats_{baseline}"
-    found = _lead(name, baseline, metrics)
+    found = _difference_to(name, baseline, metrics)
     if isinstance(found, Gate):
         return found
     low, high = found["interval_95"]
-    if found["value"] > limits.fitted_lead:
+    if found["value"] > thresholds.fitted_lead:
         passed, words = True, "better beyond the noise." if low > 0 else "better, within the noise."
     elif high >= 0:
         passed, words = _break_tie(baseline, metrics)
     else:
         passed, words = False, "worse, beyond the noise."
-    sentence = f"{_told(found, baseline)}: {words}"
-    return _answer(name, found["value"], baseline, limits.fitted_lead, passed=passed, sentence=sentence)
+    sentence = f"{_describe_difference(found, baseline)}: {words}"
+    return _answer(name, found["value"], baseline, thresholds.fitted_lead, passed=passed, sentence=sentence)
 
 
 def _break_tie(baseline: str, metrics: Metrics) -> tuple[bool, str]:
@@ -176,23 +176,30 @@ def _break_tie(baseline: str, metrics: Metrics) -> tuple[bool, str]:
     return passed, f"level within the noise and {'better' if passed else 'no better'} {figures}."
 
 
-def no_worse(baseline: str, metrics: Metrics, limits: Limits) -> Gate:
+def check_margin(baseline: str, metrics: Metrics, thresholds: GateThresholds) -> Gate:
     """Ask whether the model is no worse than boosting or the champion by more than noise and margin.
 
     It is refused where the whole interval of the difference is under minus the margin. A wide interval of few
     rows lets much pass; enough_data sees to that.
     """
     name = f"no_worse_than_{baseline}"
-    found = _lead(name, baseline, metrics)
+    found = _difference_to(name, baseline, metrics)
     if isinstance(found, Gate):
         return found
     _, high = found["interval_95"]
-    passed = high >= -limits.margin - CLOSE
+    passed = high >= -thresholds.margin - CLOSE
     words = "no worse by more than the noise." if passed else "worse, beyond the noise."
-    return _answer(name, high, baseline, -limits.margin, passed=passed, sentence=f"{_told(found, baseline)}: {words}")
+    return _answer(
+        name,
+        high,
+        baseline,
+        -thresholds.margin,
+        passed=passed,
+        sentence=f"{_describe_difference(found, baseline)}: {words}",
+    )
 
 
-def judge_calibration(metrics: Metrics, limits: Limits) -> Gate:
+def check_calibration(metrics: Metrics, thresholds: GateThresholds) -> Gate:
     """Ask whether probabilities mean what they say.
 
     A base rate that moved shifts all of them and is no fault of the model, so ECE is judged after that shift
@@ -202,35 +209,35 @@ def judge_calibration(metrics: Metrics, limits: Limits) -> Gate:
     if "calibration" not in metrics:
         return _missing("calibrated", "limits of ECE, slope and shift", metrics)
     found = metrics["calibration"]
-    low, high = limits.slope
+    low, high = thresholds.slope
     slope, moved = found["slope"], found["rate"] - found["mean_score"]
-    most = max(limits.ece, found["ece_by_chance"])
+    most = max(thresholds.ece, found["ece_by_chance"])
     faults = [
         (found["ece_recentred"] <= most, "the calibration error is too high"),
         (slope is None or slope >= low, "scores are too extreme"),
         (slope is not None and slope <= high, "scores are too timid"),
-        (abs(moved) <= limits.shift, "the base rate has moved too far; calibrate on newer labels"),
+        (abs(moved) <= thresholds.shift, "the base rate has moved too far; calibrate on newer labels"),
     ]
     reasons = [reason for fine, reason in faults if not fine]
     return _answer(
         "calibrated",
         found["ece_recentred"],
-        f"ECE at most {most:.3f}, slope {low} to {high}, rate within {limits.shift} of the mean score",
+        f"ECE at most {most:.3f}, slope {low} to {high}, rate within {thresholds.shift} of the mean score",
         most,
         passed=not reasons,
         sentence=f"ECE {found['ece']:.3f}, {found['ece_recentred']:.3f} without the move of the base rate (mean score "
-        f"{found['mean_score']:.3f}, rate {found['rate']:.3f}), slope {_slope_told(slope)}: "
+        f"{found['mean_score']:.3f}, rate {found['rate']:.3f}), slope {_format_slope(slope)}: "
         f"{'; '.join(reasons) or 'calibrated'}.",
     )
 
 
-def judge_totals(metrics: Metrics, limits: Limits) -> Gate:
+def check_totals(metrics: Metrics, thresholds: GateThresholds) -> Gate:
     """Ask whether predicted spend adds up to actual spend; refused where the whole interval is out of limits."""
     name, against = "calibrated", "predicted over actual total spend"
     bounds = metrics.get("model", {}).get("total_ratio_95")
     if not bounds:
         return _missing(name, against, metrics)
-    low, high = limits.total_ratio
+    low, high = thresholds.total_ratio
     ratio = metrics["model"]["total_ratio"]
     passed = bounds[0] <= high and bounds[1] >= low
     return _answer(
@@ -244,12 +251,12 @@ def judge_totals(metrics: Metrics, limits: Limits) -> Gate:
     )
 
 
-def judge_coverage(metrics: Metrics, limits: Limits) -> Gate:
+def check_coverage(metrics: Metrics, thresholds: GateThresholds) -> Gate:
     """Ask whether the interval told with each prediction holds as much of the actual spend as it should."""
     name, against = "interval_covers", "share of actual spend within the interval told"
     if "interval" not in metrics:
         return _not_applicable(name, against, "No interval is told with the predictions.")
-    low, high = limits.coverage
+    low, high = thresholds.coverage
     share = metrics["interval"]["coverage"]
     passed = low <= share <= high
     words = "as told." if passed else "too narrow." if share < low else "too wide to be of use."
@@ -264,7 +271,7 @@ def judge_coverage(metrics: Metrics, limits: Limits) -> Gate:
     )
 
 
-def judge_personalisation(metrics: Metrics) -> Gate:
+def check_personalisation(metrics: Metrics) -> Gate:
     """Ask whether choosing an offer for each customer earns more than one offer for all, beyond the noise."""
     policy = metrics["policy"]
     name, against = "personalisation_pays", "the best constant offer, by DR"
@@ -286,7 +293,7 @@ def judge_personalisation(metrics: Metrics) -> Gate:
     )
 
 
-def judge_stability(folds: Mapping[str, float], limits: Limits) -> Gate:
+def check_stability(folds: Mapping[str, float], thresholds: GateThresholds) -> Gate:
     """Ask whether models trained up to earlier cut-offs did about as well on what came after them."""
     name, against = "stable", "the worst of the cut-offs against the best"
     folds = {day: figure for day, figure in folds.items() if not np.isnan(figure)}
@@ -294,19 +301,19 @@ def judge_stability(folds: Mapping[str, float], limits: Limits) -> Gate:
         return _not_applicable(name, against, "Fewer than two cut-offs were cross-validated.")
     worst, best = min(folds, key=lambda day: folds[day]), max(folds, key=lambda day: folds[day])
     spread = folds[best] - folds[worst]
-    passed = spread <= limits.spread + CLOSE
+    passed = spread <= thresholds.spread + CLOSE
     return _answer(
         name,
         spread,
         against,
-        limits.spread,
+        thresholds.spread,
         passed=passed,
         sentence=f"From {folds[worst]:.3f} at {worst} to {folds[best]:.3f} at {best} over {len(folds)} cut-offs; "
-        f"a spread of {limits.spread} is allowed: {'stable' if passed else 'it depends on when it is trained'}.",
+        f"a spread of {thresholds.spread} is allowed: {'stable' if passed else 'it depends on when it is trained'}.",
     )
 
 
-def judge_leakage(evidence: Evidence, limits: Limits) -> Gate:
+def check_leakage(evidence: EvaluationData, thresholds: GateThresholds) -> Gate:
     """Ask whether a single feature, or its being null, tells the outcome too well to have been known before it.
 
     By AUC for each output with enough of either outcome, by rank correlation for ltv.
@@ -317,7 +324,7 @@ def judge_leakage(evidence: Evidence, limits: Limits) -> Gate:
         return _missing(name, against, {"note": "no output has enough of either outcome"})
     feature = max(strengths, key=lambda each: strengths[each])
     figure = strengths[feature]
-    most = limits.single_correlation if evidence.task == "ltv" else limits.single_auc
+    most = thresholds.single_correlation if evidence.task == "ltv" else thresholds.single_auc
     measure = "a rank correlation" if evidence.task == "ltv" else "an AUC"
     passed = figure <= most
     words = "nothing suspicious." if passed else "it probably knows the outcome; check how the feature is made."
@@ -331,12 +338,12 @@ def judge_leakage(evidence: Evidence, limits: Limits) -> Gate:
     )
 
 
-def _strengths(evidence: Evidence) -> dict[str, float]:
+def _strengths(evidence: EvaluationData) -> dict[str, float]:
     """Return by feature how well it tells any output alone, whichever way round; outputs too rare left out."""
     found: dict[str, float] = {}
     for outcome in evidence.outcome.T:
         rows = outcome >= 0
-        if not _can_be_told(evidence.task, outcome[rows]):
+        if not _is_measurable(evidence.task, outcome[rows]):
             continue
         for name, cells in zip(evidence.features, evidence.later_inputs[rows].T, strict=True):
             strength = max(_strength(evidence.task, each, outcome[rows]) for each in _readings(cells))
@@ -344,7 +351,7 @@ def _strengths(evidence: Evidence) -> dict[str, float]:
     return found
 
 
-def _can_be_told(task: str, outcome: NDArray[np.float32]) -> bool:
+def _is_measurable(task: str, outcome: NDArray[np.float32]) -> bool:
     if task == "ltv":
         return len(np.unique(outcome)) >= SEVERAL
     return int(np.bincount(outcome.astype(np.int64), minlength=2).min()) >= EVENTS_FOR_AUC
@@ -367,36 +374,36 @@ def _strength(task: str, feature: NDArray[np.float64], outcome: NDArray[np.float
     return max(auc, 1 - auc)
 
 
-def _lead(name: str, baseline: str, metrics: Metrics) -> Mapping[str, Any] | Gate:
+def _difference_to(name: str, baseline: str, metrics: Metrics) -> Mapping[str, Any] | Gate:
     """Return the paired difference to a baseline, or the gate's answer where there is none."""
     if "model" not in metrics:
         return _missing(name, baseline, metrics)
     found = metrics["baselines"].get(baseline)
     if found is None:
         why = "there is no champion yet" if baseline == "champion" else "the features it needs are not in the mapping"
-        return _not_applicable(name, baseline, f"Not compared with {_words(baseline)}: {why}.")
+        return _not_applicable(name, baseline, f"Not compared with {_format_name(baseline)}: {why}.")
     lead: Mapping[str, Any] = found["difference"]
     return lead if lead["interval_95"] else _missing(name, baseline, {"note": "the difference cannot be resampled"})
 
 
-def _slope_told(slope: float | None) -> str:
+def _format_slope(slope: float | None) -> str:
     return "not defined (all scores are equal)" if slope is None else f"{slope:.2f}"
 
 
-def _told(lead: Mapping[str, Any], baseline: str) -> str:
+def _describe_difference(lead: Mapping[str, Any], baseline: str) -> str:
     low, high = lead["interval_95"]
     metric = {"auc": "AUC", "r2_winsorised": "R2 winsorised"}[lead["metric"]]
-    return f"{metric} minus that of {_words(baseline)} is {lead['value']:+.4f} [{low:+.4f}, {high:+.4f}]"
+    return f"{metric} minus that of {_format_name(baseline)} is {lead['value']:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
-def _words(name: str) -> str:
+def _format_name(name: str) -> str:
     return {"rfm": "RFM", "champion": "the champion"}.get(name, name.replace("_", " "))
 
 
 def _answer(
     name: str, figure: float, against: str, threshold: float | list[float], *, passed: bool, sentence: str
 ) -> Gate:
-    verdict: Verdict = "passed" if passed else "refused"
+    verdict: GateDecision = "passed" if passed else "refused"
     return Gate(name, bool(passed), verdict, round(float(figure), 6), against, threshold, sentence)
 
 

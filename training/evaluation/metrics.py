@@ -14,18 +14,20 @@ from training.evaluation import regression as values
 from training.evaluation.calibration import describe_calibration
 from training.evaluation.off_policy import compare_policies, read_log
 from training.evaluation.resampling import rounded
-from training.evaluation.thresholds import Costs, Limits
-from training.evaluation.uplift import Trial, describe_uplift
+from training.evaluation.thresholds import Costs, GateThresholds
+from training.evaluation.uplift import Experiment, describe_uplift
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from training.evaluation.evaluation_data import Evidence
+    from training.evaluation.evaluation_data import EvaluationData
 
 SEVERAL = 2
 
 
-def evaluate(evidence: Evidence, costs: Costs | None = None, limits: Limits | None = None) -> dict[str, Any]:
+def evaluate(
+    evidence: EvaluationData, costs: Costs | None = None, thresholds: GateThresholds | None = None
+) -> dict[str, Any]:
     """Measure a model and its baselines on the later rows; JSON-ready.
 
     Intervals are of 95 %, by a bootstrap over customers; differences are paired.
@@ -33,7 +35,7 @@ def evaluate(evidence: Evidence, costs: Costs | None = None, limits: Limits | No
     Args:
         evidence: what the run collected.
         costs: what the operating threshold of churn is chosen by; the defaults where None.
-        limits: of these, how much evidence the value of a policy needs; the defaults where None.
+        thresholds: of these, how much evidence the value of a policy needs; the defaults where None.
 
     Returns:
         task, rows, customers, rate; model and baselines (see `classification.compare`, `values.compare`);
@@ -48,10 +50,10 @@ def evaluate(evidence: Evidence, costs: Costs | None = None, limits: Limits | No
     }
     if evidence.task == "ltv":
         return described | _evaluate_values(evidence)
-    described |= _evaluate_chances(evidence)
+    described |= _evaluate_probabilities(evidence)
     if evidence.task == "nbo":
         described["offers"] = _evaluate_offers(evidence)
-        described["policy"] = _evaluate_policy(evidence, limits or Limits())
+        described["policy"] = _evaluate_policy(evidence, thresholds or GateThresholds())
     elif "model" in described:
         scores, outcome = _observed(evidence, evidence.scores), _observed(evidence, evidence.outcome)
         described["lift_by_decile"] = classification.lift_by_decile(scores, outcome)
@@ -60,7 +62,7 @@ def evaluate(evidence: Evidence, costs: Costs | None = None, limits: Limits | No
     return described
 
 
-def _evaluate_chances(evidence: Evidence) -> dict[str, Any]:
+def _evaluate_probabilities(evidence: EvaluationData) -> dict[str, Any]:
     """Measure every observed cell: for nbo the customers and the offers they were shown."""
     outcome, scores = _observed(evidence, evidence.outcome), _observed(evidence, evidence.scores)
     described: dict[str, Any] = {
@@ -80,7 +82,7 @@ def _evaluate_chances(evidence: Evidence) -> dict[str, Any]:
     return described | {"calibration": calibration}
 
 
-def _evaluate_offers(evidence: Evidence) -> list[dict[str, Any]]:
+def _evaluate_offers(evidence: EvaluationData) -> list[dict[str, Any]]:
     """Return rate and AUC of each offer among those it was shown to; None where AUC is not defined."""
     described = []
     for i, (outcome, scores) in enumerate(zip(evidence.outcome.T, evidence.scores.T, strict=True), start=1):
@@ -98,12 +100,12 @@ def _evaluate_offers(evidence: Evidence) -> list[dict[str, Any]]:
     return described
 
 
-def _evaluate_policy(evidence: Evidence, limits: Limits) -> dict[str, Any]:
+def _evaluate_policy(evidence: EvaluationData, thresholds: GateThresholds) -> dict[str, Any]:
     log, rows = read_log(evidence.outcome, evidence.propensities, evidence.customer_ids)
-    return compare_policies(evidence.scores[rows].astype(np.float64), log, limits)
+    return compare_policies(evidence.scores[rows].astype(np.float64), log, thresholds)
 
 
-def _evaluate_values(evidence: Evidence) -> dict[str, Any]:
+def _evaluate_values(evidence: EvaluationData) -> dict[str, Any]:
     actual, predicted = evidence.outcome[:, 0], evidence.scores[:, 0]
     described: dict[str, Any] = {
         "rate": rounded((actual > 0).mean()) if len(actual) else None,
@@ -121,21 +123,21 @@ def _evaluate_values(evidence: Evidence) -> dict[str, Any]:
     return described | {"deciles": values.compare_deciles(predicted, actual)}
 
 
-def _evaluate_uplift(evidence: Evidence) -> dict[str, Any]:
+def _evaluate_uplift(evidence: EvaluationData) -> dict[str, Any]:
     """Compare contacting by uplift with contacting by risk, which says who will leave and not who can be kept."""
     if evidence.treated is None or evidence.uplift is None:
         return {}
     known = evidence.outcome[:, 0] >= 0
-    trial = Trial.of(evidence.treated[known], 1 - evidence.outcome[known, 0])
+    experiment = Experiment.of(evidence.treated[known], 1 - evidence.outcome[known, 0])
     ids = np.asarray(evidence.customer_ids)[known].tolist()
     return {
         "uplift": {
-            "t_learner": describe_uplift(evidence.uplift[known], trial, ids),
-            "by_risk": describe_uplift(evidence.scores[known, 0], trial, ids),
+            "t_learner": describe_uplift(evidence.uplift[known], experiment, ids),
+            "by_risk": describe_uplift(evidence.scores[known, 0], experiment, ids),
         }
     }
 
 
-def _observed(evidence: Evidence, cells: NDArray[Any]) -> NDArray[Any]:
+def _observed(evidence: EvaluationData, cells: NDArray[Any]) -> NDArray[Any]:
     chosen: NDArray[Any] = cells[evidence.outcome >= 0]
     return chosen

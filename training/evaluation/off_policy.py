@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from training.evaluation.thresholds import Limits
+    from training.evaluation.thresholds import GateThresholds
 
 ENOUGH = "enough evidence"
 NOT_ENOUGH = "not enough evidence"
@@ -157,7 +157,7 @@ def best_scored(scores: NDArray[Any]) -> NDArray[np.float64]:
     return policy
 
 
-def compare_policies(scores: NDArray[Any], log: OfferLog, limits: Limits) -> dict[str, Any]:
+def compare_policies(scores: NDArray[Any], log: OfferLog, thresholds: GateThresholds) -> dict[str, Any]:
     """Value "make the best scored offer" against the log and against the best constant offer.
 
     The best constant offer is the best by DR of those with enough evidence, picked on these very rows:
@@ -166,11 +166,11 @@ def compare_policies(scores: NDArray[Any], log: OfferLog, limits: Limits) -> dic
     Args:
         scores: shape [rows of the log, offers], from a model fitted on earlier rows; also DR's q.
         log: the later rows.
-        limits: how much evidence is enough.
+        thresholds: how much evidence is enough.
     """
     rate = float(log.reward.mean()) if len(log.reward) else 0.0
     rows = {"used": len(log.reward), "propensity_not_logged": log.not_logged, "propensity_zero": log.zero}
-    needed = effective_rows_needed(rate, limits)
+    needed = effective_rows_needed(rate, thresholds)
     described: dict[str, Any] = {"rows": rows, "effective_rows_needed": rounded(needed)}
     if not len(log.reward):
         return described | {"verdict": NOT_ENOUGH, "reason": "no row has an offer shown and its propensity"}
@@ -185,19 +185,21 @@ def compare_policies(scores: NDArray[Any], log: OfferLog, limits: Limits) -> dic
         "difference_to_constant": _gap(model.per_row - constants[best].per_row, log),
         "difference_to_logged": _gap(model.per_row - log.reward, log),
     }
-    return described | judge_evidence(min(model.effective_rows, constants[best].effective_rows), rate, rows, limits)
+    return described | check_evidence(min(model.effective_rows, constants[best].effective_rows), rate, rows, thresholds)
 
 
-def effective_rows_needed(rate: float, limits: Limits) -> float:
+def effective_rows_needed(rate: float, thresholds: GateThresholds) -> float:
     """Return the effective sample size a value needs at a conversion rate; infinite where nothing converted."""
-    return max(limits.effective_rows, limits.effective_conversions / rate) if rate > 0 else float("inf")
+    return max(thresholds.effective_rows, thresholds.effective_conversions / rate) if rate > 0 else float("inf")
 
 
-def judge_evidence(effective_rows: float, rate: float, rows: dict[str, int], limits: Limits) -> dict[str, str]:
+def check_evidence(
+    effective_rows: float, rate: float, rows: dict[str, int], thresholds: GateThresholds
+) -> dict[str, str]:
     """Say whether a policy's value may be believed, and why not."""
-    needed = effective_rows_needed(rate, limits)
+    needed = effective_rows_needed(rate, thresholds)
     total = sum(rows.values())
-    if rows["propensity_zero"] > limits.unusable_share * total:
+    if rows["propensity_zero"] > thresholds.unusable_share * total:
         reason = f"{rows['propensity_zero']:,} of {total:,} rows have a logged propensity of 0, which cannot be"
         return {"verdict": NOT_ENOUGH, "reason": f"{reason}; log the probability each offer was shown with"}
     if effective_rows < needed:

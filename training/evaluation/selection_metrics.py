@@ -16,7 +16,7 @@ STEPS = 60
 REACH = 8.0
 
 
-def rank_quality(task: str, outcome: NDArray[Any], scores: NDArray[Any]) -> float:
+def selection_metric(task: str, outcome: NDArray[Any], scores: NDArray[Any]) -> float:
     """Return AUC over what was observed, for ltv the rank correlation (Spearman) of score and spend.
 
     Args:
@@ -61,8 +61,8 @@ def row_losses(task: str, outcome: NDArray[Any], scores: NDArray[Any], largest: 
         missed = np.minimum(outcome[:, 0], largest) - np.minimum(scores[:, 0], largest)
         return np.asarray(missed.astype(np.float64) ** 2)
     observed = outcome >= 0
-    chance = np.clip(scores.astype(np.float64), CERTAIN, 1 - CERTAIN)
-    lost = -np.log(np.where(outcome > 0, chance, 1 - chance))
+    probability = np.clip(scores.astype(np.float64), CERTAIN, 1 - CERTAIN)
+    lost = -np.log(np.where(outcome > 0, probability, 1 - probability))
     counts = observed.sum(axis=1)
     return np.where(counts > 0, np.where(observed, lost, 0).sum(axis=1) / np.maximum(counts, 1), np.nan)
 
@@ -87,9 +87,9 @@ def compare(one: NDArray[np.float64], other: NDArray[np.float64]) -> Difference:
     return Difference(float(gaps.mean()) if len(gaps) else 0.0, error)
 
 
-def find_shift(chances: NDArray[np.float32], rate: float) -> float:
+def find_shift(probabilities: NDArray[np.float32], rate: float) -> float:
     """Return what to add to the logits of chances so that their mean is the rate, by bisection."""
-    known = np.clip(chances.astype(np.float64), CERTAIN, 1 - CERTAIN)
+    known = np.clip(probabilities.astype(np.float64), CERTAIN, 1 - CERTAIN)
     logits = np.log(known / (1 - known))
     low, high = -REACH, REACH
     for _ in range(STEPS):

@@ -20,7 +20,7 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GateThresholds:
     """Where each gate passes.
 
     Attributes:

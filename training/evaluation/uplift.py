@@ -29,7 +29,7 @@ CURVE_POINTS = 101
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Experiment:
     """Who was contacted at random, and what came of it.
 
     Attributes:
@@ -41,7 +41,7 @@ class Trial:
     outcome: NDArray[np.float64]
 
     @classmethod
-    def of(cls, treated: NDArray[Any], outcome: NDArray[Any]) -> Trial:
+    def of(cls, treated: NDArray[Any], outcome: NDArray[Any]) -> Experiment:
         """Build from truth values and outcomes of shape [rows]."""
         return cls(treated.astype(np.float64), outcome.astype(np.float64))
 
@@ -82,7 +82,7 @@ def learn_uplift(earlier: Dataset, later: Dataset) -> tuple[NDArray[np.bool_], N
     """
     if CONTACTED not in earlier.table.columns:
         return None
-    (treated, stayed), (later_treated, later_stayed) = (_read_trial(rows) for rows in (earlier, later))
+    (treated, stayed), (later_treated, later_stayed) = (_read_experiment(rows) for rows in (earlier, later))
     known, later_known = stayed >= 0, later_stayed >= 0
     counts = [
         np.sum(outcomes[seen & (group == contacted)] == outcome)
@@ -95,7 +95,7 @@ def learn_uplift(earlier: Dataset, later: Dataset) -> tuple[NDArray[np.bool_], N
     return later_treated, fit_uplift(earlier.inputs[known], treated[known], stayed[known], later.inputs)
 
 
-def _read_trial(rows: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+def _read_experiment(rows: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """Return who was contacted, and who stayed: 1, 0, or -1 where not observed."""
     try:
         contacted = numbers(CONTACTED, rows.table.columns[CONTACTED])
@@ -111,46 +111,46 @@ def _read_trial(rows: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     return contacted == 1, np.where(churned >= 0, 1 - churned, churned)
 
 
-def describe_uplift(uplift: NDArray[Any], trial: Trial, customer_ids: Sequence[str]) -> dict[str, Any]:
+def describe_uplift(uplift: NDArray[Any], experiment: Experiment, customer_ids: Sequence[str]) -> dict[str, Any]:
     """Return mean effect, Qini coefficient with its 95 % interval, and the Qini curve of an order by uplift."""
     ranking, once = Ranking.of(uplift), np.ones(len(uplift))
-    resampled = bootstrap(lambda weights: {"qini": qini(ranking, trial, weights)}, customer_ids)["qini"]
-    share, gained = qini_curve(ranking, trial, once)
+    resampled = bootstrap(lambda weights: {"qini": qini(ranking, experiment, weights)}, customer_ids)["qini"]
+    share, gained = qini_curve(ranking, experiment, once)
     points = np.unique(np.linspace(0, len(share) - 1, CURVE_POINTS).astype(np.int64))
-    contacted, control = (trial.outcome[trial.treated == group] for group in (1, 0))
+    contacted, control = (experiment.outcome[experiment.treated == group] for group in (1, 0))
     return {
         "treated": len(contacted),
         "control": len(control),
         "mean_effect": rounded(contacted.mean() - control.mean()),
-        "qini": rounded(qini(ranking, trial, once)),
+        "qini": rounded(qini(ranking, experiment, once)),
         "qini_95": interval(resampled),
         "qini_standard_error": rounded(float(np.nanstd(resampled, ddof=1))),
         "curve": [{"share": rounded(share[i]), "gained": rounded(gained[i])} for i in points],
     }
 
 
-def qini(ranking: Ranking, trial: Trial, weights: NDArray[np.float64]) -> float:
+def qini(ranking: Ranking, experiment: Experiment, weights: NDArray[np.float64]) -> float:
     """Return the Qini coefficient: the area over a random order, as a share of the best order's.
 
     Radcliffe 2007, "Using control groups to target on predicted lift". The best order has the converted who
     were contacted first and the converted of the control group last.
     """
-    perfect = Ranking.of(trial.outcome * (2 * trial.treated - 1))
-    own, best = (_over_random(*qini_curve(each, trial, weights)) for each in (ranking, perfect))
+    perfect = Ranking.of(experiment.outcome * (2 * experiment.treated - 1))
+    own, best = (_over_random(*qini_curve(each, experiment, weights)) for each in (ranking, perfect))
     return own / best if best else float("nan")
 
 
 def qini_curve(
-    ranking: Ranking, trial: Trial, weights: NDArray[np.float64]
+    ranking: Ranking, experiment: Experiment, weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the share of rows contacted and the conversions gained by it, per row contacted in all.
 
     The gain of contacting the first rows is the conversions of those of them who were contacted, minus those
     of their control group scaled to the same size.
     """
-    groups = (weights * trial.treated, weights * (1 - trial.treated))
+    groups = (weights * experiment.treated, weights * (1 - experiment.treated))
     contacted, control = (ranking.cumulate(group) for group in groups)
-    won, won_anyway = (ranking.cumulate(group * trial.outcome) for group in groups)
+    won, won_anyway = (ranking.cumulate(group * experiment.outcome) for group in groups)
     scale_up = np.divide(contacted, control, out=np.zeros_like(contacted), where=control > 0)
     rows = contacted + control
     return rows / rows[-1], (won - won_anyway * scale_up) / max(contacted[-1], 1)

@@ -76,33 +76,35 @@ def measure_cohorts(
         observed = outcome[rows] >= 0
         if not observed.any():
             continue
-        came, score = (cells[rows][observed].astype(np.float64) for cells in (outcome, scores))
-        cohorts.append(_measure_money(name, came, score) if money else _measure_chances(name, came, score, threshold))
+        actual, score = (cells[rows][observed].astype(np.float64) for cells in (outcome, scores))
+        cohorts.append(
+            _measure_money(name, actual, score) if money else _measure_probabilities(name, actual, score, threshold)
+        )
     return cohorts
 
 
-def _measure_money(name: str, came: NDArray[np.float64], score: NDArray[np.float64]) -> Cohort:
-    predicted, observed = float(score.mean()), float(came.mean())
+def _measure_money(name: str, actual: NDArray[np.float64], score: NDArray[np.float64]) -> Cohort:
+    predicted, observed = float(score.mean()), float(actual.mean())
     if not observed:
-        return Cohort(name, len(came), predicted, observed)
-    noise = HALF_NORMAL * float((came - score).std()) / np.sqrt(len(came)) / observed
-    return Cohort(name, len(came), predicted, observed, abs(predicted / observed - 1), float(noise))
+        return Cohort(name, len(actual), predicted, observed)
+    noise = HALF_NORMAL * float((actual - score).std()) / np.sqrt(len(actual)) / observed
+    return Cohort(name, len(actual), predicted, observed, abs(predicted / observed - 1), float(noise))
 
 
-def _measure_chances(
-    name: str, came: NDArray[np.float64], score: NDArray[np.float64], threshold: float | None
+def _measure_probabilities(
+    name: str, actual: NDArray[np.float64], score: NDArray[np.float64], threshold: float | None
 ) -> Cohort:
-    yes = came == 1
+    yes = actual == 1
     both = bool(yes.any() and not yes.all())
     flagged = score >= threshold if threshold is not None else None
     return Cohort(
         name,
-        len(came),
+        len(actual),
         float(score.mean()),
-        float(came.mean()),
-        *expected_calibration_error(came, score),
+        float(actual.mean()),
+        *expected_calibration_error(actual, score),
         area_under_curve(yes, score) if both else None,
-        float(((score - came) ** 2).mean()),
+        float(((score - actual) ** 2).mean()),
         _mean(flagged[~yes]) if flagged is not None else None,
         _mean(~flagged[yes]) if flagged is not None else None,
     )
@@ -119,14 +121,14 @@ def area_under_curve(yes: NDArray[np.bool_], score: NDArray[np.float64]) -> floa
     return area(noes, ones) / float(ones[-1] * noes[-1])
 
 
-def expected_calibration_error(came: NDArray[np.float64], score: NDArray[np.float64]) -> tuple[float, float]:
+def expected_calibration_error(actual: NDArray[np.float64], score: NDArray[np.float64]) -> tuple[float, float]:
     """Return the mean distance of predicted and observed rate over 15 bins of equal width (Naeini et al. 2015).
 
     With it what it is on average where every score is the true rate: the distance in a bin is then about normal
     with the variance of its outcomes.
     """
     bins = np.minimum((score * BINS).astype(np.int64), BINS - 1)
-    gaps = np.bincount(bins, weights=score - came, minlength=BINS)
+    gaps = np.bincount(bins, weights=score - actual, minlength=BINS)
     variance = np.bincount(bins, weights=score * (1 - score), minlength=BINS)
     by_chance = HALF_NORMAL * np.sqrt(np.maximum(variance, 0.0))
-    return float(np.abs(gaps).sum() / len(came)), float(by_chance.sum() / len(came))
+    return float(np.abs(gaps).sum() / len(actual)), float(by_chance.sum() / len(actual))

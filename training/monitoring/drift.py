@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from training.evaluation.evaluation_data import Evidence
+    from training.evaluation.evaluation_data import EvaluationData
     from training.monitoring.cohorts import Cohort
 
-    Verdict = Literal["fine", "retrain", "cannot be judged"]
+    RetrainAdvice = Literal["fine", "retrain", "cannot be judged"]
 
 BINS = 10
 SMALLEST_SHARE = 1e-4
@@ -33,7 +33,7 @@ SMALLEST_SHARE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Alarms:
+class AlertThresholds:
     """When to train again.
 
     Attributes:
@@ -52,7 +52,7 @@ class Alarms:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One question about a model in service and its answer.
 
     Attributes:
@@ -62,11 +62,11 @@ class Finding:
     """
 
     check: str
-    verdict: Verdict
+    verdict: RetrainAdvice
     sentence: str
 
 
-def describe_snapshot(evidence: Evidence) -> dict[str, Any]:
+def describe_snapshot(evidence: EvaluationData) -> dict[str, Any]:
     """Return what customers looked like in training, for training_snapshot.json beside the model.
 
     For each feature and score the upper edges of up to ten bins, each with about as many training rows, and the
@@ -140,55 +140,59 @@ def measure_drift(
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def judge_drift(drift: Mapping[str, float], rows: int, alarms: Alarms) -> Finding:
+def check_drift(drift: Mapping[str, float], rows: int, thresholds: AlertThresholds) -> CheckResult:
     """Say whether customers have moved away from those trained on.
 
     Args:
         drift: what `measure_drift` gave; empty where there is no snapshot.
         rows: how many customers it was measured on.
-        alarms: when to train again.
+        thresholds: when to train again.
     """
     if not drift:
-        return Finding("drift", "cannot be judged", "the version has no training snapshot; train it again")
-    if rows < alarms.rows:
-        return Finding("drift", "cannot be judged", f"{rows:,} customers; {alarms.rows:,} are needed")
-    far = [f"{name} {value:.2f}" for name, value in drift.items() if value > alarms.psi]
+        return CheckResult("drift", "cannot be judged", "the version has no training snapshot; train it again")
+    if rows < thresholds.rows:
+        return CheckResult("drift", "cannot be judged", f"{rows:,} customers; {thresholds.rows:,} are needed")
+    far = [f"{name} {value:.2f}" for name, value in drift.items() if value > thresholds.psi]
     name, largest = next(iter(drift.items()))
     if far:
-        return Finding("drift", "retrain", f"PSI over {alarms.psi:g}: {', '.join(far)}")
-    return Finding("drift", "fine", f"largest PSI {largest:.2f} ({name}), {alarms.psi:g} is allowed")
+        return CheckResult("drift", "retrain", f"PSI over {thresholds.psi:g}: {', '.join(far)}")
+    return CheckResult("drift", "fine", f"largest PSI {largest:.2f} ({name}), {thresholds.psi:g} is allowed")
 
 
-def judge_ranking(periods: Sequence[Cohort], alarms: Alarms) -> Finding:
+def check_ranking(periods: Sequence[Cohort], thresholds: AlertThresholds) -> CheckResult:
     """Say whether the model still ranks customers, by the last periods with enough rows, the latest last."""
-    known = [(each.name, each.auc) for each in periods if each.auc is not None and each.rows >= alarms.rows]
-    told = ", ".join(f"{name} {auc:.3f}" for name, auc in known[-alarms.periods :])
+    known = [(each.name, each.auc) for each in periods if each.auc is not None and each.rows >= thresholds.rows]
+    told = ", ".join(f"{name} {auc:.3f}" for name, auc in known[-thresholds.periods :])
     if not known:
-        return Finding("ranking", "cannot be judged", _too_little(periods, alarms, "both outcomes"))
-    low = [auc < alarms.auc for _, auc in known[-alarms.periods :]]
-    if len(low) == alarms.periods and all(low):
-        return Finding("ranking", "retrain", f"AUC under {alarms.auc:g} for {alarms.periods} periods: {told}")
-    return Finding("ranking", "fine", f"AUC {told}; under {alarms.auc:g} for {alarms.periods} periods would be too low")
+        return CheckResult("ranking", "cannot be judged", _too_little(periods, thresholds, "both outcomes"))
+    low = [auc < thresholds.auc for _, auc in known[-thresholds.periods :]]
+    if len(low) == thresholds.periods and all(low):
+        return CheckResult(
+            "ranking", "retrain", f"AUC under {thresholds.auc:g} for {thresholds.periods} periods: {told}"
+        )
+    return CheckResult(
+        "ranking", "fine", f"AUC {told}; under {thresholds.auc:g} for {thresholds.periods} periods would be too low"
+    )
 
 
-def judge_calibration(periods: Sequence[Cohort], alarms: Alarms) -> Finding:
+def check_calibration(periods: Sequence[Cohort], thresholds: AlertThresholds) -> CheckResult:
     """Say whether what is predicted comes about, by the last period with enough rows."""
-    known = [each for each in periods if each.calibration_error is not None and each.rows >= alarms.rows]
+    known = [each for each in periods if each.calibration_error is not None and each.rows >= thresholds.rows]
     if not known:
-        return Finding("calibration", "cannot be judged", _too_little(periods, alarms, "an outcome"))
+        return CheckResult("calibration", "cannot be judged", _too_little(periods, thresholds, "an outcome"))
     last = known[-1]
     told = f"{last.name}: error {last.calibration_error:.3f}, predicted {last.predicted:.4g}, came {last.observed:.4g}"
-    if (last.calibration_error or 0.0) > max(alarms.calibration_error, 2 * last.error_by_chance):
-        return Finding("calibration", "retrain", f"{told}; {alarms.calibration_error:g} is allowed")
-    return Finding("calibration", "fine", f"{told}; {alarms.calibration_error:g} is allowed")
+    if (last.calibration_error or 0.0) > max(thresholds.calibration_error, 2 * last.error_by_chance):
+        return CheckResult("calibration", "retrain", f"{told}; {thresholds.calibration_error:g} is allowed")
+    return CheckResult("calibration", "fine", f"{told}; {thresholds.calibration_error:g} is allowed")
 
 
-def _too_little(periods: Sequence[Cohort], alarms: Alarms, needs: str) -> str:
+def _too_little(periods: Sequence[Cohort], thresholds: AlertThresholds, needs: str) -> str:
     largest = max((each.rows for each in periods), default=0)
-    return f"no period has {alarms.rows:,} matured rows with {needs}, the largest has {largest:,}"
+    return f"no period has {thresholds.rows:,} matured rows with {needs}, the largest has {largest:,}"
 
 
-def conclude(findings: Sequence[Finding]) -> Verdict:
+def conclude_checks(findings: Sequence[CheckResult]) -> RetrainAdvice:
     """Return what all findings together come to: one that asks to train again is enough, one that is fine too."""
     verdicts = {finding.verdict for finding in findings}
     if "retrain" in verdicts:

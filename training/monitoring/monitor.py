@@ -14,7 +14,7 @@ from models.versions import SNAPSHOT_FILE
 from training.data.dataset import read_table
 from training.errors import TrainingDataError
 from training.monitoring.cohorts import measure_cohorts
-from training.monitoring.drift import conclude, judge_calibration, judge_drift, judge_ranking, measure_drift
+from training.monitoring.drift import check_calibration, check_drift, check_ranking, conclude_checks, measure_drift
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from models.versions import ModelVersion
     from training.data.dataset import Source
     from training.monitoring.cohorts import Cohort
-    from training.monitoring.drift import Alarms, Finding, Verdict
+    from training.monitoring.drift import AlertThresholds, CheckResult, RetrainAdvice
     from training.tasks.registry import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class MonitorResult:
     """What a look at a model in service found.
 
     Attributes:
@@ -50,8 +50,8 @@ class Watch:
 
     model: str
     version: str
-    verdict: Verdict
-    findings: Sequence[Finding]
+    verdict: RetrainAdvice
+    findings: Sequence[CheckResult]
     customers: int
     drift: Mapping[str, float]
     since: date
@@ -60,16 +60,16 @@ class Watch:
     groups: Sequence[Cohort]
 
 
-def watch(
+def monitor_model(
     version: ModelVersion,
     scorer: Scorer,
     task: Task,
     source: Source,
     *,
     served: str,
-    alarms: Alarms,
+    thresholds: AlertThresholds,
     by: str | None = None,
-) -> Watch:
+) -> MonitorResult:
     """Score today's customers and those whose outcome is known, and judge.
 
     Args:
@@ -79,7 +79,7 @@ def watch(
         source: the warehouse, the mapping of features, the user's own query of outcomes; its start date is taken
             when it is later than the last day that training has seen.
         served: a query of today's customers.
-        alarms: when to train again.
+        thresholds: when to train again.
         by: also measure groups by this column of the outcomes.
 
     Raises:
@@ -97,11 +97,11 @@ def watch(
         groups = _measure(scorer, task, matured, _values(matured, by), threshold) if by else []
     except ModelInputError as error:
         raise TrainingDataError(str(error)) from error
-    findings = [judge_drift(drift, len(today), alarms), judge_calibration(periods, alarms)]
-    if not _tells_money(task):
-        findings.insert(1, judge_ranking(periods, alarms))
-    name, verdict = version.manifest["name"], conclude(findings)
-    return Watch(name, version.version, verdict, findings, len(today), drift, since, threshold, periods, groups)
+    findings = [check_drift(drift, len(today), thresholds), check_calibration(periods, thresholds)]
+    if not _predicts_money(task):
+        findings.insert(1, check_ranking(periods, thresholds))
+    name, verdict = version.manifest["name"], conclude_checks(findings)
+    return MonitorResult(name, version.version, verdict, findings, len(today), drift, since, threshold, periods, groups)
 
 
 def last_day_seen(manifest: Mapping[str, Any]) -> date:
@@ -117,7 +117,7 @@ def operating_threshold(manifest: Mapping[str, Any]) -> float | None:
     return None if chosen is None else float(chosen)
 
 
-def _tells_money(task: Task) -> bool:
+def _predicts_money(task: Task) -> bool:
     return str(task.name) == "ltv"
 
 
@@ -164,7 +164,7 @@ def _measure(
 ) -> list[Cohort]:
     if not len(matured):
         return []
-    money = _tells_money(task)
+    money = _predicts_money(task)
     scores = _score(scorer, task, matured)
     return measure_cohorts(names, task.targets(matured), scores, threshold=threshold, money=money)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from training.nets.architecture import additive_net, assemble, encode, ensemble_net, members_of
 from training.nets.backend import keras, tf
-from training.nets.likelihoods import build_head, with_interval
+from training.nets.likelihoods import build_likelihood, with_interval
 from training.nets.preprocessing import learn_preprocessing
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.nets.architecture import Net
-    from training.nets.likelihoods import Head
+    from training.nets.likelihoods import Likelihood
     from training.nets.preprocessing import Preprocessing
     from training.tasks.registry import LikelihoodName
 
@@ -67,7 +67,7 @@ class Trained:
     Attributes:
         method: which net it is.
         preprocessing: the constants of its encoding.
-        head: its likelihood.
+        likelihood: its likelihood.
         net: its variables.
         model: the Keras model from features to scores, the ensemble folded.
         centre: shape [P], the mean of the encoded training rows.
@@ -75,7 +75,7 @@ class Trained:
 
     method: Method
     preprocessing: Preprocessing
-    head: Head
+    likelihood: Likelihood
     net: Net
     model: Any
     centre: NDArray[np.float32]
@@ -152,7 +152,7 @@ def fit(
     inputs: NDArray[np.float32],
     targets: NDArray[np.float32],
     *,
-    head: LikelihoodName = "binary",
+    likelihood: LikelihoodName = "binary",
     method: Method = "additive",
     seed: int,
     categories: Sequence[int] = (),
@@ -164,7 +164,7 @@ def fit(
     Args:
         inputs: shape [rows, features], null is NaN.
         targets: shape [rows, outputs]: 1, 0, or -1 where not observed; for the other heads spend, [rows, 1].
-        head: the likelihood; see training.nets.likelihoods.
+        likelihood: the likelihood; see training.nets.likelihoods.
         method: "additive" or "tabm".
         seed: same seed and same data give the same net.
         categories: positions of the features that hold codes of categories.
@@ -174,18 +174,18 @@ def fit(
     """
     options = _settle(options or Options(), method, len(inputs))
     constants = learn_preprocessing(inputs, categories)
-    likelihood = build_head(head, targets)
+    fitted = build_likelihood(likelihood, targets)
     if interval is not None:
-        likelihood = with_interval(likelihood, targets, interval)
+        fitted = with_interval(fitted, targets, interval)
     encoded = encode(inputs, constants)
     columns = encoded.shape[1]
     if method == "additive":
-        net = additive_net(columns, likelihood.level)
+        net = additive_net(columns, fitted.level)
     else:
-        net = ensemble_net(columns, likelihood.level, options.members, options.hidden, seed)
-    _optimise(net, likelihood, encoded, tf.constant(targets), options, seed)
+        net = ensemble_net(columns, fitted.level, options.members, options.hidden, seed)
+    _optimise(net, fitted, encoded, tf.constant(targets), options, seed)
     centre = encoded.numpy().mean(axis=0, dtype=np.float64).astype(np.float32)
-    return Trained(method, constants, likelihood, net, assemble(net, likelihood, constants), centre)
+    return Trained(method, constants, fitted, net, assemble(net, fitted, constants), centre)
 
 
 def conform(
@@ -206,7 +206,7 @@ def conform(
     spend = np.log1p(np.maximum(targets[:, 0], 0))
     outside = np.maximum(bounds[:, 0] - spend, spend - bounds[:, 1])
     by = float(np.quantile(outside, min(1.0, coverage * (1 + 1 / len(outside))), method="higher"))
-    return replace(trained, model=assemble(trained.net, trained.head, trained.preprocessing, by)), by
+    return replace(trained, model=assemble(trained.net, trained.likelihood, trained.preprocessing, by)), by
 
 
 def _settle(options: Options, method: Method, rows: int) -> Options:
@@ -219,7 +219,7 @@ def _settle(options: Options, method: Method, rows: int) -> Options:
     )
 
 
-def _optimise(net: Net, head: Head, encoded: Any, targets: Any, options: Options, seed: int) -> None:
+def _optimise(net: Net, likelihood: Likelihood, encoded: Any, targets: Any, options: Options, seed: int) -> None:
     rows = len(targets)
     optimizer = _optimizer(net, options, rows)
     variables = net.decayed + net.undecayed
@@ -232,7 +232,7 @@ def _optimise(net: Net, head: Head, encoded: Any, targets: Any, options: Options
             columns, outcome = tf.gather(encoded, chosen), tf.gather(targets, chosen)
             with tf.GradientTape() as tape:
                 keep = _dropout(tf.shape(chosen)[0], units, options.dropout, (seed, epoch * rows + start))
-                loss = head.loss(outcome, members_of(net, columns, keep))
+                loss = likelihood.loss(outcome, members_of(net, columns, keep))
             optimizer.apply(tape.gradient(loss, variables), variables)
 
     shuffle = np.random.default_rng(seed)

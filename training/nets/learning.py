@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.data.dataset import EVALUATED_SHARE, can_be_learned, require_both_sides, split, split_at
-from training.evaluation.selection_metrics import rank_quality
+from training.data.dataset import EVALUATED_SHARE, is_learnable, require_both_sides, split, split_at
+from training.evaluation.selection_metrics import selection_metric
 from training.nets.architecture import assemble
 from training.nets.fit import conform
 from training.nets.model_selection import COVERAGE, choose
-from training.nets.recalibration import calibrate, helps, shift
-from training.nets.segmented_models import learn_routes
+from training.nets.recalibration import calibrate, improves, shift
+from training.nets.segmented_models import fit_segmented_models
 from training.nets.tuning import tune
 
 if TYPE_CHECKING:
     from training.data.dataset import Dataset, Split
     from training.nets.fit import Method, Trained
-    from training.nets.model_selection import Recipe, Tell
-    from training.nets.segmented_models import Routes
+    from training.nets.model_selection import Progress, Recipe
+    from training.nets.segmented_models import SegmentedModels
     from training.tasks.registry import Task
 
 FOLDS_AT_MOST = 4
@@ -35,18 +35,18 @@ class Learned:
         trained: the net, or the pooled one.
         choice: what decided for it: losses on the inner split, tuning, calibration; for the manifest.
         folds: by cut-off, the figure of a net trained on what came before it.
-        routes: nets of groups; None where none were asked for.
+        segmented: nets of groups; None where none were asked for.
     """
 
     recipe: Recipe
     trained: Trained
     choice: dict[str, Any]
     folds: dict[str, float]
-    routes: Routes | None
+    segmented: SegmentedModels | None
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class TrainConfig:
     """What a person may ask of the learning.
 
     Attributes:
@@ -62,14 +62,14 @@ class Wishes:
     segment_by: str | None = None
 
 
-def learn(outer: Split, task: Task, wishes: Wishes, tell: Tell) -> Learned:
+def learn(outer: Split, task: Task, learning: TrainConfig, progress: Progress) -> Learned:
     """Choose a net, train it on the earlier rows, and see how stable it is over time.
 
     Args:
         outer: the rows trained on, and those evaluated on, at which only the last of the folds looks.
         task: what is learned.
-        wishes: how.
-        tell: progress.
+        learning: how.
+        progress: progress.
 
     Raises:
         TrainingDataError: the rows cannot be split, or lack the column.
@@ -77,24 +77,24 @@ def learn(outer: Split, task: Task, wishes: Wishes, tell: Tell) -> Learned:
     require_both_sides(outer)
     inner = split(outer.earlier, "inner")
     require_both_sides(inner)
-    seed = wishes.seed
-    found = choose(inner, task, seed, wishes.method, tell)
+    seed = learning.seed
+    found = choose(inner, task, seed, learning.method, progress)
     recipe, inner_net = found.recipe, found.inner
     choice: dict[str, Any] = {"split": inner.how, "compared": found.compared}
-    if wishes.trials:
-        recipe, choice["tuning"] = tune(recipe, inner, task, wishes.trials, seed, tell)
+    if learning.trials:
+        recipe, choice["tuning"] = tune(recipe, inner, task, learning.trials, seed, progress)
         inner_net = recipe.fit(inner.earlier, seed)
-    tell(f"fit the {recipe.describe()}")
+    progress(f"fit the {recipe.describe()}")
     adjust = _adjustment(inner_net, inner, outer, task, recipe, seed)
     choice |= adjust.told
-    routes = None
-    if wishes.segment_by is not None:
-        routes = learn_routes(outer, inner, inner_net, recipe, task, wishes.segment_by, seed, tell)
-        routes = replace(routes, models={value: adjust.apply(net) for value, net in routes.models.items()})
-    tell("train once for each cut-off, to see how stable it is")
+    segmented = None
+    if learning.segment_by is not None:
+        segmented = fit_segmented_models(outer, inner, inner_net, recipe, task, learning.segment_by, seed, progress)
+        segmented = replace(segmented, models={value: adjust.apply(net) for value, net in segmented.models.items()})
+    progress("train once for each cut-off, to see how stable it is")
     trained = adjust.apply(adjust.plain)
     folds = _folds(outer, task, recipe, seed) | _figure(outer, task, trained)
-    return Learned(recipe, trained, choice, folds, routes)
+    return Learned(recipe, trained, choice, folds, segmented)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +110,19 @@ class _Adjustment:
         if self.by_level:
             return shift(trained, self.by_level)
         if self.widening:
-            model = assemble(trained.net, trained.head, trained.preprocessing, self.widening)
+            model = assemble(trained.net, trained.likelihood, trained.preprocessing, self.widening)
             return replace(trained, model=model)
         return trained
 
 
 def _adjustment(inner_net: Trained, inner: Split, outer: Split, task: Task, recipe: Recipe, seed: int) -> _Adjustment:
     plain = recipe.fit(outer.earlier, seed)
-    if recipe.head != "binary":
+    if recipe.likelihood != "binary":
         _, widening = conform(inner_net, inner.later.inputs, inner.later.targets, COVERAGE)
         return _Adjustment(
             plain, 0.0, widening, {"interval": {"coverage": COVERAGE, "widened_log1p": round(widening, 4)}}
         )
-    if not helps(inner_net, inner, task):
+    if not improves(inner_net, inner, task):
         return _Adjustment(plain, 0.0, 0.0, {"calibrated_on_latest": False})
     _, by = calibrate(plain, outer.earlier)
     return _Adjustment(plain, by, 0.0, {"calibrated_on_latest": True, "logit_shift": round(by, 4)})
@@ -135,14 +135,14 @@ def _folds(outer: Split, task: Task, recipe: Recipe, seed: int) -> dict[str, flo
     for place, day in enumerate(starts):
         until = starts[place + 1] if place + 1 < len(starts) else None
         rows = split_at(outer.earlier, day, until, "fold")
-        if can_be_learned(rows.earlier.targets) and can_be_learned(rows.later.targets):
+        if is_learnable(rows.earlier.targets) and is_learnable(rows.later.targets):
             folds |= _figure(rows, task, recipe.fit(rows.earlier, seed))
     return folds
 
 
 def _figure(rows: Split, task: Task, trained: Trained) -> dict[str, float]:
     scores = trained.predict(rows.later.inputs)[:, : task.outputs]
-    figure = rank_quality(task.name, rows.later.targets, scores)
+    figure = selection_metric(task.name, rows.later.targets, scores)
     dates = rows.later.dates[~np.isnat(rows.later.dates)]
     name = str(dates.min()) if len(dates) else "other customers"
     return {} if np.isnan(figure) else {name: round(figure, 4)}

@@ -27,7 +27,7 @@ LOG_HEADROOM = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class Likelihood:
     """One likelihood, fitted to the level of its targets.
 
     Attributes:
@@ -43,7 +43,7 @@ class Head:
     scores: Callable[[Any], Any]
 
 
-def build_head(name: LikelihoodName, targets: NDArray[np.float32]) -> Head:
+def build_likelihood(name: LikelihoodName, targets: NDArray[np.float32]) -> Likelihood:
     """Return a head for targets.
 
     Args:
@@ -51,13 +51,13 @@ def build_head(name: LikelihoodName, targets: NDArray[np.float32]) -> Head:
             take one column of spend, of which what is below 0 counts as 0, and give the spend expected.
         targets: shape [rows, t].
     """
-    return _HEADS[name](targets)
+    return _LIKELIHOODS[name](targets)
 
 
-def _binary(targets: NDArray[np.float32]) -> Head:
+def _binary(targets: NDArray[np.float32]) -> Likelihood:
     observed = targets >= 0
     rate = (np.where(observed, targets, 0).sum(axis=0) + 0.5) / (observed.sum(axis=0) + 1)
-    return Head(
+    return Likelihood(
         parameters=tuple(f"logit_{i}" for i in range(targets.shape[1])),
         level=_logit(rate),
         loss=_binary_loss,
@@ -72,7 +72,7 @@ def _binary_loss(targets: Any, parameters: Any) -> Any:
     return ops.sum(ops.mean(lost, axis=1)) / count
 
 
-def _zero_inflated_lognormal(targets: NDArray[np.float32]) -> Head:
+def _zero_inflated_lognormal(targets: NDArray[np.float32]) -> Likelihood:
     """Wang, Liu and Miao 2019, "A Deep Probabilistic Model for Customer Lifetime Value Prediction"."""
     share, logs = _levels(targets)
     most = float(logs.max() + LOG_HEADROOM)
@@ -91,10 +91,10 @@ def _zero_inflated_lognormal(targets: NDArray[np.float32]) -> Head:
 
     spread = max(float(logs.std()), 2 * SPREAD_AT_LEAST) - SPREAD_AT_LEAST
     level = np.array([_logit(share), logs.mean(), np.log(np.expm1(spread))], np.float32)
-    return Head(("buys", "log_spend", "spread"), level, loss, scores)
+    return Likelihood(("buys", "log_spend", "spread"), level, loss, scores)
 
 
-def _gamma(targets: NDArray[np.float32]) -> Head:
+def _gamma(targets: NDArray[np.float32]) -> Likelihood:
     """Return a gamma likelihood for the spend of those who buy, times the probability that they do."""
     share, logs = _levels(targets)
     most = float(logs.max() + LOG_HEADROOM)
@@ -111,10 +111,10 @@ def _gamma(targets: NDArray[np.float32]) -> Head:
         return ops.sigmoid(parameters[..., 0:1]) * ops.exp(ops.minimum(parameters[..., 1:2], most))
 
     level = np.array([_logit(share), np.log(np.exp(logs).mean())], np.float32)
-    return Head(("buys", "log_spend"), level, loss, scores)
+    return Likelihood(("buys", "log_spend"), level, loss, scores)
 
 
-def _tweedie(targets: NDArray[np.float32]) -> Head:
+def _tweedie(targets: NDArray[np.float32]) -> Likelihood:
     """Return a compound Poisson-gamma likelihood: variance in proportion to mean ** 1.5."""
     share, logs = _levels(targets)
     most = float(logs.max() + LOG_HEADROOM)
@@ -129,27 +129,27 @@ def _tweedie(targets: NDArray[np.float32]) -> Head:
     def scores(parameters: Any) -> Any:
         return ops.exp(ops.minimum(parameters, most))
 
-    return Head(("log_mean",), np.array([np.log(scale)], np.float32), loss, scores)
+    return Likelihood(("log_mean",), np.array([np.log(scale)], np.float32), loss, scores)
 
 
-def with_interval(head: Head, targets: NDArray[np.float32], coverage: float) -> Head:
+def with_interval(likelihood: Likelihood, targets: NDArray[np.float32], coverage: float) -> Likelihood:
     """Return the head with two more scores: the bounds between which spend lies with a probability.
 
     The bounds are quantiles of log1p(spend), learned by pinball loss (Koenker and Bassett 1978).
 
     Args:
-        head: gives the spend expected.
+        likelihood: gives the spend expected.
         targets: spend, shape [rows, 1].
         coverage: the probability, for example .8.
     """
     logs = np.log1p(np.maximum(targets[:, 0], 0))
     tails = ((1 - coverage) / 2, (1 + coverage) / 2)
-    known = len(head.parameters)
+    known = len(likelihood.parameters)
     most = float(logs.max() + LOG_HEADROOM)
 
     def loss(targets: Any, parameters: Any) -> Any:
         spend = ops.log1p(ops.maximum(targets[:, None, 0], 0.0))
-        lost = head.loss(targets, parameters[..., :known])
+        lost = likelihood.loss(targets, parameters[..., :known])
         for place, tail in enumerate(tails):
             missed = spend - parameters[..., known + place]
             lost = lost + ops.mean(ops.maximum(tail * missed, (tail - 1) * missed))
@@ -159,10 +159,12 @@ def with_interval(head: Head, targets: NDArray[np.float32], coverage: float) -> 
         lower, upper = parameters[..., known : known + 1], parameters[..., known + 1 : known + 2]
         bounds = ops.concatenate([ops.minimum(lower, upper), ops.maximum(lower, upper)], axis=-1)
         spend = ops.exp(ops.minimum(ops.maximum(bounds, 0.0), most)) - 1.0
-        return ops.concatenate([head.scores(parameters[..., :known]), spend], axis=-1)
+        return ops.concatenate([likelihood.scores(parameters[..., :known]), spend], axis=-1)
 
-    level = np.concatenate([head.level, np.quantile(logs, tails)]).astype(np.float32)
-    return replace(head, parameters=(*head.parameters, "lower", "upper"), level=level, loss=loss, scores=scores)
+    level = np.concatenate([likelihood.level, np.quantile(logs, tails)]).astype(np.float32)
+    return replace(
+        likelihood, parameters=(*likelihood.parameters, "lower", "upper"), level=level, loss=loss, scores=scores
+    )
 
 
 def widen(scores: Any, by: float) -> Any:
@@ -191,7 +193,7 @@ def _logit(rate: Any) -> Any:
     return np.log(rate / (1 - rate)).astype(np.float32)
 
 
-_HEADS: dict[LikelihoodName, Callable[[NDArray[np.float32]], Head]] = {
+_LIKELIHOODS: dict[LikelihoodName, Callable[[NDArray[np.float32]], Likelihood]] = {
     "binary": _binary,
     "zero_inflated_lognormal": _zero_inflated_lognormal,
     "gamma": _gamma,

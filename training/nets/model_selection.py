@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from training.nets.fit import Method, Trained
     from training.tasks.registry import LikelihoodName, Task
 
-    Tell = Callable[[str], None]
+    Progress = Callable[[str], None]
 
 STRONGER_DECAYS = (1.0, 4.0)
 COVERAGE = 0.8
@@ -32,21 +32,21 @@ class Recipe:
 
     Attributes:
         method: additive or tabm.
-        head: the likelihood.
+        likelihood: the likelihood.
         options: sizes and rates.
     """
 
     method: Method
-    head: LikelihoodName
+    likelihood: LikelihoodName
     options: Options
 
     def fit(self, rows: Dataset, seed: int) -> Trained:
         """Train the net on rows."""
-        interval = None if self.head == "binary" else COVERAGE
+        interval = None if self.likelihood == "binary" else COVERAGE
         return fit(
             rows.inputs,
             rows.targets,
-            head=self.head,
+            likelihood=self.likelihood,
             method=self.method,
             seed=seed,
             interval=interval,
@@ -56,7 +56,7 @@ class Recipe:
     def describe(self) -> str:
         """Return what it is, in words."""
         net = "additive net" if self.method == "additive" else "ensemble (TabM)"
-        return f"{net} on piecewise-linear encoding, {self.head.replace('_', ' ')} likelihood"
+        return f"{net} on piecewise-linear encoding, {self.likelihood.replace('_', ' ')} likelihood"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Choice:
     compared: list[dict[str, Any]]
 
 
-def choose(inner: Split, task: Task, seed: int, method: Method | None, tell: Tell) -> Choice:
+def choose(inner: Split, task: Task, seed: int, method: Method | None, progress: Progress) -> Choice:
     """Return the net that loses least on the later part of the inner split.
 
     The additive net stays where the ensemble is not better by more than two standard errors of the paired
@@ -79,19 +79,19 @@ def choose(inner: Split, task: Task, seed: int, method: Method | None, tell: Tel
         task: what is learned.
         seed: of the nets.
         method: the net to ship; None for the better one.
-        tell: progress.
+        progress: progress.
     """
     candidates: list[tuple[Recipe, Trained, NDArray[np.float64]]] = []
-    for head in task.heads:
-        recipe = Recipe("additive", head, Options())
-        tell(f"try the {recipe.describe()}")
+    for likelihood in task.likelihoods:
+        recipe = Recipe("additive", likelihood, Options())
+        progress(f"try the {recipe.describe()}")
         # Rows of one customer on several days are alike: there are fewer than they seem, and curves may be too bold.
         decays = STRONGER_DECAYS if len(inner.earlier) < FEW_ROWS else ()
         stronger = [replace(recipe, options=Options(decay=decay)) for decay in decays]
         candidates += [(each, *_try(each, inner, task, seed)) for each in (recipe, *stronger)]
     best = min(candidates, key=lambda each: float(np.nanmean(each[2])))
     ensemble = replace(best[0], method="tabm", options=Options())
-    tell(f"try the {ensemble.describe()}")
+    progress(f"try the {ensemble.describe()}")
     challenger = (ensemble, *_try(ensemble, inner, task, seed))
     gap = compare(challenger[2], best[2])
     wanted = method or ("tabm" if gap.clear else "additive")
@@ -99,7 +99,7 @@ def choose(inner: Split, task: Task, seed: int, method: Method | None, tell: Tel
     compared = [
         {
             "method": recipe.method,
-            "likelihood": recipe.head,
+            "likelihood": recipe.likelihood,
             "decay": recipe.options.decay,
             "loss": round(float(np.nanmean(lost)), 6),
         }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ROUNDS = 3
 
 
-def helps(trained: Trained, inner: Split, task: Task) -> bool:
+def improves(trained: Trained, inner: Split, task: Task) -> bool:
     """Tell whether moving the level makes the net of an inner split lose less on its later rows, beyond the noise."""
     if task.name != "churn" or len(_days(inner.earlier)) < 2:  # noqa: PLR2004 - one day's rate is what was learned
         return False
@@ -54,7 +54,7 @@ def calibrate(trained: Trained, rows: Dataset) -> tuple[Trained, float]:
 def shift(trained: Trained, by: float) -> Trained:
     """Return the net with its level moved, on the scale of the logit."""
     net = replace(trained.net, level=trained.net.level + by)
-    return replace(trained, net=net, model=assemble(net, trained.head, trained.preprocessing))
+    return replace(trained, net=net, model=assemble(net, trained.likelihood, trained.preprocessing))
 
 
 def _days(rows: Dataset) -> NDArray[np.datetime64]:

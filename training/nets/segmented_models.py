@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.routing import group_of
-from training.data.dataset import can_be_learned
+from training.data.dataset import is_learnable
 from training.errors import TrainingDataError
-from training.evaluation.selection_metrics import compare, rank_quality, row_losses
+from training.evaluation.selection_metrics import compare, row_losses, selection_metric
 from training.nets.model_selection import losses_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from training.data.dataset import Dataset, Split
     from training.nets.fit import Trained
-    from training.nets.model_selection import Recipe, Tell
+    from training.nets.model_selection import Progress, Recipe
     from training.tasks.registry import Task
 
 ROWS_AT_LEAST = 500
@@ -27,7 +27,7 @@ GROUPS_AT_MOST = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Routes:
+class SegmentedModels:
     """The models beside the pooled one.
 
     Attributes:
@@ -46,9 +46,9 @@ class Routes:
         return {value: f"group-{place}.tflite" for place, value in enumerate(self.models, start=1)}
 
 
-def learn_routes(
-    outer: Split, inner: Split, pooled: Trained, recipe: Recipe, task: Task, column: str, seed: int, tell: Tell
-) -> Routes:
+def fit_segmented_models(
+    outer: Split, inner: Split, pooled: Trained, recipe: Recipe, task: Task, column: str, seed: int, progress: Progress
+) -> SegmentedModels:
     """Train a net for each group that is large enough and gains by it on the inner split's later rows.
 
     Args:
@@ -59,7 +59,7 @@ def learn_routes(
         task: what is learned.
         column: by which customers are told apart.
         seed: of the nets.
-        tell: progress.
+        progress: progress.
 
     Raises:
         TrainingDataError: the rows do not have the column.
@@ -74,11 +74,11 @@ def learn_routes(
     models, tried = {}, {}
     for value in largest:
         rows, inner_rows = (_only(each, column, value) for each in (outer, inner))
-        tried[value] = {"rows": len(rows.earlier), **_judge(inner_rows, pooled, recipe, task, seed)}
+        tried[value] = {"rows": len(rows.earlier), **_compare_with_pooled(inner_rows, pooled, recipe, task, seed)}
         if tried[value]["own_model"]:
-            tell(f"fit the net of {column} {value}")
+            progress(f"fit the net of {column} {value}")
             models[value] = recipe.fit(rows.earlier, seed)
-    return Routes(column, models, tried)
+    return SegmentedModels(column, models, tried)
 
 
 def _only(rows: Split, column: str, value: str) -> Split:
@@ -86,10 +86,10 @@ def _only(rows: Split, column: str, value: str) -> Split:
     return replace(rows, earlier=earlier, later=later)
 
 
-def _judge(inner: Split, pooled: Trained, recipe: Recipe, task: Task, seed: int) -> dict[str, Any]:
+def _compare_with_pooled(inner: Split, pooled: Trained, recipe: Recipe, task: Task, seed: int) -> dict[str, Any]:
     if len(inner.earlier) < ROWS_AT_LEAST or len(inner.later) < LATER_ROWS_AT_LEAST:
         return {"own_model": False, "because": f"under {ROWS_AT_LEAST} rows, or under {LATER_ROWS_AT_LEAST} later ones"}
-    if not can_be_learned(inner.earlier.targets):
+    if not is_learnable(inner.earlier.targets):
         return {"own_model": False, "because": "one outcome only"}
     gap = compare(losses_of(recipe.fit(inner.earlier, seed), inner, task), losses_of(pooled, inner, task))
     figures = {"loss_against_pooled": round(gap.mean, 6), "standard_error": round(gap.error, 6)}
@@ -98,7 +98,7 @@ def _judge(inner: Split, pooled: Trained, recipe: Recipe, task: Task, seed: int)
 
 
 def measure_groups(
-    later: Dataset, scores: NDArray[np.float32], pooled: NDArray[np.float32], task: Task, routes: Routes
+    later: Dataset, scores: NDArray[np.float32], pooled: NDArray[np.float32], task: Task, segmented: SegmentedModels
 ) -> dict[str, dict[str, Any]]:
     """Return what was tried of each group, and its figures on the later rows beside the pooled model's.
 
@@ -107,11 +107,12 @@ def measure_groups(
         scores: as served, shape [rows, outputs].
         pooled: of the pooled model, same shape.
         task: what was learned.
-        routes: the groups.
+        segmented: the groups.
     """
-    groups = group_of(later.table, routes.column)
+    groups = group_of(later.table, segmented.column)
     return {
-        value: tried | _measure(later, groups == value, scores, pooled, task) for value, tried in routes.tried.items()
+        value: tried | _measure(later, groups == value, scores, pooled, task)
+        for value, tried in segmented.tried.items()
     }
 
 
@@ -124,6 +125,6 @@ def _measure(
     for which, each in (("served", scores[rows]), ("pooled", pooled[rows])):
         if len(outcome):
             loss = float(np.nanmean(row_losses(task.name, outcome, each)))
-            quality = rank_quality(task.name, outcome, each)
+            quality = selection_metric(task.name, outcome, each)
             figures[which] = {name: None if np.isnan(quality) else round(quality, 4), "loss": round(loss, 6)}
     return figures

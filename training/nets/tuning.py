@@ -13,11 +13,13 @@ from training.nets.model_selection import losses_of
 
 if TYPE_CHECKING:
     from training.data.dataset import Split
-    from training.nets.model_selection import Recipe, Tell
+    from training.nets.model_selection import Progress, Recipe
     from training.tasks.registry import Task
 
 
-def tune(recipe: Recipe, inner: Split, task: Task, trials: int, seed: int, tell: Tell) -> tuple[Recipe, dict[str, Any]]:
+def tune(
+    recipe: Recipe, inner: Split, task: Task, trials: int, seed: int, progress: Progress
+) -> tuple[Recipe, dict[str, Any]]:
     """Return the recipe with the options that lose least on the inner split's later rows, and what was tried.
 
     The first trial is the recipe as it is, so the best is never worse there. The search is by a seeded
@@ -26,7 +28,7 @@ def tune(recipe: Recipe, inner: Split, task: Task, trials: int, seed: int, tell:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
     def lose(trial: optuna.Trial) -> float:
-        tell(f"tune, trial {trial.number + 1} of {trials}")
+        progress(f"tune, trial {trial.number + 1} of {trials}")
         options = recipe.options if trial.number == 0 else _suggest(trial, recipe)
         trial.set_user_attr("options", asdict(options))
         trained = replace(recipe, options=options).fit(inner.earlier, seed)

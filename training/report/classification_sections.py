@@ -9,7 +9,7 @@ import numpy as np
 from training.evaluation import curves
 from training.evaluation.calibration import ece
 from training.evaluation.classification import Classifier
-from training.evaluation.uplift import Trial, describe_uplift
+from training.evaluation.uplift import Experiment, describe_uplift
 from training.report import plots
 from training.report.sections import Plot, Section, Table, trace, undefined
 from training.report.summary import name_of
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from training.evaluation.evaluation_data import Evidence
+    from training.evaluation.evaluation_data import EvaluationData
     from training.report.sections import Cases
 
     Numbers = NDArray[Any]
@@ -141,19 +141,19 @@ def probabilities(cases: Cases, threshold: float | None = None) -> Section:
 
 
 def _calibration(cases: Cases, bins: curves.Bins) -> Plot:
-    expected, came = float(cases.model.mean()), float(cases.outcome.mean())
-    side, gap = "too low" if expected < came else "too high", abs(expected - came) * 100
+    expected, actual = float(cases.model.mean()), float(cases.outcome.mean())
+    side, gap = "too low" if expected < actual else "too high", abs(expected - actual) * 100
     return Plot(
         "reliability",
         "Calibration",
         plots.draw(
             "reliability",
-            f"Calibration: predicted {expected:.1%} on average, {came:.1%} happened",
+            f"Calibration: predicted {expected:.1%} on average, {actual:.1%} happened",
             plots.reliability(bins, cases.model),
         ),
         "On the dotted line, of those given 30% just 30% have the outcome; above it the model says too little, below "
         "it too much. Each point is a tenth of the cases, the grey bars show where they lie.",
-        f"It predicted {expected:.1%} on average and {came:.1%} {cases.words.had}: {side} by {gap:.1f} points. The "
+        f"It predicted {expected:.1%} on average and {actual:.1%} {cases.words.had}: {side} by {gap:.1f} points. The "
         f"expected calibration error is {ece(cases.model, cases.outcome):.3f}.",
     )
 
@@ -242,16 +242,16 @@ def _confusion_table(cases: Cases, threshold: float) -> Table:
     )
 
 
-def uplift(evidence: Evidence) -> tuple[Section, ...]:
+def uplift(evidence: EvaluationData) -> tuple[Section, ...]:
     """Show whom a contact moves, where a control group was logged."""
     known = evidence.outcome[:, 0] >= 0
     if evidence.treated is None or evidence.uplift is None or np.ptp(evidence.treated[known].astype(int)) == 0:
         return ()
-    trial = Trial.of(evidence.treated[known], 1 - evidence.outcome[known, 0])
+    experiment = Experiment.of(evidence.treated[known], 1 - evidence.outcome[known, 0])
     ids = np.asarray(evidence.customer_ids)[known].tolist()
     found = {
-        "highest expected effect first": describe_uplift(evidence.uplift[known], trial, ids),
-        "highest risk first": describe_uplift(evidence.scores[known, 0], trial, ids),
+        "highest expected effect first": describe_uplift(evidence.uplift[known], experiment, ids),
+        "highest risk first": describe_uplift(evidence.scores[known, 0], experiment, ids),
     }
     own, risk = found.values()
     plot = Plot(

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from training.evaluation.curves import Estimate
-    from training.evaluation.evaluation_data import Evidence
-    from training.report.summary import Verdict
+    from training.evaluation.evaluation_data import EvaluationData
+    from training.report.summary import RunStatus
 
 TITLES = {"churn": "Churn", "ltv": "Lifetime value", "nbo": "Next best offer"}
-TONES: dict[Verdict, str] = {"promoted": "good", "refused": "bad", "forced": "bad", "undecided": "open"}
+TONES: dict[RunStatus, str] = {"promoted": "good", "refused": "bad", "forced": "bad", "undecided": "open"}
 
 
 def _mark_code(text: str) -> Markup:
@@ -71,7 +71,7 @@ class GateRow:
     sentence: str
 
 
-def write_report(folder: Path, manifest: Mapping[str, Any], evidence: Evidence) -> Path:
+def write_report(folder: Path, manifest: Mapping[str, Any], evidence: EvaluationData) -> Path:
     """Write report.html into a folder and return its path.
 
     Args:
@@ -87,7 +87,7 @@ def write_report(folder: Path, manifest: Mapping[str, Any], evidence: Evidence) 
     return path
 
 
-def render_report(manifest: Mapping[str, Any], evidence: Evidence) -> str:
+def render_report(manifest: Mapping[str, Any], evidence: EvaluationData) -> str:
     """Return the report's HTML."""
     estimates = estimate(evidence)
     training = manifest.get("training") or {}
@@ -111,7 +111,7 @@ def render_report(manifest: Mapping[str, Any], evidence: Evidence) -> str:
 
 
 def build_sections(
-    manifest: Mapping[str, Any], evidence: Evidence, estimates: Mapping[str, Estimate]
+    manifest: Mapping[str, Any], evidence: EvaluationData, estimates: Mapping[str, Estimate]
 ) -> tuple[Section, ...]:
     """Return the sections of a task's report, in the order of a reader's questions.
 
@@ -149,33 +149,35 @@ def groups(manifest: Mapping[str, Any]) -> tuple[Section, ...]:
     return (Section("groups", "Do groups of customers need their own model?", tables=(table,)),)
 
 
-def _tiles(evidence: Evidence, estimates: Mapping[str, Estimate]) -> list[Tile]:
+def _tiles(evidence: EvaluationData, estimates: Mapping[str, Estimate]) -> list[Tile]:
     model = estimates.get("model")
     if model is None:
         return []
     cases = observe(evidence)
     fifth = float(np.interp(0.2, *curves.gain(cases.model, cases.outcome)))
-    expected, came = float(cases.model.mean()), float(cases.outcome.mean())
+    expected, actual = float(cases.model.mean()), float(cases.outcome.mean())
     interval = f"95% interval {model.low:.3f} to {model.high:.3f}"
     if evidence.task == "ltv":
         return [
             Tile("R squared", f"{model.value:.3f}", f"{interval}, spend capped at the 99th percentile"),
-            Tile("Total", f"{expected / came - 1:+.0%}" if came else "none", "predicted, against the spend that came"),
+            Tile(
+                "Total", f"{expected / actual - 1:+.0%}" if actual else "none", "predicted, against the spend that came"
+            ),
             Tile("Top fifth", f"{fifth:.0%}", "of all spend comes from the fifth it ranks highest"),
             *_coverage_tile(evidence),
         ]
     had = cases.words.had
-    best = curves.bin_by_score(-cases.model, cases.outcome).actual[0] / came
+    best = curves.bin_by_score(-cases.model, cases.outcome).actual[0] / actual
     return [
         Tile("AUC", f"{model.value:.3f}", f"{interval}; .5 is guessing, 1 is perfect"),
         _policy_tile(evidence)
         or Tile("Top fifth", f"{fifth:.0%}", f"of all that {had} are in the fifth it ranks highest"),
-        Tile("Top tenth", f"{best:.1f} times", f"the average rate of {came:.0%}"),
-        Tile("Predicted", f"{expected:.1%}", f"on average; {came:.1%} {had}"),
+        Tile("Top tenth", f"{best:.1f} times", f"the average rate of {actual:.0%}"),
+        Tile("Predicted", f"{expected:.1%}", f"on average; {actual:.1%} {had}"),
     ]
 
 
-def _policy_tile(evidence: Evidence) -> Tile | None:
+def _policy_tile(evidence: EvaluationData) -> Tile | None:
     found = value_offers(evidence) if evidence.task == "nbo" else {}
     if "model" not in found:
         return None
@@ -187,7 +189,7 @@ def _policy_tile(evidence: Evidence) -> Tile | None:
     )
 
 
-def _coverage_tile(evidence: Evidence) -> list[Tile]:
+def _coverage_tile(evidence: EvaluationData) -> list[Tile]:
     if evidence.interval is None:
         return []
     low, high = evidence.interval.T
@@ -222,7 +224,7 @@ def _figure(value: Any) -> str:
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
 
 
-def _data(training: Mapping[str, Any], evidence: Evidence) -> Table:
+def _data(training: Mapping[str, Any], evidence: EvaluationData) -> Table:
     judged = training.get("evaluation") or {}
     days = [str(day) for day in np.unique(evidence.dates[~np.isnat(evidence.dates)])]
     rows = (
@@ -240,7 +242,7 @@ def _data(training: Mapping[str, Any], evidence: Evidence) -> Table:
     )
 
 
-def _base_rates(training: Mapping[str, Any], evidence: Evidence) -> tuple[str, str, str]:
+def _base_rates(training: Mapping[str, Any], evidence: EvaluationData) -> tuple[str, str, str]:
     name = {"churn": "who left", "ltv": "mean spend", "nbo": "converted, of offers shown"}[evidence.task]
     trained = training.get("rate")
     outcome = observe(evidence).outcome
@@ -255,7 +257,7 @@ def _amount(task: str, value: float) -> str:
     return f"{value:,.0f}" if task == "ltv" else f"{value:.1%}"
 
 
-def _mean(evidence: Evidence, scores: Any) -> str:
+def _mean(evidence: EvaluationData, scores: Any) -> str:
     return _amount(evidence.task, float(np.mean(scores))) if len(scores) else "none"
 
 

@@ -66,7 +66,7 @@ MEASURES = {
 _INTERVAL = "_95"
 
 
-def write_card(manifest: Mapping[str, Any]) -> str:
+def write_model_card(manifest: Mapping[str, Any]) -> str:
     """Return the card of a version as Markdown.
 
     Args:
@@ -76,13 +76,13 @@ def write_card(manifest: Mapping[str, Any]) -> str:
     parts = [
         f"# Model card: {manifest['version']}",
         *_section("What it predicts", [purpose.predicts] if purpose else []),
-        *_section("Data", _bullets(tell_data(manifest))),
+        *_section("Data", _bullets(describe_data(manifest))),
         *_section("How good it is", tabulate_metrics(manifest.get("metrics", {}))),
         *_section("Gates", tabulate_gates(manifest.get("gates", ()))),
         *_section("Intended use", _bullets(purpose.use if purpose else ())),
         *_section("Not for", _bullets((*purpose.misuse, *NOT_FOR_ANY) if purpose else NOT_FOR_ANY)),
         *_section("Limits", _bullets(manifest.get("limits", ()))),
-        *_section("How it was made", _bullets(_tell_making(manifest))),
+        *_section("How it was made", _bullets(_describe_making(manifest))),
     ]
     return "\n".join(parts) + "\n"
 
@@ -95,12 +95,12 @@ def _bullets(lines: Iterable[str]) -> list[str]:
     return [f"* {line}" for line in lines]
 
 
-def tell_data(manifest: Mapping[str, Any]) -> list[str]:
+def describe_data(manifest: Mapping[str, Any]) -> list[str]:
     """Return the rows trained and evaluated on, in sentences."""
     training = manifest.get("training", {})
-    told = [f"Trained on {_tell_rows(training)}."] if "rows" in training else []
+    told = [f"Trained on {_describe_rows(training)}."] if "rows" in training else []
     if "rows" in training.get("evaluation", {}):
-        told.append(f"Evaluated on {_tell_rows(training['evaluation'])}, which training has not seen.")
+        told.append(f"Evaluated on {_describe_rows(training['evaluation'])}, which training has not seen.")
     if "split" in training:
         told.append(f"Split: {training['split']}.")
     rate = manifest.get("metrics", {}).get("rate")
@@ -109,7 +109,7 @@ def tell_data(manifest: Mapping[str, Any]) -> list[str]:
     return told + [f"Warning: {warning}." for warning in training.get("warnings", ())]
 
 
-def _tell_rows(window: Mapping[str, Any]) -> str:
+def _describe_rows(window: Mapping[str, Any]) -> str:
     days = sorted(window.get("dates", ()))
     if not days:
         return f"{window['rows']:,} rows without dates"
@@ -150,7 +150,7 @@ def tabulate_gates(gates: Sequence[Mapping[str, Any]]) -> list[str]:
     return _table(["gate", "verdict", "why"], rows) if rows else []
 
 
-def _tell_making(manifest: Mapping[str, Any]) -> list[str]:
+def _describe_making(manifest: Mapping[str, Any]) -> list[str]:
     training = manifest.get("training", {})
     told = {
         "Method": manifest.get("method"),

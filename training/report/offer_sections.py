@@ -9,23 +9,23 @@ import numpy as np
 from training.evaluation import curves
 from training.evaluation.curves import Estimate
 from training.evaluation.off_policy import Z_95, compare_policies, read_log
-from training.evaluation.thresholds import Limits
+from training.evaluation.thresholds import GateThresholds
 from training.report import plots
 from training.report.sections import Plot, Section, Table
-from training.report.summary import tell_policy
+from training.report.summary import describe_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from training.evaluation.evaluation_data import Evidence
+    from training.evaluation.evaluation_data import EvaluationData
 
 WORTH_A_MENTION = 0.01
 
 
-def value_offers(evidence: Evidence) -> dict[str, Any]:
+def value_offers(evidence: EvaluationData) -> dict[str, Any]:
     """Return what `training.evaluation.off_policy.compare_policies` says of the later rows."""
     log, rows = read_log(evidence.outcome, evidence.propensities, evidence.customer_ids)
-    return compare_policies(evidence.scores[rows].astype(np.float64), log, Limits())
+    return compare_policies(evidence.scores[rows].astype(np.float64), log, GateThresholds())
 
 
 def policies(found: Mapping[str, Any]) -> Section:
@@ -49,7 +49,7 @@ def policies(found: Mapping[str, Any]) -> Section:
             height=70 + plots.ROW * len(values),
         ),
         "What each policy would have converted, estimated (doubly robust) from what was shown; further right is more.",
-        tell_policy(found),
+        describe_policy(found),
     )
     return Section("policy", title, (plot,), (_policy_table(values, found["effective_rows_needed"]),))
 
@@ -89,7 +89,7 @@ def _policy_table(values: Mapping[str, tuple[Estimate, float]], needed: float) -
     )
 
 
-def offers(evidence: Evidence) -> Section:
+def offers(evidence: EvaluationData) -> Section:
     """Show how often each offer would be recommended, and calibration by offer."""
     count = evidence.scores.shape[1]
     names = [f"offer {number}" for number in range(1, count + 1)]
@@ -112,7 +112,7 @@ def offers(evidence: Evidence) -> Section:
     return Section("offers", "Which offers does it make?", (share, *_calibration(evidence, names)))
 
 
-def _calibration(evidence: Evidence, names: list[str]) -> tuple[Plot, ...]:
+def _calibration(evidence: EvaluationData, names: list[str]) -> tuple[Plot, ...]:
     rows = {}
     for place, name in enumerate(names):
         seen = evidence.outcome[:, place] >= 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.evaluation.curves import Estimate
-    from training.evaluation.evaluation_data import Evidence
+    from training.evaluation.evaluation_data import EvaluationData
     from training.report.summary import Words
 
     Numbers = NDArray[Any]
@@ -106,7 +106,7 @@ class Cases:
         return len(np.unique(self.outcome)) > 1
 
 
-def observe(evidence: Evidence) -> Cases:
+def observe(evidence: EvaluationData) -> Cases:
     """Return the cases whose outcome was observed; baselines that are not finite everywhere are left out."""
     observed = np.isfinite(evidence.outcome) & ((evidence.outcome >= 0) | (evidence.task == "ltv"))
     order = sorted(evidence.baselines, key=lambda name: (name != "champion", name))
@@ -120,7 +120,7 @@ def observe(evidence: Evidence) -> Cases:
     )
 
 
-def estimate(evidence: Evidence) -> dict[str, Estimate]:
+def estimate(evidence: EvaluationData) -> dict[str, Estimate]:
     """Return the main figure of every scorer with its interval: AUC, for ltv R squared winsorised at 99 %.
 
     The model is first, then the champion, then the baselines from the best on. Empty where all outcomes are the same.
@@ -181,12 +181,12 @@ def compare_scorers(task: str, cases: Cases, estimates: Mapping[str, Estimate]) 
             height=70 + plots.ROW * len(named),
         ),
         f"Further right is better; the bar is the 95% interval, the dotted line this model's figure.{capped}",
-        _tell_best(telling),
+        _describe_best(telling),
     )
     return Section("comparison", title, (plot,), (_comparison_table(task, cases, estimates, figure),))
 
 
-def _tell_best(estimates: Mapping[str, Estimate]) -> str:
+def _describe_best(estimates: Mapping[str, Estimate]) -> str:
     best = max(estimates, key=lambda name: estimates[name].value)
     model, most = f"{estimates['model'].value:.3f}", f"{estimates[best].value:.3f}"
     if best == "model":
@@ -227,7 +227,7 @@ def _more_figures(task: str, scores: Numbers, outcome: Numbers) -> tuple[str, ..
     return f"{((scores - outcome) ** 2).mean():.4f}", f"{ece(scores, outcome):.3f}"
 
 
-def drivers(evidence: Evidence) -> Section:
+def drivers(evidence: EvaluationData) -> Section:
     """Show which features matter, and what each adds to the score of an additive model."""
     known = {name: float(value) for name, value in evidence.importance.items() if np.isfinite(value)}
     order = sorted(known, key=lambda name: (-known[name], name))
@@ -268,7 +268,7 @@ def _importance(task: str, known: Mapping[str, float], order: list[str]) -> Plot
     )
 
 
-def shapes(evidence: Evidence, order: list[str]) -> tuple[Plot, ...]:
+def shapes(evidence: EvaluationData, order: list[str]) -> tuple[Plot, ...]:
     """Draw the shape curve of each feature, the most important first, all on one vertical scale."""
     names = [*[name for name in order if name in evidence.shapes], *sorted(set(evidence.shapes) - set(order))]
     found = {name: _central(evidence, name) for name in names[:FEATURES_SHOWN]}
@@ -295,7 +295,7 @@ def shapes(evidence: Evidence, order: list[str]) -> tuple[Plot, ...]:
     )
 
 
-def _central(evidence: Evidence, name: str) -> tuple[Numbers, Numbers, Numbers] | None:
+def _central(evidence: EvaluationData, name: str) -> tuple[Numbers, Numbers, Numbers] | None:
     """Return the curve over the middle 98 % of the customers, shape [points, outputs], and the feature's deciles."""
     values, added = (np.asarray(each, dtype=np.float64) for each in evidence.shapes[name])
     if name not in evidence.features or len(values) < LINE or not np.isfinite(added).all():
@@ -313,7 +313,7 @@ def _central(evidence: Evidence, name: str) -> tuple[Numbers, Numbers, Numbers] 
     return shown, drawn, deciles[(deciles >= low) & (deciles <= high)]
 
 
-def stability(evidence: Evidence) -> Section:
+def stability(evidence: EvaluationData) -> Section:
     """Show whether the figure holds from one cut-off to the next, and how the later rows differ by date."""
     title = "Does it hold over time?"
     known = {name: float(value) for name, value in evidence.folds.items() if np.isfinite(value)}
@@ -336,7 +336,7 @@ def stability(evidence: Evidence) -> Section:
     return Section("stability", title, (plot,), tables)
 
 
-def _dates_table(evidence: Evidence) -> Table:
+def _dates_table(evidence: EvaluationData) -> Table:
     observed = evidence.outcome >= 0
     spend = evidence.task == "ltv"
     rows = []
@@ -347,5 +347,5 @@ def _dates_table(evidence: Evidence) -> Table:
             means = (float(each[chosen].mean(dtype=np.float64)) for each in (evidence.scores, evidence.outcome))
             told = (f"{mean:,.0f}" if spend else f"{mean:.1%}" for mean in means)
             rows.append(("without date" if np.isnat(day) else str(day), f"{of_day.sum():,}", *told))
-    came = "mean spend" if spend else WORDS[evidence.task].had
-    return Table("The later rows by date.", ("date", "rows", "predicted", came), tuple(rows))
+    actual = "mean spend" if spend else WORDS[evidence.task].had
+    return Table("The later rows by date.", ("date", "rows", "predicted", actual), tuple(rows))

@@ -12,7 +12,7 @@ from training.report.sections import Plot, Section, Table, trace
 from training.report.summary import name_of
 
 if TYPE_CHECKING:
-    from training.evaluation.evaluation_data import Evidence
+    from training.evaluation.evaluation_data import EvaluationData
     from training.report.sections import Cases
 
 POINTS_SHOWN = 1500
@@ -86,7 +86,7 @@ def _residuals(cases: Cases) -> Plot:
     )
 
 
-def intervals(evidence: Evidence) -> Section:
+def intervals(evidence: EvaluationData) -> Section:
     """Show how often the spend that came lay within the interval told."""
     title = "Do its intervals hold?"
     if evidence.interval is None:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from training.evaluation.curves import Estimate
-    from training.evaluation.evaluation_data import Evidence
+    from training.evaluation.evaluation_data import EvaluationData
 
-    Verdict = Literal["promoted", "refused", "forced", "undecided"]
+    RunStatus = Literal["promoted", "refused", "forced", "undecided"]
 
 ROWS_RECOMMENDED = 1000
 WIDE_INTERVAL = 0.08
@@ -23,7 +23,7 @@ DRIFT = 0.05
 TOTAL_DRIFT = 0.2
 ONE_FEATURE_RULES = 0.8
 SEVERAL = 2
-HEADLINES: dict[Verdict, str] = {
+HEADLINES: dict[RunStatus, str] = {
     "promoted": "Passed every gate that applies to it: fit to serve.",
     "refused": "Refused: it is kept, and does not serve.",
     "forced": "Promoted by force, against its gates.",
@@ -71,14 +71,14 @@ class Summary:
         next_step: what to do.
     """
 
-    verdict: Verdict
+    verdict: RunStatus
     headline: str
     answers: tuple[tuple[str, str], ...]
     doubts: tuple[str, ...]
     next_step: str
 
 
-def summarise(manifest: Mapping[str, Any], evidence: Evidence, estimates: Mapping[str, Estimate]) -> Summary:
+def summarise(manifest: Mapping[str, Any], evidence: EvaluationData, estimates: Mapping[str, Estimate]) -> Summary:
     """Say what the model predicts, how good it is, compared with what, how sure that is, and what to do next.
 
     Args:
@@ -86,7 +86,7 @@ def summarise(manifest: Mapping[str, Any], evidence: Evidence, estimates: Mappin
         evidence: what the run knows of itself.
         estimates: from `training.report.sections.estimate`, the model first; empty where nothing can be compared.
     """
-    verdict = decide(manifest)
+    verdict = run_status(manifest)
     return Summary(
         verdict,
         _headline(verdict, manifest),
@@ -101,7 +101,7 @@ def summarise(manifest: Mapping[str, Any], evidence: Evidence, estimates: Mappin
     )
 
 
-def decide(manifest: Mapping[str, Any]) -> Verdict:
+def run_status(manifest: Mapping[str, Any]) -> RunStatus:
     """Return what becomes of the model: one gate against it refuses it, unless it was promoted by force."""
     promotion = manifest.get("promotion") or {}
     if refusing(manifest):
@@ -124,7 +124,7 @@ def enumerate_words(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def tell_policy(policy: Mapping[str, Any]) -> str:
+def describe_policy(policy: Mapping[str, Any]) -> str:
     """Return what the model's offers are worth, in words; empty where `policy` does not estimate it."""
     if "difference_to_constant" not in policy:
         return ""
@@ -140,7 +140,7 @@ def tell_policy(policy: Mapping[str, Any]) -> str:
     )
 
 
-def _headline(verdict: Verdict, manifest: Mapping[str, Any]) -> str:
+def _headline(verdict: RunStatus, manifest: Mapping[str, Any]) -> str:
     gates = [str(gate.get("name") or "without name").replace("_", " ") for gate in refusing(manifest)]
     if not gates:
         return HEADLINES[verdict]
@@ -154,7 +154,7 @@ def _predicts(manifest: Mapping[str, Any], task: str) -> str:
     return PREDICTS[task].format(window=window)
 
 
-def _how_good(manifest: Mapping[str, Any], evidence: Evidence, estimates: Mapping[str, Estimate]) -> str:
+def _how_good(manifest: Mapping[str, Any], evidence: EvaluationData, estimates: Mapping[str, Estimate]) -> str:
     if not estimates:
         return "Not known: the later rows do not allow a judgement, as the doubts below say."
     model = next(iter(estimates.values()))
@@ -163,7 +163,7 @@ def _how_good(manifest: Mapping[str, Any], evidence: Evidence, estimates: Mappin
     words, observed = WORDS[evidence.task], evidence.outcome >= 0
     outcome, scores = evidence.outcome[observed], evidence.scores[observed]
     best = outcome[np.argsort(-scores, kind="stable")[: max(1, len(scores) // 10)]].mean()
-    policy = tell_policy((manifest.get("metrics") or {}).get("policy") or {})
+    policy = describe_policy((manifest.get("metrics") or {}).get("policy") or {})
     return (
         f"Of two {words.who}, one that {words.had} and one that {words.had_not}, it ranks the first higher "
         f"{100 * model.value:.0f} times in 100 (AUC {model.value:.3f}, 95% interval {model.low:.3f} to "
@@ -172,7 +172,7 @@ def _how_good(manifest: Mapping[str, Any], evidence: Evidence, estimates: Mappin
     ).strip()
 
 
-def _how_good_amounts(evidence: Evidence, model: Estimate) -> str:
+def _how_good_amounts(evidence: EvaluationData, model: Estimate) -> str:
     outcome, scores = evidence.outcome[:, 0], evidence.scores[:, 0]
     best = np.argsort(-scores, kind="stable")[: max(1, len(scores) // 10)]
     share = outcome[best].sum() / outcome.sum() if outcome.sum() else 0.0
@@ -190,16 +190,16 @@ def _compared(task: str, estimates: Mapping[str, Estimate]) -> str:
         return "With nothing: no baseline could be scored on the later rows, so there is no telling what it adds."
     figure = "R squared" if task == "ltv" else "AUC"
     sentences = [
-        f"Better than {_told(each for each in others if each[1].behind_low > 0)}.",
-        f"Not told apart, within the noise, from {_told(each for each in others if _level(each[1]))}.",
-        f"Worse than {_told(each for each in others if each[1].behind_high < 0)}.",
+        f"Better than {_list_scorers(each for each in others if each[1].behind_low > 0)}.",
+        f"Not told apart, within the noise, from {_list_scorers(each for each in others if _level(each[1]))}.",
+        f"Worse than {_list_scorers(each for each in others if each[1].behind_high < 0)}.",
         f"In brackets how much its {figure} is above theirs on the same rows.",
         "" if "champion" in estimates else "There is no champion to compare with.",
     ]
     return " ".join(sentence for sentence in sentences if sentence and not sentence.endswith(" ."))
 
 
-def _told(scorers: Iterable[tuple[str, Estimate]]) -> str:
+def _list_scorers(scorers: Iterable[tuple[str, Estimate]]) -> str:
     named = [f"{name_of(name)} ({each.behind:+.3f})" for name, each in scorers]
     return enumerate_words(named) if named else ""
 
@@ -208,7 +208,7 @@ def _level(each: Estimate) -> bool:
     return not each.behind_low > 0 and not each.behind_high < 0
 
 
-def _how_sure(manifest: Mapping[str, Any], evidence: Evidence) -> str:
+def _how_sure(manifest: Mapping[str, Any], evidence: EvaluationData) -> str:
     days = evidence.dates[~np.isnat(evidence.dates)]
     trained = (manifest.get("training") or {}).get("dates") or ()
     later = len(days) > 0 and len(trained) > 0 and str(days.min()) > max(map(str, trained))
@@ -233,7 +233,7 @@ def _span(days: Any) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def _next(verdict: Verdict, manifest: Mapping[str, Any]) -> str:
+def _next(verdict: RunStatus, manifest: Mapping[str, Any]) -> str:
     name, version = manifest.get("name", ""), manifest.get("version", "")
     if verdict == "promoted":
         return (
@@ -250,7 +250,9 @@ def _next(verdict: Verdict, manifest: Mapping[str, Any]) -> str:
     return "Judge it by the figures below, or train it again with its gates."
 
 
-def _doubts(manifest: Mapping[str, Any], evidence: Evidence, estimates: Mapping[str, Estimate]) -> tuple[str, ...]:
+def _doubts(
+    manifest: Mapping[str, Any], evidence: EvaluationData, estimates: Mapping[str, Estimate]
+) -> tuple[str, ...]:
     training = manifest.get("training") or {}
     warnings = [_as_sentence(str(warning)) for warning in training.get("warnings") or ()]
     sentences = [_as_sentence(str(gate.get("sentence") or "")) for gate in refusing(manifest)]
@@ -267,7 +269,7 @@ def _as_sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}" if text else ""
 
 
-def _doubts_of_rows(evidence: Evidence) -> list[str]:
+def _doubts_of_rows(evidence: EvaluationData) -> list[str]:
     found = []
     if len(evidence.outcome) < ROWS_RECOMMENDED:
         found.append(f"Only {len(evidence.outcome):,} later rows; {ROWS_RECOMMENDED:,} or more are recommended.")
@@ -276,10 +278,10 @@ def _doubts_of_rows(evidence: Evidence) -> list[str]:
     observed = evidence.outcome >= 0
     if len(np.unique(evidence.outcome[observed])) < SEVERAL:
         return [*found, "The later rows have one outcome only, or none: AUC and what hangs on it are not defined."]
-    expected, came = float(evidence.scores[observed].mean()), float(evidence.outcome[observed].mean())
-    if abs(expected - came) > DRIFT:
+    expected, actual = float(evidence.scores[observed].mean()), float(evidence.outcome[observed].mean())
+    if abs(expected - actual) > DRIFT:
         found.append(
-            f"It predicted {expected:.1%} on average and {came:.1%} {WORDS[evidence.task].had}: the base rate moves, "
+            f"It predicted {expected:.1%} on average and {actual:.1%} {WORDS[evidence.task].had}: the base rate moves, "
             "so trust the order of its scores more than their level."
         )
     if evidence.task == "nbo" and not (evidence.propensities > 0).any():
@@ -287,16 +289,16 @@ def _doubts_of_rows(evidence: Evidence) -> list[str]:
     return found
 
 
-def _doubts_of_totals(evidence: Evidence) -> list[str]:
-    came = float(evidence.outcome.sum(dtype=np.float64))
-    off = float(evidence.scores.sum(dtype=np.float64)) / came - 1 if came else 0.0
+def _doubts_of_totals(evidence: EvaluationData) -> list[str]:
+    actual = float(evidence.outcome.sum(dtype=np.float64))
+    off = float(evidence.scores.sum(dtype=np.float64)) / actual - 1 if actual else 0.0
     if abs(off) <= TOTAL_DRIFT:
         return []
     less = "more" if off > 0 else "less"
     return [f"It expected {abs(off):.0%} {less} spend than came: trust the order of its scores more than their amount."]
 
 
-def _doubts_of_features(evidence: Evidence) -> list[str]:
+def _doubts_of_features(evidence: EvaluationData) -> list[str]:
     useful = {name: value for name, value in evidence.importance.items() if value > 0}
     if len(useful) < SEVERAL:
         return []

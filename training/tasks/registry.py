@@ -37,7 +37,7 @@ class Task:
         rule: what stands in where there is no model.
         window_column: the column that tells the days a label covers, if the query returns it.
         window_days: how many days a label covers where no column tells; 0 where labels are of the moment.
-        heads: the likelihoods to choose from.
+        likelihoods: the likelihoods to choose from.
         variable: the environment variable that may hold the user's own SQL.
     """
 
@@ -52,7 +52,7 @@ class Task:
     window_days: int
     window_column: str = "window_days"
 
-    heads: tuple[LikelihoodName, ...] = ("binary",)
+    likelihoods: tuple[LikelihoodName, ...] = ("binary",)
 
 
 def churn_targets(table: FeatureTable) -> NDArray[np.float32]:
@@ -145,7 +145,7 @@ TASKS: dict[str, Task] = {
         rule=lifetime_value_rule,
         variable="DWH_LTV_TRAINING_QUERY",
         window_days=365,
-        heads=("zero_inflated_lognormal", "gamma", "tweedie"),
+        likelihoods=("zero_inflated_lognormal", "gamma", "tweedie"),
     ),
     "nbo": Task(
         name="nbo",
