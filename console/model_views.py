@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from models.gate_names import current_gate_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -56,7 +58,7 @@ def format_metric(manifest: Mapping[str, Any]) -> str:
 def format_gates(manifest: Mapping[str, Any]) -> str:
     """Return how many gates a version passed, or those that refused it."""
     gates = manifest.get("gates") or ()
-    closed = [gate["name"] for gate in gates if gate.get("passed") is False]
+    closed = [current_gate_name(gate["name"]) for gate in gates if gate.get("passed") is False]
     passed = sum(gate.get("passed") is True for gate in gates)
     return f"refused: {', '.join(closed)}" if closed else f"{passed} passed" if gates else "not judged"
 
@@ -75,9 +77,7 @@ def compare_rows(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
         (name, _cell(left.get(name)), _cell(right.get(name)), _difference(left.get(name), right.get(name)))
         for name in dict.fromkeys((*left, *right))
     ]
-    gates = [
-        {str(gate["name"]): str(gate.get("verdict", "")) for gate in each.get("gates", ())} for each in (one, other)
-    ]
+    gates = [_gate_verdicts(each) for each in (one, other)]
     rows += [
         (f"gate {name}", gates[0].get(name, ""), gates[1].get(name, ""), "")
         for name in dict.fromkeys((*gates[0], *gates[1]))
@@ -88,6 +88,11 @@ def compare_rows(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
         for name in dict.fromkeys((*features[0], *features[1]))
         if (name in features[0]) != (name in features[1])
     ]
+
+
+def _gate_verdicts(manifest: Mapping[str, Any]) -> dict[str, str]:
+    gates = manifest.get("gates") or ()
+    return {current_gate_name(str(gate["name"])): str(gate.get("verdict", "")) for gate in gates}
 
 
 def _figures(manifest: Mapping[str, Any]) -> dict[str, float | str]:

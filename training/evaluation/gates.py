@@ -151,7 +151,7 @@ def check_not_worse(baseline: str, metrics: Metrics, thresholds: GateThresholds)
     is, so a lead within the noise is told and passes. Where the two are level within the noise, the second
     measure decides (Brier score, for ltv the normalised Gini), so that no sign of a zero does.
     """
-    name = f"beats_{baseline}"
+    name = f"not_worse_than_{baseline}"
     found = _difference_to(name, baseline, metrics)
     if isinstance(found, Gate):
         return found
@@ -182,7 +182,7 @@ def check_margin(baseline: str, metrics: Metrics, thresholds: GateThresholds) ->
     It is refused where the whole interval of the difference is under minus the margin. A wide interval of few
     rows lets much pass; enough_data sees to that.
     """
-    name = f"no_worse_than_{baseline}"
+    name = f"not_worse_than_{baseline}"
     found = _difference_to(name, baseline, metrics)
     if isinstance(found, Gate):
         return found

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from models.gate_names import current_gate_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -143,11 +145,12 @@ def find_baselines(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def tabulate_gates(gates: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a table of gates with verdict and reason."""
-    rows = [
-        [str(gate.get("name", "")).replace("_", " "), str(gate.get("verdict", "")), str(gate.get("sentence", ""))]
-        for gate in gates
-    ]
+    rows = [[_gate_title(gate), str(gate.get("verdict", "")), str(gate.get("sentence", ""))] for gate in gates]
     return _table(["gate", "verdict", "why"], rows) if rows else []
+
+
+def _gate_title(gate: Mapping[str, Any]) -> str:
+    return current_gate_name(str(gate.get("name", ""))).replace("_", " ")
 
 
 def _describe_making(manifest: Mapping[str, Any]) -> list[str]:
