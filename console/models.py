@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import click
 from psycopg import sql
 
-from campaigns.actor import name_actor
 from console.model_metrics import write_metrics
 from console.model_preview import preview_swap
 from console.model_views import (
@@ -30,6 +29,7 @@ from console.model_views import (
     preview_object,
 )
 from console.tables import print_table
+from models.current_user import current_user
 from models.errors import NoVersionError, VersionError
 from models.routing import load_model
 from models.versions import (
@@ -62,7 +62,7 @@ THRESHOLDS = AlertThresholds()
 GROUPS_SHOWN = 20
 CUSTOMERS_AT_MOST = 100_000
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_BY = click.option("--by", default=name_actor, help="Who does it, for the record; you, when left out.")
+_BY = click.option("--by", default=current_user, help="Who does it, for the record; you, when left out.")
 
 
 @click.group()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.actor import name_actor
 from features.table import plain
+from models.current_user import current_user
 from models.errors import PromotionRefusedError, VersionError
 from models.rules import YEAR_DAYS
 from models.versions import (
@@ -118,7 +118,7 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
             manifest = _evaluate(manifest, found, rows.later, learned, config)
             _document(folder, manifest, found)
             write_manifest(folder, manifest)
-            added = add_version(home, folder, at=datetime.now(UTC), by=name_actor())
+            added = add_version(home, folder, at=datetime.now(UTC), by=current_user())
         return _promote(home, added, manifest, config)
     except VersionError as error:
         raise ExportError(str(error)) from error
@@ -211,7 +211,7 @@ def _evaluate(
             round(float(cut) * year, 2) for cut in np.quantile(found.evidence.training_scores, VALUE_QUANTILES)
         ]
     if config.force and not promotable(gates):
-        judged["promotion"] = {"forced": True, "why": config.why, "by": name_actor()}
+        judged["promotion"] = {"forced": True, "why": config.why, "by": current_user()}
     # Numpy's numbers and truth values are no JSON, and its False is not False.
     as_json: dict[str, Any] = json.loads(json.dumps(judged, default=plain))
     return as_json
@@ -230,7 +230,7 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], config: 
     if refusals and not config.force:
         return Result(added, manifest, before == added.version, before, refusals)
     try:
-        promote(home, added.version, at=datetime.now(UTC), by=name_actor(), why=config.why, forced=config.force)
+        promote(home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force)
     except PromotionRefusedError as error:
         return Result(added, manifest, before == added.version, before, (*refusals, str(error)))
     return Result(added, manifest, promoted=True, before=before, refusals=refusals)
