@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from training.evaluation.evaluation_data import EvaluationData
-from training.monitoring.cohorts import Cohort, area_under_curve, expected_calibration_error, measure_cohorts
+from training.evaluation.probability_metrics import brier_score, expected_calibration_error, roc_auc
+from training.monitoring.cohorts import Cohort, calibration_error_by_chance, measure_cohorts
 from training.monitoring.drift import (
     AlertThresholds,
     CheckResult,
@@ -170,14 +171,24 @@ def test_one_alarm_is_enough(verdicts: list[Any], expected: str) -> None:
 def test_auc_is_that_of_scikit_learn_with_ties(generator: np.random.Generator) -> None:
     score = generator.integers(0, 20, 500) / 20
     yes = generator.random(500) < score
-    assert area_under_curve(yes, score) == pytest.approx(roc_auc_score(yes, score))
+    assert roc_auc(score, yes) == pytest.approx(roc_auc_score(yes, score))
+    weights = generator.integers(0, 4, 500).astype(float)
+    assert roc_auc(score, yes, weights) == pytest.approx(roc_auc_score(yes, score, sample_weight=weights))
+
+
+def test_the_brier_score_is_that_of_scikit_learn(generator: np.random.Generator) -> None:
+    score = generator.random(500)
+    yes = generator.random(500) < score
+    weights = generator.integers(0, 4, 500).astype(float)
+    assert brier_score(score, yes, weights) == pytest.approx(brier_score_loss(yes, score, sample_weight=weights))
 
 
 def test_a_calibrated_model_errs_by_chance_only(generator: np.random.Generator) -> None:
     score = generator.random(3000)
-    error, by_chance = expected_calibration_error((generator.random(3000) < score).astype(float), score)
+    error = expected_calibration_error(score, (generator.random(3000) < score).astype(float))
+    by_chance = calibration_error_by_chance(score)
     assert error == pytest.approx(by_chance, rel=0.5)
-    worse, _ = expected_calibration_error((generator.random(3000) < score**2).astype(float), score)
+    worse = expected_calibration_error(score, (generator.random(3000) < score**2).astype(float))
     assert worse > 5 * by_chance
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from training.evaluation.selection_metrics import compare, find_shift, row_losses, selection_metric
+from training.evaluation.calibration import find_prior_shift
+from training.evaluation.selection_metrics import compare, row_losses, selection_metric
 
 GENERATOR = np.random.default_rng(5)
 OUTCOME = GENERATOR.integers(0, 2, (400, 1)).astype(np.float32)
@@ -52,5 +53,5 @@ def test_a_difference_is_clear_beyond_two_standard_errors_only() -> None:
 
 @pytest.mark.parametrize("rate", [0.02, 0.4, 0.97])
 def test_a_shift_brings_the_mean_to_the_rate(rate: float) -> None:
-    logits = np.log(SCORES / (1 - SCORES)) + find_shift(SCORES[:, 0], rate)
+    logits = np.log(SCORES / (1 - SCORES)) + find_prior_shift(SCORES[:, 0], rate)
     assert (1 / (1 + np.exp(-logits))).mean() == pytest.approx(rate, abs=1e-6)

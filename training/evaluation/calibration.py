@@ -14,12 +14,12 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
+from training.evaluation.probability_metrics import BINS, expected_calibration_error, probability_bins
 from training.evaluation.resampling import rounded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BINS = 15
 SIMULATIONS = 200
 SMALLEST_PROBABILITY = 1e-6
 NEWTON_STEPS = 50
@@ -40,22 +40,11 @@ def describe_calibration(scores: NDArray[Any], outcome: NDArray[Any], seed: int 
         "rate": rounded(outcome.mean()),
         "slope": rounded(slope),
         "intercept": rounded(intercept),
-        "ece": rounded(ece(scores, outcome)),
-        "ece_recentred": rounded(ece(centred, outcome)),
+        "ece": rounded(expected_calibration_error(scores, outcome)),
+        "ece_recentred": rounded(expected_calibration_error(centred, outcome)),
         "ece_by_chance": rounded(ece_by_chance(centred, seed)),
         "bins": reliability(scores, outcome),
     }
-
-
-def ece(scores: NDArray[Any], outcome: NDArray[Any], weights: NDArray[np.float64] | None = None) -> float:
-    """Return the expected calibration error: |mean score - rate| over 15 equal bins, by their rows.
-
-    Naeini et al. 2015, "Obtaining well calibrated probabilities using Bayesian binning"; the equal widths
-    and 15 bins of Guo et al. 2017.
-    """
-    gaps = (outcome - scores) if weights is None else weights * (outcome - scores)
-    total = len(scores) if weights is None else weights.sum()
-    return float(np.abs(np.bincount(_bins(scores), weights=gaps, minlength=BINS)).sum() / total)
 
 
 def ece_by_chance(scores: NDArray[Any], seed: int = 0) -> float:
@@ -66,7 +55,7 @@ def ece_by_chance(scores: NDArray[Any], seed: int = 0) -> float:
     """
     generator = np.random.default_rng(seed)
     drawn = (generator.random(len(scores)) < scores for _ in range(SIMULATIONS))
-    return float(np.quantile([ece(scores, outcome) for outcome in drawn], 0.95))
+    return float(np.quantile([expected_calibration_error(scores, outcome) for outcome in drawn], 0.95))
 
 
 def fit_slope(scores: NDArray[Any], outcome: NDArray[Any]) -> tuple[float, float]:
@@ -94,27 +83,26 @@ def correct_prior_shift(scores: NDArray[Any], rate: float) -> NDArray[np.float64
 
     What a change of the base rate alone does to calibrated probabilities (Saerens et al. 2002).
     """
+    corrected: NDArray[np.float64] = expit(_odds(scores) + find_prior_shift(scores, rate))
+    return corrected
+
+
+def find_prior_shift(scores: NDArray[Any], rate: float) -> float:
+    """Return the constant to add to the log-odds of scores of shape [rows] so that their mean is the rate."""
     odds = _odds(scores)
     target = min(max(rate, SMALLEST_PROBABILITY), 1 - SMALLEST_PROBABILITY)
-    shift = brentq(lambda by: float(expit(odds + by).mean()) - target, -REACH, REACH)
-    centred: NDArray[np.float64] = expit(odds + shift)
-    return centred
+    return float(brentq(lambda by: float(expit(odds + by).mean()) - target, -REACH, REACH))
 
 
 def reliability(scores: NDArray[Any], outcome: NDArray[Any]) -> list[dict[str, Any]]:
     """Return mean score, rate and rows of each bin that has rows."""
-    bins = _bins(scores)
+    bins = probability_bins(scores)
     rows = np.bincount(bins, minlength=BINS)
     mean, rate = (np.bincount(bins, weights=each, minlength=BINS) for each in (scores, outcome))
     return [
         {"mean_score": rounded(mean[i] / rows[i]), "rate": rounded(rate[i] / rows[i]), "rows": int(rows[i])}
         for i in np.flatnonzero(rows)
     ]
-
-
-def _bins(scores: NDArray[Any]) -> NDArray[np.int64]:
-    bins: NDArray[np.int64] = np.clip((scores * BINS).astype(np.int64), 0, BINS - 1)
-    return bins
 
 
 def _odds(scores: NDArray[Any]) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.evaluation.calibration import ece
-from training.evaluation.ranking import Ranking, area
+from training.evaluation.probability_metrics import brier_score, expected_calibration_error, roc_auc
+from training.evaluation.ranking import Ranking
 from training.evaluation.resampling import bootstrap, difference, interval, rounded
 
 if TYPE_CHECKING:
@@ -55,9 +55,7 @@ class Classifier:
 
     def auc(self, weights: NDArray[np.float64]) -> float:
         """Return the area under the ROC curve; NaN with one outcome only."""
-        positive, negative = self.found(weights)
-        pairs = positive[-1] * negative[-1]
-        return area(negative, positive) / pairs if pairs else float("nan")
+        return roc_auc(self.scores, self.outcome, weights, self.ranking)
 
     def measure(self, weights: NDArray[np.float64]) -> dict[str, float]:
         """Return every measure by name; NaN where it is not defined."""
@@ -67,9 +65,9 @@ class Classifier:
         return {
             "auc": self.auc(weights),
             "average_precision": _average_precision(positive, negative),
-            "brier": float(np.average((self.scores - self.outcome) ** 2, weights=weights)),
+            "brier": brier_score(self.scores, self.outcome, weights),
             "log_loss": float(np.average(surprise, weights=weights)),
-            "ece": ece(self.scores, self.outcome, weights),
+            "ece": expected_calibration_error(self.scores, self.outcome, weights),
             "precision_at_recall_70": _precision_at_recall(positive, negative),
             "recall_at_precision_70": _recall_at_precision(positive, negative),
         }

@@ -45,6 +45,14 @@ class Ranking:
         return ranks
 
 
+def spearman(one: Ranking, other: Ranking, weights: NDArray[np.float64]) -> float:
+    """Return Pearson's correlation of the mid-ranks of two scores of the same rows; NaN where one is constant."""
+    ranks = (each.ranks(weights) for each in (one, other))
+    first, second = (each - np.average(each, weights=weights) for each in ranks)
+    spread = float(np.sqrt((weights @ first**2) * (weights @ second**2)))
+    return float(weights @ (first * second)) / spread if spread else float("nan")
+
+
 def area(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """Return the area under a line through points, by trapezoids."""
     return float((np.diff(x) * (y[1:] + y[:-1])).sum() / 2)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.evaluation.ranking import Ranking, area
+from training.evaluation.ranking import Ranking, area, spearman
 from training.evaluation.resampling import bootstrap, difference, interval, rounded
 
 if TYPE_CHECKING:
@@ -66,11 +66,8 @@ class Predictor:
         }
 
     def spearman(self, weights: NDArray[np.float64]) -> float:
-        """Return Pearson's correlation of the mid-ranks."""
-        ranks = [ranking.ranks(weights) for ranking in (self.by_predicted, self.by_actual)]
-        one, other = (each - np.average(each, weights=weights) for each in ranks)
-        spread = np.sqrt((weights @ one**2) * (weights @ other**2))
-        return _ratio(weights @ (one * other), spread)
+        """Return the rank correlation of predicted and actual spend."""
+        return spearman(self.by_predicted, self.by_actual, weights)
 
     def _gini(self, ranking: Ranking, weights: NDArray[np.float64]) -> float:
         """Return twice the area between the share of spend captured and the share of customers.

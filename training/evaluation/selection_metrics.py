@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training.evaluation.probability_metrics import roc_auc
+from training.evaluation.ranking import Ranking, spearman
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CERTAIN = 1e-6
 WINSORISED = 0.99
-STEPS = 60
-REACH = 8.0
 
 
 def selection_metric(task: str, outcome: NDArray[Any], scores: NDArray[Any]) -> float:
@@ -28,27 +29,9 @@ def selection_metric(task: str, outcome: NDArray[Any], scores: NDArray[Any]) -> 
         NaN where one outcome only was observed.
     """
     if task == "ltv":
-        return _correlation(mid_ranks(outcome[:, 0]), mid_ranks(scores[:, 0]))
+        return spearman(Ranking.of(outcome[:, 0]), Ranking.of(scores[:, 0]), np.ones(len(outcome)))
     observed = outcome >= 0
-    positive = outcome[observed] > 0
-    ranks = mid_ranks(scores[observed])
-    events, others = int(positive.sum()), int((~positive).sum())
-    if not events or not others:
-        return float("nan")
-    return float((ranks[positive].sum() - events * (events + 1) / 2) / (events * others))
-
-
-def mid_ranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the rank of each value from 1 on, equal values sharing the middle one."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = counts.cumsum()
-    return np.asarray((ends - (counts - 1) / 2)[place], dtype=np.float64)
-
-
-def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    one, other = one - one.mean(), other - other.mean()
-    spread = float(np.sqrt((one**2).sum() * (other**2).sum()))
-    return float((one * other).sum() / spread) if spread else float("nan")
+    return roc_auc(scores[observed], outcome[observed] > 0)
 
 
 def row_losses(task: str, outcome: NDArray[Any], scores: NDArray[Any], largest: float = np.inf) -> NDArray[np.float64]:
@@ -85,14 +68,3 @@ def compare(one: NDArray[np.float64], other: NDArray[np.float64]) -> Difference:
     gaps = (one - other)[~(np.isnan(one) | np.isnan(other))]
     error = float(gaps.std(ddof=1) / np.sqrt(len(gaps))) if len(gaps) > 1 else float("inf")
     return Difference(float(gaps.mean()) if len(gaps) else 0.0, error)
-
-
-def find_shift(probabilities: NDArray[np.float32], rate: float) -> float:
-    """Return what to add to the logits of chances so that their mean is the rate, by bisection."""
-    known = np.clip(probabilities.astype(np.float64), CERTAIN, 1 - CERTAIN)
-    logits = np.log(known / (1 - known))
-    low, high = -REACH, REACH
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (1 / (1 + np.exp(-logits - middle))).mean() < rate else (low, middle)
-    return (low + high) / 2

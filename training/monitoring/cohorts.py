@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.evaluation.ranking import Ranking, area
+from training.evaluation.probability_metrics import (
+    BINS,
+    brier_score,
+    expected_calibration_error,
+    probability_bins,
+    roc_auc,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-BINS = 15
 HALF_NORMAL = np.sqrt(2 / np.pi)
 """Mean of the absolute value of a standard normal variable."""
 
@@ -102,9 +107,10 @@ def _measure_probabilities(
         len(actual),
         float(score.mean()),
         float(actual.mean()),
-        *expected_calibration_error(actual, score),
-        area_under_curve(yes, score) if both else None,
-        float(((score - actual) ** 2).mean()),
+        expected_calibration_error(score, actual),
+        calibration_error_by_chance(score),
+        roc_auc(score, yes) if both else None,
+        brier_score(score, actual),
         _mean(flagged[~yes]) if flagged is not None else None,
         _mean(~flagged[yes]) if flagged is not None else None,
     )
@@ -114,21 +120,10 @@ def _mean(cells: NDArray[np.bool_]) -> float | None:
     return float(cells.mean()) if len(cells) else None
 
 
-def area_under_curve(yes: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
-    """Return the chance that a yes is scored above a no, ties counting half (Mann and Whitney 1947)."""
-    ranking = Ranking.of(score)
-    ones, noes = ranking.cumulate(yes), ranking.cumulate(~yes)
-    return area(noes, ones) / float(ones[-1] * noes[-1])
+def calibration_error_by_chance(score: NDArray[np.float64]) -> float:
+    """Return the mean expected calibration error of a model whose every score is the true rate.
 
-
-def expected_calibration_error(actual: NDArray[np.float64], score: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the mean distance of predicted and observed rate over 15 bins of equal width (Naeini et al. 2015).
-
-    With it what it is on average where every score is the true rate: the distance in a bin is then about normal
-    with the variance of its outcomes.
+    The difference of predicted and observed rate in a bin is then about normal with the variance of its outcomes.
     """
-    bins = np.minimum((score * BINS).astype(np.int64), BINS - 1)
-    gaps = np.bincount(bins, weights=score - actual, minlength=BINS)
-    variance = np.bincount(bins, weights=score * (1 - score), minlength=BINS)
-    by_chance = HALF_NORMAL * np.sqrt(np.maximum(variance, 0.0))
-    return float(np.abs(gaps).sum() / len(actual)), float(by_chance.sum() / len(actual))
+    variance = np.bincount(probability_bins(score), weights=score * (1 - score), minlength=BINS)
+    return float((HALF_NORMAL * np.sqrt(np.maximum(variance, 0.0))).sum() / len(score))

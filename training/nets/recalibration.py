@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.evaluation.selection_metrics import compare, find_shift, row_losses
+from training.evaluation.calibration import find_prior_shift
+from training.evaluation.selection_metrics import compare, row_losses
 from training.nets.architecture import assemble
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def calibrate(trained: Trained, rows: Dataset) -> tuple[Trained, float]:
     total = 0.0
     # An ensemble averages after the sigmoid, so that the shift found on its mean is not exact at once.
     for _ in range(ROUNDS):
-        by = find_shift(trained.predict(inputs)[:, 0], float(outcome.mean()))
+        by = find_prior_shift(trained.predict(inputs)[:, 0], float(outcome.mean()))
         trained = shift(trained, by)
         total += by
     return trained, total

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.evaluation import curves
-from training.evaluation.calibration import ece
 from training.evaluation.classification import Classifier
+from training.evaluation.probability_metrics import expected_calibration_error
 from training.evaluation.uplift import Experiment, describe_uplift
 from training.report import plots
 from training.report.sections import Plot, Section, Table, trace, undefined
@@ -154,7 +154,7 @@ def _calibration(cases: Cases, bins: curves.Bins) -> Plot:
         "On the dotted line, of those given 30% just 30% have the outcome; above it the model says too little, below "
         "it too much. Each point is a tenth of the cases, the grey bars show where they lie.",
         f"It predicted {expected:.1%} on average and {actual:.1%} {cases.words.had}: {side} by {gap:.1f} points. The "
-        f"expected calibration error is {ece(cases.model, cases.outcome):.3f}.",
+        f"expected calibration error is {expected_calibration_error(cases.model, cases.outcome):.3f}.",
     )
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.evaluation import curves
-from training.evaluation.calibration import ece
 from training.evaluation.classification import Classifier
+from training.evaluation.probability_metrics import brier_score, expected_calibration_error
 from training.evaluation.regression import Predictor
 from training.report import plots
 from training.report.summary import WORDS, name_of
@@ -224,7 +224,7 @@ def _more_figures(task: str, scores: Numbers, outcome: Numbers) -> tuple[str, ..
         return f"{measured['r2']:z.3f}", f"{measured['mae']:,.0f}", f"{measured['rmse']:,.0f}"
     if scores.min() < 0 or scores.max() > 1:
         return "no chance", "no chance"
-    return f"{((scores - outcome) ** 2).mean():.4f}", f"{ece(scores, outcome):.3f}"
+    return f"{brier_score(scores, outcome):.4f}", f"{expected_calibration_error(scores, outcome):.3f}"
 
 
 def drivers(evidence: EvaluationData) -> Section:
