@@ -103,7 +103,8 @@ def show(name: str, version: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_object(found, current_version(home)) | {"history": history_object(history)}))
         return
-    click.echo(write_model_card(found.manifest))
+    task = TASKS.get(str(found.manifest.get("name")))
+    click.echo(write_model_card(found.manifest, task.purpose if task else None))
     click.echo(f"folder: {found.folder}\nserves: {'yes' if found.version == current_version(home) else 'no'}")
     click.echo("\n".join(["history:", *(f"  {format_promotion(line)}" for line in history)]))
 
@@ -217,7 +218,7 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     result = monitor_model(
         found,
         load_model(found.folder, settings.feature_mapping),
-        TASKS[name],
+        TASKS[name].sized(found.manifest["outputs"]),
         _source(settings, query or getattr(settings, f"{name}_training_query", None), since),
         served=population or _draw_customers(settings),
         thresholds=replace(THRESHOLDS, auc=auc_floor),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.evaluation.evaluation_data import EvaluationData
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +21,7 @@ def evidence(task: str, outcome: NDArray[Any], scores: NDArray[Any], /, **change
     rows = len(outcome)
     noise = np.random.default_rng(5).random((rows, 1)).astype(np.float32)
     plain = EvaluationData(
-        task=task,
+        task=TASKS[task].sized(outcome.reshape(rows, -1).shape[1]),
         outcome=outcome.reshape(rows, -1).astype(np.float32),
         scores=scores.reshape(rows, -1).astype(np.float32),
         baselines={},

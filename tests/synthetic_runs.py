@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.evaluation.evaluation_data import EvaluationData
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,7 +126,7 @@ def _assemble(
     model = as_float32.pop("model")
     curve = np.linspace(0, 200, 30)
     return EvaluationData(
-        task=task,
+        task=TASKS[task].sized(outcome.shape[1]),
         outcome=outcome.astype(np.float32),
         scores=model,
         baselines=as_float32,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from training.nets.fit import Method
     from training.run import Result
-    from training.tasks.registry import Task
+    from training.task import Task
 
 PROMOTED, MISTAKEN, REFUSED = 0, 2, 3
 NETS: dict[str, Method | None] = {"better": None, "additive": "additive", "ensemble": "tabm"}
@@ -103,6 +103,13 @@ ORDERS = (
     ),
     click.option("--step", type=click.IntRange(1, 365), default=30, show_default=True, help="Days between cut-offs."),
 )
+OFFERS = (
+    click.option(
+        "--offers",
+        type=click.IntRange(1, 1000),
+        help="Highest offer id: scores per customer.  [default: that of the offers file, or of the rows]",
+    ),
+)
 QUERY = (click.option("--query", help="Your own SQL with :start_date; default DWH_..._TRAINING_QUERY."),)
 
 
@@ -123,25 +130,18 @@ def train() -> None:
     """
 
 
-@train.command("churn")
-@_with(WHERE, HOW, QUERY, ORDERS)
-def train_churn(**options: Any) -> None:
-    """Train the probability of no purchase in the coming 90 days."""
-    _run(["churn"], options)
+def _add_command(task: Task) -> None:
+    """Add the command that trains a task."""
+
+    def command(**options: Any) -> None:
+        _run([task.name], options)
+
+    groups = (WHERE, HOW, QUERY, *((ORDERS,) if task.window_days else ()), *(() if task.outputs else (OFFERS,)))
+    train.command(task.name, help=task.summary)(_with(*groups)(command))
 
 
-@train.command("ltv")
-@_with(WHERE, HOW, QUERY, ORDERS)
-def train_ltv(**options: Any) -> None:
-    """Train the money a customer will spend in the coming 12 months."""
-    _run(["ltv"], options)
-
-
-@train.command("nbo")
-@_with(WHERE, HOW, QUERY)
-def train_nbo(**options: Any) -> None:
-    """Train the probability that a customer converts on each of eight offers."""
-    _run(["nbo"], options)
+for _task in TASKS.values():
+    _add_command(_task)
 
 
 @train.command("rfm")
@@ -152,9 +152,9 @@ def train_rfm(**options: Any) -> None:
 
 
 @train.command("all")
-@_with(WHERE, HOW, ORDERS)
+@_with(WHERE, HOW, ORDERS, OFFERS)
 def train_all(**options: Any) -> None:
-    """Train churn, ltv and nbo and compute rfm, each whatever became of the others."""
+    """Train every model and compute rfm; one that fails does not stop the others."""
     _run([*TASKS, RFM], options)
 
 
@@ -197,7 +197,7 @@ def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
         path = write_cuts(_source(None, options), options["out"])
         _say(options, f"wrote {path}")
         return {"file": str(path)}
-    result = _train(TASKS[name], options)
+    result = _train(_sized(TASKS[name], options), options)
     described = _describe(result)
     for warning in described["warnings"]:
         click.echo(f"{name}: warning: {warning}", err=True)
@@ -226,6 +226,10 @@ def _source(task: Task | None, options: dict[str, Any]) -> Source:
     days = options["prediction_window"] or task.window_days
     windows = Windows(options["observation_window"], days, options["minimum_orders"])
     return replace(source, orders=OrdersSource(options["orders"], windows, options["cut_offs"], options["step"]))
+
+
+def _sized(task: Task, options: dict[str, Any]) -> Task:
+    return task if task.outputs or not options.get("offers") else task.sized(options["offers"])
 
 
 def _train(task: Task, options: dict[str, Any]) -> Result:

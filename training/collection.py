@@ -11,7 +11,7 @@ import numpy as np
 from models.errors import ModelInputError
 from models.inputs import model_inputs
 from models.routing import group_of
-from training.evaluation.baselines import fit_baselines
+from training.evaluation.baselines import BaselineRows
 from training.evaluation.evaluation_data import EvaluationData
 from training.evaluation.selection_metrics import selection_metric
 from training.evaluation.served_scores import Rows, edge_case_rows, score_as_served, verify
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from training.data.dataset import Dataset, Split
     from training.nets.learning import Learned
     from training.nets.model_selection import Progress
-    from training.tasks.registry import Task
+    from training.task import Task
 
     Curves = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -68,27 +68,20 @@ def collect(
     """
     progress("fit the baselines")
     earlier, later = rows.earlier, rows.later
-    baselines = fit_baselines(
-        task.name,
-        earlier.inputs,
-        earlier.targets,
-        later.inputs,
-        _known_to_rules(earlier),
-        earlier.table.customer_ids,
-        seed,
-    )
+    columns, ids = _known_to_rules(earlier), earlier.table.customer_ids
+    baselines = task.fit_baselines(BaselineRows(earlier.inputs, earlier.targets, later.inputs, columns, ids, seed))
     progress("score as served")
     sample = _sample(later, seed)
     served = score_as_served(folder, _parts(rows, sample, learned, seed))
     scores = served["later"]
     compared, warnings = _score_champion(champion, later, task)
-    treated, uplift = (learn_uplift(earlier, later) if task.name == "churn" else None) or (None, None)
+    treated, uplift = (learn_uplift(earlier, later) if task.measures_uplift else None) or (None, None)
     evidence = EvaluationData(
-        task=task.name,
+        task=task,
         outcome=later.targets,
         scores=scores[:, : task.outputs],
         baselines=baselines | compared,
-        interval=scores[:, 1:3] if task.name == "ltv" and scores.shape[1] > 1 else None,
+        interval=scores[:, 1:3] if task.predicts_amount and scores.shape[1] > 1 else None,
         propensities=later.propensities,
         customer_ids=later.table.customer_ids,
         dates=later.dates,
@@ -159,7 +152,7 @@ def _importance(sample: Dataset, served: dict[str, NDArray[np.float32]], task: T
     """Return by how much the figure falls when a feature is shuffled (Breiman 2001), on a sample of later rows."""
 
     def figure(part: str) -> float:
-        return selection_metric(task.name, sample.targets, served[part][:, : task.outputs])
+        return selection_metric(sample.targets, served[part][:, : task.outputs], amounts=task.predicts_amount)
 
     whole = figure("sample")
     return {name: round(whole - figure(f"shuffled {place}"), 4) for place, name in enumerate(sample.mapping)}

@@ -12,7 +12,6 @@ import numpy as np
 from features.table import plain
 from models.current_user import current_user
 from models.errors import PromotionRefusedError, VersionError
-from models.rules import YEAR_DAYS
 from models.versions import (
     CARD_FILE,
     MODEL_FILE,
@@ -36,7 +35,6 @@ from training.nets.learning import TrainConfig, learn
 from training.nets.segmented_models import measure_groups
 from training.report.html import write_report
 from training.report.model_card import write_model_card
-from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,9 +45,8 @@ if TYPE_CHECKING:
     from training.data.dataset import Dataset, Source, Split
     from training.nets.learning import Learned
     from training.nets.model_selection import Progress
-    from training.tasks.registry import Task
+    from training.task import Task
 
-VALUE_QUANTILES = (0.5, 0.8)
 STEPS = 8
 """How often a run tells of its progress, apart from what the task and the plan add to it."""
 
@@ -108,7 +105,9 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
     try:
         champion = read_current(home)
         progress(f"read the rows of {task.name}")
-        rows = split(read_dataset(source, task))
+        dataset = read_dataset(source, task)
+        task = task.sized(dataset.targets.shape[1])
+        rows = split(dataset)
         learned = learn(rows, task, config.learning, progress)
         with staging_folder(home) as folder:
             progress("export")
@@ -179,19 +178,13 @@ def _limits(rows: Split, task: Task) -> list[str]:
         "Inputs are clamped to the range seen in training: beyond it a customer is scored like one at its edge.",
         "Scores are at the level of the training window and drift with the outcome rate.",
     ]
-    if task.name == "ltv" and rows.earlier.window_days != YEAR_DAYS:
-        days = rows.earlier.window_days
-        limits.append(
-            f"Trained and measured on the spend of {days} days; serving tells {YEAR_DAYS / days:.2f} times that, as "
-            "if it went on for 12 months."
-        )
-    return limits
+    return [*limits, *task.describe_limits(rows)]
 
 
 def _evaluate(
     manifest: dict[str, Any], found: CollectedRun, later: Dataset, learned: Learned, config: RunConfig
 ) -> dict[str, Any]:
-    task = TASKS[found.evidence.task]
+    task = found.evidence.task
     metrics = evaluate(found.evidence, config.costs)
     gates = evaluate_gates(found.evidence, metrics)
     judged = manifest | {
@@ -205,11 +198,7 @@ def _evaluate(
     if learned.segmented:
         groups = measure_groups(later, found.evidence.scores, found.pooled, task, learned.segmented)
         judged["routes"] = manifest["routes"] | {"groups": groups}
-    if task.name == "ltv":
-        year = YEAR_DAYS / later.window_days
-        judged["value_cuts"] = [
-            round(float(cut) * year, 2) for cut in np.quantile(found.evidence.training_scores, VALUE_QUANTILES)
-        ]
+    judged |= task.extend_manifest(found.evidence, later.window_days)
     if config.force and not promotable(gates):
         judged["promotion"] = {"forced": True, "why": config.why, "by": current_user()}
     # Numpy's numbers and truth values are no JSON, and its False is not False.
@@ -218,7 +207,7 @@ def _evaluate(
 
 
 def _document(folder: Path, manifest: dict[str, Any], found: CollectedRun) -> None:
-    (folder / CARD_FILE).write_text(write_model_card(manifest), encoding="utf-8")
+    (folder / CARD_FILE).write_text(write_model_card(manifest, found.evidence.task.purpose), encoding="utf-8")
     snapshot = json.dumps(describe_snapshot(found.evidence))
     (folder / SNAPSHOT_FILE).write_text(snapshot + "\n", encoding="utf-8")
     write_report(folder, manifest, found.evidence)

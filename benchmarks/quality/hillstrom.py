@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.quality.errors import require
-from training.evaluation.baselines import fit_baselines, scale
+from training.evaluation.baselines import BaselineRows, scale
 from training.evaluation.evaluation_data import EvaluationData
 from training.evaluation.gates import evaluate_gates, promotable
 from training.evaluation.metrics import evaluate
@@ -25,6 +25,7 @@ from training.evaluation.off_policy import compare_policies, read_log
 from training.evaluation.ranking import Ranking
 from training.evaluation.thresholds import GateThresholds
 from training.evaluation.uplift import Experiment, fit_uplift, qini
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,10 +123,11 @@ def predict_visit(earlier: Customers, later: Customers) -> NDArray[np.float64]:
 def collect(earlier: Customers, later: Customers) -> EvaluationData:
     """Return what a run of next best offer among the three arms would know; logistic regression is its model."""
     columns = tuple(f"feature_{i}" for i in range(earlier.inputs.shape[1]))
-    fit = partial(fit_baselines, "nbo", earlier.inputs, _targets(earlier))
-    baselines = fit(later.inputs, columns)
+    task = TASKS["nbo"].sized(len(ARMS))
+    fit = partial(BaselineRows, earlier.inputs, _targets(earlier))
+    baselines = task.fit_baselines(fit(later.inputs, columns))
     return EvaluationData(
-        task="nbo",
+        task=task,
         outcome=_targets(later),
         scores=baselines["logistic_regression"],
         baselines=baselines,
@@ -134,7 +136,7 @@ def collect(earlier: Customers, later: Customers) -> EvaluationData:
         customer_ids=_ids(later),
         dates=np.full(len(later.arm), "NaT", dtype="datetime64[D]"),
         training_inputs=earlier.inputs,
-        training_scores=fit(earlier.inputs, columns)["logistic_regression"],
+        training_scores=task.fit_baselines(fit(earlier.inputs, columns))["logistic_regression"],
         later_inputs=later.inputs,
         features=columns,
     )

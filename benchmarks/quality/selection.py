@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.nets.fit import Method, Trained
-    from training.tasks.registry import LikelihoodName
+    from training.task import LikelihoodName
 
 SEED = 1
 FEWER_EPOCHS = {True: 10, False: 4}
@@ -115,4 +115,4 @@ def choose(
 def _lose(recipe: Recipe, rows: Rows, fold: NDArray[np.bool_]) -> NDArray[np.float64]:
     measured = rows.take(fold)
     scores = recipe.fit(rows.take(~fold)).predict(measured.inputs)[:, :1]
-    return row_losses("churn" if recipe.likelihood == "binary" else "ltv", measured.targets, scores)
+    return row_losses(measured.targets, scores, amounts=recipe.likelihood != "binary")

@@ -17,31 +17,33 @@ SCORES = np.clip(OUTCOME * 0.2 + GENERATOR.random((400, 1)).round(1) * 0.7 + 0.0
 def test_the_area_is_scikit_learns_with_ties_and_without_what_was_not_observed() -> None:
     hidden = np.concatenate([OUTCOME, np.full((50, 1), -1, dtype=np.float32)])
     scores = np.concatenate([SCORES, np.full((50, 1), 0.5, dtype=np.float32)])
-    assert selection_metric("churn", hidden, scores) == pytest.approx(roc_auc_score(OUTCOME[:, 0], SCORES[:, 0]))
+    assert selection_metric(hidden, scores, amounts=False) == pytest.approx(roc_auc_score(OUTCOME[:, 0], SCORES[:, 0]))
 
 
 def test_one_outcome_has_no_area() -> None:
-    assert np.isnan(selection_metric("churn", np.ones((9, 1)), SCORES[:9]))
+    assert np.isnan(selection_metric(np.ones((9, 1)), SCORES[:9], amounts=False))
 
 
 def test_spend_is_judged_by_its_ranks() -> None:
     spend = np.array([[0.0], [0.0], [5.0], [1e6]])
-    assert selection_metric("ltv", spend, np.sqrt(spend)) == pytest.approx(1)
-    assert selection_metric("ltv", spend, -spend) == pytest.approx(-1)
+    assert selection_metric(spend, np.sqrt(spend), amounts=True) == pytest.approx(1)
+    assert selection_metric(spend, -spend, amounts=True) == pytest.approx(-1)
 
 
 def test_losses_of_chances_have_the_mean_of_the_log_loss() -> None:
-    assert row_losses("churn", OUTCOME, SCORES).mean() == pytest.approx(log_loss(OUTCOME[:, 0], SCORES[:, 0]), rel=1e-5)
+    assert row_losses(OUTCOME, SCORES, amounts=False).mean() == pytest.approx(
+        log_loss(OUTCOME[:, 0], SCORES[:, 0]), rel=1e-5
+    )
 
 
 def test_a_row_of_which_nothing_was_observed_has_no_loss() -> None:
-    lost = row_losses("nbo", np.array([[-1, -1], [1, -1]]), np.full((2, 2), 0.5))
+    lost = row_losses(np.array([[-1, -1], [1, -1]]), np.full((2, 2), 0.5), amounts=False)
     assert np.isnan(lost[0])
     assert lost[1] == pytest.approx(np.log(2))
 
 
 def test_one_wholesaler_does_not_decide_between_models_of_spend() -> None:
-    lost = row_losses("ltv", np.array([[1e6], [10.0]]), np.array([[500.0], [20.0]]), largest=1000)
+    lost = row_losses(np.array([[1e6], [10.0]]), np.array([[500.0], [20.0]]), largest=1000, amounts=True)
     assert lost.tolist() == [250_000, 100]
 
 

@@ -280,4 +280,4 @@ def test_both_base_rates_are_told_where_the_run_recorded_them() -> None:
     known = evidence("churn", 60, **QUICK)
     html = render_report(manifest("churn", training={"rows": 4905, "customers": 2111, "rate": 0.314}), known)
     assert '<th scope="row">customers</th><td>2,111</td><td>60</td>' in html
-    assert f'<th scope="row">who left</th><td>31.4%</td><td>{known.outcome.mean():.1%}</td>' in html
+    assert f'<th scope="row">churn rate</th><td>31.4%</td><td>{known.outcome.mean():.1%}</td>' in html

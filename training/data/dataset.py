@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from training.data.point_in_time import Snapshots, Windows
-    from training.tasks.registry import Task
+    from training.task import Task
 
 ROWS_AT_LEAST = 50
 ROWS_RECOMMENDED = 1000
@@ -183,8 +183,10 @@ def read_orders(source: Source, relation: str) -> Orders:
 
 
 def _prepare_snapshots(source: Source, orders_source: OrdersSource, task: Task) -> Dataset:
-    if task.name == "nbo":
-        raise TrainingDataError("orders do not tell which offers were shown: train nbo without --orders")
+    if not task.window_days:
+        raise TrainingDataError(
+            f"{task.label!r}, the label of {task.name}, cannot be made from orders: train {task.name} without --orders"
+        )
     orders = read_orders(source, orders_source.relation)
     taken = take_snapshots(
         orders,

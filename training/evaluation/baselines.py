@@ -6,6 +6,7 @@ to .99 on Telco come from, and class weights wreck calibration without adding to
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -39,57 +40,53 @@ SMALLEST = 1e-30
 LARGEST = 1e30
 
 
-def fit_baselines(
-    task: str,
-    inputs: Matrix,
-    targets: Matrix,
-    later_inputs: Matrix,
-    columns: Sequence[str],
-    customer_ids: Sequence[str] = (),
-    seed: int = 0,
-) -> dict[str, Matrix]:
-    """Fit the baselines of a task on earlier rows and return their scores of the later ones, by name.
+@dataclass(frozen=True, slots=True)
+class BaselineRows:
+    """Rows that baselines are fitted on and score.
 
-    churn: constant, logistic_regression, gradient_boosting, recency_rule and rfm. ltv: constant, tweedie,
-    gradient_boosting and past_spend. nbo: constant, logistic_regression and gradient_boosting, one for each
-    offer, and offers_rule. The rules, rfm and past_spend need warehouse columns and are left out without them.
-
-    Args:
-        task: churn, ltv or nbo.
+    Attributes:
         inputs: shape [rows, features], the earlier rows, null is NaN.
-        targets: shape [rows, outputs]; churn and nbo 1, 0, or -1 where not observed; ltv the spend that came.
+        targets: shape [rows, outputs]: 1, 0, or -1 where not observed; or amounts.
         later_inputs: shape [later rows, features].
-        columns: the warehouse column of each feature, by which the rules know them.
+        columns: the warehouse column of each feature, by which the rules find it.
         customer_ids: shape [rows]; with them no customer is on both sides of boosting's inner split.
         seed: of boosting and of its inner split.
-
-    Returns:
-        Scores of shape [later rows, outputs] by baseline.
     """
-    earlier, later = _table(inputs, columns), _table(later_inputs, columns)
-    validated = _validated(len(inputs), customer_ids, seed)
-    # One thread: the same sums on any machine, and threads that wait for each other crawl on a busy one.
-    with threadpool_limits(limits=1):
-        if task == "ltv":
-            return _values(inputs, targets[:, 0], later_inputs, validated, seed) | _past_spend(earlier, targets, later)
-        scores = _probabilities(inputs, targets, later_inputs, validated, seed)
-    rules = _churn_rules(earlier, targets[:, 0], later) if task == "churn" else _offers_rule(later)
-    return {name: _float32(each) for name, each in (scores | rules).items()}
+
+    inputs: Matrix
+    targets: Matrix
+    later_inputs: Matrix
+    columns: Sequence[str]
+    customer_ids: Sequence[str] = ()
+    seed: int = 0
+
+    @property
+    def earlier(self) -> FeatureTable:
+        """The earlier rows as the rules read them."""
+        return _table(self.inputs, self.columns)
+
+    @property
+    def later(self) -> FeatureTable:
+        """The later rows as the rules read them."""
+        return _table(self.later_inputs, self.columns)
 
 
-def _probabilities(
-    inputs: Matrix, targets: Matrix, later_inputs: Matrix, validated: NDArray[np.bool_], seed: int
-) -> dict[str, NDArray[Any]]:
-    """Fit what predicts probabilities, for each output by itself."""
+def probability_baselines(rows: BaselineRows) -> dict[str, Matrix]:
+    """Return constant, logistic_regression and gradient_boosting, fitted for each output by itself."""
+    inputs, targets, later_inputs = rows.inputs, rows.targets, rows.later_inputs
+    validated = _validated(len(inputs), rows.customer_ids, rows.seed)
     linear, linear_later = scale(inputs, later_inputs)
     shape = (len(later_inputs), targets.shape[1])
-    return {
-        "constant": np.broadcast_to(_rates(targets), shape),
-        "logistic_regression": _each(targets, shape[0], lambda rows, y: _logistic(linear[rows], y, linear_later)),
-        "gradient_boosting": _each(
-            targets, shape[0], lambda rows, y: _boosted(inputs[rows], y, later_inputs, validated[rows], seed)
-        ),
-    }
+    # One thread: the same sums on every machine, and threads waiting for each other are slow on a busy one.
+    with threadpool_limits(limits=1):
+        scores = {
+            "constant": np.broadcast_to(_rates(targets), shape),
+            "logistic_regression": _each(targets, shape[0], lambda at, y: _logistic(linear[at], y, linear_later)),
+            "gradient_boosting": _each(
+                targets, shape[0], lambda at, y: _boosted(inputs[at], y, later_inputs, validated[at], rows.seed)
+            ),
+        }
+    return {name: _float32(each) for name, each in scores.items()}
 
 
 def scale(inputs: Matrix, later_inputs: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -181,10 +178,13 @@ def _boost(kind: Any, inputs: Matrix, outcome: NDArray[Any], validated: NDArray[
     return kind(**settings, max_iter=trees, early_stopping=False).fit(inputs, outcome)
 
 
-def _churn_rules(earlier: FeatureTable, churned: NDArray[Any], later: FeatureTable) -> dict[str, NDArray[Any]]:
-    if not set(RFM_COLUMNS) <= earlier.columns.keys():
-        return {"recency_rule": churn_rule(later)} if RFM_COLUMNS[0] in earlier.columns else {}
-    return {"recency_rule": churn_rule(later), "rfm": _scorecard(earlier, churned, later)}
+def recency_baselines(rows: BaselineRows) -> dict[str, Matrix]:
+    """Return recency_rule, and rfm, a scorecard; without the warehouse columns that each needs it is left out."""
+    earlier, later = rows.earlier, rows.later
+    found = {"recency_rule": churn_rule(later)} if RFM_COLUMNS[0] in earlier.columns else {}
+    if set(RFM_COLUMNS) <= earlier.columns.keys():
+        found["rfm"] = _scorecard(earlier, rows.targets[:, 0], later)
+    return {name: _float32(each) for name, each in found.items()}
 
 
 def _scorecard(earlier: FeatureTable, churned: NDArray[Any], later: FeatureTable) -> NDArray[Any]:
@@ -205,38 +205,45 @@ def _cells(scores: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
     return cells
 
 
-def _offers_rule(later: FeatureTable) -> dict[str, NDArray[Any]]:
-    return {"offers_rule": offers_rule(later)} if set(RFM_COLUMNS) <= later.columns.keys() else {}
+def offers_rule_baseline(rows: BaselineRows) -> dict[str, Matrix]:
+    """Return offers_rule, the rule that serves without a model; empty without the warehouse columns it needs."""
+    later = rows.later
+    if not set(RFM_COLUMNS) <= later.columns.keys():
+        return {}
+    return {"offers_rule": offers_rule(later, rows.targets.shape[1])}
 
 
-def _values(
-    inputs: Matrix, spend: NDArray[Any], later: Matrix, validated: NDArray[np.bool_], seed: int
-) -> dict[str, Matrix]:
-    """Fit what predicts spend: by its mean, a Tweedie GLM (1 < power < 2 allows zeros) and boosting.
+def amount_baselines(rows: BaselineRows) -> dict[str, Matrix]:
+    """Return constant, tweedie (a GLM; 1 < power < 2 allows zeros) and gradient_boosting.
 
     Boosting has a Poisson loss: consistent for the mean whatever the distribution (Gneiting 2011), zeros
     allowed; scikit-learn's gamma loss allows none and it has no Tweedie loss. Spend is divided by its mean
     first, so that penalties mean the same in any currency.
     """
+    spend = rows.targets[:, 0]
     mean = max(float(spend.mean()), SMALLEST)
-    linear, linear_later = scale(inputs, later)
-    tweedie = TweedieRegressor(power=TWEEDIE_POWER, alpha=1e-3, link="log", max_iter=2000).fit(linear, spend / mean)
-    boosted = _boost(HistGradientBoostingRegressor, inputs, spend / mean, validated, seed, loss="poisson")
-    scores = {
-        "constant": np.ones(len(later)),
-        "tweedie": tweedie.predict(linear_later),
-        "gradient_boosting": boosted.predict(later),
-    }
+    validated = _validated(len(spend), rows.customer_ids, rows.seed)
+    linear, linear_later = scale(rows.inputs, rows.later_inputs)
+    with threadpool_limits(limits=1):
+        tweedie = TweedieRegressor(power=TWEEDIE_POWER, alpha=1e-3, link="log", max_iter=2000)
+        tweedie.fit(linear, spend / mean)
+        boosted = _boost(HistGradientBoostingRegressor, rows.inputs, spend / mean, validated, rows.seed, loss="poisson")
+        scores = {
+            "constant": np.ones(len(rows.later_inputs)),
+            "tweedie": tweedie.predict(linear_later),
+            "gradient_boosting": boosted.predict(rows.later_inputs),
+        }
     return {name: _float32(mean * each[:, None]) for name, each in scores.items()}
 
 
-def _past_spend(earlier: FeatureTable, targets: Matrix, later: FeatureTable) -> dict[str, Matrix]:
-    """Return past spend times the one factor by which the earlier rows' spend went on."""
+def past_spend_baseline(rows: BaselineRows) -> dict[str, Matrix]:
+    """Return past_spend: past spend times the ratio of later to past spend in the earlier rows."""
+    earlier, later = rows.earlier, rows.later
     name = next((each for each in PAST_SPEND_COLUMNS if each in earlier.columns), None)
     if name is None:
         return {}
     past, later_past = (np.clip(np.nan_to_num(table.columns[name]), 0, LARGEST) for table in (earlier, later))
-    factor = float(targets.sum(dtype=np.float64)) / max(float(past.sum()), SMALLEST)
+    factor = float(rows.targets.sum(dtype=np.float64)) / max(float(past.sum()), SMALLEST)
     return {"past_spend": _float32(factor * later_past[:, None])}
 
 

@@ -11,13 +11,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from training.task import Task
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationData:
     """Scores and outcomes of one run on rows later than any trained on.
 
     Attributes:
-        task: churn, ltv or nbo.
+        task: what was learned.
         outcome: shape [rows, outputs]; churn and nbo 1, 0, or -1 where not observed; ltv the spend that came.
         scores: shape [rows, outputs], from the exported model through the serving code.
         baselines: scores of the same shape by name: recency_rule, logistic_regression, rfm, gradient_boosting,
@@ -38,7 +40,7 @@ class EvaluationData:
         uplift: shape [rows], what contact is expected to add to the chance of staying; None without `treated`.
     """
 
-    task: str
+    task: Task
     outcome: NDArray[np.float32]
     scores: NDArray[np.float32]
     baselines: Mapping[str, NDArray[np.float32]]

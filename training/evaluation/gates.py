@@ -66,10 +66,9 @@ def evaluate_gates(evidence: EvaluationData, metrics: Metrics, thresholds: GateT
         thresholds: where each gate passes; the defaults where None.
     """
     thresholds = thresholds or GateThresholds()
-    gates = {"churn": _churn_gates, "ltv": _ltv_gates, "nbo": _nbo_gates}[evidence.task](metrics, thresholds)
     return [
         check_data(evidence, metrics, thresholds),
-        *gates,
+        *evidence.task.evaluate_gates(metrics, thresholds),
         check_margin("gradient_boosting", metrics, thresholds),
         check_margin("champion", metrics, thresholds),
         check_stability(evidence.folds, thresholds),
@@ -83,32 +82,10 @@ def promotable(gates: Iterable[Gate]) -> bool:
     return bool(answers) and False not in answers
 
 
-def _churn_gates(metrics: Metrics, thresholds: GateThresholds) -> list[Gate]:
-    return [
-        check_better("recency_rule", metrics, thresholds.lead),
-        check_not_worse("rfm", metrics, thresholds),
-        check_not_worse("logistic_regression", metrics, thresholds),
-        check_calibration(metrics, thresholds),
-    ]
-
-
-def _ltv_gates(metrics: Metrics, thresholds: GateThresholds) -> list[Gate]:
-    return [
-        check_better("past_spend", metrics, thresholds.lead),
-        check_not_worse("tweedie", metrics, thresholds),
-        check_totals(metrics, thresholds),
-        check_coverage(metrics, thresholds),
-    ]
-
-
-def _nbo_gates(metrics: Metrics, thresholds: GateThresholds) -> list[Gate]:
-    return [check_personalisation(metrics), check_calibration(metrics, thresholds)]
-
-
 def check_data(evidence: EvaluationData, metrics: Metrics, thresholds: GateThresholds) -> Gate:
     """Ask whether enough rows were trained on and the later rows have enough of either outcome."""
     trained = len(evidence.training_inputs)
-    if evidence.task == "ltv":
+    if evidence.task.predicts_amount:
         events, what = min(int(metrics["spenders"]), int(metrics["rows"])), "later rows with spend"
     else:
         events, what = min(int(metrics["positives"]), int(metrics["negatives"])), "later rows of the rarer outcome"
@@ -324,8 +301,8 @@ def check_leakage(evidence: EvaluationData, thresholds: GateThresholds) -> Gate:
         return _missing(name, against, {"note": "no output has enough of either outcome"})
     feature = max(strengths, key=lambda each: strengths[each])
     figure = strengths[feature]
-    most = thresholds.single_correlation if evidence.task == "ltv" else thresholds.single_auc
-    measure = "a rank correlation" if evidence.task == "ltv" else "an AUC"
+    most = thresholds.single_correlation if evidence.task.predicts_amount else thresholds.single_auc
+    measure = "a rank correlation" if evidence.task.predicts_amount else "an AUC"
     passed = figure <= most
     words = "nothing suspicious." if passed else "it probably knows the outcome; check how the feature is made."
     return _answer(
@@ -341,18 +318,19 @@ def check_leakage(evidence: EvaluationData, thresholds: GateThresholds) -> Gate:
 def _strengths(evidence: EvaluationData) -> dict[str, float]:
     """Return by feature how well it tells any output alone, whichever way round; outputs too rare left out."""
     found: dict[str, float] = {}
+    amounts = evidence.task.predicts_amount
     for outcome in evidence.outcome.T:
         rows = outcome >= 0
-        if not _is_measurable(evidence.task, outcome[rows]):
+        if not _is_measurable(outcome[rows], amounts=amounts):
             continue
         for name, cells in zip(evidence.features, evidence.later_inputs[rows].T, strict=True):
-            strength = max(_strength(evidence.task, each, outcome[rows]) for each in _readings(cells))
+            strength = max(_strength(each, outcome[rows], amounts=amounts) for each in _readings(cells))
             found[name] = max(found.get(name, 0.0), strength)
     return found
 
 
-def _is_measurable(task: str, outcome: NDArray[np.float32]) -> bool:
-    if task == "ltv":
+def _is_measurable(outcome: NDArray[np.float32], *, amounts: bool) -> bool:
+    if amounts:
         return len(np.unique(outcome)) >= SEVERAL
     return int(np.bincount(outcome.astype(np.int64), minlength=2).min()) >= EVENTS_FOR_AUC
 
@@ -365,9 +343,9 @@ def _readings(cells: NDArray[np.float32]) -> list[NDArray[np.float64]]:
     return [filled, missing.astype(np.float64)] if missing.any() else [filled]
 
 
-def _strength(task: str, feature: NDArray[np.float64], outcome: NDArray[np.float32]) -> float:
+def _strength(feature: NDArray[np.float64], outcome: NDArray[np.float32], *, amounts: bool) -> float:
     once = np.ones(len(feature))
-    if task == "ltv":
+    if amounts:
         rank = Predictor.of(feature, outcome).spearman(once)
         return 0.0 if np.isnan(rank) else abs(rank)
     auc = Classifier.of(feature, outcome).auc(once)

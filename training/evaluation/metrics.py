@@ -43,26 +43,15 @@ def evaluate(
         interval, deciles; nbo: calibration, offers, policy. Where the later rows have one outcome only, a note
         in place of what is then not defined.
     """
-    described: dict[str, Any] = {
-        "task": evidence.task,
+    described = {
+        "task": evidence.task.name,
         "rows": len(evidence.outcome),
         "customers": len(set(evidence.customer_ids)),
     }
-    if evidence.task == "ltv":
-        return described | _evaluate_values(evidence)
-    described |= _evaluate_probabilities(evidence)
-    if evidence.task == "nbo":
-        described["offers"] = _evaluate_offers(evidence)
-        described["policy"] = _evaluate_policy(evidence, thresholds or GateThresholds())
-    elif "model" in described:
-        scores, outcome = _observed(evidence, evidence.scores), _observed(evidence, evidence.outcome)
-        described["lift_by_decile"] = classification.lift_by_decile(scores, outcome)
-        described["threshold"] = classification.choose_threshold(scores, outcome, costs or Costs())
-        described |= _evaluate_uplift(evidence)
-    return described
+    return described | evidence.task.measure(evidence, costs or Costs(), thresholds or GateThresholds())
 
 
-def _evaluate_probabilities(evidence: EvaluationData) -> dict[str, Any]:
+def measure_probabilities(evidence: EvaluationData) -> dict[str, Any]:
     """Measure every observed cell: for nbo the customers and the offers they were shown."""
     outcome, scores = _observed(evidence, evidence.outcome), _observed(evidence, evidence.scores)
     described: dict[str, Any] = {
@@ -82,7 +71,19 @@ def _evaluate_probabilities(evidence: EvaluationData) -> dict[str, Any]:
     return described | {"calibration": calibration}
 
 
-def _evaluate_offers(evidence: EvaluationData) -> list[dict[str, Any]]:
+def measure_targeting(evidence: EvaluationData, costs: Costs) -> dict[str, Any]:
+    """Return lift by decile and the operating threshold; empty where the later rows have one outcome only."""
+    outcome = _observed(evidence, evidence.outcome)
+    if len(np.unique(outcome)) < SEVERAL:
+        return {}
+    scores = _observed(evidence, evidence.scores)
+    return {
+        "lift_by_decile": classification.lift_by_decile(scores, outcome),
+        "threshold": classification.choose_threshold(scores, outcome, costs),
+    }
+
+
+def measure_offers(evidence: EvaluationData) -> list[dict[str, Any]]:
     """Return rate and AUC of each offer among those it was shown to; None where AUC is not defined."""
     described = []
     for i, (outcome, scores) in enumerate(zip(evidence.outcome.T, evidence.scores.T, strict=True), start=1):
@@ -100,12 +101,14 @@ def _evaluate_offers(evidence: EvaluationData) -> list[dict[str, Any]]:
     return described
 
 
-def _evaluate_policy(evidence: EvaluationData, thresholds: GateThresholds) -> dict[str, Any]:
+def measure_policy(evidence: EvaluationData, thresholds: GateThresholds) -> dict[str, Any]:
+    """Return what the best scored offer would have earned; see `off_policy.compare_policies`."""
     log, rows = read_log(evidence.outcome, evidence.propensities, evidence.customer_ids)
     return compare_policies(evidence.scores[rows].astype(np.float64), log, thresholds)
 
 
-def _evaluate_values(evidence: EvaluationData) -> dict[str, Any]:
+def measure_amounts(evidence: EvaluationData) -> dict[str, Any]:
+    """Measure predictions of spend, their interval where they have one, and each decile."""
     actual, predicted = evidence.outcome[:, 0], evidence.scores[:, 0]
     described: dict[str, Any] = {
         "rate": rounded((actual > 0).mean()) if len(actual) else None,
@@ -123,9 +126,11 @@ def _evaluate_values(evidence: EvaluationData) -> dict[str, Any]:
     return described | {"deciles": values.compare_deciles(predicted, actual)}
 
 
-def _evaluate_uplift(evidence: EvaluationData) -> dict[str, Any]:
+def measure_uplift(evidence: EvaluationData) -> dict[str, Any]:
     """Compare contacting by uplift with contacting by risk, which says who will leave and not who can be kept."""
     if evidence.treated is None or evidence.uplift is None:
+        return {}
+    if len(np.unique(_observed(evidence, evidence.outcome))) < SEVERAL:
         return {}
     known = evidence.outcome[:, 0] >= 0
     experiment = Experiment.of(evidence.treated[known], 1 - evidence.outcome[known, 0])

@@ -17,30 +17,32 @@ CERTAIN = 1e-6
 WINSORISED = 0.99
 
 
-def selection_metric(task: str, outcome: NDArray[Any], scores: NDArray[Any]) -> float:
-    """Return AUC over what was observed, for ltv the rank correlation (Spearman) of score and spend.
+def selection_metric(outcome: NDArray[Any], scores: NDArray[Any], *, amounts: bool) -> float:
+    """Return AUC over what was observed, of amounts the rank correlation (Spearman) of score and amount.
 
     Args:
-        task: churn, ltv or nbo.
         outcome: shape [rows, outputs]; see `training.evaluation.evaluation_data`.
         scores: same shape.
+        amounts: whether both are money.
 
     Returns:
         NaN where one outcome only was observed.
     """
-    if task == "ltv":
+    if amounts:
         return spearman(Ranking.of(outcome[:, 0]), Ranking.of(scores[:, 0]), np.ones(len(outcome)))
     observed = outcome >= 0
     return roc_auc(scores[observed], outcome[observed] > 0)
 
 
-def row_losses(task: str, outcome: NDArray[Any], scores: NDArray[Any], largest: float = np.inf) -> NDArray[np.float64]:
+def row_losses(
+    outcome: NDArray[Any], scores: NDArray[Any], *, amounts: bool, largest: float = np.inf
+) -> NDArray[np.float64]:
     """Return the loss of each row, shape [rows]; NaN where nothing was observed of it.
 
-    Churn and offers: cross-entropy, the mean over what was observed. Lifetime value: squared error, spend and
-    score cut at `largest`, since the plain one hangs on a few customers.
+    Probabilities: cross-entropy, the mean over what was observed. Amounts: squared error, amount and score cut at
+    `largest`, because a few customers dominate the plain one.
     """
-    if task == "ltv":
+    if amounts:
         missed = np.minimum(outcome[:, 0], largest) - np.minimum(scores[:, 0], largest)
         return np.asarray(missed.astype(np.float64) ** 2)
     observed = outcome >= 0

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from training.data.dataset import Source
     from training.monitoring.cohorts import Cohort
     from training.monitoring.drift import AlertThresholds, CheckResult, RetrainAdvice
-    from training.tasks.registry import Task
+    from training.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def monitor_model(
     except ModelInputError as error:
         raise TrainingDataError(str(error)) from error
     findings = [check_drift(drift, len(today), thresholds), check_calibration(periods, thresholds)]
-    if not _predicts_money(task):
+    if not task.predicts_amount:
         findings.insert(1, check_ranking(periods, thresholds))
     name, verdict = version.manifest["name"], conclude_checks(findings)
     return MonitorResult(name, version.version, verdict, findings, len(today), drift, since, threshold, periods, groups)
@@ -115,10 +115,6 @@ def operating_threshold(manifest: Mapping[str, Any]) -> float | None:
     """Return the score from which a customer is contacted, as chosen in training; None where none was chosen."""
     chosen = manifest.get("operating_threshold")
     return None if chosen is None else float(chosen)
-
-
-def _predicts_money(task: Task) -> bool:
-    return str(task.name) == "ltv"
 
 
 def _measure_drift(
@@ -164,9 +160,8 @@ def _measure(
 ) -> list[Cohort]:
     if not len(matured):
         return []
-    money = _predicts_money(task)
     scores = _score(scorer, task, matured)
-    return measure_cohorts(names, task.targets(matured), scores, threshold=threshold, money=money)
+    return measure_cohorts(names, task.targets(matured), scores, threshold=threshold, money=task.predicts_amount)
 
 
 def _score(scorer: Scorer, task: Task, table: FeatureTable) -> NDArray[np.float32]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from training.nets.architecture import Net
     from training.nets.likelihoods import Likelihood
     from training.nets.preprocessing import Preprocessing
-    from training.tasks.registry import LikelihoodName
+    from training.task import LikelihoodName
 
 Method = Literal["additive", "tabm"]
 METHODS: tuple[Method, ...] = ("additive", "tabm")

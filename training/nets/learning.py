@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from training.nets.fit import Method, Trained
     from training.nets.model_selection import Progress, Recipe
     from training.nets.segmented_models import SegmentedModels
-    from training.tasks.registry import Task
+    from training.task import Task
 
 FOLDS_AT_MOST = 4
 
@@ -142,7 +142,7 @@ def _folds(outer: Split, task: Task, recipe: Recipe, seed: int) -> dict[str, flo
 
 def _figure(rows: Split, task: Task, trained: Trained) -> dict[str, float]:
     scores = trained.predict(rows.later.inputs)[:, : task.outputs]
-    figure = selection_metric(task.name, rows.later.targets, scores)
+    figure = selection_metric(rows.later.targets, scores, amounts=task.predicts_amount)
     dates = rows.later.dates[~np.isnat(rows.later.dates)]
     name = str(dates.min()) if len(dates) else "other customers"
     return {} if np.isnan(figure) else {name: round(figure, 4)}

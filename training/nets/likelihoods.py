@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from training.tasks.registry import LikelihoodName
+    from training.task import LikelihoodName
 
 ops = keras.ops
 TWEEDIE_POWER = 1.5

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from training.data.dataset import Dataset, Split
     from training.nets.fit import Method, Trained
-    from training.tasks.registry import LikelihoodName, Task
+    from training.task import LikelihoodName, Task
 
     Progress = Callable[[str], None]
 
@@ -118,4 +118,4 @@ def losses_of(trained: Trained, inner: Split, task: Task) -> NDArray[np.float64]
     """Return the loss of each later row of an inner split, shape [rows]."""
     scores = trained.predict(inner.later.inputs)[:, : task.outputs]
     largest = float(np.quantile(inner.earlier.targets, WINSORISED))
-    return row_losses(task.name, inner.later.targets, scores, largest)
+    return row_losses(inner.later.targets, scores, amounts=task.predicts_amount, largest=largest)

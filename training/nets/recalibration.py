@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
     from training.data.dataset import Dataset, Split
     from training.nets.fit import Trained
-    from training.tasks.registry import Task
+    from training.task import Task
 
 ROUNDS = 3
 
 
 def improves(trained: Trained, inner: Split, task: Task) -> bool:
     """Tell whether moving the level makes the net of an inner split lose less on its later rows, beyond the noise."""
-    if task.name != "churn" or len(_days(inner.earlier)) < 2:  # noqa: PLR2004 - one day's rate is what was learned
+    if task.predicts_amount or task.outputs > 1 or len(_days(inner.earlier)) < 2:  # noqa: PLR2004 - one day's rate is what was learned
         return False
     moved = calibrate(trained, inner.earlier)[0].predict(inner.later.inputs)
     targets = inner.later.targets
-    lost = [row_losses(task.name, targets, scores) for scores in (moved, trained.predict(inner.later.inputs))]
+    lost = [row_losses(targets, scores, amounts=False) for scores in (moved, trained.predict(inner.later.inputs))]
     return compare(lost[0], lost[1]).clear
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from training.data.dataset import Dataset, Split
     from training.nets.fit import Trained
     from training.nets.model_selection import Progress, Recipe
-    from training.tasks.registry import Task
+    from training.task import Task
 
 ROWS_AT_LEAST = 500
 LATER_ROWS_AT_LEAST = 50
@@ -119,12 +119,12 @@ def measure_groups(
 def _measure(
     later: Dataset, rows: NDArray[np.bool_], scores: NDArray[np.float32], pooled: NDArray[np.float32], task: Task
 ) -> dict[str, Any]:
-    name = "rank_correlation" if task.name == "ltv" else "auc"
+    name = "rank_correlation" if task.predicts_amount else "auc"
     outcome = later.targets[rows]
     figures: dict[str, Any] = {"later_rows": int(rows.sum())}
     for which, each in (("served", scores[rows]), ("pooled", pooled[rows])):
         if len(outcome):
-            loss = float(np.nanmean(row_losses(task.name, outcome, each)))
-            quality = selection_metric(task.name, outcome, each)
+            loss = float(np.nanmean(row_losses(outcome, each, amounts=task.predicts_amount)))
+            quality = selection_metric(outcome, each, amounts=task.predicts_amount)
             figures[which] = {name: None if np.isnan(quality) else round(quality, 4), "loss": round(loss, 6)}
     return figures

@@ -14,7 +14,7 @@ from training.nets.model_selection import losses_of
 if TYPE_CHECKING:
     from training.data.dataset import Split
     from training.nets.model_selection import Progress, Recipe
-    from training.tasks.registry import Task
+    from training.task import Task
 
 
 def tune(

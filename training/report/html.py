@@ -14,13 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from models.versions import REPORT_FILE
-from training.evaluation import curves
-from training.evaluation.off_policy import NOT_ENOUGH
-from training.report.classification_sections import find_threshold, operating_point, probabilities, ranking, uplift
-from training.report.offer_sections import offers, policies, value_offers
 from training.report.sections import Section, Table, compare_scorers, drivers, estimate, observe, stability
-from training.report.spend_sections import amounts, intervals, value_captured
 from training.report.summary import name_of, summarise
+from training.report.tiles import build_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +25,8 @@ if TYPE_CHECKING:
     from training.evaluation.curves import Estimate
     from training.evaluation.evaluation_data import EvaluationData
     from training.report.summary import RunStatus
+    from training.task import Task
 
-TITLES = {"churn": "Churn", "ltv": "Lifetime value", "nbo": "Next best offer"}
 TONES: dict[RunStatus, str] = {"promoted": "good", "refused": "bad", "forced": "bad", "undecided": "open"}
 
 
@@ -47,15 +43,6 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters["code"] = _mark_code
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A key figure on top of the report."""
-
-    name: str
-    figure: str
-    meaning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +81,12 @@ def render_report(manifest: Mapping[str, Any], evidence: EvaluationData) -> str:
     summary = summarise(manifest, evidence, estimates)
     sections = build_sections(manifest, evidence, estimates)
     return TEMPLATES.get_template(REPORT_FILE).render(
-        title=f"{TITLES[evidence.task]}: may this model be trusted?",
+        title=f"{evidence.task.title}: may this model be trusted?",
         version=str(manifest.get("version") or "without version"),
         method=str(manifest.get("method") or ""),
         tone=TONES[summary.verdict],
         summary=summary,
-        tiles=_tiles(evidence, estimates),
+        tiles=build_tiles(evidence, estimates),
         contents=("summary", "gates", "data", *(each.key for each in sections), "provenance"),
         gates=[_gate_row(gate) for gate in manifest.get("gates") or ()],
         data=_data(training, evidence),
@@ -121,14 +108,7 @@ def build_sections(
         estimates: from `training.report.sections.estimate`.
     """
     cases = observe(evidence)
-    own: tuple[Section, ...]
-    if evidence.task == "ltv":
-        own = (amounts(cases), intervals(evidence), value_captured(cases))
-    elif evidence.task == "nbo":
-        own = (policies(value_offers(evidence)), offers(evidence), ranking(cases), probabilities(cases))
-    else:
-        threshold = (find_threshold(manifest) or {}).get("threshold")
-        own = (ranking(cases), probabilities(cases, threshold), operating_point(manifest, cases), *uplift(evidence))
+    own = evidence.task.build_sections(manifest, evidence, cases)
     comparison = compare_scorers(evidence.task, cases, estimates)
     return (comparison, *own, *groups(manifest), drivers(evidence), stability(evidence))
 
@@ -147,54 +127,6 @@ def groups(manifest: Mapping[str, Any]) -> tuple[Section, ...]:
     head = ("group", "rows trained on", "model", "as served", "common model", "because")
     table = Table(f"AUC, or rank correlation of spend, on the later rows by {routes.get('column')}.", head, tuple(rows))
     return (Section("groups", "Do groups of customers need their own model?", tables=(table,)),)
-
-
-def _tiles(evidence: EvaluationData, estimates: Mapping[str, Estimate]) -> list[Tile]:
-    model = estimates.get("model")
-    if model is None:
-        return []
-    cases = observe(evidence)
-    fifth = float(np.interp(0.2, *curves.gain(cases.model, cases.outcome)))
-    expected, actual = float(cases.model.mean()), float(cases.outcome.mean())
-    interval = f"95% interval {model.low:.3f} to {model.high:.3f}"
-    if evidence.task == "ltv":
-        return [
-            Tile("R squared", f"{model.value:.3f}", f"{interval}, spend capped at the 99th percentile"),
-            Tile(
-                "Total", f"{expected / actual - 1:+.0%}" if actual else "none", "predicted, against the spend that came"
-            ),
-            Tile("Top fifth", f"{fifth:.0%}", "of all spend comes from the fifth it ranks highest"),
-            *_coverage_tile(evidence),
-        ]
-    had = cases.words.had
-    best = curves.bin_by_score(-cases.model, cases.outcome).actual[0] / actual
-    return [
-        Tile("AUC", f"{model.value:.3f}", f"{interval}; .5 is guessing, 1 is perfect"),
-        _policy_tile(evidence)
-        or Tile("Top fifth", f"{fifth:.0%}", f"of all that {had} are in the fifth it ranks highest"),
-        Tile("Top tenth", f"{best:.1f} times", f"the average rate of {actual:.0%}"),
-        Tile("Predicted", f"{expected:.1%}", f"on average; {actual:.1%} {had}"),
-    ]
-
-
-def _policy_tile(evidence: EvaluationData) -> Tile | None:
-    found = value_offers(evidence) if evidence.task == "nbo" else {}
-    if "model" not in found:
-        return None
-    if found["verdict"] == NOT_ENOUGH:
-        return Tile("Worth of its offers", "unknown", f"not enough evidence: {found['reason']}")
-    logged, constant = found["logged"]["value"], found["best_constant_offer"]["dr"]
-    return Tile(
-        "Its offers convert", f"{found['model']['dr']:.1%}", f"as it was done {logged:.1%}, one for all {constant:.1%}"
-    )
-
-
-def _coverage_tile(evidence: EvaluationData) -> list[Tile]:
-    if evidence.interval is None:
-        return []
-    low, high = evidence.interval.T
-    covered = float(((evidence.outcome[:, 0] >= low) & (evidence.outcome[:, 0] <= high)).mean())
-    return [Tile("Intervals", f"{covered:.0%}", "of customers spent within the interval told")]
 
 
 def _gate_row(gate: Mapping[str, Any]) -> GateRow:
@@ -243,18 +175,17 @@ def _data(training: Mapping[str, Any], evidence: EvaluationData) -> Table:
 
 
 def _base_rates(training: Mapping[str, Any], evidence: EvaluationData) -> tuple[str, str, str]:
-    name = {"churn": "who left", "ltv": "mean spend", "nbo": "converted, of offers shown"}[evidence.task]
     trained = training.get("rate")
     outcome = observe(evidence).outcome
     return (
-        name,
+        evidence.task.words.rate,
         "not recorded" if trained is None else _amount(evidence.task, float(trained)),
         _amount(evidence.task, float(outcome.mean())) if len(outcome) else "none observed",
     )
 
 
-def _amount(task: str, value: float) -> str:
-    return f"{value:,.0f}" if task == "ltv" else f"{value:.1%}"
+def _amount(task: Task, value: float) -> str:
+    return f"{value:,.0f}" if task.predicts_amount else f"{value:.1%}"
 
 
 def _mean(evidence: EvaluationData, scores: Any) -> str:

@@ -6,7 +6,6 @@ passed over, so that a card can be written of any version.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.gate_names import current_gate_name
@@ -14,43 +13,13 @@ from models.gate_names import current_gate_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-
-@dataclass(frozen=True, slots=True)
-class Purpose:
-    """What a kind of model is for.
-
-    Attributes:
-        predicts: what one score means.
-        use: what to use it for.
-        misuse: what not to use it for.
-    """
-
-    predicts: str
-    use: tuple[str, ...]
-    misuse: tuple[str, ...]
+    from training.task import Purpose
 
 
 NOT_FOR_ANY = (
     "Decisions with legal or similar effect on a person: credit, prices, access to a service, employment.",
     "Customers unlike those trained on: other markets, other products, first-time visitors without an order.",
 )
-PURPOSES = {
-    "churn": Purpose(
-        "For each customer, the chance of no purchase in the window that the label looks at: a number from 0 to 1.",
-        ("Choosing whom a retention campaign contacts.", "Ranking customers by risk; sizing a campaign's budget."),
-        ("Telling why a customer leaves, or whether contacting them helps: it says who is likely to go, no more.",),
-    ),
-    "ltv": Purpose(
-        "For each customer, the money they will spend in the window that the label looks at.",
-        ("Value segments, and what a customer may be worth keeping for.", "Sums over many customers."),
-        ("Forecasting revenue of the business: customers yet to come are not in it.", "Statements on one customer."),
-    ),
-    "nbo": Purpose(
-        "For each customer and each of the eight offers, the chance that the customer takes the offer.",
-        ("Choosing which offer to show to somebody who is contacted anyway.",),
-        ("Telling what an offer causes: some would have bought without it.", "Offers that were never shown."),
-    ),
-}
 MEASURES = {
     "auc": "AUC (.5 is guessing, 1 is perfect)",
     "average_precision": "average precision",
@@ -68,13 +37,13 @@ MEASURES = {
 _INTERVAL = "_95"
 
 
-def write_model_card(manifest: Mapping[str, Any]) -> str:
+def write_model_card(manifest: Mapping[str, Any], purpose: Purpose | None) -> str:
     """Return the card of a version as Markdown.
 
     Args:
         manifest: the version's.
+        purpose: what the model is for; None where its task is unknown.
     """
-    purpose = PURPOSES.get(str(manifest.get("name")))
     parts = [
         f"# Model card: {manifest['version']}",
         *_section("What it predicts", [purpose.predicts] if purpose else []),

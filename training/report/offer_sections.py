@@ -8,11 +8,12 @@ import numpy as np
 
 from training.evaluation import curves
 from training.evaluation.curves import Estimate
-from training.evaluation.off_policy import Z_95, compare_policies, read_log
+from training.evaluation.off_policy import NOT_ENOUGH, Z_95, compare_policies, read_log
 from training.evaluation.thresholds import GateThresholds
 from training.report import plots
 from training.report.sections import Plot, Section, Table
 from training.report.summary import describe_policy
+from training.report.tiles import Tile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,18 @@ def value_offers(evidence: EvaluationData) -> dict[str, Any]:
     """Return what `training.evaluation.off_policy.compare_policies` says of the later rows."""
     log, rows = read_log(evidence.outcome, evidence.propensities, evidence.customer_ids)
     return compare_policies(evidence.scores[rows].astype(np.float64), log, GateThresholds())
+
+
+def policy_tiles(evidence: EvaluationData) -> tuple[Tile, ...]:
+    """Return what the recommended offers would convert; empty where nothing was logged."""
+    found = value_offers(evidence)
+    if "model" not in found:
+        return ()
+    if found["verdict"] == NOT_ENOUGH:
+        return (Tile("Value of its offers", "unknown", f"not enough evidence: {found['reason']}"),)
+    logged, constant = found["logged"]["value"], found["best_constant_offer"]["dr"]
+    meaning = f"conversion rate; logged offers {logged:.1%}, the best offer for all {constant:.1%}"
+    return (Tile("Its offers", f"{found['model']['dr']:.1%}", meaning),)
 
 
 def policies(found: Mapping[str, Any]) -> Section:

@@ -16,7 +16,7 @@ from training.evaluation.classification import Classifier
 from training.evaluation.probability_metrics import brier_score, expected_calibration_error
 from training.evaluation.regression import Predictor
 from training.report import plots
-from training.report.summary import WORDS, name_of
+from training.report.summary import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from training.evaluation.curves import Estimate
     from training.evaluation.evaluation_data import EvaluationData
-    from training.report.summary import Words
+    from training.task import Task, Words
 
     Numbers = NDArray[Any]
 
@@ -108,7 +108,7 @@ class Cases:
 
 def observe(evidence: EvaluationData) -> Cases:
     """Return the cases whose outcome was observed; baselines that are not finite everywhere are left out."""
-    observed = np.isfinite(evidence.outcome) & ((evidence.outcome >= 0) | (evidence.task == "ltv"))
+    observed = np.isfinite(evidence.outcome) & ((evidence.outcome >= 0) | (evidence.task.predicts_amount))
     order = sorted(evidence.baselines, key=lambda name: (name != "champion", name))
     scorers = {"model": evidence.scores, **{name: evidence.baselines[name] for name in order}}
     scores = {name: np.asarray(each)[observed].astype(np.float64) for name, each in scorers.items()}
@@ -116,7 +116,7 @@ def observe(evidence: EvaluationData) -> Cases:
         evidence.outcome[observed].astype(np.float64),
         {name: each for name, each in scores.items() if name == "model" or np.isfinite(each).all()},
         tuple(evidence.customer_ids[row] for row in np.nonzero(observed)[0]),
-        WORDS[evidence.task],
+        evidence.task.words,
     )
 
 
@@ -128,7 +128,7 @@ def estimate(evidence: EvaluationData) -> dict[str, Estimate]:
     cases = observe(evidence)
     if not cases.comparable:
         return {}
-    make = _r2_winsorised if evidence.task == "ltv" else _auc
+    make = _r2_winsorised if evidence.task.predicts_amount else _auc
     measures = {name: make(each, cases.outcome) for name, each in cases.scores.items()}
     found = curves.compare(measures, cases.customers)
     first = ("model", "champion")
@@ -160,15 +160,13 @@ def trace(
     return [plots.Curve(name, *curves.thin(compute(scores, outcome))) for name, scores in shown.items()]
 
 
-def compare_scorers(task: str, cases: Cases, estimates: Mapping[str, Estimate]) -> Section:
+def compare_scorers(task: Task, cases: Cases, estimates: Mapping[str, Estimate]) -> Section:
     """Compare the model with the champion and the baselines, on the same rows."""
     title = "Is it better than what we have?"
     if not estimates:
         return Section("comparison", title, note=undefined(cases))
-    figure = "R squared" if task == "ltv" else "AUC"
-    capped = (
-        " Spend is capped at its 99th percentile, since a few wholesalers decide otherwise." if task == "ltv" else ""
-    )
+    figure = "R squared" if task.predicts_amount else "AUC"
+    capped = "Spend is capped at its 99th percentile, because a few customers dominate it otherwise."
     telling = {name: each for name, each in estimates.items() if name == "model" or each.low < each.high}
     named = {name_of(name): each for name, each in telling.items()}
     plot = Plot(
@@ -180,7 +178,8 @@ def compare_scorers(task: str, cases: Cases, estimates: Mapping[str, Estimate]) 
             plots.forest(named, f"{figure}, 95% interval"),
             height=70 + plots.ROW * len(named),
         ),
-        f"Further right is better; the bar is the 95% interval, the dotted line this model's figure.{capped}",
+        f"Further right is better; the bar is the 95% interval, the dotted line this model's figure."
+        f"{f' {capped}' if task.predicts_amount else ''}",
         _describe_best(telling),
     )
     return Section("comparison", title, (plot,), (_comparison_table(task, cases, estimates, figure),))
@@ -196,8 +195,9 @@ def _describe_best(estimates: Mapping[str, Estimate]) -> str:
     return f"This model reaches {model}; the best is {name_of(best)} with {most}."
 
 
-def _comparison_table(task: str, cases: Cases, estimates: Mapping[str, Estimate], figure: str) -> Table:
-    head, more = (f"{figure} (capped)", ("not capped", "MAE", "RMSE")) if task == "ltv" else (figure, ("Brier", "ECE"))
+def _comparison_table(task: Task, cases: Cases, estimates: Mapping[str, Estimate], figure: str) -> Table:
+    head = f"{figure} (capped)" if task.predicts_amount else figure
+    more = ("not capped", "MAE", "RMSE") if task.predicts_amount else ("Brier", "ECE")
     return Table(
         "The same in figures, 95% intervals in brackets. Where the interval of the lead holds zero, it may be chance. "
         f"{', '.join(more[-2:])}: lower is better.",
@@ -218,8 +218,8 @@ def _interval(low: float, high: float, sign: str = "") -> str:
     return f"({low:{sign}z.3f} to {high:{sign}z.3f})" if np.isfinite([low, high]).all() else ""
 
 
-def _more_figures(task: str, scores: Numbers, outcome: Numbers) -> tuple[str, ...]:
-    if task == "ltv":
+def _more_figures(task: Task, scores: Numbers, outcome: Numbers) -> tuple[str, ...]:
+    if task.predicts_amount:
         measured = Predictor.of(scores, outcome).measure(np.ones(len(outcome)))
         return f"{measured['r2']:z.3f}", f"{measured['mae']:,.0f}", f"{measured['rmse']:,.0f}"
     if scores.min() < 0 or scores.max() > 1:
@@ -249,11 +249,11 @@ def drivers(evidence: EvaluationData) -> Section:
     )
 
 
-def _importance(task: str, known: Mapping[str, float], order: list[str]) -> Plot:
+def _importance(task: Task, known: Mapping[str, float], order: list[str]) -> Plot:
     useless = [name for name in order if known[name] <= 0]
     shown = {name: known[name] for name in order[:FEATURES_SHOWN]}
     left_out = f" {len(order) - len(shown)} more are not drawn." if len(order) > len(shown) else ""
-    unit = "rank correlation" if task == "ltv" else "AUC"
+    unit = "rank correlation" if task.predicts_amount else "AUC"
     return Plot(
         "importance-bars",
         "Importance",
@@ -321,7 +321,7 @@ def stability(evidence: EvaluationData) -> Section:
     if not known:
         return Section("stability", title, tables=tables, note="It was not trained anew on other cut-offs.")
     low, high = min(known.values()), max(known.values())
-    figure = "rank correlation" if evidence.task == "ltv" else "AUC"
+    figure = "rank correlation" if evidence.task.predicts_amount else "AUC"
     plot = Plot(
         "folds",
         f"{figure[:1].upper()}{figure[1:]} by cut-off",
@@ -338,7 +338,7 @@ def stability(evidence: EvaluationData) -> Section:
 
 def _dates_table(evidence: EvaluationData) -> Table:
     observed = evidence.outcome >= 0
-    spend = evidence.task == "ltv"
+    spend = evidence.task.predicts_amount
     rows = []
     for day in np.unique(evidence.dates):
         of_day = np.isnat(evidence.dates) if np.isnat(day) else evidence.dates == day
@@ -347,5 +347,5 @@ def _dates_table(evidence: EvaluationData) -> Table:
             means = (float(each[chosen].mean(dtype=np.float64)) for each in (evidence.scores, evidence.outcome))
             told = (f"{mean:,.0f}" if spend else f"{mean:.1%}" for mean in means)
             rows.append(("without date" if np.isnat(day) else str(day), f"{of_day.sum():,}", *told))
-    actual = "mean spend" if spend else WORDS[evidence.task].had
+    actual = "mean spend" if spend else evidence.task.words.had
     return Table("The later rows by date.", ("date", "rows", "predicted", actual), tuple(rows))

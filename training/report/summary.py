@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from training.evaluation.curves import Estimate
     from training.evaluation.evaluation_data import EvaluationData
+    from training.task import Task
 
     RunStatus = Literal["promoted", "refused", "forced", "undecided"]
 
@@ -29,33 +30,12 @@ HEADLINES: dict[RunStatus, str] = {
     "forced": "Promoted by force, against its gates.",
     "undecided": "Not judged: no gate was run on this model.",
 }
-PREDICTS = {
-    "churn": "For each customer, the chance of leaving: of no purchase {window}.",
-    "ltv": "For each customer, the money they will spend {window}.",
-    "nbo": "For each customer and each offer, the chance that the customer takes the offer.",
-}
 NAMES = {
     "model": "this model",
     "champion": "champion, serving now",
     "rfm": "RFM score",
     "constant": "average for everybody",
     "tweedie": "Tweedie regression",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """How the two outcomes of a task are told."""
-
-    had: str
-    had_not: str
-    who: str
-
-
-WORDS = {
-    "churn": Words("left", "stayed", "customers"),
-    "nbo": Words("converted", "did not convert", "offers shown"),
-    "ltv": Words("spent", "did not spend", "customers"),
 }
 
 
@@ -148,19 +128,19 @@ def _headline(verdict: RunStatus, manifest: Mapping[str, Any]) -> str:
     return f"{HEADLINES[verdict]} {len(gates)} of {len(manifest['gates'])} gates {verb} it: {enumerate_words(gates)}."
 
 
-def _predicts(manifest: Mapping[str, Any], task: str) -> str:
+def _predicts(manifest: Mapping[str, Any], task: Task) -> str:
     days = manifest.get("window_days")
     window = f"in the {days} days from the day of scoring on" if days else "in the window that the label looks at"
-    return PREDICTS[task].format(window=window)
+    return task.predicts.format(window=window)
 
 
 def _how_good(manifest: Mapping[str, Any], evidence: EvaluationData, estimates: Mapping[str, Estimate]) -> str:
     if not estimates:
         return "Not known: the later rows do not allow a judgement, as the doubts below say."
     model = next(iter(estimates.values()))
-    if evidence.task == "ltv":
+    if evidence.task.predicts_amount:
         return _how_good_amounts(evidence, model)
-    words, observed = WORDS[evidence.task], evidence.outcome >= 0
+    words, observed = evidence.task.words, evidence.outcome >= 0
     outcome, scores = evidence.outcome[observed], evidence.scores[observed]
     best = outcome[np.argsort(-scores, kind="stable")[: max(1, len(scores) // 10)]].mean()
     policy = describe_policy((manifest.get("metrics") or {}).get("policy") or {})
@@ -183,12 +163,12 @@ def _how_good_amounts(evidence: EvaluationData, model: Estimate) -> str:
     )
 
 
-def _compared(task: str, estimates: Mapping[str, Estimate]) -> str:
+def _compared(task: Task, estimates: Mapping[str, Estimate]) -> str:
     # A scorer whose figure never varies tells nobody apart: to be ahead of it says nothing.
     others = [(name, each) for name, each in estimates.items() if name != "model" and each.low < each.high]
     if not others:
         return "With nothing: no baseline could be scored on the later rows, so there is no telling what it adds."
-    figure = "R squared" if task == "ltv" else "AUC"
+    figure = "R squared" if task.predicts_amount else "AUC"
     sentences = [
         f"Better than {_list_scorers(each for each in others if each[1].behind_low > 0)}.",
         f"Not told apart, within the noise, from {_list_scorers(each for each in others if _level(each[1]))}.",
@@ -216,7 +196,7 @@ def _how_sure(manifest: Mapping[str, Any], evidence: EvaluationData) -> str:
     dated += ", later than all it was trained on" if later else ""
     rows, customers = len(evidence.outcome), len(set(evidence.customer_ids))
     known = [value for value in evidence.folds.values() if np.isfinite(value)]
-    figure = "rank correlation" if evidence.task == "ltv" else "AUC"
+    figure = "rank correlation" if evidence.task.predicts_amount else "AUC"
     folds = (
         f" Trained anew for {len(known)} cut-offs, its {figure} lay between {min(known):.3f} and {max(known):.3f}."
         if len(known) >= SEVERAL
@@ -258,7 +238,7 @@ def _doubts(
     sentences = [_as_sentence(str(gate.get("sentence") or "")) for gate in refusing(manifest)]
     model = next(iter(estimates.values()), None)
     wide = model is not None and model.high - model.low > WIDE_INTERVAL
-    figure = "R squared" if evidence.task == "ltv" else "AUC"
+    figure = "R squared" if evidence.task.predicts_amount else "AUC"
     told = f"The interval of its {figure} is wide: another sample of customers might have told otherwise."
     found = [*sentences, *warnings, *_doubts_of_rows(evidence), told if wide else "", *_doubts_of_features(evidence)]
     return tuple(sentence for sentence in found if sentence)
@@ -273,7 +253,7 @@ def _doubts_of_rows(evidence: EvaluationData) -> list[str]:
     found = []
     if len(evidence.outcome) < ROWS_RECOMMENDED:
         found.append(f"Only {len(evidence.outcome):,} later rows; {ROWS_RECOMMENDED:,} or more are recommended.")
-    if evidence.task == "ltv":
+    if evidence.task.predicts_amount:
         return [*found, *_doubts_of_totals(evidence)]
     observed = evidence.outcome >= 0
     if len(np.unique(evidence.outcome[observed])) < SEVERAL:
@@ -281,12 +261,10 @@ def _doubts_of_rows(evidence: EvaluationData) -> list[str]:
     expected, actual = float(evidence.scores[observed].mean()), float(evidence.outcome[observed].mean())
     if abs(expected - actual) > DRIFT:
         found.append(
-            f"It predicted {expected:.1%} on average and {actual:.1%} {WORDS[evidence.task].had}: the base rate moves, "
+            f"It predicted {expected:.1%} on average and {actual:.1%} {evidence.task.words.had}: the base rate moves, "
             "so trust the order of its scores more than their level."
         )
-    if evidence.task == "nbo" and not (evidence.propensities > 0).any():
-        found.append("Propensities were not logged: what its offers would be worth cannot be estimated.")
-    return found
+    return [*found, *evidence.task.find_doubts(evidence)]
 
 
 def _doubts_of_totals(evidence: EvaluationData) -> list[str]:

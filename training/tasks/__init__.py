@@ -1,4 +1,5 @@
-"""What can be learned (churn, ltv, nbo): SQL, targets, likelihoods and the rule each model has to replace.
+"""What can be learned: one module for each task, behind the protocol of training/task.py, and the registry.
 
-Every part of training may import it; it imports no other part.
+run, __main__ and the console may import the registry; a task imports data, evaluation and report. The lower layers
+take a task as an argument and import none.
 """
