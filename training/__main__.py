@@ -45,7 +45,7 @@ def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: 
 
 DAYS = click.IntRange(30, 3650)
 WHERE = (
-    click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Where to read the rows."),
+    click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Warehouse to read from."),
     click.option(
         "--out",
         envvar="HOLDFAST_MODELS_DIR",
@@ -54,7 +54,7 @@ WHERE = (
         help="Folder of the models; each has a folder of its own in it.",
     ),
     click.option(
-        "--start-date", type=click.DateTime(["%Y-%m-%d"]), default="1970-01-01", help="Leave out rows before it."
+        "--start-date", type=click.DateTime(["%Y-%m-%d"]), default="1970-01-01", help="Ignore rows before this date."
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object last."),
 )
@@ -67,39 +67,41 @@ HOW = (
         "--input-size",
         envvar="ML_MODEL_INPUT_SIZE",
         type=click.IntRange(1),
-        help="Refuse any other number of features.",
+        help="Required number of features.",
     ),
+    click.option("--net", type=click.Choice([*NETS]), default="better", show_default=True, help="The net to ship."),
+    click.option("--tune", type=click.IntRange(0, 1000), default=0, help="Number of hyperparameter trials."),
+    click.option("--segment-by", metavar="COLUMN", help="Train a model for each large group by this column."),
+    click.option("--contact-cost", type=float, default=1.0, show_default=True, help="Cost of contacting one customer."),
     click.option(
-        "--net", type=click.Choice([*NETS]), default="better", show_default=True, help="Which of the two nets ships."
-    ),
-    click.option("--tune", type=click.IntRange(0, 1000), default=0, help="Try so many sizes and rates of the net."),
-    click.option("--segment-by", metavar="COLUMN", help="Train groups of customers by their own; pooled for the rest."),
-    click.option("--contact-cost", type=float, default=1.0, show_default=True, help="Of contacting one customer."),
-    click.option(
-        "--save-value", type=float, default=4.0, show_default=True, help="Lost with a customer not contacted."
+        "--save-value", type=float, default=4.0, show_default=True, help="Loss by not contacting a customer who leaves."
     ),
     click.option("--force", is_flag=True, help="Promote although a gate refuses; needs --why."),
-    click.option("--why", default="", metavar="TEXT", help="The reason, for the record."),
+    click.option("--why", default="", metavar="TEXT", help="The reason, kept in the history."),
 )
 ORDERS = (
     click.option(
         "--orders",
         metavar="TABLE_OR_QUERY",
-        help="Make rows from orders (customer_id, ordered_at, amount) in place of a table of labels.",
+        help="Compute features and labels from orders (customer_id, ordered_at, amount).",
     ),
     click.option(
-        "--observation-window", type=DAYS, default=180, show_default=True, help="Days of orders that features see."
+        "--observation-window", type=DAYS, default=180, show_default=True, help="Days of orders that features cover."
     ),
     click.option("--prediction-window", type=DAYS, help="Days that a label covers.  [default: churn 90, ltv 365]"),
     click.option(
-        "--minimum-orders", type=click.IntRange(1), default=1, show_default=True, help="Purchases that make a row."
+        "--minimum-orders",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Purchases a customer needs in the window.",
     ),
     click.option(
         "--cut-offs",
         type=click.IntRange(2, 60),
         default=4,
         show_default=True,
-        help="Days to look back from, one to judge.",
+        help="Number of snapshot days, the last for evaluation.",
     ),
     click.option("--step", type=click.IntRange(1, 365), default=30, show_default=True, help="Days between cut-offs."),
 )
@@ -124,9 +126,9 @@ def _with(*groups: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def train() -> None:
-    """Train models from the warehouse, judge them on later rows, promote those that pass every gate.
+    """Train models from the warehouse, evaluate them on later rows, promote those that pass every gate.
 
-    Exit codes: 0 promoted, 3 refused by a gate and kept, 2 a mistake in what was asked for.
+    Exit codes: 0 promoted, 3 refused by a gate and kept, 2 an error in the command or the data.
     """
 
 
@@ -160,7 +162,7 @@ def train_all(**options: Any) -> None:
 
 @dataclass(slots=True)
 class TrainedModels:
-    """What became of each thing that was to be trained."""
+    """The result of each model of the command."""
 
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -191,7 +193,7 @@ def _run(names: list[str], options: dict[str, Any]) -> None:
 
 
 def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Train one model, or compute the RFM cut points; tell a person, and return what became of it."""
+    """Train one model, or compute the RFM cut points; print the result and return it."""
     started = time.monotonic()
     if name == RFM:
         path = write_cuts(_source(None, options), options["out"])

@@ -1,4 +1,4 @@
-"""Everything a finished run knows of its model, scored the way it will serve."""
+"""Collects the evaluation data of a finished run, with scores computed as in serving."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ SHOWN_TO_RULES = ((r"transactions_\d+d", "transaction_count"), (r"revenue_\d+d",
 
 @dataclass(frozen=True, slots=True)
 class CollectedRun:
-    """What a run has found out.
+    """The evaluation data of a run and its verification.
 
     Attributes:
         evidence: for gates and report.
         pooled: scores of the later rows by the pooled model, the same as the evidence's without routes.
         verification: how far the exported model is from the trained one.
-        warnings: what a person should know of the comparison.
+        warnings: on the comparison with the champion.
     """
 
     evidence: EvaluationData

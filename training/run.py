@@ -1,4 +1,4 @@
-"""One training run, from the warehouse to a version in its folder, promoted or refused. Read this first."""
+"""One training run, from the warehouse to a model version on disk, promoted or refused. Read this first."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ if TYPE_CHECKING:
     from training.task import Task
 
 STEPS = 8
-"""How often a run tells of its progress, apart from what the task and the plan add to it."""
+"""Progress reports of a run, besides those that the task and its configuration add."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """What a run is to do besides reading its rows.
+    """Configuration of a training run.
 
     Attributes:
         out: folder of the models; each has a folder of its own in it.
-        learning: how to learn.
+        learning: configuration of the learning.
         force: promote although a gate refuses; only with `why`.
-        why: the reason, for the record.
-        costs: what the operating threshold is chosen by.
+        why: the reason, kept in the history.
+        costs: by which the operating threshold is chosen.
     """
 
     out: Path
@@ -70,20 +70,20 @@ class RunConfig:
     costs: Costs = field(default_factory=Costs)
 
     def count_steps(self, task: Task) -> int:
-        """Return how often a run of a task will tell of its progress, groups of customers apart."""
+        """Return the number of progress reports of a run, without those of segmented models."""
         return STEPS + len(task.likelihoods) + self.learning.trials
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         version: as it was added, or as it was there already.
-        manifest: as it was judged now: against the champion of today, though the version may be an older one.
+        manifest: as evaluated now, against today's champion, although the version may be an older one.
         promoted: whether it serves now.
         before: the version that served until then; None where none did.
-        refusals: why it was not promoted, or what was overruled, a sentence each.
+        refusals: why it was not promoted, or what was overridden, a sentence each.
     """
 
     version: ModelVersion
@@ -94,13 +94,14 @@ class Result:
 
 
 def train(task: Task, source: Source, config: RunConfig, progress: Progress = lambda _: None) -> Result:
-    """Read, split, learn, export, score as served, judge, report, add the version, promote it where it passed.
+    """Read, split, learn, export, score as served, evaluate, report, add the version, promote it if it passed.
 
     Raises:
         TrainingError: rows cannot be read or learned from, or the export fails; nothing was added.
     """
     home = config.out / task.name
-    # Keras numbers its layers, and the numbers are in the exported file: begin anew, or its hash tells what ran before.
+    # Keras numbers its layers, and the exported file contains the numbers: without a reset its hash depends on what
+    # ran before.
     keras.utils.clear_session()
     try:
         champion = read_current(home)
@@ -113,7 +114,7 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
             progress("export")
             manifest = write_version(folder, _convert(learned), _describe(rows, learned, task, config))
             found = collect(folder, rows, learned, champion, task, config.learning.seed, progress)
-            progress("judge and report")
+            progress("evaluate and report")
             manifest = _evaluate(manifest, found, rows.later, learned, config)
             _document(folder, manifest, found)
             write_manifest(folder, manifest)
@@ -174,9 +175,9 @@ def _overlap(rows: Split) -> list[str]:
 
 def _limits(rows: Split, task: Task) -> list[str]:
     limits = [
-        "Evaluation is on later dates; unless the split says otherwise, customers trained on are among those judged.",
-        "Inputs are clamped to the range seen in training: beyond it a customer is scored like one at its edge.",
-        "Scores are at the level of the training window and drift with the outcome rate.",
+        "Evaluation is on later dates; unless the split says otherwise, it includes customers of the training rows.",
+        "Inputs are clamped to the range seen in training: a value outside it is scored like the nearest one inside.",
+        "Scores have the level of the training window; they drift when the outcome rate changes.",
     ]
     return [*limits, *task.describe_limits(rows)]
 
@@ -201,7 +202,7 @@ def _evaluate(
     judged |= task.extend_manifest(found.evidence, later.window_days)
     if config.force and not promotable(gates):
         judged["promotion"] = {"forced": True, "why": config.why, "by": current_user()}
-    # Numpy's numbers and truth values are no JSON, and its False is not False.
+    # NumPy numbers and booleans are not JSON, and its False is not False.
     as_json: dict[str, Any] = json.loads(json.dumps(judged, default=plain))
     return as_json
 

@@ -51,7 +51,7 @@ def train(method: str, likelihood: str, seed: int = 1) -> Trained:
     inputs, buys, spend = make_rows(1)
     interval = None if likelihood == "binary" else 0.8
     targets = buys if likelihood == "binary" else spend
-    known: dict[str, Any] = {"head": likelihood, "method": method, "seed": seed, "interval": interval}
+    known: dict[str, Any] = {"likelihood": likelihood, "method": method, "seed": seed, "interval": interval}
     trained = fit(inputs, targets, categories=[KIND], options=OPTIONS, **known)
     if interval is None:
         return trained

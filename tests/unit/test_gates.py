@@ -115,7 +115,7 @@ def test_calibrated_probabilities_pass() -> None:
     ("distort", "reason"),
     [
         (lambda odds: 2.5 * odds, "too extreme"),
-        (lambda odds: 0.3 * odds, "too timid"),
+        (lambda odds: 0.3 * odds, "too close to the base rate"),
         (lambda odds: odds - 2.5, "the base rate has moved too far"),
         (lambda odds: np.abs(odds) - 1, "the calibration error is too high"),
     ],
@@ -187,7 +187,7 @@ def test_predicted_spend_must_add_up(factor: float, passed: bool) -> None:
     assert gate("calibrated", replace(found, scores=factor * found.scores)).passed is passed
 
 
-@pytest.mark.parametrize(("width", "words"), [(0.1, "too narrow"), (2.35, "as told"), (50.0, "too wide")])
+@pytest.mark.parametrize(("width", "words"), [(0.1, "too narrow"), (2.35, "as promised"), (50.0, "too wide")])
 def test_an_interval_must_hold_what_it_is_made_to_hold(width: float, words: str) -> None:
     found = spend()
     bounds = np.hstack([0 * found.scores, width * found.scores]) - 1e-3 * (width < 1)
@@ -203,7 +203,7 @@ def test_without_an_interval_its_gate_does_not_apply() -> None:
 def test_personalisation_must_earn_more_than_one_offer_for_all(gain: float, verdict: str) -> None:
     answer = gate("personalisation_pays", offers(gain))
     assert answer.verdict == verdict
-    assert ("keep offer 2 for everybody" in answer.sentence) is (verdict == "refused")
+    assert ("keep offer 2 for all customers" in answer.sentence) is (verdict == "refused")
 
 
 @pytest.mark.parametrize(

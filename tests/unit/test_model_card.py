@@ -48,7 +48,7 @@ def test_gates_stand_in_the_card_with_their_reasons() -> None:
 def test_baselines_stand_beside_the_model() -> None:
     metrics = {"model": {"auc": 0.7, "auc_95": []}, "baselines": {"rfm": {"auc": 0.6}, "champion": {"brier": 0.2}}}
     card = write_model_card({"version": "churn-1", "metrics": metrics}, None)
-    assert "| AUC (.5 is guessing, 1 is perfect) | 0.7 | 0.6 |  |" in card
+    assert "| AUC (.5 is random, 1 is perfect) | 0.7 | 0.6 |  |" in card
     assert [*find_baselines(metrics)] == ["rfm", "champion"]
 
 

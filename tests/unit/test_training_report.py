@@ -157,7 +157,7 @@ def test_the_figures_told_are_those_of_the_metrics() -> None:
 def test_the_confusion_counts_are_those_of_the_threshold() -> None:
     counts = measured("churn")["threshold"]["confusion"]
     cells = f"<td>{counts['true_positives']:,}</td><td>{counts['false_positives']:,}</td>"
-    assert f'<th scope="row">named</th>{cells}' in rendered("churn")
+    assert f'<th scope="row">flagged</th>{cells}' in rendered("churn")
 
 
 def test_text_from_outside_is_escaped_wherever_it_comes_from() -> None:
@@ -204,26 +204,26 @@ def test_later_rows_of_one_outcome_or_none_are_told_and_not_drawn(task: str, out
 
 def test_nobody_who_spent_anything_is_told_and_not_drawn() -> None:
     html = render_report(manifest("ltv"), evidence("ltv", 60, **QUICK, outcome=np.zeros((60, 1), np.float32)))
-    assert "Nobody spent anything" in html
+    assert "No customer spent anything" in html
 
 
 def test_offers_without_propensities_are_not_given_a_worth() -> None:
     html = render_report(manifest("nbo"), evidence("nbo", 60, **QUICK, propensities=np.full(60, np.nan)))
-    assert "Log the chance with which each offer is shown." in html
+    assert "Log the probability with which each offer is shown." in html
     assert 'id="policy-values"' not in html
-    assert "Its offers convert" not in html
+    assert "Value of its offers" not in html
 
 
 def test_too_few_effective_rows_give_no_figure_on_top_but_say_so() -> None:
     html = render_report(manifest("nbo"), evidence("nbo", 200, **QUICK))
     assert "not enough evidence" in html
-    assert "Its offers convert" not in html
+    assert "Value of its offers" not in html
 
 
 def test_a_first_model_is_compared_without_a_champion_and_without_baselines() -> None:
     html = render_report(manifest("churn", parent=None), evidence("churn", 200, **QUICK, baselines={}))
     assert "champion" not in re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)
-    assert "With nothing: no baseline could be scored" in html
+    assert "No comparison: no baseline could be scored" in html
 
 
 def test_importance_that_is_not_known_is_left_out_and_counted() -> None:
@@ -231,8 +231,8 @@ def test_importance_that_is_not_known_is_left_out_and_counted() -> None:
         "churn", 60, shapes={}, folds={"2011-05-31": float("nan")}, importance={"a": float("nan"), "b": 0.1}
     )
     html = render_report(manifest("churn"), known)
-    assert "The importance of 1 features is not known." in html
-    assert "It was not trained anew on other cut-offs." in html
+    assert "The importance of 1 features is unknown." in html
+    assert "It was not retrained on other cut-offs." in html
 
 
 def test_shape_curves_of_several_offers_are_drawn_in_one_figure() -> None:

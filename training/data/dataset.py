@@ -1,6 +1,6 @@
 """Rows to learn from, read from the warehouse and split so that evaluation comes later than training.
 
-The tables are point in time by their making: features strictly before a row's date, the label from it on.
+Rows are point-in-time correct: features from before a row's date, the label from that date on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROWS_RECOMMENDED = 1000
 RATE_EXPECTED = (0.02, 0.98)
 EVALUATED_SHARE = 0.2
 OTHERS_SHARE = 1 / 3
-"""How many customers are only evaluated on, where labels overlap in time."""
+"""Share of customers kept for evaluation only, where labels overlap in time."""
 TABLE_NAME = re.compile(r"[A-Za-z_][\w$]*(\.[A-Za-z_][\w$]*)?")
 
 

@@ -1,4 +1,4 @@
-"""What a model must beat: simple scores fitted on the same earlier rows and measured on the same later ones.
+"""Baselines: simple scores fitted on the same earlier rows and measured on the same later ones.
 
 None of them resamples or weights the classes. Oversampling before the split is what the published AUCs of .91
 to .99 on Telco come from, and class weights wreck calibration without adding to AUC.

@@ -1,9 +1,8 @@
-"""Whether a probability means what it says.
+"""Calibration of probabilities.
 
-A base rate that moves between training and the later rows shifts every probability, whatever the model: no
-model fixes it, newer calibration can. So the move is measured by itself (mean score and later rate), and the
-calibration error is given as it is and `recentred`, after the one shift of the log-odds that gives the later
-rate.
+A base rate that changes between training and the later rows shifts every probability (prior shift): no model
+prevents it, newer calibration corrects it. So the shift is measured by itself (mean score and later rate), and the
+calibration error is given as it is and, as `ece_recentred`, after prior-shift correction.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How well probabilities tell outcomes apart, and where to act on them.
+"""Metrics of probabilities, lift, and the operating threshold.
 
-Every measure takes weights, how often each row was drawn, so that intervals come from one set of resamples.
+Every metric takes weights, how often each row was drawn, so that intervals come from one set of resamples.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The numbers behind the report's figures: intervals, deciles and curves. Pure functions."""
+"""Numbers for the report's plots: intervals, deciles and curves. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a finished training run knows of itself: the gates judge it, the report draws it, the manifest quotes it."""
+"""What a finished training run has measured: input of metrics, gates and report."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Whether a model may go live: named questions, each with a figure, a threshold and an answer in words.
+"""Promotion gates: named checks, each with a figure, a threshold and a sentence.
 
-A question that cannot be asked of this model (there is no champion, a baseline's columns are missing) does
-not apply and refuses nothing. One that should be answered and cannot be, for want of data, refuses: a model
-is not promoted on what is not known.
+A gate that does not apply (there is no champion, a baseline's columns are missing) refuses nothing. A gate that
+applies and lacks data refuses: a model is not promoted on what is unknown.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Gate:
         name: the question, stable across versions.
         passed: None where it does not apply to this model; not enough evidence is False.
         verdict: the same in words.
-        figure: what is held against the threshold; of a difference between models, the end of its interval
+        figure: what is compared with the threshold; of a difference between models, the end of its interval
             that decides. None where there is none to tell.
         against: what it is compared with.
         threshold: where the figure passes: a least or most value, or both.
@@ -58,7 +57,7 @@ class Gate:
 
 
 def evaluate_gates(evidence: EvaluationData, metrics: Metrics, thresholds: GateThresholds | None = None) -> list[Gate]:
-    """Put a model through the gates of its task.
+    """Return the result of every gate: those of every task and those of its own.
 
     Args:
         evidence: what the run collected.
@@ -83,7 +82,7 @@ def promotable(gates: Iterable[Gate]) -> bool:
 
 
 def check_data(evidence: EvaluationData, metrics: Metrics, thresholds: GateThresholds) -> Gate:
-    """Ask whether enough rows were trained on and the later rows have enough of either outcome."""
+    """Require enough training rows, and enough later rows of either outcome."""
     trained = len(evidence.training_inputs)
     if evidence.task.predicts_amount:
         events, what = min(int(metrics["spenders"]), int(metrics["rows"])), "later rows with spend"
@@ -103,7 +102,7 @@ def check_data(evidence: EvaluationData, metrics: Metrics, thresholds: GateThres
 
 
 def check_better(baseline: str, metrics: Metrics, lead: float) -> Gate:
-    """Ask whether the model is better than a baseline beyond the noise: the interval's lower end above `lead`."""
+    """Require a lead over a baseline beyond the noise: the interval's lower end is above `lead`."""
     name = f"beats_{baseline}"
     found = _difference_to(name, baseline, metrics)
     if isinstance(found, Gate):
@@ -122,11 +121,11 @@ def check_better(baseline: str, metrics: Metrics, lead: float) -> Gate:
 
 
 def check_not_worse(baseline: str, metrics: Metrics, thresholds: GateThresholds) -> Gate:
-    """Ask whether the model is better than a simple one fitted on the same rows: logistic regression, RFM, Tweedie.
+    """Require that the model is not worse than a simple one fitted on the same rows: logistic regression, RFM, Tweedie.
 
-    By the difference itself and not by its interval: the simple model is not what serves otherwise, the rule
-    is, so a lead within the noise is told and passes. Where the two are level within the noise, the second
-    measure decides (Brier score, for ltv the normalised Gini), so that no sign of a zero does.
+    The difference decides and not its interval: without the model the rule serves and not the simple model, so a
+    lead within the noise passes. Where the two are level within the noise, a second metric decides (Brier score, for
+    amounts the normalised Gini), so that the sign of a zero does not.
     """
     name = f"not_worse_than_{baseline}"
     found = _difference_to(name, baseline, metrics)
@@ -154,10 +153,10 @@ def _break_tie(baseline: str, metrics: Metrics) -> tuple[bool, str]:
 
 
 def check_margin(baseline: str, metrics: Metrics, thresholds: GateThresholds) -> Gate:
-    """Ask whether the model is no worse than boosting or the champion by more than noise and margin.
+    """Require that the model is not worse than boosting or the champion beyond noise and margin.
 
-    It is refused where the whole interval of the difference is under minus the margin. A wide interval of few
-    rows lets much pass; enough_data sees to that.
+    It is refused where the whole interval of the difference is below minus the margin. The wide interval of few rows
+    lets much pass; enough_data prevents that.
     """
     name = f"not_worse_than_{baseline}"
     found = _difference_to(name, baseline, metrics)
@@ -165,7 +164,7 @@ def check_margin(baseline: str, metrics: Metrics, thresholds: GateThresholds) ->
         return found
     _, high = found["interval_95"]
     passed = high >= -thresholds.margin - CLOSE
-    words = "no worse by more than the noise." if passed else "worse, beyond the noise."
+    words = "not worse beyond the noise." if passed else "worse, beyond the noise."
     return _answer(
         name,
         high,
@@ -181,7 +180,7 @@ def check_calibration(metrics: Metrics, thresholds: GateThresholds) -> Gate:
 
     A base rate that moved shifts all of them and is no fault of the model, so ECE is judged after that shift
     is taken out (`recentred`), with the slope; the shift has a limit of its own, because thresholds and costs
-    lean on the probabilities as they are. No ECE is held against a model that chance alone explains.
+    lean on the probabilities as they are. No ECE is compared with a model that chance alone explains.
     """
     if "calibration" not in metrics:
         return _missing("calibrated", "limits of ECE, slope and shift", metrics)
@@ -192,7 +191,7 @@ def check_calibration(metrics: Metrics, thresholds: GateThresholds) -> Gate:
     faults = [
         (found["ece_recentred"] <= most, "the calibration error is too high"),
         (slope is None or slope >= low, "scores are too extreme"),
-        (slope is not None and slope <= high, "scores are too timid"),
+        (slope is not None and slope <= high, "scores are too close to the base rate"),
         (abs(moved) <= thresholds.shift, "the base rate has moved too far; calibrate on newer labels"),
     ]
     reasons = [reason for fine, reason in faults if not fine]
@@ -202,14 +201,14 @@ def check_calibration(metrics: Metrics, thresholds: GateThresholds) -> Gate:
         f"ECE at most {most:.3f}, slope {low} to {high}, rate within {thresholds.shift} of the mean score",
         most,
         passed=not reasons,
-        sentence=f"ECE {found['ece']:.3f}, {found['ece_recentred']:.3f} without the move of the base rate (mean score "
+        sentence=f"ECE {found['ece']:.3f}, {found['ece_recentred']:.3f}after prior-shift correction (mean score "
         f"{found['mean_score']:.3f}, rate {found['rate']:.3f}), slope {_format_slope(slope)}: "
         f"{'; '.join(reasons) or 'calibrated'}.",
     )
 
 
 def check_totals(metrics: Metrics, thresholds: GateThresholds) -> Gate:
-    """Ask whether predicted spend adds up to actual spend; refused where the whole interval is out of limits."""
+    """Require that predicted spend adds up to actual spend; refused where the whole interval is out of limits."""
     name, against = "calibrated", "predicted over actual total spend"
     bounds = metrics.get("model", {}).get("total_ratio_95")
     if not bounds:
@@ -229,27 +228,27 @@ def check_totals(metrics: Metrics, thresholds: GateThresholds) -> Gate:
 
 
 def check_coverage(metrics: Metrics, thresholds: GateThresholds) -> Gate:
-    """Ask whether the interval told with each prediction holds as much of the actual spend as it should."""
-    name, against = "interval_covers", "share of actual spend within the interval told"
+    """Require that the predicted interval covers as much of the actual spend as it should."""
+    name, against = "interval_covers", "share of actual spend within the predicted interval"
     if "interval" not in metrics:
-        return _not_applicable(name, against, "No interval is told with the predictions.")
+        return _not_applicable(name, against, "The model predicts no interval.")
     low, high = thresholds.coverage
     share = metrics["interval"]["coverage"]
     passed = low <= share <= high
-    words = "as told." if passed else "too narrow." if share < low else "too wide to be of use."
+    words = "as promised." if passed else "too narrow." if share < low else "too wide to be of use."
     return _answer(
         name,
         share,
         against,
         [low, high],
         passed=passed,
-        sentence=f"{share:.1%} of actual spend is within the interval told, {low:.0%} to {high:.0%} is allowed: "
+        sentence=f"{share:.1%} of actual spend is within the predicted interval, {low:.0%} to {high:.0%} is allowed: "
         f"{words}",
     )
 
 
 def check_personalisation(metrics: Metrics) -> Gate:
-    """Ask whether choosing an offer for each customer earns more than one offer for all, beyond the noise."""
+    """Require that choosing an offer for each customer earns more than one offer for all, beyond the noise."""
     policy = metrics["policy"]
     name, against = "personalisation_pays", "the best constant offer, by DR"
     if policy["verdict"] != ENOUGH:
@@ -257,7 +256,7 @@ def check_personalisation(metrics: Metrics) -> Gate:
         return Gate(name, False, "not enough evidence", None, against, 0.0, sentence)
     gap, best = policy["difference_to_constant"], policy["best_constant_offer"]
     passed = gap["interval_95"][0] > 0
-    words = "personalise." if passed else f"keep offer {best['offer_id']} for everybody."
+    words = "personalise." if passed else f"keep offer {best['offer_id']}for all customers."
     return _answer(
         name,
         gap["interval_95"][0],
@@ -271,7 +270,7 @@ def check_personalisation(metrics: Metrics) -> Gate:
 
 
 def check_stability(folds: Mapping[str, float], thresholds: GateThresholds) -> Gate:
-    """Ask whether models trained up to earlier cut-offs did about as well on what came after them."""
+    """Require that models trained up to earlier cut-offs did about as well on the rows after them."""
     name, against = "stable", "the worst of the cut-offs against the best"
     folds = {day: figure for day, figure in folds.items() if not np.isnan(figure)}
     if len(folds) < SEVERAL:
@@ -286,14 +285,15 @@ def check_stability(folds: Mapping[str, float], thresholds: GateThresholds) -> G
         thresholds.spread,
         passed=passed,
         sentence=f"From {folds[worst]:.3f} at {worst} to {folds[best]:.3f} at {best} over {len(folds)} cut-offs; "
-        f"a spread of {thresholds.spread} is allowed: {'stable' if passed else 'it depends on when it is trained'}.",
+        f"a spread of {thresholds.spread} is allowed: "
+        f"{'stable' if passed else 'the result depends on the training date'}.",
     )
 
 
 def check_leakage(evidence: EvaluationData, thresholds: GateThresholds) -> Gate:
-    """Ask whether a single feature, or its being null, tells the outcome too well to have been known before it.
+    """Require that no single feature, or its being null, predicts the outcome too well to have been known before it.
 
-    By AUC for each output with enough of either outcome, by rank correlation for ltv.
+    By AUC for each output with enough of either outcome, for amounts by rank correlation.
     """
     name, against = "no_leakage", "the best single feature"
     strengths = _strengths(evidence)
@@ -304,7 +304,7 @@ def check_leakage(evidence: EvaluationData, thresholds: GateThresholds) -> Gate:
     most = thresholds.single_correlation if evidence.task.predicts_amount else thresholds.single_auc
     measure = "a rank correlation" if evidence.task.predicts_amount else "an AUC"
     passed = figure <= most
-    words = "nothing suspicious." if passed else "it probably knows the outcome; check how the feature is made."
+    words = "nothing suspicious." if passed else "it probably contains the outcome; check how the feature is computed."
     return _answer(
         name,
         figure,
@@ -316,7 +316,7 @@ def check_leakage(evidence: EvaluationData, thresholds: GateThresholds) -> Gate:
 
 
 def _strengths(evidence: EvaluationData) -> dict[str, float]:
-    """Return by feature how well it tells any output alone, whichever way round; outputs too rare left out."""
+    """Return by feature how well it alone predicts any output, in either direction; rare outputs are left out."""
     found: dict[str, float] = {}
     amounts = evidence.task.predicts_amount
     for outcome in evidence.outcome.T:

@@ -1,4 +1,4 @@
-"""How good a model is on rows later than any it was trained on.
+"""Metrics of a finished run on rows later than the training rows.
 
 Nothing here resamples before a split or weights the classes: what is measured is what will be served.
 """

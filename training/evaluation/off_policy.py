@@ -1,6 +1,6 @@
-"""What another way of choosing offers would have earned, from a log of what was shown, how likely, and what came.
+"""Off-policy evaluation: what another policy would have earned, from a log of offers, propensities and outcomes.
 
-Each estimate is a mean over rows of w, the chance of the policy to show the offer that was shown over that
+Each estimate is a mean over rows of w, the probability that the policy shows the offer that was shown over that
 of the log:
 
 * IPS: mean of w r, unbiased where the propensities are right (Horvitz and Thompson 1952).
@@ -11,7 +11,7 @@ of the log:
   policy evaluation and learning"). q must not have been fitted on the rows it is used for.
 
 Standard errors treat a customer's rows as one draw. The effective sample size, (sum of w)^2 over sum of w^2
-(Kish 1965), says how many rows of the policy's own the estimate is worth: a value is never told without it.
+(Kish 1965), says how many rows of the policy's own the estimate is worth: a value is never reported without it.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def effective_rows_needed(rate: float, thresholds: GateThresholds) -> float:
 def check_evidence(
     effective_rows: float, rate: float, rows: dict[str, int], thresholds: GateThresholds
 ) -> dict[str, str]:
-    """Say whether a policy's value may be believed, and why not."""
+    """Return whether there is enough evidence for a policy's value, and the reason."""
     needed = effective_rows_needed(rate, thresholds)
     total = sum(rows.values())
     if rows["propensity_zero"] > thresholds.unusable_share * total:

@@ -1,7 +1,7 @@
-"""How good predictions of spend are.
+"""Metrics of predicted amounts.
 
-A few wholesalers decide RMSE and plain R2 (a standard error of .1 is usual), so both are told and the gates
-go by R2 winsorised: spend and prediction clipped at the 99th percentile of the spend observed.
+A few wholesalers dominate RMSE and plain R2 (a standard error of .1 is usual), so both are reported and the gates
+use R2 winsorised: spend and prediction clipped at the 99th percentile of the spend observed.
 """
 
 from __future__ import annotations

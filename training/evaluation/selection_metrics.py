@@ -1,4 +1,4 @@
-"""How a run compares its own candidates: one figure for a ranking, and a loss for each row."""
+"""Metrics by which a run compares its candidates: one for the ranking, and a loss for each row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model is allowed: the limits of the gates and the costs of the operating threshold."""
+"""The thresholds of the gates, and the costs by which the operating threshold is chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What contacting adds, where a control group was logged: to whom, and does the order it suggests hold."""
+"""Uplift: the effect of contact where a control group was logged."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def fit_uplift(
 def learn_uplift(earlier: Dataset, later: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.float64]] | None:
     """Return who of the later rows was contacted, and what contact is expected to add to the chance of staying.
 
-    For churn, by a column `contacted` that is false for a control group left alone by chance. None where there is no
+    For churn, by a column `contacted` that is false for a randomly chosen control group. None where there is no
     such column, or a group with fewer than 30 rows of either outcome.
 
     Raises:

@@ -1,4 +1,4 @@
-"""How a model did on customers whose outcome is known by now, cohort by cohort. Pure.
+"""Quality of a model on matured outcomes, cohort by cohort. Pure.
 
 With numpy alone: `holdfast models monitor` runs where the extra `training` is not installed.
 """

@@ -1,4 +1,4 @@
-"""Whether a model in service still meets the customers it was made for, and still tells what they do. Pure.
+"""Drift of features and scores, and the checks that advise retraining. Pure.
 
 Drift is measured by the population stability index over the bins of the training snapshot,
 
@@ -7,7 +7,7 @@ Drift is measured by the population stability index over the bins of the trainin
 with the share of customers in a bin now and then (Siddiqi 2006, Credit Risk Scorecards; the symmetric divergence
 of Kullback and Leibler 1951). Without any drift it is about (bins - 1) * (1 / rows then + 1 / rows now), its 95 %
 quantile that factor times chi-squared's (Yurdakul and Naranjo 2020): with 11 bins and a large snapshot, .06 at 300
-rows. So fewer rows are not judged.
+rows. So fewer rows are not checked.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SMALLEST_SHARE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class AlertThresholds:
-    """When to train again.
+    """When to retrain.
 
     Attributes:
         psi: of any feature or score, above it.
@@ -53,7 +53,7 @@ class AlertThresholds:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One question about a model in service and its answer.
+    """The result of one check of a served model.
 
     Attributes:
         check: drift, ranking or calibration.
@@ -67,7 +67,7 @@ class CheckResult:
 
 
 def describe_snapshot(evidence: EvaluationData) -> dict[str, Any]:
-    """Return what customers looked like in training, for training_snapshot.json beside the model.
+    """Return the distribution of features and scores in training, for training_snapshot.json.
 
     For each feature and score the upper edges of up to ten bins, each with about as many training rows, and the
     share of rows in each bin; the last share is that of missing values.
@@ -141,7 +141,7 @@ def measure_drift(
 
 
 def check_drift(drift: Mapping[str, float], rows: int, thresholds: AlertThresholds) -> CheckResult:
-    """Say whether customers have moved away from those trained on.
+    """Check whether customers have drifted from the training rows.
 
     Args:
         drift: what `measure_drift` gave; empty where there is no snapshot.
@@ -160,7 +160,7 @@ def check_drift(drift: Mapping[str, float], rows: int, thresholds: AlertThreshol
 
 
 def check_ranking(periods: Sequence[Cohort], thresholds: AlertThresholds) -> CheckResult:
-    """Say whether the model still ranks customers, by the last periods with enough rows, the latest last."""
+    """Check whether the model still ranks customers, by the last periods with enough rows."""
     known = [(each.name, each.auc) for each in periods if each.auc is not None and each.rows >= thresholds.rows]
     told = ", ".join(f"{name} {auc:.3f}" for name, auc in known[-thresholds.periods :])
     if not known:
@@ -176,12 +176,14 @@ def check_ranking(periods: Sequence[Cohort], thresholds: AlertThresholds) -> Che
 
 
 def check_calibration(periods: Sequence[Cohort], thresholds: AlertThresholds) -> CheckResult:
-    """Say whether what is predicted comes about, by the last period with enough rows."""
+    """Check whether predictions match outcomes, by the last period with enough rows."""
     known = [each for each in periods if each.calibration_error is not None and each.rows >= thresholds.rows]
     if not known:
         return CheckResult("calibration", "cannot be judged", _too_little(periods, thresholds, "an outcome"))
     last = known[-1]
-    told = f"{last.name}: error {last.calibration_error:.3f}, predicted {last.predicted:.4g}, came {last.observed:.4g}"
+    told = (
+        f"{last.name}: error {last.calibration_error:.3f}, predicted {last.predicted:.4g}, observed {last.observed:.4g}"
+    )
     if (last.calibration_error or 0.0) > max(thresholds.calibration_error, 2 * last.error_by_chance):
         return CheckResult("calibration", "retrain", f"{told}; {thresholds.calibration_error:g} is allowed")
     return CheckResult("calibration", "fine", f"{told}; {thresholds.calibration_error:g} is allowed")
@@ -193,7 +195,7 @@ def _too_little(periods: Sequence[Cohort], thresholds: AlertThresholds, needs: s
 
 
 def conclude_checks(findings: Sequence[CheckResult]) -> RetrainAdvice:
-    """Return what all findings together come to: one that asks to train again is enough, one that is fine too."""
+    """Return the advice of all checks together: retrain if one says so, else fine if one says so."""
     verdicts = {finding.verdict for finding in findings}
     if "retrain" in verdicts:
         return "retrain"

@@ -1,4 +1,4 @@
-"""A look at a model in service: today's customers and matured outcomes from the warehouse, measured and judged."""
+"""Monitoring of a served model: drift of today's customers, and quality on matured outcomes."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MonitorResult:
-    """What a look at a model in service found.
+    """The result of monitoring a model.
 
     Attributes:
         model: its name.
         version: its version.
-        verdict: what the findings come to.
-        findings: one for each question.
+        verdict: the advice of all checks together.
+        findings: one for each check.
         customers: how many customers there are today.
         drift: PSI by feature and score, the largest first; empty without a training snapshot.
         since: only outcomes dated so or later were looked at: training has seen the earlier ones.

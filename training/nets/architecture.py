@@ -36,7 +36,7 @@ class Net:
         signs: shape [members, P, 1], at the start 1 or -1 at random: what makes members differ.
         scales: shape [members, 1, h].
         offsets: shape [members, h].
-        likelihoods: shape [members, h, p].
+        heads: shape [members, h, p].
     """
 
     skip: Any
@@ -45,12 +45,12 @@ class Net:
     signs: Any = None
     scales: Any = None
     offsets: Any = None
-    likelihoods: Any = None
+    heads: Any = None
 
     @property
     def decayed(self) -> list[Any]:
         """The variables on which weight decay acts."""
-        return [self.skip] if self.kernel is None else [self.skip, self.kernel, self.likelihoods]
+        return [self.skip] if self.kernel is None else [self.skip, self.kernel, self.heads]
 
     @property
     def undecayed(self) -> list[Any]:
@@ -74,7 +74,7 @@ def ensemble_net(columns: int, level: NDArray[np.float32], members: int, hidden:
         signs=_variable(draw.choice([-1.0, 1.0], (members, columns, 1))),
         scales=_variable(np.ones((members, 1, hidden))),
         offsets=_variable(draw.uniform(-reach, reach, (members, hidden))),
-        likelihoods=_variable(draw.uniform(-head_reach, head_reach, (members, hidden, parameters))),
+        heads=_variable(draw.uniform(-head_reach, head_reach, (members, hidden, parameters))),
     )
 
 
@@ -102,10 +102,10 @@ def fold(net: Net) -> tuple[Any, Any]:
 
     ((x * R_k) W) * S_k is x times (R_k W S_k), so that all members take one product of matrices.
     """
-    members, hidden, parameters = net.likelihoods.shape
+    members, hidden, parameters = net.heads.shape
     each = net.signs * net.kernel * net.scales
     first = ops.reshape(ops.transpose(each, (1, 0, 2)), (-1, members * hidden))
-    blocks = net.likelihoods[:, :, None, :] * np.eye(members, dtype=np.float32)[:, None, :, None]
+    blocks = net.heads[:, :, None, :] * np.eye(members, dtype=np.float32)[:, None, :, None]
     return first, ops.reshape(blocks, (members * hidden, members * parameters))
 
 
@@ -135,7 +135,7 @@ def assemble(net: Net, likelihood: Likelihood, constants: Preprocessing, widenin
         net: trained on the head and the constants.
         likelihood: makes scores of what the net says.
         constants: of the encoding.
-        widening: of the bounds of an interval, see `heads.widen`.
+        widening: of the bounds of an interval, see `likelihoods.widen`.
     """
     raw = keras.Input((len(constants.median),), name="features")
     scores = ops.mean(likelihood.scores(_values(net, encode(raw, constants))), axis=1)

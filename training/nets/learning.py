@@ -28,7 +28,7 @@ FOLDS_AT_MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What a run has learned.
+    """The trained model of a run.
 
     Attributes:
         recipe: how the nets were made.
@@ -47,7 +47,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """What a person may ask of the learning.
+    """Configuration of the learning.
 
     Attributes:
         seed: same seed, same data, same nets.

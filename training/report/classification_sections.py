@@ -1,4 +1,4 @@
-"""What the report shows of chances: whom they put on top, whether they are true, and where to act."""
+"""Sections on probabilities: ranking, calibration, the operating threshold and uplift."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FALSE_ALARMS = 0.1
 
 def ranking(cases: Cases) -> Section:
     """Show how well scores order the cases: gain, lift, ROC and precision-recall."""
-    title = "Does it put the right ones on top?"
+    title = "Does it rank the right cases first?"
     if not cases.comparable:
         return Section("ranking", title, note=undefined(cases))
     shown = {name_of(name): cases.scores[name] for name in ("model", *COMPARED_CURVES) if name in cases.scores}
@@ -50,13 +50,13 @@ def _gain(cases: Cases, shown: Mapping[str, Numbers]) -> Plot:
             f"Cumulative gain: the highest fifth holds {fifth:.0%} of all that {had}",
             plots.lines(
                 trace(shown, curves.gain, cases.outcome),
-                "taken, highest score first",
-                f"reached, of all that {had}",
-                chance=plots.Curve("at random", DIAGONAL, DIAGONAL),
+                "share taken, highest score first",
+                f"share reached of all that {had}",
+                chance=plots.Curve("random", DIAGONAL, DIAGONAL),
             ),
         ),
-        f"Take so many, from the highest score down, and you reach that share of all that {had}.",
-        f"The fifth it ranks highest holds {fifth:.0%} of them; a fifth taken at random holds 20%.",
+        f"Taking that share, highest scores first, reaches this share of all that {had}.",
+        f"The highest-scored fifth contains {fifth:.0%} of them; a random fifth contains 20%.",
     )
 
 
@@ -73,7 +73,7 @@ def _lift(cases: Cases) -> Plot:
             f"Lift by tenth of the scores: {lift[0]:.1f} in the highest, {lift[-1]:.1f} in the lowest",
             plots.tenths(lift, "times the average rate", reference=1, reference_name=f"average: {rate:.1%}"),
         ),
-        "How many times the average rate each tenth has; bars should fall from left to right.",
+        "Each tenth's rate relative to the average; bars should decrease from left to right.",
         f"The highest tenth has {lift[0]:.1f} times the average, the lowest {lift[-1]:.1f}; {order}.",
     )
 
@@ -86,16 +86,16 @@ def _roc(cases: Cases, shown: Mapping[str, Numbers]) -> Plot:
         "ROC",
         plots.draw(
             "roc",
-            f"ROC curve: at {FALSE_ALARMS:.0%} false alarms it finds {found:.0%}",
+            f"ROC curve: at {FALSE_ALARMS:.0%} false positives it finds {found:.0%}",
             plots.lines(
                 trace(shown, curves.roc, cases.outcome),
-                f"false alarms, of all that {words.had_not}",
-                f"found, of all that {words.had}",
-                chance=plots.Curve("guessing", DIAGONAL, DIAGONAL),
+                f"false positive rate, of all that {words.had_not}",
+                f"true positive rate, of all that {words.had}",
+                chance=plots.Curve("random", DIAGONAL, DIAGONAL),
             ),
         ),
-        "Up and to the left is better; the diagonal is guessing.",
-        f"At the price of {FALSE_ALARMS:.0%} false alarms it finds {found:.0%} of all that {words.had}.",
+        "Up and to the left is better; the diagonal is random.",
+        f"With {FALSE_ALARMS:.0%} false positives it finds {found:.0%} of all that {words.had}.",
     )
 
 
@@ -111,26 +111,25 @@ def _precision(cases: Cases, shown: Mapping[str, Numbers]) -> Plot:
             f"Precision-recall curve: at 70% recall precision is {at_70:.0%}",
             plots.lines(
                 trace(shown, curves.precision_recall, cases.outcome),
-                f"recall: found, of all that {cases.words.had}",
-                "precision: right, of all named",
-                chance=plots.Curve("guessing", DIAGONAL, np.array([rate, rate])),
+                f"recall: share found of all that {cases.words.had}",
+                "precision: share correct of those flagged",
+                chance=plots.Curve("random", DIAGONAL, np.array([rate, rate])),
             ),
         ),
-        "Further right finds more of them, further up is right more often; the dotted line is the base rate.",
-        f"When it finds 70% of them, {at_70:.0%} of those it names are right. The average precision is {average:.3f}; "
-        f"guessing gives {rate:.3f}.",
+        "Further right: more cases found. Further up: fewer false positives. The dotted line is the base rate.",
+        f"At 70% recall its precision is {at_70:.0%}. The average precision is {average:.3f}; random gives {rate:.3f}.",
     )
 
 
 def probabilities(cases: Cases, threshold: float | None = None) -> Section:
-    """Show whether predicted chances are what happens, and how they lie."""
-    title = "Can its chances be taken at their word?"
+    """Show whether predicted probabilitys are what happens, and how they lie."""
+    title = "Are its probabilities calibrated?"
     if not len(cases.outcome):
         return Section("calibration", title, note=undefined(cases))
     bins = curves.bin_by_score(cases.model, cases.outcome)
     table = Table(
         "The calibration in figures, lowest tenth of the scores first.",
-        ("tenth", "cases", "predicted", "happened", "95% interval"),
+        ("tenth", "cases", "predicted", "observed", "95% interval"),
         tuple(
             (str(place), f"{count:,}", f"{predicted:.1%}", f"{actual:.1%}", f"{low:.1%} to {high:.1%}")
             for place, (count, predicted, actual, low, high) in enumerate(bins.rows(), start=1)
@@ -151,8 +150,8 @@ def _calibration(cases: Cases, bins: curves.Bins) -> Plot:
             f"Calibration: predicted {expected:.1%} on average, {actual:.1%} happened",
             plots.reliability(bins, cases.model),
         ),
-        "On the dotted line, of those given 30% just 30% have the outcome; above it the model says too little, below "
-        "it too much. Each point is a tenth of the cases, the grey bars show where they lie.",
+        "On the dotted line, 30% of the cases scored 30% have the outcome. Above it the model predicts too low, below "
+        "it too high. Each point is a tenth of the cases; grey bars show the distribution of scores.",
         f"It predicted {expected:.1%} on average and {actual:.1%} {cases.words.had}: {side} by {gap:.1f} points. The "
         f"expected calibration error is {expected_calibration_error(cases.model, cases.outcome):.3f}.",
     )
@@ -168,10 +167,10 @@ def _histogram(cases: Cases, threshold: float | None) -> Plot:
         plots.draw(
             "histogram",
             f"Histogram of scores: median {had:.0%} of those that {words.had}, {had_not:.0%} of the others",
-            plots.histograms(groups, "predicted chance", threshold),
+            plots.histograms(groups, "predicted probability", threshold),
         ),
-        "The less the two shapes overlap, the better the model tells them apart.",
-        f"Half of those that {words.had} were given {had:.0%} or more, half of the others {had_not:.0%} or less.",
+        "The less the two distributions overlap, the better the model separates them.",
+        f"The median score of those that {words.had} is {had:.0%}, of the others {had_not:.0%}.",
     )
 
 
@@ -183,8 +182,8 @@ def find_threshold(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def operating_point(manifest: Mapping[str, Any], cases: Cases) -> Section:
-    """Show what acting costs at each threshold, and whom the chosen one gets right."""
-    title = "From which chance on should one act?"
+    """Show the cost of each threshold, and the confusion counts of the chosen one."""
+    title = "At which probability should one act?"
     point = find_threshold(manifest)
     if not cases.comparable:
         return Section("threshold", title, note=undefined(cases))
@@ -207,10 +206,10 @@ def _cost_plot(cases: Cases, threshold: float, contact: float, save: float) -> P
             f"Cost per 1,000 customers by threshold: {chosen:,.0f} at {threshold:.2f}",
             plots.costs(thresholds, totals, (threshold, chosen), "cost per 1,000 customers"),
         ),
-        f"Lower is better. A contact costs {contact:g}, a customer who leaves without one {save:g}: only their ratio "
-        "counts.",
-        f"Acting from {threshold:.0%} on costs {chosen:,.0f} per 1,000 customers; contacting everybody costs "
-        f"{everybody:,.0f}, nobody {nobody:,.0f}.",
+        f"Lower is better. A contact costs {contact:g}, a lost customer without contact {save:g}: only the ratio "
+        "matters.",
+        f"A threshold of {threshold:.0%} costs {chosen:,.0f} per 1,000 customers; contacting all costs "
+        f"{everybody:,.0f}, contacting none {nobody:,.0f}.",
     )
 
 
@@ -230,20 +229,21 @@ def _confusion_table(cases: Cases, threshold: float) -> Table:
     named, right, missed = _count(cases, threshold)
     positive, rows, words = right + missed, len(cases.outcome), cases.words
     cells = (
-        ("named", right, named - right, named),
-        ("not named", missed, rows - named - missed, rows - named),
-        ("together", positive, rows - positive, rows),
+        ("flagged", right, named - right, named),
+        ("not flagged", missed, rows - named - missed, rows - named),
+        ("total", positive, rows - positive, rows),
     )
     return Table(
-        f"Acting from {threshold:.0%} on. Of {named:,} named {right / max(named, 1):.0%} {words.had} (precision); of "
-        f"{positive:,} that {words.had}, {right / max(positive, 1):.0%} were named (recall).",
-        ("", words.had, words.had_not, "together"),
+        f"At a threshold of {threshold:.0%}: of {named:,} flagged {right / max(named, 1):.0%} {words.had} "
+        "(precision); of "
+        f"{positive:,} that {words.had}, {right / max(positive, 1):.0%} were flagged (recall).",
+        ("", words.had, words.had_not, "total"),
         tuple((name, *(f"{count:,}" for count in counts)) for name, *counts in cells),
     )
 
 
 def uplift(evidence: EvaluationData) -> tuple[Section, ...]:
-    """Show whom a contact moves, where a control group was logged."""
+    """Show whom contact helps, where a control group was logged."""
     known = evidence.outcome[:, 0] >= 0
     if evidence.treated is None or evidence.uplift is None or np.ptp(evidence.treated[known].astype(int)) == 0:
         return ()
@@ -258,11 +258,11 @@ def uplift(evidence: EvaluationData) -> tuple[Section, ...]:
         "qini",
         "Qini curve",
         plots.draw("qini", f"Qini curve: coefficient {_qini(own)}", plots.qini(_qini_curves(found))),
-        "How many more stay when so many are contacted; above the dotted line the order beats contacting at random.",
-        f"A contact changes the share that stays by {_points(own['mean_effect'])} ({own['treated']:,} contacted, "
+        "Additional customers that stay, by share contacted; above the dotted line the ranking is better than random.",
+        f"Contact changes the share that stays by {_points(own['mean_effect'])} ({own['treated']:,} contacted, "
         f"{own['control']:,} not). Qini by expected effect {_qini(own)}, by risk {_qini(risk)}.",
     )
-    return (Section("uplift", "Whom does a contact move?", (plot,)),)
+    return (Section("uplift", "Whom does contact help?", (plot,)),)
 
 
 def _qini_curves(found: Mapping[str, Mapping[str, Any]]) -> list[plots.Curve]:
@@ -278,6 +278,6 @@ def _points(share: float | None) -> str:
 
 def _qini(found: Mapping[str, Any]) -> str:
     if found["qini"] is None or len(found["qini_95"]) < len(DIAGONAL) or None in found["qini_95"]:
-        return "not known"
+        return "unknown"
     low, high = found["qini_95"]
     return f"{found['qini']:.3f} (95% interval {low:.3f} to {high:.3f})"

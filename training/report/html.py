@@ -1,6 +1,6 @@
-"""A report of one training run: one HTML file by which a person decides whether to trust the model.
+"""The report of a training run: one HTML file for the person who decides whether to trust the model.
 
-It refers to nothing outside itself, runs no script, and is the same bytes for the same input.
+It needs no network, contains no script, and is the same bytes for the same input.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def render_report(manifest: Mapping[str, Any], evidence: EvaluationData) -> str:
     summary = summarise(manifest, evidence, estimates)
     sections = build_sections(manifest, evidence, estimates)
     return TEMPLATES.get_template(REPORT_FILE).render(
-        title=f"{evidence.task.title}: may this model be trusted?",
+        title=f"{evidence.task.title}: can this model be trusted?",
         version=str(manifest.get("version") or "without version"),
         method=str(manifest.get("method") or ""),
         tone=TONES[summary.verdict],
@@ -120,11 +120,11 @@ def groups(manifest: Mapping[str, Any]) -> tuple[Section, ...]:
     for value, each in (routes.get("groups") or {}).items():
         served, pooled = (each.get(which) or {} for which in ("served", "pooled"))
         quality = [_figure(next(iter(found.values()), None)) for found in (served, pooled)]
-        own = "its own" if each.get("own_model") else "the common one"
+        own = "its own" if each.get("own_model") else "the pooled one"
         rows.append((str(value), _figure(each.get("rows")), own, *quality, str(each.get("because") or "")))
     if not rows:
         return ()
-    head = ("group", "rows trained on", "model", "as served", "common model", "because")
+    head = ("group", "rows trained on", "model", "as served", "pooled model", "reason")
     table = Table(f"AUC, or rank correlation of spend, on the later rows by {routes.get('column')}.", head, tuple(rows))
     return (Section("groups", "Do groups of customers need their own model?", tables=(table,)),)
 
@@ -144,7 +144,7 @@ def _gate_row(gate: Mapping[str, Any]) -> GateRow:
 
 
 def _words(against: str) -> str:
-    """Return what a gate compares with as a person would say it: some are names of scorers, some are words."""
+    """Return what a gate compares with, for display: some are names of scorers, some are words."""
     return against if " " in against else name_of(against)
 
 
@@ -165,11 +165,11 @@ def _data(training: Mapping[str, Any], evidence: EvaluationData) -> Table:
         ("dates", _dates(training.get("dates")), _dates(days or judged.get("dates"))),
         _base_rates(training, evidence),
         ("mean score", _mean(evidence, evidence.training_scores), _mean(evidence, evidence.scores)),
-        ("cells without a value", _missing(evidence.training_inputs), _missing(evidence.later_inputs)),
+        ("missing values", _missing(evidence.training_inputs), _missing(evidence.later_inputs)),
     )
     return Table(
-        "The rows it learned from, and those it was judged on.",
-        ("", "trained on", "judged on"),
+        "Rows of training and evaluation.",
+        ("", "training", "evaluation"),
         rows,
     )
 

@@ -1,7 +1,7 @@
-"""The model card: what a model is, how good, and what it is for, in plain language from its manifest alone.
+"""The model card: what a model is, how good it is and what it is for, from its manifest.
 
-The sections follow Mitchell et al. (2019), "Model Cards for Model Reporting". Keys that a manifest lacks are
-passed over, so that a card can be written of any version.
+The sections follow Mitchell et al. (2019), "Model Cards for Model Reporting". Missing
+keys are skipped, so that a card can be written for every version.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 NOT_FOR_ANY = (
     "Decisions with legal or similar effect on a person: credit, prices, access to a service, employment.",
-    "Customers unlike those trained on: other markets, other products, first-time visitors without an order.",
+    "Customers unlike the training rows: other markets, other products, first-time visitors without an order.",
 )
 MEASURES = {
-    "auc": "AUC (.5 is guessing, 1 is perfect)",
+    "auc": "AUC (.5 is random, 1 is perfect)",
     "average_precision": "average precision",
     "brier": "Brier score (lower is better)",
     "log_loss": "log loss (lower is better)",
@@ -32,7 +32,7 @@ MEASURES = {
     "rmse": "root mean squared error (lower is better)",
     "r2": "R squared",
     "r2_winsorised": "R squared, top 1 % capped",
-    "coverage": "share within the interval told",
+    "coverage": "share within the predicted interval",
 }
 _INTERVAL = "_95"
 
@@ -53,7 +53,7 @@ def write_model_card(manifest: Mapping[str, Any], purpose: Purpose | None) -> st
         *_section("Intended use", _bullets(purpose.use if purpose else ())),
         *_section("Not for", _bullets((*purpose.misuse, *NOT_FOR_ANY) if purpose else NOT_FOR_ANY)),
         *_section("Limits", _bullets(manifest.get("limits", ()))),
-        *_section("How it was made", _bullets(_describe_making(manifest))),
+        *_section("How it was trained", _bullets(_describe_making(manifest))),
     ]
     return "\n".join(parts) + "\n"
 

@@ -1,4 +1,4 @@
-"""What the report shows of offers: what they would be worth, and which are made."""
+"""Sections on offers: the value of the policy, and which offers it recommends."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def policy_tiles(evidence: EvaluationData) -> tuple[Tile, ...]:
 
 
 def policies(found: Mapping[str, Any]) -> Section:
-    """Show what the model's offers would have converted, beside what was done and always making one offer.
+    """Show what the model's offers would have converted, next to the logged policy and to one offer for all.
 
     Args:
         found: from `value_offers`.
     """
-    title = "What would its offers be worth?"
+    title = "What is the value of its offers?"
     if "model" not in found:
         why = f"It cannot be estimated: {found.get('reason', 'no offer was observed')}."
-        return Section("policy", title, note=f"{why} Log the chance with which each offer is shown.")
+        return Section("policy", title, note=f"{why} Log the probability with which each offer is shown.")
     values = _policies(found)
     plot = Plot(
         "policy-values",
@@ -61,7 +61,7 @@ def policies(found: Mapping[str, Any]) -> Section:
             plots.forest({name: each for name, (each, _) in values.items()}, "conversion, 95% interval", share=True),
             height=70 + plots.ROW * len(values),
         ),
-        "What each policy would have converted, estimated (doubly robust) from what was shown; further right is more.",
+        "Conversion rate of each policy, estimated (doubly robust) from the log; further right is better.",
         describe_policy(found),
     )
     return Section("policy", title, (plot,), (_policy_table(values, found["effective_rows_needed"]),))
@@ -72,7 +72,7 @@ def _policies(found: Mapping[str, Any]) -> dict[str, tuple[Estimate, float]]:
     best, logged, model = found["best_constant_offer"]["offer_id"], found["logged"], found["model"]
     values = {
         "this model's offer": (_estimate(model["dr"], model["dr_error"]), model["effective_rows"]),
-        "as it was done": (_estimate(logged["value"], logged["standard_error"]), float(found["rows"]["used"])),
+        "logged policy": (_estimate(logged["value"], logged["standard_error"]), float(found["rows"]["used"])),
     }
     for each in found["constant_offers"]:
         name = f"always offer {each['offer_id']}" + (", the best" if each["offer_id"] == best else "")
@@ -87,7 +87,8 @@ def _estimate(value: float, error: float) -> Estimate:
 def _policy_table(values: Mapping[str, tuple[Estimate, float]], needed: float) -> Table:
     least = f"under {needed:,.0f} it is not enough evidence" if np.isfinite(needed) else "nothing converted"
     return Table(
-        f"The same in figures. Effective rows say how many rows of the policy's own the estimate is worth; {least}.",
+        "The same in figures. Effective rows: the sample size under the policy itself with the same precision; "
+        f"{least}.",
         ("policy", "conversion", "95% interval", "effective rows", "evidence"),
         tuple(
             (
@@ -118,11 +119,11 @@ def offers(evidence: EvaluationData) -> Section:
             plots.offer_shares(names, recommended, shown),
             height=90 + plots.ROW * count,
         ),
-        "Bars: to how many the model would make it. Diamonds: how often it was shown. One bar alone is one for all.",
-        f"It would make {names[most]} to {recommended[most]:.0%} of the customers; {used} of {count} offers go to more "
+        "Bars: share of customers to whom the model would show it. Diamonds: share in the log.",
+        f"It recommends {names[most]} to {recommended[most]:.0%} of customers; {used} of {count} offers go to more "
         f"than {WORTH_A_MENTION:.0%}.",
     )
-    return Section("offers", "Which offers does it make?", (share, *_calibration(evidence, names)))
+    return Section("offers", "Which offers does it recommend?", (share, *_calibration(evidence, names)))
 
 
 def _calibration(evidence: EvaluationData, names: list[str]) -> tuple[Plot, ...]:
@@ -142,11 +143,11 @@ def _calibration(evidence: EvaluationData, names: list[str]) -> tuple[Plot, ...]
         "Calibration of each offer",
         plots.draw(
             "offercal",
-            "Predicted and real conversion rate of each offer",
+            "Predicted and actual conversion rate of each offer",
             plots.dots(rows, "conversion where it was shown"),
             height=90 + plots.ROW * len(rows),
         ),
-        "The diamond, what was predicted where the offer was shown, should lie on the bar around what happened.",
+        "Diamond: mean prediction where the offer was shown. It should lie within the interval of the observed rate.",
         f"Outside the interval: {', '.join(missed)}." if missed else "All predictions lie within the intervals.",
     )
     return (plot,)

@@ -138,12 +138,12 @@ def reliability(bins: Bins, scores: Numbers) -> Paint:
         top = min(1.0, max(float(bins.high.max()), float(bins.predicted.max())) * 1.08) or 1.0
         counts, edges = np.histogram(scores, np.linspace(0, top, 31))
         heights = counts / max(int(counts.max()), 1) * top * STRIP
-        axes.bar(edges[:-1], heights, np.diff(edges) * 0.85, align="edge", color=BARS, label="how many")
+        axes.bar(edges[:-1], heights, np.diff(edges) * 0.85, align="edge", color=BARS, label="distribution of scores")
         axes.plot([0, top], [0, top], color=SOFT, linewidth=1.2, linestyle=":", label="perfect")
         axes.vlines(bins.predicted, bins.low, bins.high, color=BLUE, linewidth=1.6)
         style: dict[str, Any] = {"color": BLUE, "linewidth": 1, "markersize": 5.5}
         axes.plot(bins.predicted, bins.actual, "o-", label="model, 95% interval", **style)
-        axes.set(xlabel="predicted chance", ylabel="what happened", xlim=(0, top), ylim=(0, top))
+        axes.set(xlabel="predicted probability", ylabel="observed rate", xlim=(0, top), ylim=(0, top))
         axes.xaxis.set_major_formatter(SHARE)
         axes.yaxis.set_major_formatter(SHARE)
         _legend(axes)
@@ -177,7 +177,7 @@ def spend(bins: Bins) -> Paint:
 
     def paint(axes: Axes) -> None:
         places = np.arange(1, len(bins.actual) + 1)
-        axes.bar(places, bins.actual, color=SKY, width=0.78, label="came")
+        axes.bar(places, bins.actual, color=SKY, width=0.78, label="actual")
         axes.vlines(places, np.maximum(bins.low, 0), bins.high, color=SOFT, linewidth=1.2)
         axes.plot(places, bins.predicted, "D", color=INK, markersize=5.5, label="predicted")
         axes.set(xlabel="tenth, lowest predictions first", ylabel="mean spend", xticks=places)
@@ -216,7 +216,7 @@ def costs(thresholds: Numbers, totals: Numbers, chosen: tuple[float, float], y_l
         axes.plot(thresholds, totals, color=BLUE)
         axes.axvline(chosen[0], color=INK, linewidth=1.1, linestyle=":")
         axes.plot(*chosen, "o", color=VERMILION, markersize=8, linestyle="none", label=f"in use: {chosen[0]:.0%}")
-        axes.set(xlabel="act from this predicted chance on", ylabel=y_label, xlim=(0, 1))
+        axes.set(xlabel="threshold (predicted probability)", ylabel=y_label, xlim=(0, 1))
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(FuncFormatter(short))
         axes.xaxis.set_major_formatter(SHARE)
@@ -244,7 +244,7 @@ def offer_shares(names: Sequence[str], model: Numbers, logged: Numbers) -> Paint
     def paint(axes: Axes) -> None:
         places = np.arange(len(names))
         axes.barh(places, model, color=SKY, height=0.66, label="model")
-        axes.plot(logged, places, "D", color=INK, markersize=5.5, label="as it was done")
+        axes.plot(logged, places, "D", color=INK, markersize=5.5, label="logged policy")
         axes.set(xlabel="share of customers")
         axes.set_xlim(left=0)
         axes.xaxis.set_major_formatter(SHARE)
@@ -266,7 +266,7 @@ def dots(rows: Mapping[str, tuple[float, ...]], x_label: str) -> Paint:
         places = np.arange(len(rows))
         table = np.array(list(rows.values()), dtype=np.float64)
         axes.hlines(places, table[:, 2], table[:, 3], color=SOFT, linewidth=1.8)
-        axes.plot(table[:, 1], places, "o", color=SOFT, markersize=6, label="happened")
+        axes.plot(table[:, 1], places, "o", color=SOFT, markersize=6, label="observed")
         axes.plot(table[:, 0], places, "D", color=BLUE, markersize=5.5, label="predicted")
         axes.set(xlabel=x_label)
         axes.set_xlim(left=0)
@@ -334,7 +334,7 @@ def scatter(predicted: Numbers, actual: Numbers, floor: float) -> Paint:
         top = float(max(x.max(), y.max())) * 1.5
         axes.plot([floor, top], [floor, top], color=SOFT, linewidth=1.2, linestyle=":", label="perfect")
         axes.scatter(x, y, s=9, color=BLUE, alpha=0.35, linewidths=0)
-        axes.set(xscale="log", yscale="log", xlabel="predicted spend", ylabel="spend that came")
+        axes.set(xscale="log", yscale="log", xlabel="predicted spend", ylabel="actual spend")
         axes.set(xlim=(floor * 0.8, top), ylim=(floor * 0.8, top))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(FuncFormatter(short))
@@ -386,7 +386,7 @@ def qini(curves: Sequence[Curve]) -> Paint:
         axes.plot([0, 1], [0, curves[0].y[-1]], color=SOFT, linewidth=1.2, linestyle=":", label="at random")
         for step, curve in enumerate(curves):
             axes.plot(curve.x, curve.y, color=PALETTE[step], linestyle=DASHES[step], label=curve.name)
-        axes.set(xlabel="contacted", ylabel="more that stay, per contact", xlim=(0, 1))
+        axes.set(xlabel="contacted", ylabel="additional customers that stay, per contact", xlim=(0, 1))
         axes.xaxis.set_major_formatter(SHARE)
         _legend(axes)
 

@@ -1,7 +1,6 @@
-"""What the report shows: figures and tables of a run in the order of a reader's questions.
+"""Parts of the report's sections, and the sections that every task has.
 
-Each figure has one sentence on how to read it and one on what this one says. Here are what sections are made of, and
-those that every task has.
+Each plot has one sentence on how to read it and one on what it shows here.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class Cases:
         outcome: shape [cases].
         scores: shape [cases] by scorer, the model first, then the champion; none is NaN.
         customers: the customer of each.
-        words: how the outcomes are told.
+        words: how the report names outcomes.
     """
 
     outcome: Numbers
@@ -146,9 +145,9 @@ def _r2_winsorised(scores: Numbers, outcome: Numbers) -> curves.Measure:
 def undefined(cases: Cases) -> str:
     """Say why a figure that compares outcomes is not defined for these cases."""
     if not len(cases.outcome):
-        return "No outcome was observed in the later rows: there is nothing to judge by."
+        return "No outcome was observed in the later rows, so nothing can be evaluated."
     return (
-        f"All {len(cases.outcome):,} later rows have the same outcome ({cases.outcome[0]:g}), so this is not defined. "
+        f"All {len(cases.outcome):,} later rows have the same outcome ({cases.outcome[0]:g}), so this is undefined. "
         "Take a later slice that has both, or more rows."
     )
 
@@ -162,7 +161,7 @@ def trace(
 
 def compare_scorers(task: Task, cases: Cases, estimates: Mapping[str, Estimate]) -> Section:
     """Compare the model with the champion and the baselines, on the same rows."""
-    title = "Is it better than what we have?"
+    title = "Is it better than the baselines?"
     if not estimates:
         return Section("comparison", title, note=undefined(cases))
     figure = "R squared" if task.predicts_amount else "AUC"
@@ -199,7 +198,8 @@ def _comparison_table(task: Task, cases: Cases, estimates: Mapping[str, Estimate
     head = f"{figure} (capped)" if task.predicts_amount else figure
     more = ("not capped", "MAE", "RMSE") if task.predicts_amount else ("Brier", "ECE")
     return Table(
-        "The same in figures, 95% intervals in brackets. Where the interval of the lead holds zero, it may be chance. "
+        "The same in figures, 95% intervals in brackets. Where the interval of the lead contains zero, it is not "
+        "significant. "
         f"{', '.join(more[-2:])}: lower is better.",
         ("scorer", head, "this model's lead", *more),
         tuple(
@@ -223,7 +223,7 @@ def _more_figures(task: Task, scores: Numbers, outcome: Numbers) -> tuple[str, .
         measured = Predictor.of(scores, outcome).measure(np.ones(len(outcome)))
         return f"{measured['r2']:z.3f}", f"{measured['mae']:,.0f}", f"{measured['rmse']:,.0f}"
     if scores.min() < 0 or scores.max() > 1:
-        return "no chance", "no chance"
+        return "not a probability", "not a probability"
     return f"{brier_score(scores, outcome):.4f}", f"{expected_calibration_error(scores, outcome):.3f}"
 
 
@@ -234,18 +234,19 @@ def drivers(evidence: EvaluationData) -> Section:
     unknown = len(evidence.importance) - len(known)
     notes = [
         "" if order else "Importance was not measured.",
-        f"The importance of {unknown} features is not known." if order and unknown else "",
+        f"The importance of {unknown} features is unknown." if order and unknown else "",
         "" if evidence.shapes else "This model is not additive: it has no shape curves.",
     ]
     return Section(
         "drivers",
-        "What drives it?",
+        "Which features matter?",
         (_importance(evidence.task, known, order),) if order else (),
         note=" ".join(note for note in notes if note),
         small=shapes(evidence, order),
-        small_note="Above zero it raises the score, below zero it lowers it; all are on one scale, over the middle 98% "
-        "of the customers. A tick marks where each tenth of the customers ends: where ticks are far apart, few "
-        "customers stand behind the curve.",
+        small_note="Above zero a feature raises the score, below zero it lowers it. One scale for all, over the "
+        "middle 98% "
+        "of the customers. Ticks mark the deciles: where they are far apart, few "
+        "customers support the curve.",
     )
 
 
@@ -264,7 +265,7 @@ def _importance(task: Task, known: Mapping[str, float], order: list[str]) -> Plo
             height=70 + plots.ROW * len(shown),
         ),
         f"How much worse the model gets when one feature's values are shuffled among the customers.{left_out}",
-        f"{order[0]} matters most." + (f" Of no use: {', '.join(useless)}." if useless else ""),
+        f"{order[0]} matters most." + (f" No effect: {', '.join(useless)}." if useless else ""),
     )
 
 
@@ -315,11 +316,11 @@ def _central(evidence: EvaluationData, name: str) -> tuple[Numbers, Numbers, Num
 
 def stability(evidence: EvaluationData) -> Section:
     """Show whether the figure holds from one cut-off to the next, and how the later rows differ by date."""
-    title = "Does it hold over time?"
+    title = "Is it stable over time?"
     known = {name: float(value) for name, value in evidence.folds.items() if np.isfinite(value)}
     tables = (_dates_table(evidence),)
     if not known:
-        return Section("stability", title, tables=tables, note="It was not trained anew on other cut-offs.")
+        return Section("stability", title, tables=tables, note="It was not retrained on other cut-offs.")
     low, high = min(known.values()), max(known.values())
     figure = "rank correlation" if evidence.task.predicts_amount else "AUC"
     plot = Plot(
@@ -330,8 +331,8 @@ def stability(evidence: EvaluationData) -> Section:
             f"{figure} at {len(known)} cut-offs, from {low:.3f} to {high:.3f}",
             plots.folds(known, figure),
         ),
-        "Each point is a model trained on what came before its cut-off and judged after it; a level line is stable.",
-        f"It lies between {low:.3f} and {high:.3f}: a spread of {high - low:.3f}.",
+        "Each point is a model trained before its cut-off and evaluated after it; a flat line is stable.",
+        f"It ranges from {low:.3f} to {high:.3f}, a spread of {high - low:.3f}.",
     )
     return Section("stability", title, (plot,), tables)
 

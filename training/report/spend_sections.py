@@ -1,4 +1,4 @@
-"""What the report shows of predicted spend: amounts, intervals and the value they find."""
+"""Sections on predicted spend: amounts, intervals and the value captured."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ SMALLEST = 1e-3
 
 
 def amounts(cases: Cases) -> Section:
-    """Show predicted spend against what came: by tenth, one by one, and how far off."""
+    """Show predicted against actual spend: by tenth, for each customer, and the errors."""
     bins = curves.bin_by_score(cases.model, cases.outcome, binary=False)
     table = Table(
         "Spend by tenth in figures, lowest predictions first.",
-        ("tenth", "customers", "predicted", "came", "95% interval"),
+        ("tenth", "customers", "predicted", "actual", "95% interval"),
         tuple(
             (str(place), f"{count:,}", f"{predicted:,.0f}", f"{actual:,.0f}", f"{max(low, 0):,.0f} to {high:,.0f}")
             for place, (count, predicted, actual, low, high) in enumerate(bins.rows(), start=1)
         ),
     )
     figures = (_deciles(cases, bins), _scatter(cases), _residuals(cases))
-    return Section("amounts", "Are its amounts right?", figures, (table,))
+    return Section("amounts", "Are its amounts correct?", figures, (table,))
 
 
 def _deciles(cases: Cases, bins: curves.Bins) -> Plot:
@@ -42,10 +42,10 @@ def _deciles(cases: Cases, bins: curves.Bins) -> Plot:
     off = f" ({expected / total - 1:+.0%})" if total else ""
     return Plot(
         "deciles",
-        "Predicted and real spend by tenth",
+        "Predicted and actual spend by tenth",
         plots.draw("deciles", f"Mean spend by tenth of the predictions{off}", plots.spend(bins)),
         "Diamonds should stand at the tops of the bars, within the thin lines (95% interval of the mean).",
-        f"In total it expected {expected:,.0f} and {total:,.0f} came{off}.",
+        f"It predicted {expected:,.0f} in total; the actual total is {total:,.0f}{off}.",
     )
 
 
@@ -60,11 +60,11 @@ def _scatter(cases: Cases) -> Plot:
         "Each customer",
         plots.draw(
             "scatter",
-            "Predicted spend against the spend that came, logarithmic axes",
+            "Predicted against actual spend, logarithmic axes",
             plots.scatter(cases.model[chosen], cases.outcome[chosen], floor),
         ),
-        f"Logarithmic axes; whoever spent nothing lies on the lower edge.{drawn}",
-        f"{nothing:.0%} spent nothing: a prediction is a mean over such customers and the others, so seldom nought.",
+        f"Logarithmic axes; customers who spent nothing are on the lower edge.{drawn}",
+        f"{nothing:.0%} spent nothing. A prediction averages over spenders and others, so it is rarely zero.",
     )
 
 
@@ -75,22 +75,22 @@ def _residuals(cases: Cases) -> Plot:
     middle, below = float(np.median(error)), float((error < 0).mean())
     return Plot(
         "residuals",
-        "How far off, by tenth",
+        "Error by tenth",
         plots.draw(
             "residuals",
-            f"Spend that came less what was predicted, by tenth; median {middle:,.0f}",
-            plots.spread(groups, "came less predicted"),
+            f"Actual minus predicted spend by tenth; median {middle:,.0f}",
+            plots.spread(groups, "actual minus predicted"),
         ),
-        "Above zero more came than predicted. Thick bars hold half of the customers, thin ones nine tenths.",
+        "Above zero the actual spend was higher. Thick bars cover half of the customers, thin bars 90%.",
         f"{below:.0%} spent less than predicted, the median by {-middle:,.0f}; a few spent far more.",
     )
 
 
 def intervals(evidence: EvaluationData) -> Section:
-    """Show how often the spend that came lay within the interval told."""
-    title = "Do its intervals hold?"
+    """Show how often the actual spend was within the predicted interval."""
+    title = "Do its intervals cover the actual spend?"
     if evidence.interval is None:
-        return Section("coverage", title, note="This model tells no interval.")
+        return Section("coverage", title, note="This model predicts no interval.")
     outcome, (low, high) = evidence.outcome[:, 0], evidence.interval.T
     within = ((outcome >= low) & (outcome <= high)).astype(np.float64)
     covered, bins = float(within.mean()), curves.bin_by_score(evidence.scores[:, 0], within)
@@ -102,20 +102,21 @@ def intervals(evidence: EvaluationData) -> Section:
             f"Share of customers whose spend lay within the interval, by tenth: {covered:.0%} of all",
             plots.coverage(bins, covered),
         ),
-        "Bars should be level and as high as was promised: as honest for small customers as for large.",
-        f"{covered:.1%} of all lay within, {(outcome < low).mean():.1%} below and {(outcome > high).mean():.1%} above; "
+        "Bars should be level at the promised coverage, for small customers as for large ones.",
+        f"{covered:.1%} are within the interval, {(outcome < low).mean():.1%} below and {(outcome > high).mean():.1%} "
+        "above it; "
         f"the least covered tenth has {bins.actual.min():.0%}. The mean width is {(high - low).mean():,.0f}.",
     )
     return Section("coverage", title, (plot,))
 
 
 def value_captured(cases: Cases) -> Section:
-    """Show how much of all spend the highest predictions hold."""
+    """Show how much of all spend the highest predictions capture."""
     title = "Does it find the valuable customers?"
     if not cases.outcome.sum():
-        return Section("captured", title, note="Nobody spent anything in the later rows.")
+        return Section("captured", title, note="No customer spent anything in the later rows.")
     shown = {name_of(name): cases.scores[name] for name in COMPARED_CURVES if name in cases.scores}
-    shown["knowing the future"] = cases.outcome
+    shown["perfect ranking"] = cases.outcome
     fifth, best = (float(np.interp(FIFTH, *curves.gain(each, cases.outcome))) for each in (cases.model, cases.outcome))
     plot = Plot(
         "lorenz",
@@ -127,10 +128,10 @@ def value_captured(cases: Cases) -> Section:
                 trace(shown, curves.gain, cases.outcome),
                 "customers, highest prediction first",
                 "share of all spend",
-                chance=plots.Curve("at random", DIAGONAL, DIAGONAL),
+                chance=plots.Curve("random", DIAGONAL, DIAGONAL),
             ),
         ),
-        "Take so many customers, from the highest prediction down, and they bring that share of all spend.",
-        f"The highest fifth brings {fifth:.0%} of all spend; with the future known it would be {best:.0%}.",
+        "Taking that share of customers, highest predictions first, captures this share of all spend.",
+        f"The highest fifth accounts for {fifth:.0%} of all spend; a perfect ranking would reach {best:.0%}.",
     )
     return Section("captured", title, (plot,))

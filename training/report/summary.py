@@ -1,4 +1,4 @@
-"""What a run found, in plain language: may this model be trusted, and what is to be done. Pure functions of values."""
+"""The summary at the top of the report: verdict, quality, comparison, certainty, doubts and next step."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ TOTAL_DRIFT = 0.2
 ONE_FEATURE_RULES = 0.8
 SEVERAL = 2
 HEADLINES: dict[RunStatus, str] = {
-    "promoted": "Passed every gate that applies to it: fit to serve.",
-    "refused": "Refused: it is kept, and does not serve.",
-    "forced": "Promoted by force, against its gates.",
-    "undecided": "Not judged: no gate was run on this model.",
+    "promoted": "Passed every gate that applies: ready to serve.",
+    "refused": "Refused: stored, but not serving.",
+    "forced": "Promoted with --force although gates refused it.",
+    "undecided": "Not evaluated: no gate was run on this model.",
 }
 NAMES = {
     "model": "this model",
     "champion": "champion, serving now",
     "rfm": "RFM score",
-    "constant": "average for everybody",
+    "constant": "average for all customers",
     "tweedie": "Tweedie regression",
 }
 
@@ -59,7 +59,7 @@ class Summary:
 
 
 def summarise(manifest: Mapping[str, Any], evidence: EvaluationData, estimates: Mapping[str, Estimate]) -> Summary:
-    """Say what the model predicts, how good it is, compared with what, how sure that is, and what to do next.
+    """Return what the model predicts, how good it is, compared with what, how certain that is, and the next step.
 
     Args:
         manifest: the run's; keys that are missing are passed over.
@@ -74,7 +74,7 @@ def summarise(manifest: Mapping[str, Any], evidence: EvaluationData, estimates: 
             ("What it predicts", _predicts(manifest, evidence.task)),
             ("How good it is", _how_good(manifest, evidence, estimates)),
             ("Compared with what", _compared(evidence.task, estimates)),
-            ("How sure that is", _how_sure(manifest, evidence)),
+            ("How certain that is", _how_sure(manifest, evidence)),
         ),
         _doubts(manifest, evidence, estimates),
         _next(verdict, manifest),
@@ -82,7 +82,7 @@ def summarise(manifest: Mapping[str, Any], evidence: EvaluationData, estimates: 
 
 
 def run_status(manifest: Mapping[str, Any]) -> RunStatus:
-    """Return what becomes of the model: one gate against it refuses it, unless it was promoted by force."""
+    """Return the status of the model: one gate that refuses it is enough, unless it was promoted by force."""
     promotion = manifest.get("promotion") or {}
     if refusing(manifest):
         return "forced" if promotion.get("forced") else "refused"
@@ -90,12 +90,12 @@ def run_status(manifest: Mapping[str, Any]) -> RunStatus:
 
 
 def refusing(manifest: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Return the gates that speak against the model."""
+    """Return the gates that refuse the model."""
     return tuple(gate for gate in manifest.get("gates") or () if gate.get("passed") is False)
 
 
 def name_of(scorer: str) -> str:
-    """Return a scorer's name as a person would say it."""
+    """Return a scorer's name for display."""
     return NAMES.get(scorer, scorer.replace("_", " "))
 
 
@@ -109,14 +109,15 @@ def describe_policy(policy: Mapping[str, Any]) -> str:
     if "difference_to_constant" not in policy:
         return ""
     if policy.get("verdict") == NOT_ENOUGH:
-        return f"Not enough evidence of what its offers are worth: {policy['reason']}."
+        return f"Not enough evidence for the value of its offers: {policy['reason']}."
     gap, constant = policy["difference_to_constant"], policy["best_constant_offer"]
     low, high = gap["interval_95"]
-    against = "ahead of" if low > 0 else "behind" if high < 0 else "not told apart from"
+    against = "better than" if low > 0 else "worse than" if high < 0 else "not significantly different from"
     return (
-        f"Its offers would convert {policy['model']['dr']:.1%}; as it was done {policy['logged']['value']:.1%} did. "
-        f"They are {against} always offer {constant['offer_id']} ({constant['dr']:.1%}): the difference is "
-        f"{gap['value'] * 100:+.1f} points, 95% interval {low * 100:+.1f} to {high * 100:+.1f}."
+        f"Its offers would convert at {policy['model']['dr']:.1%}; the logged ones did at "
+        f"{policy['logged']['value']:.1%}. They are {against} always offer {constant['offer_id']} "
+        f"({constant['dr']:.1%}): the difference is {gap['value'] * 100:+.1f} points, 95% interval {low * 100:+.1f} "
+        f"to {high * 100:+.1f}."
     )
 
 
@@ -130,13 +131,13 @@ def _headline(verdict: RunStatus, manifest: Mapping[str, Any]) -> str:
 
 def _predicts(manifest: Mapping[str, Any], task: Task) -> str:
     days = manifest.get("window_days")
-    window = f"in the {days} days from the day of scoring on" if days else "in the window that the label looks at"
+    window = f"in the {days} days after scoring" if days else "in the label's window"
     return task.predicts.format(window=window)
 
 
 def _how_good(manifest: Mapping[str, Any], evidence: EvaluationData, estimates: Mapping[str, Estimate]) -> str:
     if not estimates:
-        return "Not known: the later rows do not allow a judgement, as the doubts below say."
+        return "Unknown: the later rows do not allow an evaluation; see the doubts below."
     model = next(iter(estimates.values()))
     if evidence.task.predicts_amount:
         return _how_good_amounts(evidence, model)
@@ -145,10 +146,9 @@ def _how_good(manifest: Mapping[str, Any], evidence: EvaluationData, estimates: 
     best = outcome[np.argsort(-scores, kind="stable")[: max(1, len(scores) // 10)]].mean()
     policy = describe_policy((manifest.get("metrics") or {}).get("policy") or {})
     return (
-        f"Of two {words.who}, one that {words.had} and one that {words.had_not}, it ranks the first higher "
-        f"{100 * model.value:.0f} times in 100 (AUC {model.value:.3f}, 95% interval {model.low:.3f} to "
-        f"{model.high:.3f}; guessing gives 50). Of the tenth that it ranks highest {best:.0%} {words.had}, of all "
-        f"{outcome.mean():.0%}. {policy}"
+        f"Of two {words.who}, one that {words.had} and one that {words.had_not}, it ranks the first higher in "
+        f"{model.value:.0%} of pairs (AUC {model.value:.3f}, 95% interval {model.low:.3f} to {model.high:.3f}; random "
+        f"gives 50%). Of the highest-scored tenth {best:.0%} {words.had}, of all {outcome.mean():.0%}. {policy}"
     ).strip()
 
 
@@ -157,23 +157,24 @@ def _how_good_amounts(evidence: EvaluationData, model: Estimate) -> str:
     best = np.argsort(-scores, kind="stable")[: max(1, len(scores) // 10)]
     share = outcome[best].sum() / outcome.sum() if outcome.sum() else 0.0
     return (
-        f"It explains {model.value:.0%} of the differences in spend between customers (R squared, 95% interval "
-        f"{model.low:.0%} to {model.high:.0%}; spend is capped at its 99th percentile). The tenth it ranks highest "
-        f"brought {share:.0%} of all spend. In total it expected {scores.sum():,.0f} and {outcome.sum():,.0f} came."
+        f"It explains {model.value:.0%} of the variance of spend between customers (R squared, 95% interval "
+        f"{model.low:.0%} to {model.high:.0%}; spend is capped at its 99th percentile). The highest-scored tenth "
+        f"accounts for {share:.0%} of all spend. It predicted {scores.sum():,.0f} in total; the actual total is "
+        f"{outcome.sum():,.0f}."
     )
 
 
 def _compared(task: Task, estimates: Mapping[str, Estimate]) -> str:
-    # A scorer whose figure never varies tells nobody apart: to be ahead of it says nothing.
+    # A scorer whose metric never varies does not separate customers: a lead over it means nothing.
     others = [(name, each) for name, each in estimates.items() if name != "model" and each.low < each.high]
     if not others:
-        return "With nothing: no baseline could be scored on the later rows, so there is no telling what it adds."
+        return "No comparison: no baseline could be scored on the later rows, so the added value is unknown."
     figure = "R squared" if task.predicts_amount else "AUC"
     sentences = [
         f"Better than {_list_scorers(each for each in others if each[1].behind_low > 0)}.",
-        f"Not told apart, within the noise, from {_list_scorers(each for each in others if _level(each[1]))}.",
+        f"No significant difference to {_list_scorers(each for each in others if _level(each[1]))}.",
         f"Worse than {_list_scorers(each for each in others if each[1].behind_high < 0)}.",
-        f"In brackets how much its {figure} is above theirs on the same rows.",
+        f"In brackets: its {figure} minus theirs on the same rows.",
         "" if "champion" in estimates else "There is no champion to compare with.",
     ]
     return " ".join(sentence for sentence in sentences if sentence and not sentence.endswith(" ."))
@@ -193,18 +194,19 @@ def _how_sure(manifest: Mapping[str, Any], evidence: EvaluationData) -> str:
     trained = (manifest.get("training") or {}).get("dates") or ()
     later = len(days) > 0 and len(trained) > 0 and str(days.min()) > max(map(str, trained))
     dated = f", dated {_span(days)}" if len(days) else ""
-    dated += ", later than all it was trained on" if later else ""
+    dated += ", later than all training rows" if later else ""
     rows, customers = len(evidence.outcome), len(set(evidence.customer_ids))
     known = [value for value in evidence.folds.values() if np.isfinite(value)]
     figure = "rank correlation" if evidence.task.predicts_amount else "AUC"
     folds = (
-        f" Trained anew for {len(known)} cut-offs, its {figure} lay between {min(known):.3f} and {max(known):.3f}."
+        f" Retrained for {len(known)} cut-offs, its {figure} was between {min(known):.3f} and {max(known):.3f}."
         if len(known) >= SEVERAL
         else ""
     )
     return (
-        f"It was judged on {rows:,} rows of {customers:,} customers{dated}.{folds} The intervals tell of chance in who "
-        "is a customer, not of a market that changes."
+        f"It was evaluated on {rows:,} rows of {customers:,} customers{dated}.{folds} The intervals cover the "
+        "sampling of "
+        "customers, not a changing market."
     )
 
 
@@ -217,17 +219,17 @@ def _next(verdict: RunStatus, manifest: Mapping[str, Any]) -> str:
     name, version = manifest.get("name", ""), manifest.get("version", "")
     if verdict == "promoted":
         return (
-            "Nothing, if none of the doubts is yours. `holdfast models list` shows what serves, `holdfast models "
-            f"monitor` says when to train anew, `holdfast models rollback {name}` goes back to the version before."
+            "Nothing, unless a doubt above concerns you. `holdfast models list` shows what serves, `holdfast models "
+            f"monitor` says when to retrain, `holdfast models rollback {name}` restores the previous version."
         )
     if verdict == "refused":
         return (
-            "What served before goes on serving. See to what the gates speak of and train again. To overrule them: "
+            "The previous version keeps serving. Fix what the gates report and train again. To override them: "
             f"`holdfast models promote {name} {version} --force --why REASON`; the reason is recorded."
         )
     if verdict == "forced":
-        return f"Watch it closely, and keep `holdfast models rollback {name}` at hand."
-    return "Judge it by the figures below, or train it again with its gates."
+        return f"Monitor it closely; `holdfast models rollback {name}` restores the previous version."
+    return "Evaluate it by the figures below, or train it again with its gates."
 
 
 def _doubts(
@@ -239,7 +241,7 @@ def _doubts(
     model = next(iter(estimates.values()), None)
     wide = model is not None and model.high - model.low > WIDE_INTERVAL
     figure = "R squared" if evidence.task.predicts_amount else "AUC"
-    told = f"The interval of its {figure} is wide: another sample of customers might have told otherwise."
+    told = f"The interval of its {figure} is wide: another sample of customers could give a different result."
     found = [*sentences, *warnings, *_doubts_of_rows(evidence), told if wide else "", *_doubts_of_features(evidence)]
     return tuple(sentence for sentence in found if sentence)
 
@@ -257,12 +259,13 @@ def _doubts_of_rows(evidence: EvaluationData) -> list[str]:
         return [*found, *_doubts_of_totals(evidence)]
     observed = evidence.outcome >= 0
     if len(np.unique(evidence.outcome[observed])) < SEVERAL:
-        return [*found, "The later rows have one outcome only, or none: AUC and what hangs on it are not defined."]
+        return [*found, "The later rows have one outcome only, or none: AUC and related metrics are undefined."]
     expected, actual = float(evidence.scores[observed].mean()), float(evidence.outcome[observed].mean())
     if abs(expected - actual) > DRIFT:
         found.append(
-            f"It predicted {expected:.1%} on average and {actual:.1%} {evidence.task.words.had}: the base rate moves, "
-            "so trust the order of its scores more than their level."
+            f"It predicted {expected:.1%} on average and {actual:.1%} {evidence.task.words.had}: the base rate "
+            "changed, "
+            "so rely on the ranking more than on the probabilities."
         )
     return [*found, *evidence.task.find_doubts(evidence)]
 
@@ -273,7 +276,9 @@ def _doubts_of_totals(evidence: EvaluationData) -> list[str]:
     if abs(off) <= TOTAL_DRIFT:
         return []
     less = "more" if off > 0 else "less"
-    return [f"It expected {abs(off):.0%} {less} spend than came: trust the order of its scores more than their amount."]
+    return [
+        f"It predicted {abs(off):.0%} {less} spend than was observed: rely on the ranking more than on the amounts."
+    ]
 
 
 def _doubts_of_features(evidence: EvaluationData) -> list[str]:
@@ -283,4 +288,6 @@ def _doubts_of_features(evidence: EvaluationData) -> list[str]:
     best = max(useful, key=lambda name: useful[name])
     if useful[best] <= ONE_FEATURE_RULES * sum(useful.values()):
         return []
-    return [f"Almost all it knows is in one feature, {best}: make sure that it was known before the outcome."]
+    return [
+        f"One feature, {best}, accounts for almost all of its accuracy: check that it was known before the outcome."
+    ]

@@ -38,18 +38,16 @@ def build_tiles(evidence: EvaluationData, estimates: Mapping[str, Estimate]) -> 
     if evidence.task.predicts_amount:
         return [
             Tile("R squared", f"{model.value:.3f}", f"{interval}, spend capped at the 99th percentile"),
-            Tile(
-                "Total", f"{expected / actual - 1:+.0%}" if actual else "none", "predicted, against the spend that came"
-            ),
-            Tile("Top fifth", f"{fifth:.0%}", "of all spend comes from the fifth it ranks highest"),
+            Tile("Total", f"{expected / actual - 1:+.0%}" if actual else "none", "predicted against actual spend"),
+            Tile("Top fifth", f"{fifth:.0%}", "of all spend is in the highest-scored fifth"),
             *_coverage_tile(evidence),
         ]
     had = cases.words.had
     best = curves.bin_by_score(-cases.model, cases.outcome).actual[0] / actual
     return [
-        Tile("AUC", f"{model.value:.3f}", f"{interval}; .5 is guessing, 1 is perfect"),
+        Tile("AUC", f"{model.value:.3f}", f"{interval}; .5 is random, 1 is perfect"),
         *evidence.task.build_tiles(evidence),
-        Tile("Top fifth", f"{fifth:.0%}", f"of all that {had} are in the fifth it ranks highest"),
+        Tile("Top fifth", f"{fifth:.0%}", f"of all that {had} are in the highest-scored fifth"),
         Tile("Top tenth", f"{best:.1f} times", f"the average rate of {actual:.0%}"),
         Tile("Predicted", f"{expected:.1%}", f"on average; {actual:.1%} {had}"),
     ]
@@ -60,4 +58,4 @@ def _coverage_tile(evidence: EvaluationData) -> list[Tile]:
         return []
     low, high = evidence.interval.T
     covered = float(((evidence.outcome[:, 0] >= low) & (evidence.outcome[:, 0] <= high)).mean())
-    return [Tile("Intervals", f"{covered:.0%}", "of customers spent within the interval told")]
+    return [Tile("Intervals", f"{covered:.0%}", "of customers spent within the predicted interval")]
