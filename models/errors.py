@@ -6,6 +6,7 @@ ModelError
 ├── ModelOutputError  a model returned something that is no finite number
 ├── RfmDefinitionError  the file of RFM cut points cannot be used
 └── VersionError      a version on disk cannot be read or written
+    ├── ManifestError           its manifest cannot be used; a ModelLoadError, too
     ├── NoVersionError          there is no such version, or no such model
     ├── VersionConflictError    another model has this version already
     ├── PromotionRefusedError   a gate, a changed file or a missing reason stands against it
@@ -37,6 +38,10 @@ class RfmDefinitionError(ModelError):
 
 class VersionError(ModelError):
     """A version on disk cannot be read or written."""
+
+
+class ManifestError(ModelLoadError, VersionError):
+    """A version's manifest cannot be used: the version can neither be loaded nor managed."""
 
 
 class NoVersionError(VersionError):

@@ -64,7 +64,7 @@ class Scorers:
         """What a score of the ltv model stands for; a rule's stands for itself."""
         manifest: Mapping[str, Any] = getattr(self.ltv, "manifest", {})
         cuts: list[float] | None = manifest.get("value_cuts")
-        factor = YEAR_DAYS / manifest.get("window_days", YEAR_DAYS)
+        factor = YEAR_DAYS / (manifest.get("window_days") or YEAR_DAYS)
         return ValueScale(factor, (cuts[0], cuts[1]) if cuts else None)
 
     @property

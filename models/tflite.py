@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, cast
@@ -12,6 +11,7 @@ import numpy as np
 
 from models.errors import ModelLoadError, ModelOutputError
 from models.inputs import model_inputs
+from models.manifest import read_manifest
 from models.versions import MANIFEST_FILE, MODEL_FILE
 
 # tflite-runtime has no wheel past Python 3.11; ai-edge-litert is its successor with the same Interpreter.
@@ -62,10 +62,10 @@ class TFLiteScorer:
             file: which of the folder's models.
 
         Raises:
-            ModelLoadError: a file is missing or broken, the model is not the one the manifest describes, or
-                it was trained on other features than the mapping names.
+            ModelLoadError: a file is missing or broken, the manifest cannot be used, the model is not the one that
+                the manifest describes, or it was trained on other features than the mapping names.
         """
-        manifest = _read_manifest(folder / MANIFEST_FILE)
+        manifest = read_manifest(folder / MANIFEST_FILE, MODEL_FILE)
         content = _read(folder / file)
         _check_hash(folder / file, content, manifest["files"].get(file, "nothing of it"))
         names: list[str] = manifest["features"]
@@ -130,15 +130,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelLoadError(f"{path}: cannot be read ({error.strerror}); train a model or restore the file") from error
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads(_read(path))
-        _ = manifest["version"], manifest["outputs"], manifest["files"][MODEL_FILE], manifest["features"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelLoadError(f"{path}: not a model manifest ({error!r}); train the model again") from error
-    return manifest
 
 
 def _check_hash(path: Path, content: bytes, expected: str) -> None:
