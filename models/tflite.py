@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from models.errors import ModelLoadError, ModelOutputError
-from models.inputs import model_inputs
+from models.errors import ModelLoadError
+from models.inputs import readable_inputs
 from models.manifest import read_manifest
 from models.versions import MANIFEST_FILE, MODEL_FILE
 
@@ -38,6 +38,7 @@ class TFLiteScorer:
     Attributes:
         version: the manifest's version.
         manifest: the whole manifest.
+        columns: the columns that the features are read from, in order.
     """
 
     basis = "model"
@@ -46,7 +47,7 @@ class TFLiteScorer:
         self.version: str = manifest["version"]
         self.manifest = manifest
         self._content = content
-        self._columns = columns
+        self.columns = columns
         self._outputs: int = manifest["outputs"]
         # An interpreter shared by two threads now and then returns a wrong score silently.
         self._local = threading.local()
@@ -73,23 +74,19 @@ class TFLiteScorer:
         return cls(content, manifest, tuple(feature_mapping[name] for name in names))
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
-        """Return the model's scores, shape [customers, outputs].
+        """Return the model's scores, shape [customers, outputs]; NaN where an input is not a number.
+
+        Null is an input that models know; text is not taken for null, since no model was trained on it.
 
         Raises:
             ModelInputError: the table lacks a column the model was trained on.
-            ModelOutputError: a score is not a finite number.
         """
-        inputs = model_inputs(table, self._columns)
+        inputs, unreadable = readable_inputs(table, self.columns)
         largest = BATCH_SIZES[-1]
         chunks = [self._invoke(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
         scores = np.concatenate(chunks) if chunks else np.empty((0, self._outputs), np.float32)
-        bad = ~np.isfinite(scores).all(axis=1)
-        if bad.any():
-            customer = table.customer_ids[int(bad.argmax())]
-            raise ModelOutputError(
-                f"model {self.version} gave {int(bad.sum())} of {len(table)} customers a score that is no "
-                f"finite number, first customer {customer!r}; train it again"
-            )
+        for rows in unreadable.values():
+            scores[rows] = np.nan
         return scores
 
     def _invoke(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -107,17 +104,17 @@ class TFLiteScorer:
         if size not in ready:
             interpreter = Interpreter(model_content=self._content, num_threads=1)
             into = interpreter.get_input_details()[0]["index"]
-            interpreter.resize_tensor_input(into, [size, len(self._columns)])
+            interpreter.resize_tensor_input(into, [size, len(self.columns)])
             interpreter.allocate_tensors()
             ready[size] = (interpreter, into, interpreter.get_output_details()[0]["index"])
         return ready[size]
 
     def _check_shapes(self) -> None:
         try:
-            got = self._invoke(np.zeros((1, len(self._columns)), dtype=np.float32)).shape
+            got = self._invoke(np.zeros((1, len(self.columns)), dtype=np.float32)).shape
         except (ValueError, RuntimeError) as error:
             raise ModelLoadError(
-                f"model {self.version} cannot be run on {len(self._columns)} features ({error}); train again"
+                f"model {self.version} cannot be run on {len(self.columns)} features ({error}); train again"
             ) from error
         if got != (1, self._outputs):
             raise ModelLoadError(

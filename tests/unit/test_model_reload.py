@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from campaigns.candidates import Definitions
 from features.store import FeatureStore
+from models.fallbacks import ModelFallbacks
 from models.inputs import FEATURE_MAPPING
 from models.registry import Scorers, keep_models, load_scorers
 from models.versions import current_version, roll_back
@@ -120,8 +122,9 @@ def told(version: str) -> Scorers:
     return replace(RULES, churn=scorer)
 
 
-async def test_a_batch_is_decided_with_the_models_it_was_scored_with() -> None:
-    everybody, scorers = segment(), told("one")
+async def open_pipeline(scorers: Scorers, fallbacks: ModelFallbacks | None = None) -> tuple[Pipeline, dict[int, int]]:
+    """Return a pipeline for ann and bob, and the epoch of the partition that it owns."""
+    everybody = segment()
     activations = {everybody.key: Activation(everybody.version, AS_OF, "emit")}
     definitions = Definitions([campaign()], offers(), scorers.versions, {everybody.key: everybody.version})
     kinds: Any = {"email_consent": "boolean", **dict.fromkeys(FACTS, "number")}
@@ -129,15 +132,33 @@ async def test_a_batch_is_decided_with_the_models_it_was_scored_with() -> None:
     warehouse, ledger = InMemoryWarehouse(kinds, {"ann": row, "bob": row}), InMemoryLedger()
     await ledger.activate([everybody], [], at=AS_OF)
     features = FeatureStore(warehouse, InMemoryFeatureCache(), generation=1)
-    pipeline = Pipeline(
-        features, ledger, DecisionConfig(scorers, [everybody], activations, definitions), topic_prefix=PREFIX
-    )
-    owners = {1: await ledger.claim(1)}
+    config = DecisionConfig(scorers, [everybody], activations, definitions)
+    pipeline = Pipeline(features, ledger, config, topic_prefix=PREFIX, fallbacks=fallbacks)
+    return pipeline, {1: await ledger.claim(1)}
+
+
+async def test_a_batch_is_decided_with_the_models_it_was_scored_with() -> None:
+    pipeline, owners = await open_pipeline(told("one"))
     before = await pipeline.prepare([arrive(body(customer_id="ann"))])
     pipeline.use_scorers(told("two"))
     after = await pipeline.prepare([arrive(body(customer_id="bob"))])
     decided = [await pipeline.decide(prepared, owners) for prepared in (before, after)]
     assert [versions_named(each) for each in decided] == [{"one"}, {"two"}]
+
+
+async def test_customers_whom_a_rule_scores_are_counted_and_each_decision_names_its_own_basis() -> None:
+    fallbacks, unusable = ModelFallbacks(), {"ann": [-3.0]}
+    scorers = replace(RULES, churn=InMemoryScorer(unusable), offers=InMemoryScorer({"bob": [np.nan] * 8}, 8))
+    pipeline, owners = await open_pipeline(scorers, fallbacks)
+    prepared = await pipeline.prepare([arrive(body(customer_id=name)) for name in ("ann", "bob")])
+    decisions = (await pipeline.decide(prepared, owners)).changes.decisions
+    assert {
+        each.candidate.customer_id: (each.facts["decision_basis"], each.facts["offer_basis"]) for each in decisions
+    } == {
+        "ann": ("rules", "model"),
+        "bob": ("model", "rules"),
+    }
+    assert fallbacks.counts == {("churn", "out_of_range"): 1, ("nbo", "not_finite"): 1}
 
 
 def versions_named(decided: Decided) -> set[str]:
