@@ -1,24 +1,18 @@
-"""Scores by a TFLite model: the one place that imports the interpreter."""
+"""Scores by a TFLite model beside its manifest."""
 
 from __future__ import annotations
 
 import hashlib
-import sys
-import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.errors import ModelLoadError
 from models.inputs import readable_inputs
+from models.interpreter import BATCH_SIZES, TFLiteNetwork
 from models.manifest import read_manifest
+from models.probe_process import probe
 from models.versions import MANIFEST_FILE, MODEL_FILE
-
-# tflite-runtime has no wheel past Python 3.11; ai-edge-litert is its successor with the same Interpreter.
-if sys.version_info >= (3, 12):
-    from ai_edge_litert.interpreter import Interpreter
-else:
-    from tflite_runtime.interpreter import Interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.table import FeatureTable
-
-BATCH_SIZES = (1, 32, 128, 256, 384, 512)
-"""Batches are padded to the next of these, because a new size costs more than scoring the padding does."""
 
 
 class TFLiteScorer:
@@ -46,12 +37,10 @@ class TFLiteScorer:
     def __init__(self, content: bytes, manifest: Mapping[str, Any], columns: tuple[str, ...]) -> None:
         self.version: str = manifest["version"]
         self.manifest = manifest
-        self._content = content
         self.columns = columns
         self._outputs: int = manifest["outputs"]
-        # An interpreter shared by two threads now and then returns a wrong score silently.
-        self._local = threading.local()
-        self._check_shapes()
+        self._check(content)
+        self._network = TFLiteNetwork(content, len(columns))
 
     @classmethod
     def load(cls, folder: Path, feature_mapping: Mapping[str, str], file: str = MODEL_FILE) -> TFLiteScorer:
@@ -83,43 +72,28 @@ class TFLiteScorer:
         """
         inputs, unreadable = readable_inputs(table, self.columns)
         largest = BATCH_SIZES[-1]
-        chunks = [self._invoke(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
+        chunks = [self._score_chunk(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
         scores = np.concatenate(chunks) if chunks else np.empty((0, self._outputs), np.float32)
         for rows in unreadable.values():
             scores[rows] = np.nan
         return scores
 
-    def _invoke(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        size = next(size for size in BATCH_SIZES if size >= len(inputs))
-        padded = np.zeros((size, inputs.shape[1]), dtype=np.float32)
-        padded[: len(inputs)] = inputs
-        interpreter, into, out_of = self._interpreter(size)
-        interpreter.set_tensor(into, padded)
-        interpreter.invoke()
-        return cast("NDArray[np.float32]", interpreter.get_tensor(out_of))[: len(inputs)]
-
-    def _interpreter(self, size: int) -> tuple[Any, int, int]:
-        """Return this thread's interpreter for a batch size with the indexes of its input and output."""
-        ready: dict[int, tuple[Any, int, int]] = self._local.__dict__.setdefault("ready", {})
-        if size not in ready:
-            interpreter = Interpreter(model_content=self._content, num_threads=1)
-            into = interpreter.get_input_details()[0]["index"]
-            interpreter.resize_tensor_input(into, [size, len(self.columns)])
-            interpreter.allocate_tensors()
-            ready[size] = (interpreter, into, interpreter.get_output_details()[0]["index"])
-        return ready[size]
-
-    def _check_shapes(self) -> None:
+    def _score_chunk(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return scores of shape [rows, outputs]; NaN for a row that the interpreter fails on, whatever its batch."""
         try:
-            got = self._invoke(np.zeros((1, len(self.columns)), dtype=np.float32)).shape
-        except (ValueError, RuntimeError) as error:
-            raise ModelLoadError(
-                f"model {self.version} cannot be run on {len(self.columns)} features ({error}); train again"
-            ) from error
-        if got != (1, self._outputs):
-            raise ModelLoadError(
-                f"model {self.version} returns shape {got}, the manifest says (1, {self._outputs}); retrain"
-            )
+            return self._network.run(inputs)
+        except (ValueError, RuntimeError):
+            if len(inputs) == 1:
+                return np.full((1, self._outputs), np.nan, dtype=np.float32)
+            half = len(inputs) // 2
+            return np.concatenate([self._score_chunk(inputs[:half]), self._score_chunk(inputs[half:])])
+
+    def _check(self, content: bytes) -> None:
+        outputs, fault = probe(content, len(self.columns))
+        if fault is None and outputs != self._outputs:
+            fault = f"it gives {outputs} scores for a customer, the manifest says {self._outputs}; train it again"
+        if fault is not None:
+            raise ModelLoadError(f"model {self.version} cannot be run: {fault}")
 
 
 def _read(path: Path) -> bytes:
