@@ -9,7 +9,7 @@ ModelError
     ├── ManifestError           its manifest cannot be used; a ModelLoadError, too
     ├── NoVersionError          there is no such version, or no such model
     ├── VersionConflictError    another model has this version already
-    ├── PromotionRefusedError   a gate, a changed file or a missing reason stands against it
+    ├── PromotionRefusedError   a gate, a file or a missing reason stands against it
     └── HistoryError            the record of promotions cannot be read
 """
 
@@ -53,7 +53,7 @@ class VersionConflictError(VersionError):
 
 
 class PromotionRefusedError(VersionError):
-    """A gate, a changed file or a missing reason stands against it."""
+    """A gate, a file that is changed or cannot be loaded, or a missing reason stands against it."""
 
 
 class HistoryError(VersionError):

@@ -29,11 +29,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from models.errors import HistoryError, NoVersionError, PromotionRefusedError, VersionConflictError, VersionError
+from models.errors import (
+    HistoryError,
+    ModelLoadError,
+    NoVersionError,
+    PromotionRefusedError,
+    VersionConflictError,
+    VersionError,
+)
 from models.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
 MODEL_FILE = "model.tflite"
@@ -246,7 +253,14 @@ def _read_text(path: Path) -> str:
 
 
 def promote(
-    home: Path, version: str, *, at: datetime, by: str, why: str = "", forced: bool = False
+    home: Path,
+    version: str,
+    *,
+    at: datetime,
+    by: str,
+    why: str = "",
+    forced: bool = False,
+    check: Callable[[str], object] | None = None,
 ) -> Promotion | None:
     """Let a version serve; return the line of the history, or None when it serves already.
 
@@ -257,10 +271,12 @@ def promote(
         by: who promotes.
         why: the reason, for the record.
         forced: overrule gates that did not let it pass; only with a reason.
+        check: loads the version by its name, or raises a ModelLoadError; nothing overrules that. None where the
+            version was just loaded.
 
     Raises:
         PromotionRefusedError: a gate did not let it pass and it was not forced; it was forced without a reason;
-            or a file is missing or changed.
+            a file is missing or changed; or it cannot be loaded.
         NoVersionError, VersionError, HistoryError: see above.
     """
     with _locked(home):
@@ -274,16 +290,26 @@ def promote(
             )
         if closed and not why.strip():
             raise PromotionRefusedError(f"{version}: a forced promotion needs its reason: --why TEXT")
+        _refuse_unloadable(version, check)
         return _serve(home, version, "promoted", at=at, by=by, why=why, forced=bool(closed))
 
 
-def roll_back(home: Path, *, to: str | None = None, at: datetime, by: str, why: str = "") -> Promotion | None:
+def roll_back(
+    home: Path,
+    *,
+    to: str | None = None,
+    at: datetime,
+    by: str,
+    why: str = "",
+    check: Callable[[str], object] | None = None,
+) -> Promotion | None:
     """Let the version serve again that was promoted before the present one, or version `to`.
 
-    Rolling back twice goes back two promotions.
+    Rolling back twice goes back two promotions. `check` is as in `promote`.
 
     Raises:
-        PromotionRefusedError: there is none before it, `to` was never promoted, or a file is missing or changed.
+        PromotionRefusedError: there is none before it, `to` was never promoted, a file is missing or changed, or it
+            cannot be loaded.
         NoVersionError, VersionError, HistoryError: see above.
     """
     with _locked(home):
@@ -296,6 +322,7 @@ def roll_back(home: Path, *, to: str | None = None, at: datetime, by: str, why: 
         elif to not in {each.after for each in history}:
             raise PromotionRefusedError(f"{home}: {to!r} never served; promote it instead")
         _refuse_changed(read_version(home, to))
+        _refuse_unloadable(to, check)
         return _serve(home, to, "rolled back", at=at, by=by, why=why, forced=False)
 
 
@@ -358,6 +385,15 @@ def _refuse_changed(version: ModelVersion) -> None:
     wrong = verify(version)
     if wrong:
         raise PromotionRefusedError("; ".join(wrong) + "; restore the version's folder or train again")
+
+
+def _refuse_unloadable(version: str, check: Callable[[str], object] | None) -> None:
+    if check is None:
+        return
+    try:
+        check(version)
+    except ModelLoadError as error:
+        raise PromotionRefusedError(f"{version}: cannot be loaded, and so cannot serve: {error}") from error
 
 
 def _serve(home: Path, version: str, action: str, *, at: datetime, by: str, why: str, forced: bool) -> Promotion | None:

@@ -146,6 +146,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             group=settings.group,
             versions=scorers.versions,
             rules_because=scorers.reasons,
+            refused=tuple(scorers.refused.values()),
         )
         freeze_memory()
         health.ready = True
@@ -318,12 +319,13 @@ def take_metrics_snapshot(
 
 def name_degradations(features: FeatureStore, reloader: ModelReloader, fallbacks: ModelFallbacks) -> list[str]:
     """Return what is not as it should be and does not stop the work."""
+    scorers = reloader.scorers
     away = [] if features.cache_available else ["cache: away, features are read from the warehouse"]
     return [
         *away,
         *reloader.refused,
-        *(f"{name}: rules decide, {why}" for name, why in reloader.scorers.reasons.items()),
-        *fallbacks.describe(reloader.scorers.versions),
+        *(f"{name}: rules decide, {why}" for name, why in scorers.reasons.items() if name not in scorers.refused),
+        *fallbacks.describe(scorers.versions),
     ]
 
 
