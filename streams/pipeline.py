@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from campaigns.decide import Decision
     from campaigns.ports import Ledger, LedgerState
     from features.store import FeatureStore
+    from models.fallbacks import ModelFallbacks
     from models.registry import Scorers
     from segments.engine import Transitions
     from streams.decision_config import DecisionConfig
@@ -58,6 +59,7 @@ class Pipeline:
         config: models and definitions.
         topic_prefix: precedes every topic's name.
         max_event_bytes: a larger event becomes a dead letter.
+        fallbacks: counts customers scored by a rule although a model serves.
     """
 
     def __init__(
@@ -68,12 +70,14 @@ class Pipeline:
         *,
         topic_prefix: str = "",
         max_event_bytes: int = 262_144,
+        fallbacks: ModelFallbacks | None = None,
     ) -> None:
         self._features = features
         self._ledger = ledger
         self._config = config
         self._topic_prefix = topic_prefix
         self._max_event_bytes = max_event_bytes
+        self._fallbacks = fallbacks
 
     async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on earlier batches.
@@ -130,7 +134,7 @@ class Pipeline:
     def score(self, refreshed: Refreshed, poison: Sequence[Reject], config: DecisionConfig) -> Prepared:
         """Score customers and messages with the models."""
         events = sort_by_kind(refreshed.decoded.events)
-        facts = score_customers(refreshed.table, config.scorers)
+        facts = score_customers(refreshed.table, config.scorers, self._fallbacks)
         messages = messages_by_customer(events.said, read_message)
         return Prepared(config, refreshed.decoded, poison, events, facts, messages, refreshed.cache_lost)
 
@@ -168,7 +172,7 @@ class Pipeline:
             *entry_candidates(changes, contexts, definitions),
             *launch_candidates(requests, definitions),
         ]
-        score = partial(score_offers, scorers=prepared.config.scorers)
+        score = partial(score_offers, scorers=prepared.config.scorers, fallbacks=self._fallbacks)
         decisions = decide_all(candidates, folded.facts, state.contact_histories, definitions.offers, score)
         return Evaluated(transitions, decisions)
 

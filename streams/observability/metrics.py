@@ -70,6 +70,7 @@ class MetricsSnapshot:
         failures: failed attempts on a service that was unavailable.
         waited: seconds spent waiting for a service.
         cache_reads: customers looked up in the cache.
+        model_fallbacks: customers scored by a rule although a model serves, by (model, reason).
     """
 
     ready: bool = False
@@ -84,6 +85,7 @@ class MetricsSnapshot:
     failures: Mapping[str, int] = field(default_factory=dict)
     waited: Mapping[str, float] = field(default_factory=dict)
     cache_reads: Mapping[str, int] = field(default_factory=dict)
+    model_fallbacks: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -115,6 +117,9 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
     failures = CounterMetricFamily("holdfast_retries", "Failed attempts on an unavailable service", labels=["service"])
     waited = CounterMetricFamily("holdfast_retry_seconds", "Seconds spent waiting for a service", labels=["service"])
     reads = CounterMetricFamily("holdfast_cache_reads", "Customers looked up in the cache", labels=["result"])
+    fallbacks = CounterMetricFamily(
+        "holdfast_model_fallbacks", "Customers scored by a rule although a model serves", labels=["model", "reason"]
+    )
     return [
         _fill(lag, snapshot.lag),
         _fill(age, snapshot.commit_ages),
@@ -122,6 +127,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(failures, snapshot.failures),
         _fill(waited, snapshot.waited),
         _fill(reads, snapshot.cache_reads),
+        _fill(fallbacks, snapshot.model_fallbacks),
     ]
 
 
