@@ -86,6 +86,8 @@ async def current_facts(
         await warehouse.close()
     if not len(table):
         raise WarehouseError(f"the warehouse has no customer {customer_id!r}; check the id")
+    if len(table) > 1:
+        raise WarehouseError(f"the warehouse has {len(table)} rows of customer {customer_id!r}; leave one")
     signals = (await ledger.read([customer_id], [])).signals
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
     as_of = max(moments, default=datetime.now(UTC))

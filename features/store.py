@@ -54,11 +54,13 @@ class FeatureRead:
         table: one row per customer that has exactly one in the warehouse, in the order of the request.
         cache_lost: an invalidation may not have happened: raise the cache generation with the batch.
         duplicates: the number of rows of each customer that has several.
+        lost_columns: columns that an earlier read of this process found, and this one did not.
     """
 
     table: FeatureTable
     cache_lost: bool
     duplicates: Mapping[str, int] = field(default_factory=dict)
+    lost_columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,6 @@ class FeatureStore:
         cache_reads: customers found (hit), not found (miss), or not looked up because the cache is away (unavailable).
         cache_available: whether the last call to the cache succeeded.
         must_bump: the cache is bypassed until a new generation comes.
-        lost_columns: columns that an earlier read had and the latest one had not.
     """
 
     def __init__(self, warehouse: Warehouse, cache: FeatureCache, *, generation: int = 0) -> None:
@@ -128,7 +129,6 @@ class FeatureStore:
         self.cache_reads: Counter[str] = Counter()
         self.cache_available = True
         self.must_bump = False
-        self.lost_columns: frozenset[str] = frozenset()
 
     def use_generation(self, generation: int) -> None:
         """Use the ledger's cache generation; a higher one than before ends the bypassing of the cache."""
@@ -161,8 +161,8 @@ class FeatureStore:
             self._invalidating.remove(fresh)
         table, duplicates = await self._complete(wanted, cached)
         self._seen_columns.update(table.columns)
-        self.lost_columns = frozenset(self._seen_columns.difference(table.columns))
-        return FeatureRead(_ordered(table, wanted), not certain, duplicates)
+        lost_columns = frozenset(self._seen_columns.difference(table.columns))
+        return FeatureRead(_ordered(table, wanted), not certain, duplicates, lost_columns)
 
     async def _complete(self, wanted: Sequence[str], cached: _Cached) -> tuple[FeatureTable, Mapping[str, int]]:
         """Return the cached rows together with those of all others, which one query fetches, and the duplicates."""

@@ -26,6 +26,7 @@ class Refreshed:
     decoded: Decoded
     table: FeatureTable
     cache_lost: bool
+    lost_columns: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,8 @@ class Pipeline:
         events = sort_by_kind(decoded.events)
         customers = list(dict.fromkeys(event.customer_id for event in events.to_evaluate))
         read = await self._features.read(customers, fresh={event.customer_id for event in events.updated})
-        return Refreshed(reject_unknown_customers(decoded, events, read.table), read.table, read.cache_lost)
+        known = reject_unknown_customers(decoded, events, read.table, read.duplicates)
+        return Refreshed(known, read.table, read.cache_lost, read.lost_columns)
 
     def score(self, refreshed: Refreshed, poison: Sequence[Reject], config: DecisionConfig) -> Prepared:
         """Score customers and messages with the models."""
