@@ -78,7 +78,9 @@ async def current_facts(
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
     """
-    warehouse = PostgresWarehouse(settings.warehouse_url, settings.features_table)
+    warehouse = PostgresWarehouse(
+        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
+    )
     try:
         await warehouse.open()
         table = await warehouse.fetch([customer_id])

@@ -26,6 +26,7 @@ class RoutedScorer:
         version: the manifest's version, one for all.
         manifest: the whole manifest.
         column: by which customers are told apart.
+        columns: the columns of the table that it reads.
     """
 
     basis = "model"
@@ -34,6 +35,7 @@ class RoutedScorer:
         self.version = pooled.version
         self.manifest = manifest
         self.column = column
+        self.columns: tuple[str, ...] = (*getattr(pooled, "columns", ()), column)
         self._pooled = pooled
         self._routes = routes
 

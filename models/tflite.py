@@ -38,6 +38,7 @@ class TFLiteScorer:
     Attributes:
         version: the manifest's version.
         manifest: the whole manifest.
+        columns: the columns of the table that it reads.
     """
 
     basis = "model"
@@ -46,7 +47,7 @@ class TFLiteScorer:
         self.version: str = manifest["version"]
         self.manifest = manifest
         self._content = content
-        self._columns = columns
+        self.columns = columns
         self._outputs: int = manifest["outputs"]
         # An interpreter shared by two threads now and then returns a wrong score silently.
         self._local = threading.local()
@@ -79,7 +80,7 @@ class TFLiteScorer:
             ModelInputError: the table lacks a column the model was trained on.
             ModelOutputError: a score is not a finite number.
         """
-        inputs = model_inputs(table, self._columns)
+        inputs = model_inputs(table, self.columns)
         largest = BATCH_SIZES[-1]
         chunks = [self._invoke(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
         scores = np.concatenate(chunks) if chunks else np.empty((0, self._outputs), np.float32)
@@ -107,17 +108,17 @@ class TFLiteScorer:
         if size not in ready:
             interpreter = Interpreter(model_content=self._content, num_threads=1)
             into = interpreter.get_input_details()[0]["index"]
-            interpreter.resize_tensor_input(into, [size, len(self._columns)])
+            interpreter.resize_tensor_input(into, [size, len(self.columns)])
             interpreter.allocate_tensors()
             ready[size] = (interpreter, into, interpreter.get_output_details()[0]["index"])
         return ready[size]
 
     def _check_shapes(self) -> None:
         try:
-            got = self._invoke(np.zeros((1, len(self._columns)), dtype=np.float32)).shape
+            got = self._invoke(np.zeros((1, len(self.columns)), dtype=np.float32)).shape
         except (ValueError, RuntimeError) as error:
             raise ModelLoadError(
-                f"model {self.version} cannot be run on {len(self._columns)} features ({error}); train again"
+                f"model {self.version} cannot be run on {len(self.columns)} features ({error}); train again"
             ) from error
         if got != (1, self._outputs):
             raise ModelLoadError(

@@ -23,6 +23,7 @@ from features.signals import as_columns
 from features.store import FeatureStore
 from models.registry import load_scorers
 from models.scores import score_customers
+from models.sources import unavailable_facts
 from segments.jsonlogic import unknown_facts
 from streams.decision_config import DecisionConfig
 from streams.kafka.app import AppSettings, build_app, run_app
@@ -41,9 +42,10 @@ from streams.runtime.partition_leases import Assignment
 from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from campaigns.definition import Campaign, Offer
+    from features.unreadable_values import UnreadableValues
     from models.registry import Scorers
     from segments.definition import Segment
     from streams.kafka.app import StreamApp
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+SHOWN_SEGMENTS = 10
 STAGES_S = 5.0
 """How long the stages may take to end before the consumer leaves its group."""
 
@@ -97,7 +100,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         ledger = PostgresLedger(settings.ledger_url)
         stack.push_async_callback(ledger.close)
         await ledger.open()
-        features = await open_features(settings, stack, await ledger.cache_generation())
+        warehouse = await open_warehouse(settings, stack)
+        features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
         await check_facts(features, scorers, definitions[0])
         config = await activate(ledger, scorers, *definitions)
         pipeline = Pipeline(
@@ -109,7 +113,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         models_dir = settings.models_dir or Path()
         reloader = ModelReloader(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
-        health.degraded = partial(name_degradations, features, reloader)
+        health.degraded = partial(name_degradations, features, warehouse.unreadable_values, pipeline, reloader)
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
@@ -134,7 +138,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             stuck_after_s=settings.stuck_after_s,
         )
         health.joined, health.stuck = lambda: app.consumer_generation_id > 0, watch.find_stuck
-        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, features))
+        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, features, warehouse.unreadable_values))
         server, port = await serve_probes(health, metrics, settings.health_host, settings.health_port)
         stack.push_async_callback(server.cleanup)
         log.info(
@@ -209,15 +213,30 @@ def check_topics(settings: Settings) -> None:
         verify_topics(settings.broker, [topic], security=security)
 
 
-async def open_features(settings: Settings, stack: AsyncExitStack, generation: int) -> FeatureStore:
-    """Return the feature store, its connections closed with the stack.
+async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> PostgresWarehouse:
+    """Return the warehouse, its connections closed with the stack.
 
     Raises:
         WarehouseUnavailableError, WarehouseLayoutError: the warehouse cannot be used.
     """
-    warehouse = PostgresWarehouse(settings.warehouse_url, settings.features_table)
+    warehouse = PostgresWarehouse(
+        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
+    )
     stack.push_async_callback(warehouse.close)
     await warehouse.open()
+    if unknown := warehouse.unknown_private_columns:
+        log.warning("private_columns_unknown", setting="HOLDFAST_PRIVATE_COLUMNS", columns=unknown)
+    return warehouse
+
+
+async def open_features(
+    settings: Settings, stack: AsyncExitStack, warehouse: PostgresWarehouse, generation: int
+) -> FeatureStore:
+    """Return the feature store, the cache's connections closed with the stack.
+
+    Raises:
+        ServiceAddressError: the cache refuses the user or the password.
+    """
     cache = RedisFeatureCache(settings.redis_url, ttl_seconds=settings.cache_ttl_s, ca_file=settings.redis_ca_file)
     stack.push_async_callback(cache.close)
     await cache.open()
@@ -225,13 +244,10 @@ async def open_features(settings: Settings, stack: AsyncExitStack, generation: i
 
 
 async def check_facts(features: FeatureStore, scorers: Scorers, defined: Sequence[Segment]) -> None:
-    """Warn of rules that read facts which nobody supplies: they are null for every customer.
-
-    Raises:
-        ModelError: the view lacks a column that RFM needs.
-    """
+    """Warn of rules that read facts that no source supplies, and of facts that lack their columns."""
     table = (await features.read([], fresh=())).table
-    known = {*score_customers(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
+    unavailable = unavailable_facts(table.columns, (), scorers)
+    known = {*score_customers(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))} - set(unavailable)
     for segment in defined:
         unknown = unknown_facts(segment.facts, known)
         if unknown:
@@ -286,7 +302,12 @@ def read_assignment(app: StreamApp) -> Assignment:
 
 
 def take_metrics_snapshot(
-    app: StreamApp, worker: Worker, watch: LagMonitor, health: Health, features: FeatureStore
+    app: StreamApp,
+    worker: Worker,
+    watch: LagMonitor,
+    health: Health,
+    features: FeatureStore,
+    unreadable: UnreadableValues,
 ) -> MetricsSnapshot:
     """Look up what /metrics shows of this moment."""
     seen, retrying = watch.observe(), health.retrying
@@ -304,17 +325,32 @@ def take_metrics_snapshot(
         failures=health.failures,
         waited=health.waited,
         cache_reads=features.cache_reads,
+        unreadable_values=unreadable.counts,
     )
 
 
-def name_degradations(features: FeatureStore, reloader: ModelReloader) -> list[str]:
-    """Return what is not as it should be and does not stop the work."""
+def name_degradations(
+    features: FeatureStore, unreadable: UnreadableValues, pipeline: Pipeline, reloader: ModelReloader
+) -> list[str]:
+    """Return what is degraded and does not stop the work."""
     away = [] if features.cache_available else ["cache: away, features are read from the warehouse"]
     return [
         *away,
+        *unreadable.describe(),
+        *describe_frozen(pipeline.frozen_segments),
         *reloader.refused,
         *(f"{name}: rules decide, {why}" for name, why in reloader.scorers.reasons.items()),
     ]
+
+
+def describe_frozen(frozen: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return one line for each frozen segment, for `SHOWN_SEGMENTS` of them at most."""
+    shown = [
+        f"segment {key}: missing from the warehouse's view: {', '.join(columns)}; memberships unchanged"
+        for key, columns in list(frozen.items())[:SHOWN_SEGMENTS]
+    ]
+    more = len(frozen) - len(shown)
+    return [*shown, f"segments: {more} more are unchanged for missing columns"] if more else shown
 
 
 def freeze_memory() -> None:
