@@ -71,6 +71,7 @@ class MetricsSnapshot:
         waited: seconds spent waiting for a service.
         cache_reads: customers looked up in the cache.
         model_fallbacks: customers scored by a rule although a model serves, by (model, reason).
+        unreadable_values: values of the warehouse that are null because they cannot be read, by column.
     """
 
     ready: bool = False
@@ -86,6 +87,7 @@ class MetricsSnapshot:
     waited: Mapping[str, float] = field(default_factory=dict)
     cache_reads: Mapping[str, int] = field(default_factory=dict)
     model_fallbacks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    unreadable_values: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -120,6 +122,9 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
     fallbacks = CounterMetricFamily(
         "holdfast_model_fallbacks", "Customers scored by a rule although a model serves", labels=["model", "reason"]
     )
+    unreadable = CounterMetricFamily(
+        "holdfast_unreadable_values", "Warehouse values that cannot be read and count as null", labels=["column"]
+    )
     return [
         _fill(lag, snapshot.lag),
         _fill(age, snapshot.commit_ages),
@@ -128,6 +133,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(waited, snapshot.waited),
         _fill(reads, snapshot.cache_reads),
         _fill(fallbacks, snapshot.model_fallbacks),
+        _fill(unreadable, snapshot.unreadable_values),
     ]
 
 
