@@ -156,9 +156,10 @@ def test_an_empty_batch_has_no_transitions() -> None:
         ({"rfm_monetary": 5, "rfm_frequency": 4, "rfm_recency": 5}, {"vip-customers"}),
         ({"rfm_segment": "At Risk"}, {"valued-and-slipping"}),
         ({"rfm_monetary": 4, "rfm_recency": 2}, {"valued-and-slipping"}),
-        ({"days_since_last_message": 1, "cancellation_requests": 1, "sentiment_score": 0.5}, {"unhappy-customers"}),
-        ({"days_since_last_message": 1, "cancellation_requests": 0, "sentiment_score": -0.5}, {"unhappy-customers"}),
-        ({"days_since_last_message": 31, "cancellation_requests": 1, "sentiment_score": -0.5}, set()),
+        ({"cancellation_requests_30d": 1, "sentiment_score_30d": 0.5}, {"unhappy-customers"}),
+        ({"cancellation_requests_30d": 0, "sentiment_score_30d": -0.5}, {"unhappy-customers"}),
+        ({"cancellation_requests_30d": 0, "sentiment_score_30d": None}, set()),
+        ({"cancellation_requests_30d": 0, "cancellation_requests": 1, "sentiment_score": -0.5}, set()),
         ({}, set()),
     ],
 )
