@@ -63,20 +63,33 @@ def add_counts(days: tuple[DayCounts, ...], new: DayCounts) -> tuple[DayCounts, 
         days: the counts kept, in order of their days.
         new: what to add.
     """
-    if days and new.day <= days[-1].day - DAYS_KEPT:
-        return days
+    newest = days[-1].day if days else new.day
+    if not days or new.day > newest:
+        return (*_since(days, new.day - DAYS_KEPT + 1), new)
+    if new.day == newest:
+        return (*days[:-1], _sum(days[-1], new))
+    return _insert(days, new) if new.day > newest - DAYS_KEPT else days
+
+
+def _insert(days: tuple[DayCounts, ...], new: DayCounts) -> tuple[DayCounts, ...]:
     place = bisect_left(days, new.day, key=_DAY)
-    after = place
-    if place < len(days) and days[place].day == new.day:
-        new = _sum(days[place], new)
-        after += 1
-    days = (*days[:place], new, *days[after:])
-    return days[bisect_left(days, days[-1].day - DAYS_KEPT + 1, key=_DAY) :]
+    if days[place].day == new.day:
+        return (*days[:place], _sum(days[place], new), *days[place + 1 :])
+    return (*days[:place], new, *days[place:])
 
 
-def _sum(known: DayCounts, new: DayCounts) -> DayCounts:
-    _, *counts = map(sum, zip(known, new, strict=True))
-    return DayCounts(known.day, *counts)
+def _since(days: tuple[DayCounts, ...], first: int) -> tuple[DayCounts, ...]:
+    return days[bisect_left(days, first, key=_DAY) :] if days and days[0].day < first else days
+
+
+def _sum(one: DayCounts, other: DayCounts) -> DayCounts:
+    return DayCounts(
+        one.day,
+        one.messages + other.messages,
+        one.customer_messages + other.customer_messages,
+        one.cancellation_requests + other.cancellation_requests,
+        one.sentiment + other.sentiment,
+    )
 
 
 def window_columns(

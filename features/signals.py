@@ -117,7 +117,8 @@ def _counts(message: Message) -> DayCounts:
     day, reading = day_number(message.occurred_at), message.reading
     if message.role != "customer":
         return DayCounts(day, 1, 0, 0, 0)
-    return DayCounts(day, 1, 1, int(reading.wants_to_cancel), round(reading.sentiment * SENTIMENT_UNITS))
+    cancels = 1 if reading.wants_to_cancel else 0
+    return DayCounts(day, 1, 1, cancels, round(reading.sentiment * SENTIMENT_UNITS))
 
 
 def _blended(signals: Signals, sentiment: float, *, late: bool) -> float:
