@@ -39,6 +39,7 @@ TRANSACTION_S = 15
 # Longer than the server's own limit: who does not answer by then is gone without a word, or its network is.
 ANSWER_S = 20.0
 _LIMITS_TRANSACTIONS = 170_000
+_SEEN_KEY = "seen_event_pkey"
 
 _REVOKES = {"unsubscribed", "complained"}
 # From the first to the furthest: a bounce after a delivery changes nothing.
@@ -255,6 +256,9 @@ class PostgresLedger:
                     await connection.execute("COMMIT" if keep else "ROLLBACK")
                     return written
         except pg.UniqueViolation as error:
+            # Only this key is expected to be violated. Another one would be violated again by every attempt.
+            if error.diag.constraint_name != _SEEN_KEY:
+                raise
             raise LedgerConflictError("a message of this batch was folded by another worker meanwhile") from error
 
     async def _roster(self, connection: Connection) -> int:

@@ -164,7 +164,7 @@ class Worker:
         try:
             return await attempt(partial(self._retry, "ledger", partial(self._pipeline.dry_run, records)))
         except LedgerConflictError:
-            # Another worker has folded a message meanwhile: the batch is decided anew in any case.
+            # Another worker has folded a message of these records meanwhile; the batch is decided again in any case.
             return None
 
     async def _decide_while_ours(
@@ -177,7 +177,7 @@ class Worker:
         """
         if isinstance(prepared, Exception):
             raise prepared
-        decide = partial(self._decide_as_owner, batch, owners, prepared)
+        decide = partial(self._retry.after_conflicts, partial(self._decide_as_owner, batch, owners, prepared))
         try:
             return await decide()
         except LedgerUnavailableError as error:
@@ -186,7 +186,7 @@ class Worker:
             return await self._add_unsent(batch, await self._retry("ledger", decide))
 
     async def _decide_as_owner(self, batch: Batch, owners: dict[int, int], prepared: Prepared) -> Decided | None:
-        """Decide a batch, again after a conflict or a new claim; None when its partitions are no longer ours.
+        """Decide a batch, again after a new claim; None when its partitions are no longer ours.
 
         `owners` are the epochs before the features were read. Who claimed a partition in between may have decided on
         later features: then they are read again, or a worker that slept would undo what the other one did.
@@ -197,8 +197,6 @@ class Worker:
                 owners, prepared = now, await self._read_features(batch, prepared.poison)
             try:
                 return await self._pipeline.decide(prepared, owners)
-            except LedgerConflictError:
-                continue
             except LedgerFencedError:
                 self._leases.invalidate()
         log.info("batch_dropped", reason="partitions reassigned", records=len(batch))

@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -417,6 +418,28 @@ async def test_two_workers_that_meet_a_new_roster_at_once_both_commit(ledger_url
         await first.commit()
         await second
     assert (await postgres.read(["ann"], [])).memberships["ann"].evaluated_versions == {"at-risk": SEGMENT.version}
+    await postgres.close()
+
+
+async def test_a_violation_of_an_index_that_is_not_ours_is_no_conflict(ledger_url: str) -> None:
+    """Retrying it as a conflict would never end: the error says which index and which row."""
+    migrate(ledger_url)
+    postgres = PostgresLedger(ledger_url)
+    await postgres.open()
+    await _prepared(postgres)
+    async with await psycopg.AsyncConnection.connect(ledger_url, autocommit=True) as operator:
+        await operator.execute("CREATE UNIQUE INDEX one_customer_a_segment ON membership (segment)")
+    await postgres.commit(batch(message_ids=[("ann", "m-1")]), owners=OWNED)
+    other = batch(
+        transitions=[transition("bob")],
+        transitions_at={"bob": AS_OF},
+        evaluated=["bob"],
+        message_ids=[("bob", "m-1")],
+    )
+    for write in (partial(postgres.commit, owners=OWNED), postgres.dry_run):
+        with pytest.raises(psycopg.errors.UniqueViolation, match="one_customer_a_segment"):
+            await write(other)
+    assert set((await postgres.read(["bob"], [("bob", "m-1")])).seen_messages) == set()
     await postgres.close()
 
 

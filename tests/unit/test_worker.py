@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from campaigns.candidates import Definitions
-from campaigns.errors import LedgerRestoredError, LedgerUnavailableError
+from campaigns.errors import LedgerConflictError, LedgerRestoredError, LedgerUnavailableError
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
@@ -20,6 +20,7 @@ from streams.observability.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.runtime.batching import Batch, Chunk
 from streams.runtime.partition_leases import Assignment
+from streams.runtime.retry import CONFLICTS_ALLOWED
 from streams.runtime.worker import Worker
 from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
@@ -62,12 +63,16 @@ class DoubtfulLedger(InMemoryLedger):
         self.refused: set[str] = set()
         self.is_read_only = False
         self.refusals = 0
+        self.conflicts = 0
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
         if self.is_read_only:
             self.refusals += 1
             raise LedgerUnavailableError("nothing can be written now")
+        if self.conflicts:
+            self.conflicts -= 1
+            raise LedgerConflictError("folded by another worker")
         committed = await super().commit(changes, owners=owners)
         self.commits += 1
         if self.loses_answer:
@@ -290,6 +295,36 @@ async def test_a_ledger_that_can_only_be_read_holds_the_batch(bench: Bench, monk
         bench.ledger.is_read_only = False
         await bench.acknowledges(1)
     assert (bench.published, bench.health.retrying) == (["ann"], {})
+
+
+async def test_a_conflict_is_decided_again_and_shown_until_it_is_over(bench: Bench) -> None:
+    bench.ledger.conflicts = 3
+    async with bench.working():
+        bench.put_update("ann")
+        await until(lambda: "ledger_conflict" in bench.health.retrying)
+        await bench.acknowledges(1)
+    assert (bench.published, bench.health.retrying) == (["ann"], {})
+    assert bench.health.failures["ledger_conflict"] == 3
+
+
+async def test_pauses_between_conflicts_grow(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.runtime.retry.LONGEST_PAUSE_S", 0.05)
+    bench.ledger.conflicts = 5
+    began = asyncio.get_running_loop().time()
+    async with bench.working():
+        bench.put_update("ann")
+        await bench.acknowledges(1)
+    assert asyncio.get_running_loop().time() - began >= 0.001 * (1 + 2 + 4 + 8 + 16)
+
+
+async def test_a_conflict_that_never_ends_ends_the_worker(bench: Bench) -> None:
+    bench.ledger.conflicts = 1000
+    with pytest.RaisesGroup(pytest.RaisesExc(LedgerConflictError, match="by another worker; .* 10 attempts")):
+        async with bench.working():
+            bench.put_update("ann")
+            await until(bench.work.done)
+    assert bench.ledger.conflicts == 1000 - CONFLICTS_ALLOWED
+    assert bench.acknowledged == []
 
 
 async def test_a_broker_that_is_away_holds_the_batch(bench: Bench) -> None:
