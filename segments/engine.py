@@ -161,7 +161,8 @@ def classify(
     moved = after != held
     if unannounced:
         # Members whose entry under the other version was suppressed, and who now enter under the restored one.
-        moved[tuple(zip(*unannounced, strict=True))] |= after[tuple(zip(*unannounced, strict=True))]
+        places = tuple(zip(*unannounced, strict=True))
+        moved[places] |= after[places]
     orders, rows = np.nonzero(moved)
     changes = tuple(
         batch.transition(segments[order], row, enters=bool(after[order, row]), entered_before=bool(before[order, row]))
