@@ -1,4 +1,4 @@
-"""What can go wrong with segments.
+"""Errors of the segments package.
 
 SegmentsError
     RuleError               a JSONLogic rule cannot be compiled
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 
 class SegmentsError(Exception):
-    """Anything this package raises on purpose."""
+    """The base of all errors of this package."""
 
 
 class RuleError(SegmentsError):
@@ -22,4 +22,4 @@ class DefinitionError(SegmentsError):
 
 
 class ActivationMissingError(SegmentsError):
-    """A segment's version has no activation, so nobody can say whose first evaluation is silent."""
+    """A segment's version has no activation, so it is unknown which first evaluations are suppressed."""
