@@ -107,16 +107,20 @@ def window_columns(
         Float columns of shape [size]: counts, 0 where no message is in the window, and the mean sentiment of the
         customer's messages, NaN where there is none.
     """
-    cells = np.array(list(chain.from_iterable(days)), dtype=np.int64).reshape(-1, len(DayCounts._fields))
+    # Flat, since numpy takes ten times as long to read a list of tuples.
+    numbers = chain.from_iterable(chain.from_iterable(days))
+    cells = np.fromiter(numbers, dtype=np.int64).reshape(-1, len(DayCounts._fields))
     lengths = list(map(len, days))
     ends = [max(day_number(moment), each[-1].day) if each else 0 for each, moment in zip(days, moments, strict=True)]
     age = np.repeat(np.array(ends, dtype=np.int64), lengths) - cells[:, 0]
     places = np.repeat(np.array(rows, dtype=np.intp), lengths)
+    counts = cells[:, 1:].T.astype(np.float64)
     columns: dict[str, Column] = {}
     for window in WINDOWS_DAYS:
         inside = age < window
+        owners = places[inside]
         messages, heard, cancellations, sentiment = (
-            np.bincount(places[inside], weights=counts, minlength=size) for counts in cells[inside, 1:].T
+            np.bincount(owners, weights=each[inside], minlength=size) for each in counts
         )
         columns[f"message_count_{window}d"] = messages
         columns[f"customer_message_count_{window}d"] = heard
