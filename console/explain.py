@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from campaigns.decide import Outcome, Reason
+from campaigns.definition import load_definitions
 from features.errors import WarehouseError
 from features.postgres_warehouse import PostgresWarehouse
 from features.signals import as_columns
 from models.scores import score_customers
 from segments.explanation import explain_rule
-from streams.services import load_definitions, load_models
+from streams.services import load_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +56,7 @@ async def tell_customer(settings: Settings, ledger: PostgresLedger, customer_id:
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
     """
-    segments, _, _ = load_definitions(settings.definitions_dir)
+    segments = load_definitions(settings.definitions_dir).segments
     decisions = [DecisionRecord(*row) for row in await ledger.rows("decisions_of", customer=customer_id)]
     held = await ledger.rows("memberships_of", customer=customer_id)
     facts = await current_facts(settings, ledger, customer_id, decisions)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 256 * 1024
 _SHOWN_CHARACTERS = 80
+# Pydantic names Python types; the author of a file writes JSON.
+_JSON_TYPES = {"valid tuple": "valid array", "valid list": "valid array", "valid dictionary": "valid object"}
 
 
 class Keyed(Protocol):
@@ -88,9 +90,7 @@ def read_json(file: Path) -> Any:
         raise DefinitionError(f"{file}: not valid JSON: {error}") from error
 
 
-def validate(
-    content: Any, shape: type[Parsed], *, where: object, context: Mapping[str, Any] | None = None
-) -> Parsed:
+def validate(content: Any, shape: type[Parsed], *, where: object, context: Mapping[str, Any] | None = None) -> Parsed:
     """Check JSON against a pydantic type and return what it describes.
 
     Args:
@@ -111,6 +111,8 @@ def validate(
 
 def _describe(problem: ErrorDetails) -> str:
     text = f"{_path(problem['loc'])}: {problem['msg']}"
+    for python, in_json in _JSON_TYPES.items():
+        text = text.replace(python, in_json)
     # Of a missing field pydantic gives the whole object as the value.
     return text if problem["type"] == "missing" else f"{text}, value {problem['input']!r:.{_SHOWN_CHARACTERS}}"
 
