@@ -103,8 +103,16 @@ def explain_decision(decision: DecisionRecord, segments: Mapping[str, Segment]) 
         Outcome.WITHHELD: f"{when} {decision.campaign}: withheld, {decision.detail}",
     }[Outcome(decision.outcome)]
     segment = segments.get(decision.segment)
-    rule = explain_membership(segment, decision.facts) if segment else ""
+    rule = _explain_rule(decision, segment) if segment else ""
     return f"{verdict}\n    {rule}".rstrip()
+
+
+def _explain_rule(decision: DecisionRecord, segment: Segment) -> str:
+    """Explain the rule by the facts recorded, unless today's rule reads others than the one that decided."""
+    decided_by = decision.versions.get("segment", segment.version)
+    if decided_by == segment.version or segment.rule.facts <= decision.facts.keys():
+        return explain_membership(segment, decision.facts)
+    return f"{segment.name}: decided by version {decided_by} of its rule, which is now {segment.version}."
 
 
 def _because(decision: DecisionRecord) -> str:

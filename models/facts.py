@@ -23,9 +23,10 @@ SCORE_FACTS = RFM_FACTS | {
 }
 """What `models.scores.score_customers` adds."""
 
-RULE_INPUTS = frozenset(
-    {"days_since_last_transaction", "transaction_count", "total_revenue", "lifetime_value", "tenure_days"}
-)
+RFM_INPUTS = frozenset({"days_since_last_transaction", "transaction_count", "total_revenue"})
+"""What RFM reads: the columns that every view must have."""
+
+RULE_INPUTS = RFM_INPUTS | {"lifetime_value", "tenure_days"}
 """What RFM and the rules of models/rules.py read. A rule may score one customer of a batch that a model serves."""
 
 

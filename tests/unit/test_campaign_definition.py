@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +12,9 @@ from campaigns.definition import Campaign, Launch, load_campaigns, load_definiti
 from segments.definition_files import MAX_FILE_BYTES
 from segments.errors import DefinitionError
 from tests.builders import campaign
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OFFERS = [
     {"id": 1, "key": "gift", "name": "A gift"},

@@ -1,0 +1,73 @@
+"""The facts that models add and read: the lists are what the code does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.table import FeatureTable
+from models.facts import RULE_INPUTS, SCORE_FACTS, facts_read
+from models.inputs import FEATURE_MAPPING
+from models.registry import Scorers
+from models.rfm import RfmCuts
+from models.routing import RoutedScorer
+from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
+from models.scores import score_customers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RULES = Scorers(
+    RuleScorer(churn_rule, "test"),
+    RuleScorer(offers_rule, "test"),
+    RuleScorer(lifetime_value_rule, "test"),
+    RfmCuts(),
+)
+
+
+class WatchedColumns(Mapping[str, Any]):
+    """Columns of ones that remember which of them were read."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.names:
+            raise KeyError(name)
+        self.read.add(name)
+        return np.ones(2)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def table(columns: Mapping[str, Any]) -> FeatureTable:
+    return FeatureTable(("ann", "bob"), columns)
+
+
+def test_scoring_adds_exactly_the_score_facts() -> None:
+    scored = score_customers(table({name: np.ones(2) for name in RULE_INPUTS}), RULES)
+    assert set(scored.columns) - RULE_INPUTS == SCORE_FACTS
+
+
+def test_the_rules_read_exactly_their_inputs() -> None:
+    watched = WatchedColumns(*RULE_INPUTS, "birth_date")
+    for rule in (churn_rule, offers_rule, lifetime_value_rule):
+        rule(table(watched))
+    assert watched.read == RULE_INPUTS
+
+
+def test_the_facts_read_are_those_of_rules_features_and_routes() -> None:
+    pooled = RULES.churn
+    routed = RoutedScorer(pooled, "country", {}, {"outputs": 1})
+    read = facts_read(RULES.with_scorer("churn", routed), FEATURE_MAPPING.values())
+    assert read == RULE_INPUTS | set(FEATURE_MAPPING.values()) | {"country"}
