@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaigns.decide import Candidate, ContactHistory, Outcome, Reason, decide
@@ -190,12 +191,16 @@ def decide_all(
 def _rows(table: FeatureTable, names_by_row: Sequence[Collection[str]]) -> list[dict[str, Any]]:
     """Return the named facts of every row as plain JSON values, in the order of the table's columns.
 
-    By columns: most need no look at each cell's type. Rows that share a collection of names are selected together.
+    By columns: most need no look at each cell's type. Rows of one campaign share their collection of names.
     """
-    selections = {id(names): names for names in names_by_row}
-    selected = {each: [name for name in table.columns if name in names] for each, names in selections.items()}
-    cells = {name: _cells(table.columns[name]) for name in {name for names in selected.values() for name in names}}
-    return [{name: cells[name][row] for name in selected[id(names)]} for row, names in enumerate(names_by_row)]
+    collections = {id(names): names for names in names_by_row}
+    present = {each: list(filter(names.__contains__, table.columns)) for each, names in collections.items()}
+    cells = {name: _cells(table.columns[name]) for name in set().union(*present.values())}
+    columns = {each: [cells[name] for name in names] for each, names in present.items()}
+    return [
+        dict(zip(present[id(names)], map(itemgetter(row), columns[id(names)]), strict=True))
+        for row, names in enumerate(names_by_row)
+    ]
 
 
 def _cells(column: Column) -> list[Any]:

@@ -138,9 +138,10 @@ def decide(
         )
     offer = choose_offer(campaign, offers, offer_scores)
     try:
+        # As a mapping: the sandbox examines every attribute of an object, at the price of the rest of the message.
         message = render_message(
             campaign.message,
-            {**facts, "offer": offer.offer},
+            {**facts, "offer": vars(offer.offer)},
             campaign.channel(channel).message_format,
             campaign.channel(channel).max_characters,
         )

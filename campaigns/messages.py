@@ -179,12 +179,17 @@ class MessageTemplate:
     """What a template reads.
 
     Attributes:
-        facts: the names of the customer's facts.
+        names: the names of the customer's facts, and those of `DECISION_NAMES`.
         offer_fields: the fields of the offer.
     """
 
-    facts: frozenset[str]
+    names: frozenset[str]
     offer_fields: frozenset[str]
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """The names of the customer's facts."""
+        return self.names - DECISION_NAMES
 
 
 @lru_cache(maxsize=1024)
@@ -196,8 +201,7 @@ def read_template(source: str) -> MessageTemplate:
     """
     compile_message(source)
     tree = _ENVIRONMENTS["text"].parse(source)
-    names = find_undeclared_variables(tree) - DECISION_NAMES
-    return MessageTemplate(frozenset(names), frozenset(_offer_fields(tree)))
+    return MessageTemplate(frozenset(find_undeclared_variables(tree)), frozenset(_offer_fields(tree)))
 
 
 @lru_cache(maxsize=1024)
@@ -258,7 +262,7 @@ def render_message(
 
     Args:
         source: the template.
-        facts: the customer's facts as JSON values, and `offer`.
+        facts: the customer's facts as JSON values, and the fields of the offer as `offer`.
         message_format: `html` escapes what is inserted; the template's own text is never escaped.
         max_characters: a longer message is refused.
 
@@ -267,11 +271,13 @@ def render_message(
             grows too long.
     """
     template = compile_message(source, message_format)
-    names = read_template(source).facts
-    values = {name: _prepare(facts[name], name) for name in names if name in facts}
-    decided = {name: facts[name] for name in DECISION_NAMES if name in facts}
+    values = {
+        name: facts[name] if name in DECISION_NAMES else _prepare(facts[name], name)
+        for name in read_template(source).names
+        if name in facts
+    }
     try:
-        text = template.render({**values, **decided})
+        text = template.render(values)
     # Jinja's truncate asserts that the length it is given leaves room for the dots.
     except (TemplateError, TypeError, ValueError, ArithmeticError, AssertionError) as error:
         raise MessageError(f"the message cannot be written: {error}") from error
