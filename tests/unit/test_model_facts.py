@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from campaigns.candidates import Definitions
 from features.table import FeatureTable
 from models.facts import RULE_INPUTS, SCORE_FACTS, facts_read
 from models.inputs import FEATURE_MAPPING
@@ -15,6 +16,8 @@ from models.rfm import RfmCuts
 from models.routing import RoutedScorer
 from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
 from models.scores import score_customers
+from streams.decision_config import DecisionConfig
+from tests.builders import campaign, offers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +67,14 @@ def test_the_rules_read_exactly_their_inputs() -> None:
     for rule in (churn_rule, offers_rule, lifetime_value_rule):
         rule(table(watched))
     assert watched.read == RULE_INPUTS
+
+
+def test_decisions_record_what_a_promoted_model_reads() -> None:
+    definitions = Definitions([campaign()], offers(), {}, {"at-risk": "1"}, model_facts=RULE_INPUTS)
+    config = DecisionConfig(RULES, [], {}, definitions, ["total_revenue"])
+    assert "country" not in config.definitions.facts_read_for(campaign())
+    routed = RULES.with_scorer("churn", RoutedScorer(RULES.churn, "country", {}, {"outputs": 1}))
+    assert "country" in config.with_scorers(routed).definitions.facts_read_for(campaign())
 
 
 def test_the_facts_read_are_those_of_rules_features_and_routes() -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from campaigns.definition import Campaign, load_definitions
+from campaigns.definition import Campaign, DefinitionSet, load_definitions
 from campaigns.errors import CampaignDefinitionError
 from campaigns.unknown_facts import refuse_unknown_facts
+from console.launch import check_launch_facts
 from features.signals import as_columns
 from models.facts import RFM_INPUTS, SCORE_FACTS
 from segments.definition import build_segment
+from streams.services import check_facts
+from streams.settings import load_settings
 from tests.builders import AS_OF, campaign
 
 KNOWN = {"score", "plan", "flag", "first_name", "churn_probability"}
@@ -76,3 +80,18 @@ def test_the_shipped_definitions_read_no_column_that_a_view_may_lack() -> None:
     shipped = load_definitions(None)
     known = RFM_INPUTS | SCORE_FACTS | set(as_columns({}, (), AS_OF))
     refuse_unknown_facts(shipped.segments, shipped.campaigns, known, "customer_features_view")
+
+
+def test_a_channel_without_its_consent_column_is_logged() -> None:
+    """It is no error: a view may know fewer channels than the shipped campaigns use."""
+    definitions = DefinitionSet((), (campaign(),), {}, {})
+    with capture_logs() as logs:
+        check_facts(definitions, {"email_consent"}, "customer_features_view")
+    assert [(each["event"], each["channels"]) for each in logs] == [("consent_columns_missing", {"sms": "sms_consent"})]
+
+
+async def test_a_launch_goes_on_where_the_warehouse_cannot_be_asked() -> None:
+    """An operator's machine may not reach it; the reason is returned, to be printed."""
+    settings = load_settings(warehouse_url="postgresql://nobody@127.0.0.1:1/x")
+    why = await check_launch_facts(settings, DefinitionSet((), (campaign(),), {}, {}), campaign())
+    assert "the warehouse does not answer" in (why or "")
