@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from campaigns.actor import name_actor
 from campaigns.dead_letters import DeadLetterFilter, Status, open_dead_letters
 from campaigns.errors import DeadLetterError
 from console.requeue import requeue
+from models.current_user import current_user
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _FILTERS = (
         help="Only letters written at this time or later, UTC.",
     ),
 )
-_BY = click.option("--by", default=name_actor, help="Who does it, for the record; you, when left out.")
+_BY = click.option("--by", default=current_user, help="Who does it, for the record; you, when left out.")
 
 
 def _filters(command: Command) -> Command:

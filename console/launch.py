@@ -51,7 +51,9 @@ async def check_launch_facts(settings: Settings, definitions: DefinitionSet, cam
     Raises:
         CampaignDefinitionError: a fact is unknown.
     """
-    warehouse = PostgresWarehouse(settings.warehouse_url, settings.features_table)
+    warehouse = PostgresWarehouse(
+        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
+    )
     try:
         await warehouse.open()
         columns = await warehouse.fetch([])

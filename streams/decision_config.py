@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from models.facts import facts_read
-from models.inputs import FEATURE_MAPPING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from campaigns.candidates import Definitions
     from models.registry import Scorers
@@ -26,20 +25,18 @@ class DecisionConfig:
         segments: who belongs where.
         activations: since when each segment counts, by key.
         definitions: campaigns and offers.
-        feature_columns: the warehouse columns that models take.
     """
 
     scorers: Scorers
     segments: Sequence[Segment]
     activations: Mapping[str, Activation]
     definitions: Definitions
-    feature_columns: Collection[str] = tuple(FEATURE_MAPPING.values())
 
     def with_scorers(self, scorers: Scorers) -> DecisionConfig:
         """Return the same with other models, whose versions decisions then name."""
         definitions = replace(
             self.definitions,
             model_versions=scorers.versions,
-            model_facts=facts_read(scorers, self.feature_columns),
+            model_facts=facts_read(scorers),
         )
         return replace(self, scorers=scorers, definitions=definitions)

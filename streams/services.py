@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -22,9 +22,10 @@ from features.redis_cache import RedisFeatureCache
 from features.signals import as_columns
 from features.store import FeatureStore
 from models.facts import facts_read
-from models.inputs import FEATURE_MAPPING
+from models.fallbacks import ModelFallbacks
 from models.registry import load_scorers
 from models.scores import score_customers
+from models.sources import unavailable_facts
 from streams.decision_config import DecisionConfig
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import build_credentials, describe_connection, describe_security
@@ -43,16 +44,18 @@ from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
     from campaigns.definition import DefinitionSet
     from features.table import FeatureTable
+    from features.unreadable_values import UnreadableValues
     from models.registry import Scorers
     from streams.kafka.app import StreamApp
     from streams.settings import Settings
 
 log = structlog.get_logger()
 
+SHOWN_SEGMENTS = 10
 STAGES_S = 5.0
 """How long the stages may take to end before the consumer leaves its group."""
 
@@ -65,6 +68,16 @@ def load_models(settings: Settings) -> Scorers:
     """
     folder = settings.models_dir or Path()
     return load_scorers(folder, settings.feature_mapping, settings.model_input_size, mock=settings.mock_mode)
+
+
+class Sources(NamedTuple):
+    """The parts of a worker that health and metrics read."""
+
+    features: FeatureStore
+    unreadable: UnreadableValues
+    pipeline: Pipeline
+    reloader: ModelReloader
+    fallbacks: ModelFallbacks
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
@@ -83,20 +96,24 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         ledger = PostgresLedger(settings.ledger_url)
         stack.push_async_callback(ledger.close)
         await ledger.open()
-        features = await open_features(settings, stack, await ledger.cache_generation())
+        warehouse = await open_warehouse(settings, stack)
+        features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
         columns = (await features.read([], fresh=())).table
         check_facts(definitions, known_facts(columns, scorers), settings.features_table)
-        config = await activate(ledger, scorers, definitions, settings.feature_mapping.values())
+        config = await activate(ledger, scorers, definitions)
+        fallbacks = ModelFallbacks()
         pipeline = Pipeline(
             features,
             ledger,
             config,
             topic_prefix=settings.topic_prefix,
             max_event_bytes=settings.max_event_bytes,
+            fallbacks=fallbacks,
         )
         models_dir = settings.models_dir or Path()
         reloader = ModelReloader(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
-        health.degraded = partial(name_degradations, features, reloader)
+        sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks)
+        health.degraded = partial(name_degradations, sources)
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
@@ -121,7 +138,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             stuck_after_s=settings.stuck_after_s,
         )
         health.joined, health.stuck = lambda: app.consumer_generation_id > 0, watch.find_stuck
-        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, features))
+        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, sources))
         server, port = await serve_probes(health, metrics, settings.health_host, settings.health_port)
         stack.push_async_callback(server.cleanup)
         log.info(
@@ -130,6 +147,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             group=settings.group,
             versions=scorers.versions,
             rules_because=scorers.reasons,
+            refused=tuple(scorers.refused.values()),
         )
         freeze_memory()
         health.ready = True
@@ -196,15 +214,30 @@ def check_topics(settings: Settings) -> None:
         verify_topics(settings.broker, [topic], security=security)
 
 
-async def open_features(settings: Settings, stack: AsyncExitStack, generation: int) -> FeatureStore:
-    """Return the feature store, its connections closed with the stack.
+async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> PostgresWarehouse:
+    """Return the warehouse, its connections closed with the stack.
 
     Raises:
         WarehouseUnavailableError, WarehouseLayoutError: the warehouse cannot be used.
     """
-    warehouse = PostgresWarehouse(settings.warehouse_url, settings.features_table)
+    warehouse = PostgresWarehouse(
+        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
+    )
     stack.push_async_callback(warehouse.close)
     await warehouse.open()
+    if unknown := warehouse.unknown_private_columns:
+        log.warning("private_columns_unknown", setting="HOLDFAST_PRIVATE_COLUMNS", columns=unknown)
+    return warehouse
+
+
+async def open_features(
+    settings: Settings, stack: AsyncExitStack, warehouse: PostgresWarehouse, generation: int
+) -> FeatureStore:
+    """Return the feature store, the cache's connections closed with the stack.
+
+    Raises:
+        ServiceAddressError: the cache refuses the user or the password.
+    """
     cache = RedisFeatureCache(settings.redis_url, ttl_seconds=settings.cache_ttl_s, ca_file=settings.redis_ca_file)
     stack.push_async_callback(cache.close)
     await cache.open()
@@ -214,13 +247,14 @@ async def open_features(settings: Settings, stack: AsyncExitStack, generation: i
 def known_facts(columns: FeatureTable, scorers: Scorers) -> Collection[str]:
     """Return the name of every fact that the warehouse's view, the models and the signals supply.
 
+    A fact of the models is known even where the view lacks a column behind it: the segments that read it are frozen.
+
     Args:
         columns: the view's columns; it needs no rows.
         scorers: the models.
-
-    Raises:
-        ModelError: the view lacks a column that RFM needs.
     """
+    for fact, missing in unavailable_facts(columns.columns, (), scorers).items():
+        log.warning("columns_missing", fact=fact, columns=sorted(missing))
     return {*score_customers(columns, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
 
 
@@ -256,16 +290,8 @@ async def activate(
     ledger: PostgresLedger,
     scorers: Scorers,
     defined: DefinitionSet,
-    feature_columns: Collection[str] = tuple(FEATURE_MAPPING.values()),
 ) -> DecisionConfig:
-    """Record which definitions are in force from now on, and return everything that decides.
-
-    Args:
-        ledger: keeps the activations.
-        scorers: the models.
-        defined: the definitions.
-        feature_columns: the warehouse columns that models take.
-    """
+    """Record which definitions are in force from now on, and return everything that decides."""
     activations = await ledger.activate(defined.segments, defined.campaigns, at=datetime.now(UTC))
     definitions = Definitions(
         defined.campaigns,
@@ -273,9 +299,9 @@ async def activate(
         model_versions=scorers.versions,
         segment_versions={each.key: each.version for each in defined.segments},
         segment_facts={each.key: each.facts for each in defined.segments},
-        model_facts=facts_read(scorers, feature_columns),
+        model_facts=facts_read(scorers),
     )
-    return DecisionConfig(scorers, defined.segments, activations, definitions, tuple(feature_columns))
+    return DecisionConfig(scorers, defined.segments, activations, definitions)
 
 
 def app_settings(settings: Settings) -> AppSettings:
@@ -297,9 +323,13 @@ def read_assignment(app: StreamApp) -> Assignment:
 
 
 def take_metrics_snapshot(
-    app: StreamApp, worker: Worker, watch: LagMonitor, health: Health, features: FeatureStore
+    app: StreamApp,
+    worker: Worker,
+    watch: LagMonitor,
+    health: Health,
+    sources: Sources,
 ) -> MetricsSnapshot:
-    """Look up what /metrics shows of this moment."""
+    """Return what /metrics shows of this moment."""
     seen, retrying = watch.observe(), health.retrying
     progress = seen.group.progress
     return MetricsSnapshot(
@@ -314,18 +344,34 @@ def take_metrics_snapshot(
         queued_chunks=app.intake.qsize(),
         failures=health.failures,
         waited=health.waited,
-        cache_reads=features.cache_reads,
+        cache_reads=sources.features.cache_reads,
+        model_fallbacks=sources.fallbacks.counts,
+        unreadable_values=sources.unreadable.counts,
     )
 
 
-def name_degradations(features: FeatureStore, reloader: ModelReloader) -> list[str]:
-    """Return what is not as it should be and does not stop the work."""
-    away = [] if features.cache_available else ["cache: away, features are read from the warehouse"]
+def name_degradations(sources: Sources) -> list[str]:
+    """Return what is degraded and does not stop the work."""
+    scorers = sources.reloader.scorers
+    away = [] if sources.features.cache_available else ["cache: away, features are read from the warehouse"]
     return [
         *away,
-        *reloader.refused,
-        *(f"{name}: rules decide, {why}" for name, why in reloader.scorers.reasons.items()),
+        *sources.unreadable.describe(),
+        *describe_frozen(sources.pipeline.frozen_segments),
+        *sources.reloader.refused,
+        *(f"{name}: rules decide, {why}" for name, why in scorers.reasons.items() if name not in scorers.refused),
+        *sources.fallbacks.describe(scorers.versions),
     ]
+
+
+def describe_frozen(frozen: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return one line for each frozen segment, for `SHOWN_SEGMENTS` of them at most."""
+    shown = [
+        f"segment {key}: missing from the warehouse's view: {', '.join(columns)}; memberships unchanged"
+        for key, columns in list(frozen.items())[:SHOWN_SEGMENTS]
+    ]
+    more = len(frozen) - len(shown)
+    return [*shown, f"segments: {more} more are unchanged for missing columns"] if more else shown
 
 
 def freeze_memory() -> None:

@@ -10,7 +10,6 @@ import numpy as np
 from campaigns.candidates import Definitions
 from features.table import FeatureTable
 from models.facts import RULE_INPUTS, SCORE_FACTS, facts_read
-from models.inputs import FEATURE_MAPPING
 from models.registry import Scorers
 from models.rfm import RfmCuts
 from models.routing import RoutedScorer
@@ -21,6 +20,8 @@ from tests.builders import campaign, offers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 RULES = Scorers(
     RuleScorer(churn_rule, "test"),
@@ -53,6 +54,16 @@ class WatchedColumns(Mapping[str, Any]):
         return len(self.names)
 
 
+class Model:
+    """A model that reads a column."""
+
+    version, basis, columns = "churn-1", "model", ("items_total",)
+
+    def score(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return one score for everyone."""
+        return np.full((len(table), 1), 0.5, dtype=np.float32)
+
+
 def table(columns: Mapping[str, Any]) -> FeatureTable:
     return FeatureTable(("ann", "bob"), columns)
 
@@ -71,14 +82,12 @@ def test_the_rules_read_exactly_their_inputs() -> None:
 
 def test_decisions_record_what_a_promoted_model_reads() -> None:
     definitions = Definitions([campaign()], offers(), {}, {"at-risk": "1"}, model_facts=RULE_INPUTS)
-    config = DecisionConfig(RULES, [], {}, definitions, ["total_revenue"])
+    config = DecisionConfig(RULES, [], {}, definitions)
     assert "country" not in config.definitions.facts_read_for(campaign())
     routed = RULES.with_scorer("churn", RoutedScorer(RULES.churn, "country", {}, {"outputs": 1}))
     assert "country" in config.with_scorers(routed).definitions.facts_read_for(campaign())
 
 
 def test_the_facts_read_are_those_of_rules_features_and_routes() -> None:
-    pooled = RULES.churn
-    routed = RoutedScorer(pooled, "country", {}, {"outputs": 1})
-    read = facts_read(RULES.with_scorer("churn", routed), FEATURE_MAPPING.values())
-    assert read == RULE_INPUTS | set(FEATURE_MAPPING.values()) | {"country"}
+    routed = RoutedScorer(Model(), "country", {}, {"outputs": 1})
+    assert facts_read(RULES.with_scorer("churn", routed)) == RULE_INPUTS | {"country", "items_total"}

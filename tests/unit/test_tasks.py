@@ -61,5 +61,5 @@ async def test_an_error_while_ending_is_raised_and_not_lost() -> None:
     together = asyncio.create_task(run_together(fail_when_cancelled()))
     await asyncio.sleep(0)
     together.cancel()
-    with pytest.raises(ExceptionGroup, match="ended with errors"):
+    with pytest.raises(ExceptionGroup, match="tasks ended with errors"):
         await together

@@ -12,7 +12,8 @@ from campaigns.errors import CampaignDefinitionError
 from campaigns.unknown_facts import refuse_unknown_facts
 from console.launch import check_launch_facts
 from features.signals import as_columns
-from models.facts import RFM_INPUTS, SCORE_FACTS
+from models.facts import SCORE_FACTS
+from models.rfm import RFM_SOURCES
 from segments.definition import build_segment
 from streams.services import check_facts
 from streams.settings import load_settings
@@ -78,7 +79,7 @@ def test_the_offer_is_no_fact_of_a_rule() -> None:
 def test_the_shipped_definitions_read_no_column_that_a_view_may_lack() -> None:
     """So a worker with them starts on any view that RFM can read."""
     shipped = load_definitions(None)
-    known = RFM_INPUTS | SCORE_FACTS | set(as_columns({}, (), AS_OF))
+    known = SCORE_FACTS | set(RFM_SOURCES["rfm_segment"]) | set(as_columns({}, (), AS_OF))
     refuse_unknown_facts(shipped.segments, shipped.campaigns, known, "customer_features_view")
 
 
