@@ -2,7 +2,7 @@
 
 SegmentsError
     RuleError               a JSONLogic rule cannot be compiled
-    DefinitionError         a definition file is not as it must be
+    DefinitionError         a definition file cannot be used
     ActivationMissingError  a segment is evaluated before its activation is recorded
 """
 
@@ -18,7 +18,7 @@ class RuleError(SegmentsError):
 
 
 class DefinitionError(SegmentsError):
-    """A definition file that is refused: the message names the file, the path inside it, and the reason."""
+    """A definition file that cannot be used: the message names the file, the path inside it, and the reason."""
 
 
 class ActivationMissingError(SegmentsError):

@@ -90,7 +90,7 @@ def compile_rule(rule: Any, *, where: str) -> Rule:
 
 
 def unknown_facts(facts: Collection[str], known: Collection[str]) -> tuple[str, ...]:
-    """Return, sorted, the facts that a rule reads and no source supplies: they are null for every customer."""
+    """Return, sorted, the facts that are read and that no source supplies: they are null for every customer."""
     return tuple(sorted(set(facts) - set(known)))
 
 

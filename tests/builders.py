@@ -49,6 +49,7 @@ def candidate(**changes: Any) -> Candidate:
         "received_ms": 1_306_931_400_000,
         "partition": 3,
         "versions": {"churn": "rules", "campaign": "c0ffee", "segment": "f00d"},
+        "facts_read": tuple(facts()),
     }
     return Candidate(**{**defaults, **changes})
 

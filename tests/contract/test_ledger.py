@@ -14,17 +14,20 @@ import pytest
 from msgspec import structs
 from psycopg import sql
 
+from campaigns.channels import Channel
+from campaigns.decide import ContactHistory, Reason, decide
+from campaigns.definition import Campaign
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, OutcomeReport
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES
-from campaigns.triggers import decision_message, trigger_message
+from campaigns.triggers import decision_message, trigger_body, trigger_message
 from features.daily_counts import DayCounts
 from features.signals import Signals
 from features.table import FeatureTable
 from segments.engine import EARLIER_KEPT, Episode, MembershipState, classify
-from tests.builders import AS_OF, campaign, candidate, control, decision, segment, transition
+from tests.builders import AS_OF, campaign, candidate, control, decision, facts, offers, scores, segment, transition
 from tests.fakes.ledger import InMemoryLedger
 
 if TYPE_CHECKING:
@@ -420,6 +423,21 @@ async def test_an_unsubscription_revokes_the_channel_of_the_contact(ledger: Ledg
     standing = (await ledger.read(["ann"], [])).contact_histories["ann"]
     assert set(standing.revoked_channels) == {"email"}
     assert await contact(ledger) == ("reserved", None)
+
+
+async def test_a_channel_that_only_the_definitions_know_is_recorded_and_revoked(ledger: Ledger) -> None:
+    """Nothing but a data file names it."""
+    whatsapp = Channel.model_validate({"key": "whatsapp", "message_format": "text"})
+    words = campaign().model_dump() | {"channels": ["whatsapp"]}
+    chatting = Campaign.model_validate(words, context={"channels": {"whatsapp": whatsapp}})
+    made = decide(candidate(campaign=chatting), facts(whatsapp_consent=True), ContactHistory(), offers(), scores(3))
+    assert (made.channel, trigger_body(made)["message_format"]) == ("whatsapp", "text")
+    await ledger.commit(batch(made), owners=OWNED)
+    await ledger.commit(BatchChanges(outcomes=[report("unsubscribed")]), owners=OWNED)
+    standing = (await ledger.read(["ann"], [])).contact_histories["ann"]
+    assert set(standing.revoked_channels) == {"whatsapp"}
+    again = decide(candidate(campaign=chatting), facts(whatsapp_consent=True), standing, offers(), scores(3))
+    assert again.reason is Reason.NO_CONSENTED_CHANNEL
 
 
 async def test_the_latest_contact_of_each_campaign_counts_for_cooldowns(ledger: Ledger) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from campaigns.decide import Decision
-    from campaigns.definition import Campaign, Channel
+    from campaigns.definition import Campaign
     from campaigns.ports import BatchChanges, OutcomeReport
     from campaigns.triggers import Message
     from features.signals import Signals
@@ -36,7 +36,7 @@ class Contact:
     """A contact made or withheld for control, and what became of it."""
 
     campaign: str
-    channel: Channel
+    channel: str
     variant: str
     decided_at: datetime
     status: str = "reserved"
