@@ -12,6 +12,7 @@ import pytest
 from features.table import FeatureTable
 from models.inputs import FEATURE_MAPPING
 from models.registry import Scorers, load_scorers
+from models.routing import RoutedScorer
 from models.rules import churn_rule, lifetime_value_rule
 from models.scores import score_customers
 from models.sources import CHURN_FACTS, CHURN_RULE_COLUMNS, VALUE_FACTS, VALUE_RULE_COLUMNS, unavailable_facts
@@ -70,6 +71,14 @@ def test_a_model_needs_its_columns_from_the_start(missing: str, *, was_there: bo
     scorers = replace(rules(), churn=ReadingModel(), ltv=ReadingModel())
     unavailable = unavailable_facts(COLUMNS - {missing}, {missing} if was_there else (), scorers)
     assert all(unavailable[fact] == {missing} for fact in (*CHURN_FACTS, *VALUE_FACTS))
+
+
+def test_the_column_that_chooses_between_models_is_needed_too() -> None:
+    """Without it the pooled model would score everybody."""
+    routed = RoutedScorer(ReadingModel(), "country", {"France": ReadingModel()}, {"outputs": 1})
+    scorers = replace(rules(), churn=routed)
+    assert unavailable_facts(COLUMNS, {"country"}, scorers) == {fact: {"country"} for fact in CHURN_FACTS}
+    assert unavailable_facts({*COLUMNS, "country"}, (), scorers) == {}
 
 
 class RecordingColumns(dict[str, "NDArray[np.float64]"]):
