@@ -44,7 +44,7 @@ from models.versions import (
     roll_back,
     verify,
 )
-from streams.services import load_definitions, load_models
+from streams.definitions import load_definitions, load_models
 from streams.settings import load_settings
 from training.cards import write_card
 from training.dataset import Source, read_table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -12,23 +11,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-import campaigns.definition
-import segments.definition
 from campaigns.candidates import Definitions
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from features.postgres_warehouse import PostgresWarehouse
 from features.redis_cache import RedisFeatureCache
-from features.signals import as_columns
 from features.store import FeatureStore
-from models.registry import load_scorers
-from models.scores import score_customers
-from segments.jsonlogic import unknown_facts
 from streams.decision_config import DecisionConfig
+from streams.definitions import check_facts, load_definitions, load_models
 from streams.kafka.app import AppSettings, build_app, run_app
-from streams.kafka.connection import build_credentials, describe_connection, describe_security
-from streams.kafka.publishing import MAX_MESSAGE_BYTES, KafkaTriggerSink
-from streams.kafka.topics import create_topics, verify_topics
+from streams.kafka.connection import build_credentials, describe_connection
+from streams.kafka.publishing import KafkaTriggerSink
+from streams.kafka.topics import check_topics
 from streams.observability.health import Health
 from streams.observability.lag_monitor import KafkaEnds, LagMonitor
 from streams.observability.liveness import commit_ages
@@ -36,6 +30,7 @@ from streams.observability.metrics import Metrics, MetricsSnapshot
 from streams.observability.probes import serve_probes
 from streams.pipeline import Pipeline
 from streams.runtime.batching import CHUNK_RECORDS, Collector
+from streams.runtime.memory import freeze_memory
 from streams.runtime.model_reload import ModelReloader
 from streams.runtime.partition_leases import Assignment
 from streams.runtime.retry import RetryPolicy
@@ -56,32 +51,6 @@ STAGES_S = 5.0
 """How long the stages may take to end before the consumer leaves its group."""
 
 
-def load_definitions(folder: Path | None) -> tuple[Sequence[Segment], Sequence[Campaign], dict[int, Offer]]:
-    """Read segments, campaigns and offers from a folder, or the shipped ones.
-
-    Raises:
-        DefinitionError, CampaignDefinitionError: a file cannot be used.
-    """
-    shipped = (
-        Path(segments.definition.__file__).parent / "definitions",
-        Path(campaigns.definition.__file__).parent / "definitions",
-    )
-    segment_folder, campaign_folder = (folder / "segments", folder / "campaigns") if folder else shipped
-    defined = segments.definition.load_segments(segment_folder)
-    keys = {segment.key for segment in defined}
-    return (defined, *campaigns.definition.load_campaigns(campaign_folder, segments=keys))
-
-
-def load_models(settings: Settings) -> Scorers:
-    """Load the models that the settings name; rules stand in for those that are missing.
-
-    Raises:
-        ModelError: a setting contradicts the models.
-    """
-    folder = settings.models_dir or Path()
-    return load_scorers(folder, settings.feature_mapping, settings.model_input_size, mock=settings.mock_mode)
-
-
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Run a worker until `stop` is set; it is set at the latest when the worker begins to end.
 
@@ -91,7 +60,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """
     definitions = load_definitions(settings.definitions_dir)
     scorers = load_models(settings)
-    await asyncio.to_thread(check_topics, settings)
+    topic_differences = await asyncio.to_thread(check_topics, settings)
+    for difference in topic_differences:
+        log.warning("topic_differs", difference=difference)
     await asyncio.to_thread(migrate, settings.ledger_url)
     health, metrics = Health(), Metrics()
     async with AsyncExitStack() as stack:
@@ -110,7 +81,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         models_dir = settings.models_dir or Path()
         reloader = ModelReloader(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
-        health.degraded = partial(name_degradations, features, reloader)
+        health.degraded = partial(name_degradations, features, reloader, topic_differences)
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
@@ -175,41 +146,6 @@ async def _run(
             raise outcome
 
 
-def create_missing_topics(settings: Settings, *, partitions: int, replication: int) -> tuple[str, ...]:
-    """Create the topics that are missing and return their names.
-
-    Dead letters may be larger than anything else: an event at the broker's limit comes with headers of ours. The
-    broker stamps what we publish: it refuses stamps that are more than an hour ahead, as a wrong clock's may be.
-
-    Raises:
-        TopicLayoutError, BrokerUnavailableError: see streams/kafka/topics.py.
-    """
-    dead_letters = settings.output_topics["dead_letters"]
-    others = [name for name in settings.output_topics.values() if name != dead_letters]
-    stamped = {"message.timestamp.type": "LogAppendTime"}
-    create = partial(
-        create_topics,
-        settings.broker,
-        partitions=partitions,
-        replication=replication,
-        security=describe_security(settings),
-    )
-    made = create(settings.input_topics) + create(others, config=stamped)
-    return made + create([dead_letters], config={**stamped, "max.message.bytes": str(MAX_MESSAGE_BYTES)})
-
-
-def check_topics(settings: Settings) -> None:
-    """Refuse to start where topics are missing or the input topics have unequal partition counts.
-
-    Raises:
-        TopicLayoutError, BrokerUnavailableError: see streams/kafka/topics.py.
-    """
-    security = describe_security(settings)
-    verify_topics(settings.broker, settings.input_topics, security=security)
-    for topic in settings.output_topics.values():
-        verify_topics(settings.broker, [topic], security=security)
-
-
 async def open_features(settings: Settings, stack: AsyncExitStack, generation: int) -> FeatureStore:
     """Return the feature store, its connections closed with the stack.
 
@@ -223,20 +159,6 @@ async def open_features(settings: Settings, stack: AsyncExitStack, generation: i
     stack.push_async_callback(cache.close)
     await cache.open()
     return FeatureStore(warehouse, cache, generation=generation)
-
-
-async def check_facts(features: FeatureStore, scorers: Scorers, defined: Sequence[Segment]) -> None:
-    """Warn of rules that read facts which nobody supplies: they are null for every customer.
-
-    Raises:
-        ModelError: the view lacks a column that RFM needs.
-    """
-    table = (await features.read([], fresh=())).table
-    known = {*score_customers(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
-    for segment in defined:
-        unknown = unknown_facts(segment.facts, known)
-        if unknown:
-            log.warning("rule_reads_unknown_facts", segment=segment.key, facts=unknown)
 
 
 async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresLedger) -> KafkaTriggerSink:
@@ -308,18 +230,12 @@ def take_metrics_snapshot(
     )
 
 
-def name_degradations(features: FeatureStore, reloader: ModelReloader) -> list[str]:
+def name_degradations(features: FeatureStore, reloader: ModelReloader, topic_differences: Sequence[str]) -> list[str]:
     """Return what is not as it should be and does not stop the work."""
     away = [] if features.cache_available else ["cache: away, features are read from the warehouse"]
     return [
         *away,
+        *topic_differences,
         *reloader.refused,
         *(f"{name}: rules decide, {why}" for name, why in reloader.scorers.reasons.items()),
     ]
-
-
-def freeze_memory() -> None:
-    """Keep the garbage collector off what lives as long as the process (measured: a fifth more throughput)."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)

@@ -22,9 +22,11 @@ from benchmarks.workload import PARTITIONS, Size, draw_events, draw_rows, first_
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
+from streams.definitions import load_definitions
 from streams.pipeline import Pipeline
 from streams.runtime.batching import BATCH_EVENTS
-from streams.services import activate, freeze_memory, load_definitions
+from streams.runtime.memory import freeze_memory
+from streams.services import activate
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.warehouse import InMemoryWarehouse

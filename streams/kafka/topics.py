@@ -1,26 +1,131 @@
-"""The topics on the broker: created by an operator's command, checked before a worker starts."""
+"""The topics on the broker: described here, created by an operator's command, checked before a worker starts.
+
+`TOPICS` is the one description: `holdfast topics create` creates them by it, as docker-compose.yml does through that
+command, and a worker compares the broker's topics with it.
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigResource,  # type: ignore[attr-defined]  # its types do not say that it is exported
+    ResourceType,  # type: ignore[attr-defined]
+)
 from confluent_kafka.cimpl import NewTopic  # where its types say it is
 
 from streams.errors import BrokerUnavailableError, TopicLayoutError
+from streams.kafka.connection import describe_security
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
-TIMEOUT_S = 8.0
+    from streams.settings import Settings
 
+TIMEOUT_S = 8.0
+MAX_MESSAGE_BYTES = 4_194_304
+"""The largest message published: a dead letter has the value of an event at the broker's limit, and headers of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicDescription:
+    """A topic of Holdfast.
+
+    Attributes:
+        name: without the prefix.
+        kind: inputs are read and must have equal numbers of partitions; outputs are written.
+        destination: what a message names to go there; None for inputs.
+        configs: the topic's configuration, where it is not the broker's default.
+    """
+
+    name: str
+    kind: Literal["input", "output"]
+    destination: str | None = None
+    configs: Mapping[str, str] = field(default_factory=dict)
+
+
+# The broker stamps what is published: it refuses time stamps over an hour ahead, as a wrong clock makes.
+_STAMPED = {"message.timestamp.type": "LogAppendTime"}
+TOPICS = (
+    TopicDescription("customer-updates", "input"),
+    TopicDescription("conversations", "input"),
+    TopicDescription("outcomes", "input"),
+    TopicDescription("evaluations", "input"),
+    TopicDescription("campaign-triggers", "output", "campaign_triggers", _STAMPED),
+    TopicDescription("campaign-triggers.control", "output", "control", _STAMPED),
+    TopicDescription("decisions", "output", "decisions", _STAMPED),
+    TopicDescription(
+        "dead-letters", "output", "dead_letters", {**_STAMPED, "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+    ),
+)
+AT_LEAST = {"max.message.bytes"}
+"""Configurations that may be larger on the broker than they are described."""
+
+_log = logging.getLogger(__name__)
 # librdkafka repeats its connection errors on stderr several times a second; ours is raised once.
 _quiet = logging.getLogger("holdfast.librdkafka")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
+
+
+def create_missing_topics(settings: Settings, *, partitions: int, replication: int) -> tuple[str, ...]:
+    """Create the topics that are missing and return their names; others are left as they are.
+
+    Raises:
+        TopicLayoutError, BrokerUnavailableError: see create_topics.
+    """
+    made: list[str] = []
+    for topic in TOPICS:
+        made += create_topics(
+            settings.broker,
+            [settings.topic_prefix + topic.name],
+            partitions,
+            topic.configs,
+            replication=replication,
+            security=describe_security(settings),
+        )
+    return tuple(made)
+
+
+def check_topics(settings: Settings) -> list[str]:
+    """Check the topics before a worker starts, and return in which configurations they differ from `TOPICS`.
+
+    Raises:
+        TopicLayoutError: topics are missing, or the input topics have unequal partition counts.
+        BrokerUnavailableError: no broker answered in time.
+    """
+    security = describe_security(settings)
+    verify_topics(settings.broker, settings.input_topics, security=security)
+    for topic in settings.output_topics.values():
+        verify_topics(settings.broker, [topic], security=security)
+    names = [settings.topic_prefix + topic.name for topic in TOPICS if topic.configs]
+    return find_differences(settings.topic_prefix, _Broker(settings.broker, security).read_configs(names, TIMEOUT_S))
+
+
+def find_differences(prefix: str, found: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return in words where topics are configured otherwise than `TOPICS` describes.
+
+    Args:
+        prefix: precedes every topic's name.
+        found: the configuration of each topic; one that could not be read is left out.
+    """
+    return [
+        f"topic {prefix}{topic.name}: {name} is {configs[name]}, should be {wanted}; change it with kafka-configs.sh "
+        "and restart the workers"
+        for topic in TOPICS
+        for configs in [found.get(prefix + topic.name, {})]
+        for name, wanted in topic.configs.items()
+        if name in configs and _differs(name, configs[name], wanted)
+    ]
+
+
+def _differs(name: str, value: str, wanted: str) -> bool:
+    return int(value) < int(wanted) if name in AT_LEAST else value != wanted
 
 
 def verify_topics(
@@ -136,6 +241,19 @@ class _Broker:
                 "(`holdfast up` starts a local one)"
             ) from error
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def read_configs(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[str, str]]:
+        """Return the configuration of each topic that may be asked for it."""
+        found = {}
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        for resource, future in self._admin.describe_configs(resources, request_timeout=timeout_s).items():
+            try:
+                entries = future.result()
+            except KafkaException as error:
+                _log.info("the configuration of topic %s cannot be read: %s", resource.name, error.args[0].str())
+            else:
+                found[resource.name] = {name: entry.value for name, entry in entries.items()}
+        return found
 
     def create(self, topics: list[NewTopic], timeout_s: float) -> dict[str, Future[None]]:
         return self._admin.create_topics(topics, operation_timeout=timeout_s, request_timeout=timeout_s)
