@@ -172,7 +172,7 @@ async def test_an_aborted_transaction_is_invisible(kafka: KafkaBroker) -> None:
     dying = kafka.connect()
     await dying.fence(0)
     await dying.publish(0, stored(1))
-    producer: Producer = dying._producers[0][0]
+    producer: Producer = dying._producers[0]._producer[0]
     producer.begin_transaction()
     producer.produce(kafka.topic, key=b"2", value=b"half")
     producer.flush(10)
