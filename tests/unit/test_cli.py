@@ -7,13 +7,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-import console.launch
 from campaigns.errors import CampaignDefinitionError
 from console.cli import holdfast, main
-from console.launch import find_launchable, launch
-from streams.errors import BrokerUnavailableError
-from streams.settings import Settings, load_settings
-from tests.builders import AS_OF, campaign
+from console.use_cases.launches import find_launchable
+from streams.settings import Settings
+from tests.builders import campaign
 from tests.journey.workplace import campaign as definition
 from tests.journey.workplace import write_definitions, write_json
 
@@ -111,14 +109,6 @@ def test_only_campaigns_for_operators_are_launched() -> None:
         find_launchable([by_itself, by_hand], "by-itself")
     with pytest.raises(CampaignDefinitionError, match="no campaign 'x'; there are: by-hand, by-itself"):
         find_launchable([by_itself, by_hand], "x")
-
-
-def test_a_launch_that_was_cut_short_says_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the same id, so that nobody is contacted twice."""
-    monkeypatch.setattr(console.launch, "DELIVERY_TIMEOUT_S", 0.01)
-    settings = load_settings(broker="127.0.0.1:1")
-    with pytest.raises(BrokerUnavailableError, match="--launch-id spring"):
-        launch(settings, campaign(launch="by_operator"), ["ann"], at=AS_OF, launch_id="spring")
 
 
 @pytest.mark.parametrize(
