@@ -14,8 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.inputs import FEATURE_MAPPING
 from streams.errors import SettingsError
 from streams.kafka.connection import check_connection
-from streams.kafka.topics import TOPICS
 from streams.runtime.batching import BATCH_EVENTS
+from streams.topic_descriptions import TOPICS
 
 INPUT_TOPICS = tuple(topic.name for topic in TOPICS if topic.kind == "input")
 OUTPUT_TOPICS = {topic.destination: topic.name for topic in TOPICS if topic.destination is not None}

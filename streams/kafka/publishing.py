@@ -20,9 +20,9 @@ from confluent_kafka import KafkaError, KafkaException
 
 from campaigns.ports import Refusal
 from streams.errors import SinkUnavailableError, UnpublishableError
-from streams.kafka.topics import MAX_MESSAGE_BYTES
 from streams.kafka.transactional_progress import OutgoingRecord, SendError, TransactionalProgress, open_progress
 from streams.runtime.worker_thread import WorkerThread
+from streams.topic_descriptions import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -18,8 +18,9 @@ from confluent_kafka import KafkaException
 
 from streams.errors import BrokerUnavailableError, SinkUnavailableError
 from streams.kafka.connection import describe_connection, describe_security
-from streams.kafka.topics import MAX_MESSAGE_BYTES, verify_topics
+from streams.kafka.topics import verify_topics
 from streams.kafka.transactional_progress import OutgoingRecord, SendError, TransactionalProgress, open_progress
+from streams.topic_descriptions import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,14 +1,12 @@
-"""The topics on the broker: described here, created by an operator's command, checked before a worker starts.
+"""The topics on the broker: created by an operator's command, checked before a worker starts.
 
-`TOPICS` is the one description: `holdfast topics create` creates them by it, as docker-compose.yml does through that
-command, and a worker compares the broker's topics with it.
+streams/topic_descriptions.py describes them.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -20,6 +18,7 @@ from confluent_kafka.cimpl import NewTopic  # where its types say it is
 
 from streams.errors import BrokerUnavailableError, TopicLayoutError
 from streams.kafka.connection import describe_security
+from streams.topic_descriptions import TOPICS, find_differences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,44 +27,6 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 TIMEOUT_S = 8.0
-MAX_MESSAGE_BYTES = 4_194_304
-"""The largest message published: a dead letter has the value of an event at the broker's limit, and headers of ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopicDescription:
-    """A topic of Holdfast.
-
-    Attributes:
-        name: without the prefix.
-        kind: inputs are read and must have equal numbers of partitions; outputs are written.
-        destination: what a message names to go there; None for inputs.
-        configs: the topic's configuration, where it is not the broker's default.
-    """
-
-    name: str
-    kind: Literal["input", "output"]
-    destination: str | None = None
-    configs: Mapping[str, str] = field(default_factory=dict)
-
-
-# The broker stamps what is published: it refuses time stamps over an hour ahead, as a wrong clock makes.
-_STAMPED = {"message.timestamp.type": "LogAppendTime"}
-TOPICS = (
-    TopicDescription("customer-updates", "input"),
-    TopicDescription("conversations", "input"),
-    TopicDescription("outcomes", "input"),
-    TopicDescription("evaluations", "input"),
-    TopicDescription("campaign-triggers", "output", "campaign_triggers", _STAMPED),
-    TopicDescription("campaign-triggers.control", "output", "control", _STAMPED),
-    TopicDescription("decisions", "output", "decisions", _STAMPED),
-    TopicDescription(
-        "dead-letters", "output", "dead_letters", {**_STAMPED, "max.message.bytes": str(MAX_MESSAGE_BYTES)}
-    ),
-)
-AT_LEAST = {"max.message.bytes"}
-"""Configurations that may be larger on the broker than they are described."""
-
 _log = logging.getLogger(__name__)
 # librdkafka repeats its connection errors on stderr several times a second; ours is raised once.
 _quiet = logging.getLogger("holdfast.librdkafka")
@@ -105,27 +66,6 @@ def check_topics(settings: Settings) -> list[str]:
         verify_topics(settings.broker, [topic], security=security)
     names = [settings.topic_prefix + topic.name for topic in TOPICS if topic.configs]
     return find_differences(settings.topic_prefix, _Broker(settings.broker, security).read_configs(names, TIMEOUT_S))
-
-
-def find_differences(prefix: str, found: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return in words where topics are configured otherwise than `TOPICS` describes.
-
-    Args:
-        prefix: precedes every topic's name.
-        found: the configuration of each topic; one that could not be read is left out.
-    """
-    return [
-        f"topic {prefix}{topic.name}: {name} is {configs[name]}, should be {wanted}; change it with kafka-configs.sh "
-        "and restart the workers"
-        for topic in TOPICS
-        for configs in [found.get(prefix + topic.name, {})]
-        for name, wanted in topic.configs.items()
-        if name in configs and _differs(name, configs[name], wanted)
-    ]
-
-
-def _differs(name: str, value: str, wanted: str) -> bool:
-    return int(value) < int(wanted) if name in AT_LEAST else value != wanted
 
 
 def verify_topics(
