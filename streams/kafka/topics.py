@@ -9,11 +9,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import (
-    AdminClient,
-    ConfigResource,  # type: ignore[attr-defined]  # its types do not say that it is exported
-    ResourceType,  # type: ignore[attr-defined]
-)
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]  # exported unsaid
 from confluent_kafka.cimpl import NewTopic  # where its types say it is
 
 from streams.errors import BrokerUnavailableError, TopicLayoutError

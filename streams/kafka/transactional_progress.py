@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10.0
 POLL_S = 0.1
 REPORTS_S = 3.0
+QUIET_S = 0.5
+COMMIT_STEP_S = 1.0
 ANY_PARTITION = -1
 # How often a group's coordinator is asked again while it is elected, as in a broker that has just started.
 ELECTION_PAUSES_S = (0.1, 0.2, 0.4, 0.8)
@@ -165,13 +167,26 @@ class TransactionalProgress:
                 return next(iter(reports.values()))
             reached = TopicPartition(*self._place, number)
             producer.send_offsets_to_transaction([reached], self._progress.consumer_group_metadata(), self._timeout_s)
-            producer.commit_transaction(self._timeout_s)
+            self._commit(reports)
         except KafkaException as failed:
             error: KafkaError = failed.args[0]
             if reports or error.txn_requires_abort():
                 self._collect_reports()
             return error
         return None
+
+    def _commit(self, reports: Mapping[int, KafkaError]) -> None:
+        """Commit in steps: after a record has failed, librdkafka would wait in vain for those behind it."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                self._producer[0].commit_transaction(min(COMMIT_STEP_S, self._timeout_s))
+            except KafkaException as failed:
+                # The commit goes on, and the next call waits for it again.
+                if reports or not failed.args[0].retriable() or time.monotonic() > deadline:
+                    raise
+            else:
+                return
 
     def _ask(self) -> int:
         committed = self._progress.committed([TopicPartition(*self._place)], timeout=self._timeout_s)[0]
@@ -208,8 +223,12 @@ class TransactionalProgress:
                 return
 
     def _collect_reports(self) -> None:
-        """Wait for what is known of each record. Not flush(): of a fenced producer it may raise SystemError."""
+        """Wait for what is known of each record; of those that were not sent there never is anything.
+
+        Not flush(): of a fenced producer it may raise SystemError.
+        """
         deadline = time.monotonic() + REPORTS_S
         producer = self._producer[0]
         while len(producer) and time.monotonic() < deadline:
-            producer.poll(POLL_S)
+            if producer.poll(QUIET_S) == 0:
+                return
