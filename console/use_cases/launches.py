@@ -18,7 +18,7 @@ from campaigns.errors import CampaignDefinitionError, LaunchError
 from campaigns.postgres_launches import open_launches
 from streams.definitions import load_definitions
 from streams.errors import BrokerUnavailableError
-from streams.kafka.launch_requests import LaunchRequestProducer
+from streams.kafka.launch_requests import DELIVERY_TIMEOUT_S, LaunchRequestProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,6 +83,7 @@ def launch_campaign(
     again: bool = False,
     on_progress: Callable[[LaunchProgress], None] = lambda _: None,
     page: int = PAGE_MEMBERS,
+    timeout_s: float = DELIVERY_TIMEOUT_S,
 ) -> Launched:
     """Ask for every member of a campaign's segment on the evaluations topic.
 
@@ -98,6 +99,7 @@ def launch_campaign(
         again: begin a new launch though there has been one.
         on_progress: called when the launch begins and after each page.
         page: members published between two notes of progress.
+        timeout_s: longest wait for Kafka to acknowledge a page.
 
     Raises:
         CampaignDefinitionError: see find_launchable.
@@ -116,11 +118,12 @@ def launch_campaign(
             begun = launches.begin(name, key, as_of=at or datetime.now(UTC), by=by)
         if begun.done_at is not None:
             return Launched(begun.launch_id, campaign.segment, begun.members, begun.members, was_complete=True)
-        return _publish(settings, launches, campaign, begun, on_progress, page)
+        producer = LaunchRequestProducer(settings, timeout_s=timeout_s)
+        return _publish(producer, launches, campaign, begun, on_progress, page)
 
 
 def _publish(
-    settings: Settings,
+    producer: LaunchRequestProducer,
     launches: PostgresLaunches,
     campaign: Campaign,
     begun: LaunchRecord,
@@ -130,7 +133,6 @@ def _publish(
     name, after, members = begun.launch_id, begun.last_customer_id, begun.members
     total = members + launches.count_members(campaign.segment, after=after)
     on_progress(LaunchProgress(name, members, total))
-    producer = LaunchRequestProducer(settings)
     for customer_ids in launches.members(campaign.segment, after=after, page=page):
         try:
             producer.publish(campaign.key, name, customer_ids, as_of=begun.as_of)

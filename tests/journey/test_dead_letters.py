@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from campaigns.dead_letters import DeadLetter
-    from campaigns.triggers import Message
+    from campaigns.triggers import Headers, Message
     from console.embedded.services import Endpoints
 
 PARTITIONS = 2
@@ -50,13 +50,13 @@ class Desk:
     settings: Settings
     written: int = 0
 
-    def write(self, reason: str = "not_json", topic: str = "outcomes", **record: Any) -> str:
+    def write(self, reason: str = "not_json", topic: str = "outcomes", ours: Headers = (), **record: Any) -> str:
         """Store the dead letter of a record, as a worker's commit does, and return its id."""
         self.written += 1
         place = {"topic": self.settings.topic_prefix + topic, "partition": 1, "offset": self.written, "timestamp": 1}
         parts = {**place, "key": b"ann", "value": b"\xff{", "headers": HEADERS, **record}
         letter = dead_letter(Reject(SimpleNamespace(**parts), "decode", RejectReason(reason), "as the test says"))
-        asyncio.run(commit(self.settings.ledger_url, letter))
+        asyncio.run(commit(self.settings.ledger_url, replace(letter, headers=(*letter.headers, *ours))))
         return letter.message_id
 
     def run(self, *arguments: str) -> Result:
@@ -248,6 +248,43 @@ def test_a_list_ends_with_counts_by_reason(desk: Desk) -> None:
     assert lines[-1] == "3 dead letters, the newest 1 shown: 2 not_json, 1 wrong_key"
     assert len(lines) == len(["heading", "letter", "", "counts"])
     assert desk.listed()["by_reason"] == {"not_json": 2, "wrong_key": 1}
+
+
+def test_a_list_of_many_letters_is_bounded(desk: Desk) -> None:
+    """The newest hundred of 50,000 are read; the rest are counted by the database."""
+    with psycopg.connect(desk.settings.ledger_url) as ledger:
+        ledger.execute(
+            """INSERT INTO dead_letter (letter_id, stage, reason, detail, topic, partition, "offset", headers)
+               SELECT n::text, 'decode', CASE WHEN n % 5 = 0 THEN 'wrong_key' ELSE 'not_json' END, '', 't', 1, n,
+                      '\\x90'
+                 FROM generate_series(1, 50000) AS n"""
+        )
+    listed = desk.listed()
+    assert (listed["matching"], listed["by_reason"]) == (50_000, {"not_json": 40_000, "wrong_key": 10_000})
+    assert [each["offset"] for each in listed["letters"]] == list(range(50_000, 49_900, -1))
+    assert len(desk.run("list").stdout.splitlines()) == len(["heading", *range(100), "", "counts"])
+
+
+TRUNCATED = (("holdfast_truncated", b"true"), ("holdfast_size", b"5000000"))
+
+
+def test_a_letter_that_is_not_complete_is_refused(desk: Desk) -> None:
+    """In one sentence that says what to do, and no letter named with it is sent."""
+    cut, whole = desk.write("too_large", ours=TRUNCATED), desk.write()
+    result = desk.run("requeue", whole, cut)
+    assert isinstance(result.exception, DeadLetterError)
+    assert "only the beginning of a record of 5,000,000 bytes" in str(result.exception)
+    assert desk.sent() == []
+    assert "only the beginning is kept" in desk.run("show", cut).stdout
+
+
+def test_letters_that_are_not_complete_are_left_out_of_all(desk: Desk) -> None:
+    cut = [desk.write("too_large", ours=TRUNCATED) for _ in range(3)]
+    desk.write()
+    told = desk.run("requeue", "--all-matching", "--limit", "1").stdout.splitlines()
+    assert told[0] == "requeued 1"
+    assert [line.split()[2] for line in told[1:]] == cut
+    assert len(desk.sent()) == 1
 
 
 def test_show_tells_everything(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from campaigns.errors import CampaignDefinitionError
 from console.cli import holdfast, main
 from console.use_cases.launches import find_launchable
+from streams.kafka.launch_requests import event_id
 from streams.settings import Settings
 from tests.builders import campaign
 from tests.journey.workplace import campaign as definition
@@ -152,3 +153,12 @@ def assert_refused(ended: tuple[object, str], says: str) -> None:
     assert told.startswith("holdfast: ")
     assert says in told
     assert "s3cret" not in told
+
+
+@pytest.mark.parametrize("customer_id", ["ann", "c" * 200])
+def test_the_id_of_a_launchs_request_fits_an_event(customer_id: str) -> None:
+    """And is the same whenever the launch is repeated."""
+    found = event_id("spring", customer_id)
+    assert len(found) <= 200
+    assert found == event_id("spring", customer_id) != event_id("summer", customer_id)
+    assert event_id("spring", "ann") == "launch-spring-ann"
