@@ -73,7 +73,7 @@ def find_launchable(campaigns: Sequence[Campaign], key: str) -> Campaign:
     return by_key[key]
 
 
-def launch_campaign(
+def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
     settings: Settings,
     key: str,
     *,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from tests.journey.test_worker import workplace
+from tests.journey.test_worker import read_health, workplace
 from tests.journey.workplace import campaign, set_topic, wait_until, write_json
 
 if TYPE_CHECKING:
@@ -109,3 +109,15 @@ def test_requeued_letters_are_decided_by_a_running_worker(endpoints: Endpoints, 
         counted = "SELECT customer_id, signals ->> 'message_count' FROM signal ORDER BY 1"
         assert place.ask_ledger(counted) == [("new1", "1"), ("new2", "1")]
         wait_until(lambda: place.ask_ledger("SELECT count(*) FROM outbox WHERE sent_at IS NULL") == [(0,)])
+
+
+def test_a_topic_that_differs_from_its_description_is_degraded_health(endpoints: Endpoints, tmp_path: Path) -> None:
+    """As the dead letters' is that somebody created by hand; the worker works."""
+    with workplace(endpoints, tmp_path) as place, ExitStack() as stack:
+        set_topic(place.broker, f"{place.prefix}dead-letters", "max.message.bytes", 1_048_588)
+        worker = place.start_worker()
+        stack.callback(worker.stop)
+        health = read_health(worker)
+        assert (health["status"], health["ready"]) == ("degraded", True)
+        (words,) = health["degraded"]
+        assert "max.message.bytes is 1048588, should be 4194304" in words
