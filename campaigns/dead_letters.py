@@ -45,6 +45,7 @@ class DeadLetter:
         headers: the producer's.
         size: bytes of the original value, None when it has none.
         digest: SHA-256 of the original value in hexadecimal, when only a prefix of it is kept.
+        truncated: what was cut, comma-separated (value, key, headers, batch); empty when all is kept.
         topic: where the record was read, or the topic that refused a message.
         partition: where the record was read; None for a message that was not published.
         offset: as partition.
@@ -65,7 +66,7 @@ class DeadLetter:
     headers: Headers
     size: int | None
     digest: str | None = None
-    truncated: bool = False
+    truncated: str = ""
     resolution: Resolution = Resolution.OPEN
     resolved_at: datetime | None = None
     actor: str | None = None
@@ -105,7 +106,7 @@ class NewDeadLetter:
     value: bytes | None
     size: int | None
     digest: str | None
-    truncated: bool
+    truncated: str
 
 
 def read_message(message: Message) -> NewDeadLetter:
@@ -126,7 +127,7 @@ def read_message(message: Message) -> NewDeadLetter:
         value=value,
         size=int(size) if size is not None else None if value is None else len(value),
         digest=ours.get(DIGEST),
-        truncated=TRUNCATED in ours,
+        truncated=ours.get(TRUNCATED, ""),
     )
 
 
@@ -151,8 +152,8 @@ def refuse_requeue(letter: DeadLetter) -> str | None:
     if letter.truncated:
         size = "" if letter.size is None else f" of {letter.size:,} bytes"
         return (
-            f"{letter.letter_id} holds only the beginning of a record{size}: it was too large to keep; its producer "
-            "must send it again, in smaller parts"
+            f"{letter.letter_id} holds only the beginning of a record{size} (cut: {letter.truncated}): it was too large to "
+            "keep; its producer must send it again, in smaller parts"
         )
     return None
 

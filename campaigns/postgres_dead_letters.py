@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # Any number serves that no other lock in the ledger has.
 ADVISORY_LOCK = 4_815_162_399
 LOCK_TIMEOUT_S = 30
+# Not a parameter: only an order that is written out is read from the index.
+_OLDEST_FIRST = QUERIES["dead_letters"]
+_NEWEST_FIRST = _OLDEST_FIRST.replace("ORDER BY number", "ORDER BY number DESC")
 
 
 class PostgresDeadLetters:
@@ -43,7 +46,8 @@ class PostgresDeadLetters:
             newest_first: begin with the newest.
             after: only letters with a higher number.
         """
-        rows = self._rows("dead_letters", **_filter_values(wanted), limit=limit, newest_first=newest_first, after=after)
+        values = {**_filter_values(wanted), "limit": limit, "after": after}
+        rows = self._connection.execute(_NEWEST_FIRST if newest_first else _OLDEST_FIRST, values).fetchall()
         return [_read_letter(row) for row in rows]
 
     def count(self, wanted: DeadLetterFilter) -> dict[str, int]:

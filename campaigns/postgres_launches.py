@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Any number serves that no other lock in the ledger has.
 ADVISORY_LOCK = 481_516
+BEFORE_ALL = ""
+"""Sorts before every customer id."""
 
 
 class PostgresLaunches:
@@ -73,14 +75,15 @@ class PostgresLaunches:
         self._connection.execute(QUERIES["finish_launch"], {"launch_id": launch_id})
 
     def count_members(self, segment: str, *, after: str | None) -> int:
-        """Return the number of members of a segment beyond a customer id."""
-        return int(self._rows("count_members", segment=segment, after=after)[0][0])
+        """Return the number of members of a segment beyond a customer id, of all when there is none."""
+        return int(self._rows("count_members", segment=segment, after=after or BEFORE_ALL)[0][0])
 
     def members(self, segment: str, *, after: str | None, page: int) -> Iterator[Sequence[str]]:
         """Return a segment's members beyond a customer id, page by page in the order of their ids."""
-        while rows := self._rows("members_after", segment=segment, after=after, limit=page):
+        last = after or BEFORE_ALL
+        while rows := self._rows("members_after", segment=segment, after=last, limit=page):
             yield [row[0] for row in rows]
-            after = rows[-1][0]
+            last = rows[-1][0]
 
     def _record(self, query: str, **values: Any) -> LaunchRecord | None:
         rows = self._rows(query, **values)

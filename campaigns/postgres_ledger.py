@@ -480,7 +480,7 @@ def _dead_letters(messages: Sequence[Message]) -> dict[str, Any]:
         "values": PgTextArray(map(_bytes, (each.value for each in letters))),
         "sizes": [each.size for each in letters],
         "digests": PgTextArray(each.digest for each in letters),
-        "truncated": PgTextArray(_truth(each.truncated) for each in letters),
+        "truncated": PgTextArray(each.truncated for each in letters),
     }
 
 

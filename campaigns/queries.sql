@@ -171,7 +171,7 @@ INSERT INTO dead_letter (letter_id, stage, reason, detail, topic, partition, "of
 SELECT letter_id, stage, reason, detail, topic, partition, "offset", key, headers, value, size, digest, truncated
   FROM unnest(%(ids)s::text[], %(stages)s::text[], %(reasons)s::text[], %(details)s::text[], %(topics)s::text[],
               %(partitions)s::integer[], %(offsets)s::bigint[], %(keys)s::bytea[], %(headers)s::bytea[], %(values)s::bytea[],
-              %(sizes)s::bigint[], %(digests)s::text[], %(truncated)s::boolean[])
+              %(sizes)s::bigint[], %(digests)s::text[], %(truncated)s::text[])
        WITH ORDINALITY AS t (letter_id, stage, reason, detail, topic, partition, "offset", key, headers, value, size, digest, truncated, place)
  ORDER BY place
     ON CONFLICT (letter_id) DO NOTHING;
@@ -192,7 +192,7 @@ SELECT letter_id, number, created_at, stage, reason, detail, topic, partition, "
    AND (%(key)s::bytea IS NULL OR key = %(key)s::bytea)
    AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s::timestamptz)
    AND number > %(after)s
- ORDER BY CASE WHEN %(newest_first)s THEN -number ELSE number END
+ ORDER BY number
  LIMIT %(limit)s;
 
 -- name: count_dead_letters
@@ -249,9 +249,9 @@ UPDATE campaign_launch SET done_at = now() WHERE launch_id = %(launch_id)s;
 
 -- name: count_members
 SELECT count(*) FROM membership
- WHERE segment = %(segment)s AND is_member AND (%(after)s::text IS NULL OR customer_id > %(after)s::text);
+ WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s::text;
 
 -- name: members_after
 SELECT customer_id FROM membership
- WHERE segment = %(segment)s AND is_member AND (%(after)s::text IS NULL OR customer_id > %(after)s::text)
+ WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s::text
  ORDER BY customer_id LIMIT %(limit)s;

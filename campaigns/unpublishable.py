@@ -70,7 +70,7 @@ def _describe_value(value: bytes | None) -> dict[str, str]:
     size = {SIZE: str(len(value))}
     if len(value) <= PREFIX_BYTES:
         return size
-    return {**size, DIGEST: hashlib.sha256(value).hexdigest(), TRUNCATED: "true"}
+    return {**size, DIGEST: hashlib.sha256(value).hexdigest(), TRUNCATED: "value"}
 
 
 def _prefix(value: bytes | None) -> bytes | None:

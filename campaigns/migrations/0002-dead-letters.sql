@@ -15,7 +15,7 @@ CREATE TABLE dead_letter (
     value bytea,
     size bigint,
     digest text,
-    truncated boolean NOT NULL DEFAULT false,
+    truncated text NOT NULL DEFAULT '',
     resolution text NOT NULL DEFAULT 'open' CHECK (resolution IN ('open', 'requeueing', 'requeued', 'discarded')),
     resolved_at timestamptz,
     actor text,
@@ -31,6 +31,7 @@ COMMENT ON COLUMN dead_letter.topic IS 'Where the record was read, or the topic 
 COMMENT ON COLUMN dead_letter.headers IS 'The original headers as MessagePack: an array of (name, value).';
 COMMENT ON COLUMN dead_letter.size IS 'Bytes of the original value, null when it had none.';
 COMMENT ON COLUMN dead_letter.digest IS 'SHA-256 of the original value, when value holds only a prefix of it.';
+COMMENT ON COLUMN dead_letter.truncated IS 'What was cut, comma-separated: value, key, headers, batch. Empty when all is kept.';
 COMMENT ON COLUMN dead_letter.run IS 'The Kafka transaction that sends it back: which of them were committed is kept in Kafka.';
 
 -- Until now a letter was a row of the outbox. Its headers are MessagePack, an array of [name, value or nil]; those of

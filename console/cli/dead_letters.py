@@ -187,7 +187,7 @@ def _as_object(letter: DeadLetter) -> dict[str, Any]:
         "offset": letter.offset,
         "key": None if letter.key is None else inline(letter.key),
         "bytes": letter.size,
-        "truncated": letter.truncated,
+        "truncated": letter.truncated or None,
         "written_at": moment(letter.created_at),
         "settled_at": moment(letter.resolved_at) if letter.resolved_at else None,
         "settled_by": letter.actor,
@@ -199,7 +199,7 @@ def describe(letter: DeadLetter) -> list[str]:
     """Return all there is of a letter but its value, one line each."""
     size = "no value" if letter.size is None else f"{letter.size:,} bytes"
     if letter.truncated:
-        size += f", only the beginning is kept, SHA-256 {letter.digest or 'unknown'}"
+        size += f", not kept whole (cut: {letter.truncated}), SHA-256 {letter.digest or 'unknown'}"
     lines = [
         describe_resolution(letter),
         f"reason   {letter.reason}",

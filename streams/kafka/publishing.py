@@ -16,6 +16,7 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException
 
 from campaigns.ports import Refusal
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 _log = logging.getLogger("librdkafka")
+log = structlog.get_logger()
 
 TIMEOUT_S = 10.0
 # librdkafka (seen in 2.16) may never return from send_offsets_to_transaction, whatever its timeout, when the broker
@@ -102,7 +104,9 @@ class KafkaTriggerSink:
                 raise SinkUnavailableError(f"partition {partition} is not taken over; it will be tried again")
             refusals = await self._send_all(partition, rows)
             if refusals and partition not in self._singly:
-                _log.warning("a topic refused a batch of partition %d; its records are sent one by one", partition)
+                log.warning(
+                    "batch_refused", partition=partition, records=len(rows), next="its records are sent one by one"
+                )
                 await self._fence(partition, singly=True)
                 refusals = await self._send_all(partition, rows)
             if refusals:

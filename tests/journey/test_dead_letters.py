@@ -265,7 +265,7 @@ def test_a_list_of_many_letters_is_bounded(desk: Desk) -> None:
     assert len(desk.run("list").stdout.splitlines()) == len(["heading", *range(100), "", "counts"])
 
 
-TRUNCATED = (("holdfast_truncated", b"true"), ("holdfast_size", b"5000000"))
+TRUNCATED = (("holdfast_truncated", b"value"), ("holdfast_size", b"5000000"))
 
 
 def test_a_letter_that_is_not_complete_is_refused(desk: Desk) -> None:
@@ -275,7 +275,7 @@ def test_a_letter_that_is_not_complete_is_refused(desk: Desk) -> None:
     assert isinstance(result.exception, DeadLetterError)
     assert "only the beginning of a record of 5,000,000 bytes" in str(result.exception)
     assert desk.sent() == []
-    assert "only the beginning is kept" in desk.run("show", cut).stdout
+    assert "not kept whole (cut: value)" in desk.run("show", cut).stdout
 
 
 def test_letters_that_are_not_complete_are_left_out_of_all(desk: Desk) -> None:

@@ -102,8 +102,8 @@ def test_a_description_has_every_part() -> None:
 
 
 def test_a_description_says_what_is_missing_of_a_value() -> None:
-    cut = replace(LETTER, truncated=True, size=5_000_000, digest="c0ffee")
-    assert "size     5,000,000 bytes, only the beginning is kept, SHA-256 c0ffee" in describe(cut)
+    cut = replace(LETTER, truncated="value", size=5_000_000, digest="c0ffee")
+    assert "size     5,000,000 bytes, not kept whole (cut: value), SHA-256 c0ffee" in describe(cut)
 
 
 def test_an_open_letter_has_no_history() -> None:

@@ -46,7 +46,7 @@ def test_the_letter_of_a_refused_message_has_its_place_digest_and_beginning() ->
     assert (ours["holdfast_reason"], ours["holdfast_topic"]) == ("unpublishable", "p.campaign-triggers")
     assert ours["holdfast_detail"] == "message m-1: Broker: Message size too large"
     assert ours["holdfast_sha256"] == hashlib.sha256(b"x" * 5_000).hexdigest()
-    assert (ours["holdfast_size"], ours["holdfast_truncated"], found.message.value) == ("5000", "true", b"x" * 1_000)
+    assert (ours["holdfast_size"], ours["holdfast_truncated"], found.message.value) == ("5000", "value", b"x" * 1_000)
 
 
 def test_a_message_is_set_aside_the_same_way_whenever_it_is() -> None:
@@ -63,7 +63,7 @@ def test_a_refused_dead_letter_keeps_its_id_and_what_is_ours() -> None:
     before, after = part_headers(whole.headers)[1], part_headers(cut.headers)[1]
     assert cut.message_id == whole.message_id
     assert before.items() <= after.items()
-    assert (after["holdfast_size"], after["holdfast_truncated"]) == ("5000000", "true")
+    assert (after["holdfast_size"], after["holdfast_truncated"]) == ("5000000", "value")
     assert after["holdfast_refused"] == REFUSAL.reason
 
 
@@ -106,5 +106,5 @@ def test_what_was_cut_or_is_ours_cannot_be_requeued() -> None:
         size=7,
     )
     assert refuse_requeue(letter) is None
-    assert "only the beginning" in str(refuse_requeue(replace(letter, truncated=True, size=5_000_000)))
+    assert "only the beginning" in str(refuse_requeue(replace(letter, truncated="value", size=5_000_000)))
     assert "has been decided" in str(refuse_requeue(replace(letter, stage="publish")))
