@@ -152,8 +152,8 @@ def refuse_requeue(letter: DeadLetter) -> str | None:
     if letter.truncated:
         size = "" if letter.size is None else f" of {letter.size:,} bytes"
         return (
-            f"{letter.letter_id} holds only the beginning of a record{size} (cut: {letter.truncated}): it was too large "
-            "to keep; its producer must send it again, in smaller parts"
+            f"{letter.letter_id} holds only the beginning of a record{size} (cut: {letter.truncated}): it was too "
+            "large to keep; its producer must send it again, in smaller parts"
         )
     return None
 

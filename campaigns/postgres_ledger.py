@@ -14,7 +14,6 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from campaigns.actor import name_actor
 from campaigns.dead_letters import DESTINATION as DEAD_LETTERS
 from campaigns.dead_letters import read_message
 from campaigns.decide import ContactHistory, Outcome
@@ -26,6 +25,7 @@ from campaigns.triggers import Headers, Message
 from campaigns.unpublishable import set_aside
 from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.signals import Signals
+from models.current_user import current_user
 from segments.engine import Activation, Episode, MembershipState
 
 if TYPE_CHECKING:
@@ -205,8 +205,9 @@ class PostgresLedger:
         self._cooling = PgTextArray(each.key for each in campaigns if each.cooldown_days)
         kinds = [("segment", each.key, each.version) for each in segments]
         kinds += [("campaign", each.key, each.version) for each in campaigns]
+        by = current_user()
         for kind, key, version in kinds:
-            await self._execute("activate", kind=kind, key=key, version=version, mode="silent", at=at, by=name_actor())
+            await self._execute("activate", kind=kind, key=key, version=version, mode="silent", at=at, by=by)
         keys, versions = list(self._versions), list(self._versions.values())
         rows = await self._rows("segment_activations", keys=keys, versions=versions)
         return {key: Activation(version=version, activated_at=since, mode=mode) for key, version, mode, since in rows}
@@ -218,7 +219,7 @@ class PostgresLedger:
             "version": segment.version,
             "mode": mode,
             "at": at,
-            "by": name_actor(),
+            "by": current_user(),
         }
         await self._execute("set_activation_mode", **values)
 

@@ -6,17 +6,19 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from models.gate_names import current_gate_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from console.model_preview import Preview
     from models.versions import ModelVersion, Promotion
-    from training.cohorts import Cohort
-    from training.watch import Watch
+    from training.monitoring.cohorts import Cohort
+    from training.monitoring.monitor import MonitorResult
 
 Row = tuple[str, ...]
 LIST_HEADINGS = ("model", "version", "serves", "added", "by", "figure", "gates")
-COHORT_HEADINGS = ("cohort", "rows", "predicted", "came", "error", "AUC", "Brier", "false pos.", "false neg.")
+COHORT_HEADINGS = ("cohort", "rows", "predicted", "observed", "error", "AUC", "Brier", "false pos.", "false neg.")
 MAIN_FIGURES = ("auc", "r2_winsorised", "r2")
 DRIFT_SHOWN = 12
 
@@ -30,8 +32,8 @@ def list_rows(versions: Iterable[ModelVersion], current: str | None) -> list[Row
             "yes" if each.version == current else "",
             str(each.manifest.get("added", {}).get("at", ""))[:16].replace("T", " "),
             str(each.manifest.get("added", {}).get("by", "")),
-            tell_figure(each.manifest),
-            tell_gates(each.manifest),
+            format_metric(each.manifest),
+            format_gates(each.manifest),
         )
         for each in versions
     ]
@@ -42,7 +44,7 @@ def as_object(version: ModelVersion, current: str | None) -> dict[str, Any]:
     return {"version": version.version, "serves": version.version == current, "manifest": dict(version.manifest)}
 
 
-def tell_figure(manifest: Mapping[str, Any]) -> str:
+def format_metric(manifest: Mapping[str, Any]) -> str:
     """Return the figure that a model is known by, with its interval."""
     measured = manifest.get("metrics", {}).get("model", {})
     for name in MAIN_FIGURES:
@@ -53,15 +55,15 @@ def tell_figure(manifest: Mapping[str, Any]) -> str:
     return ""
 
 
-def tell_gates(manifest: Mapping[str, Any]) -> str:
+def format_gates(manifest: Mapping[str, Any]) -> str:
     """Return how many gates a version passed, or those that refused it."""
     gates = manifest.get("gates") or ()
-    closed = [gate["name"] for gate in gates if gate.get("passed") is False]
+    closed = [current_gate_name(gate["name"]) for gate in gates if gate.get("passed") is False]
     passed = sum(gate.get("passed") is True for gate in gates)
     return f"refused: {', '.join(closed)}" if closed else f"{passed} passed" if gates else "not judged"
 
 
-def tell_promotion(line: Promotion) -> str:
+def format_promotion(line: Promotion) -> str:
     """Return a line of the history in words."""
     forced = ", forced against its gates" if line.forced else ""
     because = f": {line.why}" if line.why else ""
@@ -75,9 +77,7 @@ def compare_rows(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
         (name, _cell(left.get(name)), _cell(right.get(name)), _difference(left.get(name), right.get(name)))
         for name in dict.fromkeys((*left, *right))
     ]
-    gates = [
-        {str(gate["name"]): str(gate.get("verdict", "")) for gate in each.get("gates", ())} for each in (one, other)
-    ]
+    gates = [_gate_verdicts(each) for each in (one, other)]
     rows += [
         (f"gate {name}", gates[0].get(name, ""), gates[1].get(name, ""), "")
         for name in dict.fromkeys((*gates[0], *gates[1]))
@@ -88,6 +88,11 @@ def compare_rows(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
         for name in dict.fromkeys((*features[0], *features[1]))
         if (name in features[0]) != (name in features[1])
     ]
+
+
+def _gate_verdicts(manifest: Mapping[str, Any]) -> dict[str, str]:
+    gates = manifest.get("gates") or ()
+    return {current_gate_name(str(gate["name"])): str(gate.get("verdict", "")) for gate in gates}
 
 
 def _figures(manifest: Mapping[str, Any]) -> dict[str, float | str]:
@@ -131,17 +136,17 @@ def _rate(figure: float | None) -> str:
     return "" if figure is None else f"{figure:.3f}"
 
 
-def drift_rows(watch: Watch) -> list[Row]:
+def drift_rows(monitored: MonitorResult) -> list[Row]:
     """Return the features and scores that moved most."""
-    return [(name, f"{value:.3f}") for name, value in list(watch.drift.items())[:DRIFT_SHOWN]]
+    return [(name, f"{value:.3f}") for name, value in list(monitored.drift.items())[:DRIFT_SHOWN]]
 
 
-def watch_object(watch: Watch) -> dict[str, Any]:
+def monitor_object(monitored: MonitorResult) -> dict[str, Any]:
     """Return a look at a model as JSON has it."""
-    return asdict(watch) | {"since": watch.since.isoformat()}
+    return asdict(monitored) | {"since": monitored.since.isoformat()}
 
 
-def tell_preview(preview: Preview) -> list[str]:
+def format_preview(preview: Preview) -> list[str]:
     """Return in words how many customers a swap would move."""
     lines = [f"of {preview.customers:,} customers, {preview.before} against {preview.after}:"]
     for fact, moves in preview.moves.items():

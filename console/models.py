@@ -6,13 +6,13 @@ import json
 import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from psycopg import sql
 
-from campaigns.actor import name_actor
 from console.model_metrics import write_metrics
 from console.model_preview import preview_swap
 from console.model_views import (
@@ -22,15 +22,17 @@ from console.model_views import (
     cohort_rows,
     compare_rows,
     drift_rows,
+    format_preview,
+    format_promotion,
     history_object,
     list_rows,
+    monitor_object,
     preview_object,
-    tell_preview,
-    tell_promotion,
-    watch_object,
 )
 from console.tables import print_table
+from models.current_user import current_user
 from models.errors import NoVersionError, VersionError
+from models.registry import load_version
 from models.routing import load_model
 from models.versions import (
     current_version,
@@ -46,23 +48,23 @@ from models.versions import (
 )
 from streams.definitions import load_definitions, load_models
 from streams.settings import load_settings
-from training.cards import write_card
-from training.dataset import Source, read_table
-from training.monitoring import Alarms
-from training.tasks import TASKS
-from training.watch import watch
+from training.data.dataset import Source, read_table
+from training.monitoring.drift import AlertThresholds
+from training.monitoring.monitor import monitor_model
+from training.report.model_card import write_model_card
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from models.versions import ModelVersion, Promotion
     from streams.settings import Settings
-    from training.watch import Watch
+    from training.monitoring.monitor import MonitorResult
 
 REFUSED, RETRAIN = 2, 4
-ALARMS = Alarms()
+THRESHOLDS = AlertThresholds()
 GROUPS_SHOWN = 20
 CUSTOMERS_AT_MOST = 100_000
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_BY = click.option("--by", default=name_actor, help="Who does it, for the record; you, when left out.")
+_BY = click.option("--by", default=current_user, help="Who does it, for the record; you, when left out.")
 
 
 @click.group()
@@ -103,9 +105,10 @@ def show(name: str, version: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(as_object(found, current_version(home)) | {"history": history_object(history)}))
         return
-    click.echo(write_card(found.manifest))
+    task = TASKS.get(str(found.manifest.get("name")))
+    click.echo(write_model_card(found.manifest, task.purpose if task else None))
     click.echo(f"folder: {found.folder}\nserves: {'yes' if found.version == current_version(home) else 'no'}")
-    click.echo("\n".join(["history:", *(f"  {tell_promotion(line)}" for line in history)]))
+    click.echo("\n".join(["history:", *(f"  {format_promotion(line)}" for line in history)]))
 
 
 @models.command()
@@ -130,7 +133,11 @@ def compare(name: str, one: str, other: str | None, as_json: bool) -> None:
 @models.command("promote")
 @click.argument("name")
 @click.argument("version")
-@click.option("--force", is_flag=True, help="Although a gate refused it; needs --why.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Although a gate refused it; needs --why. A version that cannot be loaded is refused all the same.",
+)
 @click.option("--why", default="", help="The reason, for the record.")
 @_BY
 @click.option("--preview", is_flag=True, help="Tell how many of today's customers it would move, and promote nothing.")
@@ -142,7 +149,8 @@ def promote_version(name: str, version: str, force: bool, why: str, by: str, pre
     if preview:
         _preview(settings, name, read_version(home, version), as_json)
         return
-    done = promote(home, version, at=datetime.now(UTC), by=by, why=why, forced=force)
+    check = partial(load_version, home, feature_mapping=settings.feature_mapping)
+    done = promote(home, version, at=datetime.now(UTC), by=by, why=why, forced=force, check=check)
     _report(done, f"{version} serves already", as_json)
 
 
@@ -154,8 +162,10 @@ def promote_version(name: str, version: str, force: bool, why: str, by: str, pre
 @_JSON
 def rollback(name: str, to: str | None, why: str, by: str, as_json: bool) -> None:
     """Let the version serve again that was promoted before the present one."""
-    home = _home(_models_dir(load_settings()), name)
-    done = roll_back(home, to=to, at=datetime.now(UTC), by=by, why=why)
+    settings = load_settings()
+    home = _home(_models_dir(settings), name)
+    check = partial(load_version, home, feature_mapping=settings.feature_mapping)
+    done = roll_back(home, to=to, at=datetime.now(UTC), by=by, why=why, check=check)
     _report(done, f"{to} serves already", as_json)
 
 
@@ -193,7 +203,7 @@ def prune_versions(name: str, keep_last: int, keep: tuple[str, ...], as_json: bo
 @click.option("--by", help="Also tell groups of customers by this column of the outcomes.")
 @click.option("--query", help="Your own SQL of outcomes with :start_date; default as in training.")
 @click.option("--population", help="Your own SQL of today's customers; default the features view.")
-@click.option("--auc-floor", type=float, default=ALARMS.auc, show_default=True, help="Lowest AUC allowed.")
+@click.option("--auc-floor", type=float, default=THRESHOLDS.auc, show_default=True, help="Lowest AUC allowed.")
 @click.option("--metrics", type=click.Path(dir_okay=False, path_type=Path), help="Write figures for Prometheus here.")
 @_JSON
 def monitor(  # noqa: PLR0913 - one parameter for each option
@@ -214,22 +224,22 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     """
     settings = load_settings()
     found = _version(_home(_models_dir(settings), name), version)
-    seen = watch(
+    result = monitor_model(
         found,
         load_model(found.folder, settings.feature_mapping),
-        TASKS[name],
+        TASKS[name].sized(found.manifest["outputs"]),
         _source(settings, query or getattr(settings, f"{name}_training_query", None), since),
         served=population or _draw_customers(settings),
-        alarms=replace(ALARMS, auc=auc_floor),
+        thresholds=replace(THRESHOLDS, auc=auc_floor),
         by=by,
     )
     if metrics:
-        write_metrics(seen, metrics, datetime.now(UTC))
+        write_metrics(result, metrics, datetime.now(UTC))
     if as_json:
-        click.echo(json.dumps(watch_object(seen)))
+        click.echo(json.dumps(monitor_object(result)))
     else:
-        _tell(seen)
-    sys.exit({"fine": 0, "retrain": RETRAIN}.get(seen.verdict, REFUSED))
+        _print_result(result)
+    sys.exit({"fine": 0, "retrain": RETRAIN}.get(result.verdict, REFUSED))
 
 
 def _models_dir(settings: Settings) -> Path:
@@ -263,7 +273,7 @@ def _report(done: Promotion | None, nothing: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(history_object([done] if done else [])))
     else:
-        click.echo(tell_promotion(done) if done else nothing)
+        click.echo(format_promotion(done) if done else nothing)
 
 
 def _source(settings: Settings, query: str | None = None, since: datetime | None = None) -> Source:
@@ -281,22 +291,22 @@ def _draw_customers(settings: Settings) -> str:
 def _preview(settings: Settings, name: str, version: ModelVersion, as_json: bool) -> None:
     today = read_table(_source(settings), _draw_customers(settings))
     defined, _, _ = load_definitions(settings.definitions_dir)
-    scorer = load_model(version.folder, settings.feature_mapping)
+    scorer = load_version(version.folder.parents[1], version.version, settings.feature_mapping)
     found = preview_swap(name, scorer, load_models(settings), today, defined, datetime.now(UTC))
-    click.echo(json.dumps(preview_object(found)) if as_json else "\n".join(tell_preview(found)))
+    click.echo(json.dumps(preview_object(found)) if as_json else "\n".join(format_preview(found)))
 
 
-def _tell(seen: Watch) -> None:
-    click.echo(f"{seen.model} {seen.version}: {seen.verdict}")
+def _print_result(result: MonitorResult) -> None:
+    click.echo(f"{result.model} {result.version}: {result.verdict}")
     print_table(
-        ("question", "answer", "because"), [(each.check, each.verdict, each.sentence) for each in seen.findings]
+        ("question", "answer", "because"), [(each.check, each.verdict, each.sentence) for each in result.findings]
     )
-    if seen.drift:
-        click.echo(f"\nDrift of {seen.customers:,} customers against the training snapshot:")
-        print_table(("column", "PSI"), drift_rows(seen))
-    if seen.periods:
-        click.echo(f"\nOutcomes from {seen.since} on, by month:")
-        print_table(COHORT_HEADINGS, cohort_rows(seen.periods))
-    if seen.groups:
+    if result.drift:
+        click.echo(f"\nDrift of {result.customers:,} customers against the training snapshot:")
+        print_table(("column", "PSI"), drift_rows(result))
+    if result.periods:
+        click.echo(f"\nOutcomes from {result.since} on, by month:")
+        print_table(COHORT_HEADINGS, cohort_rows(result.periods))
+    if result.groups:
         click.echo("\nThe same by group, the largest first; few rows tell little:")
-        print_table(COHORT_HEADINGS, cohort_rows(sorted(seen.groups, key=lambda each: -each.rows)[:GROUPS_SHOWN]))
+        print_table(COHORT_HEADINGS, cohort_rows(sorted(result.groups, key=lambda each: -each.rows)[:GROUPS_SHOWN]))

@@ -1,6 +1,7 @@
 """The rules that stand in for a model: always available, never failing, worse.
 
-A column that is missing counts as null, and null has a stated meaning: nothing stands behind these rules.
+A column that is missing counts as null, as does a cell that is no number, and null has a stated meaning: nothing
+stands behind these rules. Each customer is scored by the customer's own row alone.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.errors import ModelInputError
-from models.inputs import numbers
+from models.inputs import readable_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ class RuleScorer:
 
     version = "rules"
     basis = "rules"
+    columns = ()
 
     def __init__(self, rule: Rule, reason: str) -> None:
         self._rule = rule
@@ -57,28 +58,34 @@ def churn_rule(table: FeatureTable) -> NDArray[np.float32]:
     return _float32(np.where(np.isnan(chance), 0.5, chance)[:, None])
 
 
-def offers_rule(table: FeatureTable) -> NDArray[np.float32]:
-    """Return a score for each of the eight offers, shape [customers, 8].
+def offers_rule(table: FeatureTable, offers: int = 8) -> NDArray[np.float32]:
+    """Return a score for each offer, shape [customers, offers].
 
-    In the order of offers.json, each from 0 to 1 out of three things known of a customer: how lapsed (90
-    days are full), how frequent (10 orders are full) and how valuable (2,000 in revenue are full). Free
-    shipping suits low value; discounts suit the lapsed, larger ones the more so; points and early access
-    the frequent; the advisor the valuable; the gift anybody.
+    The first eight are those of the shipped offers.json, each from 0 to 1 by three facts of a customer: how lapsed
+    (full at 90 days), how frequent (full at 10 orders) and how valuable (full at 2,000 in revenue). Free shipping
+    suits low value; discounts suit the lapsed, larger ones more so; points and early access the frequent; the advisor
+    the valuable; the gift anyone. Of further offers nothing is known: they score as the gift does.
+
+    Args:
+        table: the customers.
+        offers: how many offers there are.
     """
     lapsed = np.clip(_column(table, "days_since_last_transaction", 45.0) / 90.0, 0, 1)
     frequent = np.clip(_column(table, "transaction_count", 1.0) / 10.0, 0, 1)
     valuable = np.clip(_column(table, "total_revenue", 0.0) / 2000.0, 0, 1)
+    suits_anyone = np.full(len(table), 0.30)
     scores = (
         0.40 - 0.25 * valuable,
         0.20 + 0.15 * lapsed,
         0.15 + 0.30 * lapsed,
         0.10 + 0.45 * lapsed,
-        np.full(len(table), 0.30),
+        suits_anyone,
         0.15 + 0.35 * frequent * (1 - lapsed),
         0.10 + 0.25 * frequent + 0.15 * valuable * (1 - lapsed),
         0.05 + 0.50 * valuable,
     )
-    return _float32(np.stack(scores, axis=1))
+    further = [suits_anyone] * max(offers - len(scores), 0)
+    return _float32(np.stack([*scores[:offers], *further], axis=1))
 
 
 def lifetime_value_rule(table: FeatureTable) -> NDArray[np.float32]:
@@ -93,13 +100,13 @@ def lifetime_value_rule(table: FeatureTable) -> NDArray[np.float32]:
 
 
 def _column(table: FeatureTable, name: str, null: float) -> NDArray[np.float64]:
-    """Return a column with nulls replaced; all null where it is missing or holds text."""
-    try:
-        cells = numbers(name, table.columns[name])
-    except (KeyError, ModelInputError):
+    """Return a column with nulls replaced; all null where it is missing, one null for a cell that is no number."""
+    if name not in table.columns:
         return np.full(len(table), null)
+    cells, _ = readable_numbers(table.columns[name])
     return np.where(np.isfinite(cells), cells, null)
 
 
 def _float32(scores: NDArray[np.float64]) -> NDArray[np.float32]:
-    return scores.astype(np.float32)
+    # A sum beyond float32 would become infinite.
+    return np.minimum(scores, np.finfo(np.float32).max).astype(np.float32)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from campaigns.decide import Decision
@@ -26,13 +26,15 @@ class Refreshed:
     decoded: Decoded
     table: FeatureTable
     cache_lost: bool
+    lost_columns: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A scored batch: everything but what the ledger holds.
 
-    It is decided with the config that it was scored with, whatever is promoted meanwhile.
+    It is decided with the config that it was scored with, whatever is promoted meanwhile. `unavailable` has the facts
+    that cannot be computed, and the missing columns behind each.
     """
 
     config: DecisionConfig
@@ -42,6 +44,7 @@ class Prepared:
     facts: FeatureTable
     messages: Mapping[str, list[Message]]
     cache_lost: bool
+    unavailable: Mapping[str, Collection[str]]
 
     @property
     def rejects(self) -> list[Reject]:

@@ -13,6 +13,7 @@ import segments.definition
 from features.signals import as_columns
 from models.registry import load_scorers
 from models.scores import score_customers
+from models.sources import unavailable_facts
 from segments.jsonlogic import unknown_facts
 
 if TYPE_CHECKING:
@@ -54,13 +55,10 @@ def load_models(settings: Settings) -> Scorers:
 
 
 async def check_facts(features: FeatureStore, scorers: Scorers, defined: Sequence[Segment]) -> None:
-    """Warn of rules that read facts which nobody supplies: they are null for every customer.
-
-    Raises:
-        ModelError: the view lacks a column that RFM needs.
-    """
+    """Warn of rules that read facts that no source supplies, and of facts that lack their columns."""
     table = (await features.read([], fresh=())).table
-    known = {*score_customers(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
+    unavailable = unavailable_facts(table.columns, (), scorers)
+    known = {*score_customers(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))} - set(unavailable)
     for segment in defined:
         unknown = unknown_facts(segment.facts, known)
         if unknown:

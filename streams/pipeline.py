@@ -21,6 +21,7 @@ from features.signals import Signals, as_columns
 from features.signals import fold as fold_messages
 from models.scores import score_customers, score_offers
 from models.sentiment import read_message
+from models.sources import unavailable_facts
 from segments.engine import classify as classify_customers
 from streams.batch_state import Decided, Evaluated, Folded, Prepared, Refreshed
 from streams.campaign_launches import launch_requests, reject_unknown_campaigns
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from campaigns.decide import Decision
     from campaigns.ports import Ledger, LedgerState
     from features.store import FeatureStore
+    from models.fallbacks import ModelFallbacks
     from models.registry import Scorers
     from segments.engine import Transitions
     from streams.decision_config import DecisionConfig
@@ -58,6 +60,10 @@ class Pipeline:
         config: models and definitions.
         topic_prefix: precedes every topic's name.
         max_event_bytes: a larger event becomes a dead letter.
+        fallbacks: counts customers scored by a rule although a model serves.
+
+    Attributes:
+        frozen_segments: the segments that the latest batch could not evaluate, and the missing columns.
     """
 
     def __init__(
@@ -68,12 +74,15 @@ class Pipeline:
         *,
         topic_prefix: str = "",
         max_event_bytes: int = 262_144,
+        fallbacks: ModelFallbacks | None = None,
     ) -> None:
         self._features = features
         self._ledger = ledger
         self._config = config
         self._topic_prefix = topic_prefix
         self._max_event_bytes = max_event_bytes
+        self._fallbacks = fallbacks
+        self.frozen_segments: Mapping[str, tuple[str, ...]] = {}
 
     async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on earlier batches.
@@ -125,14 +134,16 @@ class Pipeline:
         events = sort_by_kind(decoded.events)
         customers = list(dict.fromkeys(event.customer_id for event in events.to_evaluate))
         read = await self._features.read(customers, fresh={event.customer_id for event in events.updated})
-        return Refreshed(reject_unknown_customers(decoded, events, read.table), read.table, read.cache_lost)
+        known = reject_unknown_customers(decoded, events, read.table, read.duplicates)
+        return Refreshed(known, read.table, read.cache_lost, read.lost_columns)
 
     def score(self, refreshed: Refreshed, poison: Sequence[Reject], config: DecisionConfig) -> Prepared:
         """Score customers and messages with the models."""
         events = sort_by_kind(refreshed.decoded.events)
-        facts = score_customers(refreshed.table, config.scorers)
+        facts = score_customers(refreshed.table, config.scorers, self._fallbacks)
         messages = messages_by_customer(events.said, read_message)
-        return Prepared(config, refreshed.decoded, poison, events, facts, messages, refreshed.cache_lost)
+        unavailable = unavailable_facts(refreshed.table.columns, refreshed.lost_columns, config.scorers)
+        return Prepared(config, refreshed.decoded, poison, events, facts, messages, refreshed.cache_lost, unavailable)
 
     async def load(self, prepared: Prepared) -> LedgerState:
         """Load what the ledger holds of the batch's customers and messages."""
@@ -151,13 +162,16 @@ class Pipeline:
     def classify(self, prepared: Prepared, state: LedgerState, folded: Folded) -> Transitions:
         """Compare memberships with what the rules give now."""
         config, facts = prepared.config, folded.facts
-        return classify_customers(
+        transitions = classify_customers(
             config.segments,
             facts,
             state.memberships,
             activations=config.activations,
             joined_at=joined_at(facts),
+            unavailable=prepared.unavailable,
         )
+        self.frozen_segments = transitions.frozen
+        return transitions
 
     def evaluate(self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions) -> Evaluated:
         """Decide every candidate that a transition or a launch makes."""
@@ -168,7 +182,7 @@ class Pipeline:
             *entry_candidates(changes, contexts, definitions),
             *launch_candidates(requests, definitions),
         ]
-        score = partial(score_offers, scorers=prepared.config.scorers)
+        score = partial(score_offers, scorers=prepared.config.scorers, fallbacks=self._fallbacks)
         decisions = decide_all(candidates, folded.facts, state.contact_histories, definitions.offers, score)
         return Evaluated(transitions, decisions)
 

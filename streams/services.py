@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -17,6 +17,7 @@ from campaigns.postgres_ledger import PostgresLedger
 from features.postgres_warehouse import PostgresWarehouse
 from features.redis_cache import RedisFeatureCache
 from features.store import FeatureStore
+from models.fallbacks import ModelFallbacks
 from streams.decision_config import DecisionConfig
 from streams.definitions import check_facts, load_definitions, load_models
 from streams.kafka.app import AppSettings, build_app, run_app
@@ -37,9 +38,10 @@ from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from campaigns.definition import Campaign, Offer
+    from features.unreadable_values import UnreadableValues
     from models.registry import Scorers
     from segments.definition import Segment
     from streams.kafka.app import StreamApp
@@ -47,8 +49,20 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+SHOWN_SEGMENTS = 10
 STAGES_S = 5.0
 """How long the stages may take to end before the consumer leaves its group."""
+
+
+class Sources(NamedTuple):
+    """The parts of a worker that health and metrics read."""
+
+    features: FeatureStore
+    unreadable: UnreadableValues
+    pipeline: Pipeline
+    reloader: ModelReloader
+    fallbacks: ModelFallbacks
+    topic_differences: Sequence[str]
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
@@ -69,19 +83,23 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         ledger = PostgresLedger(settings.ledger_url)
         stack.push_async_callback(ledger.close)
         await ledger.open()
-        features = await open_features(settings, stack, await ledger.cache_generation())
+        warehouse = await open_warehouse(settings, stack)
+        features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
         await check_facts(features, scorers, definitions[0])
         config = await activate(ledger, scorers, *definitions)
+        fallbacks = ModelFallbacks()
         pipeline = Pipeline(
             features,
             ledger,
             config,
             topic_prefix=settings.topic_prefix,
             max_event_bytes=settings.max_event_bytes,
+            fallbacks=fallbacks,
         )
         models_dir = settings.models_dir or Path()
         reloader = ModelReloader(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
-        health.degraded = partial(name_degradations, features, reloader, topic_differences)
+        sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks, topic_differences)
+        health.degraded = partial(name_degradations, sources)
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
@@ -106,7 +124,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             stuck_after_s=settings.stuck_after_s,
         )
         health.joined, health.stuck = lambda: app.consumer_generation_id > 0, watch.find_stuck
-        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, features))
+        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, sources))
         server, port = await serve_probes(health, metrics, settings.health_host, settings.health_port)
         stack.push_async_callback(server.cleanup)
         log.info(
@@ -115,6 +133,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             group=settings.group,
             versions=scorers.versions,
             rules_because=scorers.reasons,
+            refused=tuple(scorers.refused.values()),
         )
         freeze_memory()
         health.ready = True
@@ -146,15 +165,30 @@ async def _run(
             raise outcome
 
 
-async def open_features(settings: Settings, stack: AsyncExitStack, generation: int) -> FeatureStore:
-    """Return the feature store, its connections closed with the stack.
+async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> PostgresWarehouse:
+    """Return the warehouse, its connections closed with the stack.
 
     Raises:
         WarehouseUnavailableError, WarehouseLayoutError: the warehouse cannot be used.
     """
-    warehouse = PostgresWarehouse(settings.warehouse_url, settings.features_table)
+    warehouse = PostgresWarehouse(
+        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
+    )
     stack.push_async_callback(warehouse.close)
     await warehouse.open()
+    if unknown := warehouse.unknown_private_columns:
+        log.warning("private_columns_unknown", setting="HOLDFAST_PRIVATE_COLUMNS", columns=unknown)
+    return warehouse
+
+
+async def open_features(
+    settings: Settings, stack: AsyncExitStack, warehouse: PostgresWarehouse, generation: int
+) -> FeatureStore:
+    """Return the feature store, the cache's connections closed with the stack.
+
+    Raises:
+        ServiceAddressError: the cache refuses the user or the password.
+    """
     cache = RedisFeatureCache(settings.redis_url, ttl_seconds=settings.cache_ttl_s, ca_file=settings.redis_ca_file)
     stack.push_async_callback(cache.close)
     await cache.open()
@@ -209,9 +243,13 @@ def read_assignment(app: StreamApp) -> Assignment:
 
 
 def take_metrics_snapshot(
-    app: StreamApp, worker: Worker, watch: LagMonitor, health: Health, features: FeatureStore
+    app: StreamApp,
+    worker: Worker,
+    watch: LagMonitor,
+    health: Health,
+    sources: Sources,
 ) -> MetricsSnapshot:
-    """Look up what /metrics shows of this moment."""
+    """Return what /metrics shows of this moment."""
     seen, retrying = watch.observe(), health.retrying
     progress = seen.group.progress
     return MetricsSnapshot(
@@ -226,16 +264,32 @@ def take_metrics_snapshot(
         queued_chunks=app.intake.qsize(),
         failures=health.failures,
         waited=health.waited,
-        cache_reads=features.cache_reads,
+        cache_reads=sources.features.cache_reads,
+        model_fallbacks=sources.fallbacks.counts,
+        unreadable_values=sources.unreadable.counts,
     )
 
 
-def name_degradations(features: FeatureStore, reloader: ModelReloader, topic_differences: Sequence[str]) -> list[str]:
-    """Return what is not as it should be and does not stop the work."""
-    away = [] if features.cache_available else ["cache: away, features are read from the warehouse"]
+def name_degradations(sources: Sources) -> list[str]:
+    """Return what is degraded and does not stop the work."""
+    scorers = sources.reloader.scorers
+    away = [] if sources.features.cache_available else ["cache: away, features are read from the warehouse"]
     return [
         *away,
-        *topic_differences,
-        *reloader.refused,
-        *(f"{name}: rules decide, {why}" for name, why in reloader.scorers.reasons.items()),
+        *sources.topic_differences,
+        *sources.unreadable.describe(),
+        *describe_frozen(sources.pipeline.frozen_segments),
+        *sources.reloader.refused,
+        *(f"{name}: rules decide, {why}" for name, why in scorers.reasons.items() if name not in scorers.refused),
+        *sources.fallbacks.describe(scorers.versions),
     ]
+
+
+def describe_frozen(frozen: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return one line for each frozen segment, for `SHOWN_SEGMENTS` of them at most."""
+    shown = [
+        f"segment {key}: missing from the warehouse's view: {', '.join(columns)}; memberships unchanged"
+        for key, columns in list(frozen.items())[:SHOWN_SEGMENTS]
+    ]
+    more = len(frozen) - len(shown)
+    return [*shown, f"segments: {more} more are unchanged for missing columns"] if more else shown

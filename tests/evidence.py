@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.evidence import Evidence
+from training.evaluation.evaluation_data import EvaluationData
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 OFFERS = 3
 
 
-def evidence(task: str, outcome: NDArray[Any], scores: NDArray[Any], /, **changes: Any) -> Evidence:
+def evidence(task: str, outcome: NDArray[Any], scores: NDArray[Any], /, **changes: Any) -> EvaluationData:
     """A run of 1,500 training rows, one harmless feature, and a customer for each row."""
     rows = len(outcome)
     noise = np.random.default_rng(5).random((rows, 1)).astype(np.float32)
-    plain = Evidence(
-        task=task,
+    plain = EvaluationData(
+        task=TASKS[task].sized(outcome.reshape(rows, -1).shape[1]),
         outcome=outcome.reshape(rows, -1).astype(np.float32),
         scores=scores.reshape(rows, -1).astype(np.float32),
         baselines={},
@@ -36,14 +37,14 @@ def evidence(task: str, outcome: NDArray[Any], scores: NDArray[Any], /, **change
     return replace(plain, **changes)
 
 
-def churn(rows: int = 1200, seed: int = 1, **changes: Any) -> Evidence:
+def churn(rows: int = 1200, seed: int = 1, **changes: Any) -> EvaluationData:
     """Calibrated probabilities of churn."""
     generator = np.random.default_rng(seed)
     chance = generator.beta(1.2, 1.8, rows)
     return evidence("churn", generator.random(rows) < chance, chance, **changes)
 
 
-def spend(rows: int = 1200, seed: int = 1, **changes: Any) -> Evidence:
+def spend(rows: int = 1200, seed: int = 1, **changes: Any) -> EvaluationData:
     """Expected spend, of which half the customers spend nothing and the others about twice as much."""
     generator = np.random.default_rng(seed)
     expected = generator.gamma(2, 50, rows)
@@ -51,7 +52,7 @@ def spend(rows: int = 1200, seed: int = 1, **changes: Any) -> Evidence:
     return evidence("ltv", actual, expected, **changes)
 
 
-def offers(gain: float, rows: int = 6000, seed: int = 1, **changes: Any) -> Evidence:
+def offers(gain: float, rows: int = 6000, seed: int = 1, **changes: Any) -> EvaluationData:
     """Three offers shown by chance: offer 2 converts at .2, and each customer's favourite at .1 + gain.
 
     The scores know the favourite, which is offer 1 or 3.

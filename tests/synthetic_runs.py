@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.evidence import Evidence
+from training.evaluation.evaluation_data import EvaluationData
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +18,7 @@ LATER = np.datetime64("2011-09-09")
 OFFERS = 8
 
 
-def evidence(task: str, rows: int = 1200, **changes: Any) -> Evidence:
+def evidence(task: str, rows: int = 1200, **changes: Any) -> EvaluationData:
     """What a run of a task knows of itself; a test names what it is about."""
     made = {"churn": _churn, "ltv": _ltv, "nbo": _nbo}[task](rows)
     return replace(made, **changes)
@@ -60,7 +61,7 @@ def gate(name: str, *, passed: bool | None = True, **changes: Any) -> dict[str, 
     return {"name": name, "passed": passed, "figure": 4905, "against": 1000, "sentence": f"About {name}.", **changes}
 
 
-def _churn(rows: int) -> Evidence:
+def _churn(rows: int) -> EvaluationData:
     generator = np.random.default_rng(1)
     inputs = _inputs(generator, rows)
     truth = 0.014 * inputs[:, 0] - 1.3 * np.log1p(inputs[:, 1]) + 0.4 * inputs[:, 5] + 0.3
@@ -80,7 +81,7 @@ def _churn(rows: int) -> Evidence:
     return _assemble("churn", inputs, outcome[:, None], {name: each[:, None] for name, each in scores.items()})
 
 
-def _ltv(rows: int) -> Evidence:
+def _ltv(rows: int) -> EvaluationData:
     generator = np.random.default_rng(2)
     inputs = _inputs(generator, rows)
     expected = 0.6 * inputs[:, 2] * _chance(2 - 0.02 * inputs[:, 0])
@@ -98,7 +99,7 @@ def _ltv(rows: int) -> Evidence:
     return replace(made, interval=interval)
 
 
-def _nbo(rows: int) -> Evidence:
+def _nbo(rows: int) -> EvaluationData:
     generator = np.random.default_rng(3)
     inputs = _inputs(generator, rows)
     taste = generator.normal(0, 0.5, (len(FEATURES), OFFERS))
@@ -120,12 +121,12 @@ def _nbo(rows: int) -> Evidence:
 
 def _assemble(
     task: str, inputs: NDArray[np.float64], outcome: NDArray[Any], scores: dict[str, NDArray[Any]]
-) -> Evidence:
+) -> EvaluationData:
     as_float32 = {name: each.astype(np.float32) for name, each in scores.items()}
     model = as_float32.pop("model")
     curve = np.linspace(0, 200, 30)
-    return Evidence(
-        task=task,
+    return EvaluationData(
+        task=TASKS[task].sized(outcome.shape[1]),
         outcome=outcome.astype(np.float32),
         scores=model,
         baselines=as_float32,

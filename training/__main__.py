@@ -14,19 +14,19 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from training.dataset import OrdersSource, Source
+from training.data.dataset import OrdersSource, Source
+from training.data.point_in_time import Windows
+from training.data.rfm_cuts import write_cuts
 from training.errors import TrainingError
-from training.limits import Costs
-from training.rfm import write_cuts
-from training.snapshots import Windows
-from training.tasks import TASKS
+from training.evaluation.thresholds import Costs
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from training.fit import Method
+    from training.nets.fit import Method
     from training.run import Result
-    from training.tasks import Task
+    from training.task import Task
 
 PROMOTED, MISTAKEN, REFUSED = 0, 2, 3
 NETS: dict[str, Method | None] = {"better": None, "additive": "additive", "ensemble": "tabm"}
@@ -45,7 +45,7 @@ def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: 
 
 DAYS = click.IntRange(30, 3650)
 WHERE = (
-    click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Where to read the rows."),
+    click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Warehouse to read from."),
     click.option(
         "--out",
         envvar="HOLDFAST_MODELS_DIR",
@@ -54,7 +54,7 @@ WHERE = (
         help="Folder of the models; each has a folder of its own in it.",
     ),
     click.option(
-        "--start-date", type=click.DateTime(["%Y-%m-%d"]), default="1970-01-01", help="Leave out rows before it."
+        "--start-date", type=click.DateTime(["%Y-%m-%d"]), default="1970-01-01", help="Ignore rows before this date."
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object last."),
 )
@@ -67,41 +67,50 @@ HOW = (
         "--input-size",
         envvar="ML_MODEL_INPUT_SIZE",
         type=click.IntRange(1),
-        help="Refuse any other number of features.",
+        help="Required number of features.",
     ),
+    click.option("--net", type=click.Choice([*NETS]), default="better", show_default=True, help="The net to ship."),
+    click.option("--tune", type=click.IntRange(0, 1000), default=0, help="Number of hyperparameter trials."),
+    click.option("--segment-by", metavar="COLUMN", help="Train a model for each large group by this column."),
+    click.option("--contact-cost", type=float, default=1.0, show_default=True, help="Cost of contacting one customer."),
     click.option(
-        "--net", type=click.Choice([*NETS]), default="better", show_default=True, help="Which of the two nets ships."
-    ),
-    click.option("--tune", type=click.IntRange(0, 1000), default=0, help="Try so many sizes and rates of the net."),
-    click.option("--segment-by", metavar="COLUMN", help="Train groups of customers by their own; pooled for the rest."),
-    click.option("--contact-cost", type=float, default=1.0, show_default=True, help="Of contacting one customer."),
-    click.option(
-        "--save-value", type=float, default=4.0, show_default=True, help="Lost with a customer not contacted."
+        "--save-value", type=float, default=4.0, show_default=True, help="Loss by not contacting a customer who leaves."
     ),
     click.option("--force", is_flag=True, help="Promote although a gate refuses; needs --why."),
-    click.option("--why", default="", metavar="TEXT", help="The reason, for the record."),
+    click.option("--why", default="", metavar="TEXT", help="The reason, kept in the history."),
 )
 ORDERS = (
     click.option(
         "--orders",
         metavar="TABLE_OR_QUERY",
-        help="Make rows from orders (customer_id, ordered_at, amount) in place of a table of labels.",
+        help="Compute features and labels from orders (customer_id, ordered_at, amount).",
     ),
     click.option(
-        "--observation-window", type=DAYS, default=180, show_default=True, help="Days of orders that features see."
+        "--observation-window", type=DAYS, default=180, show_default=True, help="Days of orders that features cover."
     ),
     click.option("--prediction-window", type=DAYS, help="Days that a label covers.  [default: churn 90, ltv 365]"),
     click.option(
-        "--minimum-orders", type=click.IntRange(1), default=1, show_default=True, help="Purchases that make a row."
+        "--minimum-orders",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Purchases a customer needs in the window.",
     ),
     click.option(
         "--cut-offs",
         type=click.IntRange(2, 60),
         default=4,
         show_default=True,
-        help="Days to look back from, one to judge.",
+        help="Number of snapshot days, the last for evaluation.",
     ),
     click.option("--step", type=click.IntRange(1, 365), default=30, show_default=True, help="Days between cut-offs."),
+)
+OFFERS = (
+    click.option(
+        "--offers",
+        type=click.IntRange(1, 1000),
+        help="Highest offer id: scores per customer.  [default: that of the offers file, or of the rows]",
+    ),
 )
 QUERY = (click.option("--query", help="Your own SQL with :start_date; default DWH_..._TRAINING_QUERY."),)
 
@@ -117,31 +126,24 @@ def _with(*groups: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def train() -> None:
-    """Train models from the warehouse, judge them on later rows, promote those that pass every gate.
+    """Train models from the warehouse, evaluate them on later rows, promote those that pass every gate.
 
-    Exit codes: 0 promoted, 3 refused by a gate and kept, 2 a mistake in what was asked for.
+    Exit codes: 0 promoted, 3 refused by a gate and kept, 2 an error in the command or the data.
     """
 
 
-@train.command("churn")
-@_with(WHERE, HOW, QUERY, ORDERS)
-def train_churn(**options: Any) -> None:
-    """Train the probability of no purchase in the coming 90 days."""
-    _run(["churn"], options)
+def _add_command(task: Task) -> None:
+    """Add the command that trains a task."""
+
+    def command(**options: Any) -> None:
+        _run([task.name], options)
+
+    groups = (WHERE, HOW, QUERY, *((ORDERS,) if task.window_days else ()), *(() if task.outputs else (OFFERS,)))
+    train.command(task.name, help=task.summary)(_with(*groups)(command))
 
 
-@train.command("ltv")
-@_with(WHERE, HOW, QUERY, ORDERS)
-def train_ltv(**options: Any) -> None:
-    """Train the money a customer will spend in the coming 12 months."""
-    _run(["ltv"], options)
-
-
-@train.command("nbo")
-@_with(WHERE, HOW, QUERY)
-def train_nbo(**options: Any) -> None:
-    """Train the probability that a customer converts on each of eight offers."""
-    _run(["nbo"], options)
+for _task in TASKS.values():
+    _add_command(_task)
 
 
 @train.command("rfm")
@@ -152,15 +154,15 @@ def train_rfm(**options: Any) -> None:
 
 
 @train.command("all")
-@_with(WHERE, HOW, ORDERS)
+@_with(WHERE, HOW, ORDERS, OFFERS)
 def train_all(**options: Any) -> None:
-    """Train churn, ltv and nbo and compute rfm, each whatever became of the others."""
+    """Train every model and compute rfm; one that fails does not stop the others."""
     _run([*TASKS, RFM], options)
 
 
 @dataclass(slots=True)
-class Outcomes:
-    """What became of each thing that was to be trained."""
+class TrainedModels:
+    """The result of each model of the command."""
 
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -177,31 +179,31 @@ class Outcomes:
 def _run(names: list[str], options: dict[str, Any]) -> None:
     if options.get("force") and not options["why"].strip():
         raise click.UsageError("--force needs --why TEXT: the reason is kept with the promotion")
-    outcomes = Outcomes()
+    results = TrainedModels()
     for name in names:
         try:
-            outcomes.models[name] = run_one(name, options)
+            results.models[name] = run_one(name, options)
         except TrainingError as error:
-            outcomes.failures[name] = str(error)
+            results.failures[name] = str(error)
             click.echo(f"error: {error}" if len(names) == 1 else f"{name}: error: {error}", err=True)
     if options["as_json"]:
-        shown = {"models": outcomes.models, "failures": outcomes.failures, "exit_code": outcomes.exit_code}
+        shown = {"models": results.models, "failures": results.failures, "exit_code": results.exit_code}
         click.echo(json.dumps(shown))
-    sys.exit(outcomes.exit_code)
+    sys.exit(results.exit_code)
 
 
 def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Train one model, or compute the RFM cut points; tell a person, and return what became of it."""
+    """Train one model, or compute the RFM cut points; print the result and return it."""
     started = time.monotonic()
     if name == RFM:
         path = write_cuts(_source(None, options), options["out"])
         _say(options, f"wrote {path}")
         return {"file": str(path)}
-    result = _train(TASKS[name], options)
+    result = _train(_sized(TASKS[name], options), options)
     described = _describe(result)
     for warning in described["warnings"]:
         click.echo(f"{name}: warning: {warning}", err=True)
-    for line in _tell(described):
+    for line in _format_result(described):
         _say(options, line)
     return described | {"seconds": round(time.monotonic() - started, 1)}
 
@@ -228,18 +230,22 @@ def _source(task: Task | None, options: dict[str, Any]) -> Source:
     return replace(source, orders=OrdersSource(options["orders"], windows, options["cut_offs"], options["step"]))
 
 
+def _sized(task: Task, options: dict[str, Any]) -> Task:
+    return task if task.outputs or not options.get("offers") else task.sized(options["offers"])
+
+
 def _train(task: Task, options: dict[str, Any]) -> Result:
     try:
         # Here, because it imports TensorFlow: seconds, and an extra that may not be installed.
-        from training.learning import Wishes  # noqa: PLC0415
-        from training.run import Plan  # noqa: PLC0415
+        from training.nets.learning import TrainConfig  # noqa: PLC0415
+        from training.run import RunConfig  # noqa: PLC0415
         from training.run import train as run  # noqa: PLC0415
     except ModuleNotFoundError as error:
         click.echo(f"error: training needs {error.name}: pip install 'holdfast[training]'", err=True)
         sys.exit(MISTAKEN)
-    plan = Plan(
+    config = RunConfig(
         out=options["out"],
-        wishes=Wishes(options["seed"], NETS[options["net"]], options["tune"], options["segment_by"]),
+        learning=TrainConfig(options["seed"], NETS[options["net"]], options["tune"], options["segment_by"]),
         force=options["force"],
         why=options["why"],
         costs=Costs(options["contact_cost"], options["save_value"]),
@@ -253,8 +259,8 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
     )
     told = Console(stderr=True)
     with Progress(*columns, console=told, transient=True, disable=not told.is_terminal) as progress:
-        bar = progress.add_task(task.name, total=plan.count_steps(task))
-        return run(task, _source(task, options), plan, lambda step: progress.update(bar, advance=1, description=step))
+        bar = progress.add_task(task.name, total=config.count_steps(task))
+        return run(task, _source(task, options), config, lambda step: progress.update(bar, advance=1, description=step))
 
 
 def _describe(result: Result) -> dict[str, Any]:
@@ -279,7 +285,7 @@ def _describe(result: Result) -> dict[str, Any]:
     }
 
 
-def _tell(described: dict[str, Any]) -> list[str]:
+def _format_result(described: dict[str, Any]) -> list[str]:
     lines = [
         f"{described['version']}: {described['verdict']}, {described['split']}",
         f"  {described['method']}; report, card and figures are in {described['folder']}",

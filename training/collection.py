@@ -1,4 +1,4 @@
-"""Everything a finished run knows of its model, scored the way it will serve."""
+"""Collects the evaluation data of a finished run, with scores computed as in serving."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from models.errors import ModelInputError
 from models.inputs import model_inputs
 from models.routing import group_of
-from training.baselines import fit_baselines
-from training.evidence import Evidence
-from training.export import Rows, odd_rows, score_as_served, verify
-from training.quality import rank_quality
-from training.uplift import learn_uplift
+from training.evaluation.baselines import BaselineRows
+from training.evaluation.evaluation_data import EvaluationData
+from training.evaluation.selection_metrics import selection_metric
+from training.evaluation.served_scores import Rows, edge_case_rows, score_as_served, verify
+from training.evaluation.uplift import learn_uplift
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from models.versions import ModelVersion
-    from training.dataset import Dataset, Split
-    from training.learning import Learned
-    from training.selection import Tell
-    from training.tasks import Task
+    from training.data.dataset import Dataset, Split
+    from training.nets.learning import Learned
+    from training.nets.model_selection import Progress
+    from training.task import Task
 
     Curves = dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
@@ -36,53 +36,52 @@ SHOWN_TO_RULES = ((r"transactions_\d+d", "transaction_count"), (r"revenue_\d+d",
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
-    """What a run has found out.
+class CollectedRun:
+    """The evaluation data of a run and its verification.
 
     Attributes:
         evidence: for gates and report.
         pooled: scores of the later rows by the pooled model, the same as the evidence's without routes.
         verification: how far the exported model is from the trained one.
-        warnings: what a person should know of the comparison.
+        warnings: on the comparison with the champion.
     """
 
-    evidence: Evidence
+    evidence: EvaluationData
     pooled: NDArray[np.float32]
     verification: dict[str, Any]
     warnings: tuple[str, ...]
 
 
 def collect(
-    folder: Path, rows: Split, learned: Learned, champion: ModelVersion | None, task: Task, seed: int, tell: Tell
-) -> Collected:
+    folder: Path,
+    rows: Split,
+    learned: Learned,
+    champion: ModelVersion | None,
+    task: Task,
+    seed: int,
+    progress: Progress,
+) -> CollectedRun:
     """Score the later rows as served, fit the baselines, score the champion, and shuffle the features.
 
     Raises:
         ExportError: the exported model does not do what the trained one does.
     """
-    tell("fit the baselines")
+    progress("fit the baselines")
     earlier, later = rows.earlier, rows.later
-    baselines = fit_baselines(
-        task.name,
-        earlier.inputs,
-        earlier.targets,
-        later.inputs,
-        _known_to_rules(earlier),
-        earlier.table.customer_ids,
-        seed,
-    )
-    tell("score as served")
+    columns, ids = _known_to_rules(earlier), earlier.table.customer_ids
+    baselines = task.fit_baselines(BaselineRows(earlier.inputs, earlier.targets, later.inputs, columns, ids, seed))
+    progress("score as served")
     sample = _sample(later, seed)
     served = score_as_served(folder, _parts(rows, sample, learned, seed))
     scores = served["later"]
     compared, warnings = _score_champion(champion, later, task)
-    treated, uplift = (learn_uplift(earlier, later) if task.name == "churn" else None) or (None, None)
-    evidence = Evidence(
-        task=task.name,
+    treated, uplift = (learn_uplift(earlier, later) if task.measures_uplift else None) or (None, None)
+    evidence = EvaluationData(
+        task=task,
         outcome=later.targets,
         scores=scores[:, : task.outputs],
         baselines=baselines | compared,
-        interval=scores[:, 1:3] if task.name == "ltv" and scores.shape[1] > 1 else None,
+        interval=scores[:, 1:3] if task.predicts_amount and scores.shape[1] > 1 else None,
         propensities=later.propensities,
         customer_ids=later.table.customer_ids,
         dates=later.dates,
@@ -97,14 +96,14 @@ def collect(
         uplift=uplift,
     )
     verification = verify(served["pooled"], learned.trained.predict(later.inputs))
-    return Collected(evidence, served["pooled"][:, : task.outputs], verification, warnings)
+    return CollectedRun(evidence, served["pooled"][:, : task.outputs], verification, warnings)
 
 
 def _shapes(learned: Learned, later: Dataset, task: Task) -> Curves:
     """Return the curves of the additive net: of the logit, for spend of its logarithm; none for eight offers."""
     if task.outputs > 1:
         return {}
-    parameters = learned.trained.head.parameters
+    parameters = learned.trained.likelihood.parameters
     place = parameters.index("log_spend") if "log_spend" in parameters else 0
     return learned.trained.shapes(list(later.mapping), place)
 
@@ -121,7 +120,12 @@ def _known_to_rules(rows: Dataset) -> tuple[str, ...]:
 def _parts(rows: Split, sample: NDArray[np.bool_], learned: Learned, seed: int) -> dict[str, Rows]:
     earlier, later = (_rows(each, learned) for each in (rows.earlier, rows.later))
     nobody = np.full(len(rows.later), "", dtype=np.str_)
-    parts = {"earlier": earlier, "later": later, "pooled": Rows(later.inputs, nobody), "odd": odd_rows(later.inputs[0])}
+    parts = {
+        "earlier": earlier,
+        "later": later,
+        "pooled": Rows(later.inputs, nobody),
+        "odd": edge_case_rows(later.inputs[0]),
+    }
     inputs, groups = later.inputs[sample], later.groups[sample]
     parts["sample"] = Rows(inputs, groups)
     generator = np.random.default_rng(seed)
@@ -133,9 +137,9 @@ def _parts(rows: Split, sample: NDArray[np.bool_], learned: Learned, seed: int) 
 
 
 def _rows(rows: Dataset, learned: Learned) -> Rows:
-    if learned.routes is None:
+    if learned.segmented is None:
         return Rows(rows.inputs, np.full(len(rows), "", dtype=np.str_))
-    return Rows(rows.inputs, group_of(rows.table, learned.routes.column))
+    return Rows(rows.inputs, group_of(rows.table, learned.segmented.column))
 
 
 def _sample(later: Dataset, seed: int) -> NDArray[np.bool_]:
@@ -148,7 +152,7 @@ def _importance(sample: Dataset, served: dict[str, NDArray[np.float32]], task: T
     """Return by how much the figure falls when a feature is shuffled (Breiman 2001), on a sample of later rows."""
 
     def figure(part: str) -> float:
-        return rank_quality(task.name, sample.targets, served[part][:, : task.outputs])
+        return selection_metric(sample.targets, served[part][:, : task.outputs], amounts=task.predicts_amount)
 
     whole = figure("sample")
     return {name: round(whole - figure(f"shuffled {place}"), 4) for place, name in enumerate(sample.mapping)}

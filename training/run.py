@@ -1,4 +1,4 @@
-"""One training run, from the warehouse to a version in its folder, promoted or refused. Read this first."""
+"""One training run, from the warehouse to a model version on disk, promoted or refused. Read this first."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.actor import name_actor
 from features.table import plain
+from models.current_user import current_user
 from models.errors import PromotionRefusedError, VersionError
-from models.rules import YEAR_DAYS
 from models.versions import (
     CARD_FILE,
     MODEL_FILE,
@@ -23,70 +22,68 @@ from models.versions import (
     read_current,
     staging_folder,
 )
-from training.backend import keras
-from training.cards import write_card
 from training.collection import collect
-from training.dataset import read_dataset, split
+from training.data.dataset import read_dataset, split
 from training.errors import ExportError
-from training.evaluation import evaluate
-from training.export import write_manifest, write_version
-from training.gates import judge, promotable
-from training.learning import Wishes, learn
-from training.limits import Costs
-from training.monitoring import describe_snapshot
-from training.report import write_report
-from training.routes import measure_groups
-from training.tasks import TASKS
+from training.evaluation.gates import evaluate_gates, promotable
+from training.evaluation.metrics import evaluate
+from training.evaluation.thresholds import Costs
+from training.monitoring.drift import describe_snapshot
+from training.nets.backend import keras
+from training.nets.export import write_manifest, write_version
+from training.nets.learning import TrainConfig, learn
+from training.nets.segmented_models import measure_groups
+from training.report.html import write_report
+from training.report.model_card import write_model_card
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from models.versions import ModelVersion
-    from training.collection import Collected
-    from training.dataset import Dataset, Source, Split
-    from training.learning import Learned
-    from training.selection import Tell
-    from training.tasks import Task
+    from training.collection import CollectedRun
+    from training.data.dataset import Dataset, Source, Split
+    from training.nets.learning import Learned
+    from training.nets.model_selection import Progress
+    from training.task import Task
 
-VALUE_QUANTILES = (0.5, 0.8)
 STEPS = 8
-"""How often a run tells of its progress, apart from what the task and the plan add to it."""
+"""Progress reports of a run, besides those that the task and its configuration add."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run is to do besides reading its rows.
+class RunConfig:
+    """Configuration of a training run.
 
     Attributes:
         out: folder of the models; each has a folder of its own in it.
-        wishes: how to learn.
+        learning: configuration of the learning.
         force: promote although a gate refuses; only with `why`.
-        why: the reason, for the record.
-        costs: what the operating threshold is chosen by.
+        why: the reason, kept in the history.
+        costs: by which the operating threshold is chosen.
     """
 
     out: Path
-    wishes: Wishes = field(default_factory=Wishes)
+    learning: TrainConfig = field(default_factory=TrainConfig)
     force: bool = False
     why: str = ""
     costs: Costs = field(default_factory=Costs)
 
     def count_steps(self, task: Task) -> int:
-        """Return how often a run of a task will tell of its progress, groups of customers apart."""
-        return STEPS + len(task.heads) + self.wishes.trials
+        """Return the number of progress reports of a run, without those of segmented models."""
+        return STEPS + len(task.likelihoods) + self.learning.trials
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         version: as it was added, or as it was there already.
-        manifest: as it was judged now: against the champion of today, though the version may be an older one.
+        manifest: as evaluated now, against today's champion, although the version may be an older one.
         promoted: whether it serves now.
         before: the version that served until then; None where none did.
-        refusals: why it was not promoted, or what was overruled, a sentence each.
+        refusals: why it was not promoted, or what was overridden, a sentence each.
     """
 
     version: ModelVersion
@@ -96,30 +93,33 @@ class Result:
     refusals: tuple[str, ...]
 
 
-def train(task: Task, source: Source, plan: Plan, tell: Tell = lambda _: None) -> Result:
-    """Read, split, learn, export, score as served, judge, report, add the version, promote it where it passed.
+def train(task: Task, source: Source, config: RunConfig, progress: Progress = lambda _: None) -> Result:
+    """Read, split, learn, export, score as served, evaluate, report, add the version, promote it if it passed.
 
     Raises:
         TrainingError: rows cannot be read or learned from, or the export fails; nothing was added.
     """
-    home = plan.out / task.name
-    # Keras numbers its layers, and the numbers are in the exported file: begin anew, or its hash tells what ran before.
+    home = config.out / task.name
+    # Keras numbers its layers, and the exported file contains the numbers: without a reset its hash depends on what
+    # ran before.
     keras.utils.clear_session()
     try:
         champion = read_current(home)
-        tell(f"read the rows of {task.name}")
-        rows = split(read_dataset(source, task))
-        learned = learn(rows, task, plan.wishes, tell)
+        progress(f"read the rows of {task.name}")
+        dataset = read_dataset(source, task)
+        task = task.sized(dataset.targets.shape[1])
+        rows = split(dataset)
+        learned = learn(rows, task, config.learning, progress)
         with staging_folder(home) as folder:
-            tell("export")
-            manifest = write_version(folder, _convert(learned), _describe(rows, learned, task, plan))
-            found = collect(folder, rows, learned, champion, task, plan.wishes.seed, tell)
-            tell("judge and report")
-            manifest = _judge(manifest, found, rows.later, learned, plan)
+            progress("export")
+            manifest = write_version(folder, _convert(learned), _describe(rows, learned, task, config))
+            found = collect(folder, rows, learned, champion, task, config.learning.seed, progress)
+            progress("evaluate and report")
+            manifest = _evaluate(manifest, found, rows.later, learned, config)
             _document(folder, manifest, found)
             write_manifest(folder, manifest)
-            added = add_version(home, folder, at=datetime.now(UTC), by=name_actor())
-        return _promote(home, added, manifest, plan)
+            added = add_version(home, folder, at=datetime.now(UTC), by=current_user())
+        return _promote(home, added, manifest, config)
     except VersionError as error:
         raise ExportError(str(error)) from error
     except OSError as error:
@@ -128,12 +128,12 @@ def train(task: Task, source: Source, plan: Plan, tell: Tell = lambda _: None) -
 
 def _convert(learned: Learned) -> dict[str, bytes]:
     models = {MODEL_FILE: learned.trained.convert()}
-    if learned.routes:
-        models |= {file: learned.routes.models[value].convert() for value, file in learned.routes.files.items()}
+    if learned.segmented:
+        models |= {file: learned.segmented.models[value].convert() for value, file in learned.segmented.files.items()}
     return models
 
 
-def _describe(rows: Split, learned: Learned, task: Task, plan: Plan) -> dict[str, Any]:
+def _describe(rows: Split, learned: Learned, task: Task, config: RunConfig) -> dict[str, Any]:
     """Return the manifest as far as it is known before the model is scored."""
     mapping = rows.earlier.mapping
     described: dict[str, Any] = {
@@ -151,7 +151,7 @@ def _describe(rows: Split, learned: Learned, task: Task, plan: Plan) -> dict[str
         "choice": learned.choice,
         "training": {
             **_window(rows.earlier),
-            "seed": plan.wishes.seed,
+            "seed": config.learning.seed,
             "split": rows.how,
             "evaluation": _window(rows.later),
             "data_sha256": rows.fingerprint(),
@@ -159,8 +159,8 @@ def _describe(rows: Split, learned: Learned, task: Task, plan: Plan) -> dict[str
         },
         "limits": list(_limits(rows, task)),
     }
-    if learned.routes:
-        described["routes"] = {"column": learned.routes.column, "files": learned.routes.files}
+    if learned.segmented:
+        described["routes"] = {"column": learned.segmented.column, "files": learned.segmented.files}
     return described
 
 
@@ -175,23 +175,19 @@ def _overlap(rows: Split) -> list[str]:
 
 def _limits(rows: Split, task: Task) -> list[str]:
     limits = [
-        "Evaluation is on later dates; unless the split says otherwise, customers trained on are among those judged.",
-        "Inputs are clamped to the range seen in training: beyond it a customer is scored like one at its edge.",
-        "Scores are at the level of the training window and drift with the outcome rate.",
+        "Evaluation is on later dates; unless the split says otherwise, it includes customers of the training rows.",
+        "Inputs are clamped to the range seen in training: a value outside it is scored like the nearest one inside.",
+        "Scores have the level of the training window; they drift when the outcome rate changes.",
     ]
-    if task.name == "ltv" and rows.earlier.window_days != YEAR_DAYS:
-        days = rows.earlier.window_days
-        limits.append(
-            f"Trained and measured on the spend of {days} days; serving tells {YEAR_DAYS / days:.2f} times that, as "
-            "if it went on for 12 months."
-        )
-    return limits
+    return [*limits, *task.describe_limits(rows)]
 
 
-def _judge(manifest: dict[str, Any], found: Collected, later: Dataset, learned: Learned, plan: Plan) -> dict[str, Any]:
-    task = TASKS[found.evidence.task]
-    metrics = evaluate(found.evidence, plan.costs)
-    gates = judge(found.evidence, metrics)
+def _evaluate(
+    manifest: dict[str, Any], found: CollectedRun, later: Dataset, learned: Learned, config: RunConfig
+) -> dict[str, Any]:
+    task = found.evidence.task
+    metrics = evaluate(found.evidence, config.costs)
+    gates = evaluate_gates(found.evidence, metrics)
     judged = manifest | {
         "metrics": metrics,
         "gates": [asdict(gate) for gate in gates],
@@ -200,35 +196,31 @@ def _judge(manifest: dict[str, Any], found: Collected, later: Dataset, learned: 
     }
     if "threshold" in metrics:
         judged["operating_threshold"] = metrics["threshold"]["threshold"]
-    if learned.routes:
-        groups = measure_groups(later, found.evidence.scores, found.pooled, task, learned.routes)
+    if learned.segmented:
+        groups = measure_groups(later, found.evidence.scores, found.pooled, task, learned.segmented)
         judged["routes"] = manifest["routes"] | {"groups": groups}
-    if task.name == "ltv":
-        year = YEAR_DAYS / later.window_days
-        judged["value_cuts"] = [
-            round(float(cut) * year, 2) for cut in np.quantile(found.evidence.training_scores, VALUE_QUANTILES)
-        ]
-    if plan.force and not promotable(gates):
-        judged["promotion"] = {"forced": True, "why": plan.why, "by": name_actor()}
-    # Numpy's numbers and truth values are no JSON, and its False is not False.
+    judged |= task.extend_manifest(found.evidence, later.window_days)
+    if config.force and not promotable(gates):
+        judged["promotion"] = {"forced": True, "why": config.why, "by": current_user()}
+    # NumPy numbers and booleans are not JSON, and its False is not False.
     as_json: dict[str, Any] = json.loads(json.dumps(judged, default=plain))
     return as_json
 
 
-def _document(folder: Path, manifest: dict[str, Any], found: Collected) -> None:
-    (folder / CARD_FILE).write_text(write_card(manifest), encoding="utf-8")
+def _document(folder: Path, manifest: dict[str, Any], found: CollectedRun) -> None:
+    (folder / CARD_FILE).write_text(write_model_card(manifest, found.evidence.task.purpose), encoding="utf-8")
     snapshot = json.dumps(describe_snapshot(found.evidence))
     (folder / SNAPSHOT_FILE).write_text(snapshot + "\n", encoding="utf-8")
     write_report(folder, manifest, found.evidence)
 
 
-def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], plan: Plan) -> Result:
+def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], config: RunConfig) -> Result:
     before = current_version(home)
     refusals = tuple(gate["sentence"] for gate in manifest["gates"] if gate["passed"] is False)
-    if refusals and not plan.force:
+    if refusals and not config.force:
         return Result(added, manifest, before == added.version, before, refusals)
     try:
-        promote(home, added.version, at=datetime.now(UTC), by=name_actor(), why=plan.why, forced=plan.force)
+        promote(home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force)
     except PromotionRefusedError as error:
         return Result(added, manifest, before == added.version, before, (*refusals, str(error)))
     return Result(added, manifest, promoted=True, before=before, refusals=refusals)

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.quality.errors import require
 from benchmarks.quality.purchases import Shop, measure_shop
-from training.snapshots import Orders
+from training.data.point_in_time import Orders
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,14 +17,15 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.quality.errors import require
-from training.baselines import fit_baselines, scale
-from training.evaluation import evaluate
-from training.evidence import Evidence
-from training.gates import judge, promotable
-from training.limits import Limits
-from training.policies import compare_policies, read_log
-from training.ranking import Ranking
-from training.uplift import Trial, fit_uplift, qini
+from training.evaluation.baselines import BaselineRows, scale
+from training.evaluation.evaluation_data import EvaluationData
+from training.evaluation.gates import evaluate_gates, promotable
+from training.evaluation.metrics import evaluate
+from training.evaluation.off_policy import compare_policies, read_log
+from training.evaluation.ranking import Ranking
+from training.evaluation.thresholds import GateThresholds
+from training.evaluation.uplift import Experiment, fit_uplift, qini
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +63,7 @@ def measure(data: Path) -> dict[str, Any]:
     policies = [value_personalising(customers.take(half), customers.take(~half)) for half in halves]
     gaps = [policy["difference_to_constant"] for policy in policies]
     evidence = collect(customers.take(halves[0]), customers.take(~halves[0]))
-    gates = judge(evidence, evaluate(evidence))
+    gates = evaluate_gates(evidence, evaluate(evidence))
     return {
         "customers": len(customers.arm),
         "splits": SPLITS,
@@ -97,35 +98,36 @@ def compare_orders(earlier: Customers, later: Customers) -> tuple[float, float]:
     """Return the Qini coefficient of the women's e-mail by a T-learner, and by a model of who visits."""
     earlier, later = (each.take(each.arm != ARMS.index("Mens E-Mail")) for each in (earlier, later))
     treated, later_treated = (each.arm == ARMS.index("Womens E-Mail") for each in (earlier, later))
-    trial, once = Trial.of(later_treated, later.visit), np.ones(len(later.arm))
+    experiment, once = Experiment.of(later_treated, later.visit), np.ones(len(later.arm))
     uplift = fit_uplift(earlier.inputs, treated, earlier.visit, later.inputs)
     response = predict_visit(earlier, later)
-    return qini(Ranking.of(uplift), trial, once), qini(Ranking.of(response), trial, once)
+    return qini(Ranking.of(uplift), experiment, once), qini(Ranking.of(response), experiment, once)
 
 
 def value_personalising(earlier: Customers, later: Customers) -> dict[str, Any]:
     """Return the value of the best scored arm, one logistic regression per arm, and of each arm for everybody."""
     scores = [predict_visit(earlier.take(earlier.arm == arm), later) for arm in range(len(ARMS))]
     log, _ = read_log(_targets(later), _propensities(later), _ids(later))
-    return compare_policies(np.stack(scores, axis=1), log, Limits())
+    return compare_policies(np.stack(scores, axis=1), log, GateThresholds())
 
 
 def predict_visit(earlier: Customers, later: Customers) -> NDArray[np.float64]:
     """Return the chance of a visit by a logistic regression, shape [later customers]."""
     linear, later_linear = scale(earlier.inputs, later.inputs)
-    chances: NDArray[np.float64] = (
+    probabilities: NDArray[np.float64] = (
         LogisticRegression(max_iter=1000).fit(linear, earlier.visit).predict_proba(later_linear)
     )
-    return chances[:, 1]
+    return probabilities[:, 1]
 
 
-def collect(earlier: Customers, later: Customers) -> Evidence:
+def collect(earlier: Customers, later: Customers) -> EvaluationData:
     """Return what a run of next best offer among the three arms would know; logistic regression is its model."""
     columns = tuple(f"feature_{i}" for i in range(earlier.inputs.shape[1]))
-    fit = partial(fit_baselines, "nbo", earlier.inputs, _targets(earlier))
-    baselines = fit(later.inputs, columns)
-    return Evidence(
-        task="nbo",
+    task = TASKS["nbo"].sized(len(ARMS))
+    fit = partial(BaselineRows, earlier.inputs, _targets(earlier))
+    baselines = task.fit_baselines(fit(later.inputs, columns))
+    return EvaluationData(
+        task=task,
         outcome=_targets(later),
         scores=baselines["logistic_regression"],
         baselines=baselines,
@@ -134,7 +136,7 @@ def collect(earlier: Customers, later: Customers) -> Evidence:
         customer_ids=_ids(later),
         dates=np.full(len(later.arm), "NaT", dtype="datetime64[D]"),
         training_inputs=earlier.inputs,
-        training_scores=fit(earlier.inputs, columns)["logistic_regression"],
+        training_scores=task.fit_baselines(fit(earlier.inputs, columns))["logistic_regression"],
         later_inputs=later.inputs,
         features=columns,
     )

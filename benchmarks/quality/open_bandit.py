@@ -15,15 +15,15 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.quality.errors import require
-from training.limits import Limits
-from training.policies import effective_rows_needed, judge_evidence, read_log, value_policy
+from training.evaluation.off_policy import check_evidence, effective_rows_needed, read_log, value_policy
+from training.evaluation.thresholds import GateThresholds
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from training.policies import OfferLog
+    from training.evaluation.off_policy import OfferLog
 
 ITEMS = 34
 POSITIONS = 3
@@ -49,14 +49,14 @@ def measure(data: Path) -> dict[str, Any]:
     outcome[np.arange(len(logged.item)), logged.item] = logged.click
     log, rows = read_log(outcome, logged.propensity, [str(number) for number in range(len(logged.item))])
     found = value_policy(np.full((len(rows), ITEMS), 1 / ITEMS), expect(logged)[rows], log)
-    rate, limits = float(log.reward.mean()), Limits()
-    told = judge_evidence(found.effective_rows, rate, count(log), limits)
+    rate, thresholds = float(log.reward.mean()), GateThresholds()
+    told = check_evidence(found.effective_rows, rate, count(log), thresholds)
     return {
         "truth": round(float(even.click.mean()), 4),
         "logged": round(rate, 4),
         **{name: found.describe()[name] for name in ("ips", "ips_error", "snips", "snips_error", "dr", "dr_error")},
         "ess": round(found.effective_rows),
-        "ess_needed": round(effective_rows_needed(rate, limits)),
+        "ess_needed": round(effective_rows_needed(rate, thresholds)),
         "rows": len(rows),
         "propensities_zero": log.zero,
         **told,

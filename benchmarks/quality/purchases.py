@@ -2,7 +2,7 @@
 
 A customer is a row when a purchase falls into the 180 days before the cut-off; churned is who makes none in
 the 90 days from it, and spend is what is spent in them. No training window reaches the test cut-off. Features
-are those of `training.snapshots`, which know nothing before the 180 days but the first purchase; purchases and
+are those of `training.data.point_in_time`, which know nothing before the 180 days but the first purchase; purchases and
 revenue to date are added where churn on the inner rows says that they help.
 """
 
@@ -14,22 +14,23 @@ from zlib import crc32
 
 import numpy as np
 
-from benchmarks.quality.rivals import boost_chances, boost_spend, fit_logistic, fit_tweedie
+from benchmarks.quality.rivals import boost_probabilities, boost_spend, fit_logistic, fit_tweedie
 from benchmarks.quality.selection import Rows, choose
 from benchmarks.quality.serving import serve
 from features.table import FeatureTable
 from models.rules import churn_rule
-from training import classification, values
-from training.fit import conform
-from training.nets import assemble
-from training.quality import compare
-from training.snapshots import Windows, take_snapshots
+from training.data.point_in_time import Windows, take_snapshots
+from training.evaluation import classification
+from training.evaluation import regression as values
+from training.evaluation.selection_metrics import compare
+from training.nets.architecture import assemble
+from training.nets.fit import conform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.quality.selection import Recipe
-    from training.snapshots import Orders, Snapshots
+    from training.data.point_in_time import Orders, Snapshots
 
 COVERAGE = 0.8
 INNER_PARTS = 4
@@ -87,8 +88,8 @@ def measure_shop(shop: Shop) -> dict[str, Any]:
     """Return the figures of churn and, beginning with `ltv_`, of spend."""
     window, history = learn_from(shop, history=False), learn_from(shop, history=True)
     choices = [choose(each.churn, each.folds) for each in (window, history)]
-    helps = compare(choices[1].losses, choices[0].losses).clear
-    chosen = history if helps else window
+    improves = compare(choices[1].losses, choices[0].losses).clear
+    chosen = history if improves else window
     found = {
         "cut_offs": list(shop.cut_offs),
         "test": shop.test,
@@ -96,10 +97,10 @@ def measure_shop(shop: Shop) -> dict[str, Any]:
         "test_rows": len(chosen.later),
         "rate": round(float(chosen.earlier.churned.mean()), 4),
         "test_rate": round(float(chosen.later.churned.mean()), 4),
-        "history": helps,
-        **measure(chosen, choices[int(helps)].recipe),
+        "history": improves,
+        **measure(chosen, choices[int(improves)].recipe),
     }
-    return found | {"window_only": measure(window, choices[0].recipe)} if helps else found
+    return found | {"window_only": measure(window, choices[0].recipe)} if improves else found
 
 
 def measure(rows: Learning, recipe: Recipe) -> dict[str, Any]:
@@ -124,7 +125,7 @@ def learn_from(shop: Shop, history: bool) -> Learning:
 def measure_churn(rows: Learning, recipe: Recipe) -> dict[str, Any]:
     """Return AUC, calibration and the differences to what a model must beat."""
     served = serve(recipe.fit(rows.churn), rows.later_inputs)
-    boosted = boost_chances(rows.inputs, rows.earlier.churned, rows.later_inputs)
+    boosted = boost_probabilities(rows.inputs, rows.earlier.churned, rows.later_inputs)
     customers = tuple(str(customer) for customer in rows.later.customer)
     simple: dict[str, NDArray[Any]] = {
         "logistic_regression": fit_logistic(rows.inputs, rows.earlier.churned, rows.later_inputs),
@@ -149,12 +150,12 @@ def measure_churn(rows: Learning, recipe: Recipe) -> dict[str, Any]:
 
 def measure_spend(rows: Learning) -> dict[str, Any]:
     """Return R2, plain and winsorised, coverage of the interval, and the differences."""
-    recipe = choose(rows.spend, rows.folds, head="zero_inflated_lognormal", interval=COVERAGE).recipe
+    recipe = choose(rows.spend, rows.folds, likelihood="zero_inflated_lognormal", interval=COVERAGE).recipe
     measured = rows.spend.take(rows.folds[0])
     inner = recipe.fit(rows.spend.take(~rows.folds[0]))
     _, widening = conform(inner, measured.inputs, measured.targets, COVERAGE)
     trained = recipe.fit(rows.spend)
-    model = assemble(trained.net, trained.head, trained.preprocessing, widening)
+    model = assemble(trained.net, trained.likelihood, trained.preprocessing, widening)
     served = serve(replace(trained, model=model), rows.later_inputs)
     return _describe_spend(rows, served.scores) | {
         "method": recipe.describe(),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import lightgbm
 from sklearn.linear_model import LogisticRegression, TweedieRegressor
 
-from training.baselines import scale
+from training.evaluation.baselines import scale
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def boost_chances(
+def boost_probabilities(
     inputs: NDArray[Any], outcome: NDArray[Any], later: NDArray[Any], categories: Sequence[int] = ()
 ) -> dict[str, NDArray[np.float64]]:
     """Return probabilities of the later rows by setting, shape [rows]; inputs of shape [rows, features]."""
@@ -65,8 +65,10 @@ def boost_spend(inputs: NDArray[Any], spend: NDArray[Any], later: NDArray[Any]) 
 def fit_logistic(inputs: NDArray[Any], outcome: NDArray[Any], later: NDArray[Any]) -> NDArray[np.float64]:
     """Return probabilities of the later rows by logistic regression, shape [rows]; nulls and skew are seen to."""
     earlier, scaled = scale(inputs, later)
-    chances: NDArray[np.float64] = LogisticRegression(max_iter=1000).fit(earlier, outcome).predict_proba(scaled)[:, 1]
-    return chances
+    probabilities: NDArray[np.float64] = (
+        LogisticRegression(max_iter=1000).fit(earlier, outcome).predict_proba(scaled)[:, 1]
+    )
+    return probabilities
 
 
 def fit_tweedie(inputs: NDArray[Any], spend: NDArray[Any], later: NDArray[Any]) -> NDArray[np.float64]:

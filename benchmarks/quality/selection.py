@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.fit import FEW_ROWS, METHODS, Options, fit
-from training.quality import compare, row_losses
+from training.evaluation.selection_metrics import compare, row_losses
+from training.nets.fit import FEW_ROWS, METHODS, Options, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from training.fit import Method, Trained
-    from training.heads import HeadName
+    from training.nets.fit import Method, Trained
+    from training.task import LikelihoodName
 
 SEED = 1
 FEWER_EPOCHS = {True: 10, False: 4}
@@ -40,14 +40,14 @@ class Recipe:
     """How a net is made of rows.
 
     Attributes:
-        head: binary, or a likelihood of spend, which then gets an interval.
+        likelihood: binary, or a likelihood of spend, which then gets an interval.
         method: additive or tabm.
         epochs: None for the usual number.
         categories: positions of the features that are codes.
         interval: the coverage of the interval.
     """
 
-    head: HeadName = "binary"
+    likelihood: LikelihoodName = "binary"
     method: Method = "additive"
     epochs: int | None = None
     categories: Sequence[int] = ()
@@ -58,7 +58,7 @@ class Recipe:
         return fit(
             rows.inputs,
             rows.targets,
-            head=self.head,
+            likelihood=self.likelihood,
             method=self.method,
             seed=SEED,
             categories=self.categories,
@@ -82,7 +82,7 @@ class Choice:
 def choose(
     rows: Rows,
     folds: Sequence[NDArray[np.bool_]],
-    head: HeadName = "binary",
+    likelihood: LikelihoodName = "binary",
     categories: Sequence[int] = (),
     interval: float | None = None,
 ) -> Choice:
@@ -94,7 +94,7 @@ def choose(
     Args:
         rows: the training data.
         folds: of shape [rows] each, true where a row is measured.
-        head: the likelihood.
+        likelihood: the likelihood.
         categories: positions of the features that are codes.
         interval: the coverage of an interval of spend.
     """
@@ -103,7 +103,7 @@ def choose(
         tried = [
             Choice(recipe, np.concatenate([_lose(recipe, rows, fold) for fold in folds]))
             for recipe in (
-                Recipe(head, method, epochs, categories, interval)
+                Recipe(likelihood, method, epochs, categories, interval)
                 for epochs in (None, FEWER_EPOCHS[len(rows.inputs) < FEW_ROWS])
             )
         ]
@@ -115,4 +115,4 @@ def choose(
 def _lose(recipe: Recipe, rows: Rows, fold: NDArray[np.bool_]) -> NDArray[np.float64]:
     measured = rows.take(fold)
     scores = recipe.fit(rows.take(~fold)).predict(measured.inputs)[:, :1]
-    return row_losses("churn" if recipe.head == "binary" else "ltv", measured.targets, scores)
+    return row_losses(measured.targets, scores, amounts=recipe.likelihood != "binary")

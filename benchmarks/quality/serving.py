@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.export import Rows, score_as_served, verify
+from training.evaluation.served_scores import Rows, score_as_served, verify
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from training.fit import Trained
+    from training.nets.fit import Trained
 
 
 @dataclass(frozen=True, slots=True)

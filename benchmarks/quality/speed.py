@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.quality.purchases import Shop, learn_from, measure_churn
 from benchmarks.quality.selection import choose
-from training.snapshots import Orders
+from training.data.point_in_time import Orders
 
 CUSTOMERS = 50_000
 FIRST = np.datetime64("2024-01-01")

@@ -15,10 +15,10 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from benchmarks.quality.errors import require
-from benchmarks.quality.rivals import boost_chances, fit_logistic
+from benchmarks.quality.rivals import boost_probabilities, fit_logistic
 from benchmarks.quality.selection import SEED, Rows, choose
 from benchmarks.quality.serving import serve
-from training.classification import compare
+from training.evaluation.classification import compare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,7 +123,7 @@ def _make(customers: Customers, rows: NDArray[np.intp], held_out: NDArray[np.int
 
 def _rivals(customers: Customers, rows: NDArray[np.intp], held_out: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
     churned = customers.churned[rows, 0]
-    boosted = boost_chances(customers.inputs[rows], churned, customers.inputs[held_out], customers.categories)
+    boosted = boost_probabilities(customers.inputs[rows], churned, customers.inputs[held_out], customers.categories)
     linear = fit_logistic(customers.one_hot[rows], churned, customers.one_hot[held_out])
     return boosted | {"logistic_regression": linear}
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 import psycopg
 
-from campaigns.actor import name_actor
 from campaigns.errors import CampaignError
 from campaigns.migrations import migrate
 from console.cli.dead_letters import dead_letters
@@ -25,6 +24,7 @@ from console.use_cases.ledger import ask_ledger
 from console.use_cases.segments import measure_segments, set_first_evaluation
 from console.warehouse import ExampleError, load_example
 from features.errors import FeaturesError
+from models.current_user import current_user
 from models.errors import ModelError
 from segments.errors import SegmentsError
 from streams.__main__ import run
@@ -229,7 +229,7 @@ def list_campaigns() -> None:
 @click.option("--launch-id", help="Continue a launch that was cut short, or name a new one.")
 @click.option("--again", is_flag=True, help="Begin a new launch though the campaign has been launched before.")
 @click.option("--at", type=click.DateTime(["%Y-%m-%d"]), help="Event time of a new launch; now, when left out. UTC.")
-@click.option("--by", default=name_actor, help="Who launches, for the record; you, when left out.")
+@click.option("--by", default=current_user, help="Who launches, for the record; you, when left out.")
 def launch_campaign(key: str, launch_id: str | None, again: bool, at: datetime | None, by: str) -> None:
     """Contact all members of a campaign's segment, each as consent, cooldown and holdout allow.
 

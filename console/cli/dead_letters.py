@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from campaigns.actor import name_actor
 from campaigns.dead_letters import DeadLetterFilter, Resolution
 from console.printable import printable
 from console.use_cases.dead_letters import (
@@ -18,6 +17,7 @@ from console.use_cases.dead_letters import (
     read_dead_letter,
     requeue,
 )
+from models.current_user import current_user
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _FILTERS = (
         help="Only letters written at this time or later, UTC.",
     ),
 )
-_BY = click.option("--by", default=name_actor, help="Who does it, for the record; you, when left out.")
+_BY = click.option("--by", default=current_user, help="Who does it, for the record; you, when left out.")
 
 
 def _filters(command: Command) -> Command:

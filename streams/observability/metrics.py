@@ -76,6 +76,8 @@ class MetricsSnapshot:
         failures: failed attempts on a service that was unavailable.
         waited: seconds spent waiting for a service.
         cache_reads: customers looked up in the cache.
+        model_fallbacks: customers scored by a rule although a model serves, by (model, reason).
+        unreadable_values: values of the warehouse that are null because they cannot be read, by column.
     """
 
     ready: bool = False
@@ -90,6 +92,8 @@ class MetricsSnapshot:
     failures: Mapping[str, int] = field(default_factory=dict)
     waited: Mapping[str, float] = field(default_factory=dict)
     cache_reads: Mapping[str, int] = field(default_factory=dict)
+    model_fallbacks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    unreadable_values: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -121,6 +125,12 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
     failures = CounterMetricFamily("holdfast_retries", "Failed attempts on an unavailable service", labels=["service"])
     waited = CounterMetricFamily("holdfast_retry_seconds", "Seconds spent waiting for a service", labels=["service"])
     reads = CounterMetricFamily("holdfast_cache_reads", "Customers looked up in the cache", labels=["result"])
+    fallbacks = CounterMetricFamily(
+        "holdfast_model_fallbacks", "Customers scored by a rule although a model serves", labels=["model", "reason"]
+    )
+    unreadable = CounterMetricFamily(
+        "holdfast_unreadable_values", "Warehouse values that cannot be read and count as null", labels=["column"]
+    )
     return [
         _fill(lag, snapshot.lag),
         _fill(age, snapshot.commit_ages),
@@ -128,6 +138,8 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(failures, snapshot.failures),
         _fill(waited, snapshot.waited),
         _fill(reads, snapshot.cache_reads),
+        _fill(fallbacks, snapshot.model_fallbacks),
+        _fill(unreadable, snapshot.unreadable_values),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from campaigns.errors import LedgerError, LedgerUnavailableError
-from features.errors import FeaturesError, WarehouseUnavailableError
+from features.errors import FeaturesError, WarehouseRowError, WarehouseUnavailableError
 from streams.errors import HoldfastStreamError, SinkUnavailableError
 
 if TYPE_CHECKING:
@@ -55,9 +55,11 @@ class RetryPolicy:
 
 
 async def attempt(operation: Callable[[], Awaitable[Result]]) -> Result | Exception:
-    """Return what an operation returns, or the error it ends with, unless that is a condition with a name."""
+    """Return the result of an operation, or the error that a record may cause; every other named error is raised."""
     try:
         return await operation()
+    except WarehouseRowError as error:
+        return error
     except NAMED:
         raise
     except Exception as error:  # noqa: BLE001 - the one place where anything may be wrong: the data of a record

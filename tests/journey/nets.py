@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.fit import Options, Trained, conform, fit
-from training.nets import encode
+from training.nets.architecture import encode
+from training.nets.fit import Options, Trained, conform, fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,12 +46,12 @@ def make_rows(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDAr
     return inputs.astype(np.float32), buys, spend.astype(np.float32)
 
 
-def train(method: str, head: str, seed: int = 1) -> Trained:
+def train(method: str, likelihood: str, seed: int = 1) -> Trained:
     """Train one of the nets; spend gets an interval, conformed on other rows."""
     inputs, buys, spend = make_rows(1)
-    interval = None if head == "binary" else 0.8
-    targets = buys if head == "binary" else spend
-    known: dict[str, Any] = {"head": head, "method": method, "seed": seed, "interval": interval}
+    interval = None if likelihood == "binary" else 0.8
+    targets = buys if likelihood == "binary" else spend
+    known: dict[str, Any] = {"likelihood": likelihood, "method": method, "seed": seed, "interval": interval}
     trained = fit(inputs, targets, categories=[KIND], options=OPTIONS, **known)
     if interval is None:
         return trained
@@ -93,7 +93,7 @@ def write(trained: Trained, folder: Path) -> None:
 def main(root: str) -> None:
     """Train, and write what was found."""
     inputs, buys, spend = make_rows(3)
-    nets = {f"{method}-{head}": train(method, head) for method, head in NETS}
+    nets = {f"{method}-{likelihood}": train(method, likelihood) for method, likelihood in NETS}
     for name, trained in nets.items():
         write(trained, Path(root) / name)
     found = {f"scores {name}": trained.predict(inputs) for name, trained in nets.items()}

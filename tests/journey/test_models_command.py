@@ -17,9 +17,9 @@ from console.warehouse import load_example
 from models.inputs import FEATURE_MAPPING, model_inputs
 from models.registry import load_scorers
 from models.versions import SNAPSHOT_FILE, add_version, promote, read_current, staging_folder
-from training.dataset import Source, read_table
-from training.evidence import Evidence
-from training.monitoring import describe_snapshot
+from training.data.dataset import Source, read_table
+from training.evaluation.evaluation_data import EvaluationData
+from training.monitoring.drift import describe_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ def remember_training(folder: Path, url: str) -> None:
     inputs = model_inputs(rows, [*FEATURE_MAPPING.values()])
     scores = load_scorers(folder, FEATURE_MAPPING).churn.score(rows)
     nothing = np.empty((0, 1), np.float32)
-    evidence = Evidence(
+    evidence = EvaluationData(
         *("churn", nothing, nothing, {}, None, np.empty(0), (), np.empty(0, "datetime64[D]")),
         training_inputs=inputs,
         training_scores=scores,
@@ -83,37 +83,37 @@ def remember_training(folder: Path, url: str) -> None:
 
 
 def test_later_outcomes_say_that_the_ranking_holds_and_the_chances_do_not(run: Run, tmp_path: Path) -> None:
-    code, seen = run("monitor", "churn", "--by", "country", "--metrics", str(tmp_path / "churn.prom"))
+    code, result = run("monitor", "churn", "--by", "country", "--metrics", str(tmp_path / "churn.prom"))
     assert code == 4
-    assert [(each["check"], each["verdict"]) for each in seen["findings"]] == [
+    assert [(each["check"], each["verdict"]) for each in result["findings"]] == [
         ("drift", "retrain"),
         ("ranking", "fine"),
         ("calibration", "retrain"),
     ]
-    assert [each["name"] for each in seen["periods"]] == ["2011-04", "2011-05", "2011-06"]
-    last = seen["periods"][-1]
+    assert [each["name"] for each in result["periods"]] == ["2011-04", "2011-05", "2011-06"]
+    last = result["periods"][-1]
     assert (last["rows"], last["auc"], last["observed"]) == (
         5301,
         pytest.approx(0.760, abs=0.002),
         pytest.approx(0.5, abs=0.001),
     )
-    assert sum(each["rows"] for each in seen["groups"]) == sum(each["rows"] for each in seen["periods"])
+    assert sum(each["rows"] for each in result["groups"]) == sum(each["rows"] for each in result["periods"])
     assert "holdfast_model_retrain" in (tmp_path / "churn.prom").read_text()
 
 
 def test_customers_have_moved_since_training_and_not_from_themselves(run: Run, folder: Path, example_url: str) -> None:
     remember_training(folder, example_url)
-    code, seen = run("monitor", "churn", "--since", "2012-01-01")
-    assert (code, seen["periods"]) == (4, [])
-    assert seen["drift"]["days_since_last"] > 1
-    code, seen = run("monitor", "churn", "--since", "2012-01-01", "--population", THEN)
-    assert (code, max(seen["drift"].values())) == (0, pytest.approx(0, abs=1e-6))
+    code, result = run("monitor", "churn", "--since", "2012-01-01")
+    assert (code, result["periods"]) == (4, [])
+    assert result["drift"]["days_since_last"] > 1
+    code, result = run("monitor", "churn", "--since", "2012-01-01", "--population", THEN)
+    assert (code, max(result["drift"].values())) == (0, pytest.approx(0, abs=1e-6))
 
 
 def test_nothing_to_judge_by_is_said_with_code_two(run: Run) -> None:
     nobody = "SELECT * FROM customer_features_view WHERE false"
-    code, seen = run("monitor", "churn", "--since", "2012-01-01", "--population", nobody)
-    assert (code, seen["verdict"]) == (2, "cannot be judged")
+    code, result = run("monitor", "churn", "--since", "2012-01-01", "--population", nobody)
+    assert (code, result["verdict"]) == (2, "cannot be judged")
 
 
 def test_a_preview_tells_who_would_move_and_promotes_nothing(run: Run, folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from training.classification import Classifier
+from training.evaluation.classification import Classifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ def test_an_exported_net_scores_as_the_trained_one_and_finite_on_odd_rows(
 ) -> None:
     folder = trained / net
     files = [str(folder), str(folder / "rows.npz"), str(folder / "scores.npz")]
-    command = [sys.executable, "-m", "training.verification", *files]
+    command = [sys.executable, "-m", "training.evaluation.scoring_process", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     with np.load(folder / "scores.npz") as scores:

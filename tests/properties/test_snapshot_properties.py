@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.snapshots import Orders, Snapshots, Windows, take_snapshots
+from training.data.point_in_time import Orders, Snapshots, Windows, take_snapshots
 
 CUT_OFF = np.datetime64("2011-06-01")
 # Mostly days at which a window begins or ends: that is where a comparison may be off by one.

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
-from training.baselines import fit_baselines, scale
+from training.evaluation.baselines import BaselineRows, scale
+from training.tasks.registry import TASKS
 
 COLUMNS = ("days_since_last_transaction", "transaction_count", "total_revenue")
 ROWS = 1200
@@ -25,6 +26,11 @@ def customers(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     inputs = np.stack([days, orders, revenue], axis=1).astype(np.float32)
     inputs[::50, 2] = np.nan
     return inputs, left[:, None].astype(np.float32), spent[:, None].astype(np.float32)
+
+
+def fit_baselines(task: str, *rows: Any, **options: Any) -> dict[str, np.ndarray]:
+    """Scores of the later rows by each baseline of a task."""
+    return TASKS[task].fit_baselines(BaselineRows(*rows, **options))
 
 
 INPUTS, LEFT, SPENT = customers(1)

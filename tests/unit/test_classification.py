@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from tests.evidence import churn
-from training.calibration import ece, ece_by_chance, fit_slope, recentre
-from training.classification import Classifier, choose_threshold, compare, lift_by_decile
-from training.evaluation import evaluate
-from training.limits import Costs
-from training.resampling import bootstrap, draws, interval
+from training.evaluation.calibration import correct_prior_shift, ece_by_chance, fit_slope
+from training.evaluation.classification import Classifier, choose_threshold, compare, lift_by_decile
+from training.evaluation.metrics import evaluate
+from training.evaluation.probability_metrics import expected_calibration_error
+from training.evaluation.resampling import bootstrap, draws, interval
+from training.evaluation.thresholds import Costs
 
 OUTCOME = np.array([1, 1, 0, 1, 0, 0, 1, 0, 0, 0])
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05])
@@ -91,15 +92,15 @@ def test_calibrated_scores_have_a_slope_of_one_and_no_error_beyond_chance() -> N
     scores, outcome = found.scores[:, 0], found.outcome[:, 0]
     slope, intercept = fit_slope(scores, outcome)
     assert (slope, intercept) == (pytest.approx(1, abs=0.05), pytest.approx(0, abs=0.05))
-    assert ece(scores, outcome) < ece_by_chance(scores) * 1.1 < 0.02
+    assert expected_calibration_error(scores, outcome) < ece_by_chance(scores) * 1.1 < 0.02
 
 
 def test_ece_is_the_gap_between_score_and_rate() -> None:
-    assert ece(np.full(10, 0.8), np.array([1] * 5 + [0] * 5)) == pytest.approx(0.3)
+    assert expected_calibration_error(np.full(10, 0.8), np.array([1] * 5 + [0] * 5)) == pytest.approx(0.3)
 
 
 def test_recentred_scores_have_the_rate_and_keep_their_order() -> None:
-    centred = recentre(SCORES, 0.2)
+    centred = correct_prior_shift(SCORES, 0.2)
     assert centred.mean() == pytest.approx(0.2)
     assert (np.diff(centred) < 0).all()
 

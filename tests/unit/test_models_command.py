@@ -17,20 +17,20 @@ from click.testing import CliRunner
 from console.cli import holdfast
 from console.model_metrics import write_metrics
 from console.model_preview import preview_swap
-from console.model_views import compare_rows, tell_figure, tell_gates, tell_preview
+from console.model_views import compare_rows, format_gates, format_metric, format_preview
 from features.table import FeatureTable
 from models.errors import NoVersionError, PromotionRefusedError
 from models.inputs import FEATURE_MAPPING
 from models.mock import MockScorer
 from models.registry import load_scorers
-from models.versions import current_version, read_version
+from models.versions import current_version, read_current, read_version
 from segments.definition import build_segment
 from streams.settings import Settings
 from tests.builders import AS_OF
-from tests.model_versions import SHIPPED, add_copy
-from training.cohorts import Cohort
-from training.monitoring import Finding
-from training.watch import Watch, last_day_seen
+from tests.model_versions import SHIPPED, add_copy, promote_copy
+from training.monitoring.cohorts import Cohort
+from training.monitoring.drift import CheckResult
+from training.monitoring.monitor import MonitorResult, last_day_seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,15 @@ if TYPE_CHECKING:
     Run = Callable[..., str]
 
 CHURN = current_version(SHIPPED / "churn") or ""
-WATCH = Watch(
-    *("churn", "churn-1", "retrain", [Finding("drift", "retrain", "PSI over 0.2: spend 0.31")], 900, {"spend": 0.31}),
+WATCH = MonitorResult(
+    *(
+        "churn",
+        "churn-1",
+        "retrain",
+        [CheckResult("drift", "retrain", "PSI over 0.2: spend 0.31")],
+        900,
+        {"spend": 0.31},
+    ),
     since=AS_OF.date(),
     threshold=0.4,
     periods=[Cohort("2011-06", 500, 0.4, 0.5, 0.1, 0.02, 0.71, 0.2)],
@@ -77,7 +84,7 @@ def test_the_list_tells_which_version_serves(run: Run, folder: Path) -> None:
     add_copy(folder / "churn", "churn-2", gates=[{"name": "beats_rfm", "passed": False}])
     lines = run("list", "churn").splitlines()
     assert any(CHURN in line and " yes " in line for line in lines)
-    assert any("churn-2" in line and "refused: beats_rfm" in line and " yes " not in line for line in lines)
+    assert any("churn-2" in line and "refused: not_worse_than_rfm" in line and " yes " not in line for line in lines)
     told = json.loads(run("list", "--json"))
     assert [each["serves"] for each in told["churn"]] == [False, True]
 
@@ -98,6 +105,32 @@ def test_a_refused_version_is_promoted_only_by_force_with_a_reason(run: Run, fol
     assert "forced against its gates: new season" in run(
         "promote", "churn", "churn-2", "--force", "--why", "new season"
     )
+
+
+@pytest.mark.parametrize("force", [(), ("--force", "--why", "new season")])
+def test_a_version_that_cannot_be_loaded_is_not_promoted(run: Run, folder: Path, force: tuple[str, ...]) -> None:
+    gates = [{"name": "beats_rfm", "passed": not force}]
+    add_copy(folder / "churn", "churn-2", b"no model", gates=gates)
+    with pytest.raises(PromotionRefusedError, match=r"churn-2: cannot be loaded, .*not a TensorFlow Lite model"):
+        run("promote", "churn", "churn-2", *force)
+    assert current_version(folder / "churn") == CHURN
+    assert '"churn-2"' not in (folder / "churn" / "history.jsonl").read_text()
+
+
+def test_a_version_with_the_outputs_of_another_model_is_not_promoted(run: Run, folder: Path) -> None:
+    nbo = read_current(folder / "nbo")
+    assert nbo is not None
+    add_copy(folder / "churn", "churn-2", (nbo.folder / "model.tflite").read_bytes(), outputs=8)
+    with pytest.raises(PromotionRefusedError, match="8 outputs, 1 are needed"):
+        run("promote", "churn", "churn-2")
+
+
+def test_nothing_is_rolled_back_to_a_version_that_cannot_be_loaded(run: Run, folder: Path) -> None:
+    promote_copy(folder / "churn", "churn-2", b"no model")
+    promote_copy(folder / "churn", "churn-3")
+    with pytest.raises(PromotionRefusedError, match="churn-2: cannot be loaded"):
+        run("rollback", "churn")
+    assert current_version(folder / "churn") == "churn-3"
 
 
 def test_a_changed_file_ends_the_check_with_code_two(run: Run, folder: Path) -> None:
@@ -150,9 +183,12 @@ def test_two_versions_stand_side_by_side(run: Run, folder: Path) -> None:
     assert "feature revenue" not in told
 
 
-def test_gates_of_two_manifests_stand_side_by_side() -> None:
-    one, other = ({"gates": [{"name": "beats_rfm", "verdict": verdict}]} for verdict in ("passed", "refused"))
-    assert ("gate beats_rfm", "passed", "refused", "") in compare_rows(one, other)
+def test_gates_of_two_manifests_stand_side_by_side_whichever_version_named_them() -> None:
+    one, other = (
+        {"gates": [{"name": name, "verdict": verdict}]}
+        for name, verdict in (("beats_rfm", "passed"), ("not_worse_than_rfm", "refused"))
+    )
+    assert ("gate not_worse_than_rfm", "passed", "refused", "") in compare_rows(one, other)
 
 
 @pytest.mark.parametrize(
@@ -160,11 +196,11 @@ def test_gates_of_two_manifests_stand_side_by_side() -> None:
 )
 def test_gates_are_told_in_a_word(answers: tuple[bool | None, ...], told: str) -> None:
     gates = [{"name": f"gate {number}", "passed": passed} for number, passed in enumerate(answers)]
-    assert tell_gates({"gates": gates}) == told
+    assert format_gates({"gates": gates}) == told
 
 
 def test_the_figure_of_a_version_comes_with_its_interval() -> None:
-    assert tell_figure({"metrics": {"model": {"r2_winsorised": 0.5, "r2_winsorised_95": [0.4, 0.6]}}}) == (
+    assert format_metric({"metrics": {"model": {"r2_winsorised": 0.5, "r2_winsorised_95": [0.4, 0.6]}}}) == (
         "r2 0.500 [0.400, 0.600]"
     )
 
@@ -181,7 +217,7 @@ def test_a_preview_counts_who_would_move() -> None:
     into_high = sum(count for (_, new), count in found.moves["churn_risk"].items() if new == "high")
     assert 0 < moved < 500
     assert found.segments["risky"][0] == into_high
-    assert f"churn_risk: {moved:,} change" in "\n".join(tell_preview(found))
+    assert f"churn_risk: {moved:,} change" in "\n".join(format_preview(found))
 
 
 @pytest.mark.parametrize(("name", "fact"), [("ltv", "value_segment"), ("nbo", "recommended_offer")])

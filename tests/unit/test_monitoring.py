@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from training.cohorts import Cohort, area_under_curve, expected_calibration_error, measure_cohorts
-from training.evidence import Evidence
-from training.monitoring import (
-    Alarms,
-    Finding,
-    conclude,
+from training.evaluation.evaluation_data import EvaluationData
+from training.evaluation.probability_metrics import brier_score, expected_calibration_error, roc_auc
+from training.monitoring.cohorts import Cohort, calibration_error_by_chance, measure_cohorts
+from training.monitoring.drift import (
+    AlertThresholds,
+    CheckResult,
+    check_calibration,
+    check_drift,
+    check_ranking,
+    conclude_checks,
     describe_column,
     describe_snapshot,
-    judge_calibration,
-    judge_drift,
-    judge_ranking,
     measure_drift,
     measure_shift,
     share_out,
@@ -28,7 +29,7 @@ from training.monitoring import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ALARMS = Alarms()
+THRESHOLDS = AlertThresholds()
 SPEND = np.random.default_rng(7).gamma(2.0, 50.0, 4000).astype(np.float32)
 
 
@@ -58,8 +59,8 @@ def test_psi_is_the_published_sum() -> None:
 
 def test_chance_alone_stays_under_the_alarm_on_the_fewest_rows_judged(generator: np.random.Generator) -> None:
     then = describe_column(SPEND)
-    drawn = [measure_shift(then, generator.gamma(2.0, 50.0, ALARMS.rows).astype(np.float32)) for _ in range(500)]
-    assert max(drawn) < ALARMS.psi
+    drawn = [measure_shift(then, generator.gamma(2.0, 50.0, THRESHOLDS.rows).astype(np.float32)) for _ in range(500)]
+    assert max(drawn) < THRESHOLDS.psi
     assert np.quantile(drawn, 0.95) == pytest.approx(0.06, abs=0.01)
 
 
@@ -76,7 +77,7 @@ def test_chance_alone_stays_under_the_alarm_on_the_fewest_rows_judged(generator:
     ids=["doubled", "missing", "rare yes", "rare no", "constant", "all null"],
 )
 def test_what_moved_is_seen(then: NDArray[np.float32], now: NDArray[np.float32]) -> None:
-    assert measure_shift(describe_column(then), now) > ALARMS.psi
+    assert measure_shift(describe_column(then), now) > THRESHOLDS.psi
 
 
 def test_shares_cover_every_value() -> None:
@@ -90,7 +91,7 @@ def test_shares_cover_every_value() -> None:
 def test_a_snapshot_names_every_feature_and_score(generator: np.random.Generator) -> None:
     scores = generator.random((4000, 8)).astype(np.float32)
     inputs = np.stack([SPEND, SPEND], axis=1)
-    evidence = Evidence(
+    evidence = EvaluationData(
         *("nbo", scores, scores, {}, None, np.empty(0), (), np.empty(0, "datetime64[D]")),
         training_inputs=inputs,
         training_scores=scores,
@@ -113,7 +114,7 @@ def test_a_snapshot_names_every_feature_and_score(generator: np.random.Generator
     ],
 )
 def test_drift_is_judged_by_the_largest_shift(drift: dict[str, float], rows: int, verdict: str, says: str) -> None:
-    found = judge_drift(drift, rows, ALARMS)
+    found = check_drift(drift, rows, THRESHOLDS)
     assert found.verdict == verdict
     assert says in found.sentence
 
@@ -132,17 +133,17 @@ def test_drift_is_judged_by_the_largest_shift(drift: dict[str, float], rows: int
 )
 def test_ranking_asks_to_train_after_two_low_periods(aucs: list[float | None], verdict: str) -> None:
     periods = [cohort(f"2011-0{month}", auc=auc) for month, auc in enumerate(aucs, start=1)]
-    assert judge_ranking(periods, ALARMS).verdict == verdict
+    assert check_ranking(periods, THRESHOLDS).verdict == verdict
 
 
 def test_periods_with_few_rows_are_not_judged() -> None:
     few = [cohort(auc=0.5, rows=299), cohort(auc=0.5, rows=299)]
-    assert judge_ranking(few, ALARMS) == Finding(
+    assert check_ranking(few, THRESHOLDS) == CheckResult(
         "ranking",
         "cannot be judged",
         "no period has 300 matured rows with both outcomes, the largest has 299",
     )
-    assert judge_calibration(few, ALARMS).verdict == "cannot be judged"
+    assert check_calibration(few, THRESHOLDS).verdict == "cannot be judged"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def test_periods_with_few_rows_are_not_judged() -> None:
 )
 def test_calibration_is_judged_by_the_last_period(error: float | None, by_chance: float, verdict: str) -> None:
     periods = [cohort(calibration_error=0.01), cohort(calibration_error=error, error_by_chance=by_chance)]
-    found = judge_calibration(periods if error is not None else periods[1:], ALARMS)
+    found = check_calibration(periods if error is not None else periods[1:], THRESHOLDS)
     assert found.verdict == verdict
 
 
@@ -164,20 +165,30 @@ def test_calibration_is_judged_by_the_last_period(error: float | None, by_chance
     ],
 )
 def test_one_alarm_is_enough(verdicts: list[Any], expected: str) -> None:
-    assert conclude([Finding("drift", verdict, "") for verdict in verdicts]) == expected
+    assert conclude_checks([CheckResult("drift", verdict, "") for verdict in verdicts]) == expected
 
 
 def test_auc_is_that_of_scikit_learn_with_ties(generator: np.random.Generator) -> None:
     score = generator.integers(0, 20, 500) / 20
     yes = generator.random(500) < score
-    assert area_under_curve(yes, score) == pytest.approx(roc_auc_score(yes, score))
+    assert roc_auc(score, yes) == pytest.approx(roc_auc_score(yes, score))
+    weights = generator.integers(0, 4, 500).astype(float)
+    assert roc_auc(score, yes, weights) == pytest.approx(roc_auc_score(yes, score, sample_weight=weights))
+
+
+def test_the_brier_score_is_that_of_scikit_learn(generator: np.random.Generator) -> None:
+    score = generator.random(500)
+    yes = generator.random(500) < score
+    weights = generator.integers(0, 4, 500).astype(float)
+    assert brier_score(score, yes, weights) == pytest.approx(brier_score_loss(yes, score, sample_weight=weights))
 
 
 def test_a_calibrated_model_errs_by_chance_only(generator: np.random.Generator) -> None:
     score = generator.random(3000)
-    error, by_chance = expected_calibration_error((generator.random(3000) < score).astype(float), score)
+    error = expected_calibration_error(score, (generator.random(3000) < score).astype(float))
+    by_chance = calibration_error_by_chance(score)
     assert error == pytest.approx(by_chance, rel=0.5)
-    worse, _ = expected_calibration_error((generator.random(3000) < score**2).astype(float), score)
+    worse = expected_calibration_error(score, (generator.random(3000) < score**2).astype(float))
     assert worse > 5 * by_chance
 
 

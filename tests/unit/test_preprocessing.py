@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.preprocessing import learn_preprocessing
+from training.nets.preprocessing import learn_preprocessing
 
 
 def columns(*cells: list[float]) -> np.ndarray:

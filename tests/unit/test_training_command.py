@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from training import __main__ as command
 from training.errors import TrainingDataError
-from training.tasks import TASKS
+from training.tasks.registry import TASKS
 
 WHERE = ["--warehouse-url", "postgresql://nobody@127.0.0.1:1/none", "--out", "models"]
 
@@ -51,7 +51,7 @@ def outcome(verdict: str) -> dict[str, Any]:
     [("promoted", "unchanged", 0), ("refused", "promoted", 3), ("broken", "refused", 2), ("promoted", "broken", 2)],
 )
 def test_the_exit_code_of_all_is_that_of_the_worst(churn: str, nbo: str, code: int) -> None:
-    became = command.Outcomes()
+    became = command.TrainedModels()
     for name, verdict in (("churn", churn), ("nbo", nbo)):
         if verdict == "broken":
             became.failures[name] = "no rows"
@@ -79,7 +79,8 @@ def test_one_that_fails_does_not_keep_the_others_from_being_trained(monkeypatch:
 @pytest.mark.parametrize("module", ["console.cli", "streams.services", "training.__main__"])
 def test_nothing_that_serves_or_starts_imports_tensorflow_or_what_only_training_needs(module: str) -> None:
     """Both crash in one process, and a worker has neither TensorFlow nor scikit-learn."""
-    look = f"import sys, {module}; print([m for m in ('tensorflow', 'sklearn', 'optuna', 'keras') if m in sys.modules])"
+    heavy = ("tensorflow", "keras", "sklearn", "scipy", "matplotlib", "optuna")
+    look = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"

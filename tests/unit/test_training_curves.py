@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from training.classification import Classifier
-from training.curves import bin_by_score, compare, gain, precision_recall, roc, thin
+from training.evaluation.classification import Classifier
+from training.evaluation.curves import bin_by_score, compare, gain, precision_recall, roc, thin
 
 SCORES = np.array([0.1, 0.4, 0.35, 0.8, 0.4])
 OUTCOME = np.array([0.0, 0.0, 1.0, 1.0, 1.0])

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from features.table import FeatureTable
-from training.dataset import Dataset, prepare, require_both_sides, split
+from models.errors import ModelInputError
+from training.data.dataset import Dataset, prepare, require_both_sides, split
 from training.errors import TrainingDataError
-from training.preprocessing import learn_preprocessing
-from training.tasks import TASKS, churn_targets, offer_targets
+from training.nets.preprocessing import learn_preprocessing
+from training.tasks.registry import TASKS
 
 MAPPING = {"days_since_last": "days", "revenue": "money"}
 START = date(2011, 1, 1)
@@ -143,7 +144,7 @@ def test_a_fingerprint_changes_with_any_label() -> None:
 
 def test_a_null_label_is_not_observed() -> None:
     table = FeatureTable.from_rows(["a", "b", "c"], ["churned"], [[1], [None], [0]])
-    assert churn_targets(table).ravel().tolist() == [1, -1, 0]
+    assert TASKS["churn"].targets(table).ravel().tolist() == [1, -1, 0]
 
 
 @pytest.mark.parametrize("cell", [-1.0, float("nan")])
@@ -162,13 +163,21 @@ def test_rows_tell_over_how_many_days_their_spend_is() -> None:
 
 def test_an_offer_not_shown_is_not_observed() -> None:
     names = ["shown_offer_id", "converted_offer_id"]
-    targets = offer_targets(FeatureTable.from_rows(["a", "b"], names, [[1, None], [8, 8]]))
+    targets = TASKS["nbo"].targets(FeatureTable.from_rows(["a", "b"], names, [[1, None], [8, 8]]))
     assert targets.tolist() == [[0] + [-1] * 7, [-1] * 7 + [1]]
 
 
 def test_conversions_alone_give_shares_of_the_offers() -> None:
     table = FeatureTable.from_rows(["a", "b"], ["converted_offer_id"], [[1], [8]])
-    assert offer_targets(table).tolist() == [[1] + [0] * 7, [0] * 7 + [1]]
+    assert TASKS["nbo"].targets(table).tolist() == [[1] + [0] * 7, [0] * 7 + [1]]
+
+
+def test_the_number_of_offers_is_that_of_the_offers_file_where_it_is_given() -> None:
+    table = FeatureTable.from_rows(["a", "b"], ["converted_offer_id"], [[1], [3]])
+    assert TASKS["nbo"].targets(table).shape == (2, 3)
+    assert TASKS["nbo"].sized(10).targets(table).shape == (2, 10)
+    with pytest.raises(ModelInputError, match="'converted_offer_id' holds 3; it may hold 1 to 2 or null"):
+        TASKS["nbo"].sized(2).targets(table)
 
 
 def test_pieces_cover_the_range_seen_without_gaps() -> None:

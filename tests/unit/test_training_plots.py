@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import pytest
 
-from training.plots import bars, draw, folds, short
+from training.report.plots import bars, draw, folds, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from tests.synthetic_runs import evidence, gate, manifest
-from training.evaluation import evaluate
-from training.gates import judge
-from training.report import render_report, write_report
+from training.evaluation.gates import evaluate_gates
+from training.evaluation.metrics import evaluate
+from training.report.html import render_report, write_report
 
 SHARED = ("summary", "gates", "data", "comparison", "drivers", "stability", "provenance")
 SECTIONS = {
@@ -81,7 +81,9 @@ def measured(task: str) -> dict[str, Any]:
 @cache
 def rendered(task: str) -> str:
     known, metrics = evidence(task), measured(task)
-    return render_report(manifest(task, metrics=metrics, gates=[asdict(each) for each in judge(known, metrics)]), known)
+    return render_report(
+        manifest(task, metrics=metrics, gates=[asdict(each) for each in evaluate_gates(known, metrics)]), known
+    )
 
 
 tasks = pytest.mark.parametrize("task", SECTIONS)
@@ -155,7 +157,7 @@ def test_the_figures_told_are_those_of_the_metrics() -> None:
 def test_the_confusion_counts_are_those_of_the_threshold() -> None:
     counts = measured("churn")["threshold"]["confusion"]
     cells = f"<td>{counts['true_positives']:,}</td><td>{counts['false_positives']:,}</td>"
-    assert f'<th scope="row">named</th>{cells}' in rendered("churn")
+    assert f'<th scope="row">flagged</th>{cells}' in rendered("churn")
 
 
 def test_text_from_outside_is_escaped_wherever_it_comes_from() -> None:
@@ -202,26 +204,26 @@ def test_later_rows_of_one_outcome_or_none_are_told_and_not_drawn(task: str, out
 
 def test_nobody_who_spent_anything_is_told_and_not_drawn() -> None:
     html = render_report(manifest("ltv"), evidence("ltv", 60, **QUICK, outcome=np.zeros((60, 1), np.float32)))
-    assert "Nobody spent anything" in html
+    assert "No customer spent anything" in html
 
 
 def test_offers_without_propensities_are_not_given_a_worth() -> None:
     html = render_report(manifest("nbo"), evidence("nbo", 60, **QUICK, propensities=np.full(60, np.nan)))
-    assert "Log the chance with which each offer is shown." in html
+    assert "Log the probability with which each offer is shown." in html
     assert 'id="policy-values"' not in html
-    assert "Its offers convert" not in html
+    assert "Value of its offers" not in html
 
 
 def test_too_few_effective_rows_give_no_figure_on_top_but_say_so() -> None:
     html = render_report(manifest("nbo"), evidence("nbo", 200, **QUICK))
     assert "not enough evidence" in html
-    assert "Its offers convert" not in html
+    assert "Value of its offers" not in html
 
 
 def test_a_first_model_is_compared_without_a_champion_and_without_baselines() -> None:
     html = render_report(manifest("churn", parent=None), evidence("churn", 200, **QUICK, baselines={}))
     assert "champion" not in re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)
-    assert "With nothing: no baseline could be scored" in html
+    assert "No comparison: no baseline could be scored" in html
 
 
 def test_importance_that_is_not_known_is_left_out_and_counted() -> None:
@@ -229,8 +231,8 @@ def test_importance_that_is_not_known_is_left_out_and_counted() -> None:
         "churn", 60, shapes={}, folds={"2011-05-31": float("nan")}, importance={"a": float("nan"), "b": 0.1}
     )
     html = render_report(manifest("churn"), known)
-    assert "The importance of 1 features is not known." in html
-    assert "It was not trained anew on other cut-offs." in html
+    assert "The importance of 1 features is unknown." in html
+    assert "It was not retrained on other cut-offs." in html
 
 
 def test_shape_curves_of_several_offers_are_drawn_in_one_figure() -> None:
@@ -271,11 +273,11 @@ def test_the_template_is_in_the_wheel(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True)
     with ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        assert "training/templates/report.html" in wheel.namelist()
+        assert "training/report/templates/report.html" in wheel.namelist()
 
 
 def test_both_base_rates_are_told_where_the_run_recorded_them() -> None:
     known = evidence("churn", 60, **QUICK)
     html = render_report(manifest("churn", training={"rows": 4905, "customers": 2111, "rate": 0.314}), known)
     assert '<th scope="row">customers</th><td>2,111</td><td>60</td>' in html
-    assert f'<th scope="row">who left</th><td>31.4%</td><td>{known.outcome.mean():.1%}</td>' in html
+    assert f'<th scope="row">churn rate</th><td>31.4%</td><td>{known.outcome.mean():.1%}</td>' in html

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.synthetic_runs import evidence, gate, manifest
-from training.curves import Estimate
-from training.summary import decide, enumerate_words, summarise, tell_policy
+from training.evaluation.curves import Estimate
+from training.report.summary import describe_policy, enumerate_words, run_status, summarise
 
 MODEL = Estimate(0.74, 0.72, 0.76)
 LEVEL = Estimate(0.735, 0.71, 0.755, 0.005, -0.004, 0.015)
@@ -31,7 +31,7 @@ def answer(question: str, task: str = "churn", **changes: object) -> str:
     ],
 )
 def test_one_gate_against_it_refuses_a_model(changes: dict[str, object], verdict: str) -> None:
-    assert decide(manifest("churn", **changes)) == verdict
+    assert run_status(manifest("churn", **changes)) == verdict
 
 
 def test_the_headline_names_the_gates_that_refuse() -> None:
@@ -50,23 +50,23 @@ def test_scorers_are_told_as_better_level_and_worse() -> None:
     estimates = {"model": MODEL, "champion": LEVEL, "rfm": AHEAD, "gradient_boosting": BEHIND}
     text = answer("Compared with what", estimates=estimates)
     assert "Better than RFM score (+0.090)." in text
-    assert "within the noise, from champion, serving now (+0.005)." in text
+    assert "No significant difference to champion, serving now (+0.005)." in text
     assert "Worse than gradient boosting (-0.030)." in text
     assert "no champion" not in text
 
 
 def test_a_scorer_that_tells_nobody_apart_is_no_rival() -> None:
     constant = Estimate(0.5, 0.5, 0.5, 0.24, 0.22, 0.26)
-    assert answer("Compared with what", estimates={"model": MODEL, "constant": constant}).startswith("With nothing")
+    assert answer("Compared with what", estimates={"model": MODEL, "constant": constant}).startswith("No comparison")
 
 
 def test_how_good_is_told_in_pairs_out_of_a_hundred() -> None:
     text = answer("How good it is")
-    assert "it ranks the first higher 74 times in 100 (AUC 0.740, 95% interval 0.720 to 0.760" in text
+    assert "it ranks the first higher in 74% of pairs (AUC 0.740, 95% interval 0.720 to 0.760" in text
 
 
 def test_what_cannot_be_judged_is_not_called_good() -> None:
-    assert answer("How good it is", estimates={}).startswith("Not known")
+    assert answer("How good it is", estimates={}).startswith("Unknown")
 
 
 def test_the_window_of_the_label_is_told_where_it_is_known() -> None:
@@ -77,22 +77,24 @@ def test_a_base_rate_that_moved_is_a_doubt() -> None:
     known = evidence("churn", 1200)
     moved = evidence("churn", 1200, scores=np.minimum(known.scores + np.float32(0.2), 1))
     doubts = [" ".join(summarise(manifest("churn"), each, {"model": MODEL}).doubts) for each in (known, moved)]
-    assert ["the base rate moves" in each for each in doubts] == [False, True]
+    assert ["the base rate changed" in each for each in doubts] == [False, True]
 
 
-@pytest.mark.parametrize(("times", "words"), [(1.5, "more spend than came"), (0.5, "less spend than came"), (1, None)])
+@pytest.mark.parametrize(
+    ("times", "words"), [(1.5, "more spend than was observed"), (0.5, "less spend than was observed"), (1, None)]
+)
 def test_spend_that_does_not_add_up_is_a_doubt(times: float, words: str | None) -> None:
     known = evidence("ltv", 1200)
     right = known.scores * (known.outcome.sum() / known.scores.sum())
     doubts = " ".join(summarise(manifest("ltv"), evidence("ltv", 1200, scores=right * times), {"model": MODEL}).doubts)
     assert (words or "") in doubts
-    assert ("spend than came" in doubts) == bool(words)
+    assert ("spend than was observed" in doubts) == bool(words)
 
 
 @pytest.mark.parametrize(("trained", "told"), [("2011-06-10", True), ("2011-09-09", False)])
 def test_rows_are_called_later_only_where_they_are(trained: str, told: bool) -> None:
-    text = answer("How sure that is", manifest=manifest("churn", training={"dates": [trained]}))
-    assert ("later than all it was trained on" in text) == told
+    text = answer("How certain that is", manifest=manifest("churn", training={"dates": [trained]}))
+    assert ("later than all training rows" in text) == told
 
 
 def test_warnings_few_rows_and_a_wide_interval_are_doubts() -> None:
@@ -110,7 +112,11 @@ def test_one_feature_that_knows_everything_is_a_doubt() -> None:
 
 @pytest.mark.parametrize(
     ("interval", "words"),
-    [([0.01, 0.05], "ahead of"), ([-0.05, -0.01], "behind"), ([-0.01, 0.02], "not told apart from")],
+    [
+        ([0.01, 0.05], "better than"),
+        ([-0.05, -0.01], "worse than"),
+        ([-0.01, 0.02], "not significantly different from"),
+    ],
 )
 def test_offers_are_compared_with_one_offer_for_all(interval: list[float], words: str) -> None:
     policy = {
@@ -120,9 +126,9 @@ def test_offers_are_compared_with_one_offer_for_all(interval: list[float], words
         "best_constant_offer": {"offer_id": 4, "dr": 0.2},
         "difference_to_constant": {"value": 0.03, "interval_95": interval},
     }
-    assert f"They are {words} always offer 4 (20.0%)" in tell_policy(policy)
+    assert f"They are {words} always offer 4 (20.0%)" in describe_policy(policy)
     few = policy | {"verdict": "not enough evidence", "reason": "12 rows"}
-    assert tell_policy(few) == "Not enough evidence of what its offers are worth: 12 rows."
+    assert describe_policy(few) == "Not enough evidence for the value of its offers: 12 rows."
 
 
 @pytest.mark.parametrize(("words", "text"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])

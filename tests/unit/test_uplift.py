@@ -7,30 +7,30 @@ import pytest
 
 from features.table import FeatureTable
 from tests.evidence import churn
-from training.dataset import Dataset
+from training.data.dataset import Dataset
 from training.errors import TrainingDataError
-from training.evaluation import evaluate
-from training.ranking import Ranking
-from training.uplift import Trial, describe_uplift, fit_uplift, learn_uplift, qini, qini_curve
+from training.evaluation.metrics import evaluate
+from training.evaluation.ranking import Ranking
+from training.evaluation.uplift import Experiment, describe_uplift, fit_uplift, learn_uplift, qini, qini_curve
 
 ROWS = 8000
 
 
-def trial(seed: int) -> tuple[np.ndarray, Trial]:
+def experiment(seed: int) -> tuple[np.ndarray, Experiment]:
     """Contact helps those whose first feature is 1; the second one tells who responds anyway."""
     generator = np.random.default_rng(seed)
     inputs = generator.integers(0, 2, (ROWS, 2)).astype(np.float32)
     treated = generator.random(ROWS) < 0.5
     chance = 0.1 + 0.3 * inputs[:, 1] + 0.2 * inputs[:, 0] * treated
-    return inputs, Trial.of(treated, generator.random(ROWS) < chance)
+    return inputs, Experiment.of(treated, generator.random(ROWS) < chance)
 
 
-def coefficient(scores: np.ndarray, found: Trial) -> float:
+def coefficient(scores: np.ndarray, found: Experiment) -> float:
     return qini(Ranking.of(scores), found, np.ones(len(scores)))
 
 
 def test_a_t_learner_finds_whom_contact_moves() -> None:
-    (inputs, earlier), (later_inputs, later) = trial(1), trial(2)
+    (inputs, earlier), (later_inputs, later) = experiment(1), experiment(2)
     uplift = fit_uplift(inputs, earlier.treated > 0, earlier.outcome, later_inputs)
     moved = later_inputs[:, 0] == 1
     assert uplift[moved].mean() == pytest.approx(0.2, abs=0.04)
@@ -39,18 +39,18 @@ def test_a_t_learner_finds_whom_contact_moves() -> None:
 
 
 def test_the_best_order_has_a_coefficient_of_one_and_a_constant_score_of_none() -> None:
-    _, found = trial(3)
+    _, found = experiment(3)
     assert coefficient(found.outcome * (2 * found.treated - 1), found) == pytest.approx(1)
     assert coefficient(np.ones(ROWS), found) == pytest.approx(0)
 
 
 def test_the_wrong_way_round_is_below_none() -> None:
-    inputs, found = trial(4)
+    inputs, found = experiment(4)
     assert coefficient(-inputs[:, 0], found) == pytest.approx(-coefficient(inputs[:, 0], found), abs=0.02)
 
 
 def test_the_curve_ends_at_the_mean_effect() -> None:
-    inputs, found = trial(5)
+    inputs, found = experiment(5)
     share, gained = qini_curve(Ranking.of(inputs[:, 0]), found, np.ones(ROWS))
     described = describe_uplift(inputs[:, 0], found, [str(number) for number in range(ROWS)])
     assert (share[0], gained[0], share[-1]) == (0, 0, 1)
@@ -60,7 +60,7 @@ def test_the_curve_ends_at_the_mean_effect() -> None:
 
 
 def test_churn_with_a_control_group_is_measured_by_those_who_stay() -> None:
-    inputs, found = trial(6)
+    inputs, found = experiment(6)
     measured = evaluate(
         churn(
             ROWS,
@@ -78,7 +78,7 @@ def test_without_a_control_group_there_is_no_uplift() -> None:
 
 
 def snapshots(seed: int, rows: int = ROWS, **columns: np.ndarray) -> Dataset:
-    inputs, found = trial(seed)
+    inputs, found = experiment(seed)
     churned = 1 - found.outcome[:rows, None].astype(np.float32)
     churned[::10] = -1
     table = FeatureTable(("",) * rows, columns or {"contacted": found.treated[:rows]})
@@ -90,8 +90,8 @@ def test_a_column_of_who_was_contacted_gives_uplift() -> None:
     learned = learn_uplift(snapshots(1), snapshots(2))
     assert learned is not None
     treated, uplift = learned
-    assert treated.tolist() == (trial(2)[1].treated > 0).tolist()
-    assert uplift[trial(2)[0][:, 0] == 1].mean() == pytest.approx(0.2, abs=0.04)
+    assert treated.tolist() == (experiment(2)[1].treated > 0).tolist()
+    assert uplift[experiment(2)[0][:, 0] == 1].mean() == pytest.approx(0.2, abs=0.04)
 
 
 @pytest.mark.parametrize("columns", [{"other": np.ones(ROWS)}, {"contacted": np.ones(ROWS)}])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from campaigns.candidates import Definitions
 from campaigns.errors import LedgerRestoredError, LedgerUnavailableError
+from features.errors import WarehouseRowError
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
@@ -30,7 +32,7 @@ from tests.fakes.warehouse import InMemoryWarehouse
 from tests.records import PREFIX, Arrived, arrive, body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from campaigns.ports import BatchChanges, Committed, OutboxRow
     from features.table import FeatureTable
@@ -420,12 +422,46 @@ async def test_a_record_that_cannot_be_decided_is_one_dead_letter_and_the_others
 
 async def test_a_record_whose_features_break_a_step_is_one_dead_letter(bench: Bench) -> None:
     """Before anything is asked of the ledger."""
-    bench.warehouse.rows["bob"]["customer_since"] = "soon"
-    bench.warehouse.kinds["customer_since"] = "other"
+    bench.warehouse.rows["bob"]["transaction_count"] = "three"
+    bench.warehouse.kinds["transaction_count"] = "other"
     async with bench.working():
         bench.put(*(arrive(body(customer_id=each), offset=offset) for offset, each in enumerate(("bob", "cy"))))
         await bench.acknowledges(1)
     assert bench.published == ["cy"]
+
+
+async def fetch_all_but_bob(
+    fetch: Callable[[Sequence[str]], Awaitable[FeatureTable]], customer_ids: Sequence[str]
+) -> FeatureTable:
+    """Fetch customers, and fail on bob."""
+    if "bob" in customer_ids:
+        raise WarehouseRowError("division by zero")
+    return await fetch(customer_ids)
+
+
+async def test_a_row_that_the_warehouse_cannot_compute_is_one_dead_letter(bench: Bench) -> None:
+    """The reason is in the detail; the others of the batch are decided."""
+    bench.warehouse.fetch = partial(fetch_all_but_bob, bench.warehouse.fetch)  # type: ignore[method-assign]
+    async with bench.working():
+        bench.put(*(arrive(body(customer_id=each), offset=offset) for offset, each in enumerate(("ann", "bob", "cy"))))
+        await bench.acknowledges(1)
+    letters = [each for each in bench.sink.topics.published if each.destination == "dead_letters"]
+    assert bench.published == ["ann", "cy"]
+    assert [letter.key for letter in letters] == [b"bob"]
+    assert dict(letters[0].headers)["holdfast_detail"] == (b"deciding it ends in WarehouseRowError: division by zero")
+
+
+async def test_a_customer_with_two_rows_costs_only_its_own_events(bench: Bench) -> None:
+    """They become dead letters, also for a worker that starts with them."""
+    bench.warehouse.copies = {"bob": 2}
+    bench.warehouse.kinds["customer_since"] = "other"
+    bench.warehouse.rows["cy"]["customer_since"] = "soon"
+    async with bench.working():
+        bench.put(*(arrive(body(customer_id=each), offset=offset) for offset, each in enumerate(("ann", "bob", "cy"))))
+        await bench.acknowledges(1)
+    letters = [each for each in bench.sink.topics.published if each.destination == "dead_letters"]
+    assert bench.published == ["ann", "cy"]
+    assert [dict(letter.headers)["holdfast_reason"] for letter in letters] == [b"duplicate_customer"]
 
 
 async def test_an_error_that_is_not_in_the_data_ends_the_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
