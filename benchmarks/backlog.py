@@ -22,7 +22,7 @@ from confluent_kafka import Producer
 
 from console.demo.worker_process import WorkerProcess
 from console.embedded.services import EmbeddedServices
-from streams.services import create_missing_topics
+from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
 from tests.faults.proxy import Proxy
 

@@ -3,12 +3,13 @@
 CampaignError
 ├── CampaignDefinitionError   a campaign, offer or channel file cannot be used; also a segments.errors.DefinitionError
 ├── MessageError              a message template failed on one customer
+├── LaunchError               a launch is refused; the message says what to do instead
 └── LedgerError
     ├── LedgerUnavailableError  the ledger cannot be reached now; asking again may help
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
     ├── LedgerFencedError       another worker owns the partition now; this batch is no longer ours
     ├── LedgerRestoredError     it has forgotten what was published; somebody must act
-    └── DeadLetterError         a dead letter that an operator names is not there, or its fate is settled
+    └── DeadLetterError         a dead letter that an operator names is not there, or is resolved already
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ class CampaignDefinitionError(CampaignError, DefinitionError):
 
 class MessageError(CampaignError):
     """A message template failed on one customer's facts."""
+
+
+class LaunchError(CampaignError):
+    """A launch is refused; the message says what to do instead."""
 
 
 class LedgerError(CampaignError):
@@ -49,4 +54,4 @@ class LedgerRestoredError(LedgerError):
 
 
 class DeadLetterError(LedgerError):
-    """A dead letter that an operator names is not there, or its fate is settled; the message says which and what."""
+    """A dead letter that an operator names is not there, or is resolved already; the message says which and what."""

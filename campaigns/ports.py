@@ -60,11 +60,23 @@ class BatchChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a topic can never take a message."""
+
+    topic: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """A message as the outbox holds it: `sequence` grows in the order of commits of its partition."""
+    """A message as the outbox holds it: `sequence` grows in the order of commits of its partition.
+
+    With a `refusal`, `message` is the dead letter that is published in place of the message that was refused.
+    """
 
     sequence: int
     message: Message
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +137,16 @@ class Ledger(Protocol):
 
     async def mark_sent(self, rows: Sequence[OutboxRow]) -> None:
         """Mark messages as published and acknowledged by the broker."""
+
+    async def mark_failed(self, rows: Sequence[OutboxRow]) -> None:
+        """Store refusals: from now on `unsent` returns the dead letter in place of each of these messages.
+
+        Args:
+            rows: with a refusal and the dead letter as message, see campaigns/unpublishable.py.
+
+        Raises:
+            LedgerUnavailableError: nothing is known to be stored; store it again, which changes nothing.
+        """
 
     async def activate(
         self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime

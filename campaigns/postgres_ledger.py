@@ -14,11 +14,15 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from campaigns.dead_letters import DESTINATION as DEAD_LETTERS
+from campaigns.dead_letters import read_message
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
-from campaigns.ports import Committed, LedgerState, OutboxRow
+from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
 from campaigns.queries import QUERIES
+from campaigns.records import DecisionRecord, MembershipRecord
 from campaigns.triggers import Headers, Message
+from campaigns.unpublishable import set_aside
 from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.signals import Signals
 from models.current_user import current_user
@@ -154,34 +158,48 @@ class PostgresLedger:
 
     async def cache_generation(self) -> int:
         """Return the generation of the feature cache."""
-        return int((await self.rows("cache_generation"))[0][0])
+        return int((await self._rows("cache_generation"))[0][0])
 
     async def last_sequence(self) -> int:
         """See the port."""
-        return int((await self.rows("last_sequence"))[0][0])
+        return int((await self._rows("last_sequence"))[0][0])
 
     async def renew(self) -> str:
         """Give the ledger another name, under which nothing has been published yet, and return it."""
-        return str((await self.rows("renew_ledger"))[0][0])
+        return str((await self._rows("renew_ledger"))[0][0])
 
     async def ledger_id(self) -> str:
         """Return the name that tells this ledger from any other."""
-        return str((await self.rows("ledger_id"))[0][0])
+        return str((await self._rows("ledger_id"))[0][0])
 
     async def unsent(self, partition: int) -> Sequence[OutboxRow]:
         """See the port."""
-        rows = await self.rows("unsent", partition=partition)
+        rows = await self._rows("unsent", partition=partition)
         return [_stored(row) for row in rows]
 
     async def count_unsent(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return how many messages of each partition are not marked sent."""
         wanted = list(partitions)
-        counted = {partition: count for partition, count in await self.rows("count_unsent", partitions=wanted)}  # noqa: C416 - rows are tuples of unknown length to the type checker
+        counted = {partition: count for partition, count in await self._rows("count_unsent", partitions=wanted)}  # noqa: C416 - rows are tuples of unknown length to the type checker
         return {partition: counted.get(partition, 0) for partition in wanted}
 
     async def mark_sent(self, stored: Sequence[OutboxRow]) -> None:
         """See the port."""
         await self._execute("mark_sent", sequences=PgTextArray(str(each.sequence) for each in stored))
+
+    async def mark_failed(self, rows: Sequence[OutboxRow]) -> None:
+        """See the port."""
+        refusals = [(each.sequence, each.refusal) for each in rows if each.refusal is not None]
+        failed = {
+            "sequences": PgTextArray(str(sequence) for sequence, _ in refusals),
+            "topics": PgTextArray(refusal.topic for _, refusal in refusals),
+            "reasons": PgTextArray(refusal.reason for _, refusal in refusals),
+        }
+        letters = _dead_letters([each.message for each in rows])
+        async with self._connection() as connection, _transaction(connection):
+            await connection.execute(QUERIES["mark_failed"], failed)
+            await connection.execute(QUERIES["write_dead_letters"], letters)
+            await connection.execute("COMMIT")
 
     async def activate(
         self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
@@ -195,7 +213,7 @@ class PostgresLedger:
         for kind, key, version in kinds:
             await self._execute("activate", kind=kind, key=key, version=version, mode="silent", at=at, by=by)
         keys, versions = list(self._versions), list(self._versions.values())
-        rows = await self.rows("segment_activations", keys=keys, versions=versions)
+        rows = await self._rows("segment_activations", keys=keys, versions=versions)
         return {key: Activation(version=version, activated_at=since, mode=mode) for key, version, mode, since in rows}
 
     async def set_mode(self, segment: Segment, mode: str, *, at: datetime) -> None:
@@ -209,12 +227,23 @@ class PostgresLedger:
         }
         await self._execute("set_activation_mode", **values)
 
+    async def segment_sizes(self) -> dict[str, int]:
+        """Return the number of members by segment; a segment without members is left out."""
+        return dict(await self._rows("segment_sizes"))
+
+    async def decisions_of(self, customer_id: str) -> list[DecisionRecord]:
+        """Return a customer's decisions in order of event time."""
+        return [DecisionRecord(*row) for row in await self._rows("decisions_of", customer=customer_id)]
+
+    async def memberships_of(self, customer_id: str) -> list[MembershipRecord]:
+        """Return a customer's latest episode in each segment."""
+        return [MembershipRecord(*row) for row in await self._rows("memberships_of", customer=customer_id)]
+
     async def members(self, segment: str) -> Sequence[str]:
         """Return the customers who are members of a segment now."""
-        return [row[0] for row in await self.rows("members", segment=segment)]
+        return [row[0] for row in await self._rows("members", segment=segment)]
 
-    async def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Run a named read and return its rows."""
+    async def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         async with self._connection() as connection:
             return await (await connection.execute(QUERIES[query], values)).fetchall()
 
@@ -296,7 +325,7 @@ class PostgresLedger:
     async def _learn_rosters(self, rosters: set[int]) -> None:
         """Read the versions of roster ids not read before; they never change, and many customers share one."""
         if unknown := rosters - self._versions_by_roster.keys():
-            found = dict(await self.rows("read_rosters", rosters=list(unknown)))
+            found = dict(await self._rows("read_rosters", rosters=list(unknown)))
             self._versions_by_roster.update(found)
             for roster, versions in found.items():
                 self._rosters[msgspec.json.encode(versions, order="sorted")] = roster
@@ -310,6 +339,10 @@ class PostgresLedger:
         outbox = (
             await connection.execute(QUERIES["write_outbox"], _outbox(changes.messages)) if changes.messages else None
         )
+        letters = [each for each in changes.messages if each.destination == DEAD_LETTERS]
+        if letters:
+            # After the outbox, which leaves out the letters that are there already.
+            await connection.execute(QUERIES["write_dead_letters"], _dead_letters(letters))
         rows = await outbox.fetchall() if outbox else []
         now = int((await generation.fetchall())[0][0])
         by_id = {message.message_id: message for message in changes.messages}
@@ -475,6 +508,25 @@ def _outbox(messages: Sequence[Message]) -> dict[str, Any]:
     }
 
 
+def _dead_letters(messages: Sequence[Message]) -> dict[str, Any]:
+    letters = [read_message(each) for each in messages]
+    return {
+        "ids": PgTextArray(each.letter_id for each in letters),
+        "stages": PgTextArray(each.stage for each in letters),
+        "reasons": PgTextArray(each.reason for each in letters),
+        "details": PgTextArray(each.detail for each in letters),
+        "topics": PgTextArray(each.topic for each in letters),
+        "partitions": [each.partition for each in letters],
+        "offsets": [each.offset for each in letters],
+        "keys": PgTextArray(map(_bytes, (each.key for each in letters))),
+        "headers": PgTextArray(_bytes(msgspec.msgpack.encode(each.headers)) for each in letters),
+        "values": PgTextArray(map(_bytes, (each.value for each in letters))),
+        "sizes": [each.size for each in letters],
+        "digests": PgTextArray(each.digest for each in letters),
+        "truncated": PgTextArray(each.truncated for each in letters),
+    }
+
+
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -489,6 +541,7 @@ def _bytes(value: bytes | None) -> str | None:
 
 
 def _stored(row: tuple[Any, ...]) -> OutboxRow:
-    sequence, message_id, customer_id, destination, key, headers, value, partition = row
+    sequence, message_id, customer_id, destination, key, headers, value, partition, refused_by, failure = row
     pairs = msgspec.msgpack.decode(headers, type=Headers)
-    return OutboxRow(sequence, Message(message_id, customer_id, destination, key, pairs, value, partition))
+    stored = OutboxRow(sequence, Message(message_id, customer_id, destination, key, pairs, value, partition))
+    return stored if failure is None else set_aside(stored, Refusal(refused_by, failure))

@@ -112,11 +112,13 @@ SELECT c.customer_id, c.channel, o.at, o.reason
     ON CONFLICT (customer_id, channel) DO NOTHING;
 
 -- name: write_outbox
+-- A dead letter outlives its row here: one that the ledger has was published, or still will be.
 INSERT INTO outbox (customer_id, message_id, destination, partition, key, headers, value)
 SELECT customer_id, message_id, destination, partition, key, headers, value
   FROM unnest(%(customers)s::text[], %(ids)s::text[], %(destinations)s::text[], %(partitions)s::integer[],
               %(keys)s::bytea[], %(headers)s::bytea[], %(values)s::bytea[])
        WITH ORDINALITY AS t (customer_id, message_id, destination, partition, key, headers, value, place)
+ WHERE destination <> 'dead_letters' OR NOT EXISTS (SELECT FROM dead_letter d WHERE d.letter_id = t.message_id)
  ORDER BY place
     ON CONFLICT (customer_id, message_id) DO NOTHING
 RETURNING sequence, message_id;
@@ -137,7 +139,7 @@ UPDATE ledger_state SET ledger_id = left(gen_random_uuid()::text, 8) RETURNING l
 UPDATE ledger_state SET cache_generation = cache_generation + 1 RETURNING cache_generation;
 
 -- name: unsent
-SELECT sequence, message_id, customer_id, destination, key, headers, value, partition
+SELECT sequence, message_id, customer_id, destination, key, headers, value, partition, refused_by, failure
   FROM outbox WHERE partition = %(partition)s AND sent_at IS NULL ORDER BY sequence;
 
 -- name: count_unsent
@@ -168,43 +170,99 @@ SELECT customer_id FROM membership WHERE segment = %(segment)s AND is_member ORD
 SELECT segment, count(*) FROM membership WHERE is_member GROUP BY segment ORDER BY segment;
 
 -- name: decisions_of
-SELECT campaign, segment, occasion, outcome, reason, detail, as_of, facts, versions, event_id
-  FROM decision WHERE customer_id = %(customer)s ORDER BY as_of, campaign;
+SELECT d.campaign, d.segment, d.occasion, d.outcome, d.reason, d.detail, d.as_of, d.facts, d.versions, d.event_id, o.failure
+  FROM decision d LEFT JOIN outbox o ON o.customer_id = d.customer_id AND o.message_id = d.decision_id::text
+ WHERE d.customer_id = %(customer)s ORDER BY d.as_of, d.campaign;
 
 -- name: memberships_of
 SELECT segment, episode, is_member, entered_at, exited_at FROM membership WHERE customer_id = %(customer)s ORDER BY segment;
 
+-- name: write_dead_letters
+INSERT INTO dead_letter (letter_id, stage, reason, detail, topic, partition, "offset", key, headers, value, size, digest, truncated)
+SELECT letter_id, stage, reason, detail, topic, partition, "offset", key, headers, value, size, digest, truncated
+  FROM unnest(%(ids)s::text[], %(stages)s::text[], %(reasons)s::text[], %(details)s::text[], %(topics)s::text[],
+              %(partitions)s::integer[], %(offsets)s::bigint[], %(keys)s::bytea[], %(headers)s::bytea[], %(values)s::bytea[],
+              %(sizes)s::bigint[], %(digests)s::text[], %(truncated)s::text[])
+       WITH ORDINALITY AS t (letter_id, stage, reason, detail, topic, partition, "offset", key, headers, value, size, digest, truncated, place)
+ ORDER BY place
+    ON CONFLICT (letter_id) DO NOTHING;
+
+-- name: mark_failed
+UPDATE outbox SET failed_at = now(), refused_by = f.topic, failure = f.reason
+  FROM unnest(%(sequences)s::bigint[], %(topics)s::text[], %(reasons)s::text[]) AS f (sequence, topic, reason)
+ WHERE outbox.sequence = f.sequence AND outbox.failed_at IS NULL;
+
 -- name: dead_letters
--- Dead letters have no customer: the first column of the outbox's key finds them.
-SELECT o.message_id, o.created_at, o.key, o.headers, octet_length(o.value), COALESCE(f.fate, 'open'), f.at, f.by_whom, f.why
-  FROM outbox o LEFT JOIN dead_letter_fate f ON f.letter_id = o.message_id
- WHERE o.customer_id = '' AND o.destination = 'dead_letters'
-   AND (%(ids)s::text[] IS NULL OR o.message_id = ANY (%(ids)s::text[]))
-   AND (%(status)s::text IS NULL OR COALESCE(f.fate, 'open') = %(status)s::text)
-   AND (%(key)s::bytea IS NULL OR o.key = %(key)s::bytea)
-   AND (%(since)s::timestamptz IS NULL OR o.created_at >= %(since)s::timestamptz)
- ORDER BY o.sequence;
+SELECT letter_id, number, created_at, stage, reason, detail, topic, partition, "offset", key, headers, size, digest, truncated,
+       resolution, resolved_at, actor, why
+  FROM dead_letter
+ WHERE (%(ids)s::text[] IS NULL OR letter_id = ANY (%(ids)s::text[]))
+   AND (%(resolution)s::text IS NULL OR resolution = %(resolution)s::text)
+   AND (%(reason)s::text IS NULL OR reason = %(reason)s::text)
+   AND (%(topic)s::text IS NULL OR topic = %(topic)s::text)
+   AND (%(key)s::bytea IS NULL OR key = %(key)s::bytea)
+   AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s::timestamptz)
+   AND number > %(after)s
+ ORDER BY number
+ LIMIT %(limit)s;
+
+-- name: count_dead_letters
+SELECT reason, count(*)
+  FROM dead_letter
+ WHERE (%(ids)s::text[] IS NULL OR letter_id = ANY (%(ids)s::text[]))
+   AND (%(resolution)s::text IS NULL OR resolution = %(resolution)s::text)
+   AND (%(reason)s::text IS NULL OR reason = %(reason)s::text)
+   AND (%(topic)s::text IS NULL OR topic = %(topic)s::text)
+   AND (%(key)s::bytea IS NULL OR key = %(key)s::bytea)
+   AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s::timestamptz)
+ GROUP BY reason ORDER BY count(*) DESC, reason;
 
 -- name: dead_letter_values
-SELECT message_id, value FROM outbox WHERE customer_id = '' AND message_id = ANY (%(ids)s::text[]);
+SELECT letter_id, value FROM dead_letter WHERE letter_id = ANY (%(ids)s::text[]);
 
 -- name: dead_letter_last_run
-SELECT COALESCE(max(run), 0) FROM dead_letter_fate;
+SELECT COALESCE(max(run), 0) FROM dead_letter;
 
 -- name: claim_dead_letters
-INSERT INTO dead_letter_fate (letter_id, fate, by_whom, run)
-SELECT letter_id, 'requeueing', %(by)s, %(run)s FROM unnest(%(ids)s::text[]) AS t (letter_id)
-    ON CONFLICT (letter_id) DO NOTHING
+UPDATE dead_letter SET resolution = 'requeueing', resolved_at = now(), actor = %(by)s, why = NULL, run = %(run)s
+ WHERE letter_id = ANY (%(ids)s::text[]) AND resolution = 'open'
 RETURNING letter_id;
 
 -- name: finish_dead_letters
-UPDATE dead_letter_fate SET fate = 'requeued', at = now() WHERE fate = 'requeueing' AND run <= %(run)s;
+UPDATE dead_letter SET resolution = 'requeued', resolved_at = now() WHERE resolution = 'requeueing' AND run <= %(run)s;
 
 -- name: reopen_dead_letters
-DELETE FROM dead_letter_fate WHERE fate = 'requeueing';
+UPDATE dead_letter SET resolution = 'open', resolved_at = NULL, actor = NULL, run = NULL WHERE resolution = 'requeueing';
 
 -- name: discard_dead_letters
-INSERT INTO dead_letter_fate (letter_id, fate, by_whom, why)
-SELECT letter_id, 'discarded', %(by)s, %(why)s FROM unnest(%(ids)s::text[]) AS t (letter_id)
-    ON CONFLICT (letter_id) DO NOTHING
+UPDATE dead_letter SET resolution = 'discarded', resolved_at = now(), actor = %(by)s, why = %(why)s
+ WHERE letter_id = ANY (%(ids)s::text[]) AND resolution = 'open'
 RETURNING letter_id;
+
+-- name: find_launch
+SELECT launch_id, campaign, as_of, actor, started_at, last_customer_id, members, done_at
+  FROM campaign_launch WHERE launch_id = %(launch_id)s;
+
+-- name: last_launch
+SELECT launch_id, campaign, as_of, actor, started_at, last_customer_id, members, done_at
+  FROM campaign_launch WHERE campaign = %(campaign)s ORDER BY done_at IS NULL DESC, started_at DESC LIMIT 1;
+
+-- name: begin_launch
+INSERT INTO campaign_launch (launch_id, campaign, as_of, actor) VALUES (%(launch_id)s, %(campaign)s, %(as_of)s, %(by)s)
+    ON CONFLICT (launch_id) DO NOTHING
+RETURNING launch_id, campaign, as_of, actor, started_at, last_customer_id, members, done_at;
+
+-- name: advance_launch
+UPDATE campaign_launch SET last_customer_id = %(last)s, members = members + %(members)s WHERE launch_id = %(launch_id)s;
+
+-- name: finish_launch
+UPDATE campaign_launch SET done_at = now() WHERE launch_id = %(launch_id)s;
+
+-- name: count_members
+SELECT count(*) FROM membership
+ WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s::text;
+
+-- name: members_after
+SELECT customer_id FROM membership
+ WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s::text
+ ORDER BY customer_id LIMIT %(limit)s;

@@ -10,20 +10,21 @@ GRANT USAGE ON SCHEMA public TO :"role";
 GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, revocation, decision, outbox,
-    partition_owner, activation TO :"role";
-GRANT SELECT ON ledger_state, dead_letter_fate, outbox_sequence_seq TO :"role";
+    dead_letter, partition_owner, activation TO :"role";
+GRANT SELECT ON ledger_state, campaign_launch, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
 GRANT UPDATE (roster_id, earlier) ON evaluated TO :"role";
 GRANT UPDATE (episode, is_member, entered_at, exited_at, definition_version, suppressed, member_under) ON membership TO :"role";
 GRANT UPDATE (signals) ON signal TO :"role";
 GRANT UPDATE (status, value) ON contact TO :"role";
-GRANT UPDATE (sent_at) ON outbox TO :"role";
+GRANT UPDATE (sent_at, failed_at, refused_by, failure) ON outbox TO :"role";
 GRANT UPDATE (epoch) ON partition_owner TO :"role";
 GRANT UPDATE (cache_generation) ON ledger_state TO :"role";
 
--- Run with `--set operator=1` for people, too: `holdfast segments activate` and `holdfast dead-letters`.
+-- Run with `--set operator=1` for people, too: `holdfast segments activate`, `campaigns launch` and `dead-letters`.
 \if :{?operator}
 GRANT UPDATE (mode, activated_by) ON activation TO :"role";
-GRANT INSERT, DELETE, UPDATE (fate, at) ON dead_letter_fate TO :"role";
+GRANT UPDATE (resolution, resolved_at, actor, why, run) ON dead_letter TO :"role";
+GRANT INSERT, UPDATE (last_customer_id, members, done_at) ON campaign_launch TO :"role";
 \endif

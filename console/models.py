@@ -47,7 +47,7 @@ from models.versions import (
     roll_back,
     verify,
 )
-from streams.services import load_models
+from streams.runtime.model_reload import load_models
 from streams.settings import load_settings
 from training.data.dataset import Source, read_table
 from training.monitoring.drift import AlertThresholds

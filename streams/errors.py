@@ -4,10 +4,18 @@ HoldfastStreamError
 ├── SettingsError            a setting has a value that cannot be used
 ├── TopicLayoutError         topics are missing, or their partition counts differ
 ├── BrokerUnavailableError   no broker answered in time
-└── SinkUnavailableError     publishing did not succeed; it is to be tried again
+├── SinkUnavailableError     publishing did not succeed; it is to be tried again
+└── UnpublishableError       a topic can never take a message; the others are to be published without it
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from campaigns.ports import Refusal
 
 
 class HoldfastStreamError(Exception):
@@ -28,3 +36,16 @@ class BrokerUnavailableError(HoldfastStreamError):
 
 class SinkUnavailableError(HoldfastStreamError):
     """Publishing did not succeed, and nothing is known of what was published: take over, then publish again."""
+
+
+class UnpublishableError(HoldfastStreamError):
+    """Messages can never be published: publish the others without them.
+
+    Attributes:
+        refusals: why, by the sequence of each such message.
+    """
+
+    def __init__(self, refusals: Mapping[int, Refusal]) -> None:
+        first = next(iter(refusals.values()))
+        super().__init__(f"{len(refusals)} messages cannot be published; {first.topic}: {first.reason}")
+        self.refusals = refusals

@@ -27,4 +27,6 @@ class TriggerSink(Protocol):
 
         Raises:
             SinkUnavailableError: it is not known what was published; take over, then publish the same again.
+            UnpublishableError: a topic can never take the messages it names; the partition is still taken over. Publish
+                again without them: what was published before the first of them is skipped.
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -16,21 +15,17 @@ from campaigns.candidates import Definitions
 from campaigns.definition import load_definitions
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
-from campaigns.unknown_facts import refuse_unknown_facts
 from features.postgres_warehouse import PostgresWarehouse
 from features.redis_cache import RedisFeatureCache
-from features.signals import as_columns
 from features.store import FeatureStore
 from models.facts import facts_read
 from models.fallbacks import ModelFallbacks
-from models.registry import load_scorers
-from models.scores import score_customers
-from models.sources import unavailable_facts
 from streams.decision_config import DecisionConfig
 from streams.kafka.app import AppSettings, build_app, run_app
-from streams.kafka.connection import build_credentials, describe_connection, describe_security
-from streams.kafka.publishing import MAX_MESSAGE_BYTES, KafkaTriggerSink
-from streams.kafka.topics import create_topics, verify_topics
+from streams.kafka.connection import build_credentials, describe_connection
+from streams.kafka.publishing import KafkaTriggerSink
+from streams.kafka.topics import check_topics
+from streams.known_facts import check_facts, known_facts
 from streams.observability.health import Health
 from streams.observability.lag_monitor import KafkaEnds, LagMonitor
 from streams.observability.liveness import commit_ages
@@ -38,16 +33,16 @@ from streams.observability.metrics import Metrics, MetricsSnapshot
 from streams.observability.probes import serve_probes
 from streams.pipeline import Pipeline
 from streams.runtime.batching import CHUNK_RECORDS, Collector
-from streams.runtime.model_reload import ModelReloader
+from streams.runtime.memory import freeze_memory
+from streams.runtime.model_reload import ModelReloader, load_models
 from streams.runtime.partition_leases import Assignment
 from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from campaigns.definition import DefinitionSet
-    from features.table import FeatureTable
     from features.unreadable_values import UnreadableValues
     from models.registry import Scorers
     from streams.kafka.app import StreamApp
@@ -60,16 +55,6 @@ STAGES_S = 5.0
 """How long the stages may take to end before the consumer leaves its group."""
 
 
-def load_models(settings: Settings) -> Scorers:
-    """Load the models that the settings name; rules stand in for those that are missing.
-
-    Raises:
-        ModelError: a setting contradicts the models.
-    """
-    folder = settings.models_dir or Path()
-    return load_scorers(folder, settings.feature_mapping, settings.model_input_size, mock=settings.mock_mode)
-
-
 class Sources(NamedTuple):
     """The parts of a worker that health and metrics read."""
 
@@ -78,6 +63,7 @@ class Sources(NamedTuple):
     pipeline: Pipeline
     reloader: ModelReloader
     fallbacks: ModelFallbacks
+    topic_differences: Sequence[str]
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
@@ -85,11 +71,13 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
 
     Raises:
         HoldfastStreamError, CampaignError, FeaturesError, SegmentError, ModelError: it cannot start, for a reason
-            that a person can mend; the message says which.
+            that a person can fix; the message says which.
     """
     definitions = load_definitions(settings.definitions_dir)
     scorers = load_models(settings)
-    await asyncio.to_thread(check_topics, settings)
+    topic_differences = await asyncio.to_thread(check_topics, settings)
+    for difference in topic_differences:
+        log.warning("topic_differs", difference=difference)
     await asyncio.to_thread(migrate, settings.ledger_url)
     health, metrics = Health(), Metrics()
     async with AsyncExitStack() as stack:
@@ -112,7 +100,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         models_dir = settings.models_dir or Path()
         reloader = ModelReloader(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
-        sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks)
+        sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks, topic_differences)
         health.degraded = partial(name_degradations, sources)
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
@@ -179,41 +167,6 @@ async def _run(
             raise outcome
 
 
-def create_missing_topics(settings: Settings, *, partitions: int, replication: int) -> tuple[str, ...]:
-    """Create the topics that are missing and return their names.
-
-    Dead letters may be larger than anything else: an event at the broker's limit comes with headers of ours. The
-    broker stamps what we publish: it refuses stamps that are more than an hour ahead, as a wrong clock's may be.
-
-    Raises:
-        TopicLayoutError, BrokerUnavailableError: see streams/kafka/topics.py.
-    """
-    dead_letters = settings.output_topics["dead_letters"]
-    others = [name for name in settings.output_topics.values() if name != dead_letters]
-    stamped = {"message.timestamp.type": "LogAppendTime"}
-    create = partial(
-        create_topics,
-        settings.broker,
-        partitions=partitions,
-        replication=replication,
-        security=describe_security(settings),
-    )
-    made = create(settings.input_topics) + create(others, config=stamped)
-    return made + create([dead_letters], config={**stamped, "max.message.bytes": str(MAX_MESSAGE_BYTES)})
-
-
-def check_topics(settings: Settings) -> None:
-    """Refuse to start where topics are missing or the input topics have unequal partition counts.
-
-    Raises:
-        TopicLayoutError, BrokerUnavailableError: see streams/kafka/topics.py.
-    """
-    security = describe_security(settings)
-    verify_topics(settings.broker, settings.input_topics, security=security)
-    for topic in settings.output_topics.values():
-        verify_topics(settings.broker, [topic], security=security)
-
-
 async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> PostgresWarehouse:
     """Return the warehouse, its connections closed with the stack.
 
@@ -242,34 +195,6 @@ async def open_features(
     stack.push_async_callback(cache.close)
     await cache.open()
     return FeatureStore(warehouse, cache, generation=generation)
-
-
-def known_facts(columns: FeatureTable, scorers: Scorers) -> Collection[str]:
-    """Return the name of every fact that the warehouse's view, the models and the signals supply.
-
-    A fact of the models is known even where the view lacks a column behind it: the segments that read it are frozen.
-
-    Args:
-        columns: the view's columns; it needs no rows.
-        scorers: the models.
-    """
-    for fact, missing in unavailable_facts(columns.columns, (), scorers).items():
-        log.warning("columns_missing", fact=fact, columns=sorted(missing))
-    return {*score_customers(columns, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
-
-
-def check_facts(definitions: DefinitionSet, known: Collection[str], view: str) -> None:
-    """Refuse definitions that read unknown facts, and warn of channels without a consent column.
-
-    Raises:
-        CampaignDefinitionError: a rule or a message reads a fact that no source supplies.
-    """
-    refuse_unknown_facts(definitions.segments, definitions.campaigns, known, view)
-    for campaign in definitions.campaigns:
-        columns = {key: campaign.channel(key).consent_column for key in campaign.channels}
-        missing = {key: column for key, column in columns.items() if column not in known}
-        if missing:
-            log.warning("consent_columns_missing", campaign=campaign.key, channels=missing)
 
 
 async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresLedger) -> KafkaTriggerSink:
@@ -356,6 +281,7 @@ def name_degradations(sources: Sources) -> list[str]:
     away = [] if sources.features.cache_available else ["cache: away, features are read from the warehouse"]
     return [
         *away,
+        *sources.topic_differences,
         *sources.unreadable.describe(),
         *describe_frozen(sources.pipeline.frozen_segments),
         *sources.reloader.refused,
@@ -372,10 +298,3 @@ def describe_frozen(frozen: Mapping[str, Sequence[str]]) -> list[str]:
     ]
     more = len(frozen) - len(shown)
     return [*shown, f"segments: {more} more are unchanged for missing columns"] if more else shown
-
-
-def freeze_memory() -> None:
-    """Keep the garbage collector off what lives as long as the process (measured: a fifth more throughput)."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)

@@ -16,14 +16,10 @@ from models.inputs import FEATURE_MAPPING
 from streams.errors import SettingsError
 from streams.kafka.connection import check_connection
 from streams.runtime.batching import BATCH_EVENTS
+from streams.topic_descriptions import TOPICS
 
-INPUT_TOPICS = ("customer-updates", "conversations", "outcomes", "evaluations")
-OUTPUT_TOPICS = {
-    "campaign_triggers": "campaign-triggers",
-    "control": "campaign-triggers.control",
-    "decisions": "decisions",
-    "dead_letters": "dead-letters",
-}
+INPUT_TOPICS = tuple(topic.name for topic in TOPICS if topic.kind == "input")
+OUTPUT_TOPICS = {topic.destination: topic.name for topic in TOPICS if topic.destination is not None}
 
 
 class Settings(BaseSettings):

@@ -30,7 +30,8 @@ at the start. Certificates and host names are always checked.
 the mechanism `PLAIN` then sends the password as it is: use that on loopback only. On a broker with ACLs:
 
 - a worker needs Read on the input topics, Write on the outgoing ones, Read on its group and on groups that begin with
-  the group's name and `.outbox.`, Write on transactional ids that begin so;
+  the group's name and `.outbox.`, Write on transactional ids that begin so.
+  DescribeConfigs on the outgoing topics lets it compare them with their description; without it the worker does not;
 - `holdfast topics create` needs Create on the topics, `holdfast campaigns launch` Write on `evaluations`;
 - `holdfast dead-letters requeue` needs Write on the input topics, Read on `dead-letters`, Read on groups that begin
   with the group's name and `.requeue.`, Write on transactional ids that begin so.
@@ -50,7 +51,8 @@ The warehouse's role needs `USAGE` on the view's schema and `SELECT` on the view
 columns; training and model previews run queries of their own. Rows that were cached before a column became private
 stay in Redis for `HOLDFAST_CACHE_TTL_S` at most: flush its database to remove them now. The ledger has an owner, who
 runs `holdfast ledger migrate`, and a role for workers that owns nothing: `campaigns/roles.sql` grants it what it needs.
-Such a worker refuses to start on a ledger that is behind, and says so.
+Such a worker refuses to start on a ledger that is behind, and says so. Run it again after every migration. With
+`--set operator=1` it grants what `segments activate`, `campaigns launch` and `dead-letters` need.
 """
 
 

@@ -10,7 +10,7 @@ import uvloop
 from benchmarks.contenders.stopwatch import Stopwatch
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.runtime.batching import Collector
-from streams.services import freeze_memory
+from streams.runtime.memory import freeze_memory
 
 
 async def read(broker: str, topic: str, group: str, events: int) -> None:

@@ -24,6 +24,8 @@ from rich.live import Live
 from campaigns.definition import load_definitions
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
+from campaigns.records import DecisionRecord
+from console.cli.explanation import describe_decision, headline, pick_examples
 from console.demo.campaign_system import CampaignSystem
 from console.demo.check import check
 from console.demo.publisher import Publisher
@@ -31,9 +33,9 @@ from console.demo.scenario import BEGIN, END, Story
 from console.demo.view import Snapshot, Speed, describe, draw_tables, render
 from console.demo.worker_process import DemoWorkerError, WorkerProcess
 from console.embedded.services import EmbeddedServices
-from console.explain import DecisionRecord, explain_decision, headline, pick_examples
+from console.use_cases.explanations import explain_decision
 from console.warehouse import ExampleError, load_example
-from streams.services import create_missing_topics
+from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -144,9 +146,8 @@ async def _activate(settings: Settings) -> None:
 
 
 def _play(settings: Settings, worker: WorkerProcess, until: date, console: Console) -> Played:
-    campaigns = load_definitions(settings.definitions_dir).campaigns
     publisher = Publisher(settings)
-    story = Story(settings, EXAMPLE, publisher, campaigns)
+    story = Story(settings, EXAMPLE, publisher)
     campaign_system = CampaignSystem(settings, publisher)
     began = time.monotonic()
 
@@ -278,7 +279,7 @@ def _tell_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]
     with psycopg.connect(settings.ledger_url) as ledger:
         decisions = [(row[0], DecisionRecord(*row[1:])) for row in ledger.execute(query)]
     return [
-        f"customer {customer_id}: {headline(each.facts)}\n    {explain_decision(each, by_key)}"
+        f"customer {customer_id}: {headline(each.facts)}\n    {describe_decision(explain_decision(each, by_key))}"
         for customer_id, each in pick_examples(decisions)
     ]
 

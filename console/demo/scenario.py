@@ -5,17 +5,16 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-import psycopg
-
 from console.demo.publisher import message_event, order_event, refresh_event
-from console.launch import find_launchable, launch
+from console.use_cases.launches import launch_campaign
 from console.warehouse import connect, example_days, insert_day
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    from campaigns.definition import Campaign
+    import psycopg
+
     from console.demo.publisher import Publisher
     from console.warehouse import Day
     from streams.settings import Settings
@@ -36,14 +35,12 @@ class Story:
         settings: of the demo's services.
         folder: the example's files.
         publisher: publishes and counts.
-        campaigns: as defined; one of them is launched.
     """
 
-    def __init__(self, settings: Settings, folder: Path, publisher: Publisher, campaigns: Sequence[Campaign]) -> None:
+    def __init__(self, settings: Settings, folder: Path, publisher: Publisher) -> None:
         self._settings = settings
         self._folder = folder
         self._publisher = publisher
-        self._campaigns = campaigns
         self.day = BEGIN
         self.launched = 0
 
@@ -83,10 +80,7 @@ class Story:
         self._publisher.flush()
 
     def _launch(self) -> None:
-        campaign = find_launchable(self._campaigns, LAUNCHED)
-        query = "SELECT customer_id FROM membership WHERE segment = %s AND is_member ORDER BY customer_id"
-        with psycopg.connect(self._settings.ledger_url) as ledger:
-            members = [row[0] for row in ledger.execute(query, [campaign.segment])]
-        launch(self._settings, campaign, members, at=datetime.combine(LAUNCH_ON, time(10), UTC), launch_id="demo")
-        self.launched = len(members)
-        self._publisher.sent += len(members)
+        at = datetime.combine(LAUNCH_ON, time(10), UTC)
+        launched = launch_campaign(self._settings, LAUNCHED, by="demo", at=at, launch_id="demo")
+        self.launched = launched.members
+        self._publisher.sent += launched.members

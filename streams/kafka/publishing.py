@@ -1,23 +1,29 @@
 """Publishing the outbox so that a read_committed consumer sees each message once, whatever breaks.
 
-One Kafka transaction carries the messages and how far the outbox has been published: the last sequence, kept as
-the committed offset of a consumer group of our own that never consumes. Both happen or neither does (the idea of
-KIP-618, with the offset store in place of a topic). The transactional id belongs to the input partition, so
-whoever takes the partition over fences the former owner's producer before it reads how far that one came.
+One Kafka transaction carries the messages and how far the outbox has been published: the last sequence, see
+transactional_progress.py. The transactional id belongs to the input partition, so whoever takes the partition over
+fences the former owner's producer before it reads how far that one came.
+
+A broker refuses a batch as a whole when one record in it is too large, or all together are. So what was refused is sent
+again record by record: then those that are refused are the ones that can never be published.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+import structlog
+from confluent_kafka import KafkaError, KafkaException
 
-from streams.errors import SinkUnavailableError
+from campaigns.ports import Refusal
+from streams.errors import SinkUnavailableError, UnpublishableError
+from streams.kafka.transactional_progress import OutgoingRecord, SendError, TransactionalProgress, open_progress
 from streams.runtime.worker_thread import WorkerThread
+from streams.topic_descriptions import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,25 +31,29 @@ if TYPE_CHECKING:
     from campaigns.ports import OutboxRow
 
 Result = TypeVar("Result")
-# Holds one producer: frames that an error keeps alive hold the slot, which can be emptied.
-ProducerHolder = list[Producer]
 _log = logging.getLogger("librdkafka")
+log = structlog.get_logger()
 
 TIMEOUT_S = 10.0
 # librdkafka (seen in 2.16) may never return from send_offsets_to_transaction, whatever its timeout, when the broker
 # restarts at that moment. Such a producer is abandoned with its thread, and the next one fences it.
 ABANDON_S = 15.0
-# How often a group's coordinator is asked again while it is elected, as in a broker that has just started.
-ELECTION_PAUSES_S = (0.1, 0.2, 0.4, 0.8)
-ELECTING = {
-    KafkaError.NOT_COORDINATOR,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-}
 # librdkafka queues 100,000 messages at most; a partition may have more unsent after a long absence of the broker.
 MAX_IN_TRANSACTION = 10_000
-# Dead letters carry an oversized original and headers of ours: see streams/kafka/topics.py for the topic's own limit.
-MAX_MESSAGE_BYTES = 4_194_304
+MAX_SINGLY = 1_000
+"""Records in a transaction that sends each in a batch of its own."""
+PERMANENT = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.INVALID_TIMESTAMP,
+}
+"""Errors that lie in the record: it fails again however often it is sent.
+
+TOPIC_AUTHORIZATION_FAILED and an unknown topic are not among them. They concern every record of the topic, and end when
+an operator grants the right or creates the topic; setting records aside until then would lose all of them. They are
+retried, and health says so.
+"""
 
 
 class KafkaTriggerSink:
@@ -73,58 +83,95 @@ class KafkaTriggerSink:
         self._group = f"{group}.outbox.{ledger_id}"
         self._topics = topics
         self._progress_topic = progress_topic
-        self._producers: dict[int, ProducerHolder] = {}
+        self._producers: dict[int, TransactionalProgress] = {}
         self._progress: dict[int, int] = {}
+        # Partitions whose producer sends each record in a batch of its own, until they are fenced again.
+        self._singly: set[int] = set()
         # A producer has one transaction at a time.
         self._turns: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._threads: dict[int, WorkerThread] = {}
-        self._offsets = Consumer(
-            {
-                **self._connection,
-                "group.id": self._group,
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-            }
-        )
+        self._offsets = open_progress(self._connection, self._group)
 
     async def fence(self, partition: int) -> int:
         """See the port."""
         async with self._turns[partition]:
-            self._discard(partition, self._producers.pop(partition, []))
-            self._threads[partition] = WorkerThread(f"outbox {partition}")
-            self._producers[partition], self._progress[partition] = await self._wait_for(partition, self._open)
-            return self._progress[partition]
+            return await self._fence(partition)
 
     async def publish(self, partition: int, rows: Sequence[OutboxRow]) -> None:
         """See the port."""
         async with self._turns[partition]:
-            # Put back only when all went well: after anything else the partition must be taken over again.
-            slot = self._producers.pop(partition, None)
-            if slot is None:
+            if partition not in self._producers:
                 raise SinkUnavailableError(f"partition {partition} is not taken over; it will be tried again")
-            fresh = [each for each in rows if each.sequence > self._progress[partition]]
-            try:
-                for start in range(0, len(fresh), MAX_IN_TRANSACTION):
-                    together = fresh[start : start + MAX_IN_TRANSACTION]
-                    await self._wait_for(partition, self._publish, slot, together)
-                    self._progress[partition] = together[-1].sequence
-            except SinkUnavailableError:
-                self._discard(partition, slot)
-                raise
-            self._producers[partition] = slot
+            refusals = await self._send_all(partition, rows)
+            if refusals and partition not in self._singly:
+                log.warning(
+                    "batch_refused", partition=partition, records=len(rows), next="its records are sent one by one"
+                )
+                await self._fence(partition, singly=True)
+                refusals = await self._send_all(partition, rows)
+            if refusals:
+                await self._fence(partition)
+                raise UnpublishableError(refusals)
 
     def close(self) -> None:
         """Wait a little for the threads and end the connections; what is in flight is aborted by the next owner."""
-        for daemon in self._threads.values():
-            daemon.end()
-        for daemon in self._threads.values():
-            daemon.join(TIMEOUT_S / len(self._threads))
+        for thread in self._threads.values():
+            thread.end()
+        for thread in self._threads.values():
+            thread.join(TIMEOUT_S / len(self._threads))
         self._producers.clear()
         self._offsets.close()
 
-    async def _wait_for(self, partition: int, work: Callable[..., Result], *arguments: object) -> Result:
+    async def _fence(self, partition: int, *, singly: bool = False) -> int:
+        self._discard(partition)
+        self._threads[partition] = WorkerThread(f"outbox {partition}")
+        opened = await self._wait_for(partition, partial(self._open, partition, singly=singly))
+        self._producers[partition], self._progress[partition] = opened
+        (self._singly.add if singly else self._singly.discard)(partition)
+        return self._progress[partition]
+
+    async def _send_all(self, partition: int, rows: Sequence[OutboxRow]) -> dict[int, Refusal]:
+        """Publish what is not published yet, up to the first transaction that is refused; return why, by sequence.
+
+        Raises:
+            SinkUnavailableError: the partition must be taken over again.
+        """
+        left = [each for each in rows if each.sequence > self._progress[partition]]
+        most = MAX_SINGLY if partition in self._singly else MAX_IN_TRANSACTION
+        for start in range(0, len(left), most):
+            together = left[start : start + most]
+            refusals = await self._send(partition, together)
+            if refusals:
+                return refusals
+            self._progress[partition] = together[-1].sequence
+        return {}
+
+    async def _send(self, partition: int, together: Sequence[OutboxRow]) -> dict[int, Refusal]:
+        """Publish rows in one transaction, or return by sequence why some can never be published."""
+        # Put back only when all went well: after anything else the partition must be taken over again.
+        producer = self._producers.pop(partition)
+        records = [self._record(each) for each in together]
+        try:
+            await self._wait_for(partition, partial(producer.send, records, together[-1].sequence))
+        except SendError as error:
+            self._discard(partition, producer)
+            refused = {place: each for place, each in error.reports.items() if each.code() in PERMANENT}
+            if not refused:
+                raise SinkUnavailableError(f"publishing triggers failed, {error}; it will be tried again") from error
+            return {together[place].sequence: _refusal(records[place], each) for place, each in refused.items()}
+        except SinkUnavailableError:
+            self._discard(partition, producer)
+            raise
+        self._producers[partition] = producer
+        return {}
+
+    def _record(self, row: OutboxRow) -> OutgoingRecord:
+        message = row.message
+        return OutgoingRecord(self._topics[message.destination], message.key, message.value, list(message.headers))
+
+    async def _wait_for(self, partition: int, work: Callable[[], Result]) -> Result:
         """Return the result of what blocks, made in the partition's thread."""
-        answer = self._threads[partition].call(work, partition, *arguments)
+        answer = self._threads[partition].call(work)
         try:
             async with asyncio.timeout(ABANDON_S):
                 return await asyncio.wrap_future(answer)
@@ -137,62 +184,38 @@ class KafkaTriggerSink:
                 f"publishing triggers took more than {ABANDON_S:.0f} s; it will be tried again by a new producer"
             ) from error
 
-    def _discard(self, partition: int, slot: ProducerHolder) -> None:
-        """Empty a slot in its thread, and end that: librdkafka ends a producer that nobody holds, and may wait for it.
+    def _discard(self, partition: int, producer: TransactionalProgress | None = None) -> None:
+        """End a producer in its thread, and the thread: librdkafka may wait for what the producer has in flight.
 
         On the event loop everything would wait, the probes too.
         """
-        daemon = self._threads.pop(partition, None)
-        if daemon is not None:
-            daemon.call(slot.clear)
-            daemon.end()
+        producer = producer or self._producers.pop(partition, None)
+        thread = self._threads.pop(partition, None)
+        if thread is not None:
+            if producer is not None:
+                thread.call(producer.close)
+            thread.end()
 
-    def _open(self, partition: int) -> tuple[ProducerHolder, int]:
+    def _open(self, partition: int, *, singly: bool) -> tuple[TransactionalProgress, int]:
         """Return a producer that fences the one before it, and how far that one had published."""
-        producer = Producer(
-            {
-                **self._connection,
-                "transactional.id": f"{self._group}.{partition}",
+        producer = TransactionalProgress(
+            self._connection,
+            transactional_id=f"{self._group}.{partition}",
+            progress=self._offsets,
+            place=(self._progress_topic, partition),
+            options={
                 "transaction.timeout.ms": 60_000,
-                "linger.ms": 2,
-                "compression.type": "lz4",
+                "linger.ms": 0 if singly else 2,
                 "message.max.bytes": MAX_MESSAGE_BYTES,
                 "partitioner": self._partitioner,
+                **({"batch.num.messages": 1} if singly else {}),
             },
             logger=_log,
+            timeout_s=TIMEOUT_S,
         )
-        producer.init_transactions(TIMEOUT_S)
-        return [producer], self._read_progress(partition)
+        return producer, producer.fence()
 
-    def _read_progress(self, partition: int) -> int:
-        """Return how far a partition has been published; asked again while Kafka elects the broker that knows it."""
-        for pause in ELECTION_PAUSES_S:
-            try:
-                return self._ask_progress(partition)
-            except KafkaException as error:
-                if error.args[0].code() not in ELECTING:
-                    raise
-            time.sleep(pause)
-        return self._ask_progress(partition)
 
-    def _ask_progress(self, partition: int) -> int:
-        place = TopicPartition(self._progress_topic, partition)
-        committed = self._offsets.committed([place], timeout=TIMEOUT_S)[0]
-        if committed.error:
-            raise KafkaException(committed.error)
-        return max(committed.offset, 0)
-
-    def _publish(self, partition: int, slot: ProducerHolder, rows: Sequence[OutboxRow]) -> None:
-        producer = slot[0]
-        producer.begin_transaction()
-        for each in rows:
-            message = each.message
-            producer.produce(
-                self._topics[message.destination],
-                key=message.key,
-                value=message.value,
-                headers=list(message.headers),
-            )
-        place = TopicPartition(self._progress_topic, partition, rows[-1].sequence)
-        producer.send_offsets_to_transaction([place], self._offsets.consumer_group_metadata(), TIMEOUT_S)
-        producer.commit_transaction(TIMEOUT_S)
+def _refusal(record: OutgoingRecord, error: KafkaError) -> Refusal:
+    size = "no value" if record.value is None else f"a value of {len(record.value):,} bytes"
+    return Refusal(record.topic, f"{error.str()}; {size}, headers not counted")

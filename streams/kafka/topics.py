@@ -1,4 +1,7 @@
-"""The topics on the broker: created by an operator's command, checked before a worker starts."""
+"""The topics on the broker: created by an operator's command, checked before a worker starts.
+
+streams/topic_descriptions.py describes them.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,59 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # type: ignore[attr-defined]  # exported unsaid
 from confluent_kafka.cimpl import NewTopic  # where its types say it is
 
 from streams.errors import BrokerUnavailableError, TopicLayoutError
+from streams.kafka.connection import describe_security
+from streams.topic_descriptions import TOPICS, find_differences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
-TIMEOUT_S = 8.0
+    from streams.settings import Settings
 
+TIMEOUT_S = 8.0
+_log = logging.getLogger(__name__)
 # librdkafka repeats its connection errors on stderr several times a second; ours is raised once.
 _quiet = logging.getLogger("holdfast.librdkafka")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
+
+
+def create_missing_topics(settings: Settings, *, partitions: int, replication: int) -> tuple[str, ...]:
+    """Create the topics that are missing and return their names; others are left as they are.
+
+    Raises:
+        TopicLayoutError, BrokerUnavailableError: see create_topics.
+    """
+    made: list[str] = []
+    for topic in TOPICS:
+        made += create_topics(
+            settings.broker,
+            [settings.topic_prefix + topic.name],
+            partitions,
+            topic.configs,
+            replication=replication,
+            security=describe_security(settings),
+        )
+    return tuple(made)
+
+
+def check_topics(settings: Settings) -> list[str]:
+    """Check the topics before a worker starts, and return in which configurations they differ from `TOPICS`.
+
+    Raises:
+        TopicLayoutError: topics are missing, or the input topics have unequal partition counts.
+        BrokerUnavailableError: no broker answered in time.
+    """
+    security = describe_security(settings)
+    verify_topics(settings.broker, settings.input_topics, security=security)
+    for topic in settings.output_topics.values():
+        verify_topics(settings.broker, [topic], security=security)
+    names = [settings.topic_prefix + topic.name for topic in TOPICS if topic.configs]
+    return find_differences(settings.topic_prefix, _Broker(settings.broker, security).read_configs(names, TIMEOUT_S))
 
 
 def verify_topics(
@@ -136,6 +177,19 @@ class _Broker:
                 "(`holdfast up` starts a local one)"
             ) from error
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+    def read_configs(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[str, str]]:
+        """Return the configuration of each topic that may be asked for it."""
+        found = {}
+        resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
+        for resource, future in self._admin.describe_configs(resources, request_timeout=timeout_s).items():
+            try:
+                entries = future.result()
+            except KafkaException as error:
+                _log.info("the configuration of topic %s cannot be read: %s", resource.name, error.args[0].str())
+            else:
+                found[resource.name] = {name: entry.value for name, entry in entries.items()}
+        return found
 
     def create(self, topics: list[NewTopic], timeout_s: float) -> dict[str, Future[None]]:
         return self._admin.create_topics(topics, operation_timeout=timeout_s, request_timeout=timeout_s)

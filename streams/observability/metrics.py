@@ -26,6 +26,12 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.events = Counter("holdfast_events", "Events decided or folded", registry=self.registry)
         self.dead_letters = Counter("holdfast_dead_letters", "Dead letters", ["reason"], registry=self.registry)
+        self.unpublishable = Counter(
+            "holdfast_unpublishable",
+            "Messages that their topic can never take; a dead letter was published in place of each",
+            ["destination"],
+            registry=self.registry,
+        )
         self.decisions = Counter(
             "holdfast_decisions", "Decisions", ["campaign", "outcome", "reason"], registry=self.registry
         )

@@ -1,40 +1,51 @@
-"""Promotions and rollbacks, taken up while the worker runs."""
+"""Loading of models: at the start, and of promotions and rollbacks while the worker runs."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
 from models.errors import ModelError
-from models.registry import keep_models, read_marks
+from models.registry import keep_models, load_scorers, read_marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from models.registry import Scorers
+    from streams.settings import Settings
 
-LOOK_EVERY_S = 2.0
+POLL_EVERY_S = 2.0
 
 log = structlog.get_logger()
 
 
+def load_models(settings: Settings) -> Scorers:
+    """Load the models that the settings name; a rule replaces each that is missing.
+
+    Raises:
+        ModelError: a setting contradicts the models.
+    """
+    folder = settings.models_dir or Path()
+    return load_scorers(folder, settings.feature_mapping, settings.model_input_size, mock=settings.mock_mode)
+
+
 class ModelReloader:
-    """Looks every few seconds which versions are promoted, and hands over scorers when others are.
+    """Polls every few seconds for promoted versions, and hands over scorers when they change.
 
     A version that cannot be used is refused: the one promoted before it serves, as after a restart, and health says so.
 
     Args:
         models_dir: holds the models.
         load: loads what is promoted.
-        use: takes the scorers for the batches to come.
+        use: receives the scorers for later batches.
         scorers: those that serve.
 
     Attributes:
         scorers: those that serve now.
-        refused: what was promoted and cannot be used, and what serves instead, in words.
+        refused: what was promoted and cannot be used, and what serves instead, in sentences.
     """
 
     def __init__(
@@ -48,13 +59,13 @@ class ModelReloader:
         self.refused: Sequence[str] = tuple(scorers.refused.values())
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Poll until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_EVERY_S)
             await self.poll()
 
     async def poll(self) -> None:
-        """Take up what was promoted since the last look; look again at what was refused then."""
+        """Load what was promoted since the last poll; try again what was refused then."""
         marks = await asyncio.to_thread(read_marks, self._models_dir)
         if marks == self._marks and not self.refused:
             return

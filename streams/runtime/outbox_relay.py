@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from streams.errors import SinkUnavailableError
+from campaigns.unpublishable import set_aside
+from streams.errors import SinkUnavailableError, UnpublishableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +30,7 @@ class OutboxRelay:
         sink: publishes them.
         is_ours: says whether this worker has a partition now; what is no longer ours is left to its owner.
         patience: waits for broker and ledger.
-        metrics: told how long publishing takes.
+        metrics: told how long publishing takes, and what cannot be published.
     """
 
     def __init__(
@@ -53,21 +54,53 @@ class OutboxRelay:
             await self._retry("ledger", lambda: self._ledger.mark_sent(published))
 
     async def _send_partition(self, partition: int, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
-        """Publish messages of a partition and return them, or none when the partition is no longer ours."""
+        """Publish messages of a partition and return them, or none when the partition is no longer ours.
+
+        In place of a message that can never be published goes its dead letter. The ledger knows of it first: a worker
+        that ends in between leaves to the next one which messages to publish as they are.
+        """
+        left = list(rows)
+        while True:
+            try:
+                return rows if await self._send_rows(partition, left) else []
+            except UnpublishableError as error:
+                if not self._is_ours(partition):
+                    return []
+                left = await self._set_aside(left, error)
+
+    async def _set_aside(self, rows: Sequence[OutboxRow], error: UnpublishableError) -> list[OutboxRow]:
+        """Return the rows with dead letters in place of those refused, without dead letters refused a second time."""
+        refused = [each for each in rows if each.sequence in error.refusals]
+        for each in refused:
+            refusal, message = error.refusals[each.sequence], each.message
+            place = {"message_id": message.message_id, "topic": refusal.topic, "reason": refusal.reason}
+            log.error("message_unpublishable", again=each.refusal is not None, **place)
+        fresh = [set_aside(each, error.refusals[each.sequence]) for each in refused if each.refusal is None]
+        if fresh:
+            await self._retry("ledger", lambda: self._ledger.mark_failed(fresh))
+        for each in refused:
+            if each.refusal is None:
+                self._metrics.unpublishable.labels(each.message.destination).inc()
+        letters = {each.sequence: each for each in fresh}
+        kept = [each for each in rows if each.sequence not in error.refusals or each.sequence in letters]
+        return [letters.get(each.sequence, each) for each in kept]
+
+    async def _send_rows(self, partition: int, rows: Sequence[OutboxRow]) -> bool:
+        """Publish messages of a partition; False when it is no longer ours."""
         try:
             with self._metrics.publish.time():
                 await self._sink.publish(partition, rows)
         except SinkUnavailableError as error:
             log.warning("publish_failed", error=str(error), partition=partition)
             return await self._retry("broker", lambda: self._publish_again(partition, rows))
-        return rows
+        return True
 
-    async def _publish_again(self, partition: int, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
+    async def _publish_again(self, partition: int, rows: Sequence[OutboxRow]) -> bool:
         if not self._is_ours(partition):
-            return []
+            return False
         await self._sink.fence(partition)
         await self._sink.publish(partition, rows)
-        return rows
+        return True
 
 
 def by_partition(rows: Iterable[OutboxRow]) -> dict[int, list[OutboxRow]]:

@@ -19,16 +19,20 @@ from campaigns.decide import ContactHistory, Reason, decide
 from campaigns.definition import Campaign
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.migrations import migrate
-from campaigns.ports import BatchChanges, OutcomeReport
+from campaigns.ports import BatchChanges, OutcomeReport, Refusal
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES
 from campaigns.triggers import decision_message, trigger_body, trigger_message
+from campaigns.unpublishable import set_aside
 from features.daily_counts import DayCounts
 from features.signals import Signals
 from features.table import FeatureTable
 from segments.engine import EARLIER_KEPT, Episode, MembershipState, classify
+from streams.formats.dead_letters import dead_letter
+from streams.formats.events import Reject, RejectReason
 from tests.builders import AS_OF, campaign, candidate, control, decision, facts, offers, scores, segment, transition
 from tests.fakes.ledger import InMemoryLedger
+from tests.records import Arrived
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -466,6 +470,76 @@ async def test_a_withheld_decision_makes_no_contact(ledger: Ledger) -> None:
     committed = await ledger.commit(batch(withheld), owners=OWNED)
     assert await contact(ledger) is None
     assert [each.message.destination for each in committed.outbox] == ["decisions"]
+
+
+async def letters(ledger: Ledger) -> dict[str, str]:
+    """The reason of each dead letter that the ledger keeps, by id: only operators read them."""
+    if isinstance(ledger, InMemoryLedger):
+        return {name: dict(each.headers)["holdfast_reason"].decode() for name, each in ledger.letters.items()}  # type: ignore[union-attr]
+    assert isinstance(ledger, PostgresLedger)
+    async with ledger._connection() as connection:
+        return dict(await (await connection.execute("SELECT letter_id, reason FROM dead_letter")).fetchall())
+
+
+LETTER = dead_letter(Reject(Arrived(partition=3), "decode", RejectReason.NOT_JSON, "a \0 in the detail"))
+
+
+async def test_a_dead_letter_is_kept_and_published(ledger: Ledger) -> None:
+    committed = await ledger.commit(BatchChanges(messages=[LETTER]), owners=OWNED)
+    assert [each.message for each in committed.outbox] == [LETTER]
+    assert await letters(ledger) == {LETTER.message_id: "not_json"}
+
+
+async def test_a_refused_message_is_replaced_by_its_dead_letter_under_its_sequence(ledger: Ledger) -> None:
+    """In the order it had, and in no other way however often that is stored."""
+    before = list((await ledger.commit(batch(decision()), owners=OWNED)).outbox)
+    letter = set_aside(before[0], Refusal("campaign-triggers", "too large"))
+    for _ in range(2):
+        await ledger.mark_failed([letter])
+    assert list(await ledger.unsent(3)) == [letter, *before[1:]]
+    assert await letters(ledger) == {letter.message.message_id: "unpublishable"}
+    await ledger.mark_sent([letter])
+    assert list(await ledger.unsent(3)) == before[1:]
+
+
+async def test_a_dead_letter_that_its_topic_refused_is_kept_whole(ledger: Ledger) -> None:
+    """Only what is published is cut."""
+    large = replace(LETTER, value=b"x" * 9_000)
+    (stored,) = (await ledger.commit(BatchChanges(messages=[large]), owners=OWNED)).outbox
+    cut = set_aside(stored, Refusal("dead-letters", "too large"))
+    await ledger.mark_failed([cut])
+    assert list(await ledger.unsent(3)) == [cut]
+    assert await letters(ledger) == {LETTER.message_id: "not_json"}
+
+
+async def test_a_dead_letter_outlives_its_row_in_the_outbox(ledger_url: str) -> None:
+    """And a redelivery of its record does not publish it once more."""
+    migrate(ledger_url)
+    ledger = PostgresLedger(ledger_url)
+    await ledger.open()
+    await ledger.commit(BatchChanges(messages=[LETTER]), owners={})
+    async with ledger._connection() as connection:
+        await connection.execute("DELETE FROM outbox")
+    committed = await ledger.commit(BatchChanges(messages=[LETTER]), owners={})
+    assert list(committed.outbox) == []
+    assert await letters(ledger) == {LETTER.message_id: "not_json"}
+    await ledger.close()
+
+
+async def test_what_is_asked_of_the_ledger_comes_as_records(ledger_url: str) -> None:
+    """A trigger that could not be published is told with its decision."""
+    migrate(ledger_url)
+    ledger = PostgresLedger(ledger_url)
+    await ledger.open()
+    await ledger.activate([SEGMENT], COOLING, at=AS_OF)
+    rows = (await ledger.commit(batch(decision()), owners={})).outbox
+    await ledger.mark_failed([set_aside(rows[0], Refusal("campaign-triggers", "too large"))])
+    (recorded,) = await ledger.decisions_of("ann")
+    (held,) = await ledger.memberships_of("ann")
+    assert (recorded.campaign, recorded.outcome, recorded.failure) == ("win-back", "fired", "too large")
+    assert (held.segment, held.episode, held.is_member) == ("at-risk", 1, True)
+    assert await ledger.segment_sizes() == {"at-risk": 1}
+    await ledger.close()
 
 
 async def test_a_ledger_out_of_reach_says_so() -> None:

@@ -11,10 +11,11 @@ import pytest
 from psycopg import sql
 
 import campaigns
-from campaigns.dead_letters import DeadLetterFilter, Status, open_dead_letters
+from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import LedgerUnavailableError
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges
+from campaigns.postgres_dead_letters import open_dead_letters
 from campaigns.postgres_ledger import PostgresLedger
 from console.embedded.postgres import find_binaries
 from features.errors import WarehouseLayoutError
@@ -99,7 +100,9 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
         "UPDATE contact SET customer_id = 'bob'",
         "UPDATE activation SET mode = 'emit'",
         "UPDATE ledger_state SET ledger_id = 'other'",
-        "UPDATE dead_letter_fate SET fate = 'requeued'",
+        "UPDATE dead_letter SET resolution = 'requeued'",
+        "DELETE FROM dead_letter",
+        "INSERT INTO campaign_launch (launch_id, campaign, as_of, actor) VALUES ('1', 'c', now(), 'a')",
         "INSERT INTO _yoyo_migration (migration_id) VALUES ('forged')",
         "DROP TABLE outbox",
         "ALTER TABLE outbox DISABLE TRIGGER ALL",
@@ -146,9 +149,11 @@ async def test_an_operators_role_can_activate_and_settle_dead_letters(
         assert letters.claim(ids[1:2], by="ann", run=2) == set(ids[1:2])
         assert letters.reopen() == 1
         assert letters.discard(ids[2:], by="ann", why="old") == set(ids[2:])
-        found: dict[str, Any] = {each.letter_id: each.status for each in letters.find(DeadLetterFilter(status=None))}
+        found: dict[str, Any] = {
+            each.letter_id: each.resolution for each in letters.find(DeadLetterFilter(resolution=None))
+        }
         assert set(letters.read_values(ids)) == set(ids)
-    assert [found[each] for each in ids] == [Status.REQUEUED, Status.OPEN, Status.DISCARDED]
+    assert [found[each] for each in ids] == [Resolution.REQUEUED, Resolution.OPEN, Resolution.DISCARDED]
 
 
 async def test_the_warehouses_role_needs_select_on_the_view_alone(warehouse_url: str) -> None:

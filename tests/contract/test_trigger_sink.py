@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,11 +10,11 @@ import pytest
 
 from campaigns.ports import OutboxRow
 from campaigns.triggers import Message
-from streams.errors import SinkUnavailableError
+from streams.errors import SinkUnavailableError, UnpublishableError
 from streams.kafka.publishing import KafkaTriggerSink
 from streams.kafka.topics import create_topics
 from tests.fakes.trigger_sink import InMemoryTopics, InMemoryTriggerSink
-from tests.journey.workplace import read_committed
+from tests.journey.workplace import read_committed, set_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,9 @@ class Broker(Protocol):
     def ids(self) -> list[str]:
         """Return the keys that a read_committed consumer sees, in order."""
 
+    def limit(self, size: int) -> None:
+        """Have the topic take no larger record than about so many bytes."""
+
 
 class InMemoryBroker:
     """A broker for sinks in memory."""
@@ -48,6 +52,10 @@ class InMemoryBroker:
     def ids(self) -> list[str]:
         """See above."""
         return self.topics.ids()
+
+    def limit(self, size: int) -> None:
+        """See above."""
+        self.topics.limits["campaign_triggers"] = size
 
 
 class KafkaBroker:
@@ -82,6 +90,10 @@ class KafkaBroker:
         """See above."""
         return [(each.key or b"").decode() for each in self.see()]
 
+    def limit(self, size: int) -> None:
+        """See above."""
+        set_topic(self.broker, self.topic, "max.message.bytes", size)
+
 
 @pytest.fixture
 def kafka(endpoints: Endpoints, topic_prefix: str) -> Iterator[KafkaBroker]:
@@ -97,6 +109,12 @@ def broker(request: pytest.FixtureRequest) -> Broker:
         return InMemoryBroker()
     found: Broker = request.getfixturevalue("kafka")
     return found
+
+
+def large(sequence: int, size: int = 20_000) -> OutboxRow:
+    """Return a message with a value of so many bytes that no codec makes smaller."""
+    value = random.Random(sequence).randbytes(size)
+    return OutboxRow(sequence, Message(f"{sequence}", "ann", "campaign_triggers", b"%d" % sequence, (), value, 0))
 
 
 def stored(*sequences: int, partition: int = 0) -> list[OutboxRow]:
@@ -167,12 +185,59 @@ async def test_an_owner_can_take_its_partition_over_again(broker: Broker) -> Non
     assert broker.ids() == ["1", "2"]
 
 
+async def test_messages_that_the_topic_can_never_take_are_named_and_the_others_go_out(broker: Broker) -> None:
+    """Those named are exactly the ones that are too large; the rest is published once."""
+    broker.limit(10_000)
+    sink = broker.connect()
+    await sink.fence(0)
+    rows = [*stored(1, 2), large(3), *stored(4), large(5), *stored(6)]
+    with pytest.raises(UnpublishableError) as refused:
+        await sink.publish(0, rows)
+    assert refused.value.refusals.keys() == {3, 5}
+    assert broker.ids() == []
+    await sink.publish(0, [each for each in rows if each.sequence not in refused.value.refusals])
+    assert broker.ids() == ["1", "2", "4", "6"]
+    assert await broker.connect().fence(0) == 6
+
+
+async def test_a_batch_that_is_too_large_as_a_whole_goes_out(broker: Broker) -> None:
+    """Each of its messages fits."""
+    broker.limit(10_000)
+    sink = broker.connect()
+    await sink.fence(0)
+    await sink.publish(0, [large(number, 3_000) for number in range(1, 13)])
+    await sink.publish(0, stored(13))
+    assert broker.ids() == [str(number) for number in range(1, 14)]
+
+
+async def test_a_message_over_the_producers_own_limit_is_named(kafka: KafkaBroker) -> None:
+    """No broker is asked about it."""
+    sink = kafka.connect()
+    await sink.fence(0)
+    with pytest.raises(UnpublishableError) as refused:
+        await sink.publish(0, [*stored(1), large(2, 5_000_000)])
+    (refusal,) = refused.value.refusals.values()
+    assert refusal.topic == kafka.topic
+    assert "5,000,000 bytes" in refusal.reason
+    await sink.publish(0, stored(1, 3))
+    assert kafka.ids() == ["1", "3"]
+
+
+async def test_a_topic_that_is_gone_is_something_to_try_again(kafka: KafkaBroker) -> None:
+    """It concerns every message, and an operator can create it: nothing is set aside."""
+    sink = kafka.connect()
+    sink._topics = {"campaign_triggers": f"{kafka.topic}.gone"}
+    await sink.fence(0)
+    with pytest.raises(SinkUnavailableError):
+        await sink.publish(0, stored(1))
+
+
 async def test_an_aborted_transaction_is_invisible(kafka: KafkaBroker) -> None:
     """The records of an owner that died in the middle are on the topic, and no read_committed consumer sees them."""
     dying = kafka.connect()
     await dying.fence(0)
     await dying.publish(0, stored(1))
-    producer: Producer = dying._producers[0][0]
+    producer: Producer = dying._producers[0]._producer[0]
     producer.begin_transaction()
     producer.produce(kafka.topic, key=b"2", value=b"half")
     producer.flush(10)

@@ -64,6 +64,8 @@ class InMemoryLedger:
         self.customers: dict[str, Customer] = {}
         self.outbox: dict[tuple[str, str], OutboxRow] = {}
         self.sent: set[int] = set()
+        self.failed: dict[int, OutboxRow] = {}
+        self.letters: dict[str, Message] = {}
         self.epochs: dict[int, int] = {}
         self.activations: dict[tuple[str, str, str], Activation] = {}
         self.generation = 1
@@ -128,12 +130,19 @@ class InMemoryLedger:
         """See the port."""
         self._reach()
         waiting = [each for each in self.outbox.values() if each.sequence not in self.sent]
-        return [each for each in waiting if each.message.partition == partition]
+        return [self.failed.get(each.sequence, each) for each in waiting if each.message.partition == partition]
 
     async def mark_sent(self, stored: Sequence[OutboxRow]) -> None:
         """See the port."""
         self._reach()
         self.sent |= {each.sequence for each in stored}
+
+    async def mark_failed(self, rows: Sequence[OutboxRow]) -> None:
+        """See the port."""
+        self._reach()
+        for each in rows:
+            self.failed.setdefault(each.sequence, each)
+            self.letters.setdefault(each.message.message_id, each.message)
 
     async def activate(
         self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
@@ -206,6 +215,8 @@ class InMemoryLedger:
     def _write_outbox(self, messages: Sequence[Message]) -> list[OutboxRow]:
         fresh = []
         for message in messages:
+            if message.destination == "dead_letters":
+                self.letters.setdefault(message.message_id, message)
             key = (message.customer_id, message.message_id)
             if key not in self.outbox:
                 self.outbox[key] = OutboxRow(len(self.outbox) + 1, message)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from streams.errors import SinkUnavailableError
+from campaigns.ports import Refusal
+from streams.errors import SinkUnavailableError, UnpublishableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class InMemoryTopics:
-    """What several sinks share, as several workers share a broker: topics, progress, and who owns a partition."""
+    """What several sinks share, as several workers share a broker: topics, progress, and who owns a partition.
+
+    `limits` are the most bytes of a value, by destination.
+    """
 
     published: list[Message] = field(default_factory=list)
     progress: dict[int, int] = field(default_factory=dict)
     owners: dict[int, InMemoryTriggerSink] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
 
     def ids(self) -> list[str]:
         """Return the ids published, in order."""
@@ -51,11 +56,17 @@ class InMemoryTriggerSink:
             raise SinkUnavailableError(f"another sink in memory has taken partition {partition} over")
         done = self.topics.progress.get(partition, 0)
         fresh = [each for each in rows if each.sequence > done]
+        if refusals := {each.sequence: Refusal("t", "too large") for each in fresh if self._refuses(each)}:
+            raise UnpublishableError(refusals)
         self.topics.published += [each.message for each in fresh]
         self.topics.progress[partition] = max([done, *(each.sequence for each in fresh)])
         if self.fails_after_publishing:
             self.fails_after_publishing = False
             raise SinkUnavailableError("the sink in memory lost the answer")
+
+    def _refuses(self, row: OutboxRow) -> bool:
+        limit = self.topics.limits.get(row.message.destination)
+        return limit is not None and len(row.message.value or b"") > limit
 
     def _reach(self) -> None:
         if self.away:

@@ -19,7 +19,7 @@ from urllib.error import HTTPError
 from confluent_kafka import ConsumerGroupState, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from streams.services import create_missing_topics
+from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
 from tests.faults.oracle import Progress, collect
 from tests.faults.scenario import PARTITIONS

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.faults.run import World
 
 FORGET = """
-    TRUNCATE outbox, decision, contact, membership, evaluated, signal, seen_event;
+    TRUNCATE outbox, dead_letter, decision, contact, membership, evaluated, signal, seen_event;
     ALTER SEQUENCE outbox_sequence_seq RESTART
 """
 

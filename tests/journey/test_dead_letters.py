@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +14,18 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from campaigns.dead_letters import DeadLetterFilter, Status, open_dead_letters
+from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import DeadLetterError
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges
+from campaigns.postgres_dead_letters import open_dead_letters
 from campaigns.postgres_ledger import PostgresLedger
 from console.cli import holdfast, main
-from console.requeue import DeadLetterRequeuer, open_returns, requeue
+from console.use_cases.dead_letters import requeue
 from streams.errors import SinkUnavailableError
 from streams.formats.dead_letters import dead_letter
 from streams.formats.events import Reject, RejectReason
+from streams.kafka.requeueing import DeadLetterRequeuer, open_requeuer
 from streams.kafka.topics import create_topics
 from streams.settings import Settings, load_settings
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from campaigns.dead_letters import DeadLetter
-    from campaigns.triggers import Message
+    from campaigns.triggers import Headers, Message
     from console.embedded.services import Endpoints
 
 PARTITIONS = 2
@@ -48,13 +50,13 @@ class Desk:
     settings: Settings
     written: int = 0
 
-    def write(self, reason: str = "not_json", topic: str = "outcomes", **record: Any) -> str:
+    def write(self, reason: str = "not_json", topic: str = "outcomes", ours: Headers = (), **record: Any) -> str:
         """Store the dead letter of a record, as a worker's commit does, and return its id."""
         self.written += 1
         place = {"topic": self.settings.topic_prefix + topic, "partition": 1, "offset": self.written, "timestamp": 1}
         parts = {**place, "key": b"ann", "value": b"\xff{", "headers": HEADERS, **record}
         letter = dead_letter(Reject(SimpleNamespace(**parts), "decode", RejectReason(reason), "as the test says"))
-        asyncio.run(commit(self.settings.ledger_url, letter))
+        asyncio.run(commit(self.settings.ledger_url, replace(letter, headers=(*letter.headers, *ours))))
         return letter.message_id
 
     def run(self, *arguments: str) -> Result:
@@ -71,10 +73,10 @@ class Desk:
         """Return partition, key, value and headers of what a read_committed consumer sees."""
         return list(read_back(self.settings.broker, self.settings.topic_prefix + topic))
 
-    def fate(self, letter_id: str) -> Status:
+    def resolution(self, letter_id: str) -> Resolution:
         """Return where a letter stands."""
         with open_dead_letters(self.settings.ledger_url) as letters:
-            return letters.name([letter_id])[0].status
+            return letters.name([letter_id])[0].resolution
 
 
 async def commit(ledger_url: str, *messages: Message) -> None:
@@ -140,8 +142,7 @@ def test_two_operators_at_once_send_each_letter_once(desk: Desk) -> None:
     ids = [desk.write(value=str(number).encode()) for number in range(5)]
 
     def send() -> int:
-        with open_dead_letters(desk.settings.ledger_url) as letters:
-            return len(requeue(desk.settings, letters, DeadLetterFilter(ids=ids), by="olga").sent)
+        return len(requeue(desk.settings, DeadLetterFilter(ids=ids), by="olga").sent)
 
     with ThreadPoolExecutor(2) as operators:
         counts = [each.result() for each in [operators.submit(send) for _ in range(2)]]
@@ -165,19 +166,19 @@ def test_a_crash_before_anything_is_sent_loses_nothing(desk: Desk) -> None:
     letter = desk.write()
     claim(desk, letter)
     assert "had not sent 1" in desk.run("requeue", letter).stdout
-    assert (desk.fate(letter), len(desk.sent())) == (Status.REQUEUED, 1)
+    assert (desk.resolution(letter), len(desk.sent())) == (Resolution.REQUEUED, 1)
 
 
 def test_a_crash_after_all_is_sent_doubles_nothing(desk: Desk) -> None:
     letter = desk.write()
     with open_dead_letters(desk.settings.ledger_url) as letters:
         ledger_id = letters.ledger_id()
-    with open_returns(desk.settings, ledger_id) as returns:
+    with open_requeuer(desk.settings, ledger_id) as returns:
         assert returns.fence() == 0
         assert send(returns, claim(desk, letter))
-    assert desk.fate(letter) is Status.REQUEUEING
+    assert desk.resolution(letter) is Resolution.REQUEUEING
     assert "had sent 1" in desk.run("requeue", "--all-matching").stdout
-    assert (desk.fate(letter), len(desk.sent())) == (Status.REQUEUED, 1)
+    assert (desk.resolution(letter), len(desk.sent())) == (Resolution.REQUEUED, 1)
 
 
 def test_an_operator_who_was_overtaken_sends_nothing(desk: Desk) -> None:
@@ -185,7 +186,7 @@ def test_an_operator_who_was_overtaken_sends_nothing(desk: Desk) -> None:
     letter = desk.write()
     with open_dead_letters(desk.settings.ledger_url) as letters:
         ledger_id = letters.ledger_id()
-    with open_returns(desk.settings, ledger_id) as slow:
+    with open_requeuer(desk.settings, ledger_id) as slow:
         slow.fence()
         chosen = claim(desk, letter)
         desk.run("requeue", letter)
@@ -200,16 +201,16 @@ def test_a_letter_that_cannot_go_back_stays_open(desk: Desk) -> None:
     result = desk.run("requeue", letter)
     assert isinstance(result.exception, SinkUnavailableError)
     assert f"{letter} to {desk.settings.topic_prefix}outcomes, partition {PARTITIONS}" in str(result.exception)
-    assert desk.fate(letter) is Status.OPEN
+    assert desk.resolution(letter) is Resolution.OPEN
 
 
-def test_many_letters_go_back_in_the_order_they_came(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_letters_go_back_in_the_order_they_came(desk: Desk) -> None:
     """Over several transactions, and after an earlier requeue."""
-    monkeypatch.setattr("console.requeue.LETTERS_IN_A_RUN", 2)
     for number in range(5):
         desk.write(value=str(number).encode())
     assert desk.run("requeue", "--all-matching", "--limit", "1").stdout == "requeued 1\n"
-    assert desk.run("requeue", "--all-matching").stdout == "requeued 4\n"
+    requeued = requeue(desk.settings, DeadLetterFilter(), by="olga", run_letters=2)
+    assert len(requeued.sent) == 4
     assert [value for _, _, value, _ in desk.sent()] == [b"0", b"1", b"2", b"3", b"4"]
 
 
@@ -223,14 +224,14 @@ def test_all_matching_takes_what_the_filters_leave(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("filters", "offsets"),
     [
-        ((), [1, 2, 3]),
-        (("--reason", "unknown_customer"), [2, 3]),
+        ((), [3, 2, 1]),
+        (("--reason", "unknown_customer"), [3, 2]),
         (("--topic", "conversations"), [3]),
         (("--customer", "bea"), [2]),
-        (("--since", "2011-01-01"), [1, 2, 3]),
+        (("--since", "2011-01-01"), [3, 2, 1]),
         (("--since", "2999-01-01T00:00:00"), []),
         (("--status", "discarded"), []),
-        (("--limit", "1"), [1]),
+        (("--limit", "1"), [3]),
     ],
 )
 def test_a_list_is_filtered(desk: Desk, filters: tuple[str, ...], offsets: list[int]) -> None:
@@ -244,9 +245,46 @@ def test_a_list_ends_with_counts_by_reason(desk: Desk) -> None:
     for reason in ("wrong_key", "not_json", "not_json"):
         desk.write(reason)
     lines = desk.run("list", "--limit", "1").stdout.splitlines()
-    assert lines[-1] == "3 dead letters, 1 shown: 2 not_json, 1 wrong_key"
+    assert lines[-1] == "3 dead letters, the newest 1 shown: 2 not_json, 1 wrong_key"
     assert len(lines) == len(["heading", "letter", "", "counts"])
     assert desk.listed()["by_reason"] == {"not_json": 2, "wrong_key": 1}
+
+
+def test_a_list_of_many_letters_is_bounded(desk: Desk) -> None:
+    """The newest hundred of 50,000 are read; the rest are counted by the database."""
+    with psycopg.connect(desk.settings.ledger_url) as ledger:
+        ledger.execute(
+            """INSERT INTO dead_letter (letter_id, stage, reason, detail, topic, partition, "offset", headers)
+               SELECT n::text, 'decode', CASE WHEN n % 5 = 0 THEN 'wrong_key' ELSE 'not_json' END, '', 't', 1, n,
+                      '\\x90'
+                 FROM generate_series(1, 50000) AS n"""
+        )
+    listed = desk.listed()
+    assert (listed["matching"], listed["by_reason"]) == (50_000, {"not_json": 40_000, "wrong_key": 10_000})
+    assert [each["offset"] for each in listed["letters"]] == list(range(50_000, 49_900, -1))
+    assert len(desk.run("list").stdout.splitlines()) == len(["heading", *range(100), "", "counts"])
+
+
+TRUNCATED = (("holdfast_truncated", b"value"), ("holdfast_size", b"5000000"))
+
+
+def test_a_letter_that_is_not_complete_is_refused(desk: Desk) -> None:
+    """In one sentence that says what to do, and no letter named with it is sent."""
+    cut, whole = desk.write("too_large", ours=TRUNCATED), desk.write()
+    result = desk.run("requeue", whole, cut)
+    assert isinstance(result.exception, DeadLetterError)
+    assert "only the beginning of a record of 5,000,000 bytes" in str(result.exception)
+    assert desk.sent() == []
+    assert "not kept whole (cut: value)" in desk.run("show", cut).stdout
+
+
+def test_letters_that_are_not_complete_are_left_out_of_all(desk: Desk) -> None:
+    cut = [desk.write("too_large", ours=TRUNCATED) for _ in range(3)]
+    desk.write()
+    told = desk.run("requeue", "--all-matching", "--limit", "1").stdout.splitlines()
+    assert told[0] == "requeued 1"
+    assert [line.split()[2] for line in told[1:]] == cut
+    assert len(desk.sent()) == 1
 
 
 def test_show_tells_everything(desk: Desk) -> None:
@@ -273,7 +311,7 @@ def test_a_requeued_letter_is_not_discarded(desk: Desk) -> None:
     letter = desk.write()
     desk.run("requeue", letter)
     assert isinstance(desk.run("discard", letter, "--why", "late").exception, DeadLetterError)
-    assert desk.fate(letter) is Status.REQUEUED
+    assert desk.resolution(letter) is Resolution.REQUEUED
 
 
 @pytest.mark.parametrize("command", [("show",), ("requeue",), ("discard", "--why", "x")], ids=lambda words: words[0])
@@ -303,5 +341,5 @@ def test_requeue_takes_names_or_filters(desk: Desk, arguments: tuple[str, ...]) 
 
 def test_a_ledger_without_tables_says_what_to_do(desk: Desk) -> None:
     with psycopg.connect(desk.settings.ledger_url) as ledger:
-        ledger.execute("DROP TABLE outbox")
+        ledger.execute("DROP TABLE dead_letter")
     assert "holdfast ledger migrate" in str(desk.run("list").exception)

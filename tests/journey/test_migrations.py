@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.resources import as_file, files
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psycopg
 import pytest
 import yoyo
 
 import campaigns.migrations
+from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import LedgerUnavailableError
 from campaigns.migrations import ADVISORY_LOCK, migrate
+from campaigns.ports import BatchChanges
+from campaigns.postgres_dead_letters import open_dead_letters
 from campaigns.postgres_ledger import PostgresLedger
 from segments.engine import Episode, MembershipState
+from streams.formats.dead_letters import dead_letter
+from streams.formats.events import Reject, RejectReason
+from tests.records import Arrived
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from campaigns.triggers import Message
 
 FOLDER = Path(campaigns.migrations.__file__).parent
 STEPS = sorted(path.stem for path in FOLDER.glob("*.sql"))
@@ -81,3 +97,97 @@ def test_every_table_of_the_ledger_says_what_it_is_for(ledger_url: str) -> None:
 def test_a_ledger_that_cannot_be_reached_is_one_clear_error() -> None:
     with pytest.raises(LedgerUnavailableError, match="the ledger cannot be"):
         migrate("postgresql://127.0.0.1:1/nowhere")
+
+
+# Every way in which MessagePack writes a length: 15 and 16 pairs, short and long names, values of 8, 16 and 32 bits.
+HEADERS: dict[str, Any] = {
+    "none": (),
+    "values": (("trace", b"\xff\x00"), ("empty", b""), ("null", None), ("trace", b"2")),
+    "a dead letter sent again": (("holdfast_dead_letter_id", b"old"), ("holdfast_reason", b"theirs")),
+    "exactly 15 with ours": tuple((f"h{n}", b"v") for n in range(7)),
+    "15": tuple((f"h{n}", b"v") for n in range(15)),
+    "16": tuple((f"h{n}", b"v") for n in range(16)),
+    "204": tuple((f"h{n}", bytes([n])) for n in range(204)),
+    "long names": (("n" * 40, b"1"), ("n" * 300, b"2"), ("n" * 70_000, b"3")),
+    "long values": (("a", b"x" * 300), ("b", b"y" * 70_000)),
+    "a name with NUL": (("\0", b"1"),),
+}
+
+
+def migrate_to_the_first(ledger_url: str) -> None:
+    """Bring a ledger to the schema of the first release."""
+    backend = yoyo.get_backend("postgresql+psycopg://" + ledger_url.partition("://")[2])
+    with as_file(files("campaigns.migrations")) as folder:
+        backend.apply_migrations(yoyo.read_migrations(str(folder)).filter(lambda step: step.id == "0001-ledger"))
+    backend.connection.close()
+
+
+def old_letters() -> list[Message]:
+    """Return the dead letters of records with all those headers."""
+    records = [Arrived(offset=n, headers=each, value=b"\xff{") for n, each in enumerate(HEADERS.values())]
+    return [dead_letter(Reject(each, "decode", RejectReason.NOT_JSON, "it says \u20ac")) for each in records]
+
+
+def write_old(ledger_url: str, letters: Sequence[Message], *, sent: bool) -> None:
+    """Write letters as the first release did: as rows of the outbox."""
+    with psycopg.connect(ledger_url) as ledger:
+        for each in letters:
+            ledger.execute(
+                """INSERT INTO outbox (customer_id, message_id, destination, partition, key, headers, value, sent_at)
+                   VALUES ('', %s, 'dead_letters', %s, %s, %s, %s, CASE WHEN %s THEN now() END)""",
+                [each.message_id, each.partition, each.key, msgspec.msgpack.encode(each.headers), each.value, sent],
+            )
+
+
+def test_dead_letters_of_an_older_ledger_are_moved_with_all_they_have(ledger_url: str) -> None:
+    migrate_to_the_first(ledger_url)
+    letters = old_letters()
+    write_old(ledger_url, letters, sent=True)
+    assert list(migrate(ledger_url)) == STEPS[1:]
+    with open_dead_letters(ledger_url) as desk:
+        found = desk.find(DeadLetterFilter())
+        assert set(desk.read_values([each.letter_id for each in found]).values()) == {b"\xff{"}
+    assert [each.letter_id for each in found] == [each.message_id for each in letters]
+    assert {each.offset: each.headers for each in found if each.offset != len(HEADERS) - 1} == dict(
+        enumerate(list(HEADERS.values())[:-1])
+    )
+    assert {
+        (each.stage, each.reason, each.detail, each.topic, each.partition, each.key, each.size) for each in found
+    } == {("decode", "not_json", "it says \u20ac", "p.customer-updates", 1, b"ann", 2)}
+
+
+def test_resolutions_of_an_older_ledger_are_kept(ledger_url: str) -> None:
+    migrate_to_the_first(ledger_url)
+    letters = old_letters()[:3]
+    write_old(ledger_url, letters, sent=True)
+    with psycopg.connect(ledger_url) as ledger:
+        ledger.execute(
+            """INSERT INTO dead_letter_fate (letter_id, fate, by_whom, why, run)
+               VALUES (%s, 'discarded', 'olga', 'old', NULL), (%s, 'requeued', 'ann', '', 7)""",
+            [letters[0].message_id, letters[1].message_id],
+        )
+    migrate(ledger_url)
+    with open_dead_letters(ledger_url) as desk:
+        found = desk.name([each.message_id for each in letters])
+        assert desk.last_run() == 7
+    assert [(each.resolution, each.actor, each.why) for each in found] == [
+        (Resolution.DISCARDED, "olga", "old"),
+        (Resolution.REQUEUED, "ann", None),
+        (Resolution.OPEN, None, None),
+    ]
+
+
+async def test_what_an_older_ledger_has_not_published_still_goes_out_once(ledger_url: str) -> None:
+    """And what it has published does not, though its record is delivered again."""
+    await asyncio.to_thread(migrate_to_the_first, ledger_url)
+    published, waiting = old_letters()[:2]
+    write_old(ledger_url, [published], sent=True)
+    write_old(ledger_url, [waiting], sent=False)
+    await asyncio.to_thread(migrate, ledger_url)
+    ledger = PostgresLedger(ledger_url)
+    await ledger.open()
+    new = replace(published, message_id="new")
+    committed = await ledger.commit(BatchChanges(messages=[published, waiting, new]), owners={})
+    assert [each.message.message_id for each in committed.outbox] == ["new"]
+    assert [each.message.message_id for each in await ledger.unsent(1)] == [waiting.message_id, "new"]
+    await ledger.close()

@@ -26,19 +26,19 @@ from campaigns.migrations import migrate
 from campaigns.ports import OutboxRow
 from campaigns.triggers import Message
 from console.demo.worker_process import WorkerProcess
-from console.launch import launch
-from console.requeue import open_returns
 from features.errors import CacheUnavailableError
 from features.redis_cache import RedisFeatureCache
 from streams.errors import BrokerUnavailableError
 from streams.kafka.app import build_app, run_app
 from streams.kafka.connection import describe_connection, describe_security
+from streams.kafka.launch_requests import LaunchRequestProducer
 from streams.kafka.publishing import KafkaTriggerSink
-from streams.kafka.topics import verify_topics
+from streams.kafka.requeueing import open_requeuer
+from streams.kafka.topics import check_topics, create_missing_topics, verify_topics
 from streams.runtime.batching import Collector
-from streams.services import app_settings, check_topics, create_missing_topics
+from streams.services import app_settings
 from streams.settings import OUTPUT_TOPICS, load_settings
-from tests.builders import AS_OF, campaign
+from tests.builders import AS_OF
 from tests.contract.test_roles import ROLE_PASSWORD, as_role, grant
 from tests.faults.proxy import Proxy
 from tests.journey.secured import PASSWORD, USER, TlsFront, make_certificates, run_guarded_kafka
@@ -174,9 +174,9 @@ def test_operators_commands_reach_kafka_too(kafka: GuardedKafka, certificates: C
     kafka.grant(ResourceType.TOPIC, f"{topic_prefix}dead-letters", AclOperation.READ)
     kafka.grant(ResourceType.GROUP, f"{settings.group}.requeue.", AclOperation.READ, prefixed=True)
     kafka.grant(ResourceType.TRANSACTIONAL_ID, f"{settings.group}.requeue.", AclOperation.WRITE, prefixed=True)
-    launch(settings, campaign(key="thank-you"), ["ann"], at=AS_OF)
+    LaunchRequestProducer(settings).publish("thank-you", "spring", ["ann"], as_of=AS_OF)
     for last, run in ((0, 7), (7, 8)):
-        with open_returns(settings, "ledger") as returns:
+        with open_requeuer(settings, "ledger") as returns:
             assert returns.fence() == last
             assert returns.send([], {}, run=run), returns.failure
     assert len(read_committed(kafka.broker, f"{topic_prefix}evaluations")) == 1

@@ -324,9 +324,9 @@ def test_a_launch_reaches_each_consenting_member_once(place: Workplace) -> None:
     place.set_customers(["hal", "hans", "hugo"], revenue=5000)
     place.set_customer("henk", revenue=5000, consent=False)
     place.update("hal", "hans", "hugo", "henk")
-    for _ in range(2):
+    for told in ("launch spring: 4 members", "launch spring is complete: 4 members"):
         launched = place.holdfast("campaigns", "launch", "thank-you", "--launch-id", "spring")
-        assert "launch spring: 4 members" in launched.stdout, launched.stderr
+        assert told in launched.stdout, launched.stderr
     place.settle()
     reached = {name: len(place.triggers(name)) for name in ("hal", "hans", "hugo", "henk")}
     assert reached == {"hal": 1, "hans": 1, "hugo": 1, "henk": 0}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType  # type: ignore[attr-defined]  # exported unsaid
 from psycopg import sql
 
 from console.demo.worker_process import WorkerProcess
@@ -201,6 +202,15 @@ def read_committed(broker: str, topic: str) -> list[Seen]:
         return list(_drain(consumer, len(partitions)))
     finally:
         consumer.close()
+
+
+def set_topic(broker: str, topic: str, name: str, value: object) -> None:
+    """Change a topic's configuration, as kafka-configs.sh does."""
+    entry = ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    client = AdminClient({"bootstrap.servers": broker})
+    for done in client.incremental_alter_configs([resource]).values():
+        done.result()
 
 
 def _drain(consumer: Consumer, partitions: int) -> Iterator[Seen]:

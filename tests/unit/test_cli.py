@@ -7,13 +7,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-import console.launch
 from campaigns.errors import CampaignDefinitionError
 from console.cli import holdfast, main
-from console.launch import find_launchable, launch
-from streams.errors import BrokerUnavailableError
-from streams.settings import Settings, load_settings
-from tests.builders import AS_OF, campaign
+from console.use_cases.launches import find_launchable
+from streams.kafka.launch_requests import event_id
+from streams.settings import Settings
+from tests.builders import campaign
 from tests.journey.workplace import campaign as definition
 from tests.journey.workplace import write_definitions, write_json
 
@@ -113,14 +112,6 @@ def test_only_campaigns_for_operators_are_launched() -> None:
         find_launchable([by_itself, by_hand], "x")
 
 
-def test_a_launch_that_was_cut_short_says_how_to_repeat_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the same id, so that nobody is contacted twice."""
-    monkeypatch.setattr(console.launch, "DELIVERY_TIMEOUT_S", 0.01)
-    settings = load_settings(broker="127.0.0.1:1")
-    with pytest.raises(BrokerUnavailableError, match="--launch-id spring"):
-        launch(settings, campaign(launch="by_operator"), ["ann"], at=AS_OF, launch_id="spring")
-
-
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
@@ -162,3 +153,12 @@ def assert_refused(ended: tuple[object, str], says: str) -> None:
     assert told.startswith("holdfast: ")
     assert says in told
     assert "s3cret" not in told
+
+
+@pytest.mark.parametrize("customer_id", ["ann", "c" * 200])
+def test_the_id_of_a_launchs_request_fits_an_event(customer_id: str) -> None:
+    """And is the same whenever the launch is repeated."""
+    found = event_id("spring", customer_id)
+    assert len(found) <= 200
+    assert found == event_id("spring", customer_id) != event_id("summer", customer_id)
+    assert event_id("spring", "ann") == "launch-spring-ann"

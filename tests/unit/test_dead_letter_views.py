@@ -8,24 +8,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from campaigns.dead_letters import DeadLetter, Status, part_headers
-from console.dead_letters import (
-    as_object,
-    describe,
-    hex_dump,
-    inline,
-    render,
-    summarize,
-    tabulate,
-    tell_fate,
-)
+from campaigns.dead_letters import DeadLetter, Resolution, part_headers
+from console.cli.dead_letters import as_object, describe, hex_dump, inline, render, report, summarize, tabulate
+from console.use_cases.dead_letters import DeadLetterList, Requeued, describe_resolution
 from streams.formats.dead_letters import dead_letter
 from streams.formats.events import Reject, RejectReason
 
 AT = datetime(2011, 6, 1, 12, 30, 15, 999, tzinfo=UTC)
 LETTER = DeadLetter(
     letter_id="one",
-    written_at=AT,
+    number=1,
+    created_at=AT,
     key=b"ann",
     headers=(("trace", b"\xff\x00"), ("empty", None)),
     size=7,
@@ -35,10 +28,6 @@ LETTER = DeadLetter(
     topic="outcomes",
     partition=3,
     offset=41,
-    status=Status.OPEN,
-    settled_at=None,
-    settled_by=None,
-    why=None,
 )
 
 
@@ -71,20 +60,32 @@ def test_a_table_has_one_line_for_each_letter_in_columns() -> None:
 
 
 def test_the_summary_counts_all_by_reason_also_those_not_shown() -> None:
-    letters = [replace(LETTER, reason="wrong_key"), LETTER, LETTER]
-    assert summarize(letters, shown=1) == "3 dead letters, 1 shown: 2 not_json, 1 wrong_key"
-    assert summarize([LETTER], shown=1) == "1 dead letter: 1 not_json"
-    assert summarize([], shown=0) == "no dead letters"
+    three = DeadLetterList([LETTER], {"not_json": 2, "wrong_key": 1})
+    assert summarize(three) == "3 dead letters, the newest 1 shown: 2 not_json, 1 wrong_key"
+    assert summarize(DeadLetterList([LETTER], {"not_json": 1})) == "1 dead letter: 1 not_json"
+    assert summarize(DeadLetterList([], {})) == "no dead letters"
 
 
-def test_json_counts_all_and_lists_up_to_the_limit() -> None:
-    listed = as_object([LETTER, LETTER], limit=1)
+def test_json_counts_all_and_lists_what_is_shown() -> None:
+    listed = as_object(DeadLetterList([LETTER], {"not_json": 2}))
     assert (listed["matching"], listed["by_reason"], len(listed["letters"])) == (2, {"not_json": 2}, 1)
     assert (listed["letters"][0]["key"], listed["letters"][0]["settled_at"]) == ("ann", None)
 
 
+def test_a_message_that_was_refused_has_no_offset() -> None:
+    letter = replace(LETTER, topic="campaign-triggers", partition=None, offset=None)
+    assert tabulate([letter])[1].split()[3:5] == ["to", "campaign-triggers"]
+
+
+def test_a_requeue_says_which_letters_it_left_out() -> None:
+    assert report(Requeued(["a"], left_out={"b": "b holds only the beginning"})) == [
+        "requeued 1",
+        "left out: b holds only the beginning",
+    ]
+
+
 def test_a_description_has_every_part() -> None:
-    settled = replace(LETTER, status=Status.DISCARDED, settled_at=AT, settled_by="bob", why="a test")
+    settled = replace(LETTER, resolution=Resolution.DISCARDED, resolved_at=AT, actor="bob", why="a test")
     assert describe(settled) == [
         "one is discarded since 2011-06-01T12:30:15+00:00 by bob: a test",
         "reason   not_json",
@@ -100,8 +101,13 @@ def test_a_description_has_every_part() -> None:
     ]
 
 
+def test_a_description_says_what_is_missing_of_a_value() -> None:
+    cut = replace(LETTER, truncated="value", size=5_000_000, digest="c0ffee")
+    assert "size     5,000,000 bytes, not kept whole (cut: value), SHA-256 c0ffee" in describe(cut)
+
+
 def test_an_open_letter_has_no_history() -> None:
-    assert tell_fate(LETTER) == "one is open"
+    assert describe_resolution(LETTER) == "one is open"
 
 
 @pytest.mark.parametrize(

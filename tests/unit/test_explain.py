@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from campaigns.decide import Outcome, Reason
-from console.explain import DecisionRecord, explain_decision, explain_membership, headline, pick_examples
+from campaigns.records import DecisionRecord
+from console.cli.explanation import describe_decision, describe_rule, headline, pick_examples
+from console.use_cases.explanations import explain_decision, explain_membership
 from tests.builders import AS_OF, segment
 
 LAPSING = segment("lapsing", {">": [{"var": "days_since_last_transaction"}, 60]})
@@ -40,37 +42,39 @@ def recorded(**changes: Any) -> DecisionRecord:
         ({"reason": Reason.LAUNCHED}, "contacted, launched by the operator"),
         ({"outcome": Outcome.CONTROL, "detail": "in the 10 % control group"}, "not contacted, in the 10 % control"),
         ({"outcome": Outcome.WITHHELD, "detail": "no consent for any of: email"}, "withheld, no consent for any of"),
+        ({"failure": "Message size too large"}, "could not be published: Message size too large"),
     ],
 )
 def test_a_decision_is_told_with_its_reason(changes: dict[str, Any], told: str) -> None:
     """And with the facts that the segment's rule looked at."""
-    explained = explain_decision(recorded(**changes), {"lapsing": LAPSING})
+    explained = describe_decision(explain_decision(recorded(**changes), {"lapsing": LAPSING}))
     assert told in explained
     assert explained.endswith("Lapsing (holds): days_since_last_transaction 90 is > 60.")
 
 
 def test_a_decision_of_a_segment_that_is_gone_is_told_without_its_rule() -> None:
     """The ledger remembers longer than the definitions."""
-    assert explain_decision(recorded(), {}) == "2011-06-01 win-back: contacted, entered lapsing"
+    assert describe_decision(explain_decision(recorded(), {})) == "2011-06-01 win-back: contacted, entered lapsing"
 
 
 def test_a_rule_that_reads_other_facts_by_now_is_not_explained_by_those_recorded() -> None:
     """Its facts were not recorded: they would all be told as null."""
     edited = segment("lapsing", {">": [{"var": "tenure_days"}, 60]})
-    explained = explain_decision(recorded(versions={"segment": "c0ffee"}), {"lapsing": edited})
+    explained = describe_decision(explain_decision(recorded(versions={"segment": "c0ffee"}), {"lapsing": edited}))
     assert explained.endswith(f"Lapsing: decided by version c0ffee of its rule, which is now {edited.version}.")
 
 
 def test_a_rule_with_another_threshold_by_now_is_explained_by_the_facts_recorded() -> None:
     """They are the ones that it reads."""
     edited = segment("lapsing", {">": [{"var": "days_since_last_transaction"}, 100]})
-    explained = explain_decision(recorded(versions={"segment": "c0ffee"}), {"lapsing": edited})
+    explained = describe_decision(explain_decision(recorded(versions={"segment": "c0ffee"}), {"lapsing": edited}))
     assert explained.endswith("Lapsing (does not hold): days_since_last_transaction 90 is not > 100.")
 
 
 def test_a_rule_that_does_not_hold_names_its_nearest_miss() -> None:
     """Every comparison is told with the customer's own figure."""
-    told = explain_membership(RICH_AND_LAPSING, {"days_since_last_transaction": 90.0, "total_revenue": 19_500.0})
+    facts = {"days_since_last_transaction": 90.0, "total_revenue": 19_500.0}
+    told = describe_rule(explain_membership(RICH_AND_LAPSING, facts))
     assert "does not hold, nearest miss total_revenue" in told
     assert "days_since_last_transaction 90 is > 60" in told
     assert "total_revenue 19,500 is not >= " in told
@@ -78,26 +82,33 @@ def test_a_rule_that_does_not_hold_names_its_nearest_miss() -> None:
 
 def test_a_missing_fact_is_told_as_null() -> None:
     """It is what the rule sees."""
-    assert "days_since_last_transaction null is not > 60" in explain_membership(LAPSING, {})
+    assert "days_since_last_transaction null is not > 60" in describe_rule(explain_membership(LAPSING, {}))
 
 
 def test_a_negated_comparison_is_told_as_it_stands() -> None:
     """Not as the rule wants it."""
     calm = segment("calm", {"!": {"<": [{"var": "sentiment_score"}, 0]}})
-    assert "(holds): sentiment_score 0.5 is not < 0" in explain_membership(calm, {"sentiment_score": 0.5})
-    assert "(does not hold): sentiment_score -0.5 is < 0" in explain_membership(calm, {"sentiment_score": -0.5})
+    assert "(holds): sentiment_score 0.5 is not < 0" in describe_rule(
+        explain_membership(calm, {"sentiment_score": 0.5})
+    )
+    assert "(does not hold): sentiment_score -0.5 is < 0" in describe_rule(
+        explain_membership(calm, {"sentiment_score": -0.5})
+    )
 
 
 @pytest.mark.parametrize(("rule", "word"), [(None, "always"), ({}, "always"), (True, "always"), (False, "never")])
 def test_a_rule_without_facts_is_told_as_such(rule: Any, word: str) -> None:
     """Everybody is a member, or nobody."""
-    assert explain_membership(segment("all", rule), {}) == f"All: the rule asks for no fact and {word} holds."
+    assert (
+        describe_rule(explain_membership(segment("all", rule), {}))
+        == f"All: the rule asks for no fact and {word} holds."
+    )
 
 
 def test_a_fact_that_stands_for_itself_is_told_with_its_value() -> None:
     """As truth values do."""
     rule = {"and": [{"var": "email_consent"}, {"!": {"var": "sms_consent"}}]}
-    told = explain_membership(segment("mailable", rule), {"email_consent": True})
+    told = describe_rule(explain_membership(segment("mailable", rule), {"email_consent": True}))
     assert told == "Mailable (holds): email_consent is True; sms_consent is null."
 
 

@@ -30,12 +30,15 @@ class Conversation:
     """Events of ann by the day, each decided in a batch of its own."""
 
     def __init__(self) -> None:
-        segments, campaigns, offers = load_definitions(None)
+        defined = load_definitions(None)
+        segments = defined.segments
         scorers = load_scorers(Path(), FEATURE_MAPPING, mock=True)
         activations = {each.key: Activation(each.version, AS_OF) for each in segments}
         versions = {each.key: each.version for each in segments}
-        no_holdout = [each.model_copy(update={"holdout_percent": 0}) for each in campaigns if each.segment == SEGMENT]
-        definitions = Definitions(no_holdout, offers, scorers.versions, versions)
+        no_holdout = [
+            each.model_copy(update={"holdout_percent": 0}) for each in defined.campaigns if each.segment == SEGMENT
+        ]
+        definitions = Definitions(no_holdout, defined.offers, scorers.versions, versions)
         kinds: Any = {"email_consent": "boolean", **dict.fromkeys(RFM_COLUMNS, "number")}
         row = {"email_consent": True, **dict.fromkeys(RFM_COLUMNS, 5.0)}
         self.ledger = InMemoryLedger()

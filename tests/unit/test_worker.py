@@ -552,3 +552,47 @@ async def test_a_ledger_that_forgot_what_was_published_is_refused(bench: Bench) 
     with pytest.RaisesGroup(pytest.RaisesExc(LedgerRestoredError, match="up to sequence 7, .* none above 0")):
         async with bench.working():
             await until(bench.work.done)
+
+
+TOO_SMALL = 10
+"""Bytes that no trigger has room in."""
+
+
+async def test_a_message_that_can_never_be_published_holds_nothing_back(bench: Bench) -> None:
+    """Its dead letter goes out in its place; everything is acknowledged, counted and marked sent."""
+    bench.sink.topics.limits["campaign_triggers"] = TOO_SMALL
+    async with bench.working():
+        bench.put_update("ann")
+        bench.put_update("bob")
+        await bench.acknowledges(2)
+    published = [each.destination for each in bench.sink.topics.published]
+    assert sorted(published) == ["dead_letters"] * 2 + ["decisions"] * 2
+    assert list(await bench.ledger.unsent(PARTITION)) == []
+    assert bench.metrics.unpublishable.labels("campaign_triggers")._value.get() == 2
+
+
+async def test_a_crash_after_a_message_was_set_aside_publishes_its_letter_once(bench: Bench) -> None:
+    """Whoever takes the partition over finds it in the ledger."""
+    bench.sink.topics.limits["campaign_triggers"] = TOO_SMALL
+    bench.put_update("ann")
+    async with bench.working():
+        await until(lambda: bool(bench.ledger.failed) or bench.work.done())
+        bench.sink.away = True
+    bench.sink.away = False
+    heir = Bench(bench.ledger)
+    heir.sink.topics = bench.sink.topics
+    async with heir.working():
+        heir.put_update("ann")
+        await heir.acknowledges(1)
+    published = [each.destination for each in heir.sink.topics.published]
+    assert sorted(published) == ["dead_letters", "decisions"]
+
+
+async def test_a_dead_letter_that_cannot_be_published_at_all_is_left_to_the_ledger(bench: Bench) -> None:
+    bench.sink.topics.limits.update(campaign_triggers=TOO_SMALL, dead_letters=TOO_SMALL)
+    async with bench.working():
+        bench.put_update("ann")
+        await bench.acknowledges(1)
+    assert [each.destination for each in bench.sink.topics.published] == ["decisions"]
+    assert list(await bench.ledger.unsent(PARTITION)) == []
+    assert len(bench.ledger.letters) == 1

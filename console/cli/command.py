@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import click
 import psycopg
 
 from campaigns.definition import load_definitions
-from campaigns.errors import CampaignError, LedgerUnavailableError
+from campaigns.errors import CampaignError
 from campaigns.migrations import migrate
-from campaigns.postgres_ledger import PostgresLedger
-from console.dead_letters import dead_letters
+from console.cli.dead_letters import dead_letters
+from console.cli.explanation import describe_customer
+from console.cli.launch_progress import LaunchBar
 from console.embedded.errors import EmbeddedError
-from console.explain import tell_customer
-from console.launch import check_launch_facts, find_launchable, launch
 from console.models import models
 from console.tables import print_table
+from console.use_cases.explanations import explain_customer
+from console.use_cases.launches import how_to_resume
+from console.use_cases.launches import launch_campaign as begin_or_resume
+from console.use_cases.ledger import ask_ledger
+from console.use_cases.segments import measure_segments, set_first_evaluation
 from console.warehouse import ExampleError, load_example
 from features.errors import FeaturesError
+from models.current_user import current_user
 from models.errors import ModelError
 from segments.errors import SegmentsError
 from streams.__main__ import run
 from streams.errors import HoldfastStreamError
-from streams.services import create_missing_topics
+from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
 from training.__main__ import train
 from training.errors import TrainingError
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from streams.settings import Settings
-
-Result = TypeVar("Result")
 FOR_PEOPLE = (
     CampaignError,
     EmbeddedError,
@@ -49,6 +46,7 @@ FOR_PEOPLE = (
     TrainingError,
 )
 REFUSED = 2
+INTERRUPTED = 130
 EXAMPLE = Path("examples/online_retail")
 
 
@@ -147,7 +145,7 @@ def renew_ledger() -> None:
     It gets a new name, so that nothing it publishes is taken for published. Messages that went out after the
     backup go out once more, under the same trigger ids.
     """
-    name = _with_ledger(load_settings(), lambda ledger: ledger.renew())
+    name = ask_ledger(load_settings(), lambda ledger: ledger.renew())
     click.echo(f"the ledger is called {name} from now on; start the workers")
 
 
@@ -185,12 +183,12 @@ def segments() -> None:
 @segments.command("list")
 def list_segments() -> None:
     """Show every segment, its version and its size."""
-    settings = load_settings()
-    defined = load_definitions(settings.definitions_dir).segments
-    sizes = dict(_with_ledger(settings, lambda ledger: ledger.rows("segment_sizes")))
     print_table(
         ("segment", "name", "version", "members"),
-        [(s.key, s.name, s.version, f"{sizes.get(s.key, 0):,}") for s in defined],
+        [
+            (each.segment.key, each.segment.name, each.segment.version, f"{each.members:,}")
+            for each in measure_segments(load_settings())
+        ],
     )
 
 
@@ -207,13 +205,8 @@ def activate_segment(key: str, mode: str) -> None:
 
     Workers read it at their start.
     """
-    settings = load_settings()
-    defined = load_definitions(settings.definitions_dir).segments
-    found = {segment.key: segment for segment in defined}.get(key)
-    if found is None:
-        raise SegmentsError(f"no segment {key!r}; there are: {', '.join(segment.key for segment in defined)}")
-    _with_ledger(settings, lambda ledger: ledger.set_mode(found, mode, at=datetime.now(UTC)))
-    click.echo(f"{key} version {found.version}: {mode}; restart the workers")
+    segment = set_first_evaluation(load_settings(), key, mode)
+    click.echo(f"{key} version {segment.version}: {mode}; restart the workers")
 
 
 @holdfast.group()
@@ -233,20 +226,43 @@ def list_campaigns() -> None:
 
 @campaigns.command("launch")
 @click.argument("key")
-@click.option("--launch-id", help="Repeat a launch that was cut short: nobody is contacted twice under one id.")
-@click.option("--at", type=click.DateTime(["%Y-%m-%d"]), help="Event time of the launch; now, when left out.")
-def launch_campaign(key: str, launch_id: str | None, at: datetime | None) -> None:
-    """Contact all members of a campaign's segment, each as consent, cooldown and holdout allow."""
-    settings = load_settings()
-    defined = load_definitions(settings.definitions_dir)
-    campaign = find_launchable(defined.campaigns, key)
-    unchecked = asyncio.run(check_launch_facts(settings, defined, campaign))
-    if unchecked:
-        click.echo(f"holdfast: the facts that {key} reads were not checked: {unchecked}", err=True)
-    members = _with_ledger(settings, lambda ledger: ledger.members(campaign.segment))
-    moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
-    launched = launch(settings, campaign, members, at=moment, launch_id=launch_id)
-    click.echo(f"launch {launched}: {len(members):,} members of {campaign.segment} asked for")
+@click.option("--launch-id", help="Continue a launch that was cut short, or name a new one.")
+@click.option("--again", is_flag=True, help="Begin a new launch though the campaign has been launched before.")
+@click.option("--at", type=click.DateTime(["%Y-%m-%d"]), help="Event time of a new launch; now, when left out. UTC.")
+@click.option("--by", default=current_user, help="Who launches, for the record; you, when left out.")
+def launch_campaign(key: str, launch_id: str | None, again: bool, at: datetime | None, by: str) -> None:
+    """Contact all members of a campaign's segment, each as consent, cooldown and holdout allow.
+
+    A launch contacts nobody twice, however often it is repeated under its id. A campaign that has been launched is
+    launched once more only with --again or under another --launch-id.
+    """
+    if again and launch_id is not None:
+        raise click.UsageError("--again begins a launch under a new id; leave out --launch-id or --again")
+    moment = at.replace(tzinfo=UTC) if at else None
+    with LaunchBar() as bar:
+        try:
+            done = begin_or_resume(
+                load_settings(), key, by=by, at=moment, launch_id=launch_id, again=again, on_progress=bar.show
+            )
+        except KeyboardInterrupt:
+            bar.stop()
+            click.echo(_describe_interruption(key, bar), err=True)
+            sys.exit(INTERRUPTED)
+    if done.unchecked:
+        click.echo(f"holdfast: the facts that {key} reads were not checked: {done.unchecked}", err=True)
+    if done.was_complete:
+        click.echo(f"launch {done.launch_id} is complete: {done.members:,} members of {done.segment} were asked for")
+    else:
+        earlier = f", {done.earlier:,} of them earlier" if done.earlier else ""
+        click.echo(f"launch {done.launch_id}: {done.members:,} members of {done.segment} asked for{earlier}")
+
+
+def _describe_interruption(key: str, bar: LaunchBar) -> str:
+    if bar.last is None:
+        return "holdfast: interrupted before the launch began; nothing was published"
+    last = bar.last
+    done = f"launch {last.launch_id} is interrupted after {last.members:,} of {last.total:,} members"
+    return f"holdfast: {done}; {how_to_resume(key, last.launch_id)}"
 
 
 holdfast.add_command(dead_letters)
@@ -258,8 +274,7 @@ holdfast.add_command(train)
 @click.argument("customer_id")
 def explain(customer_id: str) -> None:
     """Tell why a customer was contacted, and why not."""
-    settings = load_settings()
-    for line in _with_ledger(settings, lambda ledger: tell_customer(settings, ledger, customer_id)):
+    for line in describe_customer(explain_customer(load_settings(), customer_id)):
         click.echo(line)
 
 
@@ -285,17 +300,3 @@ def demo(data: Path, as_json: bool, keep: bool, until: datetime) -> None:
     from console.demo.run import run_demo  # noqa: PLC0415 - needs the extra `local`, which a production worker has not
 
     sys.exit(run_demo(data, until=date(until.year, until.month, until.day), as_json=as_json, keep=keep))
-
-
-def _with_ledger(settings: Settings, question: Callable[[PostgresLedger], Awaitable[Result]]) -> Result:
-    async def ask() -> Result:
-        ledger = PostgresLedger(settings.ledger_url)
-        try:
-            await ledger.open()
-            return await question(ledger)
-        except psycopg.errors.UndefinedTable as error:
-            raise LedgerUnavailableError("the ledger has no tables yet; run: holdfast ledger migrate") from error
-        finally:
-            await ledger.close()
-
-    return asyncio.run(ask())

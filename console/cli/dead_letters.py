@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from campaigns.dead_letters import DeadLetterFilter, Status, open_dead_letters
-from campaigns.errors import DeadLetterError
-from console.requeue import requeue
+from campaigns.dead_letters import DeadLetterFilter, Resolution
+from console.printable import printable
+from console.use_cases.dead_letters import (
+    describe_resolution,
+    discard_dead_letters,
+    list_dead_letters,
+    read_dead_letter,
+    requeue,
+)
 from models.current_user import current_user
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from campaigns.dead_letters import DeadLetter
-    from console.requeue import Requeued
+    from console.use_cases.dead_letters import DeadLetterList, Requeued
     from streams.settings import Settings
 
     Command = TypeVar("Command", bound=Callable[..., Any])
 
 CUT_BYTES = 4_096
-SHOWN = 50
+SHOWN = 100
 BYTES_IN_A_LINE = 16
 
 _FILTERS = (
@@ -49,33 +54,32 @@ def _filters(command: Command) -> Command:
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Events that could not be decided: look at them, send them back, or discard them."""
+    """What could not be decided or published: look at it, send it back, or discard it."""
 
 
 @dead_letters.command("list")
 @_filters
 @click.option(
     "--status",
-    type=click.Choice([*(each.value for each in Status), "all"]),
-    default=Status.OPEN.value,
+    type=click.Choice([*(each.value for each in Resolution), "all"]),
+    default=Resolution.OPEN.value,
     show_default=True,
     help="Only letters that stand so.",
 )
-@click.option("--limit", type=click.IntRange(0), default=SHOWN, show_default=True, help="Show so many.")
+@click.option("--limit", type=click.IntRange(0), default=SHOWN, show_default=True, help="Show so many, the newest.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_letters(status: str, limit: int, as_json: bool, **filters: Any) -> None:
-    """Show dead letters, oldest first, and how many there are for each reason."""
+    """Show dead letters, newest first, and how many there are for each reason."""
     settings = load_settings()
-    wanted = _wanted(settings, status=None if status == "all" else Status(status), **filters)
-    with open_dead_letters(settings.ledger_url) as letters:
-        found = letters.find(wanted)
+    wanted = _wanted(settings, resolution=None if status == "all" else Resolution(status), **filters)
+    found = list_dead_letters(settings, wanted, limit=limit)
     if as_json:
-        click.echo(json.dumps(as_object(found, limit)))
+        click.echo(json.dumps(as_object(found)))
         return
-    if found:
-        click.echo("\n".join(tabulate(found[:limit])))
+    if found.letters:
+        click.echo("\n".join(tabulate(found.letters)))
         click.echo()
-    click.echo(summarize(found, shown=min(limit, len(found))))
+    click.echo(summarize(found))
 
 
 @dead_letters.command()
@@ -83,9 +87,7 @@ def list_letters(status: str, limit: int, as_json: bool, **filters: Any) -> None
 @click.option("--full", is_flag=True, help=f"Show the whole value, not its first {CUT_BYTES:,} bytes.")
 def show(letter_id: str, full: bool) -> None:
     """Show all there is of a dead letter."""
-    with open_dead_letters(load_settings().ledger_url) as letters:
-        (letter,) = letters.name([letter_id])
-        value = letters.read_values([letter_id])[letter_id]
+    letter, value = read_dead_letter(load_settings(), letter_id)
     click.echo("\n".join([*describe(letter), "value", render(value, None if full else CUT_BYTES)]))
 
 
@@ -106,13 +108,8 @@ def requeue_letters(
     if bool(letter_ids) == all_matching or (letter_ids and filtered):
         raise click.UsageError("name the letters, or give --all-matching and filters")
     settings = load_settings()
-    with open_dead_letters(settings.ledger_url) as letters:
-        _refuse_settled(letters.name(letter_ids), Status.DISCARDED)
-        ids = None if all_matching else letter_ids
-        done = requeue(settings, letters, _wanted(settings, ids=ids, **filters), by=by, limit=limit)
-        sent = {letter.letter_id for letter in done.sent}
-        others = [letter for letter in letters.name(letter_ids) if letter.letter_id not in sent]
-    click.echo("\n".join([*report(done), *map(tell_fate, others)]))
+    wanted = _wanted(settings, ids=None if all_matching else letter_ids, **filters)
+    click.echo("\n".join(report(requeue(settings, wanted, by=by, limit=limit))))
 
 
 @dead_letters.command()
@@ -121,11 +118,8 @@ def requeue_letters(
 @_BY
 def discard(letter_ids: tuple[str, ...], why: str, by: str) -> None:
     """Mark open dead letters as never to be sent again; they are kept."""
-    with open_dead_letters(load_settings().ledger_url) as letters:
-        _refuse_settled(letters.name(letter_ids), Status.REQUEUED, Status.REQUEUEING)
-        marked = letters.discard(letter_ids, by=by, why=why)
-        others = [letter for letter in letters.name(letter_ids) if letter.letter_id not in marked]
-    click.echo("\n".join([f"discarded {len(marked)}", *map(tell_fate, others)]))
+    done = discard_dead_letters(load_settings(), letter_ids, by=by, why=why)
+    click.echo("\n".join([f"discarded {len(done.ids)}", *map(describe_resolution, done.others)]))
 
 
 def _wanted(
@@ -136,29 +130,17 @@ def _wanted(
     return DeadLetterFilter(topic=full, since=since.replace(tzinfo=UTC) if since else None, **more)
 
 
-def _refuse_settled(letters: Iterable[DeadLetter], *statuses: Status) -> None:
-    for letter in letters:
-        if letter.status in statuses:
-            raise DeadLetterError(f"{tell_fate(letter)}; nothing was done")
-
-
-def tell_fate(letter: DeadLetter) -> str:
-    """Return in one line what became of a letter, and who did it when."""
-    if letter.settled_at is None:
-        return f"{letter.letter_id} is {letter.status}"
-    because = f": {printable(letter.why)}" if letter.why else ""
-    by = printable(letter.settled_by or "")
-    return f"{letter.letter_id} is {letter.status} since {moment(letter.settled_at)} by {by}{because}"
-
-
 def report(done: Requeued) -> list[str]:
-    """Tell what a requeue did, and what it found of one before it that was interrupted."""
+    """Return what a requeue did, and what it found of one before it that was interrupted, in lines."""
     lines = [f"requeued {len(done.sent)}"]
     if done.found_sent:
         lines.append(f"an interrupted requeue had sent {done.found_sent}: they count as requeued now")
     if done.reopened:
         lines.append(f"an interrupted requeue had not sent {done.reopened}: they were opened again first")
-    return lines
+    lines += [f"left out: {why}" for why in done.left_out.values()][:SHOWN]
+    if len(done.left_out) > SHOWN:
+        lines.append(f"{len(done.left_out):,} letters were left out in all")
+    return [*lines, *map(describe_resolution, done.others)]
 
 
 def tabulate(letters: Sequence[DeadLetter]) -> list[str]:
@@ -171,35 +153,32 @@ def tabulate(letters: Sequence[DeadLetter]) -> list[str]:
 
 def _cells(letter: DeadLetter) -> tuple[str, ...]:
     size = "none" if letter.size is None else str(letter.size)
-    return (letter.letter_id, letter.status, letter.reason, _source(letter), moment(letter.written_at), size)
+    return (letter.letter_id, letter.resolution, letter.reason, _source(letter), moment(letter.created_at), size)
 
 
-def summarize(letters: Sequence[DeadLetter], *, shown: int) -> str:
+def summarize(found: DeadLetterList) -> str:
     """Return how many letters there are, of which reasons, most frequent first."""
-    counts = ", ".join(f"{number:,} {reason}" for reason, number in count_reasons(letters).items())
-    total = f"{len(letters):,} dead letter{'' if len(letters) == 1 else 's'}"
-    partly = f", {shown:,} shown" if shown < len(letters) else ""
-    return f"{total}{partly}: {counts}" if letters else "no dead letters"
+    if not found.matching:
+        return "no dead letters"
+    counts = ", ".join(f"{number:,} {reason}" for reason, number in found.by_reason.items())
+    total = f"{found.matching:,} dead letter{'' if found.matching == 1 else 's'}"
+    partly = f", the newest {len(found.letters):,} shown" if len(found.letters) < found.matching else ""
+    return f"{total}{partly}: {counts}"
 
 
-def count_reasons(letters: Iterable[DeadLetter]) -> dict[str, int]:
-    """Return the number of letters by reason, most frequent first."""
-    return dict(Counter(letter.reason for letter in letters).most_common())
-
-
-def as_object(letters: Sequence[DeadLetter], limit: int) -> dict[str, Any]:
+def as_object(found: DeadLetterList) -> Mapping[str, Any]:
     """Return a list of letters as JSON has it; the counts are of all, shown or not."""
     return {
-        "matching": len(letters),
-        "by_reason": count_reasons(letters),
-        "letters": [_as_object(letter) for letter in letters[:limit]],
+        "matching": found.matching,
+        "by_reason": dict(found.by_reason),
+        "letters": [_as_object(letter) for letter in found.letters],
     }
 
 
 def _as_object(letter: DeadLetter) -> dict[str, Any]:
     return {
         "id": letter.letter_id,
-        "status": letter.status,
+        "status": letter.resolution,
         "reason": letter.reason,
         "stage": letter.stage,
         "detail": letter.detail,
@@ -208,9 +187,10 @@ def _as_object(letter: DeadLetter) -> dict[str, Any]:
         "offset": letter.offset,
         "key": None if letter.key is None else inline(letter.key),
         "bytes": letter.size,
-        "written_at": moment(letter.written_at),
-        "settled_at": moment(letter.settled_at) if letter.settled_at else None,
-        "settled_by": letter.settled_by,
+        "truncated": letter.truncated or None,
+        "written_at": moment(letter.created_at),
+        "settled_at": moment(letter.resolved_at) if letter.resolved_at else None,
+        "settled_by": letter.actor,
         "why": letter.why or None,
     }
 
@@ -218,13 +198,15 @@ def _as_object(letter: DeadLetter) -> dict[str, Any]:
 def describe(letter: DeadLetter) -> list[str]:
     """Return all there is of a letter but its value, one line each."""
     size = "no value" if letter.size is None else f"{letter.size:,} bytes"
+    if letter.truncated:
+        size += f", not kept whole (cut: {letter.truncated}), SHA-256 {letter.digest or 'unknown'}"
     lines = [
-        tell_fate(letter),
+        describe_resolution(letter),
         f"reason   {letter.reason}",
         f"stage    {letter.stage}",
         f"detail   {printable(letter.detail)}",
         f"source   {_source(letter)}",
-        f"written  {moment(letter.written_at)}",
+        f"written  {moment(letter.created_at)}",
         f"size     {size}",
         f"key      {inline(letter.key)}",
         "headers" if letter.headers else "headers  none",
@@ -262,19 +244,14 @@ def inline(value: bytes | None) -> str:
     return f"0x{value.hex()}" if text is None else printable(text)
 
 
-def printable(text: str, keep: str = "") -> str:
-    """Escape what a terminal might obey: whoever wrote the event is not trusted with it."""
-    return "".join(
-        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode() for each in text
-    )
-
-
 def moment(at: datetime) -> str:
     """Return a time in UTC, to the second."""
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _source(letter: DeadLetter) -> str:
+    if letter.partition is None:
+        return f"to {letter.topic}"
     return f"{letter.topic}/{letter.partition}/{letter.offset}"
 
 

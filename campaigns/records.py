@@ -1,0 +1,63 @@
+"""What the ledger remembers, as those who ask read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """A decision as the ledger keeps it.
+
+    Attributes:
+        failure: why its trigger could not be published; None when it was, or will be.
+    """
+
+    campaign: str
+    segment: str
+    occasion: str
+    outcome: str
+    reason: str
+    detail: str
+    as_of: datetime
+    facts: Mapping[str, Any]
+    versions: Mapping[str, str]
+    event_id: str
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipRecord:
+    """A customer's latest episode in a segment."""
+
+    segment: str
+    episode: int
+    is_member: bool
+    entered_at: datetime
+    exited_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRecord:
+    """A launch of a campaign by an operator.
+
+    Attributes:
+        as_of: event time of its requests.
+        last_customer_id: Kafka has acknowledged the requests for this member and all before it, by customer id.
+        members: members asked for so far.
+        done_at: when the last member was asked for; None while some are left.
+    """
+
+    launch_id: str
+    campaign: str
+    as_of: datetime
+    actor: str
+    started_at: datetime
+    last_customer_id: str | None
+    members: int
+    done_at: datetime | None

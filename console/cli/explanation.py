@@ -1,0 +1,111 @@
+"""Explanations in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from campaigns.decide import Outcome, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from campaigns.records import DecisionRecord
+    from console.use_cases.explanations import CustomerExplanation, DecisionExplanation, RuleExplanation
+    from segments.explanation import Comparison
+
+SHORT = 1000.0  # from here on numbers are written out, without an exponent
+HEADLINE_FACTS = (
+    "churn_probability",
+    "days_since_last_transaction",
+    "transaction_count",
+    "total_revenue",
+    "rfm_segment",
+    "sentiment_score",
+)
+
+
+def describe_customer(explained: CustomerExplanation) -> list[str]:
+    """Return everything about a customer in lines."""
+    inside = [f"{each.segment} since {each.entered_at:%Y-%m-%d}" for each in explained.memberships if each.is_member]
+    return [
+        f"customer {explained.customer_id}: member of {', '.join(inside) or 'no segment'}",
+        *(f"- {describe_decision(each)}" for each in explained.decisions),
+        "" if explained.decisions else "no campaign has had this customer as a candidate",
+        f"now: {headline(explained.facts)}",
+        *(f"- {describe_rule(each)}" for each in explained.rules),
+    ]
+
+
+def describe_decision(explained: DecisionExplanation) -> str:
+    """Return one decision in two lines: what was done and why, and the facts its segment's rule looked at."""
+    decision = explained.record
+    when = f"{decision.as_of:%Y-%m-%d}"
+    verdict = {
+        Outcome.FIRED: f"{when} {decision.campaign}: contacted, {_because(decision)}",
+        Outcome.CONTROL: f"{when} {decision.campaign}: not contacted, {decision.detail}",
+        Outcome.WITHHELD: f"{when} {decision.campaign}: withheld, {decision.detail}",
+    }[Outcome(decision.outcome)]
+    if decision.failure is not None:
+        verdict = (
+            f"{when} {decision.campaign}: decided to contact, {_because(decision)}, but the trigger could not be "
+            f"published: {decision.failure}"
+        )
+    rule = describe_rule(explained.rule) if explained.rule else _describe_changed_rule(explained)
+    return f"{verdict}\n    {rule}".rstrip()
+
+
+def _describe_changed_rule(explained: DecisionExplanation) -> str:
+    changed = explained.changed
+    if changed is None:
+        return ""
+    decided_by = explained.record.versions["segment"]
+    return f"{changed.name}: decided by version {decided_by} of its rule, which is now {changed.version}."
+
+
+def _because(decision: DecisionRecord) -> str:
+    return f"entered {decision.segment}" if decision.reason == Reason.ENTERED_SEGMENT else "launched by the operator"
+
+
+def describe_rule(explained: RuleExplanation) -> str:
+    """Return how facts stand to each comparison of a segment's rule."""
+    segment, explanation = explained.segment, explained.explanation
+    if not segment.rule.facts:
+        return f"{segment.name}: the rule asks for no fact and {'always' if explanation.met else 'never'} holds."
+    told = "; ".join(_tell(each) for each in explanation.comparisons)
+    miss = explanation.nearest_miss
+    nearest = f", nearest miss {miss.subject}" if miss and len(explanation.comparisons) > 1 else ""
+    return f"{segment.name} ({'holds' if explanation.met else 'does not hold'}{nearest}): {told}."
+
+
+def _tell(comparison: Comparison) -> str:
+    if comparison.operator == "is":
+        return f"{comparison.subject} is {_plain(comparison.value)}"
+    verb = "is" if comparison.met != comparison.negated else "is not"
+    return (
+        f"{comparison.subject} {_plain(comparison.value)} {verb} {comparison.operator} {_plain(comparison.threshold)}"
+    )
+
+
+def headline(facts: Mapping[str, Any], names: Iterable[str] = HEADLINE_FACTS) -> str:
+    """Return the facts a person asks for first."""
+    return ", ".join(f"{name} {_plain(facts[name])}" for name in names if facts.get(name) is not None)
+
+
+def pick_examples(decisions: Sequence[tuple[str, DecisionRecord]]) -> list[tuple[str, DecisionRecord]]:
+    """Pick the first decision that fired, one held out and one withheld, of different campaigns where there are.
+
+    Args:
+        decisions: with the customer's id, first evaluations left out.
+    """
+    picked: list[tuple[str, DecisionRecord]] = []
+    for outcome in Outcome:
+        found = [pair for pair in decisions if pair[1].outcome == outcome]
+        told = {each.campaign for _, each in picked}
+        picked += sorted(found, key=lambda pair: pair[1].campaign in told)[:1]
+    return picked
+
+
+def _plain(cell: Any) -> str:
+    if isinstance(cell, float):
+        return f"{cell:.4g}" if abs(cell) < SHORT else f"{cell:,.0f}"
+    return "null" if cell is None else str(cell)

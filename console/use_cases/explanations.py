@@ -1,0 +1,132 @@
+"""Why a customer was contacted, and why not: decisions, memberships, and how each rule stands to the facts of now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from campaigns.definition import load_definitions
+from console.use_cases.ledger import ask_ledger
+from features.errors import WarehouseError
+from features.postgres_warehouse import PostgresWarehouse
+from features.signals import as_columns
+from models.scores import score_customers
+from segments.explanation import explain_rule
+from streams.runtime.model_reload import load_models
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from campaigns.postgres_ledger import PostgresLedger
+    from campaigns.records import DecisionRecord, MembershipRecord
+    from segments.definition import Segment
+    from segments.explanation import Explanation
+    from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class RuleExplanation:
+    """How a segment's rule stands to facts."""
+
+    segment: Segment
+    explanation: Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionExplanation:
+    """A decision, and the segment's rule of today for the recorded facts.
+
+    Attributes:
+        rule: None when the segment is gone, or when its rule of today reads facts that were not recorded.
+        changed: the segment of today, when the second is the reason.
+    """
+
+    record: DecisionRecord
+    rule: RuleExplanation | None
+    changed: Segment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerExplanation:
+    """Everything about a customer.
+
+    Attributes:
+        memberships: the latest episode in each segment.
+        decisions: in order of event time.
+        facts: what the next event would be decided by.
+        rules: how each segment's rule stands to those facts.
+    """
+
+    customer_id: str
+    memberships: Sequence[MembershipRecord]
+    decisions: Sequence[DecisionExplanation]
+    facts: Mapping[str, Any]
+    rules: Sequence[RuleExplanation]
+
+
+def explain_customer(settings: Settings, customer_id: str) -> CustomerExplanation:
+    """Return everything about a customer.
+
+    Raises:
+        WarehouseError: the warehouse cannot be read, or has no such customer.
+        LedgerUnavailableError: the ledger cannot be read.
+    """
+    segments = load_definitions(settings.definitions_dir).segments
+    by_key = {segment.key: segment for segment in segments}
+
+    async def ask(ledger: PostgresLedger) -> CustomerExplanation:
+        decisions = await ledger.decisions_of(customer_id)
+        facts = await current_facts(settings, ledger, customer_id, decisions)
+        return CustomerExplanation(
+            customer_id,
+            await ledger.memberships_of(customer_id),
+            [explain_decision(each, by_key) for each in decisions],
+            facts,
+            [explain_membership(segment, facts) for segment in segments],
+        )
+
+    return ask_ledger(settings, ask)
+
+
+def explain_decision(record: DecisionRecord, segments: Mapping[str, Segment]) -> DecisionExplanation:
+    """Explain a decision by the facts that were recorded with it."""
+    segment = segments.get(record.segment)
+    if segment is None:
+        return DecisionExplanation(record, None)
+    decided_by = record.versions.get("segment", segment.version)
+    if decided_by != segment.version and not segment.rule.facts <= record.facts.keys():
+        return DecisionExplanation(record, None, segment)
+    return DecisionExplanation(record, explain_membership(segment, record.facts))
+
+
+def explain_membership(segment: Segment, facts: Mapping[str, Any]) -> RuleExplanation:
+    """Explain how facts stand to each comparison of a segment's rule."""
+    return RuleExplanation(segment, explain_rule(segment.rule, facts))
+
+
+async def current_facts(
+    settings: Settings, ledger: PostgresLedger, customer_id: str, decisions: Sequence[DecisionRecord]
+) -> Mapping[str, Any]:
+    """Return the facts that the next event of a customer would be decided by, without any effect.
+
+    Raises:
+        WarehouseError: the warehouse cannot be read, or has no such customer.
+    """
+    warehouse = PostgresWarehouse(
+        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
+    )
+    try:
+        await warehouse.open()
+        table = await warehouse.fetch([customer_id])
+    finally:
+        await warehouse.close()
+    if not len(table):
+        raise WarehouseError(f"the warehouse has no customer {customer_id!r}; check the id")
+    if len(table) > 1:
+        raise WarehouseError(f"the warehouse has {len(table)} rows of customer {customer_id!r}; leave one")
+    signals = (await ledger.read([customer_id], [])).signals
+    moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
+    as_of = max(moments, default=datetime.now(UTC))
+    scored = score_customers(table, load_models(settings)).with_columns(as_columns(signals, table.customer_ids, as_of))
+    return scored.row(0)

@@ -1,0 +1,225 @@
+"""An operator's launch: one request for evaluation for each member of a campaign's segment.
+
+A trigger's id contains the launch's, so requests that are published twice under one launch id contact nobody twice. Two
+launches of a campaign may contact a customer twice: a second one is refused unless it is asked for. A launch is
+published page by page, by customer id; the ledger keeps the last customer whose request Kafka has acknowledged, and a
+launch that was cut short goes on after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from campaigns.definition import Launch, load_definitions
+from campaigns.errors import CampaignDefinitionError, LaunchError
+from campaigns.postgres_launches import open_launches
+from features.errors import WarehouseError
+from features.postgres_warehouse import PostgresWarehouse
+from streams.errors import BrokerUnavailableError
+from streams.kafka.launch_requests import DELIVERY_TIMEOUT_S, LaunchRequestProducer
+from streams.known_facts import check_facts, known_facts
+from streams.runtime.model_reload import load_models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from campaigns.definition import Campaign, DefinitionSet
+    from campaigns.postgres_launches import PostgresLaunches
+    from campaigns.records import LaunchRecord
+    from streams.settings import Settings
+
+PAGE_MEMBERS = 5_000
+MAX_LAUNCH_ID = 100
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchProgress:
+    """How far a launch has come: members asked for, of all members."""
+
+    launch_id: str
+    members: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A complete launch.
+
+    Attributes:
+        members: members asked for, those of earlier attempts included.
+        earlier: members that earlier attempts had asked for.
+        was_complete: it was complete before; nothing was published.
+        unchecked: why the campaign's facts could not be checked; None when they were. Workers check them at start.
+    """
+
+    launch_id: str
+    segment: str
+    members: int
+    earlier: int = 0
+    was_complete: bool = False
+    unchecked: str | None = None
+
+
+def find_launchable(campaigns: Sequence[Campaign], key: str) -> Campaign:
+    """Return the campaign that an operator names.
+
+    Raises:
+        CampaignDefinitionError: there is none, or it is not launched by operators.
+    """
+    by_key = {campaign.key: campaign for campaign in campaigns}
+    if key not in by_key:
+        raise CampaignDefinitionError(f"no campaign {key!r}; there are: {', '.join(sorted(by_key))}")
+    if by_key[key].launch is not Launch.BY_OPERATOR:
+        runs = f"campaign {key!r} runs by itself when a customer enters {by_key[key].segment!r}"
+        raise CampaignDefinitionError(f'{runs}; only campaigns with "launch": "by_operator" are launched')
+    return by_key[key]
+
+
+async def check_launch_facts(settings: Settings, definitions: DefinitionSet, campaign: Campaign) -> str | None:
+    """Refuse a campaign whose message or segment reads unknown facts.
+
+    Returns:
+        None, or why the facts could not be checked.
+
+    Raises:
+        CampaignDefinitionError: a fact is unknown.
+    """
+    warehouse = PostgresWarehouse(
+        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
+    )
+    try:
+        await warehouse.open()
+        columns = await warehouse.fetch([])
+    except WarehouseError as error:
+        return str(error)
+    finally:
+        await warehouse.close()
+    segments = tuple(each for each in definitions.segments if each.key == campaign.segment)
+    launched = replace(definitions, segments=segments, campaigns=(campaign,))
+    check_facts(launched, known_facts(columns, load_models(settings)), settings.features_table)
+    return None
+
+
+def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
+    settings: Settings,
+    key: str,
+    *,
+    by: str,
+    at: datetime | None = None,
+    launch_id: str | None = None,
+    again: bool = False,
+    on_progress: Callable[[LaunchProgress], None] = lambda _: None,
+    page: int = PAGE_MEMBERS,
+    timeout_s: float = DELIVERY_TIMEOUT_S,
+) -> Launched:
+    """Ask for every member of a campaign's segment on the evaluations topic.
+
+    The workers decide as for any event: consent, cooldown and holdout count, and customers who have left the segment by
+    then are left out. Customers who enter it during the launch may or may not be asked for.
+
+    Args:
+        settings: where Kafka, the ledger and the definitions are.
+        key: the campaign's.
+        by: who launches.
+        at: event time of a new launch; now, when None. One that goes on keeps its own.
+        launch_id: goes on with this launch, or begins one of this name.
+        again: begin a new launch though there has been one.
+        on_progress: called when the launch begins and after each page.
+        page: members published between two notes of progress.
+        timeout_s: longest wait for Kafka to acknowledge a page.
+
+    Raises:
+        CampaignDefinitionError: see find_launchable and check_launch_facts.
+        LaunchError: the launch is refused; the message says what to do instead.
+        BrokerUnavailableError: not every request was acknowledged; go on with the same id.
+        LedgerUnavailableError: the ledger cannot be used; go on with the same id.
+    """
+    definitions = load_definitions(settings.definitions_dir)
+    campaign = find_launchable(definitions.campaigns, key)
+    unchecked = asyncio.run(check_launch_facts(settings, definitions, campaign))
+    if launch_id is not None:
+        _check_id(launch_id)
+    with open_launches(settings.ledger_url) as launches, launches.launch_alone(key):
+        begun = _find_begun(launches, key, launch_id, again=again)
+        if begun is None:
+            name = launch_id or uuid.uuid4().hex[:12]
+            begun = launches.begin(name, key, as_of=at or datetime.now(UTC), by=by)
+        if begun.done_at is not None:
+            return Launched(
+                begun.launch_id, campaign.segment, begun.members, begun.members, was_complete=True, unchecked=unchecked
+            )
+        producer = LaunchRequestProducer(settings, timeout_s=timeout_s)
+        launched = _publish(producer, launches, campaign, begun, on_progress, page)
+    return replace(launched, unchecked=unchecked)
+
+
+def _publish(
+    producer: LaunchRequestProducer,
+    launches: PostgresLaunches,
+    campaign: Campaign,
+    begun: LaunchRecord,
+    on_progress: Callable[[LaunchProgress], None],
+    page: int,
+) -> Launched:
+    name, after, members = begun.launch_id, begun.last_customer_id, begun.members
+    total = members + launches.count_members(campaign.segment, after=after)
+    on_progress(LaunchProgress(name, members, total))
+    for customer_ids in launches.members(campaign.segment, after=after, page=page):
+        try:
+            producer.publish(campaign.key, name, customer_ids, as_of=begun.as_of)
+        except BrokerUnavailableError as error:
+            raise BrokerUnavailableError(
+                f"launch {name} is incomplete after {members:,} of {total:,} members ({error}); "
+                f"{how_to_resume(campaign.key, name)}"
+            ) from error
+        launches.advance(name, last=customer_ids[-1], members=len(customer_ids))
+        members += len(customer_ids)
+        on_progress(LaunchProgress(name, members, max(total, members)))
+    launches.finish(name)
+    return Launched(name, campaign.segment, members, begun.members)
+
+
+def how_to_resume(campaign: str, launch_id: str) -> str:
+    """Return the command that goes on with a launch, and why it is safe."""
+    return (
+        f"continue with `holdfast campaigns launch {campaign} --launch-id {launch_id}`: nobody is contacted twice "
+        "under one id"
+    )
+
+
+def _find_begun(
+    launches: PostgresLaunches, campaign: str, launch_id: str | None, *, again: bool
+) -> LaunchRecord | None:
+    """Return the launch to go on with, None to begin one.
+
+    Raises:
+        LaunchError: a new launch could contact customers twice, and the operator did not ask for that.
+    """
+    if launch_id is not None:
+        found = launches.find(launch_id)
+        if found is not None and found.campaign != campaign:
+            raise LaunchError(f"launch {launch_id!r} is one of campaign {found.campaign!r}; choose another --launch-id")
+        return found
+    last = launches.last(campaign)
+    if last is None or again or (last.done_at is not None and not last.members):
+        return None
+    at = f"{last.started_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    begun = f"launch {last.launch_id} of {campaign}, begun at {at} by {last.actor}"
+    if last.done_at is None:
+        raise LaunchError(
+            f"{begun}, is not complete ({last.members:,} members asked for); "
+            f"{how_to_resume(campaign, last.launch_id)}. A new launch is begun with --again"
+        )
+    raise LaunchError(
+        f"{begun}, has asked for all {last.members:,} members; a new launch contacts them once more, as the campaign's "
+        "cooldown allows: begin it with --again"
+    )
+
+
+def _check_id(launch_id: str) -> None:
+    if not launch_id.isprintable() or not 0 < len(launch_id) <= MAX_LAUNCH_ID:
+        raise LaunchError(f"--launch-id {launch_id!r}: must be 1 to {MAX_LAUNCH_ID} printable characters")
