@@ -201,7 +201,7 @@ def check_calibration(metrics: Metrics, thresholds: GateThresholds) -> Gate:
         f"ECE at most {most:.3f}, slope {low} to {high}, rate within {thresholds.shift} of the mean score",
         most,
         passed=not reasons,
-        sentence=f"ECE {found['ece']:.3f}, {found['ece_recentred']:.3f}after prior-shift correction (mean score "
+        sentence=f"ECE {found['ece']:.3f}, {found['ece_recentred']:.3f} after prior-shift correction (mean score "
         f"{found['mean_score']:.3f}, rate {found['rate']:.3f}), slope {_format_slope(slope)}: "
         f"{'; '.join(reasons) or 'calibrated'}.",
     )
@@ -256,7 +256,7 @@ def check_personalisation(metrics: Metrics) -> Gate:
         return Gate(name, False, "not enough evidence", None, against, 0.0, sentence)
     gap, best = policy["difference_to_constant"], policy["best_constant_offer"]
     passed = gap["interval_95"][0] > 0
-    words = "personalise." if passed else f"keep offer {best['offer_id']}for all customers."
+    words = "personalise." if passed else f"keep offer {best['offer_id']} for all customers."
     return _answer(
         name,
         gap["interval_95"][0],
