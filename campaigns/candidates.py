@@ -125,7 +125,7 @@ def decide_all(
     facts: FeatureTable,
     contact_histories: Mapping[str, ContactHistory],
     offers: dict[int, Offer],
-    score_offers: Callable[[FeatureTable], tuple[NDArray[np.float32], str]],
+    score_offers: Callable[[FeatureTable], tuple[NDArray[np.float32], Column]],
 ) -> list[Decision]:
     """Decide every candidate of a batch; offers are scored for those alone, in one call.
 
@@ -137,17 +137,17 @@ def decide_all(
         facts: every fact of the batch's customers.
         contact_histories: what the ledger knows, for those of whom it knows anything.
         offers: every offer by id.
-        score_offers: gives scores of shape [rows, 8] and their basis, model or rules.
+        score_offers: gives scores of shape [rows, 8] and their basis, shape [rows]: model, rules or mock.
     """
     candidates = _first_of_each_chance(candidates)
     if not candidates:
         return []
     position = {customer_id: place for place, customer_id in enumerate(facts.customer_ids)}
     chosen = facts.take([position[candidate.customer_id] for candidate in candidates])
-    scores, basis = score_offers(chosen)
+    scores, bases = score_offers(chosen)
     known = dict(contact_histories)
     decisions = []
-    for candidate, row, offer_scores in zip(candidates, _rows(chosen), scores, strict=True):
+    for candidate, row, offer_scores, basis in zip(candidates, _rows(chosen), scores, bases, strict=True):
         history = known.get(candidate.customer_id, ContactHistory())
         decision = decide(candidate, {**row, "offer_basis": basis}, history, offers, offer_scores)
         if decision.outcome is Outcome.FIRED:

@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from console.model_views import (
 from console.tables import print_table
 from models.current_user import current_user
 from models.errors import NoVersionError, VersionError
+from models.registry import load_version
 from models.routing import load_model
 from models.versions import (
     current_version,
@@ -131,7 +133,11 @@ def compare(name: str, one: str, other: str | None, as_json: bool) -> None:
 @models.command("promote")
 @click.argument("name")
 @click.argument("version")
-@click.option("--force", is_flag=True, help="Although a gate refused it; needs --why.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Although a gate refused it; needs --why. A version that cannot be loaded is refused all the same.",
+)
 @click.option("--why", default="", help="The reason, for the record.")
 @_BY
 @click.option("--preview", is_flag=True, help="Tell how many of today's customers it would move, and promote nothing.")
@@ -143,7 +149,8 @@ def promote_version(name: str, version: str, force: bool, why: str, by: str, pre
     if preview:
         _preview(settings, name, read_version(home, version), as_json)
         return
-    done = promote(home, version, at=datetime.now(UTC), by=by, why=why, forced=force)
+    check = partial(load_version, home, feature_mapping=settings.feature_mapping)
+    done = promote(home, version, at=datetime.now(UTC), by=by, why=why, forced=force, check=check)
     _report(done, f"{version} serves already", as_json)
 
 
@@ -155,8 +162,10 @@ def promote_version(name: str, version: str, force: bool, why: str, by: str, pre
 @_JSON
 def rollback(name: str, to: str | None, why: str, by: str, as_json: bool) -> None:
     """Let the version serve again that was promoted before the present one."""
-    home = _home(_models_dir(load_settings()), name)
-    done = roll_back(home, to=to, at=datetime.now(UTC), by=by, why=why)
+    settings = load_settings()
+    home = _home(_models_dir(settings), name)
+    check = partial(load_version, home, feature_mapping=settings.feature_mapping)
+    done = roll_back(home, to=to, at=datetime.now(UTC), by=by, why=why, check=check)
     _report(done, f"{to} serves already", as_json)
 
 
@@ -282,7 +291,7 @@ def _draw_customers(settings: Settings) -> str:
 def _preview(settings: Settings, name: str, version: ModelVersion, as_json: bool) -> None:
     today = read_table(_source(settings), _draw_customers(settings))
     defined, _, _ = load_definitions(settings.definitions_dir)
-    scorer = load_model(version.folder, settings.feature_mapping)
+    scorer = load_version(version.folder.parents[1], version.version, settings.feature_mapping)
     found = preview_swap(name, scorer, load_models(settings), today, defined, datetime.now(UTC))
     click.echo(json.dumps(preview_object(found)) if as_json else "\n".join(format_preview(found)))
 

@@ -6,9 +6,10 @@ ModelError
 ├── ModelOutputError  a model returned something that is no finite number
 ├── RfmDefinitionError  the file of RFM cut points cannot be used
 └── VersionError      a version on disk cannot be read or written
+    ├── ManifestError           its manifest cannot be used; a ModelLoadError, too
     ├── NoVersionError          there is no such version, or no such model
     ├── VersionConflictError    another model has this version already
-    ├── PromotionRefusedError   a gate, a changed file or a missing reason stands against it
+    ├── PromotionRefusedError   a gate, a file or a missing reason stands against it
     └── HistoryError            the record of promotions cannot be read
 """
 
@@ -39,6 +40,10 @@ class VersionError(ModelError):
     """A version on disk cannot be read or written."""
 
 
+class ManifestError(ModelLoadError, VersionError):
+    """A version's manifest cannot be used: the version can neither be loaded nor managed."""
+
+
 class NoVersionError(VersionError):
     """There is no such version, or no such model."""
 
@@ -48,7 +53,7 @@ class VersionConflictError(VersionError):
 
 
 class PromotionRefusedError(VersionError):
-    """A gate, a changed file or a missing reason stands against it."""
+    """A gate, a file that is changed or cannot be loaded, or a missing reason stands against it."""
 
 
 class HistoryError(VersionError):

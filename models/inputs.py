@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,16 +34,37 @@ def model_inputs(table: FeatureTable, columns: Sequence[str]) -> NDArray[np.floa
     Raises:
         ModelInputError: a column is not in the table, or holds text.
     """
-    matrix = np.empty((len(table), len(columns)), dtype=np.float32)
+    return _fill(len(table), [numbers(name, _find(table, name)) for name in columns])
+
+
+def readable_inputs(
+    table: FeatureTable, columns: Sequence[str]
+) -> tuple[NDArray[np.float32], Mapping[str, NDArray[np.bool_]]]:
+    """Return the same matrix with NaN for each cell that cannot be read, and which cells of which columns those are.
+
+    Raises:
+        ModelInputError: a column is not in the table.
+    """
+    read = {name: readable_numbers(_find(table, name)) for name in columns}
+    matrix = _fill(len(table), [read[name][0] for name in columns])
+    return matrix, {name: unreadable for name, (_, unreadable) in read.items() if unreadable is not None}
+
+
+def _find(table: FeatureTable, name: str) -> Column:
+    if name not in table.columns:
+        raise ModelInputError(
+            f"the model needs column {name!r}, which the warehouse did not return; "
+            "add it to the view or map the feature to another column in ML_FEATURE_MAPPING"
+        )
+    return table.columns[name]
+
+
+def _fill(rows: int, columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
+    matrix = np.empty((rows, len(columns)), dtype=np.float32)
     # A value beyond float32 becomes infinite, which the graph clamps.
     with np.errstate(over="ignore"):
-        for position, name in enumerate(columns):
-            if name not in table.columns:
-                raise ModelInputError(
-                    f"the model needs column {name!r}, which the warehouse did not return; "
-                    "add it to the view or map the feature to another column in ML_FEATURE_MAPPING"
-                )
-            matrix[:, position] = numbers(name, table.columns[name])
+        for position, cells in enumerate(columns):
+            matrix[:, position] = cells
     return matrix
 
 
@@ -55,7 +76,27 @@ def numbers(name: str, cells: Column) -> NDArray[np.float64]:
     """
     try:
         return cells.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelInputError(
             f"column {name!r} is to be numbers for the model ({error}); map the feature to a numeric column"
         ) from error
+
+
+def readable_numbers(cells: Column) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """Return a column as float64, null as NaN, and which cells are neither number, truth value nor null.
+
+    Those are NaN, too. None where all can be read: then no cell is looked at by itself.
+    """
+    try:
+        return cells.astype(np.float64), None
+    except (TypeError, ValueError, OverflowError):
+        read = [_number(cell) for cell in cells]
+        return np.array(read, dtype=np.float64), np.array([number is None for number in read], dtype=np.bool_)
+
+
+def _number(cell: Any) -> float | None:
+    """Return a cell as numpy reads it, null as NaN; None where it cannot be read."""
+    try:
+        return np.nan if cell is None else float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return None

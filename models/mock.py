@@ -18,6 +18,7 @@ class MockScorer:
 
     version = "mock"
     basis = "mock"
+    columns = ()
 
     def __init__(self, name: str, outputs: int, scale: float = 1.0) -> None:
         self._name = name

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -20,10 +22,17 @@ class Scorer(Protocol):
 
     @property
     def basis(self) -> str:
-        """`model` or `rules`."""
+        """`model`, `rules` or `mock`."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """The columns that a model takes as numbers; none for a rule, which does without."""
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
-        """Return scores of shape [customers, outputs]: churn 1 output, next best offer 8, lifetime value 1.
+        """Return scores of shape [customers, outputs]: churn 1 output, next best offer 8, lifetime value 1 or 3.
+
+        A customer's scores do not depend on the others in the table. A customer who cannot be scored, as one with
+        text in a column of numbers, has NaN and does not hinder the others.
 
         Raises:
             ModelInputError: the table lacks a column the model was trained on.

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from models.errors import ModelLoadError, VersionError
+from models.errors import HistoryError, ModelLoadError, VersionError
 from models.mock import MockScorer
 from models.rfm import RfmCuts, load_cuts
 from models.routing import load_model
 from models.rules import YEAR_DAYS, RuleScorer, churn_rule, lifetime_value_rule, offers_rule
-from models.versions import CURRENT_FILE, read_current
+from models.versions import CURRENT_FILE, current_version, read_history, read_version, trace_promotions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from models.ports import Scorer
+    from models.routing import RoutedScorer
     from models.rules import Rule
+    from models.tflite import TFLiteScorer
 
 OFFERS = 8
 MOCK_LIFETIME_VALUE = 5000.0
 RFM_FILE = "rfm.json"
-NAMES = ("churn", "nbo", "ltv")
-
-
-LTV_OUTPUTS = (1, 3)
-"""Expected spend, and perhaps the lower and the upper bound of its interval."""
+OUTPUTS: Mapping[str, tuple[int, ...]] = {"churn": (1,), "nbo": (OFFERS,), "ltv": (1, 3)}
+"""How many scores a model may give; of lifetime value also the lower and the upper bound of its interval."""
+RULES: Mapping[str, Rule] = {"churn": churn_rule, "nbo": offers_rule, "ltv": lifetime_value_rule}
+NAMES = tuple(OUTPUTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +54,21 @@ class Scorers:
         ltv: spend expected in the window that the model was trained on, and perhaps its bounds: 1 or 3 outputs;
             the rule's is of 12 months.
         rfm: cut points of RFM and of value segments.
+        refused: why a version that is promoted cannot serve and what does, in words, by name.
     """
 
     churn: Scorer
     offers: Scorer
     ltv: Scorer
     rfm: RfmCuts
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def value(self) -> ValueScale:
         """What a score of the ltv model stands for; a rule's stands for itself."""
         manifest: Mapping[str, Any] = getattr(self.ltv, "manifest", {})
         cuts: list[float] | None = manifest.get("value_cuts")
-        factor = YEAR_DAYS / manifest.get("window_days", YEAR_DAYS)
+        factor = YEAR_DAYS / (manifest.get("window_days") or YEAR_DAYS)
         return ValueScale(factor, (cuts[0], cuts[1]) if cuts else None)
 
     @property
@@ -92,7 +96,10 @@ class Scorers:
 def load_scorers(
     models_dir: Path, feature_mapping: Mapping[str, str], input_size: int | None = None, *, mock: bool = False
 ) -> Scorers:
-    """Load the models of a folder, a rule for each that is missing or refused.
+    """Load the models of a folder.
+
+    Where the version that is promoted cannot serve, the one that was promoted last before it and can does; a rule
+    where there is none.
 
     Args:
         models_dir: holds churn/, nbo/ and ltv/, laid out as models/versions.py says, and rfm.json.
@@ -113,12 +120,10 @@ def load_scorers(
     if mock:
         value = MockScorer("ltv", 1, MOCK_LIFETIME_VALUE)
         return Scorers(MockScorer("churn", 1), MockScorer("nbo", OFFERS), value, rfm)
-    return Scorers(
-        churn=_load(models_dir / "churn", feature_mapping, (1,), churn_rule),
-        offers=_load(models_dir / "nbo", feature_mapping, (OFFERS,), offers_rule),
-        ltv=_load(models_dir / "ltv", feature_mapping, LTV_OUTPUTS, lifetime_value_rule),
-        rfm=rfm,
-    )
+    loaded = {name: _load(models_dir / name, feature_mapping) for name in NAMES}
+    refused = {name: f"{name}: {refusal}" for name, (_, refusal) in loaded.items() if refusal is not None}
+    scorers = {name: scorer for name, (scorer, _) in loaded.items()}
+    return Scorers(scorers["churn"], scorers["nbo"], scorers["ltv"], rfm, refused)
 
 
 def read_marks(models_dir: Path) -> tuple[bytes | None, ...]:
@@ -133,30 +138,70 @@ def _mark(path: Path) -> bytes | None:
         return None
 
 
-def keep_models(serving: Scorers, found: Scorers) -> tuple[Scorers, tuple[str, ...]]:
-    """Return the scorers to go on with, and what was refused: no rule takes the place of a model that serves.
+def keep_models(serving: Scorers, found: Scorers) -> Scorers:
+    """Return the scorers to go on with: no rule takes the place of a model that serves.
 
     Args:
         serving: those that serve.
         found: those loaded now.
     """
-    refused = {name: why for name, why in found.reasons.items() if name not in serving.reasons}
-    kept = found
-    for name in refused:
-        kept = kept.with_scorer(name, serving.by_name[name])
-    versions = serving.versions
-    return kept, tuple(f"{name}: {versions[name]} goes on, another is refused: {why}" for name, why in refused.items())
+    kept, refused = found, dict(found.refused)
+    for name, scorer in serving.by_name.items():
+        if isinstance(scorer, RuleScorer):
+            continue
+        if name in found.reasons:
+            kept = kept.with_scorer(name, scorer)
+            refused[name] = f"{name}: {found.reasons[name]}; {scorer.version} serves"
+        elif scorer.version == found.versions[name]:
+            # Its interpreters are ready.
+            kept = kept.with_scorer(name, scorer)
+    return replace(kept, refused=refused)
 
 
-def _load(home: Path, feature_mapping: Mapping[str, str], outputs: tuple[int, ...], rule: Rule) -> Scorer:
-    try:
-        current = read_current(home)
-        if current is None:
-            return RuleScorer(rule, f"no model promoted at {home}")
-        scorer = load_model(current.folder, feature_mapping)
-    except (ModelLoadError, VersionError) as error:
-        return RuleScorer(rule, str(error))
-    if scorer.manifest["outputs"] not in outputs:
+def load_version(home: Path, version: str, feature_mapping: Mapping[str, str]) -> TFLiteScorer | RoutedScorer:
+    """Load a version of a model and check that it can serve.
+
+    Args:
+        home: the model's folder, <models_dir>/<name>.
+        version: the version's name.
+        feature_mapping: the model's name of each feature, and the warehouse column it is read from.
+
+    Raises:
+        ModelLoadError: it cannot be loaded, or has other outputs than its name stands for.
+        NoVersionError, VersionError: see models/versions.py.
+    """
+    scorer = load_model(read_version(home, version).folder, feature_mapping)
+    outputs = OUTPUTS.get(home.name)
+    if outputs and scorer.manifest["outputs"] not in outputs:
         needed = " or ".join(map(str, outputs))
-        return RuleScorer(rule, f"{home}: the model has {scorer.manifest['outputs']} outputs, {needed} are needed")
+        raise ModelLoadError(f"{home}: the model has {scorer.manifest['outputs']} outputs, {needed} are needed")
     return scorer
+
+
+def _load(home: Path, feature_mapping: Mapping[str, str]) -> tuple[Scorer, str | None]:
+    """Return what serves, and why the version that is promoted does not; None where it does or none is."""
+    current = None
+    try:
+        current = current_version(home)
+        if current is None:
+            return RuleScorer(RULES[home.name], f"no model promoted at {home}"), None
+        return load_version(home, current, feature_mapping), None
+    except (ModelLoadError, VersionError) as error:
+        refusal = f"{current or 'the version promoted'} is refused ({error})"
+    scorer = _load_earlier(home, current, feature_mapping)
+    if scorer is None:
+        return RuleScorer(RULES[home.name], refusal), f"{refusal}; rules decide"
+    return scorer, f"{refusal}; {scorer.version} serves"
+
+
+def _load_earlier(home: Path, current: str | None, feature_mapping: Mapping[str, str]) -> Scorer | None:
+    """Return the version that was promoted last before the current one and can serve."""
+    try:
+        earlier = trace_promotions(read_history(home), current)
+    except HistoryError:
+        return None
+    for version in dict.fromkeys(reversed(earlier)):
+        if version != current:
+            with suppress(ModelLoadError, VersionError):
+                return load_version(home, version, feature_mapping)
+    return None

@@ -26,6 +26,7 @@ class RoutedScorer:
         version: the manifest's version, one for all.
         manifest: the whole manifest.
         column: by which customers are told apart.
+        columns: the columns that the models take as numbers.
     """
 
     basis = "model"
@@ -34,6 +35,7 @@ class RoutedScorer:
         self.version = pooled.version
         self.manifest = manifest
         self.column = column
+        self.columns = pooled.columns
         self._pooled = pooled
         self._routes = routes
 
@@ -44,7 +46,6 @@ class RoutedScorer:
 
         Raises:
             ModelInputError: the table lacks a column the models were trained on.
-            ModelOutputError: a score is not a finite number.
         """
         groups = group_of(table, self.column)
         known = np.isin(groups, list(self._routes))

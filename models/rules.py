@@ -1,6 +1,7 @@
 """The rules that stand in for a model: always available, never failing, worse.
 
-A column that is missing counts as null, and null has a stated meaning: nothing stands behind these rules.
+A column that is missing counts as null, as does a cell that is no number, and null has a stated meaning: nothing
+stands behind these rules. Each customer is scored by the customer's own row alone.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.errors import ModelInputError
-from models.inputs import numbers
+from models.inputs import readable_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ class RuleScorer:
 
     version = "rules"
     basis = "rules"
+    columns = ()
 
     def __init__(self, rule: Rule, reason: str) -> None:
         self._rule = rule
@@ -99,13 +100,13 @@ def lifetime_value_rule(table: FeatureTable) -> NDArray[np.float32]:
 
 
 def _column(table: FeatureTable, name: str, null: float) -> NDArray[np.float64]:
-    """Return a column with nulls replaced; all null where it is missing or holds text."""
-    try:
-        cells = numbers(name, table.columns[name])
-    except (KeyError, ModelInputError):
+    """Return a column with nulls replaced; all null where it is missing, one null for a cell that is no number."""
+    if name not in table.columns:
         return np.full(len(table), null)
+    cells, _ = readable_numbers(table.columns[name])
     return np.where(np.isfinite(cells), cells, null)
 
 
 def _float32(scores: NDArray[np.float64]) -> NDArray[np.float32]:
-    return scores.astype(np.float32)
+    # A sum beyond float32 would become infinite.
+    return np.minimum(scores, np.finfo(np.float32).max).astype(np.float32)

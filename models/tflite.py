@@ -1,24 +1,18 @@
-"""Scores by a TFLite model: the one place that imports the interpreter."""
+"""Scores by a TFLite model beside its manifest."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import sys
-import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.errors import ModelLoadError, ModelOutputError
-from models.inputs import model_inputs
+from models.errors import ModelLoadError
+from models.inputs import readable_inputs
+from models.interpreter import BATCH_SIZES, TFLiteNetwork
+from models.manifest import read_manifest
+from models.probe_process import probe
 from models.versions import MANIFEST_FILE, MODEL_FILE
-
-# tflite-runtime has no wheel past Python 3.11; ai-edge-litert is its successor with the same Interpreter.
-if sys.version_info >= (3, 12):
-    from ai_edge_litert.interpreter import Interpreter
-else:
-    from tflite_runtime.interpreter import Interpreter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +22,6 @@ if TYPE_CHECKING:
 
     from features.table import FeatureTable
 
-BATCH_SIZES = (1, 32, 128, 256, 384, 512)
-"""Batches are padded to the next of these, because a new size costs more than scoring the padding does."""
-
 
 class TFLiteScorer:
     """A Scorer that runs a model.tflite beside its manifest.json.
@@ -38,6 +29,7 @@ class TFLiteScorer:
     Attributes:
         version: the manifest's version.
         manifest: the whole manifest.
+        columns: the columns that the features are read from, in order.
     """
 
     basis = "model"
@@ -45,12 +37,10 @@ class TFLiteScorer:
     def __init__(self, content: bytes, manifest: Mapping[str, Any], columns: tuple[str, ...]) -> None:
         self.version: str = manifest["version"]
         self.manifest = manifest
-        self._content = content
-        self._columns = columns
+        self.columns = columns
         self._outputs: int = manifest["outputs"]
-        # An interpreter shared by two threads now and then returns a wrong score silently.
-        self._local = threading.local()
-        self._check_shapes()
+        self._check(content)
+        self._network = TFLiteNetwork(content, len(columns))
 
     @classmethod
     def load(cls, folder: Path, feature_mapping: Mapping[str, str], file: str = MODEL_FILE) -> TFLiteScorer:
@@ -62,10 +52,10 @@ class TFLiteScorer:
             file: which of the folder's models.
 
         Raises:
-            ModelLoadError: a file is missing or broken, the model is not the one the manifest describes, or
-                it was trained on other features than the mapping names.
+            ModelLoadError: a file is missing or broken, the manifest cannot be used, the model is not the one that
+                the manifest describes, or it was trained on other features than the mapping names.
         """
-        manifest = _read_manifest(folder / MANIFEST_FILE)
+        manifest = read_manifest(folder / MANIFEST_FILE, MODEL_FILE)
         content = _read(folder / file)
         _check_hash(folder / file, content, manifest["files"].get(file, "nothing of it"))
         names: list[str] = manifest["features"]
@@ -73,56 +63,37 @@ class TFLiteScorer:
         return cls(content, manifest, tuple(feature_mapping[name] for name in names))
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
-        """Return the model's scores, shape [customers, outputs].
+        """Return the model's scores, shape [customers, outputs]; NaN where an input is not a number.
+
+        Null is an input that models know; text is not taken for null, since no model was trained on it.
 
         Raises:
             ModelInputError: the table lacks a column the model was trained on.
-            ModelOutputError: a score is not a finite number.
         """
-        inputs = model_inputs(table, self._columns)
+        inputs, unreadable = readable_inputs(table, self.columns)
         largest = BATCH_SIZES[-1]
-        chunks = [self._invoke(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
+        chunks = [self._score_chunk(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
         scores = np.concatenate(chunks) if chunks else np.empty((0, self._outputs), np.float32)
-        bad = ~np.isfinite(scores).all(axis=1)
-        if bad.any():
-            customer = table.customer_ids[int(bad.argmax())]
-            raise ModelOutputError(
-                f"model {self.version} gave {int(bad.sum())} of {len(table)} customers a score that is no "
-                f"finite number, first customer {customer!r}; train it again"
-            )
+        for rows in unreadable.values():
+            scores[rows] = np.nan
         return scores
 
-    def _invoke(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        size = next(size for size in BATCH_SIZES if size >= len(inputs))
-        padded = np.zeros((size, inputs.shape[1]), dtype=np.float32)
-        padded[: len(inputs)] = inputs
-        interpreter, into, out_of = self._interpreter(size)
-        interpreter.set_tensor(into, padded)
-        interpreter.invoke()
-        return cast("NDArray[np.float32]", interpreter.get_tensor(out_of))[: len(inputs)]
-
-    def _interpreter(self, size: int) -> tuple[Any, int, int]:
-        """Return this thread's interpreter for a batch size with the indexes of its input and output."""
-        ready: dict[int, tuple[Any, int, int]] = self._local.__dict__.setdefault("ready", {})
-        if size not in ready:
-            interpreter = Interpreter(model_content=self._content, num_threads=1)
-            into = interpreter.get_input_details()[0]["index"]
-            interpreter.resize_tensor_input(into, [size, len(self._columns)])
-            interpreter.allocate_tensors()
-            ready[size] = (interpreter, into, interpreter.get_output_details()[0]["index"])
-        return ready[size]
-
-    def _check_shapes(self) -> None:
+    def _score_chunk(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return scores of shape [rows, outputs]; NaN for a row that the interpreter fails on, whatever its batch."""
         try:
-            got = self._invoke(np.zeros((1, len(self._columns)), dtype=np.float32)).shape
-        except (ValueError, RuntimeError) as error:
-            raise ModelLoadError(
-                f"model {self.version} cannot be run on {len(self._columns)} features ({error}); train again"
-            ) from error
-        if got != (1, self._outputs):
-            raise ModelLoadError(
-                f"model {self.version} returns shape {got}, the manifest says (1, {self._outputs}); retrain"
-            )
+            return self._network.run(inputs)
+        except (ValueError, RuntimeError):
+            if len(inputs) == 1:
+                return np.full((1, self._outputs), np.nan, dtype=np.float32)
+            half = len(inputs) // 2
+            return np.concatenate([self._score_chunk(inputs[:half]), self._score_chunk(inputs[half:])])
+
+    def _check(self, content: bytes) -> None:
+        outputs, fault = probe(content, len(self.columns))
+        if fault is None and outputs != self._outputs:
+            fault = f"it gives {outputs} scores for a customer, the manifest says {self._outputs}; train it again"
+        if fault is not None:
+            raise ModelLoadError(f"model {self.version} cannot be run: {fault}")
 
 
 def _read(path: Path) -> bytes:
@@ -130,15 +101,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ModelLoadError(f"{path}: cannot be read ({error.strerror}); train a model or restore the file") from error
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads(_read(path))
-        _ = manifest["version"], manifest["outputs"], manifest["files"][MODEL_FILE], manifest["features"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelLoadError(f"{path}: not a model manifest ({error!r}); train the model again") from error
-    return manifest
 
 
 def _check_hash(path: Path, content: bytes, expected: str) -> None:

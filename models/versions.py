@@ -27,10 +27,20 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.errors import HistoryError, NoVersionError, PromotionRefusedError, VersionConflictError, VersionError
+import msgspec
+
+from models.errors import (
+    HistoryError,
+    ModelLoadError,
+    NoVersionError,
+    PromotionRefusedError,
+    VersionConflictError,
+    VersionError,
+)
+from models.manifest import read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
 MODEL_FILE = "model.tflite"
@@ -112,10 +122,10 @@ def add_version(home: Path, staging: Path, *, at: datetime, by: str) -> ModelVer
 
     Raises:
         VersionConflictError: another model has this version.
-        VersionError: the folder holds no model with its manifest, or the version's name is not one.
+        VersionError: the folder holds no model with a manifest that can be used, or the version's name is not one.
     """
-    manifest = _read_manifest(staging)
-    version = _checked_name(str(manifest["version"]), staging / MANIFEST_FILE)
+    manifest = read_manifest(staging / MANIFEST_FILE, MODEL_FILE)
+    version = _checked_name(manifest["version"], staging / MANIFEST_FILE)
     wrong = verify(ModelVersion(staging, manifest))
     if wrong:
         raise VersionError("; ".join(wrong) + "; train the model again")
@@ -174,15 +184,15 @@ def read_version(home: Path, version: str) -> ModelVersion:
 
     Raises:
         NoVersionError: there is no such version.
-        VersionError: its manifest is none, or is that of another version.
+        VersionError: its manifest cannot be used (ManifestError), or is that of another version.
     """
     folder = version_folder(home, version)
     if not folder.is_dir():
         there = ", ".join(list_names(home)) or "none"
         raise NoVersionError(f"{home}: no version {version!r}; there are: {there}")
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder / MANIFEST_FILE, MODEL_FILE)
     if manifest["version"] != version:
-        raise VersionError(f"{folder}: its manifest is of version {manifest['version']!r}; restore the folder")
+        raise VersionError(f"{folder}: its manifest is of version {manifest['version'][:80]!r}; restore the folder")
     return ModelVersion(folder, manifest)
 
 
@@ -200,7 +210,7 @@ def list_versions(home: Path) -> list[ModelVersion]:
     """Return every version, in the order in which they were added.
 
     Raises:
-        VersionError: a manifest is none.
+        VersionError: a manifest cannot be used.
     """
     found = [read_version(home, name) for name in list_names(home)]
     return sorted(found, key=lambda each: (each.manifest.get("added", {}).get("at", ""), each.version))
@@ -221,22 +231,36 @@ def read_history(home: Path) -> list[Promotion]:
     """Return every promotion and rollback, the oldest first.
 
     Raises:
-        HistoryError: a line is none.
+        HistoryError: the file cannot be read, or a line is not a promotion.
     """
     path = home / HISTORY_FILE
     if not path.exists():
         return []
     history = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_read_text(path).splitlines(), start=1):
         try:
-            history.append(Promotion(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+            history.append(msgspec.convert(json.loads(line), Promotion))
+        except (ValueError, RecursionError, msgspec.ValidationError) as error:
             raise HistoryError(f"{path}, line {number}: no promotion ({error}); restore the file") from error
     return history
 
 
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise HistoryError(f"{path}: cannot be read ({error}); restore the file") from error
+
+
 def promote(
-    home: Path, version: str, *, at: datetime, by: str, why: str = "", forced: bool = False
+    home: Path,
+    version: str,
+    *,
+    at: datetime,
+    by: str,
+    why: str = "",
+    forced: bool = False,
+    check: Callable[[str], object] | None = None,
 ) -> Promotion | None:
     """Let a version serve; return the line of the history, or None when it serves already.
 
@@ -247,10 +271,12 @@ def promote(
         by: who promotes.
         why: the reason, for the record.
         forced: overrule gates that did not let it pass; only with a reason.
+        check: loads the version by its name, or raises a ModelLoadError; nothing overrules that. None where the
+            version was just loaded.
 
     Raises:
         PromotionRefusedError: a gate did not let it pass and it was not forced; it was forced without a reason;
-            or a file is missing or changed.
+            a file is missing or changed; or it cannot be loaded.
         NoVersionError, VersionError, HistoryError: see above.
     """
     with _locked(home):
@@ -264,16 +290,26 @@ def promote(
             )
         if closed and not why.strip():
             raise PromotionRefusedError(f"{version}: a forced promotion needs its reason: --why TEXT")
+        _refuse_unloadable(version, check)
         return _serve(home, version, "promoted", at=at, by=by, why=why, forced=bool(closed))
 
 
-def roll_back(home: Path, *, to: str | None = None, at: datetime, by: str, why: str = "") -> Promotion | None:
+def roll_back(
+    home: Path,
+    *,
+    to: str | None = None,
+    at: datetime,
+    by: str,
+    why: str = "",
+    check: Callable[[str], object] | None = None,
+) -> Promotion | None:
     """Let the version serve again that was promoted before the present one, or version `to`.
 
-    Rolling back twice goes back two promotions.
+    Rolling back twice goes back two promotions. `check` is as in `promote`.
 
     Raises:
-        PromotionRefusedError: there is none before it, `to` was never promoted, or a file is missing or changed.
+        PromotionRefusedError: there is none before it, `to` was never promoted, a file is missing or changed, or it
+            cannot be loaded.
         NoVersionError, VersionError, HistoryError: see above.
     """
     with _locked(home):
@@ -286,6 +322,7 @@ def roll_back(home: Path, *, to: str | None = None, at: datetime, by: str, why: 
         elif to not in {each.after for each in history}:
             raise PromotionRefusedError(f"{home}: {to!r} never served; promote it instead")
         _refuse_changed(read_version(home, to))
+        _refuse_unloadable(to, check)
         return _serve(home, to, "rolled back", at=at, by=by, why=why, forced=False)
 
 
@@ -350,6 +387,15 @@ def _refuse_changed(version: ModelVersion) -> None:
         raise PromotionRefusedError("; ".join(wrong) + "; restore the version's folder or train again")
 
 
+def _refuse_unloadable(version: str, check: Callable[[str], object] | None) -> None:
+    if check is None:
+        return
+    try:
+        check(version)
+    except ModelLoadError as error:
+        raise PromotionRefusedError(f"{version}: cannot be loaded, and so cannot serve: {error}") from error
+
+
 def _serve(home: Path, version: str, action: str, *, at: datetime, by: str, why: str, forced: bool) -> Promotion | None:
     before = current_version(home)
     if before == version:
@@ -390,18 +436,6 @@ def _locked(home: Path) -> Iterator[None]:
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST_FILE
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_bytes())
-        _ = manifest["version"], manifest["features"], manifest["files"][MODEL_FILE]
-    except OSError as error:
-        raise VersionError(f"{path}: cannot be read ({error.strerror}); train the model again") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise VersionError(f"{path}: not a model manifest ({error!r}); train the model again") from error
-    return manifest
 
 
 def _version_folders(home: Path) -> list[Path]:

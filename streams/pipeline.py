@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from campaigns.ports import Ledger
     from features.store import FeatureStore
+    from models.fallbacks import ModelFallbacks
     from models.registry import Scorers
     from streams.decision_config import DecisionConfig
     from streams.formats.events import Record, Reject
@@ -54,6 +55,7 @@ class Pipeline:
         knowledge: models and definitions.
         topic_prefix: stands before every topic's name.
         max_event_bytes: a larger event is a dead letter.
+        fallbacks: told of customers whom a rule scored although a model serves.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class Pipeline:
         *,
         topic_prefix: str = "",
         max_event_bytes: int = 262_144,
+        fallbacks: ModelFallbacks | None = None,
     ) -> None:
         self._features = features
         self._ledger = ledger
         self._config = config
         self._topic_prefix = topic_prefix
         self._max_event_bytes = max_event_bytes
+        self._fallbacks = fallbacks
 
     def use_cache_generation(self, generation: int) -> None:
         """Read no cached row of an earlier generation from now on."""
@@ -99,7 +103,7 @@ class Pipeline:
         read = await self._features.read(customers, fresh={event.customer_id for event in concerned.updated})
         decoded = reject_unknown_customers(decoded, concerned, read.table)
         concerned = sort_by_kind(decoded.events)
-        facts = score_customers(read.table, config.scorers)
+        facts = score_customers(read.table, config.scorers, self._fallbacks)
         messages = messages_by_customer(concerned.said, read_message)
         return Prepared(config, decoded, poison, concerned, facts, messages, read.cache_lost)
 
@@ -137,7 +141,7 @@ class Pipeline:
         candidates = entry_candidates(transitions.changes, at, config.definitions) + launch_candidates(
             requests, config.definitions
         )
-        score = partial(score_offers, scorers=config.scorers)
+        score = partial(score_offers, scorers=config.scorers, fallbacks=self._fallbacks)
         decisions = decide_all(candidates, facts, state.contact_histories, config.definitions.offers, score)
         return BatchChanges(
             transitions=transitions.changes,

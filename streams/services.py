@@ -21,6 +21,7 @@ from features.postgres_warehouse import PostgresWarehouse
 from features.redis_cache import RedisFeatureCache
 from features.signals import as_columns
 from features.store import FeatureStore
+from models.fallbacks import ModelFallbacks
 from models.registry import load_scorers
 from models.scores import score_customers
 from segments.jsonlogic import unknown_facts
@@ -100,16 +101,18 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         features = await open_features(settings, stack, await ledger.cache_generation())
         await check_facts(features, scorers, definitions[0])
         config = await activate(ledger, scorers, *definitions)
+        fallbacks = ModelFallbacks()
         pipeline = Pipeline(
             features,
             ledger,
             config,
             topic_prefix=settings.topic_prefix,
             max_event_bytes=settings.max_event_bytes,
+            fallbacks=fallbacks,
         )
         models_dir = settings.models_dir or Path()
         reloader = ModelReloader(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
-        health.degraded = partial(name_degradations, features, reloader)
+        health.degraded = partial(name_degradations, features, reloader, fallbacks)
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
@@ -134,7 +137,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             stuck_after_s=settings.stuck_after_s,
         )
         health.joined, health.stuck = lambda: app.consumer_generation_id > 0, watch.find_stuck
-        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, features))
+        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, features, fallbacks))
         server, port = await serve_probes(health, metrics, settings.health_host, settings.health_port)
         stack.push_async_callback(server.cleanup)
         log.info(
@@ -143,6 +146,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             group=settings.group,
             versions=scorers.versions,
             rules_because=scorers.reasons,
+            refused=tuple(scorers.refused.values()),
         )
         freeze_memory()
         health.ready = True
@@ -286,7 +290,12 @@ def read_assignment(app: StreamApp) -> Assignment:
 
 
 def take_metrics_snapshot(
-    app: StreamApp, worker: Worker, watch: LagMonitor, health: Health, features: FeatureStore
+    app: StreamApp,
+    worker: Worker,
+    watch: LagMonitor,
+    health: Health,
+    features: FeatureStore,
+    fallbacks: ModelFallbacks,
 ) -> MetricsSnapshot:
     """Look up what /metrics shows of this moment."""
     seen, retrying = watch.observe(), health.retrying
@@ -304,16 +313,19 @@ def take_metrics_snapshot(
         failures=health.failures,
         waited=health.waited,
         cache_reads=features.cache_reads,
+        model_fallbacks=fallbacks.counts,
     )
 
 
-def name_degradations(features: FeatureStore, reloader: ModelReloader) -> list[str]:
+def name_degradations(features: FeatureStore, reloader: ModelReloader, fallbacks: ModelFallbacks) -> list[str]:
     """Return what is not as it should be and does not stop the work."""
+    scorers = reloader.scorers
     away = [] if features.cache_available else ["cache: away, features are read from the warehouse"]
     return [
         *away,
         *reloader.refused,
-        *(f"{name}: rules decide, {why}" for name, why in reloader.scorers.reasons.items()),
+        *(f"{name}: rules decide, {why}" for name, why in scorers.reasons.items() if name not in scorers.refused),
+        *fallbacks.describe(scorers.versions),
     ]
 
 

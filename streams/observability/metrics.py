@@ -70,6 +70,7 @@ class MetricsSnapshot:
         failures: attempts that failed because a service was away.
         waited: seconds spent waiting for a service.
         cache_reads: customers asked of the cache.
+        model_fallbacks: customers whom a rule scored although a model serves, by (model, reason).
     """
 
     ready: bool = False
@@ -84,6 +85,7 @@ class MetricsSnapshot:
     failures: Mapping[str, int] = field(default_factory=dict)
     waited: Mapping[str, float] = field(default_factory=dict)
     cache_reads: Mapping[str, int] = field(default_factory=dict)
+    model_fallbacks: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -115,6 +117,9 @@ def _by_label(figures: MetricsSnapshot) -> list[Metric]:
     failures = CounterMetricFamily("holdfast_retries", "Attempts that failed, service away", labels=["service"])
     waited = CounterMetricFamily("holdfast_retry_seconds", "Seconds spent waiting for a service", labels=["service"])
     reads = CounterMetricFamily("holdfast_cache_reads", "Customers asked of the cache", labels=["result"])
+    fallbacks = CounterMetricFamily(
+        "holdfast_model_fallbacks", "Customers scored by a rule although a model serves", labels=["model", "reason"]
+    )
     return [
         _fill(lag, figures.lag),
         _fill(age, figures.commit_ages),
@@ -122,6 +127,7 @@ def _by_label(figures: MetricsSnapshot) -> list[Metric]:
         _fill(failures, figures.failures),
         _fill(waited, figures.waited),
         _fill(reads, figures.cache_reads),
+        _fill(fallbacks, figures.model_fallbacks),
     ]
 
 

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 class ModelReloader:
     """Looks every few seconds which versions are promoted, and hands over scorers when others are.
 
-    A version that cannot be used is refused: the one that serves goes on serving, and health says so.
+    A version that cannot be used is refused: the one promoted before it serves, as after a restart, and health says so.
 
     Args:
         models_dir: holds the models.
@@ -34,7 +34,7 @@ class ModelReloader:
 
     Attributes:
         scorers: those that serve now.
-        refused: what was promoted and cannot be used, in words.
+        refused: what was promoted and cannot be used, and what serves instead, in words.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ModelReloader:
         self._use = use
         self._marks = read_marks(models_dir)
         self.scorers = scorers
-        self.refused: Sequence[str] = ()
+        self.refused: Sequence[str] = tuple(scorers.refused.values())
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -65,8 +65,8 @@ class ModelReloader:
         except ModelError as error:
             self._refuse((str(error),))
             return
-        scorers, refused = keep_models(self.scorers, found)
-        self._refuse(refused)
+        scorers = keep_models(self.scorers, found)
+        self._refuse(tuple(scorers.refused.values()))
         if scorers.versions != self.scorers.versions or scorers.rfm != self.scorers.rfm:
             log.info("models_swapped", before=self.scorers.versions, after=scorers.versions)
         self.scorers = scorers

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from features.table import FeatureTable
+from models.errors import ModelInputError
 from models.inputs import FEATURE_MAPPING
 from models.mock import MockScorer
 from models.registry import load_scorers
+from models.routing import load_model
 from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
 from tests.fakes.scorer import InMemoryScorer
 
@@ -26,7 +28,9 @@ SCORERS = {
     "offers rule": (lambda: RuleScorer(offers_rule, "a test"), 8),
     "lifetime value rule": (lambda: RuleScorer(lifetime_value_rule, "a test"), 1),
     "mock": (lambda: MockScorer("churn", 1), 1),
+    "value model": (lambda: load_model(next((MODELS / "ltv" / "versions").iterdir()), FEATURE_MAPPING), 3),
     "fake": (lambda: InMemoryScorer({"0": [0.5]}), 1),
+    "fake model": (lambda: InMemoryScorer({"0": [0.5]}, columns=["total_revenue"]), 1),
 }
 
 
@@ -62,6 +66,34 @@ def test_odd_values_never_give_an_odd_score(scorer: tuple[Scorer, int]) -> None:
     odd = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 1e300])
     table = FeatureTable(tuple("abcdef"), dict.fromkeys((*FEATURE_MAPPING.values(), "tenure_days"), odd))
     assert np.isfinite(scorer[0].score(table)).all()
+
+
+def test_text_for_one_customer_leaves_the_scores_of_the_others(scorer: tuple[Scorer, int]) -> None:
+    table = customers(3)
+    cells = table.columns["total_revenue"].astype(object)
+    cells[1] = "three"
+    scores = scorer[0].score(table.with_columns({"total_revenue": cells}))
+    others = scorer[0].score(table)[[0, 2]]
+    np.testing.assert_allclose(scores[[0, 2]], others, rtol=0, atol=1e-6)
+    assert np.isnan(scores[1]).all() == ("total_revenue" in scorer[0].columns)
+
+
+def test_a_customer_who_cannot_be_scored_does_not_change_the_others(scorer: tuple[Scorer, int]) -> None:
+    """A usable score for each, or NaN: never an error, and never another one's score."""
+    table = customers(3)
+    spoiled = {name: cells.astype(object) for name, cells in table.columns.items()}
+    for cells in spoiled.values():
+        cells[1] = {}
+    scores = scorer[0].score(FeatureTable(table.customer_ids, spoiled))
+    np.testing.assert_allclose(scores[[0, 2]], scorer[0].score(table)[[0, 2]], rtol=0, atol=1e-6)
+
+
+def test_a_scorer_that_takes_columns_names_the_one_that_is_missing(scorer: tuple[Scorer, int]) -> None:
+    for name in scorer[0].columns:
+        table = customers(2)
+        less = {other: cells for other, cells in table.columns.items() if other != name}
+        with pytest.raises(ModelInputError, match=repr(name)):
+            scorer[0].score(FeatureTable(table.customer_ids, less))
 
 
 def test_a_scorer_names_its_version_and_basis(scorer: tuple[Scorer, int]) -> None:

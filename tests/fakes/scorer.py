@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.inputs import readable_inputs
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -16,12 +18,16 @@ if TYPE_CHECKING:
 
 
 class InMemoryScorer:
-    """Scores by customer id, zero for others; raises `error` instead while that is set."""
+    """Scores by customer id, zero for others; raises `error` instead while that is set.
+
+    With columns it reads them as a model does: one that is missing is an error, and what cannot be read has no score.
+    """
 
     version = "told"
     basis = "model"
 
-    def __init__(self, scores: Mapping[str, Sequence[float]], outputs: int = 1) -> None:
+    def __init__(self, scores: Mapping[str, Sequence[float]], outputs: int = 1, columns: Sequence[str] = ()) -> None:
+        self.columns = columns
         self._scores = scores
         self._outputs = outputs
         self.error: ModelError | None = None
@@ -31,4 +37,7 @@ class InMemoryScorer:
         if self.error is not None:
             raise self.error
         rows = [self._scores.get(customer_id, (0.0,) * self._outputs) for customer_id in table.customer_ids]
-        return np.array(rows, dtype=np.float32).reshape(len(table), self._outputs)
+        scores = np.array(rows, dtype=np.float32).reshape(len(table), self._outputs)
+        for unreadable in readable_inputs(table, self.columns)[1].values():
+            scores[unreadable] = np.nan
+        return scores

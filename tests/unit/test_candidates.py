@@ -34,10 +34,10 @@ class Scorer:
     def __init__(self) -> None:
         self.asked: list[Sequence[str]] = []
 
-    def __call__(self, table: FeatureTable) -> tuple[Any, str]:
+    def __call__(self, table: FeatureTable) -> tuple[Any, Any]:
         """Return scores that favour offer 3."""
         self.asked.append(table.customer_ids)
-        return np.tile(scores(3), (len(table), 1)), "mock"
+        return np.tile(scores(3), (len(table), 1)), np.full(len(table), "mock", dtype=object)
 
 
 def table(*customers: str) -> FeatureTable:

@@ -23,11 +23,11 @@ from models.errors import NoVersionError, PromotionRefusedError
 from models.inputs import FEATURE_MAPPING
 from models.mock import MockScorer
 from models.registry import load_scorers
-from models.versions import current_version, read_version
+from models.versions import current_version, read_current, read_version
 from segments.definition import build_segment
 from streams.settings import Settings
 from tests.builders import AS_OF
-from tests.model_versions import SHIPPED, add_copy
+from tests.model_versions import SHIPPED, add_copy, promote_copy
 from training.monitoring.cohorts import Cohort
 from training.monitoring.drift import CheckResult
 from training.monitoring.monitor import MonitorResult, last_day_seen
@@ -105,6 +105,32 @@ def test_a_refused_version_is_promoted_only_by_force_with_a_reason(run: Run, fol
     assert "forced against its gates: new season" in run(
         "promote", "churn", "churn-2", "--force", "--why", "new season"
     )
+
+
+@pytest.mark.parametrize("force", [(), ("--force", "--why", "new season")])
+def test_a_version_that_cannot_be_loaded_is_not_promoted(run: Run, folder: Path, force: tuple[str, ...]) -> None:
+    gates = [{"name": "beats_rfm", "passed": not force}]
+    add_copy(folder / "churn", "churn-2", b"no model", gates=gates)
+    with pytest.raises(PromotionRefusedError, match=r"churn-2: cannot be loaded, .*not a TensorFlow Lite model"):
+        run("promote", "churn", "churn-2", *force)
+    assert current_version(folder / "churn") == CHURN
+    assert '"churn-2"' not in (folder / "churn" / "history.jsonl").read_text()
+
+
+def test_a_version_with_the_outputs_of_another_model_is_not_promoted(run: Run, folder: Path) -> None:
+    nbo = read_current(folder / "nbo")
+    assert nbo is not None
+    add_copy(folder / "churn", "churn-2", (nbo.folder / "model.tflite").read_bytes(), outputs=8)
+    with pytest.raises(PromotionRefusedError, match="8 outputs, 1 are needed"):
+        run("promote", "churn", "churn-2")
+
+
+def test_nothing_is_rolled_back_to_a_version_that_cannot_be_loaded(run: Run, folder: Path) -> None:
+    promote_copy(folder / "churn", "churn-2", b"no model")
+    promote_copy(folder / "churn", "churn-3")
+    with pytest.raises(PromotionRefusedError, match="churn-2: cannot be loaded"):
+        run("rollback", "churn")
+    assert current_version(folder / "churn") == "churn-3"
 
 
 def test_a_changed_file_ends_the_check_with_code_two(run: Run, folder: Path) -> None:

@@ -13,7 +13,9 @@ from models.errors import ModelLoadError, RfmDefinitionError
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
 from models.rfm import RfmCuts
-from models.versions import current_version, version_folder
+from models.versions import current_version, roll_back, version_folder
+from tests.builders import AS_OF
+from tests.model_versions import promote_copy
 
 MODELS = Path(__file__).parents[2] / "examples" / "online_retail" / "models"
 
@@ -46,10 +48,48 @@ def test_a_model_that_was_not_promoted_gives_rules_and_says_so(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("content", ["", "../../nbo", "churn-gone", "\udcff"])
-def test_a_current_file_that_names_no_version_gives_rules(tmp_path: Path, content: str) -> None:
+def test_a_current_file_that_names_no_version_gives_the_version_promoted_last(tmp_path: Path, content: str) -> None:
     home = Path(shutil.copytree(MODELS / "churn", tmp_path / "churn"))
+    promoted = current_version(home)
     (home / "current").write_text(content, errors="surrogateescape")
+    scorers = load_scorers(tmp_path, FEATURE_MAPPING)
+    assert scorers.versions["churn"] == promoted
+    assert str(home) in scorers.refused["churn"]
+    (home / "history.jsonl").unlink()
     assert str(home) in load_scorers(tmp_path, FEATURE_MAPPING).reasons["churn"]
+
+
+def test_the_version_promoted_last_that_can_serve_does(tmp_path: Path) -> None:
+    home = Path(shutil.copytree(MODELS / "churn", tmp_path / "churn"))
+    promote_copy(home, "churn-2")
+    promote_copy(home, "churn-3", b"no model")
+    promote_copy(home, "churn-4", features=["age"])
+    scorers = load_scorers(tmp_path, FEATURE_MAPPING)
+    assert (scorers.versions["churn"], scorers.churn.basis) == ("churn-2", "model")
+    assert scorers.refused["churn"].startswith("churn: churn-4 is refused (")
+    assert scorers.refused["churn"].endswith("; churn-2 serves")
+    assert "only in the model: age" in scorers.refused["churn"]
+
+
+def test_a_version_that_was_rolled_back_does_not_serve_in_place_of_another(tmp_path: Path) -> None:
+    home = Path(shutil.copytree(MODELS / "churn", tmp_path / "churn"))
+    first = current_version(home)
+    promote_copy(home, "churn-2")
+    roll_back(home, at=AS_OF, by="ann")
+    promote_copy(home, "churn-3", b"no model")
+    assert load_scorers(tmp_path, FEATURE_MAPPING).versions["churn"] == first
+
+
+@pytest.mark.parametrize(
+    "line", ["{", '{"what": 1}', '{"action": "promoted", "at": "", "by": "", "before": [], "after": 5}']
+)
+def test_a_damaged_history_offers_no_version(tmp_path: Path, line: str) -> None:
+    home = Path(shutil.copytree(MODELS / "churn", tmp_path / "churn"))
+    promote_copy(home, "churn-2", b"no model")
+    (home / "history.jsonl").write_text(line)
+    scorers = load_scorers(tmp_path, FEATURE_MAPPING)
+    assert scorers.churn.basis == "rules"
+    assert scorers.refused["churn"].endswith("; rules decide")
 
 
 def test_a_model_in_the_wrong_folder_is_not_used(tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from features.table import FeatureTable
-from models.errors import ModelError, ModelInputError, ModelOutputError
+from models.errors import ModelInputError, ModelOutputError
+from models.fallbacks import RECENT_BATCHES, Fallback, ModelFallbacks
 from models.registry import Scorers
 from models.rfm import RfmCuts
 from models.rules import churn_rule, lifetime_value_rule, offers_rule
-from models.scores import score_columns, score_offers
+from models.scores import score_all, score_columns, score_offers
 from tests.fakes.scorer import InMemoryScorer
 
 IDS = ("a", "b", "c", "d", "e")
@@ -73,22 +75,65 @@ def test_a_rule_that_stands_in_for_a_value_model_keeps_its_own_scale_and_cuts() 
     assert got["value_segment"].tolist() == ["medium"]
 
 
-@pytest.mark.parametrize("error", [ModelInputError("no column"), ModelOutputError("no number")])
-def test_a_model_that_refuses_a_batch_is_replaced_by_its_rule_for_it(error: ModelError) -> None:
+def test_a_rule_scores_everyone_while_a_column_of_the_model_is_missing() -> None:
     failing = InMemoryScorer(CHURN)
-    failing.error = error
+    failing.error = ModelInputError("no column 'age'")
     given = Scorers(failing, failing, failing, RfmCuts())
     table = columns(days_since_last_transaction=[45.0], transaction_count=[1.0])
-    got = score_columns(table, given)
+    fallbacks = ModelFallbacks()
+    got = score_columns(table, given, fallbacks)
     assert got["decision_basis"].tolist() == ["rules"]
     assert got["churn_probability"].tolist() == [0.5]
-    assert score_offers(table, given)[1] == "rules"
+    assert score_offers(table, given)[1].tolist() == ["rules"]
+    assert fallbacks.counts == {("churn", "missing_column"): 1, ("ltv", "missing_column"): 1}
+    assert "no column 'age'" in fallbacks.describe(given.versions)[0]
 
 
-def test_a_score_that_is_no_number_is_replaced_by_the_rule() -> None:
-    given = Scorers(InMemoryScorer({"a": [float("nan")]}), InMemoryScorer({}, 8), InMemoryScorer({}), RfmCuts())
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf, -3.0, -0.01, 1.01, 7.5])
+def test_only_the_customer_without_a_usable_probability_is_scored_by_the_rule(score: float) -> None:
+    given = Scorers(InMemoryScorer(CHURN | {"b": [score]}), InMemoryScorer({}, 8), InMemoryScorer({}), RfmCuts())
+    fallbacks = ModelFallbacks()
+    got = score_columns(columns(days_since_last_transaction=[45.0] * 3), given, fallbacks)
+    assert got["decision_basis"].tolist() == ["model", "rules", "model"]
+    assert got["churn_probability"].tolist() == [0.39999, 0.5, 0.69999]
+    reason = "out_of_range" if np.isfinite(score) else "not_finite"
+    assert fallbacks.counts == {("churn", reason): 1}
+
+
+@pytest.mark.parametrize(("score", "clipped"), [(-1e-5, 0.0), (1.00001, 1.0)])
+def test_a_probability_that_rounding_put_outside_is_clipped(score: float, clipped: float) -> None:
+    given = Scorers(InMemoryScorer({"a": [score]}), InMemoryScorer({}, 8), InMemoryScorer({}), RfmCuts())
     got = score_columns(columns(days_since_last_transaction=[45.0]), given)
-    assert got["decision_basis"].tolist() == ["rules"]
+    assert (got["decision_basis"].tolist(), got["churn_probability"].tolist()) == (["model"], [clipped])
+
+
+def test_an_offer_score_outside_its_range_costs_that_customer_the_model() -> None:
+    sound = [0.1] * 8
+    given = replace(scorers(), offers=InMemoryScorer({"a": sound, "b": [*sound[:7], -3.0]}, 8))
+    scored, basis = score_offers(FeatureTable(("a", "b"), {}), given)
+    assert basis.tolist() == ["model", "rules"]
+    np.testing.assert_array_equal(scored[1:], offers_rule(FeatureTable(("b",), {})))
+
+
+def test_a_negative_value_or_bound_is_replaced_on_the_scale_of_the_rule() -> None:
+    told = ValueModel({"a": [10.0, 2.0, 50.0], "b": [-10.0, 2.0, 50.0], "c": [10.0, -2.0, 50.0]}, outputs=3)
+    fallbacks = ModelFallbacks()
+    table = columns(lifetime_value=[360.0] * 3, tenure_days=[180.0] * 3)
+    got = score_columns(table, with_value_model(told), fallbacks)
+    assert got["predicted_ltv"].tolist() == [50, 730, 730]
+    np.testing.assert_array_equal(got["predicted_ltv_low"], [10, np.nan, np.nan])
+    assert got["value_segment"].tolist() == ["low", "medium", "medium"]
+    assert fallbacks.counts == {("ltv", "out_of_range"): 2}
+
+
+def test_text_in_a_column_of_numbers_is_null_to_a_rule_for_that_customer_alone() -> None:
+    cells = np.array([45.0, "three", None, "135"], dtype=object)
+    table = FeatureTable(IDS[:4], {"days_since_last_transaction": cells})
+    np.testing.assert_allclose(churn_rule(table)[:, 0], [0.5, 0.5, 0.5, 0.75])
+
+
+def test_a_sum_beyond_float32_stays_finite() -> None:
+    assert np.isfinite(lifetime_value_rule(columns(lifetime_value=[1e300], tenure_days=[1.0]))).all()
 
 
 def test_an_empty_batch_gives_empty_columns() -> None:
@@ -110,3 +155,26 @@ def test_the_offers_rule_prefers_the_large_discount_for_the_lapsed_and_the_advis
 def test_the_value_rule_goes_on_at_the_rate_to_date_and_not_below_zero() -> None:
     table = columns(lifetime_value=[360.0, 100.0, -5.0], tenure_days=[360.0, 1.0, 10.0])
     np.testing.assert_allclose(lifetime_value_rule(table)[:, 0], [365.0, 100 / 180 * 365, 0.0], rtol=1e-6)
+
+
+def test_a_model_is_measured_by_its_own_scores_or_not_at_all() -> None:
+    with pytest.raises(ModelOutputError, match=r"1 of 2 customers .* first customer 'b'"):
+        score_all(InMemoryScorer({"a": [0.5], "b": [np.nan]}), FeatureTable(("a", "b"), {}))
+
+
+def test_health_speaks_of_fallbacks_until_the_last_batches_are_scored_by_the_model() -> None:
+    fallbacks = ModelFallbacks()
+    fallbacks.note("churn", "churn-1", 80, {Fallback.OUT_OF_RANGE: 80}, "customer 'a' was given [7.5]")
+    (sentence,) = fallbacks.describe({"churn": "churn-1"})
+    assert sentence.startswith("churn: churn-1 serves, but a rule scored 80 of the last 80 customers (out_of_range 80)")
+    assert sentence.endswith("customer 'a' was given [7.5]")
+    for _ in range(RECENT_BATCHES):
+        fallbacks.note("churn", "churn-1", 10, {})
+    assert fallbacks.describe({"churn": "churn-1"}) == []
+
+
+def test_what_another_version_left_to_rules_is_no_reason_to_be_degraded() -> None:
+    fallbacks = ModelFallbacks()
+    fallbacks.note("churn", "churn-1", 80, {Fallback.NOT_FINITE: 80})
+    assert fallbacks.describe({"churn": "churn-2"}) == []
+    assert fallbacks.counts == {("churn", "not_finite"): 80}

@@ -47,7 +47,7 @@ def add(home: Path, version: str, content: bytes = b"model", minutes: int = 0, *
         (staging / "model.tflite").write_bytes(content)
         (staging / "card.md").write_text("A card.")
         files = {"model.tflite": hashlib.sha256(content).hexdigest()}
-        whole = {"version": version, "features": ["spend"], "files": files} | manifest
+        whole = {"version": version, "features": ["spend"], "outputs": 1, "files": files} | manifest
         (staging / "manifest.json").write_text(json.dumps(whole))
         return add_version(home, staging, at=NOON + timedelta(minutes=minutes), by="ann")
 

@@ -17,6 +17,7 @@ import numpy as np
 from features.table import FeatureTable
 from models.errors import ModelError
 from models.routing import load_model
+from models.scores import score_all
 from models.versions import MANIFEST_FILE
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def main(folder: str, rows: str, scores: str) -> int:
         with np.load(rows) as arrays:
             parts = {key.removesuffix(".inputs") for key in arrays if key.endswith(".inputs")}
             found = {
-                part: model.score(_table(names, arrays[f"{part}.inputs"], routed, arrays[f"{part}.groups"]))
+                part: score_all(model, _table(names, arrays[f"{part}.inputs"], routed, arrays[f"{part}.groups"]))
                 for part in sorted(parts)
             }
     except ModelError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from features.table import plain
 from models.errors import ModelInputError
 from models.inputs import model_inputs
+from models.scores import score_all
 from models.versions import SNAPSHOT_FILE
 from training.data.dataset import read_table
 from training.errors import TrainingDataError
@@ -166,4 +167,4 @@ def _measure(
 
 def _score(scorer: Scorer, task: Task, table: FeatureTable) -> NDArray[np.float32]:
     """Return the scores alone: a model may tell an interval in outputs after them."""
-    return scorer.score(table)[:, : task.outputs]
+    return score_all(scorer, table)[:, : task.outputs]
