@@ -42,7 +42,7 @@ class Offer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: int = Field(ge=1, le=8)
+    id: int = Field(ge=1, le=1000)
     key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
     name: str = Field(min_length=1, max_length=200)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -76,8 +77,18 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="holdfast")
-def holdfast() -> None:
+@click.pass_context
+def holdfast(context: click.Context) -> None:
     """Holdfast decides on a stream whom to keep: updates in, explained campaign triggers out."""
+    # Training knows no definitions: the number of offers is a default from here, read when an option asks for it.
+    context.default_map = {"train": {name: {"offers": count_offers} for name in train.commands}}
+
+
+def count_offers() -> int:
+    """Return the highest offer id of the offers file in HOLDFAST_DEFINITIONS_DIR, or of the shipped one."""
+    folder = os.environ.get("HOLDFAST_DEFINITIONS_DIR")
+    _, _, offers = load_definitions(Path(folder) if folder else None)
+    return max(offers, default=1)
 
 
 @holdfast.command()

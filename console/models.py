@@ -149,7 +149,7 @@ def promote_version(name: str, version: str, force: bool, why: str, by: str, pre
     if preview:
         _preview(settings, name, read_version(home, version), as_json)
         return
-    check = partial(load_version, home, feature_mapping=settings.feature_mapping)
+    check = partial(load_version, home, feature_mapping=settings.feature_mapping, offers=_count_offers(settings))
     done = promote(home, version, at=datetime.now(UTC), by=by, why=why, forced=force, check=check)
     _report(done, f"{version} serves already", as_json)
 
@@ -164,7 +164,7 @@ def rollback(name: str, to: str | None, why: str, by: str, as_json: bool) -> Non
     """Let the version serve again that was promoted before the present one."""
     settings = load_settings()
     home = _home(_models_dir(settings), name)
-    check = partial(load_version, home, feature_mapping=settings.feature_mapping)
+    check = partial(load_version, home, feature_mapping=settings.feature_mapping, offers=_count_offers(settings))
     done = roll_back(home, to=to, at=datetime.now(UTC), by=by, why=why, check=check)
     _report(done, f"{to} serves already", as_json)
 
@@ -281,6 +281,11 @@ def _source(settings: Settings, query: str | None = None, since: datetime | None
     return Source(settings.warehouse_url, settings.feature_mapping, first, query)
 
 
+def _count_offers(settings: Settings) -> int:
+    _, _, offers = load_definitions(settings.definitions_dir)
+    return max(offers, default=1)
+
+
 def _draw_customers(settings: Settings) -> str:
     """Return a query of all customers, or of a draw that is the same each time where there are very many."""
     table = sql.Identifier(*settings.features_table.split("."))
@@ -290,9 +295,10 @@ def _draw_customers(settings: Settings) -> str:
 
 def _preview(settings: Settings, name: str, version: ModelVersion, as_json: bool) -> None:
     today = read_table(_source(settings), _draw_customers(settings))
-    defined, _, _ = load_definitions(settings.definitions_dir)
-    scorer = load_version(version.folder.parents[1], version.version, settings.feature_mapping)
-    found = preview_swap(name, scorer, load_models(settings), today, defined, datetime.now(UTC))
+    defined, _, offers = load_definitions(settings.definitions_dir)
+    scorers = load_models(settings, offers)
+    scorer = load_version(version.folder.parents[1], version.version, settings.feature_mapping, scorers.offers)
+    found = preview_swap(name, scorer, scorers, today, defined, datetime.now(UTC))
     click.echo(json.dumps(preview_object(found)) if as_json else "\n".join(format_preview(found)))
 
 

@@ -58,7 +58,7 @@ def churn_rule(table: FeatureTable) -> NDArray[np.float32]:
     return _float32(np.where(np.isnan(chance), 0.5, chance)[:, None])
 
 
-def offers_rule(table: FeatureTable, offers: int = 8) -> NDArray[np.float32]:
+def offers_rule(table: FeatureTable, offers: int) -> NDArray[np.float32]:
     """Return a score for each offer, shape [customers, offers].
 
     The first eight are those of the shipped offers.json, each from 0 to 1 by three facts of a customer: how lapsed

@@ -42,7 +42,7 @@ from streams.runtime.partition_leases import Assignment
 from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from campaigns.definition import Campaign, Offer
     from models.registry import Scorers
@@ -72,14 +72,19 @@ def load_definitions(folder: Path | None) -> tuple[Sequence[Segment], Sequence[C
     return (defined, *campaigns.definition.load_campaigns(campaign_folder, segments=keys))
 
 
-def load_models(settings: Settings) -> Scorers:
+def load_models(settings: Settings, offers: Mapping[int, Offer]) -> Scorers:
     """Load the models that the settings name; rules stand in for those that are missing.
+
+    Args:
+        settings: where the models are, and how their features are mapped.
+        offers: by id; a model of offers has a score for each id up to the highest.
 
     Raises:
         ModelError: a setting contradicts the models.
     """
     folder = settings.models_dir or Path()
-    return load_scorers(folder, settings.feature_mapping, settings.model_input_size, mock=settings.mock_mode)
+    mapping, size = settings.feature_mapping, settings.model_input_size
+    return load_scorers(folder, mapping, size, offers=max(offers, default=1), mock=settings.mock_mode)
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
@@ -90,7 +95,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             that a person can mend; the message says which.
     """
     definitions = load_definitions(settings.definitions_dir)
-    scorers = load_models(settings)
+    scorers = load_models(settings, definitions[2])
     await asyncio.to_thread(check_topics, settings)
     await asyncio.to_thread(migrate, settings.ledger_url)
     health, metrics = Health(), Metrics()
@@ -111,7 +116,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             fallbacks=fallbacks,
         )
         models_dir = settings.models_dir or Path()
-        reloader = ModelReloader(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
+        reloader = ModelReloader(
+            models_dir, partial(load_models, settings, definitions[2]), pipeline.use_scorers, scorers
+        )
         health.degraded = partial(name_degradations, features, reloader, fallbacks)
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)

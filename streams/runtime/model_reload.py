@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from models.errors import ModelError
-from models.registry import keep_models, read_marks
+from models.registry import keep_models, version_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ class ModelReloader:
         self._models_dir = models_dir
         self._load = load
         self._use = use
-        self._marks = read_marks(models_dir)
+        self._marks = version_fingerprint(models_dir)
         self.scorers = scorers
         self.refused: Sequence[str] = tuple(scorers.refused.values())
 
@@ -55,7 +55,7 @@ class ModelReloader:
 
     async def poll(self) -> None:
         """Take up what was promoted since the last look; look again at what was refused then."""
-        marks = await asyncio.to_thread(read_marks, self._models_dir)
+        marks = await asyncio.to_thread(version_fingerprint, self._models_dir)
         if marks == self._marks and not self.refused:
             return
         # Read before loading: a promotion in between is seen by the next look.

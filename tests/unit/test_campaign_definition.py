@@ -118,7 +118,7 @@ def test_a_folder_without_offers_is_refused(tmp_path: Path) -> None:
     ("offers", "why"),
     [
         ([OFFERS[0], OFFERS[0]], "two offers have the same id"),
-        ([{**OFFERS[0], "id": 9}], "$[0].id: Input should be less than or equal to 8"),
+        ([{**OFFERS[0], "id": 1001}], "$[0].id: Input should be less than or equal to 1000"),
         ([{**OFFERS[0], "price": 3}], "$[0].price: Extra inputs are not permitted"),
         ({"offers": OFFERS}, "$: Input should be a valid array"),
     ],
