@@ -89,8 +89,8 @@ def _roc(cases: Cases, shown: Mapping[str, Numbers]) -> Plot:
             f"ROC curve: at {FALSE_ALARMS:.0%} false positives it finds {found:.0%}",
             plots.lines(
                 trace(shown, curves.roc, cases.outcome),
-                f"false positive rate, of all that {words.had_not}",
-                f"true positive rate, of all that {words.had}",
+                "false positive rate",
+                "true positive rate",
                 chance=plots.Curve("random", DIAGONAL, DIAGONAL),
             ),
         ),
@@ -111,8 +111,8 @@ def _precision(cases: Cases, shown: Mapping[str, Numbers]) -> Plot:
             f"Precision-recall curve: at 70% recall precision is {at_70:.0%}",
             plots.lines(
                 trace(shown, curves.precision_recall, cases.outcome),
-                f"recall: share found of all that {cases.words.had}",
-                "precision: share correct of those flagged",
+                "recall",
+                "precision",
                 chance=plots.Curve("random", DIAGONAL, np.array([rate, rate])),
             ),
         ),
