@@ -137,7 +137,7 @@ def decide_all(
         facts: every fact of the batch's customers.
         contact_histories: what the ledger knows, for those of whom it knows anything.
         offers: every offer by id.
-        score_offers: gives scores of shape [rows, 8] and their basis, shape [rows]: model, rules or mock.
+        score_offers: gives scores of shape [rows, offers] and their basis, shape [rows]: model, rules or mock.
     """
     candidates = _first_of_each_chance(candidates)
     if not candidates:

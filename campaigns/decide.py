@@ -117,7 +117,7 @@ def decide(
         facts: every fact of the customer, null as None.
         history: consent revoked and contacts made, as the ledger has them.
         offers: every offer by id.
-        offer_scores: shape [8].
+        offer_scores: shape [offers].
     """
     campaign = candidate.campaign
     if candidate.withheld:

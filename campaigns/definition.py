@@ -118,7 +118,7 @@ def _load_offers(path: Path) -> dict[int, Offer]:
     offers = _parse(path, TypeAdapter(tuple[Offer, ...]))
     by_id = {offer.id: offer for offer in offers}
     if len(by_id) != len(offers):
-        raise CampaignDefinitionError(f"{path}: two offers have the same id; each id from 1 to 8 may appear once")
+        raise CampaignDefinitionError(f"{path}: two offers have the same id; each id may appear once")
     return by_id
 
 

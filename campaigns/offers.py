@@ -26,7 +26,7 @@ def choose_offer(campaign: Campaign, offers: dict[int, Offer], scores: NDArray[n
     Args:
         campaign: names the offers that may be made.
         offers: every offer by id.
-        scores: shape [8], the score of offer id i at position i - 1.
+        scores: shape [offers], the score of offer id i at position i - 1.
     """
     chances = scores.tolist()
     best = min(campaign.offers, key=lambda offer_id: (-chances[offer_id - 1], offer_id))

@@ -1,4 +1,4 @@
-"""Which scorer serves which question: a model where there is one, a rule where there is none."""
+"""Loads the scorer of every task: a model where one can serve, otherwise a rule."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def load_scorers(
 
 
 def version_fingerprint(models_dir: Path) -> tuple[bytes | None, ...]:
-    """Return what tells that other versions, or other cut points, are to serve: it differs when they do."""
+    """Return the promoted versions and the RFM cut points as bytes; it changes when they do."""
     return tuple(map(_mark, (*(models_dir / name / CURRENT_FILE for name in TASKS), models_dir / RFM_FILE)))
 
 

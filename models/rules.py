@@ -1,4 +1,4 @@
-"""The rules that stand in for a model: always available, never failing, worse.
+"""Rules that replace a missing model: always available, never failing, less accurate.
 
 A column that is missing counts as null, as does a cell that is no number, and null has a stated meaning: nothing
 stands behind these rules. Each customer is scored by the customer's own row alone.

@@ -20,11 +20,11 @@ class EvaluationData:
 
     Attributes:
         task: what was learned.
-        outcome: shape [rows, outputs]; churn and nbo 1, 0, or -1 where not observed; ltv the spend that came.
+        outcome: shape [rows, outputs]; 1, 0, or -1 where not observed; or amounts.
         scores: shape [rows, outputs], from the exported model through the serving code.
         baselines: scores of the same shape by name: recency_rule, logistic_regression, rfm, gradient_boosting,
             constant, past_spend, tweedie, and champion where there is one; those that suit the task.
-        interval: shape [rows, 2], the lower and upper bound told with each prediction; None without.
+        interval: shape [rows, 2], the lower and upper bound of each prediction; None without.
         propensities: shape [rows], the logged probability of the offer shown; NaN where not logged.
         customer_ids: shape [rows].
         dates: shape [rows], datetime64[D].

@@ -144,7 +144,7 @@ def standard_error(per_row: NDArray[np.float64], customers: NDArray[np.intp]) ->
 
 
 def always(offer: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return the policy that shows one offer to everybody, shape [rows, offers]."""
+    """Return the policy that shows one offer to all customers, shape [rows, offers]."""
     policy = np.zeros(shape)
     policy[:, offer] = 1
     return policy

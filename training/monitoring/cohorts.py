@@ -71,7 +71,7 @@ def measure_cohorts(
         names: of shape [rows], the cohort of each row.
         outcome: shape [rows, outputs]: 1, 0, or -1 where not observed; or money.
         scores: shape [rows, outputs].
-        threshold: from which a score counts as a yes; None tells no rates of error.
+        threshold: from which a score counts as positive; None gives no error rates.
         money: outcomes are amounts.
     """
     labels = np.asarray(names, dtype=object)

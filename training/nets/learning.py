@@ -1,4 +1,4 @@
-"""From rows to trained nets: choose on the inner split, then train on everything before the evaluation."""
+"""From rows to trained nets: model selection on the inner split, then training on all rows before the evaluation."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def learn(outer: Split, task: Task, learning: TrainConfig, progress: Progress) -
         inner_net = recipe.fit(inner.earlier, seed)
     progress(f"fit the {recipe.describe()}")
     adjust = _adjustment(inner_net, inner, outer, task, recipe, seed)
-    choice |= adjust.told
+    choice |= adjust.described
     segmented = None
     if learning.segment_by is not None:
         segmented = fit_segmented_models(outer, inner, inner_net, recipe, task, learning.segment_by, seed, progress)
@@ -104,7 +104,7 @@ class _Adjustment:
     plain: Trained
     by_level: float
     widening: float
-    told: dict[str, Any]
+    described: dict[str, Any]
 
     def apply(self, trained: Trained) -> Trained:
         if self.by_level:

@@ -197,7 +197,7 @@ def operating_point(manifest: Mapping[str, Any], cases: Cases) -> Section:
 def _cost_plot(cases: Cases, threshold: float, contact: float, save: float) -> Plot:
     thresholds = np.linspace(0, 1, 101)
     totals = np.array([_cost(cases, each, contact, save) for each in thresholds])
-    chosen, nobody, everybody = (_cost(cases, each, contact, save) for each in (threshold, np.inf, -np.inf))
+    chosen, cost_of_none, cost_of_all = (_cost(cases, each, contact, save) for each in (threshold, np.inf, -np.inf))
     return Plot(
         "threshold-cost",
         "Cost by threshold",
@@ -209,7 +209,7 @@ def _cost_plot(cases: Cases, threshold: float, contact: float, save: float) -> P
         f"Lower is better. A contact costs {contact:g}, a lost customer without contact {save:g}: only the ratio "
         "matters.",
         f"A threshold of {threshold:.0%} costs {chosen:,.0f} per 1,000 customers; contacting all costs "
-        f"{everybody:,.0f}, contacting none {nobody:,.0f}.",
+        f"{cost_of_all:,.0f}, contacting none {cost_of_none:,.0f}.",
     )
 
 
