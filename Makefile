@@ -1,11 +1,11 @@
 # Everything is installed into ./.venv, by hash from the locks in requirements/.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-PYTHON ?= $(shell for p in python3.11 python3.12 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null && { echo $$p; break; }; done)
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,13))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: demo test soak check install format lock bench bench-consumer bench-quality clean
+.PHONY: demo test quick coverage soak check install format lock bench bench-consumer bench-quality clean
 
 demo: .venv/runtime ## Run the whole retention and offer workflow on real customers
 	$(BIN)/holdfast demo
@@ -29,12 +29,19 @@ check: .venv/all ## Lint, types and architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+quick: check ## Run the checks and the tests that need no service, under two minutes
+	$(BIN)/pytest -q -n 2 tests/unit tests/properties
+
+coverage: .venv/all ## Measure the branch coverage of the tests that need no service
+	$(BIN)/pytest -q -n 2 tests/unit tests/properties --ignore tests/unit/test_cost_guard.py --cov --cov-report=term:skip-covered --cov-report=html:var/coverage
 
 format: .venv/all
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-lock: .venv/bootstrap ## Resolve the dependencies anew
+lock: .venv/bootstrap ## Resolve the dependencies again
 	for lock in runtime local all; do \
 	  case $$lock in runtime) extras=;; local) extras="--extra local";; all) extras=--all-extras;; esac; \
 	  $(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --no-annotate --generate-hashes \
@@ -42,7 +49,7 @@ lock: .venv/bootstrap ## Resolve the dependencies anew
 	done
 
 .venv/bootstrap: requirements/bootstrap.txt
-	@test -n "$(PYTHON)" || { echo "Holdfast needs Python 3.11 or 3.12; none was found. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "Holdfast needs Python 3.11, 3.12 or 3.13; none was found. Install one, or name it: make PYTHON=/path/to/python3.13" >&2; exit 2; }
 	@echo "installing into ./.venv with $$($(PYTHON) --version)"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt

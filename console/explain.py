@@ -78,7 +78,9 @@ async def current_facts(
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
     """
-    warehouse = PostgresWarehouse(settings.warehouse_url, settings.features_table)
+    warehouse = PostgresWarehouse(
+        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
+    )
     try:
         await warehouse.open()
         table = await warehouse.fetch([customer_id])
@@ -86,6 +88,8 @@ async def current_facts(
         await warehouse.close()
     if not len(table):
         raise WarehouseError(f"the warehouse has no customer {customer_id!r}; check the id")
+    if len(table) > 1:
+        raise WarehouseError(f"the warehouse has {len(table)} rows of customer {customer_id!r}; leave one")
     signals = (await ledger.read([customer_id], [])).signals
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
     as_of = max(moments, default=datetime.now(UTC))

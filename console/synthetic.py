@@ -47,7 +47,7 @@ class Message:
 
 
 def draw_attributes(customer_id: str) -> Attributes:
-    """Return the customer's attributes, the same whenever and in whatever order they are asked for."""
+    """Return the customer's attributes, the same at every call and in any order of calls."""
     draw = random.Random(f"{SEED}:attributes:{customer_id}")  # noqa: S311 - reproducible, not secret
     return Attributes(
         email_tier=draw.choices(("engaged", "occasional", "dormant"), (35, 45, 20))[0],

@@ -1,4 +1,4 @@
-"""What we know of a customer: warehouse columns, their cache, and signals from conversations.
+"""The facts of a customer: columns of the data warehouse, their cache, and signals from conversations.
 
 The lowest layer: it imports no other package of Holdfast.
 """

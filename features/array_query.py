@@ -1,10 +1,10 @@
-"""A table read as one row of arrays: psycopg makes no object of a number, and nobody turns rows into columns.
+"""A table read as one row of arrays: no Python object per number, and no transposition of rows to columns.
 
-The columns are named in the statement, so it must be made anew when the table has others. What it returns first is
-the layout of the table as the server sees it, to be compared with the one it was made for.
+The statement names the columns, so it is valid for one layout of the table only. The first value that it returns is the
+table's present layout, to be compared with the one that the statement was written for.
 
-On columns of floats this moves CPU from the worker to the server, which has more of it to spare; on columns of numeric,
-of which psycopg makes Decimals, it saves most of the read.
+With columns of floats this moves CPU time from the worker to the server; with columns of numeric, for which psycopg
+creates Decimals, it saves most of the read.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psycopg import sql
 
+from features.pg_array_literal import write_literal
 from features.postgres_types import BOOL, KINDS, SCALARS, make_column
 from features.table import FeatureTable, column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
     from psycopg.abc import AdaptContext
@@ -28,22 +29,22 @@ if TYPE_CHECKING:
 
 _SELECT = sql.SQL("""
     SELECT (SELECT string_agg(attname || ' ' || atttypid, ',' ORDER BY attnum) FROM pg_attribute
-            WHERE attrelid = {name}::regclass AND attnum > 0 AND NOT attisdropped),
+            WHERE attrelid = {name}::regclass AND attnum > 0 AND NOT attisdropped AND attname <> ALL ({private})),
            array_agg({id}), array_send(array_agg(ARRAY[{numbers}]::float8[])), {others}
     FROM {table} WHERE {where}
 """)
-# The head of a binary array of two dimensions, then the length and the value of each element.
+# The header of a binary array of two dimensions; after it the length and the value of each element.
 _HEAD_BYTES = 28
 _ELEMENT = np.dtype([("length", ">i4"), ("value", ">f8")])
 
 
 @dataclass(frozen=True, slots=True)
 class ArrayQuery:
-    """The statement for a table of these columns.
+    """The statement for one layout of a table.
 
     Attributes:
-        columns: their type OIDs by name, in the table's order.
-        statement: with one parameter, that of its condition. It returns the layout, and then arrays.
+        columns: the type OID of each column by name, in the table's order.
+        statement: takes one parameter, that of its condition; returns the layout, then the arrays.
     """
 
     columns: Mapping[str, int]
@@ -51,37 +52,61 @@ class ArrayQuery:
 
     @property
     def layout(self) -> str:
-        """What the statement returns first while the table has these columns."""
+        """The first value that the statement returns while the table has these columns."""
         return ",".join(f"{name} {oid}" for name, oid in self.columns.items())
 
-    def table(self, ids: Sequence[Any] | None, matrix: bytes | None, *others: Sequence[Any] | None) -> FeatureTable:
-        """Return the rows that the arrays hold; all are null where there are none."""
+    def table(
+        self,
+        ids: Sequence[Any] | None,
+        matrix: bytes | None,
+        *others: Sequence[Any] | None,
+        has_unreadable: bool = False,
+    ) -> tuple[FeatureTable, dict[str, int]]:
+        """Return the rows of the arrays, all of which are null without rows, and the unreadable values by column.
+
+        Args:
+            ids: the customers.
+            matrix: their numbers and truth values, as PostgreSQL sends an array of float8.
+            others: the other columns.
+            has_unreadable: a value of the others may be `UNREADABLE`.
+        """
         names = _numbers(self.columns)
         values = _decode(matrix, len(names)) if matrix else np.empty((len(names), 0))
         columns = {
             name: _truths(row) if self.columns[name] == BOOL else row for name, row in zip(names, values, strict=True)
         }
+        unreadable = {}
         for name, cells in zip(_others(self.columns), others, strict=True):
-            columns[name] = make_column(cells or (), self.columns[name])
-        return FeatureTable(tuple(map(str, ids or ())), {name: columns[name] for name in self.columns})
+            columns[name], lost = make_column(cells or (), self.columns[name], has_unreadable=has_unreadable)
+            if lost:
+                unreadable[name] = lost
+        table = FeatureTable(tuple(map(str, ids or ())), {name: columns[name] for name in self.columns})
+        return table, unreadable
 
 
 def write_query(
-    columns: Mapping[str, int], id_column: str, table: sql.Identifier, where: sql.Composable, context: AdaptContext
+    columns: Mapping[str, int],
+    id_column: str,
+    table: sql.Identifier,
+    where: sql.Composable,
+    context: AdaptContext,
+    private: Collection[str] = (),
 ) -> ArrayQuery | None:
-    """Return the query for a table, or None where a column's type is none that arrays are made of.
+    """Return the query for a table, or None where a column has a type that arrays are not made of.
 
     Args:
-        columns: their type OIDs by name, in the table's order.
-        id_column: that of the customers' ids, one of them.
-        table: what to read.
+        columns: the type OID of each column to read by name, in the table's order.
+        id_column: the column of customer ids, one of them.
+        table: the table or view.
         where: the condition, with one parameter.
-        context: a connection to the server, whose encoding the statement is in.
+        context: a connection to the server; the statement is in its encoding.
+        private: the columns of the table that must not be read.
     """
     if not SCALARS.issuperset(columns.values()) or not _numbers(columns):
         return None
     statement = _SELECT.format(
-        name=sql.Literal(table.as_string(context)),
+        name=_literal(table.as_string(context)),
+        private=sql.SQL("{}::text[]").format(_literal(write_literal(list(private)))),
         id=sql.Identifier(id_column),
         numbers=sql.SQL(", ").join(_number(name, columns[name]) for name in _numbers(columns)),
         others=sql.SQL(", ").join(sql.SQL("array_agg({})").format(_quote(name)) for name in _others(columns)),
@@ -100,7 +125,7 @@ def _others(columns: Mapping[str, int]) -> list[str]:
 
 
 def _number(name: str, oid: int) -> sql.Composed:
-    """Return a number or a truth value as float8, null as NaN: elements must be of one length."""
+    """Return a number or a truth value as float8, null as NaN: all elements must have one length."""
     cast = sql.SQL("::int::float8" if oid == BOOL else "::float8")
     return sql.SQL("coalesce({}{}, 'NaN')").format(_quote(name), cast)
 
@@ -108,6 +133,10 @@ def _number(name: str, oid: int) -> sql.Composed:
 def _quote(name: str) -> sql.Identifier:
     # psycopg looks for placeholders in names too.
     return sql.Identifier(name.replace("%", "%%"))
+
+
+def _literal(text: str) -> sql.Literal:
+    return sql.Literal(text.replace("%", "%%"))
 
 
 def _decode(matrix: bytes, width: int) -> NDArray[np.float64]:

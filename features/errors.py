@@ -1,35 +1,40 @@
-"""What can go wrong when features are read.
+"""Errors of reading features.
 
 FeaturesError
-    ServiceAddressError           a URL cannot be understood; the settings must change
-    CacheUnavailableError         the cache cannot be reached now; go on without it
-    WarehouseError
-        WarehouseUnavailableError the warehouse cannot be reached now; ask again later
-        WarehouseLayoutError      the table, a column or a permission is not as it must be; somebody must act
+├── ServiceAddressError           a URL is malformed, or its credentials are refused; change the settings
+├── CacheUnavailableError         the cache cannot be reached now; continue without it
+└── WarehouseError
+    ├── WarehouseUnavailableError the warehouse cannot be reached now; retry
+    ├── WarehouseLayoutError      the table, a column or a permission is wrong; an operator must act
+    └── WarehouseRowError         the server fails on a row of the batch; the batch can be read without that row
 """
 
 from __future__ import annotations
 
 
 class FeaturesError(Exception):
-    """Anything this package raises on purpose."""
+    """Base of all errors of this package."""
 
 
 class ServiceAddressError(FeaturesError):
-    """The URL of the cache or of the warehouse cannot be understood."""
+    """The URL of the cache or of the warehouse is malformed, or its credentials are refused."""
 
 
 class CacheUnavailableError(FeaturesError):
-    """The cache cannot be reached now, or it refused."""
+    """The cache cannot be reached now, or refused the command."""
 
 
 class WarehouseError(FeaturesError):
-    """The warehouse gave no rows."""
+    """The warehouse could not be read."""
 
 
 class WarehouseUnavailableError(WarehouseError):
-    """The warehouse cannot be reached now, or did not answer in time; asking again may help."""
+    """The warehouse cannot be reached now, or did not answer in time; retry."""
 
 
 class WarehouseLayoutError(WarehouseError):
-    """The warehouse's table is missing, shaped otherwise, or may not be read; asking again does not help."""
+    """The warehouse's table or a column is missing, or may not be read; a retry does not help."""
+
+
+class WarehouseRowError(WarehouseError):
+    """The server fails on a value of a row, for example on a division by zero in the view."""

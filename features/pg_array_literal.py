@@ -1,7 +1,7 @@
-"""Arrays for PostgreSQL, written as one literal of texts: psycopg's own way takes each element by itself.
+"""PostgreSQL array parameters, written as one literal of texts: psycopg itself dumps each element separately.
 
-It took a tenth of the worker's CPU; see benchmarks/parts.py. Numbers, times, documents and bytes go as texts too, in
-the form that PostgreSQL reads them in, and the query casts the array.
+That took a tenth of the worker's CPU time; `python -m benchmarks.parts` measures it. Numbers, times, documents and
+bytes are passed as texts too, in PostgreSQL's input form, and the query casts the array.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class PgTextArray(list[str | None]):
-    """Texts to be sent as one array, null as None; the connection must know the dumper."""
+    """Texts to be sent as one array, null as None; the connection needs `register_text_arrays`."""
 
 
 class PgTextArrayDumper(Dumper):
-    """Writes the literal of an array, as PostgreSQL's manual describes it (8.15.2, Array Value Input).
+    """Writes the literal of an array, as in PostgreSQL's manual (8.15.2, Array Value Input).
 
-    Of no type of its own: the query's cast says whether texts, UUIDs or else are meant.
+    It has no type of its own: the query's cast gives the type of the elements.
     """
 
     def dump(self, obj: PgTextArray) -> bytes:
@@ -32,7 +32,7 @@ class PgTextArrayDumper(Dumper):
 
 
 def write_literal(texts: Sequence[str | None]) -> str:
-    """Return texts as the literal of an array, every element quoted but null."""
+    """Return texts as the literal of an array, every element quoted except null."""
     if not texts:
         return "{}"
     if None in texts:
@@ -49,5 +49,5 @@ def _escaped(text: str) -> str:
 
 
 def register_text_arrays(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> None:
-    """Let a connection send `Texts`."""
+    """Let a connection send `PgTextArray`."""
     connection.adapters.register_dumper(PgTextArray, PgTextArrayDumper)

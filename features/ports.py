@@ -1,4 +1,4 @@
-"""What the feature store needs from the outside world."""
+"""The ports of the feature store: the data warehouse and the feature cache."""
 
 from __future__ import annotations
 
@@ -11,27 +11,32 @@ if TYPE_CHECKING:
 
 
 class Warehouse(Protocol):
-    """The company's data warehouse, read only."""
+    """The company's data warehouse, read only. Implementations: PostgresWarehouse, InMemoryWarehouse."""
 
     async def fetch(self, customer_ids: Sequence[str]) -> FeatureTable:
-        """Return one row for each of the customers that exist, in no particular order.
+        """Return every row of the customers, in any order; a customer without a row is unknown.
+
+        A warehouse should have one row per customer. It may have several by mistake, and all of them are returned.
+        A value that cannot be read is null, whatever is wrong with it.
 
         Raises:
-            WarehouseUnavailableError: the warehouse cannot be reached now; asking again may help.
+            WarehouseUnavailableError: the warehouse cannot be reached now; retry.
+            WarehouseLayoutError: the table is missing, lacks the id column, or may not be read.
+            WarehouseRowError: the server fails on one of the rows.
         """
 
 
 class FeatureCache(Protocol):
-    """Encoded rows by customer, each guarded by a lease so that no old row comes back.
+    """Encoded rows by customer, each guarded by a lease, so that an outdated row is never stored.
 
-    A reader that misses receives a lease; `fill` stores a row only while its lease is still the one held, and
-    `invalidate` removes rows and leases alike. So a row read before an invalidation is never stored after it.
+    A reader that misses gets a lease. `fill` stores a row only while its lease is held, and `invalidate` removes rows
+    and leases. So a row that was read before an invalidation is never stored after it.
     """
 
     async def read(self, customer_ids: Sequence[str]) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """Return (rows found, leases for those missing), each by customer id.
 
-        A missing customer whose lease somebody else holds has neither.
+        A missing customer whose lease another reader holds has neither.
 
         Raises:
             CacheUnavailableError: the cache cannot be reached now.

@@ -1,4 +1,4 @@
-"""What PostgreSQL's types become: numbers, truth values, or JSON values."""
+"""The columns of a result: what each PostgreSQL type becomes, a number, a truth value or another JSON value."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from features.postgres_loaders import replace_unreadable
 from features.table import column
 
 if TYPE_CHECKING:
@@ -19,42 +20,53 @@ if TYPE_CHECKING:
 BOOL, UUID = 16, 2950
 INTEGERS = frozenset({20, 21, 23})
 _TEXTS = frozenset({25, 1042, 1043})
-_MOMENTS = frozenset({1082, 1083, 1114, 1184})
+DATES = frozenset({1082, 1114, 1184})
+_MOMENTS = DATES | {1083}
 KINDS: dict[int, Kind] = {
     **dict.fromkeys((*INTEGERS, 700, 701, 1700), "number"),
     BOOL: "boolean",
 }
 
-# Those an array can be made of: json and jsonb, uuid and interval besides. An array of arrays is another matter.
+# The types that an array can be made of: also json, jsonb, uuid and interval, but no array type.
 SCALARS = frozenset({*KINDS, *_TEXTS, *_MOMENTS, UUID, 114, 3802, 1186})
 
 
-def make_column(cells: Sequence[Any], oid: int) -> Column:
-    """Return the column of cells as psycopg loads them; its type depends on the OID alone."""
+def make_column(cells: Sequence[Any], oid: int, *, has_unreadable: bool) -> tuple[Column, int]:
+    """Return the column of cells as loaded, its type by the OID alone, and the number of unreadable cells.
+
+    Args:
+        cells: one value per row.
+        oid: their type.
+        has_unreadable: a cell may be or contain `UNREADABLE`.
+    """
+    unreadable = 0
+    if has_unreadable or oid not in SCALARS:
+        cells, unreadable = replace_unreadable(cells)
     if kind := KINDS.get(oid):
-        return column(cells, kind)
+        return column(cells, kind), unreadable
     if oid in _TEXTS:
-        return column(cells, "other")
-    return column(_write_moments(cells) if oid in _MOMENTS else map(_json, cells), "other")
+        return column(cells, "other"), unreadable
+    return column(_write_moments(cells) if oid in _MOMENTS else map(_json, cells), "other"), unreadable
 
 
 def _write_moments(cells: Sequence[date | time | None]) -> list[str | None]:
-    """Return what `isoformat` returns: msgspec writes the same, but for the Z, without a call for each."""
+    """Return what `isoformat` returns. msgspec writes the same, apart from Z, without a call per value."""
     written = msgspec.json.encode(cells).replace(b'Z"', b'+00:00"')
     return msgspec.json.decode(written, type=list[str | None])
 
 
 def _json(cell: Any) -> Any:
-    """Return a cell of any other type as a JSON value."""
+    """Return a cell of any other type as a JSON value; NaN is null."""
     match cell:
-        case None | str() | bool() | int() | float() | dict():
+        case float() | Decimal():
+            number = float(cell)
+            return None if number != number else number  # noqa: PLR0124 - NaN is the one value unequal to itself
+        case None | str() | bool() | int() | dict():
             return cell
         case list():
             return [_json(each) for each in cell]
         case datetime() | date() | time():
             return cell.isoformat()
-        case Decimal():
-            return float(cell)
         case timedelta():
             return cell.total_seconds()
         case _:

@@ -1,7 +1,10 @@
-"""The data warehouse in PostgreSQL, or anything that speaks its protocol.
+"""The data warehouse in PostgreSQL, or in a server that speaks its protocol.
 
-One query per batch on one table or view, over connections that can only read. What a column holds is told by its
-type and not by the values at hand, so that a batch of nulls has the same columns as any other.
+One query per batch on one table or view, on connections that can only read. A column's kind follows from its type, not
+from the values at hand, so that a batch of nulls has the same columns as any other batch.
+
+There are two ways to read, with equal results: as one row of arrays (array_query.py), which is fast, and row by row,
+for a layout that is not known yet, types that arrays cannot hold, and values that the server cannot convert.
 """
 
 from __future__ import annotations
@@ -17,23 +20,48 @@ from psycopg_pool import AsyncConnectionPool
 
 from features import postgres_types
 from features.array_query import ArrayQuery, write_query
-from features.errors import ServiceAddressError, WarehouseError, WarehouseLayoutError, WarehouseUnavailableError
+from features.errors import (
+    ServiceAddressError,
+    WarehouseError,
+    WarehouseLayoutError,
+    WarehouseRowError,
+    WarehouseUnavailableError,
+)
 from features.pg_array_literal import PgTextArray, register_text_arrays
+from features.postgres_loaders import load_rows, register_json
 from features.table import FeatureTable
+from features.times import TIME_COLUMNS, clear_unreadable_times
+from features.unreadable_values import UnreadableValues
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from features.postgres_loaders import Rows
 
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
     Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
 
 _BIGGEST = 2**63
-# How much longer than the server's own limit an answer may take; then the server or its network is gone.
+# How much longer than the server's own limit an answer may take; after that the server or its network is gone.
 GRACE_S = 5.0
+# SQLSTATE classes of errors that a value of a row causes: data exceptions, several rows of a scalar subquery, and
+# errors that functions raise.
+_ROW_ERRORS = frozenset({"21", "22", "38", "39", "P0"})
+_COLUMNS = sql.SQL("""
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = {name}::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+""")
+# How often a view may change its columns between the query for their names and the query for their values.
+_LAYOUT_ATTEMPTS = 3
 
 
 class PostgresWarehouse:
-    """One row per customer of a table or view; implements `features.ports.Warehouse`."""
+    """A table or view with one row per customer; implements `features.ports.Warehouse`.
+
+    Attributes:
+        unreadable_values: the values that are null because they cannot be read.
+        unknown_private_columns: the private columns that the table does not have, known after `open`.
+    """
 
     def __init__(
         self,
@@ -41,32 +69,37 @@ class PostgresWarehouse:
         table: str,
         *,
         id_column: str = "customer_id",
+        private_columns: Collection[str] = (),
         connections: int = 2,
         statement_seconds: float = 10.0,
         connect_seconds: float = 5.0,
     ) -> None:
-        """Prepare; nothing connects before `open`.
+        """Prepare; `open` connects.
 
         Args:
             url: a PostgreSQL URL or connection string; the role needs SELECT on the table and no more.
             table: the table or view, with its schema if it is not on the search path.
             id_column: the column of customer ids: text, an integer or a UUID; it should have an index.
-            connections: how many queries may run at once.
-            statement_seconds: when the server gives a query up.
+            private_columns: columns that no query selects; the id column cannot be one.
+            connections: the number of queries that may run at once.
+            statement_seconds: the server cancels a query after this time.
             connect_seconds: how long to wait for a connection.
 
         Raises:
-            ServiceAddressError: the URL cannot be understood.
+            ServiceAddressError: the URL is malformed.
         """
         _check(url)
         self._url = url
         self._table = table
         self._id_column = id_column
+        self._private = frozenset(private_columns)
         self._id_type = 0
         self._arrays: ArrayQuery | None = None
         self._refused: Mapping[str, int] | None = None
         self._statement_seconds = statement_seconds
         self._connect_seconds = connect_seconds
+        self.unreadable_values = UnreadableValues()
+        self.unknown_private_columns: tuple[str, ...] = ()
         self._pool = AsyncConnectionPool(
             url,
             min_size=1,
@@ -75,7 +108,7 @@ class PostgresWarehouse:
             timeout=connect_seconds,
             reconnect_timeout=connect_seconds,
             configure=self._configure,
-            # Unprepared: a prepared `SELECT *` fails for ever once the view has another column.
+            # Unprepared: a prepared `SELECT *` fails for good once the view has another column.
             kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": int(connect_seconds)},
         )
 
@@ -84,16 +117,19 @@ class PostgresWarehouse:
 
         Raises:
             WarehouseUnavailableError: the server cannot be reached, or refuses the role.
-            WarehouseLayoutError: the table or the column of ids is missing, or may not be read.
+            WarehouseLayoutError: the table or the id column is missing, or may not be read.
         """
         query = sql.SQL("SELECT {} FROM {} LIMIT 0").format(sql.Identifier(self._id_column), self._source())
         try:
-            # Not from the pool, which would wait and then not say why.
+            # Not from the pool, which waits for its timeout and does not give the reason.
             async with await psycopg.AsyncConnection.connect(
                 self._url, autocommit=True, connect_timeout=int(self._connect_seconds)
             ) as connection:
                 cursor = await connection.execute(query)
                 self._id_type = (cursor.description or [])[0].type_code
+                if self._private:
+                    known = await self._list_columns(cursor)
+                    self.unknown_private_columns = tuple(sorted(self._private.difference(known)))
             await self._pool.open()
         except psycopg.Error as error:
             raise self._translated(error) from error
@@ -103,13 +139,15 @@ class PostgresWarehouse:
         await self._pool.close()
 
     async def fetch(self, customer_ids: Sequence[str]) -> FeatureTable:
-        """Return one row for each of the customers that exist, in no particular order.
+        """Return every row of the customers, in any order.
 
-        Numbers of every type become float64, dates and times ISO 8601 text, the id column is a fact like others.
+        Numbers of every type become float64, dates and times ISO 8601 text; the id column is a fact like the others.
+        A value that Python cannot represent is null.
 
         Raises:
-            WarehouseUnavailableError: the warehouse cannot be reached now; asking again may help.
-            WarehouseLayoutError: the table is not as it must be.
+            WarehouseUnavailableError: the warehouse cannot be reached now; retry.
+            WarehouseLayoutError: the table is missing, lacks the id column, or may not be read.
+            WarehouseRowError: the server fails on one of the rows.
         """
         cast, accepts = _id_types(self._id_type)
         where = sql.SQL("{} = ANY(%s::{})").format(sql.Identifier(self._id_column), sql.SQL(cast))
@@ -123,57 +161,86 @@ class PostgresWarehouse:
                 connection.cursor(binary=True) as cursor,
             ):
                 table = await self._read_arrays(cursor, parameter)
-                if table is None:
-                    table = await self._read_rows(cursor, where, parameter)
+                return await self._read_rows(cursor, where, parameter) if table is None else table
         except TimeoutError as error:
-            raise WarehouseUnavailableError("the warehouse does not answer, nor does it give the query up") from error
+            raise WarehouseUnavailableError("the warehouse neither answers nor cancels the query") from error
         except psycopg.Error as error:
             raise self._translated(error) from error
-        self._check_ids(table.customer_ids)
-        return table
 
     async def _read_arrays(self, cursor: Cursor, ids: list[Any]) -> FeatureTable | None:
-        """Return the rows, or None where the columns are not known yet, or others by now."""
+        """Return the rows, or None where the layout is not known yet, has changed, or the query failed."""
         query = self._arrays
         if query is None:
             return None
         try:
             await cursor.execute(query.statement, [ids])
-        except (psycopg.ProgrammingError, psycopg.DataError):
-            layout, arrays = None, []
+        except (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError) as error:
+            if _is_row_error(error):
+                return None
+            layout = None
         else:
-            layout, *arrays = await cursor.fetchone() or (None,)
+            read = await load_rows(cursor)
+            layout, *arrays = read.rows[0]
         if layout == query.layout:
-            return query.table(*arrays)
-        # Should the columns be these after all, then arrays are not for this server, or for a value in the table.
+            table, unreadable = query.table(*arrays, has_unreadable=read.has_unreadable)
+            return self._check_values(table, query.columns, unreadable)
+        # Not tried again on this layout: if the table still has it, the server does not support the query.
         self._arrays, self._refused = None, query.columns
         return None
 
     async def _read_rows(self, cursor: Cursor, where: sql.Composed, ids: list[Any]) -> FeatureTable:
-        """Return the rows whatever their columns, and note these for the next read."""
-        await cursor.execute(sql.SQL("SELECT * FROM {} WHERE {}").format(self._source(), where), [ids])
-        rows = await cursor.fetchall()
+        """Return the rows whatever their columns, and write the array query for the next read."""
+        await self._select_rows(cursor, where, ids)
         columns = {each.name: each.type_code for each in cursor.description or ()}
-        table = self._build(columns, rows)
+        table = self._build(columns, await load_rows(cursor))
         if columns != self._refused:
-            self._arrays = write_query(columns, self._id_column, self._source(), where, cursor)
+            self._arrays = write_query(columns, self._id_column, self._source(), where, cursor, self._private)
         return table
 
-    def _build(self, columns: Mapping[str, int], rows: Sequence[tuple[Any, ...]]) -> FeatureTable:
-        if self._id_column not in columns:
-            raise WarehouseLayoutError(
-                f"{self._table} has no column {self._id_column} any more; restart with its new name"
-            )
-        values = dict(zip(columns, zip(*rows, strict=True) if rows else [()] * len(columns), strict=True))
-        ids = tuple(map(str, values[self._id_column]))
-        return FeatureTable(ids, {name: postgres_types.make_column(values[name], oid) for name, oid in columns.items()})
+    async def _select_rows(self, cursor: Cursor, where: sql.Composed, ids: list[Any]) -> None:
+        query = sql.SQL("SELECT {columns} FROM {table} WHERE {where}")
+        for attempts_left in reversed(range(_LAYOUT_ATTEMPTS)):
+            columns: sql.Composable = sql.SQL("*")
+            if self._private:
+                names = await self._list_columns(cursor)
+                columns = sql.SQL(", ").join(_quote(each) for each in names if each not in self._private)
+            try:
+                await cursor.execute(query.format(columns=columns, table=self._source(), where=where), [ids])
+            except psycopg.errors.UndefinedColumn:
+                if not (self._private and attempts_left):
+                    raise
+            else:
+                return
 
-    def _check_ids(self, ids: Sequence[str]) -> None:
-        if len(set(ids)) < len(ids):
-            twice = next(each for each in ids if ids.count(each) > 1)
-            raise WarehouseLayoutError(
-                f"{self._table} has more than one row for customer {twice!r}; it must have one row per customer"
-            )
+    async def _list_columns(self, cursor: psycopg.AsyncCursor[Any]) -> list[str]:
+        """Return the names of the table's columns without reading it: the role may lack SELECT on private ones."""
+        name = sql.Literal(self._source().as_string(cursor))
+        await cursor.execute(_COLUMNS.format(name=name))
+        return [name for (name,) in await cursor.fetchall()]
+
+    def _build(self, columns: Mapping[str, int], read: Rows) -> FeatureTable:
+        if self._id_column not in columns:
+            reason = f"{self._table} no longer has column {self._id_column}; restart with its new name"
+            raise WarehouseLayoutError(reason)
+        cells = dict(zip(columns, zip(*read.rows, strict=True) if read.rows else [()] * len(columns), strict=True))
+        made, unreadable = {}, {}
+        for name, oid in columns.items():
+            made[name], lost = postgres_types.make_column(cells[name], oid, has_unreadable=read.has_unreadable)
+            if lost:
+                unreadable[name] = lost
+        return self._check_values(FeatureTable(tuple(map(str, cells[self._id_column])), made), columns, unreadable)
+
+    def _check_values(
+        self, table: FeatureTable, columns: Mapping[str, int], unreadable: dict[str, int]
+    ) -> FeatureTable:
+        """Count unreadable values, and clear those of time columns that another type may hold."""
+        names = [name for name in TIME_COLUMNS if name in columns and columns[name] not in postgres_types.DATES]
+        if names:
+            table, more = clear_unreadable_times(table, names)
+            unreadable = {**unreadable, **{name: more[name] + unreadable.get(name, 0) for name in more}}
+        if unreadable:
+            self.unreadable_values.add(unreadable)
+        return table
 
     def _source(self) -> sql.Identifier:
         return sql.Identifier(*self._table.split("."))
@@ -181,39 +248,61 @@ class PostgresWarehouse:
     async def _configure(self, connection: Connection) -> None:
         milliseconds = int(self._statement_seconds * 1000)
         register_text_arrays(connection)
+        register_json(connection)
         await connection.execute("SET default_transaction_read_only = on")
         await connection.execute("SET timezone = 'UTC'")
-        # Or a table of a hundred thousand rows is read whole for a thousand of them, now and then.
+        # Otherwise some plans read a table of a hundred thousand rows as a whole for a thousand of them.
         await connection.execute("SET random_page_cost = 1.1")
         await connection.execute(sql.SQL("SET statement_timeout = {}").format(milliseconds))
 
     def _translated(self, error: psycopg.Error) -> WarehouseError:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if _is_row_error(error):
+            return WarehouseRowError(
+                f"{self._table}: the server cannot compute a row ({said}); correct its values, or the view"
+            )
         if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
             return WarehouseLayoutError(f"no table {self._table} ({said}); set DWH_CUSTOMER_FEATURES_TABLE")
         if isinstance(error, psycopg.errors.UndefinedColumn):
             return WarehouseLayoutError(f"{self._table} has no column {self._id_column} ({said})")
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             return WarehouseLayoutError(f"{self._table} may not be read ({said}); grant SELECT on it")
-        if isinstance(error, psycopg.ProgrammingError | psycopg.DataError | psycopg.errors.ReadOnlySqlTransaction):
+        if isinstance(error, _LAYOUT_ERRORS):
             return WarehouseLayoutError(f"{self._table} cannot be read ({said})")
         return WarehouseUnavailableError(f"the warehouse does not answer: {said}")
+
+
+_LAYOUT_ERRORS = (
+    psycopg.ProgrammingError,
+    psycopg.DataError,
+    psycopg.NotSupportedError,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+
+
+def _is_row_error(error: psycopg.Error) -> bool:
+    return (error.sqlstate or "")[:2] in _ROW_ERRORS
+
+
+def _quote(name: str) -> sql.Identifier:
+    # psycopg looks for placeholders in names too.
+    return sql.Identifier(name.replace("%", "%%"))
 
 
 def _check(url: str) -> None:
     try:
         conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        # Without the cause, which quotes the URL and a password in it.
+        # Without the cause, which quotes the URL and its password.
         raise ServiceAddressError(
-            "the URL of the warehouse cannot be understood; write postgresql://user:password@host:port/database"
+            "the URL of the warehouse is malformed; write postgresql://user:password@host:port/database"
         ) from None
 
 
 def _id_types(oid: int) -> tuple[str, Callable[[str], Any]]:
-    """Return the array type to compare ids with, and what makes such an id of a text, or None of one that is none.
+    """Return the array type to compare ids with, and a function from a text to such an id, or to None.
 
-    The column itself is not cast, so that its index serves.
+    The column itself is not cast, so that its index is used.
     """
     if oid in postgres_types.INTEGERS:
         return "int8[]", _integer
@@ -239,5 +328,5 @@ def _uuid(text: str) -> UUID | None:
 
 
 def _text(text: str) -> str | None:
-    # PostgreSQL's texts cannot hold it, so there is no such customer.
+    # PostgreSQL's text cannot contain NUL, so there is no such customer.
     return None if "\0" in text else text

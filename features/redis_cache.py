@@ -1,14 +1,16 @@
 """The feature cache in Redis.
 
-One key per customer holds either a row or a lease, told apart by the first byte:
+One key per customer holds either a row or a lease, distinguished by the first byte:
 
-* read: one MGET; for the keys that are missing, one script of `SET key lease NX PX`, cheaper for both sides than as
-  many commands in a pipeline;
-* fill: one script that replaces a lease by its row, and only the very lease the row was read under;
-* invalidate: one UNLINK, which removes rows and leases alike.
+* read: one MGET; for the missing keys one script of `SET key lease NX PX`, cheaper for both sides than a pipeline of as
+  many commands;
+* fill: one script that replaces a lease by its row, if it is the lease that the row was read under;
+* invalidate: one UNLINK, which removes rows and leases.
 
-The leases are those of "Scaling Memcache at Facebook" (Nishtala and others, NSDI 2013), section 3.2.1.
-What is in Redis is not trusted: a value of another type, or of another first byte, is a miss.
+The leases follow "Scaling Memcache at Facebook" (Nishtala and others, NSDI 2013), section 3.2.1. The content of Redis
+is not trusted: a value of another type, or with another first byte, is a miss.
+
+One Redis server, not Redis Cluster: each command addresses keys of many customers, which a cluster keeps in many slots.
 """
 
 from __future__ import annotations
@@ -36,11 +38,11 @@ if TYPE_CHECKING:
 
 _ROW, _LEASE = b"r", b"l"
 _TOKEN_BYTES = 12
-# From how many arguments on a command is worth packing in C.
+# The number of arguments from which packing a command in C pays off.
 _LONG = 16
 
-# pcall, because a refused SET (memory full, read only) is no lease and no reason to do without the rows found,
-# and because GET of a key of another type is an error that must not stop the others.
+# pcall: a refused SET (memory full, read only) grants no lease, but the rows found stay usable; and GET of a key of
+# another type is an error that must not stop the other keys.
 _GRANT = """
 local granted = {}
 for place, key in ipairs(KEYS) do
@@ -79,12 +81,12 @@ class RedisFeatureCache:
             ttl_seconds: how long a row is kept.
             lease_ms: how long a reader may take between its miss and its fill.
             timeout: seconds to wait for a connection and for each answer; a call is tried twice.
-            rest_seconds: how long every call fails at once after one could not reach Redis.
-            prefix: what every key begins with.
-            ca_file: PEM certificates that Redis's must descend from; the system's, when left out.
+            rest_seconds: after a call that could not reach Redis, every call fails at once for so long.
+            prefix: the prefix of every key.
+            ca_file: PEM certificates of the CA of Redis's certificate; without it the system's.
 
         Raises:
-            ServiceAddressError: the URL cannot be understood.
+            ServiceAddressError: the URL is malformed.
         """
         self._ttl_ms = int(ttl_seconds * 1000)
         self._lease_ms = lease_ms
@@ -96,7 +98,7 @@ class RedisFeatureCache:
         self._fill = self._redis.register_script(_FILL)
 
     async def open(self) -> None:
-        """Check that Redis lets us in; one that is away now is no error.
+        """Check the user and the password; a Redis that is away now is no error.
 
         Raises:
             ServiceAddressError: the user or the password is wrong.
@@ -131,7 +133,7 @@ class RedisFeatureCache:
     async def _grant(self, customer_ids: Sequence[str]) -> dict[str, bytes]:
         if not customer_ids:
             return {}
-        # One token serves for all: it tells this read from every other one.
+        # One token for all keys: it distinguishes this read from every other read.
         token = _LEASE + secrets.token_bytes(_TOKEN_BYTES)
         granted = await self._lease(keys=self._keys(customer_ids), args=[self._lease_ms, token])
         return {each: token for each, answer in zip(customer_ids, granted, strict=True) if answer}
@@ -164,7 +166,7 @@ class RedisFeatureCache:
 
     @asynccontextmanager
     async def _reaching(self, action: str, count: int) -> AsyncIterator[None]:
-        """Turn failures into ours, and after an outage refuse at once for a while: each try costs the timeout."""
+        """Translate errors, and after an outage fail at once for a while: each attempt would cost the timeout."""
         clock = asyncio.get_running_loop().time
         if clock() < self._resting_until:
             raise CacheUnavailableError(f"Redis was away a moment ago; did not {action} {count} customers")
@@ -188,10 +190,10 @@ def _client(url: str, timeout: float, ca_file: Path | None) -> Redis:
         options["ssl_check_hostname"] = True
         options["ssl_ca_certs"] = ca_file and str(ca_file)
     try:
-        # One repetition, at once: a connection that went stale while Redis restarted is no outage.
+        # One retry, at once: a connection that became stale while Redis restarted is no outage.
         client = Redis.from_url(url, retry=Retry(NoBackoff(), 1), decode_responses=False, **options)
     except ValueError:
-        # Without the cause, which may quote the URL and a password in it.
+        # Without the cause, which may quote the URL and its password.
         raise ServiceAddressError(
             "the URL of Redis cannot be understood; write redis://[user:password@]host:port/database"
         ) from None
@@ -201,14 +203,14 @@ def _client(url: str, timeout: float, ca_file: Path | None) -> Redis:
 
 
 def _pack_fast(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    """Return a kind of connection that packs long commands by hiredis, as redis-py does where it is not asynchronous.
+    """Return a connection class that packs long commands by hiredis, as redis-py's synchronous client does.
 
-    How much that is: benchmarks/parts.py.
+    `python -m benchmarks.parts` measures the gain.
     """
 
     class Packing(kind):  # type: ignore[misc, valid-type]
         def pack_command(self, *args: Any) -> list[bytes]:
-            # Short ones are redis-py's own; they may have two words in one argument.
+            # Short commands may be redis-py's own, with two words in one argument.
             return [hiredis.pack_command(args)] if len(args) > _LONG else super().pack_command(*args)
 
     return Packing

@@ -1,22 +1,24 @@
 """The feature store: facts of customers from the warehouse, through a cache that may be lost at any moment.
 
-Why no old row decides anything:
+Why no decision uses an outdated row:
 
-* A customer who has just changed is invalidated and read from the warehouse, never from the cache.
-* A row is filled only under a lease taken before the warehouse was read, and an invalidation takes the
-  lease away, so a slow reader cannot put an old row back.
-* Every row carries a stamp: the cache generation and a fingerprint of the columns. A row with another stamp
-  is removed and read again, so a changed view makes all rows before it unreadable.
-* When an invalidation fails nobody knows what the cache still holds. The read says so (`cache_lost`), the
-  ledger raises the generation in the transaction of the same batch, and until `use_generation` brings the new
-  number the store goes past the cache. A crash in between redelivers the batch, and its customers are
-  invalidated again. So nothing written before the loss is ever read, in this process or another, provided
-  each takes over the ledger's generation before it reads.
-* While an invalidation is under way, later reads of its customers go to the warehouse too: batches may be
-  read at the same time.
+* A customer who has just changed is invalidated, and read from the warehouse instead of the cache.
+* A row is filled only under a lease that was taken before the warehouse was read. An invalidation removes the lease, so
+  a slow reader cannot restore an outdated row.
+* Every row carries a stamp: the cache generation and a fingerprint of the columns. A row with another stamp is removed
+  and read again, so a changed view makes all earlier rows unreadable.
+* When an invalidation fails, the content of the cache is unknown. The read reports it (`cache_lost`), the ledger raises
+  the generation in the transaction of the same batch, and the store bypasses the cache until `use_generation` brings
+  the new number. A crash in between redelivers the batch, and its customers are invalidated again. So nothing written
+  before the loss is ever read, in this process or another, provided each uses the ledger's generation before it reads.
+* While an invalidation is running, later reads of its customers go to the warehouse too: batches may be read at the
+  same time.
 
-The generation is part of the row and not of its key, so that an invalidation removes a customer's row
-whatever the generation and the columns of the process that wrote it.
+The generation is part of the row and not of its key, so that an invalidation removes a customer's row whatever the
+generation and the columns of the process that wrote it.
+
+A customer with several rows in the warehouse has no facts: the read names such customers, and none of their rows is
+cached.
 """
 
 from __future__ import annotations
@@ -46,31 +48,35 @@ _DECODER = msgspec.msgpack.Decoder(list[Any])
 
 @dataclass(frozen=True, slots=True)
 class FeatureRead:
-    """What a read found.
+    """The result of a read.
 
     Attributes:
-        table: one row per customer that the warehouse knows, in the order asked for.
+        table: one row per customer that has exactly one in the warehouse, in the order of the request.
         cache_lost: an invalidation may not have happened: raise the cache generation with the batch.
+        duplicates: the number of rows of each customer that has several.
+        lost_columns: columns that an earlier read of this process found, and this one did not.
     """
 
     table: FeatureTable
     cache_lost: bool
+    duplicates: Mapping[str, int] = field(default_factory=dict)
+    lost_columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class _Schema:
-    """The columns of the warehouse's table, as the last read found them."""
+    """The columns of the warehouse's table in the last read."""
 
     names: tuple[str, ...]
     kinds: tuple[Kind, ...]
 
     @classmethod
     def of(cls, table: FeatureTable) -> _Schema:
-        # Truth values are bool or, with nulls, object, from batch to batch: they are one kind here.
+        # A column of truth values is bool, or object if it has nulls: here both are one kind.
         return cls(tuple(table.columns), tuple(map(_kind, table.columns.values())))
 
     def decode(self, row: bytes, generation: int) -> list[Any] | None:
-        """Return a cached row's values, or None for one of another stamp or none that anybody wrote."""
+        """Return a cached row's values, or None for a row with another stamp or that cannot be decoded."""
         stamp = self.stamp(generation)
         if not row.startswith(stamp):
             return None
@@ -94,7 +100,7 @@ class _Schema:
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    """What the cache gave, and under which generation and columns: leases are good for these alone."""
+    """The rows and leases from the cache; leases are valid for this generation and these columns only."""
 
     schema: _Schema | None = None
     generation: int = 0
@@ -103,13 +109,13 @@ class _Cached:
 
 
 class FeatureStore:
-    """Reads features of a batch with one query to the warehouse at most, two when its columns have changed.
+    """Reads the features of a batch with one query to the warehouse at most, two when its columns have changed.
 
     Attributes:
-        cache_failures: how often the cache could not be reached.
-        cache_reads: customers found (hit), not found (miss), or not looked for because it is away (unavailable).
-        cache_available: whether the cache answered when last asked.
-        must_bump: the cache is passed by until a new generation comes.
+        cache_failures: the number of failed calls to the cache.
+        cache_reads: customers found (hit), not found (miss), or not looked up because the cache is away (unavailable).
+        cache_available: whether the last call to the cache succeeded.
+        must_bump: the cache is bypassed until a new generation comes.
     """
 
     def __init__(self, warehouse: Warehouse, cache: FeatureCache, *, generation: int = 0) -> None:
@@ -118,30 +124,32 @@ class FeatureStore:
         self._generation = generation
         self._schema: _Schema | None = None
         self._invalidating: list[Collection[str]] = []
+        self._seen_columns: set[str] = set()
         self.cache_failures = 0
         self.cache_reads: Counter[str] = Counter()
         self.cache_available = True
         self.must_bump = False
 
     def use_generation(self, generation: int) -> None:
-        """Take over the ledger's cache generation; one higher than before ends the passing by of the cache."""
+        """Use the ledger's cache generation; a higher one than before ends the bypassing of the cache."""
         if generation > self._generation:
             self._generation = generation
             self.must_bump = False
 
     async def read(self, customer_ids: Sequence[str], *, fresh: Collection[str]) -> FeatureRead:
-        """Return the features of customers; one whom the warehouse does not know is missing from the table.
+        """Return the features of customers; a customer without a row in the warehouse is missing from the table.
 
         Args:
-            customer_ids: whom to read; a repeated id counts once.
-            fresh: those who have just changed. They are invalidated, and read from the warehouse.
+            customer_ids: the customers to read; a repeated id counts once.
+            fresh: customers who have just changed. They are invalidated, and read from the warehouse.
 
         Raises:
-            WarehouseUnavailableError: the warehouse cannot be reached now; asking again may help.
-            WarehouseLayoutError: the warehouse's table is not as it must be.
+            WarehouseUnavailableError: the warehouse cannot be reached now; retry.
+            WarehouseLayoutError: the warehouse's table is missing, lacks the id column, or may not be read.
+            WarehouseRowError: the warehouse fails on the row of one of the customers.
         """
         wanted = list(dict.fromkeys(customer_ids))
-        # Marked before anything is awaited, so that a batch read at the same time finds them.
+        # Marked before the first await, so that a batch that is read at the same time finds them.
         self._invalidating.append(fresh)
         direct = set().union(*self._invalidating)
         try:
@@ -151,22 +159,26 @@ class FeatureStore:
             )
         finally:
             self._invalidating.remove(fresh)
-        return FeatureRead(_ordered(await self._complete(wanted, cached), wanted), cache_lost=not certain)
+        table, duplicates = await self._complete(wanted, cached)
+        self._seen_columns.update(table.columns)
+        lost_columns = frozenset(self._seen_columns.difference(table.columns))
+        return FeatureRead(_ordered(table, wanted), not certain, duplicates, lost_columns)
 
-    async def _complete(self, wanted: Sequence[str], cached: _Cached) -> FeatureTable:
-        """Return the cached rows together with those of all others, which one query fetches."""
+    async def _complete(self, wanted: Sequence[str], cached: _Cached) -> tuple[FeatureTable, Mapping[str, int]]:
+        """Return the cached rows together with those of all others, which one query fetches, and the duplicates."""
         missing = [each for each in wanted if each not in cached.rows]
         if not missing and cached.schema:
-            return cached.schema.table(cached.rows)
-        fetched = await self._warehouse.fetch(missing)
+            return cached.schema.table(cached.rows), {}
+        fetched, duplicates = _split_duplicates(await self._warehouse.fetch(missing))
         self._schema = _Schema.of(fetched)
         if cached.schema is None:
-            return fetched
+            return fetched, duplicates
         if cached.schema != self._schema:
             # The columns have changed under the cached rows.
-            return await self._warehouse.fetch(wanted)
+            return _split_duplicates(await self._warehouse.fetch(wanted))
         await self._fill(fetched, cached)
-        return _joined(cached.schema.table(cached.rows), fetched) if cached.rows else fetched
+        table = _joined(cached.schema.table(cached.rows), fetched) if cached.rows else fetched
+        return table, duplicates
 
     async def _invalidate(self, customer_ids: Sequence[str]) -> bool:
         """Return whether it is certain that the rows are gone."""
@@ -184,7 +196,7 @@ class FeatureStore:
         return True
 
     async def _read_cache(self, customer_ids: Sequence[str]) -> _Cached:
-        """Return rows and leases; nothing where the cache is away or passed by."""
+        """Return rows and leases; nothing if the cache is away or bypassed."""
         schema, generation = self._schema, self._generation
         if self.must_bump or schema is None or not customer_ids:
             self.cache_reads["unavailable"] += len(customer_ids) if self.must_bump else 0
@@ -222,6 +234,15 @@ class FeatureStore:
     def _note_failure(self) -> None:
         self.cache_failures += 1
         self.cache_available = False
+
+
+def _split_duplicates(table: FeatureTable) -> tuple[FeatureTable, Mapping[str, int]]:
+    """Return the rows of customers that have one, and the number of rows of every other customer."""
+    if len(set(table.customer_ids)) == len(table):
+        return table, {}
+    duplicates = {each: count for each, count in Counter(table.customer_ids).items() if count > 1}
+    single = [place for place, each in enumerate(table.customer_ids) if each not in duplicates]
+    return table.take(single), duplicates
 
 
 def _kind(column: Column) -> Kind:

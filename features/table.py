@@ -42,7 +42,7 @@ class FeatureTable:
     ) -> FeatureTable:
         """Build a table from one row of values per customer, in the order of `names`.
 
-        `kinds` says what each column holds; without it the values tell, and a column of nulls is numeric.
+        `kinds` gives the kind of each column; without it the values decide, and a column of nulls is numeric.
         """
         values = zip(*rows, strict=True) if rows else ([] for _ in names)
         cells = zip(names, values, kinds or [None] * len(names), strict=True)
@@ -64,20 +64,20 @@ class FeatureTable:
 
 
 def column(values: Iterable[Any], kind: Kind | None = None) -> Column:
-    """Turn plain values into a column: float64 where all are numbers or null, bool, else object.
+    """Return plain values as a column: float64 if all are numbers or null, bool, or object.
 
     Args:
         values: JSON values, null as None.
-        kind: what the column holds, whatever the values at hand; without it their types decide.
+        kind: the kind of the column; without it the types of the values decide.
     """
     cells = list(values)
     kind = kind or _kind(cells)
     if kind == "number":
-        # numpy takes None for NaN here.
+        # numpy converts None to NaN here.
         return np.array(cells, dtype=np.float64)
     if kind == "boolean" and None not in cells:
         return np.array(cells, dtype=np.bool_)
-    # Not by assignment of the whole: numpy would take cells that are lists for a second dimension.
+    # Not np.array: it would make a second dimension of cells that are lists.
     return np.fromiter(cells, dtype=object, count=len(cells))
 
 
@@ -92,4 +92,4 @@ def plain(cell: Any) -> Any:
     """Return a cell as a JSON value: NaN is null, whole floats stay floats."""
     if isinstance(cell, np.generic):
         cell = cell.item()
-    return None if isinstance(cell, float) and cell != cell else cell  # noqa: PLR0124 - NaN is the one value unlike itself
+    return None if isinstance(cell, float) and cell != cell else cell  # noqa: PLR0124 - NaN is the one value unequal to itself

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from models.errors import ModelInputError, RfmDefinitionError
+from models.errors import RfmDefinitionError
 from models.inputs import numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -76,29 +77,43 @@ class RfmCuts:
 _FILE = TypeAdapter(RfmCuts)
 
 
+RFM_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "rfm_recency": ("days_since_last_transaction",),
+    "rfm_frequency": ("transaction_count",),
+    "rfm_monetary": ("total_revenue",),
+    "rfm_segment": ("days_since_last_transaction", "transaction_count", "total_revenue"),
+}
+"""The columns of the view that each fact is computed from."""
+
+
 def rfm_columns(table: FeatureTable, cuts: RfmCuts) -> dict[str, Column]:
     """Return rfm_recency, rfm_frequency and rfm_monetary from 1 to 5, and rfm_segment.
 
-    A customer without orders has 1 for what is null.
+    A customer without orders has 1 for what is null. A fact is null for all customers if the table lacks a column that
+    it is computed from.
 
     Raises:
-        ModelInputError: days_since_last_transaction, transaction_count or total_revenue is missing.
+        ModelInputError: a column is not numeric.
     """
     recency = 5 - _passed(table, "days_since_last_transaction", cuts.recency, null=np.inf)
     frequency = 1 + _passed(table, "transaction_count", cuts.frequency, null=-np.inf)
     monetary = 1 + _passed(table, "total_revenue", cuts.monetary, null=-np.inf)
     mean = (frequency + monetary + 1) // 2
-    return {
+    columns: dict[str, Column] = {
         "rfm_recency": recency.astype(np.float64),
         "rfm_frequency": frequency.astype(np.float64),
         "rfm_monetary": monetary.astype(np.float64),
         "rfm_segment": _BY_R_FM[recency - 1, mean - 1],
     }
+    for name, sources in RFM_SOURCES.items():
+        if not table.columns.keys() >= set(sources):
+            columns[name] = np.full(len(table), None if name == "rfm_segment" else np.nan)
+    return columns
 
 
 def _passed(table: FeatureTable, name: str, cuts: Cuts, null: float) -> NDArray[np.intp]:
     if name not in table.columns:
-        raise ModelInputError(f"RFM needs column {name!r}, which the warehouse did not return; add it to the view")
+        return np.zeros(len(table), dtype=np.intp)
     cells = numbers(name, table.columns[name])
     return np.searchsorted(np.asarray(cuts, dtype=np.float64), np.where(np.isnan(cells), null, cells), side="left")
 

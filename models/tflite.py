@@ -29,7 +29,7 @@ class TFLiteScorer:
     Attributes:
         version: the manifest's version.
         manifest: the whole manifest.
-        columns: the columns that the features are read from, in order.
+        columns: the columns of the table that it reads.
     """
 
     basis = "model"

@@ -1,15 +1,18 @@
-"""Who enters and who leaves a segment: memberships held compared with what the rules say now. Pure.
+"""Who enters and who leaves a segment: the recorded memberships compared with the result of the rules. Pure.
 
-A transition is silent when it says something about a definition, not about the customer: it is the
-customer's first evaluation under this version of the segment. Memberships are recorded then, and nothing
-fires. It is not silent when the operator activated the version with mode `emit`, or when the customer
-joined after the activation.
+A transition is suppressed when it reflects a new definition and not a change of the customer: it is the customer's
+first evaluation under this version of the segment. Memberships are recorded then, and nothing fires. It is not
+suppressed when the operator activated the version with mode `emit`, or when the customer joined after the activation.
+
+A segment whose rules read a fact that is unavailable is frozen: nobody enters or leaves it, and no version is recorded
+as evaluated for the customers of the batch. A missing column would be null, and null is less than .2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -19,7 +22,8 @@ from segments.errors import ActivationMissingError
 from segments.vectorized import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from features.table import FeatureTable
@@ -75,15 +79,17 @@ class Transitions:
 
     Attributes:
         changes: the transitions, in the order of the table's customers and then of the segments.
-        roster: the versions the whole batch was evaluated under.
-        roster_changed: the customers whose recorded roster is another one.
+        evaluated_versions: the version of each segment that the whole batch was evaluated under.
+        versions_changed: the customers whose recorded versions differ; none while a segment is frozen.
         members: who is a member now, by segment key: truth values of shape [customers].
+        frozen: the segments that were not evaluated, by key, and the missing columns.
     """
 
     changes: tuple[Transition, ...]
     evaluated_versions: Mapping[str, str]
     versions_changed: tuple[str, ...]
     members: Mapping[str, Mask]
+    frozen: Mapping[str, tuple[str, ...]]
 
 
 def classify(
@@ -93,6 +99,7 @@ def classify(
     *,
     activations: Mapping[str, Activation],
     joined_at: Mapping[str, datetime | None],
+    unavailable: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Transitions:
     """Compare the memberships held with the rules.
 
@@ -102,24 +109,40 @@ def classify(
         memberships: what the ledger holds, by customer; a customer it never saw is absent.
         activations: by segment key, for the version in force.
         joined_at: when a customer joined, where that is known.
+        unavailable: facts of the table that lack their source, and the missing columns behind each.
 
     Raises:
         ActivationMissingError: a segment has no activation for its version.
     """
     _check_activations(segments, activations)
     batch = _Batch(table.customer_ids, memberships, activations, joined_at)
+    frozen = _frozen_segments(segments, table.columns.keys(), unavailable)
     held, facts = _held_masks(segments, batch), Facts(table)
-    after = np.empty_like(held)
+    after = held.copy()
     for order, segment in enumerate(segments):
-        after[order] = _members_after(segment, facts, held[order])
+        if segment.key not in frozen:
+            after[order] = _members_after(segment, facts, held[order])
     orders, rows = np.nonzero(after != held)
     changes = tuple(
         batch.transition(segments[order], row, enters=bool(after[order, row]))
         for row, order in sorted(zip(rows.tolist(), orders.tolist(), strict=True))
     )
-    evaluated_versions = {segment.key: segment.version for segment in segments}
+    evaluated_versions = {segment.key: segment.version for segment in segments if segment.key not in frozen}
+    versions_changed = () if frozen else batch.unlike(evaluated_versions)
     members = {segment.key: mask for segment, mask in zip(segments, after, strict=True)}
-    return Transitions(changes, evaluated_versions, batch.unlike(evaluated_versions), members)
+    return Transitions(changes, evaluated_versions, versions_changed, members, frozen)
+
+
+def _frozen_segments(
+    segments: Sequence[Segment], columns: AbstractSet[str], unavailable: Mapping[str, Collection[str]]
+) -> dict[str, tuple[str, ...]]:
+    available = columns - unavailable.keys()
+    frozen = {}
+    for segment in segments:
+        if not segment.facts <= available:
+            missing = [unavailable.get(fact, (fact,)) for fact in segment.facts - available]
+            frozen[segment.key] = tuple(sorted({name for names in missing for name in names}))
+    return frozen
 
 
 def _check_activations(segments: Sequence[Segment], activations: Mapping[str, Activation]) -> None:

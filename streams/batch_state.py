@@ -1,4 +1,4 @@
-"""What a batch has become after each stage of the pipeline."""
+"""What each step of the pipeline makes of a batch, in the order of the steps."""
 
 from __future__ import annotations
 
@@ -6,30 +6,45 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
+    from campaigns.decide import Decision
     from campaigns.ports import BatchChanges, Committed
-    from features.signals import Message
+    from features.signals import Message, Signals
     from features.table import FeatureTable
+    from segments.engine import Transitions
     from streams.customers import EventsByKind
     from streams.decision_config import DecisionConfig
-    from streams.formats.events import Decoded, Reject
+    from streams.formats.events import Decoded, Event, Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """Decoded events of customers that the warehouse knows, and their features, one row per customer."""
+
+    decoded: Decoded
+    table: FeatureTable
+    cache_lost: bool
+    lost_columns: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A batch of which everything is known but what the ledger holds.
+    """A scored batch: everything but what the ledger holds.
 
-    It is decided with the knowledge that it was scored with, whatever is promoted in between.
+    It is decided with the config that it was scored with, whatever is promoted meanwhile. `unavailable` has the facts
+    that cannot be computed, and the missing columns behind each.
     """
 
     config: DecisionConfig
     decoded: Decoded
     poison: Sequence[Reject]
-    concerned: EventsByKind
+    events: EventsByKind
     facts: FeatureTable
     messages: Mapping[str, list[Message]]
     cache_lost: bool
+    unavailable: Mapping[str, Collection[str]]
 
     @property
     def rejects(self) -> list[Reject]:
@@ -38,8 +53,35 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Folded:
+    """New messages folded into signals, by customer, and the facts with the signals added.
+
+    Attributes:
+        messages: those not folded before.
+        signals: the new signals.
+        latest: each customer's latest event.
+        as_of: the time of that event.
+        facts: one row per customer, all facts.
+    """
+
+    messages: Mapping[str, list[Message]]
+    signals: Mapping[str, Signals]
+    latest: Mapping[str, Event]
+    as_of: Mapping[str, datetime]
+    facts: FeatureTable
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The transitions of a batch and the decisions they and launches lead to."""
+
+    transitions: Transitions
+    decisions: Sequence[Decision]
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
-    """What became of a batch: the changes asked for, what the ledger stored of them, and under which epochs."""
+    """A committed batch: the changes, what the ledger stored of them, and the epochs of its partitions."""
 
     changes: BatchChanges
     committed: Committed

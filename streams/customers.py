@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from campaigns.candidates import TriggerContext
 from campaigns.ports import OutcomeReport
 from features.signals import Message
+from features.times import CUSTOMER_SINCE, parse_time
 from streams.formats.events import Decoded, Reject, RejectReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+    from datetime import datetime
 
     from features.signals import MessageReading
     from features.table import FeatureTable
     from streams.formats.events import Event
-
-CUSTOMER_SINCE = "customer_since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +44,33 @@ def sort_by_kind(events: Sequence[Event]) -> EventsByKind:
     return EventsByKind(kinds["customer"], kinds["conversation"], kinds["evaluation"], kinds["outcome"])
 
 
-def reject_unknown_customers(decoded: Decoded, concerned: EventsByKind, table: FeatureTable) -> Decoded:
-    """Reject the events of customers that the warehouse does not know."""
+def reject_unknown_customers(
+    decoded: Decoded, concerned: EventsByKind, table: FeatureTable, duplicates: Mapping[str, int]
+) -> Decoded:
+    """Reject the events of customers that do not have exactly one row in the warehouse.
+
+    Args:
+        decoded: all events of the batch.
+        concerned: the same events by kind; an outcome needs no row.
+        table: the customers with one row.
+        duplicates: the number of rows of each customer with several.
+    """
     known = set(table.customer_ids)
     if all(event.customer_id in known for event in concerned.to_evaluate):
         return decoded
-    detail = "the warehouse has no such customer; when it does, send the event again"
     unknown = {id(event) for event in concerned.to_evaluate if event.customer_id not in known}
-    refused = [
-        Reject(event.record, "refresh", RejectReason.UNKNOWN_CUSTOMER, f"{event.customer_id!r}: {detail}")
-        for event in decoded.events
-        if id(event) in unknown
-    ]
+    refused = [_reject_customer(event, duplicates) for event in decoded.events if id(event) in unknown]
     return Decoded([event for event in decoded.events if id(event) not in unknown], [*decoded.rejects, *refused])
+
+
+def _reject_customer(event: Event, duplicates: Mapping[str, int]) -> Reject:
+    if rows := duplicates.get(event.customer_id):
+        detail = f"the warehouse has {rows} rows of this customer; leave one, then requeue the event"
+        reason = RejectReason.DUPLICATE_CUSTOMER
+    else:
+        detail = "the warehouse has no such customer; when it does, send the event again"
+        reason = RejectReason.UNKNOWN_CUSTOMER
+    return Reject(event.record, "refresh", reason, f"{event.customer_id!r}: {detail}")
 
 
 def latest_events(events: Sequence[Event]) -> dict[str, Event]:
@@ -112,15 +125,8 @@ def read_outcome_reports(reported: Sequence[Event]) -> list[OutcomeReport]:
 
 
 def joined_at(table: FeatureTable) -> Mapping[str, datetime | None]:
-    """Return since when each customer is one, where the view has a column `customer_since`."""
+    """Return since when each customer is one, if the view has a column `customer_since`; None where it is unknown."""
     if CUSTOMER_SINCE not in table.columns:
         return {}
     since = table.columns[CUSTOMER_SINCE]
-    return {customer_id: _moment(cell) for customer_id, cell in zip(table.customer_ids, since, strict=True)}
-
-
-def _moment(cell: object) -> datetime | None:
-    if not isinstance(cell, str):
-        return None
-    moment = datetime.fromisoformat(cell)
-    return moment.astimezone() if moment.tzinfo is None else moment
+    return {customer_id: parse_time(cell) for customer_id, cell in zip(table.customer_ids, since, strict=True)}

@@ -1,11 +1,12 @@
 """The whole job, in order. Read this first.
 
-    prepare:  decode > refresh > score                            while the batch before is decided
-    decide:   recall > absorb > classify > decide > commit        one batch at a time, in order
-    then      publish > acknowledge                               worker.py, in order
+    prepare:  decode > refresh > score                       while the batch before is decided
+    decide:   load > fold > classify > evaluate > commit     one batch at a time, in order
+    then      publish > acknowledge                          runtime/worker.py, in order
 
-Every step takes and returns a whole batch. The world is touched three times: features are read, the ledger is
-read, the ledger is written; all else is a function of values. Event time is the only time.
+Each word is one function, called in this order. Every step takes and returns a whole batch. I/O happens in three steps:
+`refresh` reads features, `load` reads the ledger, `commit` writes it; the others are functions of values. Event time is
+the only time.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING
 from campaigns.candidates import decide_all, entry_candidates, launch_candidates
 from campaigns.ports import BatchChanges
 from campaigns.triggers import outgoing
-from features.signals import Signals, as_columns, fold
+from features.signals import Signals, as_columns
+from features.signals import fold as fold_messages
 from models.scores import score_customers, score_offers
 from models.sentiment import read_message
-from segments.engine import classify
-from streams.batch_state import Decided, Prepared
+from models.sources import unavailable_facts
+from segments.engine import classify as classify_customers
+from streams.batch_state import Decided, Evaluated, Folded, Prepared, Refreshed
 from streams.campaign_launches import launch_requests, reject_unknown_campaigns
 from streams.customers import (
     joined_at,
@@ -38,24 +41,29 @@ from streams.formats.events import decode_records
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from campaigns.ports import Ledger
+    from campaigns.decide import Decision
+    from campaigns.ports import Ledger, LedgerState
     from features.store import FeatureStore
     from models.fallbacks import ModelFallbacks
     from models.registry import Scorers
+    from segments.engine import Transitions
     from streams.decision_config import DecisionConfig
-    from streams.formats.events import Record, Reject
+    from streams.formats.events import Decoded, Record, Reject
 
 
 class Pipeline:
-    """The steps from records to committed decisions, with the stores they ask.
+    """The steps from records to committed decisions, with the stores they read and write.
 
     Args:
         features: the feature store.
         ledger: the ledger.
-        knowledge: models and definitions.
-        topic_prefix: stands before every topic's name.
-        max_event_bytes: a larger event is a dead letter.
-        fallbacks: told of customers whom a rule scored although a model serves.
+        config: models and definitions.
+        topic_prefix: precedes every topic's name.
+        max_event_bytes: a larger event becomes a dead letter.
+        fallbacks: counts customers scored by a rule although a model serves.
+
+    Attributes:
+        frozen_segments: the segments that the latest batch could not evaluate, and the missing columns.
     """
 
     def __init__(
@@ -74,83 +82,138 @@ class Pipeline:
         self._topic_prefix = topic_prefix
         self._max_event_bytes = max_event_bytes
         self._fallbacks = fallbacks
+        self.frozen_segments: Mapping[str, tuple[str, ...]] = {}
+
+    async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
+        """Decode, refresh and score a batch; nothing here depends on earlier batches.
+
+        Args:
+            records: the batch.
+            poison: the records of the batch that cannot be decided; they become dead letters.
+
+        Raises:
+            WarehouseUnavailableError: retry later.
+        """
+        config = self._config  # one for the whole batch, also when another model is promoted meanwhile
+        decoded = self.decode(records, poison, config)
+        refreshed = await self.refresh(decoded)
+        return self.score(refreshed, poison, config)
+
+    async def decide(self, prepared: Prepared, owners: Mapping[int, int]) -> Decided:
+        """Decide and commit a batch, after every batch before it.
+
+        Raises:
+            LedgerUnavailableError, LedgerConflictError, LedgerFencedError: see campaigns/ports.py.
+        """
+        changes = await self._find_changes(prepared)
+        return await self.commit(prepared, changes, owners)
+
+    async def dry_run(self, records: Sequence[Record]) -> None:
+        """Prepare and decide records, then roll back: every error they cause is raised, nothing is kept."""
+        await self._ledger.dry_run(await self._find_changes(await self.prepare(records)))
+
+    async def _find_changes(self, prepared: Prepared) -> BatchChanges:
+        """Return all changes that a batch makes to what the ledger holds."""
+        state = await self.load(prepared)
+        folded = self.fold(prepared, state)
+        transitions = self.classify(prepared, state, folded)
+        evaluated = self.evaluate(prepared, state, folded, transitions)
+        return collect_changes(prepared, folded, evaluated)
+
+    # The steps
+
+    def decode(self, records: Sequence[Record], poison: Sequence[Reject], config: DecisionConfig) -> Decoded:
+        """Decode records to events; what cannot be decoded is rejected."""
+        poisonous = {id(reject.record) for reject in poison}
+        sound = [record for record in records if id(record) not in poisonous]
+        decoded = decode_records(sound, topic_prefix=self._topic_prefix, max_bytes=self._max_event_bytes)
+        return reject_unknown_campaigns(decoded, config.definitions)
+
+    async def refresh(self, decoded: Decoded) -> Refreshed:
+        """Read the features of every customer to evaluate; updated customers are invalidated and read fresh."""
+        events = sort_by_kind(decoded.events)
+        customers = list(dict.fromkeys(event.customer_id for event in events.to_evaluate))
+        read = await self._features.read(customers, fresh={event.customer_id for event in events.updated})
+        known = reject_unknown_customers(decoded, events, read.table, read.duplicates)
+        return Refreshed(known, read.table, read.cache_lost, read.lost_columns)
+
+    def score(self, refreshed: Refreshed, poison: Sequence[Reject], config: DecisionConfig) -> Prepared:
+        """Score customers and messages with the models."""
+        events = sort_by_kind(refreshed.decoded.events)
+        facts = score_customers(refreshed.table, config.scorers, self._fallbacks)
+        messages = messages_by_customer(events.said, read_message)
+        unavailable = unavailable_facts(refreshed.table.columns, refreshed.lost_columns, config.scorers)
+        return Prepared(config, refreshed.decoded, poison, events, facts, messages, refreshed.cache_lost, unavailable)
+
+    async def load(self, prepared: Prepared) -> LedgerState:
+        """Load what the ledger holds of the batch's customers and messages."""
+        messages = [(customer, message.id) for customer, each in prepared.messages.items() for message in each]
+        return await self._ledger.read(list(prepared.facts.customer_ids), messages)
+
+    def fold(self, prepared: Prepared, state: LedgerState) -> Folded:
+        """Fold new messages into signals, and add the signals to the facts as of each customer's latest event."""
+        fresh = unseen(prepared.messages, state.seen_messages)
+        signals = {each: fold_messages(state.signals.get(each, Signals()), new) for each, new in fresh.items()}
+        latest = latest_events(prepared.events.to_evaluate)
+        as_of = {customer: event.wire.occurred_at for customer, event in latest.items()}
+        columns = as_columns({**state.signals, **signals}, prepared.facts.customer_ids, as_of)
+        return Folded(fresh, signals, latest, as_of, prepared.facts.with_columns(columns))
+
+    def classify(self, prepared: Prepared, state: LedgerState, folded: Folded) -> Transitions:
+        """Compare memberships with what the rules give now."""
+        config, facts = prepared.config, folded.facts
+        transitions = classify_customers(
+            config.segments,
+            facts,
+            state.memberships,
+            activations=config.activations,
+            joined_at=joined_at(facts),
+            unavailable=prepared.unavailable,
+        )
+        self.frozen_segments = transitions.frozen
+        return transitions
+
+    def evaluate(self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions) -> Evaluated:
+        """Decide every candidate that a transition or a launch makes."""
+        definitions, changes = prepared.config.definitions, transitions.changes
+        contexts = {change.customer_id: trigger_context(folded.latest[change.customer_id]) for change in changes}
+        requests = launch_requests(prepared.events.requested, definitions, state, changes)
+        candidates = [
+            *entry_candidates(changes, contexts, definitions),
+            *launch_candidates(requests, definitions),
+        ]
+        score = partial(score_offers, scorers=prepared.config.scorers, fallbacks=self._fallbacks)
+        decisions = decide_all(candidates, folded.facts, state.contact_histories, definitions.offers, score)
+        return Evaluated(transitions, decisions)
+
+    async def commit(self, prepared: Prepared, changes: BatchChanges, owners: Mapping[int, int]) -> Decided:
+        """Commit a batch's changes under the epochs of its partitions."""
+        committed = await self._ledger.commit(changes, owners=owners)
+        self._features.use_generation(committed.cache_generation)
+        return Decided(changes, committed, owners, len(prepared.decoded.events), prepared.rejects)
+
+    # Settings that change while the worker runs
 
     def use_cache_generation(self, generation: int) -> None:
         """Read no cached row of an earlier generation from now on."""
         self._features.use_generation(generation)
 
     def use_scorers(self, scorers: Scorers) -> None:
-        """Score the batches to come with these; those prepared already are decided with what they were scored with."""
+        """Score later batches with these; a batch that is prepared keeps the scorers it was scored with."""
         self._config = self._config.with_scorers(scorers)
 
-    async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
-        """Decode, refresh and score a batch; nothing here depends on the batches before it.
 
-        Args:
-            records: the batch.
-            poison: those of its records that cannot be decided; they become dead letters.
-
-        Raises:
-            WarehouseUnavailableError: ask again later.
-        """
-        config = self._config
-        poisonous = {id(reject.record) for reject in poison}
-        sound = [record for record in records if id(record) not in poisonous]
-        decoded = decode_records(sound, topic_prefix=self._topic_prefix, max_bytes=self._max_event_bytes)
-        decoded = reject_unknown_campaigns(decoded, config.definitions)
-        concerned = sort_by_kind(decoded.events)
-        customers = list(dict.fromkeys(event.customer_id for event in concerned.to_evaluate))
-        read = await self._features.read(customers, fresh={event.customer_id for event in concerned.updated})
-        decoded = reject_unknown_customers(decoded, concerned, read.table)
-        concerned = sort_by_kind(decoded.events)
-        facts = score_customers(read.table, config.scorers, self._fallbacks)
-        messages = messages_by_customer(concerned.said, read_message)
-        return Prepared(config, decoded, poison, concerned, facts, messages, read.cache_lost)
-
-    async def decide(self, prepared: Prepared, owners: Mapping[int, int]) -> Decided:
-        """Recall, absorb, classify, decide and commit a batch, after every batch before it.
-
-        Raises:
-            LedgerUnavailableError, LedgerConflictError, LedgerFencedError: see campaigns/ports.py.
-        """
-        changes = await self._evaluate(prepared)
-        committed = await self._ledger.commit(changes, owners=owners)
-        self._features.use_generation(committed.cache_generation)
-        return Decided(changes, committed, owners, len(prepared.decoded.events), prepared.rejects)
-
-    async def dry_run(self, records: Sequence[Record]) -> None:
-        """Do all that is done to a batch and keep nothing of it: whatever would be raised is raised."""
-        await self._ledger.dry_run(await self._evaluate(await self.prepare(records)))
-
-    async def _evaluate(self, prepared: Prepared) -> BatchChanges:
-        """Return all that a batch changes, given what the ledger holds."""
-        config, concerned = prepared.config, prepared.concerned
-        customers = list(prepared.facts.customer_ids)
-        said = [(customer, message.id) for customer, each in prepared.messages.items() for message in each]
-        state = await self._ledger.read(customers, said)
-        fresh = unseen(prepared.messages, state.seen_messages)
-        signals = {customer: fold(state.signals.get(customer, Signals()), said) for customer, said in fresh.items()}
-        latest = latest_events(concerned.to_evaluate)
-        as_of = {customer: event.wire.occurred_at for customer, event in latest.items()}
-        facts = prepared.facts.with_columns(as_columns({**state.signals, **signals}, customers, as_of))
-        transitions = classify(
-            config.segments, facts, state.memberships, activations=config.activations, joined_at=joined_at(facts)
-        )
-        at = {change.customer_id: trigger_context(latest[change.customer_id]) for change in transitions.changes}
-        requests = launch_requests(concerned.requested, config.definitions, state, transitions.changes)
-        candidates = entry_candidates(transitions.changes, at, config.definitions) + launch_candidates(
-            requests, config.definitions
-        )
-        score = partial(score_offers, scorers=config.scorers, fallbacks=self._fallbacks)
-        decisions = decide_all(candidates, facts, state.contact_histories, config.definitions.offers, score)
-        return BatchChanges(
-            transitions=transitions.changes,
-            transitions_at=as_of,
-            evaluated=transitions.versions_changed,
-            signals=signals,
-            message_ids=[(customer, message.id) for customer, said in fresh.items() for message in said],
-            decisions=decisions,
-            outcomes=read_outcome_reports(concerned.reported),
-            messages=[*outgoing(decisions), *map(dead_letter, prepared.rejects)],
-            cache_lost=prepared.cache_lost,
-        )
+def collect_changes(prepared: Prepared, folded: Folded, evaluated: Evaluated) -> BatchChanges:
+    """Return the changes of a batch as the ledger commits them."""
+    decisions: Sequence[Decision] = evaluated.decisions
+    return BatchChanges(
+        transitions=evaluated.transitions.changes,
+        transitions_at=folded.as_of,
+        evaluated=evaluated.transitions.versions_changed,
+        signals=folded.signals,
+        message_ids=[(customer, message.id) for customer, new in folded.messages.items() for message in new],
+        decisions=decisions,
+        outcomes=read_outcome_reports(prepared.events.reported),
+        messages=[*outgoing(decisions), *map(dead_letter, prepared.rejects)],
+        cache_lost=prepared.cache_lost,
+    )

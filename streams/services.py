@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -24,6 +24,7 @@ from features.store import FeatureStore
 from models.fallbacks import ModelFallbacks
 from models.registry import load_scorers
 from models.scores import score_customers
+from models.sources import unavailable_facts
 from segments.jsonlogic import unknown_facts
 from streams.decision_config import DecisionConfig
 from streams.kafka.app import AppSettings, build_app, run_app
@@ -39,12 +40,14 @@ from streams.pipeline import Pipeline
 from streams.runtime.batching import CHUNK_RECORDS, Collector
 from streams.runtime.model_reload import ModelReloader
 from streams.runtime.partition_leases import Assignment
+from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from campaigns.definition import Campaign, Offer
+    from features.unreadable_values import UnreadableValues
     from models.registry import Scorers
     from segments.definition import Segment
     from streams.kafka.app import StreamApp
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+SHOWN_SEGMENTS = 10
 STAGES_S = 5.0
 """How long the stages may take to end before the consumer leaves its group."""
 
@@ -87,6 +91,16 @@ def load_models(settings: Settings, offers: Mapping[int, Offer]) -> Scorers:
     return load_scorers(folder, mapping, size, offers=max(offers, default=1), mock=settings.mock_mode)
 
 
+class Sources(NamedTuple):
+    """The parts of a worker that health and metrics read."""
+
+    features: FeatureStore
+    unreadable: UnreadableValues
+    pipeline: Pipeline
+    reloader: ModelReloader
+    fallbacks: ModelFallbacks
+
+
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Run a worker until `stop` is set; it is set at the latest when the worker begins to end.
 
@@ -103,7 +117,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         ledger = PostgresLedger(settings.ledger_url)
         stack.push_async_callback(ledger.close)
         await ledger.open()
-        features = await open_features(settings, stack, await ledger.cache_generation())
+        warehouse = await open_warehouse(settings, stack)
+        features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
         await check_facts(features, scorers, definitions[0])
         config = await activate(ledger, scorers, *definitions)
         fallbacks = ModelFallbacks()
@@ -116,10 +131,10 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             fallbacks=fallbacks,
         )
         models_dir = settings.models_dir or Path()
-        reloader = ModelReloader(
-            models_dir, partial(load_models, settings, definitions[2]), pipeline.use_scorers, scorers
-        )
-        health.degraded = partial(name_degradations, features, reloader, fallbacks)
+        load = partial(load_models, settings, definitions[2])
+        reloader = ModelReloader(models_dir, load, pipeline.use_scorers, scorers)
+        sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks)
+        health.degraded = partial(name_degradations, sources)
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
@@ -133,7 +148,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             pipeline=pipeline,
             ledger=ledger,
             sink=sink,
-            health=health,
+            retry=RetryPolicy(health),
             metrics=metrics,
         )
         watch = LagMonitor(
@@ -144,7 +159,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             stuck_after_s=settings.stuck_after_s,
         )
         health.joined, health.stuck = lambda: app.consumer_generation_id > 0, watch.find_stuck
-        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, features, fallbacks))
+        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, sources))
         server, port = await serve_probes(health, metrics, settings.health_host, settings.health_port)
         stack.push_async_callback(server.cleanup)
         log.info(
@@ -220,15 +235,30 @@ def check_topics(settings: Settings) -> None:
         verify_topics(settings.broker, [topic], security=security)
 
 
-async def open_features(settings: Settings, stack: AsyncExitStack, generation: int) -> FeatureStore:
-    """Return the feature store, its connections closed with the stack.
+async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> PostgresWarehouse:
+    """Return the warehouse, its connections closed with the stack.
 
     Raises:
         WarehouseUnavailableError, WarehouseLayoutError: the warehouse cannot be used.
     """
-    warehouse = PostgresWarehouse(settings.warehouse_url, settings.features_table)
+    warehouse = PostgresWarehouse(
+        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
+    )
     stack.push_async_callback(warehouse.close)
     await warehouse.open()
+    if unknown := warehouse.unknown_private_columns:
+        log.warning("private_columns_unknown", setting="HOLDFAST_PRIVATE_COLUMNS", columns=unknown)
+    return warehouse
+
+
+async def open_features(
+    settings: Settings, stack: AsyncExitStack, warehouse: PostgresWarehouse, generation: int
+) -> FeatureStore:
+    """Return the feature store, the cache's connections closed with the stack.
+
+    Raises:
+        ServiceAddressError: the cache refuses the user or the password.
+    """
     cache = RedisFeatureCache(settings.redis_url, ttl_seconds=settings.cache_ttl_s, ca_file=settings.redis_ca_file)
     stack.push_async_callback(cache.close)
     await cache.open()
@@ -236,13 +266,10 @@ async def open_features(settings: Settings, stack: AsyncExitStack, generation: i
 
 
 async def check_facts(features: FeatureStore, scorers: Scorers, defined: Sequence[Segment]) -> None:
-    """Warn of rules that read facts which nobody supplies: they are null for every customer.
-
-    Raises:
-        ModelError: the view lacks a column that RFM needs.
-    """
+    """Warn of rules that read facts that no source supplies, and of facts that lack their columns."""
     table = (await features.read([], fresh=())).table
-    known = {*score_customers(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
+    unavailable = unavailable_facts(table.columns, (), scorers)
+    known = {*score_customers(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))} - set(unavailable)
     for segment in defined:
         unknown = unknown_facts(segment.facts, known)
         if unknown:
@@ -301,10 +328,9 @@ def take_metrics_snapshot(
     worker: Worker,
     watch: LagMonitor,
     health: Health,
-    features: FeatureStore,
-    fallbacks: ModelFallbacks,
+    sources: Sources,
 ) -> MetricsSnapshot:
-    """Look up what /metrics shows of this moment."""
+    """Return what /metrics shows of this moment."""
     seen, retrying = watch.observe(), health.retrying
     progress = seen.group.progress
     return MetricsSnapshot(
@@ -319,21 +345,34 @@ def take_metrics_snapshot(
         queued_chunks=app.intake.qsize(),
         failures=health.failures,
         waited=health.waited,
-        cache_reads=features.cache_reads,
-        model_fallbacks=fallbacks.counts,
+        cache_reads=sources.features.cache_reads,
+        model_fallbacks=sources.fallbacks.counts,
+        unreadable_values=sources.unreadable.counts,
     )
 
 
-def name_degradations(features: FeatureStore, reloader: ModelReloader, fallbacks: ModelFallbacks) -> list[str]:
-    """Return what is not as it should be and does not stop the work."""
-    scorers = reloader.scorers
-    away = [] if features.cache_available else ["cache: away, features are read from the warehouse"]
+def name_degradations(sources: Sources) -> list[str]:
+    """Return what is degraded and does not stop the work."""
+    scorers = sources.reloader.scorers
+    away = [] if sources.features.cache_available else ["cache: away, features are read from the warehouse"]
     return [
         *away,
-        *reloader.refused,
+        *sources.unreadable.describe(),
+        *describe_frozen(sources.pipeline.frozen_segments),
+        *sources.reloader.refused,
         *(f"{name}: rules decide, {why}" for name, why in scorers.reasons.items() if name not in scorers.refused),
-        *fallbacks.describe(scorers.versions),
+        *sources.fallbacks.describe(scorers.versions),
     ]
+
+
+def describe_frozen(frozen: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return one line for each frozen segment, for `SHOWN_SEGMENTS` of them at most."""
+    shown = [
+        f"segment {key}: missing from the warehouse's view: {', '.join(columns)}; memberships unchanged"
+        for key, columns in list(frozen.items())[:SHOWN_SEGMENTS]
+    ]
+    more = len(frozen) - len(shown)
+    return [*shown, f"segments: {more} more are unchanged for missing columns"] if more else shown
 
 
 def freeze_memory() -> None:

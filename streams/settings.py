@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import psycopg
 import pydantic_settings
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.inputs import FEATURE_MAPPING
 from streams.errors import SettingsError
@@ -172,6 +173,11 @@ class Settings(BaseSettings):
         alias="DWH_CUSTOMER_FEATURES_TABLE",
         description="View or table with one row per customer.",
     )
+    private_columns: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        alias="HOLDFAST_PRIVATE_COLUMNS",
+        description="Columns of that view that are never read, comma-separated or a JSON array: not facts, not cached.",
+    )
     nbo_training_query: str | None = Field(
         None,
         alias="DWH_NBO_TRAINING_QUERY",
@@ -197,6 +203,25 @@ class Settings(BaseSettings):
     mock_mode: bool = Field(
         False, alias="ML_MOCK_MODE", description="Deterministic sample predictions, no model files needed."
     )
+
+    @field_validator("private_columns", mode="before")
+    @classmethod
+    def _read_names(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if not value.lstrip().startswith("["):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError("must be names separated by commas, or a JSON array of names") from error
+
+    @field_validator("private_columns")
+    @classmethod
+    def _spares_the_id(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if "customer_id" in names:
+            raise ValueError("customer_id cannot be private: events are matched to rows by it")
+        return names
 
     @field_validator("ledger_url", "warehouse_url")
     @classmethod

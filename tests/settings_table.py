@@ -45,7 +45,10 @@ the mechanism `PLAIN` then sends the password as it is: use that on loopback onl
 `postgresql://user:password@host/ledger?sslmode=verify-full&sslrootcert=/etc/holdfast/ca.pem`, and `sslcert` and
 `sslkey` for a client's certificate. libpq checks the server only with `sslmode=verify-full`.
 
-The warehouse's role needs `USAGE` on the view's schema and `SELECT` on the view, no more. The ledger has an owner, who
+The warehouse's role needs `USAGE` on the view's schema and `SELECT` on the view, no more. With
+`HOLDFAST_PRIVATE_COLUMNS`, `SELECT` on the other columns is enough. Workers and `holdfast explain` never select private
+columns; training and model previews run queries of their own. Rows that were cached before a column became private
+stay in Redis for `HOLDFAST_CACHE_TTL_S` at most: flush its database to remove them now. The ledger has an owner, who
 runs `holdfast ledger migrate`, and a role for workers that owns nothing: `campaigns/roles.sql` grants it what it needs.
 Such a worker refuses to start on a ledger that is behind, and says so.
 """

@@ -32,7 +32,7 @@ def order_event(invoice: Invoice) -> dict[str, Any]:
 
 
 def refresh_event(customer_id: str, at: datetime) -> dict[str, Any]:
-    """Return the warehouse's announcement that a customer's row was computed anew."""
+    """Return the warehouse's announcement that a customer's row was computed again."""
     return _updated(f"refresh-{at:%Y%m%d}-{customer_id}", customer_id, at, {"refresh": "weekly"})
 
 

@@ -263,7 +263,8 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
         console.print(f"  {line}", soft_wrap=True)
     mark = "[green]holds[/]" if verdict.holds else "[red]FAILS[/]"
     found = f"duplicates {verdict.duplicates}, missing {verdict.missing}, unknown to the ledger {verdict.unexpected}"
-    console.print(f"\n[bold]Self-check {mark}[/]: {found}, events without a fate {verdict.unaccounted}", soft_wrap=True)
+    lost = f"events unaccounted for {verdict.unaccounted}"
+    console.print(f"\n[bold]Self-check {mark}[/]: {found}, {lost}", soft_wrap=True)
 
 
 def _tell_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]:

@@ -58,7 +58,7 @@ def render(snapshot: Snapshot, events_per_second: float) -> RenderableType:
 
 
 def draw_tables(snapshot: Snapshot) -> RenderableType:
-    """Draw segment sizes beside what each campaign did."""
+    """Draw segment sizes next to what each campaign did."""
     return Columns([_segments(snapshot), _triggers(snapshot)], padding=(1, 4))
 
 

@@ -20,7 +20,7 @@ _PREFERRED = ("postgres", "nobody")
 def choose_account(cluster: Path) -> Account | None:
     """Return an unprivileged account that exists, or None when we are not root and need no other.
 
-    A cluster that exists is run by whoever owns it.
+    An existing cluster is run by its owner.
 
     Raises:
         EmbeddedError: root owns the cluster, or the system has none of the usual accounts.

@@ -76,7 +76,7 @@ class StartCancelledError(EmbeddedError):
     """The caller asked to stop while services were starting."""
 
     def __init__(self) -> None:
-        super().__init__("The start was cancelled; whatever had started was stopped.")
+        super().__init__("The start was cancelled; every service that had started was stopped.")
 
 
 def _tail(log: Path, lines: int = 15) -> str:

@@ -117,7 +117,7 @@ def _try_lock(file: TextIO) -> bool:
 
 
 def _fill(folder: Path, jars: Sequence[Jar], report: Callable[[str], None], cancelled: Event) -> None:
-    """Fetch and check all jars beside the folder, then put them in its place at once.
+    """Fetch and check all jars next to the folder, then rename them into place at once.
 
     What an interrupted run has checked is used again: a jar enters the partial folder only after its check.
     """

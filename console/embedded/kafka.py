@@ -97,7 +97,7 @@ class KafkaServer:
         self.process.wait_ready(self._answers, cancelled)
 
     def _format(self, tool: list[str | Path], logs: Path) -> None:
-        """Format beside the data folder and rename: a format cut short is never taken for a finished one."""
+        """Format next to the data folder and rename: an interrupted format is never taken for a finished one."""
         partial = logs.with_name("logs.partial")
         shutil.rmtree(partial, ignore_errors=True)
         properties = self._write_properties("format.properties", partial)
@@ -124,7 +124,7 @@ class KafkaServer:
     def _answers(self) -> bool:
         """Say whether the broker hands out metadata that names it."""
         try:
-            # librdkafka backs off for long after a refused connection, so ask it only once somebody listens.
+            # librdkafka backs off for long after a refused connection, so connect only once the port is open.
             socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
             client = AdminClient({"bootstrap.servers": self.broker, "log_level": 0})
             return bool(client.list_topics(timeout=2).brokers)

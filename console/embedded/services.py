@@ -55,7 +55,7 @@ class _Server(Protocol):
 
 
 def _say_nothing(_: str) -> None:
-    """Report to nobody."""
+    """Report nothing."""
 
 
 class EmbeddedServices:
@@ -96,7 +96,7 @@ class EmbeddedServices:
             fresh: forget the data of earlier starts first.
 
         Raises:
-            EmbeddedError: see console.embedded.errors; whatever had started was stopped.
+            EmbeddedError: see console.embedded.errors; every service that had started was stopped.
         """
         if self._endpoints is not None:
             return self._endpoints

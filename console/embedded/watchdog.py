@@ -1,10 +1,10 @@
 """A small process that ends the servers at once when their parent is killed.
 
 It holds the reading end of a pipe whose writing end only the parent has. The parent writes one line for each
-server it starts; when the pipe closes, the parent has gone, and whatever of its servers still runs is ended.
+server it starts; when the pipe closes, the parent has ended, and every server of it that still runs is stopped.
 The kernel's own means (PR_SET_PDEATHSIG) follows the thread that started the child, not the process, and is
 lost when the child changes its user, so it does not serve here. The pid files are what is relied on; the
-watchdog only spares the machine a broker that nobody uses until then.
+watchdog only spares the machine a broker without users until then.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ class Churn(ModelTask):
     """The task `churn`."""
 
     name = "churn"
+    facts = ("churn_probability", "churn_risk", "decision_basis")
+    rule_columns = frozenset({"days_since_last_transaction", "transaction_count"})
     fact = "churn_risk"
 
     def apply_rule(self, table: FeatureTable, offers: int) -> NDArray[np.float32]:

@@ -48,6 +48,8 @@ class LifetimeValue(ModelTask):
 
     name = "ltv"
     highest = float(np.finfo(np.float32).max)
+    facts = ("predicted_ltv", "predicted_ltv_low", "predicted_ltv_high", "value_segment")
+    rule_columns = frozenset({"lifetime_value", "tenure_days"})
     fact = "value_segment"
     mock_scale = 5000.0
 

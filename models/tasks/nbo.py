@@ -19,6 +19,7 @@ class NextBestOffer(ModelTask):
     """The task `nbo`: one score for each offer, offer id i at position i - 1."""
 
     name = "nbo"
+    rule_columns = frozenset({"days_since_last_transaction", "transaction_count", "total_revenue"})
     fact = "recommended_offer"
     for_contacts_only = True
 

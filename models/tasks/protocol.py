@@ -24,6 +24,8 @@ class ModelTask(Protocol):
         name: also the name of the model's folder.
         lowest: the least score that can be right.
         highest: the greatest.
+        facts: the facts that `add_facts` returns; none of a task for contacts only.
+        rule_columns: the columns that the rule reads.
         fact: the fact whose changes `holdfast models promote --preview` shows.
         for_contacts_only: whether only customers whom a campaign will contact are scored; such a task adds no facts
             for rules.
@@ -33,6 +35,8 @@ class ModelTask(Protocol):
     name: str
     lowest: float = 0.0
     highest: float = 1.0
+    facts: tuple[str, ...] = ()
+    rule_columns: frozenset[str] = frozenset()
     fact: str
     for_contacts_only: bool = False
     mock_scale: float = 1.0

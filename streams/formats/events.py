@@ -48,6 +48,7 @@ class RejectReason(StrEnum):
     WRONG_TYPE = "wrong_type"
     WRONG_KEY = "wrong_key"
     UNKNOWN_CUSTOMER = "unknown_customer"
+    DUPLICATE_CUSTOMER = "duplicate_customer"
     UNDECIDABLE = "undecidable"
 
 

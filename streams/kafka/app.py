@@ -12,7 +12,7 @@ from faust.app.base import BootStrategy
 from streams.kafka.consumer import ChunkTransport
 from streams.observability.liveness import GroupState
 from streams.runtime.batching import CHUNK_RECORDS
-from streams.runtime.tasks import end
+from streams.tasks import end
 
 if TYPE_CHECKING:
     from faust.types import AgentT

@@ -1,10 +1,8 @@
-"""What is known of the worker's state, and what follows from it for those who ask /health.
+"""The worker's health: its state, and the answers of /health.
 
-Three questions, three answers:
-
-* alive: is there a point in letting it run? No, when its consumer is stuck: starting it again is the known cure.
-* ready: does it do its work? Not before it has joined its group, nor while it waits for a service or is stuck.
-* degraded: what is not as it should be, though the work goes on.
+* alive: false when the consumer is stuck; a restart is the known cure.
+* ready: false before the worker has joined its group, while it waits for a service, and while it is stuck.
+* degraded: what does not work as it should while events are still decided.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """The worst that holds, in one word."""
+    """The worst condition that holds."""
 
     STARTING = "starting"
     RETRYING = "retrying"
@@ -32,7 +30,7 @@ class Status(StrEnum):
 
 
 def derive_status(*, started: bool, retrying: bool, stuck: bool, degraded: bool) -> Status:
-    """Return the worst that holds. What waits for a service is not stuck: it goes on when the service is back."""
+    """Return the worst condition. A worker that waits for a service is not stuck: it continues by itself."""
     if retrying:
         return Status.RETRYING
     if stuck:
@@ -44,7 +42,7 @@ def derive_status(*, started: bool, retrying: bool, stuck: bool, degraded: bool)
 
 @dataclass(slots=True, eq=False)
 class RetryAttempt:
-    """An operation on a service, tried until it succeeds: how often it failed so far, and the last words heard."""
+    """An operation on a service that is retried until it succeeds: the failures so far and the last error."""
 
     service: str
     health: Health
@@ -58,7 +56,7 @@ class RetryAttempt:
         self.health.begin_outage(self)
 
     def note_success(self) -> None:
-        """Note that an attempt succeeded; the next one may fail again."""
+        """Note that an attempt succeeded; a later one may fail again."""
         if self.attempts:
             self.attempts, self.error = 0, ""
             self.health.end_outage(self)
@@ -66,7 +64,7 @@ class RetryAttempt:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """What is known of a service that something waits for: seconds since when, failed attempts, the last words."""
+    """A service that an operation waits for: seconds so far, failed attempts, the last error."""
 
     seconds: float
     attempts: int
@@ -75,16 +73,16 @@ class Outage:
 
 @dataclass(slots=True)
 class Health:
-    """What is known of the worker's state; whoever learns something writes it here.
+    """The worker's state. Every part of the worker reports to it.
 
     Attributes:
-        ready: the stages run. Whether the worker has joined its group is asked of `joined`.
-        joined: tells whether the group has given out partitions, be it none to us.
-        degraded: names what is not as it should be and does not stop the work.
-        stuck: names what has not moved for too long.
-        versions: tells the version of each model that serves.
+        ready: the stages run.
+        joined: returns whether the group has assigned partitions, possibly none to this worker.
+        degraded: returns the conditions that do not stop the work.
+        stuck: returns the partitions that have not moved for too long.
+        versions: returns the version of each serving model.
         clock: monotonic seconds.
-        failures: attempts that failed, by service.
+        failures: failed attempts by service.
     """
 
     ready: bool = False
@@ -100,7 +98,7 @@ class Health:
 
     @contextmanager
     def trying(self, service: str) -> Iterator[RetryAttempt]:
-        """Watch an operation that is repeated until it succeeds; tell what is given of every failure."""
+        """Track an operation that is retried until it succeeds; report every failure to the attempt given."""
         attempt = RetryAttempt(service, self)
         try:
             yield attempt
@@ -108,17 +106,17 @@ class Health:
             attempt.note_success()
 
     def begin_outage(self, attempt: RetryAttempt) -> None:
-        """See Trial.note_failure."""
+        """See RetryAttempt.note_failure."""
         self.failures[attempt.service] += 1
         self._began.setdefault(attempt.service, self.clock())
-        # The last one to fail comes last.
+        # The latest failure comes last.
         self._failing[attempt.service] = [
             *(each for each in self._failing[attempt.service] if each is not attempt),
             attempt,
         ]
 
     def end_outage(self, attempt: RetryAttempt) -> None:
-        """See Trial.note_success; an outage ends with the last operation that waits for the service."""
+        """See RetryAttempt.note_success; an outage ends when no operation waits for the service."""
         service = attempt.service
         self._failing[service].remove(attempt)
         if not self._failing[service]:
@@ -127,7 +125,7 @@ class Health:
 
     @property
     def retrying(self) -> dict[str, Outage]:
-        """The services that something waits for now."""
+        """The services that an operation waits for now."""
         now = self.clock()
         return {
             service: Outage(now - self._began[service], sum(each.attempts for each in trials), trials[-1].error)
@@ -136,14 +134,14 @@ class Health:
 
     @property
     def waited(self) -> dict[str, float]:
-        """The seconds spent waiting for each service so far, an outage of now included."""
+        """The seconds spent waiting for each service so far, a present outage included."""
         now = {service: outage.seconds for service, outage in self.retrying.items()}
         return {service: self._waited.get(service, 0.0) + now.get(service, 0.0) for service in {*self._waited, *now}}
 
     def report(self) -> dict[str, Any]:
-        """Return the state as /health gives it."""
+        """Return the state as /health shows it."""
         retrying, degraded = self.retrying, list(self.degraded())
-        # What the broker or the ledger holds up looks stuck, too.
+        # An outage of the broker or the ledger also looks like being stuck.
         stuck = [] if retrying else list(self.stuck())
         status = derive_status(
             started=self.ready and self.joined(),
@@ -163,7 +161,7 @@ class Health:
 
 
 def describe(outage: Outage) -> dict[str, Any]:
-    """Return an outage as /health gives it."""
+    """Return an outage as /health shows it."""
     since = datetime.now(UTC) - timedelta(seconds=outage.seconds)
     return {
         "since": since.isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""The watch over a worker: it looks at the consumer, and asks broker and ledger what the consumer cannot know."""
+"""The lag monitor: polls the consumer, and the broker and the ledger for what the consumer cannot know."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec  # where its types say
 from campaigns.errors import LedgerUnavailableError
 from streams.errors import BrokerUnavailableError
 from streams.observability.liveness import Progress, begin, find_stuck, observe
-from streams.runtime.tasks import run_together
+from streams.tasks import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from streams.observability.health import Health
     from streams.observability.liveness import GroupState, Observation
 
-LOOK_S = 1.0
-ASK_S = 5.0
+OBSERVE_EVERY_S = 1.0
+POLL_EVERY_S = 5.0
 ANSWER_S = 10.0
 
 log = structlog.get_logger()
@@ -34,7 +34,7 @@ _log = logging.getLogger("librdkafka")
 
 
 class KafkaEnds:
-    """Where partitions begin and end, asked by a client of its own: one that fetches nothing sees no end.
+    """The first and the end offsets of partitions, by a client of its own: a consumer that fetches nothing sees no end.
 
     Args:
         connection: librdkafka properties that reach the broker.
@@ -65,23 +65,23 @@ class KafkaEnds:
         try:
             answers = await asyncio.gather(*map(asyncio.wrap_future, asked.values()))
         except KafkaException as error:
-            reason = f"the broker does not tell where partitions end: {error.args[0].str()}"
+            reason = f"the broker did not return end offsets: {error.args[0].str()}"
             raise BrokerUnavailableError(reason) from error
         return [answer.offset for answer in answers]
 
 
 class LagMonitor:
-    """Looks every second, asks every five, and keeps what it learned.
+    """Observes the consumer every second and polls broker and ledger every five.
 
     Args:
-        look: tells what the consumer knows of its group.
-        ends: asks the broker.
-        count_unsent: asks the ledger how many messages of some partitions are not published.
-        health: told what does not answer.
-        stuck_after_s: how long lag may stand still.
+        poll: returns what the consumer knows of its group.
+        ends: reads offsets from the broker.
+        count_unsent: returns the number of unpublished messages by partition, from the ledger.
+        health: receives every failed poll.
+        stuck_after_s: the longest time without a commit while there is lag.
 
     Attributes:
-        unsent: messages not published yet, by partition.
+        unsent: unpublished messages by partition.
     """
 
     def __init__(
@@ -103,15 +103,15 @@ class LagMonitor:
         self.unsent: Mapping[int, int] = {}
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Monitor until cancelled."""
         await run_together(
-            self._keep_looking(),
-            self._keep_asking("broker", self._ask_broker),
-            self._keep_asking("ledger", self._ask_ledger),
+            self._keep_observing(),
+            self._keep_polling("broker", self._poll_broker),
+            self._keep_polling("ledger", self._poll_ledger),
         )
 
     def observe(self) -> Observation:
-        """Look, and return what is known by now."""
+        """Observe the consumer once and return all observations so far."""
         group = self._poll()
         progress = {place: complete(each, self._known.get(place)) for place, each in group.progress.items()}
         self._seen = observe(
@@ -123,38 +123,38 @@ class LagMonitor:
         return self._seen
 
     def find_stuck(self) -> list[str]:
-        """Return in words what has not moved for too long."""
+        """Return a sentence for each partition that has not moved for too long."""
         return find_stuck(self.observe(), self._stuck_after_s)
 
-    async def _keep_looking(self) -> None:
+    async def _keep_observing(self) -> None:
         while True:
             self.observe()
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(OBSERVE_EVERY_S)
 
-    async def _keep_asking(self, service: str, ask: Callable[[], Awaitable[None]]) -> None:
+    async def _keep_polling(self, service: str, poll: Callable[[], Awaitable[None]]) -> None:
         with self._health.trying(service) as attempt:
             while True:
-                failure = await _find_failure(ask)
+                failure = await _find_failure(poll)
                 if failure:
                     attempt.note_failure(failure)
-                    log.warning("service_away", service=service, error=failure)
+                    log.warning("service_unavailable", service=service, error=failure)
                 else:
                     attempt.note_success()
-                await asyncio.sleep(ASK_S)
+                await asyncio.sleep(POLL_EVERY_S)
 
-    async def _ask_broker(self) -> None:
+    async def _poll_broker(self) -> None:
         self._known = await self._ends.find(self._poll().progress)
 
-    async def _ask_ledger(self) -> None:
+    async def _poll_ledger(self) -> None:
         partitions = {place.partition for place in self._poll().progress}
         self.unsent = await self._count_unsent(sorted(partitions))
 
 
-async def _find_failure(ask: Callable[[], Awaitable[None]]) -> str:
-    """Ask, and return in words why there was no answer, or nothing."""
+async def _find_failure(poll: Callable[[], Awaitable[None]]) -> str:
+    """Poll once and return why it failed; empty when it did not."""
     try:
         async with asyncio.timeout(ANSWER_S):
-            await ask()
+            await poll()
     except (BrokerUnavailableError, LedgerUnavailableError) as error:
         return str(error)
     except TimeoutError:
@@ -163,7 +163,7 @@ async def _find_failure(ask: Callable[[], Awaitable[None]]) -> str:
 
 
 def complete(progress: Progress, known: Progress | None) -> Progress:
-    """Add what the broker knows of a partition to what the consumer knows."""
+    """Combine what the broker and the consumer know of a partition."""
     if known is None:
         return progress
     ends = [each.end for each in (progress, known) if each.end is not None]

@@ -1,9 +1,8 @@
-"""How far the partitions of this worker are, and whether they still move. Pure: values and `now` in.
+"""The progress of this worker's partitions, and whether they still move. Pure: values and `now` in.
 
-Faust's consumers are known to stop in silence (its issues 175, 523, 532, 602): the process lives, heartbeats go out,
-and nothing is committed any more. Neither the consumer nor the group can tell, so it is judged by what counts: lag
-that does not shrink. Whoever judges must know where the partitions end from somebody else than the consumer, for one
-that fetches nothing sees no lag.
+Faust's consumers are known to stop silently (its issues 175, 523, 532, 602): the process lives, heartbeats go out, and
+nothing is committed any more. Neither the consumer nor the group can detect it, so the criterion is lag that does not
+shrink. The end offsets must not come from the consumer: one that fetches nothing sees no lag.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ if TYPE_CHECKING:
 
     from faust.types import TP
 
-# Chunks wait in two queues of 16 and in the batches under way; a partition that has room is read by turns.
+# Chunks wait in two queues of 16 and in the batches in progress; partitions with room are read in turn.
 CHUNKS_UNDER_WAY = 64
 ROUNDS = 4
-# Who was not looking for so long (asleep, a blocked event loop) knows nothing of the time in between.
+# After such a gap between observations (process paused, event loop blocked) nothing is known of the time in between.
 BLINK_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one partition is: the offset committed, or where a group without one begins, and the end."""
+    """One partition: the committed offset, or where a group without one begins, and the end offset."""
 
     committed: int | None
     end: int | None
@@ -39,13 +38,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class GroupState:
-    """What the consumer knows of its place in the group.
+    """The consumer's state in its group.
 
     Attributes:
         generation: the group's generation; 0 before the worker has joined.
-        rebalancing: partitions were taken and none given yet.
-        progress: how far each partition of this worker is.
-        chunks: how many chunks were acknowledged since the start.
+        rebalancing: partitions were revoked and none assigned yet.
+        progress: the progress of each partition of this worker.
+        chunks: chunks acknowledged since the start.
     """
 
     generation: int = 0
@@ -55,13 +54,13 @@ class GroupState:
 
     @property
     def joined(self) -> bool:
-        """Whether the group has given out partitions, be it none to us."""
+        """Whether the group has assigned partitions, possibly none to this worker."""
         return self.generation > 0 and not self.rebalancing
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressPoint:
-    """When a partition last moved, or had nothing left to do, and how many chunks were acknowledged by then."""
+    """The time a partition last moved or had no lag, and the chunks acknowledged by then."""
 
     committed: int | None
     since: float
@@ -70,15 +69,15 @@ class ProgressPoint:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen of the group up to a moment; times are seconds of one monotonic clock.
+    """What is known of the group at a moment; times are seconds of one monotonic clock.
 
     Attributes:
-        at: when.
-        group: as it was then.
-        marks: one for each partition.
-        moved_at: when any of them last moved, or none had anything to do.
-        joined_at: when the worker was last seen in the group.
-        excused_at: until when standing still has another reason: a service that is away, or nobody looked.
+        at: the time of the observation.
+        group: the group's state then.
+        points: the progress point of each partition.
+        moved_at: when any partition last moved, or none had lag.
+        joined_at: when the worker was last in the group.
+        excused_at: until when standing still had another cause: an unavailable service, or a gap in the observations.
     """
 
     at: float
@@ -90,18 +89,18 @@ class Observation:
 
 
 def begin(now: float) -> Observation:
-    """Return what is known before anything was seen."""
+    """Return the observation before the first one."""
     return Observation(now, GroupState(), {}, now, now, now)
 
 
 def observe(before: Observation, group: GroupState, *, now: float, excused: bool) -> Observation:
-    """Return what is known after one more look.
+    """Return what is known after one more observation.
 
     Args:
-        before: what was known.
-        group: what is seen.
+        before: the observation before.
+        group: the group's present state.
         now: seconds of a monotonic clock.
-        excused: whether a service is away, so that nothing can move.
+        excused: whether a service is unavailable, so that nothing can move.
     """
     fresh = {place for place, each in group.progress.items() if _moved(before.points.get(place), each)}
     idle = {place for place, each in group.progress.items() if not each.lag}
@@ -131,11 +130,11 @@ def commit_ages(seen: Observation) -> dict[TP, float]:
 
 
 def find_stuck(seen: Observation, stuck_after_s: float) -> list[str]:
-    """Return in words what has not moved for too long.
+    """Return a sentence for each partition that has not moved for too long.
 
-    Nothing is stuck for less than `stuck_after_s`. Then the worker is, when it has lag and none of its partitions
-    moved, or when it is not in its group. A single partition is, when its turn must have come several times: a store
-    that is slow makes many partitions wait for each other.
+    Nothing is stuck before `stuck_after_s`. After that the worker is stuck when it has lag and none of its partitions
+    moved, or when it is not in its group. A single partition is stuck when its turn must have come several times: a
+    slow store makes many partitions wait for each other.
     """
     if not seen.group.joined:
         away = seen.at - max(seen.joined_at, seen.excused_at)

@@ -1,4 +1,4 @@
-"""The worker's figures for Prometheus: what is counted as it happens, and what is looked up when somebody asks."""
+"""The worker's Prometheus metrics: counters updated as events happen, and a snapshot taken at each scrape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LATENCY_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1
 
 
 class Metrics:
-    """What is counted as it happens, on a registry of its own."""
+    """Counters and histograms updated as events happen, on a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -43,34 +43,35 @@ class Metrics:
         )
         self.publish = Histogram(
             "holdfast_publish_seconds",
-            "First attempt to publish what waits for one partition",
+            "First attempt to publish the waiting messages of one partition",
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
 
     def show(self, read: Callable[[], MetricsSnapshot]) -> None:
-        """Add what `read` returns to what is shown."""
+        """Also show the snapshot that `read` returns at each scrape."""
         self.registry.register(_Lookup(read))
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsSnapshot:
-    """What is looked up. Keys are (topic, partition), partitions, services, or what a read of the cache came to.
+    """Values read at each scrape. Keys are (topic, partition), partitions, services, or results of cache reads.
 
     Attributes:
-        ready: the worker does its work.
-        stuck: how many things have not moved for too long.
-        generation: of the consumer group.
-        partitions: how many this worker owns, those of all topics counted.
+        ready: the worker decides events.
+        stuck: number of partitions that have not moved for too long.
+        generation: generation of the consumer group.
+        partitions: partitions that this worker owns, of all topics.
         lag: events not yet committed.
         commit_ages: seconds since the committed offset last moved, 0 without lag.
-        unsent: rows of the outbox that are not published yet.
-        queued_batches: batches between the stages.
-        queued_chunks: chunks between consumer and stages.
-        failures: attempts that failed because a service was away.
+        unsent: outbox rows not published yet.
+        queued_batches: batches waiting between stages.
+        queued_chunks: chunks waiting between consumer and stages.
+        failures: failed attempts on a service that was unavailable.
         waited: seconds spent waiting for a service.
-        cache_reads: customers asked of the cache.
-        model_fallbacks: customers whom a rule scored although a model serves, by (model, reason).
+        cache_reads: customers looked up in the cache.
+        model_fallbacks: customers scored by a rule although a model serves, by (model, reason).
+        unreadable_values: values of the warehouse that are null because they cannot be read, by column.
     """
 
     ready: bool = False
@@ -86,6 +87,7 @@ class MetricsSnapshot:
     waited: Mapping[str, float] = field(default_factory=dict)
     cache_reads: Mapping[str, int] = field(default_factory=dict)
     model_fallbacks: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    unreadable_values: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -93,41 +95,45 @@ class _Lookup(Collector):
         self._read = read
 
     def collect(self) -> Iterable[Metric]:
-        """Return the figures of this moment; Prometheus's client calls it."""
-        return [*_single(figures := self._read()), *_by_label(figures)]
+        """Return the snapshot of this moment; the Prometheus client calls it."""
+        return [*_single(snapshot := self._read()), *_by_label(snapshot)]
 
 
-def _single(figures: MetricsSnapshot) -> list[Metric]:
+def _single(snapshot: MetricsSnapshot) -> list[Metric]:
     values = {
-        "ready": ("1 while the worker does its work", figures.ready),
-        "stuck": ("Partitions that have not moved for too long; see /health", figures.stuck),
-        "generation": ("Generation of the consumer group, 0 before it is joined", figures.generation),
-        "partitions": ("Partitions owned, of all topics", figures.partitions),
-        "queued_batches": ("Batches waiting between stages", figures.queued_batches),
-        "queued_chunks": ("Chunks waiting for the stages", figures.queued_chunks),
+        "ready": ("1 while the worker decides events", snapshot.ready),
+        "stuck": ("Partitions that have not moved for too long; see /health", snapshot.stuck),
+        "generation": ("Generation of the consumer group, 0 before it is joined", snapshot.generation),
+        "partitions": ("Partitions owned, of all topics", snapshot.partitions),
+        "queued_batches": ("Batches waiting between stages", snapshot.queued_batches),
+        "queued_chunks": ("Chunks waiting for the stages", snapshot.queued_chunks),
     }
     return [GaugeMetricFamily(f"holdfast_{name}", words, value) for name, (words, value) in values.items()]
 
 
-def _by_label(figures: MetricsSnapshot) -> list[Metric]:
+def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
     place = ["topic", "partition"]
     lag = GaugeMetricFamily("holdfast_lag_events", "Events not yet committed", labels=place)
     age = GaugeMetricFamily("holdfast_commit_age_seconds", "Since the committed offset last moved", labels=place)
     unsent = GaugeMetricFamily("holdfast_outbox_unsent", "Messages not published yet", labels=["partition"])
-    failures = CounterMetricFamily("holdfast_retries", "Attempts that failed, service away", labels=["service"])
+    failures = CounterMetricFamily("holdfast_retries", "Failed attempts on an unavailable service", labels=["service"])
     waited = CounterMetricFamily("holdfast_retry_seconds", "Seconds spent waiting for a service", labels=["service"])
-    reads = CounterMetricFamily("holdfast_cache_reads", "Customers asked of the cache", labels=["result"])
+    reads = CounterMetricFamily("holdfast_cache_reads", "Customers looked up in the cache", labels=["result"])
     fallbacks = CounterMetricFamily(
         "holdfast_model_fallbacks", "Customers scored by a rule although a model serves", labels=["model", "reason"]
     )
+    unreadable = CounterMetricFamily(
+        "holdfast_unreadable_values", "Warehouse values that cannot be read and count as null", labels=["column"]
+    )
     return [
-        _fill(lag, figures.lag),
-        _fill(age, figures.commit_ages),
-        _fill(unsent, figures.unsent),
-        _fill(failures, figures.failures),
-        _fill(waited, figures.waited),
-        _fill(reads, figures.cache_reads),
-        _fill(fallbacks, figures.model_fallbacks),
+        _fill(lag, snapshot.lag),
+        _fill(age, snapshot.commit_ages),
+        _fill(unsent, snapshot.unsent),
+        _fill(failures, snapshot.failures),
+        _fill(waited, snapshot.waited),
+        _fill(reads, snapshot.cache_reads),
+        _fill(fallbacks, snapshot.model_fallbacks),
+        _fill(unreadable, snapshot.unreadable_values),
     ]
 
 

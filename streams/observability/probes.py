@@ -1,4 +1,4 @@
-"""What supervisors and Prometheus ask over HTTP: /health, /health/live, /health/ready, /metrics."""
+"""The HTTP endpoints for supervisors and Prometheus: /health, /health/live, /health/ready, /metrics."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from streams.observability.health import Health
     from streams.observability.metrics import Metrics
 
-QUESTIONS = {"/health": "ready", "/health/ready": "ready", "/health/live": "alive"}
-"""Each path's question: the answer is 200 when the report says yes, else 503."""
+CHECKS = {"/health": "ready", "/health/ready": "ready", "/health/live": "alive"}
+"""The field of the report that each path checks: 200 when it is true, else 503."""
 
 
 async def serve_probes(health: Health, metrics: Metrics, host: str, port: int) -> tuple[web.AppRunner, int]:
     """Serve health and metrics, and return the server and its port.
 
     Args:
-        health: what the paths of QUESTIONS tell, all as the same JSON.
-        metrics: what /metrics tells.
+        health: served by the paths of CHECKS, all with the same JSON.
+        metrics: served by /metrics.
         host: the address to listen on.
-        port: 0 takes a free one.
+        port: 0 chooses a free one.
 
     Raises:
         SettingsError: the address cannot be used.
@@ -32,13 +32,13 @@ async def serve_probes(health: Health, metrics: Metrics, host: str, port: int) -
 
     async def show_health(request: web.Request) -> web.Response:
         report = health.report()
-        return web.json_response(report, status=200 if report[QUESTIONS[request.path]] else 503)
+        return web.json_response(report, status=200 if report[CHECKS[request.path]] else 503)
 
     async def show_metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
-    app.add_routes([web.get("/metrics", show_metrics), *(web.get(path, show_health) for path in QUESTIONS)])
+    app.add_routes([web.get("/metrics", show_metrics), *(web.get(path, show_health) for path in CHECKS)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -47,6 +47,6 @@ async def serve_probes(health: Health, metrics: Metrics, host: str, port: int) -
         await runner.cleanup()
         raise SettingsError(
             f"HOLDFAST_HEALTH_PORT: port {port} on {host} cannot be used ({error.strerror}); "
-            "choose another, or 0 for a free one"
+            "choose another port, or 0 for a free one"
         ) from error
     return runner, int(runner.addresses[0][1])

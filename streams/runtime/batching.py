@@ -1,4 +1,4 @@
-"""From chunks of records to batches. Everything between the consumer and the pipeline, without Kafka."""
+"""Batching: chunks of records to batches, between the consumer and the pipeline. No Kafka client."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from streams.formats.events import Record
 
 CHUNK_RECORDS = 1_000
-"""Several chunks make a batch under load: what is read ahead is counted in chunks."""
+"""Under load a batch has several chunks; read-ahead is counted in chunks."""
 BATCH_EVENTS = 4_000
 QUIET_S = 0.050
-"""Longer than the consumer pauses under load: who waits for longer than this has little to do."""
+"""Longer than the consumer's pause under load: after such a time without a chunk there is little to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Consecutive records of one partition: what is delivered, acknowledged and given again as a whole.
+    """Consecutive records of one partition, delivered, acknowledged and redelivered as a whole.
 
-    `[start, end)` holds every record and the offsets without a record before and after them. `generation` is the
-    group's generation that delivered it; in a later one the partition may belong to another worker.
+    `[start, end)` covers the records and the offsets without a record around them. `generation` is the group generation
+    that delivered it; in a later one the partition may belong to another worker.
     """
 
     topic: str
@@ -36,7 +36,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Whole chunks, to be decided together and then acknowledged together."""
+    """Whole chunks that are decided and then acknowledged together."""
 
     chunks: tuple[Chunk, ...]
 
@@ -45,19 +45,20 @@ class Batch:
 
     @property
     def records(self) -> list[Record]:
-        """All records, by partition number; within a topic's partition in the order of their offsets."""
+        """All records by partition number, in offset order within a topic's partition."""
         return [record for chunk in sorted(self.chunks, key=_partition) for record in chunk.records]
 
 
 class Collector:
-    """Gathers chunks into batches. To be used by one task at a time.
+    """Gathers chunks into batches. For use by one task at a time.
 
     Args:
-        queue: Where the pump puts chunks.
-        is_owned: Tells whether this worker still owns a chunk; one that it does not is dropped.
+        queue: The queue of chunks from the consumer.
+        is_owned: Returns whether this worker still owns a chunk; others are dropped.
         max_records: Most records in a batch; a larger single chunk is a batch of its own.
         max_wait_s: Longest wait for a batch to fill after its first chunk came, on the event loop's clock. After a
-            quiet time nothing is waited for: more is not likely to come so soon, and an event would only be late.
+            quiet time there is no wait: more events are unlikely to come soon, and the wait would only add latency.
+        quiet_s: The time without a chunk that counts as quiet.
     """
 
     def __init__(
@@ -67,17 +68,19 @@ class Collector:
         *,
         max_records: int = BATCH_EVENTS,
         max_wait_s: float = 0.020,
+        quiet_s: float = QUIET_S,
     ) -> None:
         self._queue = queue
         self._is_owned = is_owned
         self._max_records = max_records
         self._max_wait_s = max_wait_s
+        self._quiet_s = quiet_s
         self._held: Chunk | None = None
 
     async def collect(self) -> Batch:
         """Wait for records and return the next batch, never an empty one.
 
-        When cancelled, the chunks gathered so far are lost to this collector; unacknowledged, they come again.
+        When cancelled, the chunks gathered so far are dropped; they are not acknowledged, so they are redelivered.
         """
         while True:
             gathered = await self._gather()
@@ -91,7 +94,7 @@ class Collector:
         chunks = [await self._take()]
         total = len(chunks[0].records)
         came = clock()
-        deadline = came if came - began > QUIET_S else came + self._max_wait_s
+        deadline = came if came - began > self._quiet_s else came + self._max_wait_s
         while total < self._max_records:
             chunk = await self._take_before(deadline)
             if chunk is None:
@@ -112,7 +115,7 @@ class Collector:
         return chunk
 
     async def _take_before(self, deadline: float) -> Chunk | None:
-        """Return the next owned chunk, None when there is none by the deadline."""
+        """Return the next owned chunk, None at the deadline."""
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._take()

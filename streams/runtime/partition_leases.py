@@ -1,4 +1,4 @@
-"""Which partitions are this worker's, and under which epochs: claimed once in each generation of the group."""
+"""Partition leases: the partitions of this worker and their epochs, acquired once per group generation."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """The partitions this worker has, by the group generation that gave them."""
+    """The partitions assigned to this worker, and the group generation that assigned them."""
 
     generation: int
     partitions: frozenset[int]
 
 
 class PartitionLeases:
-    """Claims partitions from their former owners, in the ledger and at the broker, and sends what those left.
+    """Acquires partitions: fences the former owner in the ledger and at the broker, and publishes what it left unsent.
 
     Args:
-        assignment: tells the present assignment.
+        assignment: returns the present assignment.
         ledger: gives the epochs.
-        sink: shuts the former publisher out.
-        delivery: sends what was left unsent.
-        patience: waits for ledger and broker.
-        use_cache_generation: told the generation that a former owner may have raised.
+        sink: fences the former publisher.
+        relay: publishes what was left unsent.
+        retry: retries ledger and broker.
+        use_cache_generation: receives the generation, which a former owner may have raised.
     """
 
     def __init__(
@@ -59,44 +59,44 @@ class PartitionLeases:
         self._use_cache_generation = use_cache_generation
         self._generation = -1
         self._epochs: dict[int, int] = {}
-        self._claiming = asyncio.Lock()
+        self._acquiring = asyncio.Lock()
 
-    async def claim(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Return the epochs of partitions, claiming those that are not claimed in this generation.
+    async def acquire(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the epochs of partitions; acquire those not acquired in this generation.
 
         Raises:
-            LedgerRestoredError: the ledger has forgotten what was published.
+            LedgerRestoredError: the ledger was restored from a backup and lacks what was published since.
         """
         wanted = list(partitions)
         for partition in wanted:
-            await self._claim(partition)
-        # A claim lost to a rebalance in between gives an epoch that never was: the ledger then refuses the commit.
+            await self._acquire(partition)
+        # A lease lost to a rebalance meanwhile gets an epoch that never existed: the ledger then refuses the commit.
         return {partition: self._epochs.get(partition, -1) for partition in wanted}
 
     def invalidate(self) -> None:
-        """Claim anew whatever is needed next: another worker has claimed a partition."""
+        """Drop all leases, to acquire them again when needed: another worker has acquired a partition."""
         self._epochs.clear()
 
-    def still_claimed(self, decided: Decided) -> list[OutboxRow]:
-        """Return the stored messages of partitions that have not been claimed anew since the commit.
+    def still_leased(self, decided: Decided) -> list[OutboxRow]:
+        """Return the stored messages of partitions that have not been acquired again since the commit.
 
-        Every claim sends what it finds unsent, in order. Sending the rest of an earlier claim beside it could move
-        the progress past a message of it that was left out, and that message would then never be sent.
+        Every acquisition publishes what it finds unsent, in order. Publishing the rest of an earlier one as well could
+        move the progress past a message that was left out, and that message would never be published.
         """
         if self._generation != self._assignment().generation:
             return []
         owners, outbox = decided.owners, decided.committed.outbox
         return [each for each in outbox if self._epochs.get(each.message.partition) == owners[each.message.partition]]
 
-    async def keep_claiming(self) -> None:
-        """Claim assigned partitions even when no event arrives, so that what a crash left unsent goes out."""
+    async def keep_acquiring(self) -> None:
+        """Acquire assigned partitions even when no event arrives, so that what a crash left unsent is published."""
         while True:
-            await self.claim(sorted(self._assignment().partitions))
+            await self.acquire(sorted(self._assignment().partitions))
             await asyncio.sleep(1)
 
-    async def _claim(self, partition: int) -> None:
-        """Take a partition over: from its former owner's commits first, then from its producer; send what it left."""
-        async with self._claiming:
+    async def _acquire(self, partition: int) -> None:
+        """Acquire a partition: fence the former owner's commits, then its producer; publish what it left unsent."""
+        async with self._acquiring:
             generation = self._assignment().generation
             if self._generation != generation:
                 self._generation, self._epochs = generation, {}
@@ -109,14 +109,14 @@ class PartitionLeases:
             left = await self._retry("ledger", lambda: self._ledger.unsent(partition))
             await self._relay.mark_sent(await self._relay.publish(left))
             self._epochs[partition] = epoch
-            log.info("partition_claimed", partition=partition, epoch=epoch, left_unsent=len(left))
+            log.info("partition_acquired", partition=partition, epoch=epoch, left_unsent=len(left))
 
     async def _reject_restored_ledger(self, partition: int, published: int) -> None:
-        """Refuse a ledger that never gave the last sequence published: it would give it to another message."""
+        """Refuse a ledger that never assigned the last published sequence: it would assign it to another message."""
         given = await self._retry("ledger", self._ledger.last_sequence)
         if published > given:
             raise LedgerRestoredError(
-                f"the outbox of partition {partition} has been published up to sequence {published}, but the ledger "
-                f"has given none beyond {given}, as after a restore from a backup: its next messages would be taken "
-                "for published ones. Run `holdfast ledger renew`, and see docs/guarantees.md"
+                f"the outbox of partition {partition} was published up to sequence {published}, but the ledger has "
+                f"assigned none above {given}, as after a restore from a backup: its next messages would count as "
+                "published and be lost. Run `holdfast ledger renew`, and see docs/guarantees.md"
             )

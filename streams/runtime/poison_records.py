@@ -1,4 +1,4 @@
-"""Poison: the records with which a batch fails, found by bisecting, so that the others are decided without them."""
+"""Poison records: the records that make a batch fail, found by bisection; the others are decided without them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = structlog.get_logger()
 
 
 class PoisonSearch:
-    """Finds the records with which a batch fails, and remembers how many there were in a row.
+    """Finds the records that make a batch fail, and counts how many come in a row.
 
-    Many in a row are no bad data but a bad release, view or rule: then the error is raised, the process ends and
-    nothing more becomes a dead letter.
+    Many in a row mean a bad release, view or rule rather than bad data: the error is raised, the process ends and no
+    more records become dead letters.
     """
 
     def __init__(self, most_in_a_row: int = MOST_IN_A_ROW) -> None:
@@ -30,17 +30,17 @@ class PoisonSearch:
         self._in_a_row = 0
 
     def note_success(self) -> None:
-        """Take note of a record that was decided."""
+        """Reset the count: a record was decided."""
         self._in_a_row = 0
 
     async def find(
         self, records: Sequence[Record], fails: Callable[[Sequence[Record]], Awaitable[Exception | None]]
     ) -> list[Reject]:
-        """Return the records with which the others fail: all but those together do not.
+        """Return the records that make the batch fail: all others together do not fail.
 
         Args:
             records: a batch, in order.
-            fails: rehearses records and returns the error with which they fail, or None.
+            fails: makes a dry run of records and returns their error, or None.
 
         Raises:
             Exception: the error of the last of too many in a row.
@@ -49,7 +49,7 @@ class PoisonSearch:
         kept: list[Record] = []
         rest = list(records)
         while rest and (error := await fails([*kept, *rest])) is not None:
-            # The shortest beginning that fails: its last record is the culprit.
+            # The last record of the shortest prefix that fails is the cause.
             passes, fails_at = 0, len(rest)
             while fails_at - passes > 1:
                 middle = (passes + fails_at) // 2
@@ -68,11 +68,11 @@ class PoisonSearch:
     def _count(self, passed_before: int, error: Exception) -> None:
         self._in_a_row = 1 if passed_before else self._in_a_row + 1
         if self._in_a_row > self._most_in_a_row:
-            log.error("poison_everywhere", in_a_row=self._in_a_row, advice="look at the last release, rule or view")
+            log.error("too_many_poison_records", in_a_row=self._in_a_row, advice="check the last release, rule or view")
             raise error
 
 
 def describe_poison(record: Record, error: Exception) -> Reject:
-    """Return a record that cannot be decided, and the error it leads to."""
-    detail = f"deciding it ends in {type(error).__name__}: {error}".strip()
+    """Return the reject of a record that cannot be decided, with the error it raises."""
+    detail = f"deciding it raises {type(error).__name__}: {error}".strip()
     return Reject(record, "decide", RejectReason.UNDECIDABLE, detail)

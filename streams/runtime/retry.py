@@ -1,4 +1,4 @@
-"""What is done about failures: a service that is away is waited for; conditions with names are passed on."""
+"""Retries: an unavailable service is retried with backoff until it answers; errors with a name are passed on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import structlog
 
 from campaigns.errors import LedgerError, LedgerUnavailableError
-from features.errors import FeaturesError, WarehouseUnavailableError
+from features.errors import FeaturesError, WarehouseRowError, WarehouseUnavailableError
 from streams.errors import HoldfastStreamError, SinkUnavailableError
 
 if TYPE_CHECKING:
@@ -17,42 +17,49 @@ if TYPE_CHECKING:
     from streams.observability.health import Health
 
 Result = TypeVar("Result")
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 UNAVAILABLE = (WarehouseUnavailableError, LedgerUnavailableError, SinkUnavailableError)
-# Conditions with names of their own: whatever else a batch fails with may lie in one of its records.
+# Errors with a name. Any other error of a batch may be caused by one of its records.
 NAMED = (HoldfastStreamError, LedgerError, FeaturesError)
 
 log = structlog.get_logger()
 
 
 class RetryPolicy:
-    """Repeats an operation until its service is back, with backoff, visible in health.
+    """Repeats an operation until its service answers, with exponential backoff; every failure shows in health.
+
+    Not a retry library: those give up or log, and here every attempt must reach health and none may be the last.
 
     Args:
-        health: told of every attempt that failed.
+        health: receives every failed attempt.
+        first_pause_s: the pause after the first failure; it doubles with each one.
+        longest_pause_s: the longest pause.
     """
 
-    def __init__(self, health: Health) -> None:
+    def __init__(self, health: Health, *, first_pause_s: float = 0.1, longest_pause_s: float = 5.0) -> None:
         self._health = health
+        self._first_pause_s = first_pause_s
+        self._longest_pause_s = longest_pause_s
 
     async def __call__(self, service: str, operation: Callable[[], Awaitable[Result]]) -> Result:
         """Return what the operation returns once its service answers."""
-        pause = FIRST_PAUSE_S
+        pause = self._first_pause_s
         with self._health.trying(service) as retry_attempt:
             while True:
                 try:
                     return await operation()
                 except UNAVAILABLE as error:
                     retry_attempt.note_failure(error)
-                    log.warning("service_away", service=service, error=str(error), pause_s=pause)
+                    log.warning("service_unavailable", service=service, error=str(error), pause_s=pause)
                     await asyncio.sleep(pause)
-                    pause = min(pause * 2, LONGEST_PAUSE_S)
+                    pause = min(pause * 2, self._longest_pause_s)
 
 
 async def attempt(operation: Callable[[], Awaitable[Result]]) -> Result | Exception:
-    """Return what an operation returns, or the error it ends with, unless that is a condition with a name."""
+    """Return the result of an operation, or the error that a record may cause; every other named error is raised."""
     try:
         return await operation()
+    except WarehouseRowError as error:
+        return error
     except NAMED:
         raise
     except Exception as error:  # noqa: BLE001 - the one place where anything may be wrong: the data of a record

@@ -1,7 +1,7 @@
-"""The end of a process that was asked to end: in order if it can, but within a set time.
+"""Shutdown within a time limit.
 
-What is in hand may be dropped at any moment and comes again, so nothing is lost by giving up. What may not happen is
-that a database that hangs keeps a worker from ending: its supervisor would have to kill it.
+Work in progress may be dropped at any moment: it is redelivered, so giving up loses nothing. Without the limit a
+database that hangs would keep a worker from ending, and its supervisor would have to kill it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from threading import Timer
 import structlog
 
 ABANDONED = 75
-"""The exit code of who gave up, EX_TEMPFAIL of sysexits.h: the work was not done and is done by the next one."""
+"""The exit code after giving up, EX_TEMPFAIL of sysexits.h: the next worker does the work."""
 
 log = structlog.get_logger()
 
 
 def end_within(seconds: float) -> Timer:
-    """End this process with exit code ABANDONED, if it has not ended by itself after so many seconds.
+    """End this process with exit code ABANDONED unless it ends by itself within `seconds`.
 
-    From a thread, for the event loop may be what hangs. Calling it again changes nothing: the first call's time counts.
+    The timer is a thread, since the event loop itself may hang. The first call counts.
     """
     timer = Timer(seconds, _abandon, [seconds])
     timer.daemon = True

@@ -1,10 +1,10 @@
 """The worker: batches flow through prepare, decide and publish; acknowledgement comes last.
 
-    chunks > collector > prepare > decide (the batch before meanwhile) > publish (all that waits) > mark, acknowledge
+    chunks > collector > prepare > decide (the batch before) > publish (all that waits) > mark sent, acknowledge
 
-Each stage hands over through a bounded queue, so that a slow stage holds back the ones before it and in the end
-the consumer. A service that is away holds the batch where it is, with backoff, visible in health. Anything
-unexpected ends the process: a supervisor restarts it, and replay beats skipping.
+Stages are connected by bounded queues: a slow stage holds back the stages before it and, in the end, the consumer. A
+batch that needs an unavailable service waits where it is, with backoff, and health shows it. An unexpected error ends
+the process: a supervisor restarts it, and the batch is replayed instead of skipped.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from campaigns.ports import Committed
 from streams.runtime.outbox_relay import OutboxRelay
 from streams.runtime.partition_leases import PartitionLeases
 from streams.runtime.poison_records import PoisonSearch
-from streams.runtime.retry import RetryPolicy, attempt
-from streams.runtime.tasks import run_together
+from streams.runtime.retry import attempt
+from streams.tasks import run_together
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
     from campaigns.ports import Ledger, OutboxRow
     from streams.batch_state import Decided, Prepared
     from streams.formats.events import Record, Reject
-    from streams.observability.health import Health
     from streams.observability.metrics import Metrics
     from streams.pipeline import Pipeline
     from streams.ports import TriggerSink
     from streams.runtime.batching import Batch
     from streams.runtime.partition_leases import Assignment
+    from streams.runtime.retry import RetryPolicy
 
 PREPARED_AHEAD = 1
 DECIDED_AHEAD = 4
-# Not more often: a Kafka transaction costs the broker, and us, as much as hundreds of messages.
+# Not more often: a Kafka transaction costs the broker and the worker as much as hundreds of messages.
 PUBLISH_EVERY_S = 0.03
 
 log = structlog.get_logger()
 
 
 class PreparedBatch(NamedTuple):
-    """A batch that waits to be decided: the epochs before its features were read, and what was read or why not."""
+    """A batch to decide: the epochs before its features were read, and the prepared batch or the error."""
 
     batch: Batch
     owners: dict[int, int]
@@ -55,24 +55,24 @@ class PreparedBatch(NamedTuple):
 
 
 class Published(NamedTuple):
-    """Batches whose messages the broker has, and those messages."""
+    """Batches whose messages the broker has acknowledged, and those messages."""
 
     batches: list[tuple[Batch, Decided]]
     messages: list[OutboxRow]
 
 
 class Worker:
-    """The stages and what flows between them.
+    """The stages and the queues between them.
 
     Args:
-        collect: gives the next batch of records.
-        acknowledge: tells the consumer that a batch is done for good.
-        assignment: tells the present assignment.
-        pipeline: the decisions.
-        ledger: claims partitions and knows what is unsent.
+        collect: returns the next batch of records.
+        acknowledge: lets the consumer commit a batch.
+        assignment: returns the present assignment.
+        pipeline: prepares and decides batches.
+        ledger: holds partition epochs and the outbox.
         sink: publishes the outbox.
-        health: told of every retry.
-        metrics: told of every batch.
+        retry: retries unavailable services.
+        metrics: receives counts of every batch.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Worker:
         pipeline: Pipeline,
         ledger: Ledger,
         sink: TriggerSink,
-        health: Health,
+        retry: RetryPolicy,
         metrics: Metrics,
     ) -> None:
         self._collect = collect
@@ -93,7 +93,7 @@ class Worker:
         self._pipeline = pipeline
         self._ledger = ledger
         self._metrics = metrics
-        self._retry = RetryPolicy(health)
+        self._retry = retry
         self._relay = OutboxRelay(ledger, sink, lambda p: p in assignment().partitions, self._retry, metrics)
         self._leases = PartitionLeases(
             assignment, ledger, sink, self._relay, self._retry, pipeline.use_cache_generation
@@ -105,26 +105,26 @@ class Worker:
 
     @property
     def queued(self) -> int:
-        """The batches that wait between stages."""
+        """The number of batches that wait between stages."""
         return self._preparing.qsize() + self._deciding.qsize() + self._published.qsize()
 
     async def run(self) -> None:
-        """Work until cancelled; an unexpected error in any stage ends all of them and is raised."""
+        """Run all stages until cancelled; an unexpected error in one ends all and is raised."""
         await run_together(
             self._prepare(),
             self._decide(),
             self._publish(),
             self._acknowledge_published(),
-            self._leases.keep_claiming(),
+            self._leases.keep_acquiring(),
         )
 
     async def _prepare(self) -> None:
         while True:
             batch = await self._collect()
             self._metrics.batch_size.observe(len(batch))
-            # Before features are read: a claim brings the cache generation that the former owner may have raised.
-            owners = await self._leases.claim(partitions_of(batch)) if self._is_ours(batch) else {}
-            # One batch at a time, or a later one might be decided on an older row than the one before it.
+            # Before features are read: the lease brings the cache generation, which the former owner may have raised.
+            owners = await self._leases.acquire(partitions_of(batch)) if self._is_ours(batch) else {}
+            # One batch at a time: otherwise a later batch might be decided on an older row than the one before it.
             prepared = await attempt(partial(self._read_features, batch))
             await self._preparing.put(PreparedBatch(batch, owners, prepared))
 
@@ -143,10 +143,10 @@ class Worker:
         return await self._retry("warehouse", partial(self._pipeline.prepare, batch.records, poison))
 
     async def _decide_without_poison(self, waiting: PreparedBatch, error: Exception) -> Decided | None:
-        """Decide a batch that failed without the records with which it fails.
+        """Decide a failed batch without the records that make it fail.
 
         Raises:
-            Exception: the batch does not fail again, or one record after another fails: the fault is not in the data.
+            Exception: the batch does not fail again, or too many records in a row fail: the data is not the cause.
         """
         batch, owners, _ = waiting
         log.warning("batch_failed", error=repr(error), records=len(batch))
@@ -160,20 +160,20 @@ class Worker:
         return await self._decide_while_ours(batch, owners, await self._read_features(batch, poison))
 
     async def _dry_run(self, records: Sequence[Record]) -> Exception | None:
-        """Return the error with which records fail."""
+        """Return the error that deciding the records raises, None without one."""
         try:
             return await attempt(partial(self._retry, "ledger", partial(self._pipeline.dry_run, records)))
         except LedgerConflictError:
-            # Another worker has folded a message meanwhile: the batch is decided anew in any case.
+            # Another worker has folded a message meanwhile: the batch is decided again in any case.
             return None
 
     async def _decide_while_ours(
         self, batch: Batch, owners: dict[int, int], prepared: Prepared | Exception
     ) -> Decided | None:
-        """Decide a batch; None when its partitions are no longer ours.
+        """Decide a batch; None when its partitions belong to another worker.
 
         Raises:
-            Exception: the one with which the batch could not be prepared, or whatever deciding it leads to.
+            Exception: the error that preparing or deciding the batch raised.
         """
         if isinstance(prepared, Exception):
             raise prepared
@@ -181,18 +181,18 @@ class Worker:
         try:
             return await decide()
         except LedgerUnavailableError as error:
-            log.warning("ledger_away", error=str(error))
-            # A ledger that is read only or full answers reads: only a commit tells that it is back.
+            log.warning("ledger_unavailable", error=str(error))
+            # A ledger that is read-only or full still answers reads: only a commit shows that it takes writes again.
             return await self._add_unsent(batch, await self._retry("ledger", decide))
 
     async def _decide_as_owner(self, batch: Batch, owners: dict[int, int], prepared: Prepared) -> Decided | None:
-        """Decide a batch, again after a conflict or a new claim; None when its partitions are no longer ours.
+        """Decide a batch, again after a conflict or a new lease; None when its partitions belong to another worker.
 
-        `owners` are the epochs before the features were read. Who claimed a partition in between may have decided on
-        later features: then they are read again, or a worker that slept would undo what the other one did.
+        `owners` are the epochs before the features were read. Another worker may have decided on newer features
+        since then: they are read again, so that a worker that slept does not undo those decisions.
         """
         while self._is_ours(batch):
-            now = await self._leases.claim(partitions_of(batch))
+            now = await self._leases.acquire(partitions_of(batch))
             if now != owners:
                 owners, prepared = now, await self._read_features(batch, prepared.poison)
             try:
@@ -205,7 +205,7 @@ class Worker:
         return None
 
     async def _add_unsent(self, batch: Batch, decided: Decided | None) -> Decided | None:
-        """Add all that its partitions have unsent to a batch that may have been committed before it was decided."""
+        """Add all unsent messages of its partitions to a batch that an earlier attempt may have committed."""
         if decided is None:
             return None
         rows = [
@@ -223,7 +223,7 @@ class Worker:
             while not self._deciding.empty():
                 waiting.append(self._deciding.get_nowait())
             messages = await self._relay.publish(
-                [each for _, decided in waiting for each in self._leases.still_claimed(decided)]
+                [each for _, decided in waiting for each in self._leases.still_leased(decided)]
             )
             await self._published.put(Published(waiting, messages))
 
@@ -233,7 +233,7 @@ class Worker:
             await self._relay.mark_sent(published.messages)
             for batch, decided in published.batches:
                 if self._is_ours(batch):
-                    await self._leases.claim(partitions_of(batch))
+                    await self._leases.acquire(partitions_of(batch))
                     self._acknowledge(batch)
                     self._count(batch, decided)
 
@@ -264,5 +264,5 @@ class Worker:
 
 
 def partitions_of(batch: Batch) -> frozenset[int]:
-    """Return the input partitions of a batch; equal numbers on different topics are one partition to us."""
+    """Return the input partitions of a batch; equal numbers of different topics count as one."""
     return frozenset(chunk.partition for chunk in batch.chunks)

@@ -1,4 +1,4 @@
-"""A thread for calls that block, and may never return."""
+"""A thread for blocking calls that may never return."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Result = TypeVar("Result")
 
 
 class WorkerThread:
-    """Makes one call after another in a thread of its own, which may be left behind: no exit waits for it.
+    """Makes calls one after another in a daemon thread; the process does not wait for it at exit.
 
-    The threads of a pool are waited for when the process ends. One thread for each call would hold up the event loop
-    until it has started, which on busy cores takes milliseconds.
+    The process would wait for the threads of a pool. One thread per call would block the event loop while it starts,
+    which takes milliseconds on busy cores.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,17 +28,17 @@ class WorkerThread:
         self._thread.start()
 
     def call(self, work: Callable[..., Result], *arguments: object) -> Future[Result]:
-        """Return what will hold the result of a call, made after all before it."""
+        """Return the future of a call, made after all earlier ones."""
         answer: Future[Result] = Future()
         self._calls.put((answer, work, arguments))
         return answer
 
     def end(self) -> None:
-        """End the thread after the calls before; no others may follow."""
+        """End the thread after the calls made so far; make none afterwards."""
         self._calls.put(None)
 
     def join(self, timeout_s: float) -> None:
-        """Wait until the thread has ended, but not for ever."""
+        """Wait until the thread has ended, at most `timeout_s` seconds."""
         self._thread.join(timeout_s)
 
 
@@ -48,6 +48,6 @@ def _work(calls: SimpleQueue[Call | None]) -> None:
         answer.set_running_or_notify_cancel()
         try:
             answer.set_result(work(*arguments))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, who waits for the answer raises it
-            # Without its frames: they hold what the call was made with.
+        except BaseException as error:  # noqa: BLE001 - the caller that waits for the future raises it
+            # Without its frames, which keep the arguments of the call alive.
             answer.set_exception(error.with_traceback(None))

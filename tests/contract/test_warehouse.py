@@ -8,7 +8,7 @@ import pytest
 from psycopg import sql
 
 from features.array_query import write_query
-from features.errors import ServiceAddressError, WarehouseLayoutError, WarehouseUnavailableError
+from features.errors import ServiceAddressError, WarehouseLayoutError, WarehouseRowError, WarehouseUnavailableError
 from features.postgres_warehouse import PostgresWarehouse
 from tests.fakes.warehouse import InMemoryWarehouse
 
@@ -180,7 +180,8 @@ async def test_arrays_hold_what_rows_hold_and_tell_the_layout(url: str) -> None:
         assert query is not None
         layout, *arrays = cursor.execute(query.statement, [["bob"]]).fetchone() or ()
     assert layout == query.layout
-    assert query.table(*arrays).row(0) == {"customer_id": "bob", **ROWS["bob"]}
+    table, unreadable = query.table(*arrays)
+    assert (table.row(0), unreadable) == ({"customer_id": "bob", **ROWS["bob"]}, {})
 
 
 @pytest.mark.parametrize(
@@ -197,13 +198,166 @@ async def test_a_wrong_table_or_column_is_named(url: str, table: str, options: A
         await opened(url, table, **options)
 
 
-async def test_two_rows_of_one_customer_are_refused(url: str) -> None:
-    execute(url, "CREATE VIEW twice AS SELECT * FROM dwh.features UNION ALL SELECT * FROM dwh.features")
+async def test_every_row_of_a_customer_is_returned(url: str) -> None:
+    """By rows and by arrays; the store decides what becomes of a duplicate."""
+    execute(url, "CREATE VIEW twice AS SELECT * FROM dwh.features UNION ALL SELECT * FROM dwh.features LIMIT 3")
     warehouse = await opened(url, "twice")
-    for _ in range(2):
-        with pytest.raises(WarehouseLayoutError, match="more than one row for customer 'ann'"):
-            await warehouse.fetch(["ann"])
+    tables = [await warehouse.fetch(["ann", "bob"]) for _ in range(2)]
     await warehouse.close()
+    assert [sorted(table.customer_ids) for table in tables] == [["ann", "ann", "bob"]] * 2
+
+
+# Type, odd value, what becomes of it, whether it counts as unreadable. The neighbour has the sound value.
+ODD_VALUES: list[tuple[str, str, str, Any, bool]] = [
+    ("date", "infinity", "2011-12-09", None, True),
+    ("date", "-infinity", "2011-12-09", None, True),
+    ("date", "12000-01-01", "2011-12-09", None, True),
+    ("date", "0044-03-15 BC", "2011-12-09", None, True),
+    ("timestamp", "infinity", "2011-12-09 12:50", None, True),
+    ("timestamp", "0044-03-15 BC", "2011-12-09 12:50", None, True),
+    ("timestamptz", "-infinity", "2011-12-09 12:50Z", None, True),
+    ("timestamptz", "294276-12-31 23:59:59Z", "2011-12-09 12:50Z", None, True),
+    ("time", "24:00", "12:50", None, True),
+    ("timetz", "24:00+01", "12:50+01", None, True),
+    ("interval", "9000000 years", "2 days", None, True),
+    ("interval", "5 mons", "2 days", 12_960_000.0, False),
+    ("daterange", "[2011-12-09,infinity)", "[2011-12-09,2012-01-01)", None, True),
+    ("daterange", "[2011-12-09,)", "[2011-12-09,2012-01-01)", "[2011-12-09, None)", False),
+    ("tstzrange", "[2011-12-09,infinity)", "[2011-12-09,2012-01-01)", None, True),
+    ("datemultirange", "{[2011-12-09,infinity)}", "{[2011-12-09,2012-01-01)}", None, True),
+    ("date[]", "{infinity,2011-12-09}", "{2011-12-09}", [None, "2011-12-09"], True),
+    ("timestamptz[]", "{infinity}", "{2011-12-09Z}", [None], True),
+    ("daterange[]", '{"[2011-12-09,infinity)"}', '{"[2011-12-09,2012-01-01)"}', [None], True),
+    ("numeric", "1e400", "1.5", np.inf, False),
+    ("numeric", "-1e400", "1.5", -np.inf, False),
+    ("numeric", "1e-400", "1.5", 0.0, False),
+    ("numeric", "NaN", "1.5", None, False),
+    ("numeric[]", "{1e400,NaN}", "{1.5}", [np.inf, None], False),
+    ("double precision", "NaN", "1.5", None, False),
+    ("double precision", "-Infinity", "1.5", -np.inf, False),
+    ("double precision[]", "{NaN}", "{1.5}", [None], False),
+    ("jsonb", "1e400", "{}", np.inf, False),
+    ("jsonb", '{"a": -1e5000}', "{}", {"a": -np.inf}, False),
+    ("jsonb", "[12345678901234567890123]", "{}", [12345678901234567890123.0], False),
+    ("json", "1e400", "{}", np.inf, False),
+    ("json", '{"a": "x\\u0000y"}', "{}", None, True),
+    ("json", '{"x\\u0000y": 1}', "{}", None, True),
+    ("json", '"\\ud800"', "{}", None, True),
+    ("json", '["\\ud800", 1234567890123456789012]', "{}", None, True),
+    ("jsonb", '"a\\\\u0000b"', "{}", "a\\u0000b", False),
+    ("json", "[" * 3000 + "]" * 3000, "{}", None, True),
+    ("jsonb[]", '{"[1e5000]"}', "{null}", [[np.inf]], False),
+    ("mood", "glad", "sad", "glad", False),
+    ("money", "12.5", "1.5", None, True),
+    ("point", "(1,2)", "(3,4)", None, True),
+    ("bytea", "\\xff00", "\\x61", None, True),
+]
+
+
+_SCALARS = {"date", "time", "interval", "timestamp", "timestamptz", "json", "jsonb"}
+SCALAR_ODD_VALUES = [odd for odd in ODD_VALUES if odd[0] in _SCALARS]
+
+
+@pytest.mark.parametrize("odd", [ODD_VALUES, SCALAR_ODD_VALUES], ids=["every type", "types that arrays hold"])
+async def test_an_odd_value_costs_no_more_than_itself(url: str, odd: list[tuple[str, str, str, Any, bool]]) -> None:
+    """The same by rows and by arrays; neighbours keep their values, as when they are read alone."""
+    add_odd_columns(url, odd)
+    alone, both = await opened(url), await opened(url)
+    bob = [(await alone.fetch(["bob"])).row(0) for _ in range(2)]
+    tables = [await both.fetch(["ann", "bob"]) for _ in range(2)]
+    await alone.close()
+    await both.close()
+    first, again = ({each: table.row(place) for place, each in enumerate(table.customer_ids)} for table in tables)
+    assert first == again
+    assert first["bob"] == bob[0] == bob[1]
+    assert first["ann"] == {"customer_id": "ann", **ROWS["ann"], **{f"odd_{n}": each[3] for n, each in enumerate(odd)}}
+    counts = both.unreadable_values.counts - alone.unreadable_values.counts
+    assert counts == {f"odd_{n}": 2 for n, each in enumerate(odd) if each[4]}
+
+
+def add_odd_columns(url: str, odd: list[tuple[str, str, str, Any, bool]]) -> None:
+    """Add columns odd_0, odd_1, ...; ann has the odd values and bob the sound ones."""
+    execute(url, "CREATE TYPE mood AS ENUM ('sad', 'glad')")
+    with psycopg.connect(url) as connection:
+        for number, (kind, value, sound, *_) in enumerate(odd):
+            name = sql.Identifier(f"odd_{number}")
+            connection.execute(
+                sql.SQL("ALTER TABLE dwh.features ADD COLUMN {} {}").format(name, sql.SQL(kind))  # type: ignore[arg-type]
+            )
+            update = sql.SQL("UPDATE dwh.features SET {} = {} WHERE customer_id = {}")
+            for customer, text in (("ann", value), ("bob", sound)):
+                connection.execute(update.format(name, sql.Literal(text), sql.Literal(customer)))
+
+
+async def test_scalar_odd_values_are_read_by_arrays(url: str) -> None:
+    """One statement per read: an odd value costs no second one, and does not end the reading by arrays."""
+    add_odd_columns(url, SCALAR_ODD_VALUES)
+    warehouse = await opened(url)
+    await warehouse.fetch(["ann"])
+    known = warehouse._arrays
+    assert known is not None
+    warehouse._read_rows = None  # type: ignore[assignment, method-assign]
+    assert (await warehouse.fetch(["ann"])).row(0)["odd_0"] is None
+    await warehouse.close()
+    assert warehouse._arrays is known
+
+
+async def test_a_number_beyond_double_does_not_end_the_reading_by_arrays(url: str) -> None:
+    """Only the batch that has it is read by rows."""
+    execute(url, "ALTER TABLE dwh.features ALTER COLUMN revenue TYPE numeric")
+    execute(url, "UPDATE dwh.features SET revenue = 1e400 WHERE customer_id = 'ann'")
+    warehouse = await opened(url)
+    for _ in range(2):
+        assert (await warehouse.fetch(["ann"])).row(0)["revenue"] == np.inf
+    assert warehouse._arrays is not None
+    await warehouse.close()
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "1 / (CASE customer_id WHEN 'ann' THEN 0 ELSE 1 END)",
+        "(CASE customer_id WHEN 'ann' THEN 'x' ELSE '1' END)::integer",
+        "(SELECT 1 FROM dwh.features g WHERE g.customer_id = 'bob' OR f.customer_id = 'ann')",
+    ],
+)
+async def test_a_row_that_the_server_cannot_compute_costs_no_other_row(url: str, expression: str) -> None:
+    """The error is one of its own, so that the worker finds the record; also after the layout is known."""
+    execute(url, f"CREATE VIEW failing AS SELECT f.*, {expression} AS more FROM dwh.features f")  # noqa: S608
+    warehouse = await opened(url, "failing")
+    for _ in range(2):
+        with pytest.raises(WarehouseRowError, match="cannot compute a row"):
+            await warehouse.fetch(["ann", "bob"])
+        assert (await warehouse.fetch(["bob"])).row(0)["more"] == 1
+    await warehouse.close()
+
+
+@pytest.mark.parametrize(
+    ("definition", "value", "expected", "unreadable"),
+    [
+        ("text", "2011-12-09", "2011-12-09", 0),
+        ("text", " 2011-12-09 12:50+01 ", " 2011-12-09 12:50+01 ", 0),
+        ("text", "last summer", None, 2),
+        ("integer", "2011", None, 2),
+        ("date", "infinity", None, 2),
+        ("time", "12:50", None, 2),
+        ("date", "2011-12-09", "2011-12-09", 0),
+        ("timestamp", "2011-12-09 12:50", "2011-12-09T12:50:00", 0),
+    ],
+)
+async def test_a_time_that_cannot_be_read_is_null_and_counted(
+    url: str, definition: str, value: str, expected: str | None, unreadable: int
+) -> None:
+    """Whatever the type of `customer_since`."""
+    execute(url, f"ALTER TABLE dwh.features ADD COLUMN customer_since {definition}")
+    execute(url, f"UPDATE dwh.features SET customer_since = '{value}' WHERE customer_id = 'ann'")  # noqa: S608
+    warehouse = await opened(url)
+    for _ in range(2):
+        table = await warehouse.fetch(["ann", "bob"])
+        rows = {each: table.row(place) for place, each in enumerate(table.customer_ids)}
+        assert (rows["ann"]["customer_since"], rows["bob"]["customer_since"]) == (expected, None)
+    await warehouse.close()
+    assert warehouse.unreadable_values.counts["customer_since"] == unreadable
 
 
 async def test_a_role_without_select_is_told_what_to_grant(url: str) -> None:

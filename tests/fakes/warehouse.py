@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 
 class InMemoryWarehouse:
-    """Implements `features.ports.Warehouse`; `away` makes every call fail, `queries` lists who was asked for."""
+    """Implements `features.ports.Warehouse`.
+
+    `away` makes every call fail, `queries` lists who was asked for, `copies` is the number of rows of a customer who
+    has more than one.
+    """
 
     def __init__(self, kinds: Mapping[str, Kind], rows: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         self.kinds = dict(kinds)
         self.rows: dict[str, dict[str, Any]] = {each: dict(row) for each, row in (rows or {}).items()}
         self.queries: list[list[str]] = []
         self.away = False
+        self.copies: dict[str, int] = {}
 
     async def fetch(self, customer_ids: Sequence[str]) -> FeatureTable:
         """Return the rows of those who exist, and note who was asked for."""
@@ -28,5 +33,7 @@ class InMemoryWarehouse:
             raise WarehouseUnavailableError("the warehouse in memory is away")
         self.queries.append(list(customer_ids))
         found = [each for each in dict.fromkeys(customer_ids) if each in self.rows]
+        if self.copies:
+            found = [each for each in found for _ in range(self.copies.get(each, 1))]
         rows = [[each, *(self.rows[each].get(name) for name in self.kinds)] for each in found]
         return FeatureTable.from_rows(found, ["customer_id", *self.kinds], rows, ["other", *self.kinds.values()])

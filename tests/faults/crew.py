@@ -20,7 +20,7 @@ LONGEST_PAUSE_S = 1.0
 PROBE_EVERY_S = 5.0
 FAILURES = 3
 STOP_S = 90.0
-CLAIMED = "partition_claimed"
+CLAIMED = "partition_acquired"
 
 
 @dataclass(slots=True)

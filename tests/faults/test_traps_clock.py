@@ -38,7 +38,7 @@ def test_a_clock_too_far_ahead_for_the_broker_costs_time_and_nothing_else(run: R
     worker.signal(AHEAD)
     run.wait_until(lambda: worker.faults() != [])
     next(lots)
-    run.wait_until(lambda: any("Invalid timestamp" in each["error"] for each in worker.said("service_away")))
+    run.wait_until(lambda: any("Invalid timestamp" in each["error"] for each in worker.said("service_unavailable")))
     assert run.committed() < len(run.records)
     worker.signal(BEHIND)
     assert compare(undisturbed, run.finish()).complaints == []

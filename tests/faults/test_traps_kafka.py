@@ -61,7 +61,7 @@ def test_what_cannot_be_published_is_not_committed(run: Run, undisturbed: Outcom
     set_options(broker, TOPIC, topic, max_message_bytes=100)
     run.send()
     worker = run.start()
-    run.wait_until(lambda: any(each["service"] == "broker" for each in worker.said("service_away")))
+    run.wait_until(lambda: any(each["service"] == "broker" for each in worker.said("service_unavailable")))
     # What is committed is read first: more may become unsent meanwhile, but nothing less.
     committed = {(each.topic, each.partition): each.offset for each in run.progress.places()}
     places = find_places(run)

@@ -67,6 +67,6 @@ def test_a_ledger_that_takes_no_writes_costs_time_and_nothing_else(
     run.wait_for(300)
     with refuse_writes(run.ledger_url):
         next(lots)
-        run.wait_until(lambda: len(worker.said("service_away")) >= 3 and '"ledger"' in worker.ask("/health"))
+        run.wait_until(lambda: len(worker.said("service_unavailable")) >= 3 and '"ledger"' in worker.ask("/health"))
         assert run.committed() < len(run.records)
     assert compare(undisturbed, run.finish()).complaints == []

@@ -20,6 +20,7 @@ import signal
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -27,7 +28,6 @@ import psycopg
 import streams.__main__
 import streams.kafka.publishing
 import streams.pipeline
-import streams.runtime.retry
 import streams.runtime.worker
 import streams.services
 from campaigns.errors import LedgerUnavailableError
@@ -37,6 +37,7 @@ from features.store import FeatureStore
 from streams.errors import SinkUnavailableError
 from streams.kafka.publishing import KafkaTriggerSink
 from streams.pipeline import Pipeline
+from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 from tests.faults.audit import Audit
 from tests.faults.clock import let_clock_jump
@@ -229,7 +230,7 @@ def shorten_patience(seconds: float) -> None:
     """Give up waiting for the broker after so long, and try again soon."""
     streams.kafka.publishing.TIMEOUT_S = seconds
     streams.kafka.publishing.ABANDON_S = 2 * seconds
-    streams.runtime.retry.LONGEST_PAUSE_S = 1.0
+    streams.services.RetryPolicy = partial(RetryPolicy, longest_pause_s=1.0)  # type: ignore[misc, assignment]
 
 
 if __name__ == "__main__":

@@ -31,6 +31,28 @@ def place(endpoints: Endpoints, tmp_path: Path) -> Iterator[Workplace]:
         yield replace(lent, environment=environment)
 
 
+def test_a_worker_that_starts_with_a_refused_version_serves_the_one_before(place: Workplace) -> None:
+    home = place.folder / "models" / "churn"
+    promote_copy(home, "churn-2")
+    promote_copy(home, "churn-3", b"no model")
+    promoted = promote_copy(home, "churn-4").folder
+    (promoted / "manifest.json").write_text('{"version": "churn-4"}')
+    with ExitStack() as stack:
+        worker = place.start_worker()
+        stack.callback(worker.stop)
+        place.set_customer("ann", days=90)
+        place.update("ann")
+        wait_until(lambda: len(place.see("decisions")) == 1)
+        health = read_health(worker)
+    assert (health["status"], health["models"]["churn"]) == ("degraded", "churn-2")
+    (refused, by_rule) = (each for each in health["degraded"] if each.startswith("churn: "))
+    assert refused.startswith("churn: churn-4 is refused (")
+    assert refused.endswith("; churn-2 serves")
+    assert by_rule.startswith("churn: churn-2 serves, but a rule scored 1 of the last 1 customers (missing_column 1)")
+    (decision,) = place.see("decisions")
+    assert decision.body["versions"]["churn"] == "churn-2"
+
+
 def test_a_running_worker_takes_up_a_promotion_refuses_a_broken_one_and_goes_back(place: Workplace) -> None:
     home = place.folder / "models" / "churn"
     first = current_version(home)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from hypothesis import given, settings
@@ -76,6 +77,53 @@ def test_episodes_are_numbered_without_gaps_and_alternate(history: list[tuple[An
             seen.setdefault((change.customer_id, change.segment), []).append((change.kind, change.episode))
     for changes in seen.values():
         assert changes == [(("entered", "exited")[n % 2], n // 2 + 1) for n in range(len(changes))]
+
+
+FACTS = ("a", "b", "c")
+OPERANDS = st.one_of(
+    st.sampled_from([{"var": name} for name in FACTS]),
+    st.sampled_from([{"var": [name, 3]} for name in FACTS]),
+    st.integers(0, 9),
+)
+COMPARISONS = st.tuples(st.sampled_from(["<", ">=", "==", "!="]), OPERANDS, OPERANDS).map(
+    lambda c: {c[0]: [c[1], c[2]]}
+)
+RULES = st.recursive(
+    COMPARISONS,
+    lambda rules: st.one_of(
+        st.lists(rules, min_size=1, max_size=3).map(lambda parts: {"and": parts}),
+        st.lists(rules, min_size=1, max_size=3).map(lambda parts: {"or": parts}),
+        rules.map(lambda rule: {"!": [rule]}),
+    ),
+    max_leaves=5,
+)
+ROWS = st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=4)
+
+
+@SETTINGS
+@given(RULES, st.none() | RULES, ROWS, ROWS, st.sampled_from(FACTS), st.booleans())
+def test_removing_a_column_never_changes_a_membership(
+    rule: Any, exit_rule: Any, before: list[Any], after: list[Any], removed: str, derived: bool
+) -> None:
+    """Of a segment that reads it; one that does not goes on. When the column is back, everything goes on."""
+    segment = build_segment({"key": "s", "name": "S", "rule": rule, "exit_rule": exit_rule}, where="t")
+    activations = {"s": Activation(segment.version, datetime(2011, 1, 1, tzinfo=UTC), "emit")}
+    customers = [str(number) for number in range(min(len(before), len(after)))]
+    run = partial(classify, [segment], activations=activations, joined_at={})
+    first, second = (FeatureTable.from_rows(customers, FACTS, rows[: len(customers)]) for rows in (before, after))
+    entered = {change.customer_id for change in run(first, {}).changes}
+    held = {
+        each: MembershipState({"s": Episode(1, is_member=True)} if each in entered else {}, {"s": segment.version})
+        for each in customers
+    }
+    columns = {name: cells for name, cells in second.columns.items() if derived or name != removed}
+    without = run(
+        FeatureTable(second.customer_ids, columns), held, unavailable={removed: ("source",)} if derived else {}
+    )
+    if removed in segment.facts:
+        assert (without.changes, without.versions_changed, set(without.frozen)) == ((), (), {"s"})
+    else:
+        assert (without.changes, without.frozen) == (run(second, held).changes, {})
 
 
 @SETTINGS

@@ -16,11 +16,12 @@ def chunk(size: int, *, partition: int = 0, start: int = 0, generation: int = 1)
     return Chunk("updates", partition, start, start + size, records, generation)
 
 
-def collector(*chunks: Chunk, max_wait_s: float = 0.0) -> tuple[Collector, asyncio.Queue[Chunk]]:
+def collector(*chunks: Chunk, max_wait_s: float = 0.0, quiet_s: float = 0.05) -> tuple[Collector, asyncio.Queue[Chunk]]:
     queue: asyncio.Queue[Chunk] = asyncio.Queue()
     for one in chunks:
         queue.put_nowait(one)
-    return Collector(queue, lambda one: one.generation == 1, max_records=500, max_wait_s=max_wait_s), queue
+    pauses = {"max_wait_s": max_wait_s, "quiet_s": quiet_s}
+    return Collector(queue, lambda one: one.generation == 1, max_records=500, **pauses), queue
 
 
 @pytest.mark.parametrize(
@@ -45,10 +46,9 @@ async def test_a_full_batch_does_not_wait() -> None:
     assert len(await source.collect()) == 500
 
 
-async def test_after_a_quiet_time_what_is_there_is_taken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_quiet_time_what_is_there_is_taken_at_once() -> None:
     """With an hour to wait, this test would not end."""
-    monkeypatch.setattr("streams.runtime.batching.QUIET_S", 0.001)
-    source, queue = collector(max_wait_s=LONG_S)
+    source, queue = collector(max_wait_s=LONG_S, quiet_s=0.001)
 
     def come() -> None:
         queue.put_nowait(chunk(1))

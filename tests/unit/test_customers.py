@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from features.signals import MessageReading
@@ -46,17 +46,28 @@ def test_events_are_sorted_by_what_they_ask_for() -> None:
 def test_events_of_unknown_customers_are_rejected() -> None:
     """At the stage that found out; all others stay in order."""
     some = events(body(id="1"), body(id="2", customer_id="bob"), message(id="3", customer_id="bob"), body(id="4"))
-    decoded = reject_unknown_customers(Decoded(some, []), sort_by_kind(some), FeatureTable(("ann",), {}))
+    decoded = reject_unknown_customers(Decoded(some, []), sort_by_kind(some), FeatureTable(("ann",), {}), {})
     assert ids(decoded.events) == ["1", "4"]
     assert [reject.record.offset for reject in decoded.rejects] == [1, 2]
     assert {(reject.stage, reject.reason) for reject in decoded.rejects} == {("refresh", RejectReason.UNKNOWN_CUSTOMER)}
     assert "'bob'" in decoded.rejects[0].detail
 
 
+def test_events_of_customers_with_several_rows_are_rejected_for_that_reason() -> None:
+    """The detail has the number of rows and what to do; outcomes need no row."""
+    some = events(body(id="1"), body(id="2", customer_id="bob"), outcome(id="3", customer_id="bob"))
+    decoded = reject_unknown_customers(Decoded(some, []), sort_by_kind(some), FeatureTable(("ann",), {}), {"bob": 2})
+    assert ids(decoded.events) == ["1", "3"]
+    (reject,) = decoded.rejects
+    assert (reject.stage, reject.reason) == ("refresh", RejectReason.DUPLICATE_CUSTOMER)
+    assert reject.detail == "'bob': the warehouse has 2 rows of this customer; leave one, then requeue the event"
+
+
 def test_an_outcome_needs_no_row_in_the_warehouse() -> None:
     """A customer may have been erased there since the contact."""
     some = events(outcome(customer_id="gone"))
-    assert ids(reject_unknown_customers(Decoded(some, []), sort_by_kind(some), FeatureTable((), {})).events) == ["e1"]
+    table = FeatureTable((), {})
+    assert ids(reject_unknown_customers(Decoded(some, []), sort_by_kind(some), table, {}).events) == ["e1"]
 
 
 def test_the_latest_event_time_counts_and_not_the_arrival() -> None:
@@ -102,12 +113,11 @@ def test_outcomes_become_reports() -> None:
     assert (report.customer_id, report.event_id) == ("ann", "e1")
 
 
-def test_since_when_somebody_is_a_customer_is_read_where_it_is_known() -> None:
-    """Without the column nothing is known; a null stays unknown, a date gets a time zone."""
+def test_a_customer_joined_at_the_time_in_the_view() -> None:
+    """Without the column nothing is known; null and what is no time are unknown; without a zone it is UTC."""
     assert joined_at(FeatureTable(("ann",), {})) == {}
-    cells = ["2011-01-01T00:00:00+00:00", None, "2011-01-01"]
-    table = FeatureTable.from_rows(["ann", "bob", "cy"], ["customer_since"], [[cell] for cell in cells])
-    since = joined_at(table)
-    assert since["ann"] == datetime(2011, 1, 1, tzinfo=UTC)
-    assert since["bob"] is None
-    assert abs(since["cy"] - since["ann"]) <= timedelta(hours=14)  # type: ignore[operator]
+    cells = ["2011-01-01T01:00:00+01:00", None, "2011-01-01", "last summer"]
+    names = ["ann", "bob", "cy", "dee"]
+    table = FeatureTable.from_rows(names, ["customer_since"], [[cell] for cell in cells], ["other"])
+    new_year = datetime(2011, 1, 1, tzinfo=UTC)
+    assert joined_at(table) == {"ann": new_year, "bob": None, "cy": new_year, "dee": None}

@@ -164,6 +164,31 @@ async def test_a_changed_view_makes_old_rows_unreadable(scene: Scene) -> None:
     assert await scene.read("ann", "bob") == {"ann": found["ann"], "bob": {**facts("bob"), "tenure": None}}
 
 
+async def test_a_customer_with_several_rows_is_named_and_the_others_are_read(scene: Scene) -> None:
+    """The first read of a store, a read with a known layout, one with other customers cached."""
+    scene.warehouse.copies = {"bob": 3}
+    scene.store = FeatureStore(scene.warehouse, scene.cache)
+    for fresh in ([], [], ["cy"], ["ann", "bob", "cy"]):
+        read = await scene.store.read(["cy", "bob", "ann"], fresh=fresh)
+        assert (read.table.customer_ids, read.duplicates) == (("cy", "ann"), {"bob": 3})
+
+
+async def test_a_customer_with_several_rows_is_never_cached(scene: Scene) -> None:
+    """So the correction of the warehouse takes effect without an event about the customer."""
+    scene.warehouse.copies = {"bob": 2}
+    assert set(await scene.read("ann", "bob")) == {"ann"}
+    scene.warehouse.copies = {}
+    assert await scene.read("ann", "bob") == {"ann": facts("ann"), "bob": facts("bob")}
+
+
+async def test_columns_that_are_lost_are_named_until_they_come_back(scene: Scene) -> None:
+    del scene.warehouse.kinds["country"]
+    assert (await scene.store.read(["ann"], fresh=["ann"])).lost_columns == {"country"}
+    assert (await scene.store.read([], fresh=[])).lost_columns == {"country"}
+    scene.warehouse.kinds["country"] = "other"
+    assert (await scene.store.read(["ann"], fresh=["ann"])).lost_columns == set()
+
+
 async def test_an_outage_of_the_warehouse_is_not_hidden(scene: Scene) -> None:
     scene.warehouse.away = True
     with pytest.raises(WarehouseUnavailableError):

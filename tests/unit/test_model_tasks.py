@@ -44,6 +44,7 @@ class Response(ModelTask):
     """A toy: the probability that a customer answers an e-mail."""
 
     name = "response"
+    facts = ("answers",)
     fact = "answers"
 
     def apply_rule(self, table: FeatureTable, offers: int) -> NDArray[np.float32]:

@@ -76,7 +76,7 @@ def test_one_bad_record_of_five_hundred_takes_few_rehearsals() -> None:
 def test_poison_is_told_with_the_error_it_leads_to() -> None:
     (reject,) = find(3, holding({1}))
     assert (reject.stage, reject.reason) == ("decide", RejectReason.UNDECIDABLE)
-    assert reject.detail == "deciding it ends in ValueError: spoiled"
+    assert reject.detail == "deciding it raises ValueError: spoiled"
 
 
 def test_a_batch_that_does_not_fail_again_holds_no_poison() -> None:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from features.table import FeatureTable
-from models.errors import ModelInputError
-from models.rfm import SEGMENTS, RfmCuts, quintiles, rfm_columns
+from models.rfm import RFM_SOURCES, SEGMENTS, RfmCuts, quintiles, rfm_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,9 +66,18 @@ def test_a_customer_without_orders_scores_one() -> None:
     assert [got[name][0] for name in ("rfm_recency", "rfm_frequency", "rfm_monetary")] == [1, 1, 1]
 
 
-def test_a_missing_column_is_named() -> None:
-    with pytest.raises(ModelInputError, match="'days_since_last_transaction'"):
-        rfm_columns(FeatureTable(("a",), {}), CUTS)
+@pytest.mark.parametrize("missing", NAMES)
+def test_what_a_missing_column_is_needed_for_is_null(missing: str) -> None:
+    """The other scores are those of the whole table."""
+    whole = customers([(1, 9, 9), (99, 1, 1)])
+    table = FeatureTable(whole.customer_ids, {name: cells for name, cells in whole.columns.items() if name != missing})
+    got, expected = rfm_columns(table, CUTS), rfm_columns(whole, CUTS)
+    for name, sources in RFM_SOURCES.items():
+        if missing in sources:
+            assert FeatureTable(("a", "b"), got).row(0)[name] is None
+        else:
+            assert got[name].tolist() == expected[name].tolist()
+        assert got[name].dtype == expected[name].dtype
 
 
 def test_quintiles_put_a_fifth_of_the_customers_in_each_score() -> None:

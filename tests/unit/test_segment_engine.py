@@ -34,7 +34,8 @@ def run(facts: dict[str, list[Any]], held_by: dict[str, MembershipState], **opti
     table = FeatureTable.from_rows([str(n) for n in range(len(rows))], list(facts), rows)
     mode = options.get("mode", "silent")
     activations = {each.key: Activation(each.version, NOON, mode) for each in (RISK, RICH)}
-    return classify([RISK, RICH], table, held_by, activations=activations, joined_at=options.get("joined_at", {}))
+    more = {name: options.get(name, {}) for name in ("joined_at", "unavailable")}
+    return classify([RISK, RICH], table, held_by, activations=activations, **more)
 
 
 def test_entering_begins_the_next_episode() -> None:
@@ -113,7 +114,7 @@ def test_whoever_was_evaluated_under_other_versions_must_be_recorded() -> None:
         "1": held(seen=False),
         "2": MembershipState({}, {"risk": RISK.version, "rich": RICH.version, "gone": "x"}),
     }
-    outcome = run({"p": [0.1, 0.1, 0.1, 0.1]}, known)
+    outcome = run({"p": [0.1] * 4, "revenue": [5] * 4}, known)
     assert outcome.versions_changed == ("1", "2", "3")
     assert outcome.evaluated_versions == {"risk": RISK.version, "rich": RICH.version}
 
@@ -128,6 +129,32 @@ def test_changes_come_by_customer_and_then_by_segment() -> None:
 def test_who_is_a_member_now_is_told_by_segment() -> None:
     outcome = run({"p": [0.9, 0.65, 0.1]}, {"1": held(risk=Episode(1, is_member=True))})
     assert outcome.members["risk"].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("is_member", [True, False])
+@pytest.mark.parametrize("unavailable", [{}, {"p": ("score",)}], ids=["missing column", "missing source"])
+def test_a_segment_whose_fact_is_unavailable_is_frozen(
+    unavailable: dict[str, tuple[str, ...]], *, is_member: bool
+) -> None:
+    """Neither entry nor exit rule is evaluated, no version is recorded, and other segments go on."""
+    facts: dict[str, list[Any]] = {"revenue": [500]} | ({"p": [0.1 if is_member else 0.9]} if unavailable else {})
+    known = {"0": held(risk=Episode(1, is_member=is_member), seen=False)}
+    outcome = run(facts, known, mode="emit", unavailable=unavailable)
+    assert [(change.segment, change.kind) for change in outcome.changes] == [("rich", "entered")]
+    assert outcome.members["risk"].tolist() == [is_member]
+    assert outcome.frozen == {"risk": ("score",) if unavailable else ("p",)}
+    assert outcome.versions_changed == ()
+    assert outcome.evaluated_versions == {"rich": RICH.version}
+
+
+def test_a_default_does_not_stand_in_for_a_missing_column() -> None:
+    """It is for a null; nor does a nested name make another fact of the column."""
+    rule = {"and": [{"<": [{"var": ["score", 0]}, 1]}, {"==": [{"var": "address.city"}, None]}]}
+    reading = build_segment({"key": "risk", "name": "R", "rule": rule}, where="test")
+    activations = {"risk": Activation(reading.version, NOON, "emit")}
+    table = FeatureTable.from_rows(["0"], ["other"], [[1]])
+    outcome = classify([reading], table, {}, activations=activations, joined_at={})
+    assert (outcome.changes, outcome.frozen) == ((), {"risk": ("address", "score")})
 
 
 def test_a_membership_of_a_segment_no_longer_defined_is_left_alone() -> None:

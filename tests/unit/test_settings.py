@@ -51,6 +51,9 @@ def test_every_variable_has_a_name_of_ours(name: str) -> None:
         ("HOLDFAST_LOG_LEVEL", "loud"),
         ("HOLDFAST_TOPIC_PREFIX", "no spaces"),
         ("HOLDFAST_PARTITIONER", "random"),
+        ("HOLDFAST_PRIVATE_COLUMNS", "email,customer_id"),
+        ("HOLDFAST_PRIVATE_COLUMNS", "[email"),
+        ("HOLDFAST_PRIVATE_COLUMNS", "[1]"),
         ("ML_FEATURE_MAPPING", "s3cret"),
         ("ML_FEATURE_MAPPING", "{}"),
         ("ML_FEATURE_MAPPING", "[1]"),
@@ -88,6 +91,22 @@ def test_variables_are_read_and_arguments_overrule_them(monkeypatch: pytest.Monk
     assert load_settings().feature_mapping == {"revenue": "sum"}
     assert load_settings(HOLDFAST_GROUP="second").group == "second"
     assert load_settings(group="third").group == "third"
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("", ()),
+        ("email", ("email",)),
+        (" email, birth date ,", ("email", "birth date")),
+        ('["a,b", "email"]', ("a,b", "email")),
+    ],
+)
+def test_private_columns_are_a_list_with_commas_or_json(
+    value: str, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_PRIVATE_COLUMNS", value)
+    assert load_settings().private_columns == names
 
 
 def test_topics_carry_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from streams.runtime.tasks import run_together
+from streams.tasks import run_together
 
 
 async def wait_for_ever(ended: list[str], *, misses: int = 0) -> None:
@@ -26,16 +26,14 @@ async def fail() -> None:
     raise ValueError("it failed")
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.runtime.tasks.AGAIN_S", 0.001)
+AGAIN_S = 0.001
 
 
 @pytest.mark.parametrize("misses", [0, 1, 3])
 async def test_when_one_fails_the_others_end_however_often_they_miss_it(misses: int) -> None:
     ended: list[str] = []
     with pytest.raises(ExceptionGroup) as raised:
-        await run_together(wait_for_ever(ended, misses=misses), fail())
+        await run_together(wait_for_ever(ended, misses=misses), fail(), again_s=AGAIN_S)
     assert raised.group_contains(ValueError, match="it failed", depth=1)
     assert ended == ["ended"]
 
@@ -44,7 +42,7 @@ async def test_when_one_fails_the_others_end_however_often_they_miss_it(misses: 
 async def test_when_cancelled_all_end_however_often_they_miss_it(misses: int) -> None:
     ended: list[str] = []
     together = asyncio.create_task(
-        run_together(wait_for_ever(ended, misses=misses), wait_for_ever(ended, misses=misses))
+        run_together(wait_for_ever(ended, misses=misses), wait_for_ever(ended, misses=misses), again_s=AGAIN_S)
     )
     await asyncio.sleep(0)
     together.cancel()
@@ -63,5 +61,5 @@ async def test_an_error_while_ending_is_raised_and_not_lost() -> None:
     together = asyncio.create_task(run_together(fail_when_cancelled()))
     await asyncio.sleep(0)
     together.cancel()
-    with pytest.raises(ExceptionGroup, match="ended with errors"):
+    with pytest.raises(ExceptionGroup, match="tasks ended with errors"):
         await together

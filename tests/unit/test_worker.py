@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from campaigns.candidates import Definitions
 from campaigns.errors import LedgerRestoredError, LedgerUnavailableError
+from features.errors import WarehouseRowError
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
@@ -20,6 +22,7 @@ from streams.observability.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.runtime.batching import Batch, Chunk
 from streams.runtime.partition_leases import Assignment
+from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
@@ -29,7 +32,7 @@ from tests.fakes.warehouse import InMemoryWarehouse
 from tests.records import PREFIX, Arrived, arrive, body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from campaigns.ports import BatchChanges, Committed, OutboxRow
     from features.table import FeatureTable
@@ -85,7 +88,7 @@ class DoubtfulLedger(InMemoryLedger):
 class Bench:
     """A worker among fakes: `ann`, `bob` and `cy` enter a segment with their first event, and are contacted."""
 
-    def __init__(self, ledger: DoubtfulLedger | None = None) -> None:
+    def __init__(self, ledger: DoubtfulLedger | None = None, *, pause_s: float = 0.001) -> None:
         kinds: Any = {"email_consent": "boolean", **dict.fromkeys(RFM_COLUMNS, "number")}
         row = {"email_consent": True, **dict.fromkeys(RFM_COLUMNS, 5.0)}
         self.warehouse = InMemoryWarehouse(kinds, dict.fromkeys(("ann", "bob", "cy"), row))
@@ -104,7 +107,7 @@ class Bench:
             pipeline=Pipeline(features, self.ledger, config(), topic_prefix=PREFIX),
             ledger=self.ledger,
             sink=self.sink,
-            health=self.health,
+            retry=RetryPolicy(self.health, first_pause_s=pause_s, longest_pause_s=pause_s),
             metrics=self.metrics,
         )
 
@@ -162,10 +165,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A bench whose pauses last no time."""
-    monkeypatch.setattr("streams.runtime.retry.FIRST_PAUSE_S", 0.001)
-    monkeypatch.setattr("streams.runtime.retry.LONGEST_PAUSE_S", 0.001)
+async def bench() -> Bench:
+    """A bench with short pauses."""
     bench = Bench()
     await bench.ledger.activate(config().segments, [], at=AS_OF)
     return bench
@@ -205,7 +206,6 @@ async def test_it_ends_though_a_client_misses_that_it_is_cancelled(
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
-    monkeypatch.setattr("streams.runtime.tasks.AGAIN_S", 0.001)
     monkeypatch.setattr(bench.ledger, "mark_sent", mark_sent)
     async with bench.working():
         bench.put_update("ann")
@@ -279,9 +279,10 @@ async def test_a_ledger_that_is_away_holds_the_batch(bench: Bench) -> None:
     assert bench.health.retrying == {}
 
 
-async def test_a_ledger_that_can_only_be_read_holds_the_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For however long, and visibly: that it answers reads does not say that it is back."""
-    monkeypatch.setattr("streams.runtime.retry.FIRST_PAUSE_S", 0)
+async def test_a_ledger_that_can_only_be_read_holds_the_batch() -> None:
+    """For any length of time, and visibly: answering reads does not mean that it takes writes again."""
+    bench = Bench(pause_s=0)
+    await bench.ledger.activate(config().segments, [], at=AS_OF)
     bench.ledger.is_read_only = True
     async with bench.working():
         bench.put_update("ann")
@@ -421,12 +422,46 @@ async def test_a_record_that_cannot_be_decided_is_one_dead_letter_and_the_others
 
 async def test_a_record_whose_features_break_a_step_is_one_dead_letter(bench: Bench) -> None:
     """Before anything is asked of the ledger."""
-    bench.warehouse.rows["bob"]["customer_since"] = "soon"
-    bench.warehouse.kinds["customer_since"] = "other"
+    bench.warehouse.rows["bob"]["transaction_count"] = "three"
+    bench.warehouse.kinds["transaction_count"] = "other"
     async with bench.working():
         bench.put(*(arrive(body(customer_id=each), offset=offset) for offset, each in enumerate(("bob", "cy"))))
         await bench.acknowledges(1)
     assert bench.published == ["cy"]
+
+
+async def fetch_all_but_bob(
+    fetch: Callable[[Sequence[str]], Awaitable[FeatureTable]], customer_ids: Sequence[str]
+) -> FeatureTable:
+    """Fetch customers, and fail on bob."""
+    if "bob" in customer_ids:
+        raise WarehouseRowError("division by zero")
+    return await fetch(customer_ids)
+
+
+async def test_a_row_that_the_warehouse_cannot_compute_is_one_dead_letter(bench: Bench) -> None:
+    """The reason is in the detail; the others of the batch are decided."""
+    bench.warehouse.fetch = partial(fetch_all_but_bob, bench.warehouse.fetch)  # type: ignore[method-assign]
+    async with bench.working():
+        bench.put(*(arrive(body(customer_id=each), offset=offset) for offset, each in enumerate(("ann", "bob", "cy"))))
+        await bench.acknowledges(1)
+    letters = [each for each in bench.sink.topics.published if each.destination == "dead_letters"]
+    assert bench.published == ["ann", "cy"]
+    assert [letter.key for letter in letters] == [b"bob"]
+    assert dict(letters[0].headers)["holdfast_detail"] == (b"deciding it ends in WarehouseRowError: division by zero")
+
+
+async def test_a_customer_with_two_rows_costs_only_its_own_events(bench: Bench) -> None:
+    """They become dead letters, also for a worker that starts with them."""
+    bench.warehouse.copies = {"bob": 2}
+    bench.warehouse.kinds["customer_since"] = "other"
+    bench.warehouse.rows["cy"]["customer_since"] = "soon"
+    async with bench.working():
+        bench.put(*(arrive(body(customer_id=each), offset=offset) for offset, each in enumerate(("ann", "bob", "cy"))))
+        await bench.acknowledges(1)
+    letters = [each for each in bench.sink.topics.published if each.destination == "dead_letters"]
+    assert bench.published == ["ann", "cy"]
+    assert [dict(letter.headers)["holdfast_reason"] for letter in letters] == [b"duplicate_customer"]
 
 
 async def test_an_error_that_is_not_in_the_data_ends_the_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,6 +512,6 @@ async def test_features_are_read_one_batch_after_the_other(bench: Bench, monkeyp
 async def test_a_ledger_that_forgot_what_was_published_is_refused(bench: Bench) -> None:
     """Its next messages would be taken for published ones, and be lost."""
     bench.sink.topics.progress[PARTITION] = 7
-    with pytest.RaisesGroup(pytest.RaisesExc(LedgerRestoredError, match="up to sequence 7, .* none beyond 0")):
+    with pytest.RaisesGroup(pytest.RaisesExc(LedgerRestoredError, match="up to sequence 7, .* none above 0")):
         async with bench.working():
             await until(bench.work.done)

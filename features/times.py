@@ -1,0 +1,46 @@
+"""Times in the warehouse: one rule for every place that reads one.
+
+A time without a zone is UTC, whatever the zone of the host, the session or the worker. A value that is no time is null.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features.table import FeatureTable, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+CUSTOMER_SINCE = "customer_since"
+TIME_COLUMNS = (CUSTOMER_SINCE,)
+"""The columns of the view that must hold times, whatever their type."""
+
+
+def parse_time(cell: object) -> datetime | None:
+    """Return an ISO 8601 date or time as an aware datetime in UTC, or None for anything else."""
+    if not isinstance(cell, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(cell.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def clear_unreadable_times(table: FeatureTable, names: Collection[str]) -> tuple[FeatureTable, Mapping[str, int]]:
+    """Return the table with null for each value of the named columns that is no time, and their number by column.
+
+    The columns become objects, whatever their values, so that every batch has the same types.
+    """
+    columns, unreadable = {}, {}
+    for name in names:
+        cells = [plain(cell) for cell in table.columns[name]]
+        times = [cell if parse_time(cell) else None for cell in cells]
+        columns[name] = np.fromiter(times, dtype=object, count=len(times))
+        if lost := times.count(None) - cells.count(None):
+            unreadable[name] = lost
+    return table.with_columns(columns), unreadable
