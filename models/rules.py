@@ -54,8 +54,8 @@ def churn_rule(table: FeatureTable) -> NDArray[np.float32]:
     """
     days = _column(table, "days_since_last_transaction", np.nan)
     orders = np.maximum(_column(table, "transaction_count", 1.0), 1.0)
-    chance = np.maximum(days, 0.0) / (np.maximum(days, 0.0) + LAPSE_DAYS * np.sqrt(orders))
-    return _float32(np.where(np.isnan(chance), 0.5, chance)[:, None])
+    probability = np.maximum(days, 0.0) / (np.maximum(days, 0.0) + LAPSE_DAYS * np.sqrt(orders))
+    return _float32(np.where(np.isnan(probability), 0.5, probability)[:, None])
 
 
 def offers_rule(table: FeatureTable, offers: int) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Hillstrom's e-mail challenge (2008): 64,000 customers, no e-mail, men's or women's by chance; did they visit?
+"""Hillstrom's e-mail challenge (2008): 64,000 customers, no e-mail, men's or women's at random; did they visit?
 
 Two questions. Does an order by uplift find those whom the women's e-mail moves, better than a model of who
 responds? And do the gates refuse to personalise among the three arms, where the men's e-mail for all
@@ -112,7 +112,7 @@ def value_personalising(earlier: Customers, later: Customers) -> dict[str, Any]:
 
 
 def predict_visit(earlier: Customers, later: Customers) -> NDArray[np.float64]:
-    """Return the chance of a visit by a logistic regression, shape [later customers]."""
+    """Return the probability of a visit by a logistic regression, shape [later customers]."""
     linear, later_linear = scale(earlier.inputs, later.inputs)
     probabilities: NDArray[np.float64] = (
         LogisticRegression(max_iter=1000).fit(linear, earlier.visit).predict_proba(later_linear)

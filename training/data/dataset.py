@@ -65,7 +65,7 @@ class Source:
         start_date: what :start_date stands for in the query.
         query: the user's own SQL; None for the task's own.
         orders: take snapshots of these orders instead.
-        window_days: days that a label covers; None for the task's own, or what the rows tell.
+        window_days: days that a label covers; None for the task's own, or that of the rows.
         input_size: how many features there must be; None for any.
     """
 

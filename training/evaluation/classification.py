@@ -31,7 +31,7 @@ ABOVE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """Scores of rows and what came of them, ranked once.
+    """Scores and outcomes of rows, ranked once.
 
     Attributes:
         scores: shape [rows], probabilities.

@@ -34,10 +34,10 @@ class EvaluationData:
         features: names of the features, in order.
         importance: by feature, the loss in AUC (churn, nbo) or in rank correlation (ltv) when it is shuffled.
         shapes: by feature, values and what the additive model adds to the score there; empty for other models.
-        folds: by cut-off, the metric of a model trained on what came before it, for stability.
-        treated: for churn, shape [rows], true where contacted, false for the control group, by chance; None
+        folds: by cut-off, the metric of a model trained on the rows before it, for stability.
+        treated: for churn, shape [rows], true where contacted, false for the random control group; None
             where no control group was logged.
-        uplift: shape [rows], what contact is expected to add to the chance of staying; None without `treated`.
+        uplift: shape [rows], what contact is expected to add to the probability of staying; None without `treated`.
     """
 
     task: Task

@@ -36,7 +36,7 @@ class Cohort:
         rows: observed outcomes.
         predicted: mean score.
         observed: mean outcome: the rate, or the mean spend.
-        calibration_error: for chances the expected calibration error, for money |predicted / observed - 1|; None
+        calibration_error: for probabilities the expected calibration error, for money |predicted / observed - 1|; None
             where it is not defined.
         error_by_chance: what that error is on average for a model that is right, on so many rows.
         auc: None for money, or where there is one outcome only.

@@ -38,10 +38,10 @@ class AlertThresholds:
 
     Attributes:
         psi: of any feature or score, above it.
-        auc: below it in each of the last `periods` judged.
-        calibration_error: of the last period judged, above it and above twice what chance alone would make.
+        auc: below it in each of the last `periods` with enough rows.
+        calibration_error: of the last period with enough rows, above it and above twice the error by chance.
         periods: how many periods in a row.
-        rows: with fewer, nothing is judged.
+        rows: with fewer, nothing is checked.
     """
 
     psi: float = 0.2

@@ -34,7 +34,7 @@ class Learned:
         recipe: how the nets were made.
         trained: the net, or the pooled one.
         choice: what decided for it: losses on the inner split, tuning, calibration; for the manifest.
-        folds: by cut-off, the figure of a net trained on what came before it.
+        folds: by cut-off, the metric of a net trained on the rows before it.
         segmented: nets of groups; None where none were asked for.
     """
 

@@ -96,11 +96,11 @@ def draw(name: str, label: str, paint: Paint, *, width: int = WIDTH, height: int
     return _embed(written.getvalue(), name, label)
 
 
-def lines(curves: Sequence[Curve], x_label: str, y_label: str, *, chance: Curve) -> Paint:
+def lines(curves: Sequence[Curve], x_label: str, y_label: str, *, random: Curve) -> Paint:
     """Draw curves over shares from 0 to 1, the first the strongest, with a dotted line for a random ranking."""
 
     def paint(axes: Axes) -> None:
-        axes.plot(chance.x, chance.y, color=SOFT, linewidth=1.2, linestyle=":", label=chance.name)
+        axes.plot(random.x, random.y, color=SOFT, linewidth=1.2, linestyle=":", label=random.name)
         for step, curve in reversed(list(enumerate(curves))):
             style: dict[str, Any] = {"color": PALETTE[step % len(PALETTE)], "linestyle": DASHES[step % len(DASHES)]}
             axes.plot(curve.x, curve.y, label=curve.name, linewidth=2.4 if step == 0 else 1.4, **style)
