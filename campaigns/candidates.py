@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaigns.decide import Candidate, ContactHistory, Outcome, Reason, decide
 from campaigns.definition import Launch
+from campaigns.guardrails import GUARDRAIL_FACTS
 from features.table import plain
+from models.facts import SCORE_FACTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     import numpy as np
@@ -45,12 +48,38 @@ class LaunchRequest:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """The campaigns and offers in force, the versions of models and of segments, each by name."""
+    """The campaigns and offers in force, the versions of models and of segments, and the facts that both read.
+
+    Attributes:
+        campaigns: the campaigns.
+        offers: by id.
+        model_versions: by model.
+        segment_versions: by segment.
+        segment_facts: the facts that a segment's rules read, by segment.
+        model_facts: the facts that models read.
+    """
 
     campaigns: Sequence[Campaign]
     offers: dict[int, Offer]
     model_versions: Mapping[str, str]
     segment_versions: Mapping[str, str]
+    segment_facts: Mapping[str, Collection[str]] = field(default_factory=dict)
+    model_facts: Collection[str] = frozenset()
+    _facts_read: Mapping[str, Collection[str]] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Find the facts that each campaign's decisions read, once."""
+        read = {each.key: self._find_facts_read(each) for each in self.campaigns}
+        object.__setattr__(self, "_facts_read", read)
+
+    def facts_read_for(self, campaign: Campaign) -> Collection[str]:
+        """Return the facts that may influence a decision of this campaign: those that are recorded with it."""
+        return self._facts_read[campaign.key]
+
+    def _find_facts_read(self, campaign: Campaign) -> Collection[str]:
+        by_rules = frozenset(self.segment_facts.get(campaign.segment, ()))
+        by_guardrails = GUARDRAIL_FACTS | campaign.consent_facts
+        return by_rules | by_guardrails | campaign.message_facts | SCORE_FACTS | frozenset(self.model_facts)
 
     def versions_for(self, campaign: Campaign) -> dict[str, str]:
         """Return the versions that a decision of this campaign rests on."""
@@ -116,6 +145,7 @@ def _candidate(
         received_ms=occurrence.received_ms,
         partition=occurrence.partition,
         versions=definitions.versions_for(campaign),
+        facts_read=definitions.facts_read_for(campaign),
         withheld=withheld,
     )
 
@@ -134,7 +164,7 @@ def decide_all(
 
     Args:
         candidates: in the order to decide them: a contact made counts against the cooldown of those after it.
-        facts: every fact of the batch's customers.
+        facts: every fact of the batch's customers; each decision is given, and records, those that it reads.
         contact_histories: what the ledger knows, for those of whom it knows anything.
         offers: every offer by id.
         score_offers: gives scores of shape [rows, offers] and their basis, shape [rows]: model, rules or mock.
@@ -145,9 +175,10 @@ def decide_all(
     position = {customer_id: place for place, customer_id in enumerate(facts.customer_ids)}
     chosen = facts.take([position[candidate.customer_id] for candidate in candidates])
     scores, bases = score_offers(chosen)
+    rows = _rows(chosen, [candidate.facts_read for candidate in candidates])
     known = dict(contact_histories)
     decisions = []
-    for candidate, row, offer_scores, basis in zip(candidates, _rows(chosen), scores, bases, strict=True):
+    for candidate, row, offer_scores, basis in zip(candidates, rows, scores, bases, strict=True):
         history = known.get(candidate.customer_id, ContactHistory())
         decision = decide(candidate, {**row, "offer_basis": basis}, history, offers, offer_scores)
         if decision.outcome is Outcome.FIRED:
@@ -157,10 +188,19 @@ def decide_all(
     return decisions
 
 
-def _rows(table: FeatureTable) -> list[dict[str, Any]]:
-    """Return every row as `FeatureTable.row` does one, by columns: most need no look at each cell's type."""
-    columns = [_cells(column) for column in table.columns.values()]
-    return [dict(zip(table.columns, row, strict=True)) for row in zip(*columns, strict=True)]
+def _rows(table: FeatureTable, names_by_row: Sequence[Collection[str]]) -> list[dict[str, Any]]:
+    """Return the named facts of every row as plain JSON values, in the order of the table's columns.
+
+    By columns: most need no look at each cell's type. Rows of one campaign share their collection of names.
+    """
+    collections = {id(names): names for names in names_by_row}
+    present = {each: list(filter(names.__contains__, table.columns)) for each, names in collections.items()}
+    cells = {name: _cells(table.columns[name]) for name in set().union(*present.values())}
+    columns = {each: [cells[name] for name in names] for each, names in present.items()}
+    return [
+        dict(zip(present[id(names)], map(itemgetter(row), columns[id(names)]), strict=True))
+        for row, names in enumerate(names_by_row)
+    ]
 
 
 def _cells(column: Column) -> list[Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from campaigns.definition import Campaign, Channel, Offer
+    from campaigns.definition import Campaign, Offer
     from campaigns.offers import ScoredOffer
 
 # Fixed for ever: every trigger id derives from it.
@@ -56,7 +56,8 @@ class Candidate:
 
     `occasion` tells this chance from every other one: the membership episode, or the id of an operator's launch.
     `versions` names the models, the campaign and the segment
-    that take part. `withheld` is set when the reason to stay silent is known before the guardrails are asked.
+    that take part, `facts_read` the facts that may influence the decision. `withheld` is set when the reason to stay
+    silent is known before the guardrails are asked.
     """
 
     customer_id: str
@@ -67,6 +68,7 @@ class Candidate:
     received_ms: int
     partition: int
     versions: Mapping[str, str]
+    facts_read: Collection[str]
     withheld: Reason | None = None
 
     @cached_property
@@ -96,7 +98,7 @@ class Decision:
     reason: Reason
     detail: str
     facts: Mapping[str, Any]
-    channel: Channel | None = None
+    channel: str | None = None
     offer: ScoredOffer | None = None
     message: str | None = None
 
@@ -114,7 +116,7 @@ def decide(
 
     Args:
         candidate: the customer, the campaign and the occasion.
-        facts: every fact of the customer, null as None.
+        facts: the customer's facts that may influence the decision, null as None; they are recorded with it.
         history: consent revoked and contacts made, as the ledger has them.
         offers: every offer by id.
         offer_scores: shape [offers].
@@ -136,7 +138,13 @@ def decide(
         )
     offer = choose_offer(campaign, offers, offer_scores)
     try:
-        message = render_message(campaign.message, {**facts, "offer": offer.offer})
+        # As a mapping: the sandbox examines every attribute of an object, at the price of the rest of the message.
+        message = render_message(
+            campaign.message,
+            {**facts, "offer": vars(offer.offer)},
+            campaign.channel(channel).message_format,
+            campaign.channel(channel).max_characters,
+        )
     except MessageError as error:
         return _withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts)
     if is_in_holdout(campaign, candidate.customer_id):

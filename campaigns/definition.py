@@ -1,33 +1,33 @@
-"""Campaigns and offers as data: the files a marketer writes."""
+"""Campaigns, offers and channels as data: the files that a marketer writes."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
+from campaigns.channels import CHANNELS_FILE, SHIPPED, Channel, load_channels, shipped_channels
 from campaigns.errors import CampaignDefinitionError, MessageError
-from campaigns.messages import compile_message
+from campaigns.messages import read_template
+from segments.definition import SHIPPED as SHIPPED_SEGMENTS
+from segments.definition import load_segments
+from segments.definition_files import read_folder, read_json, validate
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-Parsed = TypeVar("Parsed")
+    from pydantic import ValidationInfo
 
-MAX_FILE_BYTES = 256 * 1024
+    from segments.definition import Segment
+
 OFFERS_FILE = "offers.json"
-
-
-class Channel(StrEnum):
-    """The channels a campaign system can be asked to use."""
-
-    EMAIL = "email"
-    SMS = "sms"
-    PUSH = "push"
 
 
 class Launch(StrEnum):
@@ -42,13 +42,17 @@ class Offer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: int = Field(ge=1, le=1000)
+    id: int = Field(ge=1)
     key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
     name: str = Field(min_length=1, max_length=200)
 
 
 class Campaign(BaseModel):
-    """Whom to contact, when, with which offers, through which channels, in which words."""
+    """Whom to contact, when, with which offers, through which channels, in which words.
+
+    The validation context may give `channels`, the channels that exist by key (the shipped ones when left out), and
+    `file`, the file's name for error messages.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,83 +62,155 @@ class Campaign(BaseModel):
     segment: str
     launch: Launch = Launch.ON_ENTER
     offers: tuple[int, ...] = Field(min_length=1)
-    channels: tuple[Channel, ...] = Field(min_length=1)
+    channels: tuple[str, ...] = Field(min_length=1)
     message: str = Field(min_length=1, max_length=10_000)
     holdout_percent: Annotated[float, Field(ge=0, le=50)] = 0
     cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
     valid_days: Annotated[int, Field(ge=1, le=365)] = 14
 
+    _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
+    _file: str = PrivateAttr(default="")
+
+    @field_validator("channels")
+    @classmethod
+    def _channels_exist(cls, channels: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        known = _known_channels(info.context)
+        unknown = [key for key in channels if key not in known]
+        if unknown:
+            raise ValueError(f"unknown channel {unknown[0]!r}; known channels: {', '.join(sorted(known))}")
+        return channels
+
     @field_validator("message")
     @classmethod
     def _message_compiles(cls, message: str) -> str:
         try:
-            compile_message(message)
+            template = read_template(message)
         except MessageError as error:
             raise ValueError(str(error)) from error
+        unknown = sorted(template.offer_fields - set(Offer.model_fields))
+        if unknown:
+            raise ValueError(f"an offer has no {unknown[0]!r}; it has: {', '.join(Offer.model_fields)}")
         return message
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the definitions of the campaign's channels."""
+        known = _known_channels(context)
+        self._channels = {key: known[key] for key in self.channels}
+        self._file = str((context or {}).get("file", ""))
+
+    def channel(self, key: str) -> Channel:
+        """Return the definition of one of the campaign's channels."""
+        return self._channels[key]
+
+    @property
+    def file(self) -> str:
+        """Where it is defined, for error messages."""
+        return self._file
+
+    @cached_property
+    def message_facts(self) -> frozenset[str]:
+        """The names of the customer's facts that the message reads."""
+        return read_template(self.message).facts
+
+    @cached_property
+    def consent_facts(self) -> frozenset[str]:
+        """The consent columns of its channels, and those of the times at which consent was given."""
+        channels = self._channels.values()
+        return frozenset(name for each in channels for name in (each.consent_column, each.consent_time_column))
 
     @cached_property
     def version(self) -> str:
-        """Twelve hex digits of the SHA-256 of everything that decides."""
-        return hashlib.sha256(self.model_dump_json(exclude={"description"}).encode()).hexdigest()[:12]
+        """Twelve hex digits of the SHA-256 of everything that decides.
+
+        Channels count where they are not as shipped, so that the version of most campaigns is that of their file.
+        """
+        decides = self.model_dump_json(exclude={"description"})
+        own = {key: each.model_dump() for key, each in self._channels.items() if shipped_channels().get(key) != each}
+        return hashlib.sha256((decides + (json.dumps(own) if own else "")).encode()).hexdigest()[:12]
 
 
-def load_campaigns(folder: Path, *, segments: Collection[str]) -> tuple[tuple[Campaign, ...], dict[int, Offer]]:
+@dataclass(frozen=True, slots=True)
+class DefinitionSet:
+    """Everything that a definitions folder holds.
+
+    Attributes:
+        segments: in the order of their files.
+        campaigns: in the order of their files.
+        offers: by id, from 1 without gaps.
+        channels: by key.
+    """
+
+    segments: tuple[Segment, ...]
+    campaigns: tuple[Campaign, ...]
+    offers: dict[int, Offer]
+    channels: Mapping[str, Channel]
+
+
+def load_definitions(folder: Path | None) -> DefinitionSet:
+    """Read the definitions of a folder with segments/ and campaigns/, or the shipped ones.
+
+    Raises:
+        DefinitionError: a file cannot be used, or names what does not exist.
+        RuleError: a rule cannot be compiled.
+    """
+    segment_folder = folder / "segments" if folder else SHIPPED_SEGMENTS
+    campaign_folder = folder / "campaigns" if folder else SHIPPED
+    defined = load_segments(segment_folder)
+    channels = load_channels(campaign_folder)
+    found, offers = load_campaigns(campaign_folder, segments={each.key for each in defined}, channels=channels)
+    return DefinitionSet(defined, found, offers, channels)
+
+
+def load_campaigns(
+    folder: Path, *, segments: Collection[str], channels: Mapping[str, Channel] | None = None
+) -> tuple[tuple[Campaign, ...], dict[int, Offer]]:
     """Read every campaign file of a folder and its offers.json.
 
     Args:
         folder: the folder of definition files.
         segments: keys of the segments that exist; a campaign naming another is refused.
+        channels: the channels that exist; the folder's own when left out.
 
     Raises:
-        CampaignDefinitionError: a file is missing, unreadable, invalid, or names what does not exist.
+        DefinitionError: a file is missing, unreadable, invalid, or names what does not exist.
     """
+    known_channels = load_channels(folder) if channels is None else channels
+
+    def build(content: Any, file: Path) -> Campaign:
+        return validate(content, Campaign, where=file, context={"channels": known_channels, "file": file})
+
+    found = read_folder(folder, build, other_files={OFFERS_FILE, CHANNELS_FILE})
     offers = _load_offers(folder / OFFERS_FILE)
-    paths = sorted(path for path in folder.glob("*.json") if path.name != OFFERS_FILE)
-    campaigns = {path: _parse(path, TypeAdapter(Campaign)) for path in paths}
-    seen: dict[str, Path] = {}
-    for path, campaign in campaigns.items():
-        if campaign.key in seen:
-            raise CampaignDefinitionError(
-                f"{path}: $.key {campaign.key!r} is already used by {seen[campaign.key]}; choose another"
-            )
-        seen[campaign.key] = path
-        _refuse_unknown(path, campaign, segments, offers)
-    return tuple(campaigns.values()), offers
+    for campaign in found:
+        _refuse_unknown(campaign, segments, offers)
+    return found, offers
 
 
-def _refuse_unknown(path: Path, campaign: Campaign, segments: Collection[str], offers: Collection[int]) -> None:
+def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Collection[int]) -> None:
     if campaign.segment not in segments:
         known = ", ".join(sorted(segments)) or "none"
         raise CampaignDefinitionError(
-            f"{path}: $.segment names {campaign.segment!r}, which is not defined; known segments: {known}"
+            f"{campaign.file}: $.segment names {campaign.segment!r}, which is not defined; known segments: {known}"
         )
     unknown = sorted(set(campaign.offers) - set(offers))
     if unknown:
-        raise CampaignDefinitionError(f"{path}: $.offers names {unknown}, which {OFFERS_FILE} does not define")
+        raise CampaignDefinitionError(f"{campaign.file}: $.offers names {unknown}, which {OFFERS_FILE} does not define")
 
 
-def _load_offers(path: Path) -> dict[int, Offer]:
-    offers = _parse(path, TypeAdapter(tuple[Offer, ...]))
+def _load_offers(file: Path) -> dict[int, Offer]:
+    offers = validate(read_json(file), tuple[Offer, ...], where=file)
     by_id = {offer.id: offer for offer in offers}
-    if len(by_id) != len(offers):
-        raise CampaignDefinitionError(f"{path}: two offers have the same id; each id may appear once")
+    if len(by_id) < len(offers):
+        raise CampaignDefinitionError(f"{file}: two offers have the same id; number them from 1 to {len(offers)}")
+    # A model gives one score per offer, the score of offer id i at position i - 1.
+    missing = sorted(set(range(1, len(offers) + 1)) - set(by_id))
+    if missing:
+        raise CampaignDefinitionError(
+            f"{file}: no offer has id {missing[0]}; number the offers from 1 to {len(offers)} without gaps"
+        )
     return by_id
 
 
-def _parse(path: Path, adapter: TypeAdapter[Parsed]) -> Parsed:
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise CampaignDefinitionError(
-                f"{path}: {size:,} bytes; a definition file may have {MAX_FILE_BYTES:,} at most"
-            )
-        return adapter.validate_json(path.read_bytes())
-    except OSError as error:
-        raise CampaignDefinitionError(
-            f"{path}: cannot be read ({error.strerror}); every definitions folder needs it"
-        ) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in first["loc"])
-        raise CampaignDefinitionError(f"{path}: ${where}: {first['msg']}") from error
+def _known_channels(context: Mapping[str, Any] | None) -> Mapping[str, Channel]:
+    known: Mapping[str, Channel] | None = (context or {}).get("channels")
+    return shipped_channels() if known is None else known

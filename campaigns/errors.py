@@ -1,7 +1,7 @@
 """What can go wrong below campaigns.
 
 CampaignError
-├── CampaignDefinitionError   a campaign or offer file cannot be used
+├── CampaignDefinitionError   a campaign, offer or channel file cannot be used; also a segments.errors.DefinitionError
 ├── MessageError              a message template failed on one customer
 └── LedgerError
     ├── LedgerUnavailableError  the ledger cannot be reached now; asking again may help
@@ -13,13 +13,15 @@ CampaignError
 
 from __future__ import annotations
 
+from segments.errors import DefinitionError
+
 
 class CampaignError(Exception):
     """Anything that goes wrong in this package."""
 
 
-class CampaignDefinitionError(CampaignError):
-    """A campaign or offer file cannot be used; the message names file, path and reason."""
+class CampaignDefinitionError(CampaignError, DefinitionError):
+    """A campaign, offer or channel file cannot be used; the message names file, path and reason."""
 
 
 class MessageError(CampaignError):

@@ -6,8 +6,6 @@ import hashlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from campaigns.definition import Channel
-
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
@@ -15,19 +13,22 @@ if TYPE_CHECKING:
 
     from campaigns.definition import Campaign
 
-CONSENT_FACT = {channel: f"{channel}_consent" for channel in Channel}
+GUARDRAIL_FACTS = frozenset({"preferred_channel"})
+"""The facts that guardrails read besides the consent columns of a campaign's channels: decisions record them."""
 
 
-def choose_channel(campaign: Campaign, facts: Mapping[str, Any], revoked: Collection[str]) -> Channel | None:
+def choose_channel(campaign: Campaign, facts: Mapping[str, Any], revoked: Collection[str]) -> str | None:
     """Return the customer's preferred channel, or the campaign's first one, among those consented to.
 
-    Consent is the warehouse's `<channel>_consent` column, less what the customer revoked since (an outcome event
+    Consent is the channel's consent column in the warehouse, less what the customer revoked since (an outcome event
     `unsubscribed` or `complained`). No such column means no consent.
     """
-    allowed = [c for c in campaign.channels if facts.get(CONSENT_FACT[c]) is True and c not in revoked]
+    allowed = [
+        c for c in campaign.channels if facts.get(campaign.channel(c).consent_column) is True and c not in revoked
+    ]
     preferred = facts.get("preferred_channel")
     if preferred in allowed:
-        return Channel(str(preferred))
+        return str(preferred)
     return allowed[0] if allowed else None
 
 

@@ -1,33 +1,46 @@
-"""Personalised messages from sandboxed templates.
+"""Personalised messages from sandboxed templates. Pure.
 
 A message is text, facts, filters and conditions: `{{ fact }}`, `{{ fact | filter }}`, `{% if fact > 1 %}` and so on.
 Jinja's sandbox keeps a template from Python; it does not keep it from filling the memory, for which a few
 characters are enough: 'x' * 10 ** 9, nested loops, a variable doubled again and again. So calls, loops and
 assignments are refused, and the filters are those below, none of which makes much out of little.
+
+What a template inserts is data and is treated as data. In an HTML message it is escaped. In every message, line breaks
+in a customer's fact become a space, and control characters and bidirectional overrides are removed: they could add a
+header to an e-mail or reverse the text around them. They are removed rather than refused because the text stays
+readable without them, and a stray character should not cost the customer the message. A null is printed as nothing.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
+import re
+from dataclasses import dataclass
+from functools import lru_cache, wraps
 from numbers import Number
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import StrictUndefined, TemplateError, nodes
+from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
+from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.tests import TESTS
 
+from campaigns.channels import MAX_MESSAGE_CHARACTERS
 from campaigns.errors import MessageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
 
-    from jinja2 import Template
+    from jinja2 import Environment, Template
     from jinja2.runtime import Context
 
-MAX_MESSAGE_CHARACTERS = 2_000
+    from campaigns.channels import MessageFormat
+
 MAX_DIGITS = 6
+DECISION_NAMES = frozenset({"offer", "offer_basis"})
+"""What a template may read besides the customer's facts: the offer, and whether a model or the rules scored it."""
 
 _STATEMENTS = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.If)
 _VALUES = (nodes.Name, nodes.Const, nodes.List, nodes.Tuple, nodes.Getattr, nodes.Getitem, nodes.Slice)
@@ -35,21 +48,34 @@ _CONDITIONS = (nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or
 _OPERATORS = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos, nodes.Concat)
 _ALLOWED = (*_STATEMENTS, *_VALUES, *_CONDITIONS, *_OPERATORS, nodes.Filter, nodes.Keyword)
 
-_JINJA_FILTERS = (
-    "abs",
-    "capitalize",
-    "default",
-    "first",
-    "float",
-    "int",
-    "last",
-    "length",
-    "lower",
-    "title",
-    "trim",
-    "truncate",
-    "upper",
-)
+_TEXT_FILTERS = ("capitalize", "first", "last", "lower", "title", "trim", "truncate", "upper")
+_NUMBER_FILTERS = ("abs", "float", "int", "length")
+
+# Unicode's line and paragraph separators, and what else `str.splitlines` and browsers take for a line break or a tab.
+_BREAKS = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
+_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069]")
+_EXACT_BELOW = 1e15
+
+
+class _Null(Undefined):
+    """A fact that is null: it prints nothing, is false and equal to none, and `default` replaces it.
+
+    Anything else, as arithmetic or an order, fails with a message that names the fact.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, _Null)
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+    def fail(self, *_: Any) -> Any:
+        """Fail with a message that names the fact."""
+        return self._fail_with_undefined_error()
+
+    __abs__ = __contains__ = __iter__ = __len__ = fail
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -57,6 +83,9 @@ class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"*", "%"})
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        for side in (left, right):
+            if isinstance(side, _Null):
+                side.fail()
         if not isinstance(left, Number) or not isinstance(right, Number):
             raise SecurityError(f"{operator} is for numbers, not {type(left).__name__} and {type(right).__name__}")
         return super().call_binop(context, operator, left, right)
@@ -79,33 +108,115 @@ def _checked(digits: int) -> int:
 def _join(values: list[Any] | tuple[Any, ...], separator: str = ", ") -> str:
     if not isinstance(values, list | tuple):
         raise TypeError(f"join is for lists, not {type(values).__name__}")
-    parts = [str(value) for value in values]
+    parts = [str(_printed(value)) for value in values if not _is_null(value)]
     if sum(map(len, parts)) + len(separator) * len(parts) > MAX_MESSAGE_CHARACTERS:
         raise ValueError(f"join makes more than {MAX_MESSAGE_CHARACTERS:,} characters")
     return separator.join(parts)
 
 
-_ENVIRONMENT = _Environment(undefined=StrictUndefined, autoescape=False)
-_ENVIRONMENT.globals.clear()
-_ENVIRONMENT.filters = {
-    **{name: FILTERS[name] for name in _JINJA_FILTERS},
-    "fixed": _fixed,
-    "join": _join,
-    "round": _round,
+def _is_null(value: Any) -> bool:
+    return value is None or isinstance(value, _Null)
+
+
+def _printed(value: Any) -> Any:
+    """Return what is printed of a value: nothing of null, a whole number without a fraction, lists joined by commas."""
+    match value:
+        case str() | Undefined() | bool() | int():
+            return value
+        case None:
+            return ""
+        case float():
+            return _print_number(value)
+        case list() | tuple():
+            return _join(value)
+        case _:
+            raise TypeError(f"{type(value).__name__} is not text or a number; name one of its fields")
+
+
+def _print_number(value: float) -> str:
+    if not math.isfinite(value):
+        return ""
+    # Beyond, a float stands for many whole numbers.
+    return str(int(value)) if value.is_integer() and abs(value) < _EXACT_BELOW else str(value)
+
+
+def _keeping_null(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a filter that returns null for null, so that `default` may follow it."""
+    place = 1 if hasattr(apply, "jinja_pass_arg") else 0
+
+    @wraps(apply)
+    def keep(*args: Any, **options: Any) -> Any:
+        value = args[place]
+        return value if _is_null(value) else apply(*args, **options)
+
+    return keep
+
+
+def _build_environment(message_format: MessageFormat) -> Environment:
+    environment = _Environment(undefined=StrictUndefined, autoescape=message_format == "html", finalize=_printed)
+    environment.globals.clear()
+    environment.filters = {
+        "default": FILTERS["default"],
+        **{name: _keeping_null(FILTERS[name]) for name in _TEXT_FILTERS},
+        **{name: FILTERS[name] for name in _NUMBER_FILTERS},
+        "fixed": _fixed,
+        "join": _keeping_null(_join),
+        "round": _round,
+        "printed": _printed,
+    }
+    environment.tests = {**TESTS, "none": _is_null}
+    return environment
+
+
+_ENVIRONMENTS: Mapping[MessageFormat, Environment] = {
+    "html": _build_environment("html"),
+    "text": _build_environment("text"),
 }
 
 
+@dataclass(frozen=True, slots=True)
+class MessageTemplate:
+    """What a template reads.
+
+    Attributes:
+        names: the names of the customer's facts, and those of `DECISION_NAMES`.
+        offer_fields: the fields of the offer.
+    """
+
+    names: frozenset[str]
+    offer_fields: frozenset[str]
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """The names of the customer's facts."""
+        return self.names - DECISION_NAMES
+
+
 @lru_cache(maxsize=1024)
-def compile_message(source: str) -> Template:
-    """Compile a template.
+def read_template(source: str) -> MessageTemplate:
+    """Check a template and return what it reads.
 
     Raises:
         MessageError: its syntax is wrong, or it uses what messages may not; the message says where.
     """
+    compile_message(source)
+    tree = _ENVIRONMENTS["text"].parse(source)
+    return MessageTemplate(frozenset(find_undeclared_variables(tree)), frozenset(_offer_fields(tree)))
+
+
+@lru_cache(maxsize=1024)
+def compile_message(source: str, message_format: MessageFormat = "text") -> Template:
+    """Compile a template for a format.
+
+    Raises:
+        MessageError: its syntax is wrong, or it uses what messages may not; the message says where.
+    """
+    environment = _ENVIRONMENTS[message_format]
     try:
-        tree = _ENVIRONMENT.parse(source)
+        tree = environment.parse(source)
         _refuse_forbidden(tree)
-        return _ENVIRONMENT.from_string(tree)
+        _print_parts(tree, environment)
+        return environment.from_string(tree)
     # The last two are Python's own limits on how deep code may nest.
     except (TemplateError, RecursionError, SyntaxError) as error:
         raise MessageError(f"the message template does not compile: {error}") from error
@@ -119,17 +230,84 @@ def _refuse_forbidden(tree: nodes.Template) -> None:
             )
 
 
-def render_message(source: str, facts: Mapping[str, Any]) -> str:
+def _print_parts(tree: nodes.Template, environment: Environment) -> None:
+    """Let `~` join what would be printed of its operands, rather than what Python makes of them."""
+    for concat in tree.find_all(nodes.Concat):
+        concat.nodes = [nodes.Filter(each, "printed", [], [], None, None, lineno=each.lineno) for each in concat.nodes]
+        concat.set_environment(environment)
+
+
+def _offer_fields(tree: nodes.Template) -> set[str]:
+    """Return the names in `offer.name` and `offer['name']`."""
+    return {name for node in tree.find_all(nodes.Node) if isinstance(name := _offer_field(node), str)}
+
+
+def _offer_field(node: nodes.Node) -> Any:
+    match node:
+        case nodes.Getattr(node=nodes.Name(name="offer"), attr=name):
+            return name
+        case nodes.Getitem(node=nodes.Name(name="offer"), arg=nodes.Const(value=name)):
+            return name
+        case _:
+            return None
+
+
+def render_message(
+    source: str,
+    facts: Mapping[str, Any],
+    message_format: MessageFormat = "text",
+    max_characters: int = MAX_MESSAGE_CHARACTERS,
+) -> str:
     """Fill a template with one customer's facts.
 
+    Args:
+        source: the template.
+        facts: the customer's facts as JSON values, and the fields of the offer as `offer`.
+        message_format: `html` escapes what is inserted; the template's own text is never escaped.
+        max_characters: a longer message is refused.
+
     Raises:
-        MessageError: the template uses a fact that does not exist, does what the sandbox forbids, or grows too long.
+        MessageError: the template uses a fact that does not exist, does what the sandbox forbids, prints nothing, or
+            grows too long.
     """
+    template = compile_message(source, message_format)
+    values = {
+        name: facts[name] if name in DECISION_NAMES else _prepare(facts[name], name)
+        for name in read_template(source).names
+        if name in facts
+    }
     try:
-        text = compile_message(source).render(facts)
+        text = template.render(values)
     # Jinja's truncate asserts that the length it is given leaves room for the dots.
     except (TemplateError, TypeError, ValueError, ArithmeticError, AssertionError) as error:
         raise MessageError(f"the message cannot be written: {error}") from error
-    if len(text) > MAX_MESSAGE_CHARACTERS:
-        raise MessageError(f"the message has {len(text):,} characters; {MAX_MESSAGE_CHARACTERS:,} are allowed")
+    if len(text) > max_characters:
+        raise MessageError(f"the message has {len(text):,} characters; {max_characters:,} are allowed")
+    if not text.strip():
+        raise MessageError("the message is empty for this customer")
     return text
+
+
+def _prepare(value: Any, name: str) -> Any:
+    """Return a fact as templates see it."""
+    match value:
+        case str():
+            return clean_text(value)
+        case float() | None if value is None or not math.isfinite(value):
+            return _Null(hint=f"{name!r} is null; put default(...) first, or an if around it")
+        case float() if value.is_integer() and abs(value) < _EXACT_BELOW:
+            return int(value)
+        case list():
+            return [_prepare(each, name) for each in value]
+        case dict():
+            return {key: _prepare(each, f"{name}.{key}") for key, each in value.items()}
+        case _:
+            return value
+
+
+def clean_text(text: str) -> str:
+    """Return text in one line: each run of line breaks and tabs is a space, other control characters are removed.
+
+    Also removed are the bidirectional overrides and isolates, U+202A to U+202E and U+2066 to U+2069.
+    """
+    return text if text.isprintable() else _INVISIBLE.sub("", _BREAKS.sub(" ", text))

@@ -28,6 +28,6 @@ def choose_offer(campaign: Campaign, offers: dict[int, Offer], scores: NDArray[n
         offers: every offer by id.
         scores: shape [offers], the score of offer id i at position i - 1.
     """
-    chances = scores.tolist()
-    best = min(campaign.offers, key=lambda offer_id: (-chances[offer_id - 1], offer_id))
-    return ScoredOffer(offers[best], round(chances[best - 1], 6))
+    scores_by_id = scores.tolist()
+    best = min(campaign.offers, key=lambda offer_id: (-scores_by_id[offer_id - 1], offer_id))
+    return ScoredOffer(offers[best], round(scores_by_id[best - 1], 6))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from campaigns.triggers import Message
     from features.signals import Signals
     from segments.definition import Segment
-    from segments.engine import Activation, MembershipState, Transition
+    from segments.engine import Activation, EarlierResult, MembershipState, Transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class BatchChanges:
     transitions: Sequence[Transition] = ()
     transitions_at: Mapping[str, datetime] = field(default_factory=dict)
     evaluated: Sequence[str] = ()
+    earlier_results: Sequence[EarlierResult] = ()
     signals: Mapping[str, Signals] = field(default_factory=dict)
     message_ids: Sequence[tuple[str, str]] = ()
     decisions: Sequence[Decision] = ()

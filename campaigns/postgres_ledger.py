@@ -22,7 +22,7 @@ from campaigns.triggers import Headers, Message
 from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.signals import Signals
 from models.current_user import current_user
-from segments.engine import Activation, Episode, MembershipState
+from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from campaigns.definition import Campaign
     from campaigns.ports import BatchChanges, OutcomeReport
     from segments.definition import Segment
+    from segments.engine import EarlierResult
 
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
     Work = tuple[str, dict[str, Any]]
@@ -39,6 +40,7 @@ TRANSACTION_S = 15
 # Longer than the server's own limit: who does not answer by then is gone without a word, or its network is.
 ANSWER_S = 20.0
 _LIMITS_TRANSACTIONS = 170_000
+_SEEN_KEY = "seen_event_pkey"
 
 _REVOKES = {"unsubscribed", "complained"}
 # From the first to the furthest: a bounce after a delivery changes nothing.
@@ -55,7 +57,7 @@ set_json_loads(msgspec.json.decode)
 
 # What the query `read_customers` tells, by customer: roster, episodes, signals, revoked channels, last contacts.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
-    msgspec.json.Decoder(dict[str, int]),
+    msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...]]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
     msgspec.json.Decoder(dict[str, Signals]),
     msgspec.json.Decoder(dict[str, frozenset[str]]),
@@ -114,7 +116,7 @@ class PostgresLedger:
         async with self._connection() as connection, connection.pipeline():
             known = await connection.execute(
                 QUERIES["read_customers"],
-                {"customers": PgTextArray(customer_ids), "cooling": self._cooling},
+                {"customers": PgTextArray(customer_ids), "cooling": self._cooling, "roster": self._current_roster},
                 binary=True,
             )
             seen = await connection.execute(QUERIES["read_seen"], asked)
@@ -123,10 +125,12 @@ class PostgresLedger:
         rosters, episodes, signals, revoked, contacts = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, told, strict=True)
         )
+        earlier = await self._find_earlier(rosters)
         await self._learn_rosters(set(rosters.values()))
         versions = {customer: self._versions_by_roster[roster] for customer, roster in rosters.items()}
         held = {
-            each: MembershipState(episodes.get(each, {}), versions.get(each, {})) for each in {**versions, **episodes}
+            each: MembershipState(episodes.get(each, {}), versions.get(each, {}), earlier.get(each, ()))
+            for each in {**versions, **episodes}
         }
         contact_histories = {
             each: ContactHistory(revoked.get(each, frozenset()), contacts.get(each, {}))
@@ -256,6 +260,9 @@ class PostgresLedger:
                     await connection.execute("COMMIT" if keep else "ROLLBACK")
                     return written
         except pg.UniqueViolation as error:
+            # Only this key is expected to be violated. Another one would be violated again by every attempt.
+            if error.diag.constraint_name != _SEEN_KEY:
+                raise
             raise LedgerConflictError("a message of this batch was folded by another worker meanwhile") from error
 
     async def _roster(self, connection: Connection) -> int:
@@ -265,10 +272,34 @@ class PostgresLedger:
             self._rosters[versions] = (await cursor.fetchall())[0][0]
         return self._rosters[versions]
 
+    @property
+    def _current_roster(self) -> int:
+        """The id of the versions in force, 0 before the first commit under them."""
+        return self._rosters.get(msgspec.json.encode(self._versions, order="sorted"), 0)
+
+    async def _find_earlier(self, rosters: dict[str, Any]) -> dict[str, tuple[dict[str, str], ...]]:
+        """Return the earlier versions of customers who were last evaluated under other versions than those in force.
+
+        Args:
+            rosters: a roster id by customer, or that id and the earlier ones, which are taken out.
+        """
+        histories = {customer: ids for customer, ids in rosters.items() if not isinstance(ids, int)}
+        if not histories:
+            return {}
+        rosters.update((customer, roster) for customer, (roster, _) in histories.items())
+        await self._learn_rosters({roster for roster, _ in histories.values()})
+        current = self._current_roster
+        earlier = {customer: ids for customer, (roster, ids) in histories.items() if ids and roster != current}
+        await self._learn_rosters({each for ids in earlier.values() for each in ids})
+        return {customer: tuple(self._versions_by_roster[each] for each in ids) for customer, ids in earlier.items()}
+
     async def _learn_rosters(self, rosters: set[int]) -> None:
-        """Read the versions behind roster ids not met before; they never change, and customers share few."""
+        """Read the versions of roster ids not read before; they never change, and many customers share one."""
         if unknown := rosters - self._versions_by_roster.keys():
-            self._versions_by_roster.update(await self.rows("read_rosters", rosters=list(unknown)))
+            found = dict(await self.rows("read_rosters", rosters=list(unknown)))
+            self._versions_by_roster.update(found)
+            for roster, versions in found.items():
+                self._rosters[msgspec.json.encode(versions, order="sorted")] = roster
 
     async def _write(self, connection: Connection, changes: BatchChanges, roster: int) -> Committed:
         work = [each for each in _statements(changes, self._versions, roster) if _has_rows(each)]
@@ -341,7 +372,8 @@ def _statements(changes: BatchChanges, versions: Mapping[str, str], roster: int)
     return [
         ("write_seen", {"customers": customers, "events": events}),
         ("write_memberships", _memberships(changes, versions)),
-        ("write_evaluated", {"customers": PgTextArray(changes.evaluated), "roster": roster}),
+        ("write_earlier_results", _earlier_results(changes.earlier_results)),
+        ("write_evaluated", {"customers": PgTextArray(changes.evaluated), "roster": roster, "kept": EARLIER_KEPT}),
         ("write_signals", _signals(changes.signals)),
         ("write_decisions", _decisions(changes)),
         ("write_contacts", _contacts(contacts)),
@@ -359,6 +391,16 @@ def _memberships(changes: BatchChanges, versions: Mapping[str, str]) -> dict[str
         "entered": PgTextArray(_truth(each.kind == "entered") for each in transitions),
         "at": PgTextArray(changes.transitions_at[each.customer_id].isoformat() for each in transitions),
         "versions": PgTextArray(versions[each.segment] for each in transitions),
+        "suppressed": PgTextArray(_truth(each.suppressed) for each in transitions),
+    }
+
+
+def _earlier_results(results: Sequence[EarlierResult]) -> dict[str, Any]:
+    return {
+        "customers": PgTextArray(each.customer_id for each in results),
+        "segments": PgTextArray(each.segment for each in results),
+        # Versions are hexadecimal: a comma separates them.
+        "member_under": PgTextArray(",".join(each.member_under) for each in results),
     }
 
 

@@ -1,9 +1,11 @@
 -- name: read_customers
 -- Five JSON objects by customer, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
 -- may pair every customer with every row. Only contacts that a cooldown counts from, or they are ever more to read.
-SELECT (SELECT json_object_agg(customer_id, roster_id)::text FROM evaluated WHERE customer_id = ANY (%(customers)s::text[])),
+SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(roster_id)
+                                                 ELSE json_build_array(roster_id, earlier) END)::text
+          FROM evaluated WHERE customer_id = ANY (%(customers)s::text[])),
        (SELECT json_object_agg(customer_id, episodes)::text
-          FROM (SELECT customer_id, json_object_agg(segment, json_build_array(episode, is_member)) AS episodes
+          FROM (SELECT customer_id, json_object_agg(segment, json_build_array(episode, is_member, suppressed, member_under)) AS episodes
                   FROM membership WHERE customer_id = ANY (%(customers)s::text[]) GROUP BY customer_id) m),
        (SELECT json_object_agg(customer_id, signals)::text FROM signal WHERE customer_id = ANY (%(customers)s::text[])),
        (SELECT json_object_agg(customer_id, channels)::text
@@ -37,21 +39,30 @@ INSERT INTO partition_owner AS o (partition, epoch) VALUES (%(partition)s, 1)
 RETURNING epoch;
 
 -- name: write_memberships
-INSERT INTO membership AS m (customer_id, segment, episode, is_member, entered_at, exited_at, definition_version)
-SELECT t.customer_id, t.segment, t.episode, t.entered, t.at, CASE WHEN t.entered THEN NULL ELSE t.at END, t.version
+INSERT INTO membership AS m (customer_id, segment, episode, is_member, entered_at, exited_at, definition_version, suppressed)
+SELECT t.customer_id, t.segment, t.episode, t.entered, t.at, CASE WHEN t.entered THEN NULL ELSE t.at END, t.version, t.suppressed
   FROM unnest(%(customers)s::text[], %(segments)s::text[], %(episodes)s::integer[], %(entered)s::boolean[],
-              %(at)s::timestamptz[], %(versions)s::text[])
-       AS t (customer_id, segment, episode, entered, at, version)
+              %(at)s::timestamptz[], %(versions)s::text[], %(suppressed)s::boolean[])
+       AS t (customer_id, segment, episode, entered, at, version, suppressed)
  ORDER BY t.customer_id, t.segment
     ON CONFLICT (customer_id, segment) DO UPDATE
    SET episode = excluded.episode, is_member = excluded.is_member, definition_version = excluded.definition_version,
        entered_at = CASE WHEN excluded.is_member THEN excluded.entered_at ELSE m.entered_at END,
-       exited_at = excluded.exited_at;
+       exited_at = excluded.exited_at,
+       suppressed = CASE WHEN excluded.is_member THEN excluded.suppressed ELSE m.suppressed END;
+
+-- name: write_earlier_results
+UPDATE membership SET member_under = string_to_array(r.member_under, ',')
+  FROM unnest(%(customers)s::text[], %(segments)s::text[], %(member_under)s::text[]) AS r (customer_id, segment, member_under)
+ WHERE membership.customer_id = r.customer_id AND membership.segment = r.segment;
 
 -- name: write_evaluated
-INSERT INTO evaluated (customer_id, roster_id)
+INSERT INTO evaluated AS e (customer_id, roster_id)
 SELECT customer_id, %(roster)s FROM unnest(%(customers)s::text[]) AS t (customer_id) ORDER BY customer_id
-    ON CONFLICT (customer_id) DO UPDATE SET roster_id = excluded.roster_id;
+    ON CONFLICT (customer_id) DO UPDATE
+   SET roster_id = excluded.roster_id,
+       earlier = CASE WHEN e.roster_id = excluded.roster_id THEN e.earlier
+                      ELSE (e.roster_id || array_remove(array_remove(e.earlier, e.roster_id), excluded.roster_id))[:%(kept)s] END;
 
 -- name: find_roster
 -- DO NOTHING would return no row when another worker makes the same roster at this moment.

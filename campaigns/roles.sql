@@ -14,8 +14,8 @@ GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, conta
 GRANT SELECT ON ledger_state, dead_letter_fate, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
-GRANT UPDATE (roster_id) ON evaluated TO :"role";
-GRANT UPDATE (episode, is_member, entered_at, exited_at, definition_version) ON membership TO :"role";
+GRANT UPDATE (roster_id, earlier) ON evaluated TO :"role";
+GRANT UPDATE (episode, is_member, entered_at, exited_at, definition_version, suppressed, member_under) ON membership TO :"role";
 GRANT UPDATE (signals) ON signal TO :"role";
 GRANT UPDATE (status, value) ON contact TO :"role";
 GRANT UPDATE (sent_at) ON outbox TO :"role";

@@ -71,7 +71,7 @@ def decision_message(decision: Decision) -> Message:
 def trigger_body(decision: Decision) -> dict[str, Any]:
     """Return the trigger's value as campaigns/schemas/trigger.schema.json describes it."""
     candidate, facts = decision.candidate, decision.facts
-    if decision.offer is None:
+    if decision.offer is None or decision.channel is None:
         raise ValueError(
             f"decision {candidate.trigger_id} carries no offer: only fired and control decisions make triggers"
         )
@@ -88,6 +88,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
             "basis": facts.get("offer_basis"),
         },
         "message": decision.message,
+        "message_format": candidate.campaign.channel(decision.channel).message_format,
         "expires_at": _expiry(candidate),
         "churn_probability": facts.get("churn_probability"),
         "churn_risk": facts.get("churn_risk"),

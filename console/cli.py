@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 import psycopg
 
+from campaigns.definition import load_definitions
 from campaigns.errors import CampaignError, LedgerUnavailableError
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from console.dead_letters import dead_letters
 from console.embedded.errors import EmbeddedError
 from console.explain import tell_customer
-from console.launch import find_launchable, launch
+from console.launch import check_launch_facts, find_launchable, launch
 from console.models import models
 from console.tables import print_table
 from console.warehouse import ExampleError, load_example
@@ -27,7 +28,7 @@ from models.errors import ModelError
 from segments.errors import SegmentsError
 from streams.__main__ import run
 from streams.errors import HoldfastStreamError
-from streams.services import create_missing_topics, load_definitions
+from streams.services import create_missing_topics
 from streams.settings import load_settings
 from training.__main__ import train
 from training.errors import TrainingError
@@ -85,10 +86,9 @@ def holdfast(context: click.Context) -> None:
 
 
 def count_offers() -> int:
-    """Return the highest offer id of the offers file in HOLDFAST_DEFINITIONS_DIR, or of the shipped one."""
+    """Return the number of offers in HOLDFAST_DEFINITIONS_DIR, or of the shipped ones."""
     folder = os.environ.get("HOLDFAST_DEFINITIONS_DIR")
-    _, _, offers = load_definitions(Path(folder) if folder else None)
-    return max(offers, default=1)
+    return len(load_definitions(Path(folder) if folder else None).offers)
 
 
 @holdfast.command()
@@ -196,7 +196,7 @@ def segments() -> None:
 def list_segments() -> None:
     """Show every segment, its version and its size."""
     settings = load_settings()
-    defined, _, _ = load_definitions(settings.definitions_dir)
+    defined = load_definitions(settings.definitions_dir).segments
     sizes = dict(_with_ledger(settings, lambda ledger: ledger.rows("segment_sizes")))
     print_table(
         ("segment", "name", "version", "members"),
@@ -218,7 +218,7 @@ def activate_segment(key: str, mode: str) -> None:
     Workers read it at their start.
     """
     settings = load_settings()
-    defined, _, _ = load_definitions(settings.definitions_dir)
+    defined = load_definitions(settings.definitions_dir).segments
     found = {segment.key: segment for segment in defined}.get(key)
     if found is None:
         raise SegmentsError(f"no segment {key!r}; there are: {', '.join(segment.key for segment in defined)}")
@@ -234,7 +234,7 @@ def campaigns() -> None:
 @campaigns.command("list")
 def list_campaigns() -> None:
     """Show every campaign."""
-    _, defined, _ = load_definitions(load_settings().definitions_dir)
+    defined = load_definitions(load_settings().definitions_dir).campaigns
     print_table(
         ("campaign", "segment", "launch", "holdout", "cooldown"),
         [(c.key, c.segment, c.launch, f"{c.holdout_percent:g} %", f"{c.cooldown_days} d") for c in defined],
@@ -248,8 +248,11 @@ def list_campaigns() -> None:
 def launch_campaign(key: str, launch_id: str | None, at: datetime | None) -> None:
     """Contact all members of a campaign's segment, each as consent, cooldown and holdout allow."""
     settings = load_settings()
-    _, defined, _ = load_definitions(settings.definitions_dir)
-    campaign = find_launchable(defined, key)
+    defined = load_definitions(settings.definitions_dir)
+    campaign = find_launchable(defined.campaigns, key)
+    unchecked = asyncio.run(check_launch_facts(settings, defined, campaign))
+    if unchecked:
+        click.echo(f"holdfast: the facts that {key} reads were not checked: {unchecked}", err=True)
     members = _with_ledger(settings, lambda ledger: ledger.members(campaign.segment))
     moment = at.replace(tzinfo=UTC) if at else datetime.now(UTC)
     launched = launch(settings, campaign, members, at=moment, launch_id=launch_id)

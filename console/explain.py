@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from campaigns.decide import Outcome, Reason
+from campaigns.definition import load_definitions
 from features.errors import WarehouseError
 from features.postgres_warehouse import PostgresWarehouse
 from features.signals import as_columns
 from models.scores import score_customers
 from segments.explanation import explain_rule
-from streams.services import load_definitions, load_models
+from streams.services import load_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +56,7 @@ async def tell_customer(settings: Settings, ledger: PostgresLedger, customer_id:
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
     """
-    segments, _, _ = load_definitions(settings.definitions_dir)
+    segments = load_definitions(settings.definitions_dir).segments
     decisions = [DecisionRecord(*row) for row in await ledger.rows("decisions_of", customer=customer_id)]
     held = await ledger.rows("memberships_of", customer=customer_id)
     facts = await current_facts(settings, ledger, customer_id, decisions)
@@ -93,7 +94,7 @@ async def current_facts(
     signals = (await ledger.read([customer_id], [])).signals
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
     as_of = max(moments, default=datetime.now(UTC))
-    _, _, offers = load_definitions(settings.definitions_dir)
+    offers = load_definitions(settings.definitions_dir).offers
     scored = score_customers(table, load_models(settings, offers))
     return scored.with_columns(as_columns(signals, table.customer_ids, as_of)).row(0)
 
@@ -107,8 +108,16 @@ def explain_decision(decision: DecisionRecord, segments: Mapping[str, Segment]) 
         Outcome.WITHHELD: f"{when} {decision.campaign}: withheld, {decision.detail}",
     }[Outcome(decision.outcome)]
     segment = segments.get(decision.segment)
-    rule = explain_membership(segment, decision.facts) if segment else ""
+    rule = _explain_rule(decision, segment) if segment else ""
     return f"{verdict}\n    {rule}".rstrip()
+
+
+def _explain_rule(decision: DecisionRecord, segment: Segment) -> str:
+    """Explain the rule by the facts recorded, unless today's rule reads others than the one that decided."""
+    decided_by = decision.versions.get("segment", segment.version)
+    if decided_by == segment.version or segment.rule.facts <= decision.facts.keys():
+        return explain_membership(segment, decision.facts)
+    return f"{segment.name}: decided by version {decided_by} of its rule, which is now {segment.version}."
 
 
 def _because(decision: DecisionRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,14 +11,17 @@ from confluent_kafka import KafkaException, Producer
 
 from campaigns.definition import Launch
 from campaigns.errors import CampaignDefinitionError
+from features.errors import WarehouseError
+from features.postgres_warehouse import PostgresWarehouse
 from streams.errors import BrokerUnavailableError
 from streams.kafka.connection import describe_connection
+from streams.services import check_facts, known_facts, load_models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from campaigns.definition import Campaign
+    from campaigns.definition import Campaign, DefinitionSet
     from streams.settings import Settings
 
 DELIVERY_TIMEOUT_S = 30
@@ -36,6 +40,32 @@ def find_launchable(campaigns: Sequence[Campaign], key: str) -> Campaign:
         runs = f"campaign {key!r} runs by itself when a customer enters {by_key[key].segment!r}"
         raise CampaignDefinitionError(f'{runs}; only campaigns with "launch": "by_operator" are launched')
     return by_key[key]
+
+
+async def check_launch_facts(settings: Settings, definitions: DefinitionSet, campaign: Campaign) -> str | None:
+    """Refuse to launch a campaign that reads unknown facts, in its message or in the rules of its segment.
+
+    Returns:
+        None, or why it could not be checked: the workers, which need the warehouse, check it when they start.
+
+    Raises:
+        CampaignDefinitionError: a fact is unknown.
+    """
+    warehouse = PostgresWarehouse(
+        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
+    )
+    try:
+        await warehouse.open()
+        columns = await warehouse.fetch([])
+    except WarehouseError as error:
+        return str(error)
+    finally:
+        await warehouse.close()
+    segments = tuple(each for each in definitions.segments if each.key == campaign.segment)
+    concerned = replace(definitions, segments=segments, campaigns=(campaign,))
+    scorers = load_models(settings, definitions.offers)
+    check_facts(concerned, known_facts(columns, scorers), settings.features_table)
+    return None
 
 
 def launch(

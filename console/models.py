@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from psycopg import sql
 
+from campaigns.definition import load_definitions
 from console.model_metrics import write_metrics
 from console.model_preview import preview_swap
 from console.model_views import (
@@ -46,7 +47,7 @@ from models.versions import (
     roll_back,
     verify,
 )
-from streams.services import load_definitions, load_models
+from streams.services import load_models
 from streams.settings import load_settings
 from training.data.dataset import Source, read_table
 from training.monitoring.drift import AlertThresholds
@@ -281,8 +282,7 @@ def _source(settings: Settings, query: str | None = None, since: datetime | None
 
 
 def _count_offers(settings: Settings) -> int:
-    _, _, offers = load_definitions(settings.definitions_dir)
-    return max(offers, default=1)
+    return len(load_definitions(settings.definitions_dir).offers)
 
 
 def _draw_customers(settings: Settings) -> str:
@@ -294,10 +294,10 @@ def _draw_customers(settings: Settings) -> str:
 
 def _preview(settings: Settings, name: str, version: ModelVersion, as_json: bool) -> None:
     today = read_table(_source(settings), _draw_customers(settings))
-    defined, _, offers = load_definitions(settings.definitions_dir)
-    scorers = load_models(settings, offers)
+    definitions = load_definitions(settings.definitions_dir)
+    scorers = load_models(settings, definitions.offers)
     scorer = load_version(version.folder.parents[1], version.version, settings.feature_mapping, scorers.offers)
-    found = preview_swap(name, scorer, scorers, today, defined, datetime.now(UTC))
+    found = preview_swap(name, scorer, scorers, today, definitions.segments, datetime.now(UTC))
     click.echo(json.dumps(preview_object(found)) if as_json else "\n".join(format_preview(found)))
 
 

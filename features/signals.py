@@ -1,16 +1,15 @@
-"""What a customer's conversations say, folded message by message into a few numbers.
+"""Signals of a customer: what the messages of their conversations add up to.
 
-The sentiment score is the exponentially weighted mean of the customer's own messages: the newest weighs
-1, the one before `DECAY`, the one before that `DECAY` squared, and so on. With a decay of one half the
-newest message weighs as much as all before it together, so one angry message shows at once.
+Lifetime signals cover every message ever folded and never expire: the counts, the concerns and the sentiment score.
+Windowed signals (`*_7d`, `*_30d`, `*_90d`) cover the last days and fall with time alone: see features/daily_counts.py.
 
-The weight of all messages so far is a geometric series of their number, so the score and the number are
-all the state there is, and folding messages in two batches gives the same signals as folding them in
-one.
+The sentiment score is the exponentially weighted mean of the customer's own messages: the newest has weight 1, the one
+before it `DECAY`, the one before that `DECAY` squared. Weights follow the number of messages, not the time between
+them. The sum of the weights is a geometric series of the number of messages, so score and number are the whole state.
 
-A message that arrives after a newer one is counted with the weight `DECAY` next to what is there, and
-leaves the time of the last message alone. That is exact when a customer's first two messages have
-changed places, and near otherwise: the order of all earlier messages is not kept.
+A message that arrives after a newer one is blended into the score with the weight `DECAY` and does not change the time
+of the last message. That is exact for two messages that arrive in the wrong order and an approximation otherwise, since
+the order of earlier messages is not stored. Counts, windows and the time of the last message are exact in any order.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from msgspec import Struct
 
+from features.daily_counts import SENTIMENT_UNITS, DayCounts, add_counts, day_number, window_columns
 from features.table import column
 
 if TYPE_CHECKING:
@@ -34,7 +34,13 @@ SECONDS_PER_DAY = 86_400.0
 
 
 class MessageReading(Struct, frozen=True):
-    """What a text model reads in one message: sentiment from -1 to 1, concerns named, a wish to cancel."""
+    """The reading of one message by a text model.
+
+    Attributes:
+        sentiment: from -1 to 1.
+        concerns: the topics that the message names.
+        wants_to_cancel: whether it asks to cancel.
+    """
 
     sentiment: float
     concerns: tuple[str, ...] = ()
@@ -42,7 +48,7 @@ class MessageReading(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True):
-    """One message of a conversation, with its reading; the time is aware of its zone."""
+    """One message of a conversation and its reading; `occurred_at` has a time zone."""
 
     id: str
     occurred_at: datetime
@@ -51,7 +57,21 @@ class Message(Struct, frozen=True):
 
 
 class Signals(Struct, frozen=True):
-    """What one customer's messages add up to; agents' messages are counted and not judged."""
+    """What one customer's messages add up to.
+
+    Messages of agents are counted; only the customer's own messages are read for sentiment, concerns and cancellation.
+
+    Attributes:
+        message_count: all messages, lifetime.
+        customer_message_count: the customer's messages, lifetime.
+        sentiment_score: the weighted mean from -1 to 1, None without a message of the customer.
+        cancellation_requests: the customer's messages that ask to cancel, lifetime.
+        key_concerns: the latest `CONCERNS_KEPT` concerns, newest first.
+        last_message_at: the event time of the newest message.
+        last_message_id: the id of the newest message.
+        days: the counts of the last days, from which windows are summed; at most `DAYS_KEPT` of them. Empty in a row
+            that was stored before windows existed: the messages before are in no window.
+    """
 
     message_count: int = 0
     customer_message_count: int = 0
@@ -60,17 +80,18 @@ class Signals(Struct, frozen=True):
     key_concerns: tuple[str, ...] = ()
     last_message_at: datetime | None = None
     last_message_id: str | None = None
+    days: tuple[DayCounts, ...] = ()
 
     @property
     def satisfaction_score(self) -> float | None:
-        """Sentiment on a scale from 0 (all furious) over 5 (neutral) to 10 (all delighted)."""
+        """The sentiment score on a scale from 0 (negative) over 5 (neutral) to 10 (positive)."""
         return None if self.sentiment_score is None else round(5.0 * (1.0 + self.sentiment_score), 4)
 
 
 def fold(signals: Signals, messages: Iterable[Message]) -> Signals:
-    """Return the signals after the messages, in the order they arrived.
+    """Return the signals after more messages, given in order of arrival.
 
-    A message must be folded once: whoever keeps the signals remembers which events it has seen.
+    Each message must be folded once: the caller leaves out messages that were folded before.
     """
     for message in messages:
         signals = _fold_one(signals, message)
@@ -88,7 +109,16 @@ def _fold_one(signals: Signals, message: Message) -> Signals:
         key_concerns=_joined(signals.key_concerns, reading.concerns, late=late) if heard else signals.key_concerns,
         last_message_at=signals.last_message_at if late else message.occurred_at,
         last_message_id=signals.last_message_id if late else message.id,
+        days=add_counts(signals.days, _counts(message)),
     )
+
+
+def _counts(message: Message) -> DayCounts:
+    day, reading = day_number(message.occurred_at), message.reading
+    if message.role != "customer":
+        return DayCounts(day, 1, 0, 0, 0)
+    cancels = 1 if reading.wants_to_cancel else 0
+    return DayCounts(day, 1, 1, cancels, round(reading.sentiment * SENTIMENT_UNITS))
 
 
 def _blended(signals: Signals, sentiment: float, *, late: bool) -> float:
@@ -113,10 +143,11 @@ def as_columns(
     """Return the signals as facts, one column each, in the order of `customer_ids`.
 
     Args:
-        signals_by_customer: the signals known; a customer without any gets counts of 0 and otherwise null.
+        signals_by_customer: the signals known; a customer without signals has counts of 0 and otherwise nulls.
         customer_ids: the customers, one row each.
-        as_of: the moment the facts are for, for all customers or by customer; a customer's own event time
-            makes a replay in other batches give the same facts.
+        as_of: the event time of the facts, one for all customers or one by customer. Windows and ages end at this
+            time or at the customer's newest message, whichever is later: an event that arrives late does not take
+            back what is known already.
     """
     heard = [row for row, customer_id in enumerate(customer_ids) if customer_id in signals_by_customer]
     found = [signals_by_customer[customer_ids[row]] for row in heard]
@@ -136,6 +167,7 @@ def as_columns(
         "cancellation_requests": fill(0.0, [signals.cancellation_requests for signals in found]),
         "days_since_last_message": fill(np.nan, list(map(_days_since_last_message, found, moments))),
         "key_concerns": fill(None, concerns),
+        **window_columns([signals.days for signals in found], moments, heard, len(customer_ids)),
     }
 
 

@@ -1,4 +1,4 @@
-"""Who belongs where: JSONLogic rules compiled to column programs, and the transitions they cause.
+"""Segments: JSONLogic rules compiled to operations on columns, and the membership transitions they cause.
 
 Imports features only.
 """

@@ -1,25 +1,20 @@
-"""Segment definitions: one JSON file per segment, read and checked at start."""
+"""Segment definitions: one JSON file per segment, read and checked when a worker or a command starts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from segments.errors import DefinitionError
+from segments.definition_files import read_folder, validate
 from segments.jsonlogic import KNOWN_OPERATORS, Rule, compile_rule
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 SHIPPED = Path(__file__).parent / "definitions"
 """The folder of the segments that come with Holdfast."""
-
-LARGEST_FILE = 256 * 1024
 
 
 def _rule(value: Any) -> Any:
@@ -58,11 +53,16 @@ class SegmentDefinition(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A segment, its rules compiled.
+    """A segment with its compiled rules.
 
     Attributes:
+        key: its name in campaigns and in the ledger.
+        name: its name for people.
+        description: for people.
         version: the first 12 hexadecimal digits of the SHA-256 of both rules as canonical JSON.
+        rule: who enters.
         exit_rule: None where a member leaves as soon as `rule` does not hold.
+        file: where it is defined, for error messages.
     """
 
     key: str
@@ -71,6 +71,7 @@ class Segment:
     version: str
     rule: Rule
     exit_rule: Rule | None
+    file: str = field(default="", compare=False)
 
     @property
     def facts(self) -> frozenset[str]:
@@ -79,22 +80,13 @@ class Segment:
 
 
 def load_segments(folder: Path) -> tuple[Segment, ...]:
-    """Read every `*.json` file of a folder, in order of their names.
+    """Read every `*.json` file of a folder, in the order of their names.
 
     Raises:
-        DefinitionError: the folder is missing, a file cannot be read, is larger than `LARGEST_FILE` or no
-            JSON, lacks a field, has one too many or a wrong value, or has the key of another file.
+        DefinitionError: the folder or a file cannot be used; see segments/definition_files.py.
         RuleError: a rule cannot be compiled.
     """
-    if not folder.is_dir():
-        raise DefinitionError(f"{folder}: no such folder; set the folder of segment definitions")
-    files = sorted(folder.glob("*.json"))
-    segments = [build_segment(_read(file), where=str(file)) for file in files]
-    first: dict[str, Path] = {}
-    for segment, file in zip(segments, files, strict=True):
-        if first.setdefault(segment.key, file) is not file:
-            raise DefinitionError(f"{file}: key {segment.key!r} is taken by {first[segment.key]}; choose another")
-    return tuple(segments)
+    return read_folder(folder, lambda content, file: build_segment(content, where=str(file)))
 
 
 def build_segment(content: Any, *, where: str) -> Segment:
@@ -104,17 +96,15 @@ def build_segment(content: Any, *, where: str) -> Segment:
         DefinitionError: a field is missing, unknown or wrong.
         RuleError: a rule cannot be compiled.
     """
-    try:
-        definition = SegmentDefinition.model_validate(content)
-    except ValidationError as error:
-        raise DefinitionError(f"{where}: {_described(error)}") from error
+    definition = validate(content, SegmentDefinition, where=where)
     return Segment(
         key=definition.key,
         name=definition.name,
         description=definition.description,
         version=_version(definition),
         rule=compile_rule(definition.rule, where=f"{where}: rule"),
-        exit_rule=_compiled_exit(definition, where),
+        exit_rule=_compile_exit_rule(definition, where),
+        file=where,
     )
 
 
@@ -126,8 +116,8 @@ def segment_schema() -> dict[str, Any]:
     }
 
 
-def _compiled_exit(definition: SegmentDefinition, where: str) -> Rule | None:
-    # An empty exit rule is always true, which is the same as none.
+def _compile_exit_rule(definition: SegmentDefinition, where: str) -> Rule | None:
+    # An empty exit rule is always true, as a missing one is.
     if definition.exit_rule in (None, {}):
         return None
     return compile_rule(definition.exit_rule, where=f"{where}: exit_rule")
@@ -137,38 +127,3 @@ def _version(definition: SegmentDefinition) -> str:
     rules = {"rule": definition.rule, "exit_rule": definition.exit_rule}
     canonical = json.dumps(rules, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-
-def _described(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    return "; ".join(
-        f"{_path(problem['loc'])}: {problem['msg']}, value {problem['input']!r:.80}" for problem in problems
-    )
-
-
-def _path(location: Sequence[str | int]) -> str:
-    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-
-
-def _read(file: Path) -> Any:
-    try:
-        size = file.stat().st_size
-        if size > LARGEST_FILE:
-            raise DefinitionError(f"{file}: {size} bytes, more than the {LARGEST_FILE} allowed")
-        return json.loads(file.read_bytes(), object_pairs_hook=_unique, parse_constant=_refuse)
-    except OSError as error:
-        raise DefinitionError(f"{file}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DefinitionError(f"{file}: not JSON that can be used: {error}") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice!r} appears twice in one object")
-    return dict(pairs)
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON number")

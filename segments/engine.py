@@ -1,11 +1,18 @@
-"""Who enters and who leaves a segment: the recorded memberships compared with the result of the rules. Pure.
+"""Membership transitions: the memberships held, compared with what the rules give now. Pure.
 
-A transition is suppressed when it reflects a new definition and not a change of the customer: it is the customer's
-first evaluation under this version of the segment. Memberships are recorded then, and nothing fires. It is not
-suppressed when the operator activated the version with mode `emit`, or when the customer joined after the activation.
+A transition is suppressed when it follows from a changed definition and not from the customer: it is recorded, and
+nothing fires. There are two cases.
 
-A segment whose rules read a fact that is unavailable is frozen: nobody enters or leaves it, and no version is recorded
-as evaluated for the customers of the batch. A missing column would be null, and null is less than .2.
+First evaluation: the customer has never been evaluated under this version of the segment. It is not suppressed when the
+operator activated the version with mode `emit`, nor for a customer who joined after the activation and has not been
+evaluated under any version of the segment.
+
+Restored version: the customer was evaluated under this version before, and under another one since. The evaluation
+continues from the membership that this version gave last. The transition is suppressed when the result is that same
+membership, and real otherwise. See docs/decisions/0008-rollback-of-a-segment.md.
+
+A segment whose rules read a fact that is unavailable is frozen: no customer enters or leaves it, and no version is
+recorded as evaluated for the customers of the batch. A missing column would be null, and null is less than .2.
 """
 
 from __future__ import annotations
@@ -22,7 +29,7 @@ from segments.errors import ActivationMissingError
 from segments.vectorized import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
@@ -31,13 +38,24 @@ if TYPE_CHECKING:
     from segments.vectorized import Mask
 
 FIRST_EVALUATION = "first_evaluation"
+EARLIER_KEPT = 16
+"""How many earlier combinations of segment versions are kept per customer; an older one is evaluated as a new one."""
 
 
 class Episode(msgspec.Struct, frozen=True, array_like=True):
-    """A customer's latest membership of a segment: the first is number 1, and it may be over."""
+    """A customer's latest membership of a segment.
+
+    Attributes:
+        number: 1 for the first episode.
+        is_member: false when the episode is over.
+        suppressed: whether the entry that began it was suppressed.
+        member_under: the versions not in force under whose last evaluation the customer was a member, latest first.
+    """
 
     number: int
     is_member: bool
+    suppressed: bool = False
+    member_under: tuple[str, ...] = ()
 
 
 class MembershipState(msgspec.Struct, frozen=True):
@@ -45,16 +63,31 @@ class MembershipState(msgspec.Struct, frozen=True):
 
     Attributes:
         members: the latest episode by segment key.
-        roster: the version of each segment that the customer was last evaluated under, by segment key.
+        evaluated_versions: the version of each segment that the customer was last evaluated under, by segment key.
+        earlier_versions: the same for earlier evaluations under other versions, latest first, at most `EARLIER_KEPT`.
     """
 
     members: Mapping[str, Episode] = msgspec.field(default_factory=dict)
     evaluated_versions: Mapping[str, str] = msgspec.field(default_factory=dict)
+    earlier_versions: tuple[Mapping[str, str], ...] = ()
+
+    def was_evaluated_under(self, segment: Segment) -> bool:
+        """Return whether this version of the segment was evaluated before, though not last."""
+        return self.evaluated_versions.get(segment.key) != segment.version and any(
+            versions.get(segment.key) == segment.version for versions in self.earlier_versions
+        )
+
+    def was_evaluated(self, segment: Segment) -> bool:
+        """Return whether any version of the segment was evaluated before."""
+        return any(segment.key in versions for versions in (self.evaluated_versions, *self.earlier_versions))
+
+
+_UNKNOWN = MembershipState()
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """When a version of a segment began to count, and whether its first evaluations may fire."""
+    """When a version of a segment was first put into force, and whether its first evaluations may fire."""
 
     version: str
     activated_at: datetime
@@ -74,6 +107,15 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierResult:
+    """For a customer and a segment, the new `Episode.member_under`."""
+
+    customer_id: str
+    segment: str
+    member_under: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Transitions:
     """The outcome of evaluating a batch.
 
@@ -83,6 +125,7 @@ class Transitions:
         versions_changed: the customers whose recorded versions differ; none while a segment is frozen.
         members: who is a member now, by segment key: truth values of shape [customers].
         frozen: the segments that were not evaluated, by key, and the missing columns.
+        earlier_results: what to keep of the results under versions that are no longer in force.
     """
 
     changes: tuple[Transition, ...]
@@ -90,6 +133,7 @@ class Transitions:
     versions_changed: tuple[str, ...]
     members: Mapping[str, Mask]
     frozen: Mapping[str, tuple[str, ...]]
+    earlier_results: tuple[EarlierResult, ...] = ()
 
 
 def classify(
@@ -101,12 +145,12 @@ def classify(
     joined_at: Mapping[str, datetime | None],
     unavailable: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> Transitions:
-    """Compare the memberships held with the rules.
+    """Compare the memberships held with what the rules give.
 
     Args:
         segments: the segments in force.
         table: the facts, one row per customer.
-        memberships: what the ledger holds, by customer; a customer it never saw is absent.
+        memberships: what the ledger holds, by customer; a customer without an entry was never evaluated.
         activations: by segment key, for the version in force.
         joined_at: when a customer joined, where that is known.
         unavailable: facts of the table that lack their source, and the missing columns behind each.
@@ -117,20 +161,32 @@ def classify(
     _check_activations(segments, activations)
     batch = _Batch(table.customer_ids, memberships, activations, joined_at)
     frozen = _frozen_segments(segments, table.columns.keys(), unavailable)
+    versions = {segment.key: segment.version for segment in segments}
+    changed = batch.unlike(versions)
     held, facts = _held_masks(segments, batch), Facts(table)
+    before, unannounced = _restore(segments, batch, held, changed)
     after = held.copy()
     for order, segment in enumerate(segments):
         if segment.key not in frozen:
-            after[order] = _members_after(segment, facts, held[order])
-    orders, rows = np.nonzero(after != held)
+            after[order] = _members_after(segment, facts, before[order])
+    moved = after != held
+    if unannounced:
+        # Members whose entry under the other version was suppressed, and who now enter under the restored one.
+        places = tuple(zip(*unannounced, strict=True))
+        moved[places] |= after[places]
+    moved[[order for order, segment in enumerate(segments) if segment.key in frozen]] = False
+    orders, rows = np.nonzero(moved)
     changes = tuple(
-        batch.transition(segments[order], row, enters=bool(after[order, row]))
+        batch.transition(segments[order], row, enters=bool(after[order, row]), entered_before=bool(before[order, row]))
         for row, order in sorted(zip(rows.tolist(), orders.tolist(), strict=True))
     )
-    evaluated_versions = {segment.key: segment.version for segment in segments if segment.key not in frozen}
-    versions_changed = () if frozen else batch.unlike(evaluated_versions)
     members = {segment.key: mask for segment, mask in zip(segments, after, strict=True)}
-    return Transitions(changes, evaluated_versions, versions_changed, members, frozen)
+    if frozen:
+        # Not every segment was evaluated, so no customer has been evaluated under these versions.
+        changed = ()
+    earlier = tuple(batch.earlier_results(changed, versions))
+    evaluated = {key: version for key, version in versions.items() if key not in frozen}
+    return Transitions(changes, evaluated, changed, members, frozen, earlier)
 
 
 def _frozen_segments(
@@ -157,7 +213,7 @@ def _check_activations(segments: Sequence[Segment], activations: Mapping[str, Ac
 
 
 def _held_masks(segments: Sequence[Segment], batch: _Batch) -> Mask:
-    # Over the memberships that exist, which are few, rather than over customers times segments.
+    # A loop over the memberships that exist, which are few, and not over customers times segments.
     places = {segment.key: order for order, segment in enumerate(segments)}
     orders, rows = [], []
     for row, customer_id in enumerate(batch.customer_ids):
@@ -171,40 +227,81 @@ def _held_masks(segments: Sequence[Segment], batch: _Batch) -> Mask:
     return masks
 
 
+def _restore(
+    segments: Sequence[Segment], batch: _Batch, held: Mask, changed: Collection[str]
+) -> tuple[Mask, list[tuple[int, int]]]:
+    """Return the memberships to evaluate from, and the places of members that a restored version does not know.
+
+    The memberships are those held, and where a version is restored those of its last evaluation.
+    """
+    places = {segment.key: order for order, segment in enumerate(segments)}
+    before, unannounced = held, []
+    for row, customer_id in enumerate(batch.customer_ids) if changed else ():
+        state = batch.memberships.get(customer_id, _UNKNOWN)
+        if not state.earlier_versions:
+            continue
+        for key, episode in state.members.items():
+            if key not in places or not state.was_evaluated_under(segments[places[key]]):
+                continue
+            place = (places[key], row)
+            before = held.copy() if before is held else before
+            before[place] = segments[places[key]].version in episode.member_under
+            if episode.is_member and episode.suppressed and not before[place]:
+                unannounced.append(place)
+    return before, unannounced
+
+
 def _members_after(segment: Segment, facts: Facts, current: Mask) -> Mask:
     enters = segment.rule.mask(facts)
     if segment.exit_rule is None or not current.any():
         return enters
-    # Whoever the entry rule would let in at once stays: rules that overlap must not make episodes flicker.
+    # A member for whom both rules hold stays: otherwise episodes would end and begin with every event.
     return enters | (current & ~segment.exit_rule.mask(facts))
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What a transition must know beyond the rules."""
+    """The customers of a batch, and what decides whether a transition is suppressed."""
 
     customer_ids: tuple[str, ...]
     memberships: Mapping[str, MembershipState]
     activations: Mapping[str, Activation]
     joined_at: Mapping[str, datetime | None]
 
-    def transition(self, segment: Segment, row: int, *, enters: bool) -> Transition:
+    def transition(self, segment: Segment, row: int, *, enters: bool, entered_before: bool) -> Transition:
         customer_id = self.customer_ids[row]
-        held = self.memberships.get(customer_id, MembershipState())
+        held = self.memberships.get(customer_id, _UNKNOWN)
         episode = held.members.get(segment.key, Episode(0, is_member=False)).number + int(enters)
-        suppressed = self._is_suppressed(customer_id, held, segment)
+        suppressed = self._is_suppressed(customer_id, held, segment, as_before=enters == entered_before)
         kind: Literal["entered", "exited"] = "entered" if enters else "exited"
         return Transition(customer_id, segment.key, kind, episode, suppressed, FIRST_EVALUATION if suppressed else None)
 
-    def _is_suppressed(self, customer_id: str, held: MembershipState, segment: Segment) -> bool:
+    def _is_suppressed(self, customer_id: str, held: MembershipState, segment: Segment, *, as_before: bool) -> bool:
+        if held.evaluated_versions.get(segment.key) == segment.version:
+            return False
+        if held.was_evaluated_under(segment):
+            return as_before
         activation = self.activations[segment.key]
-        if activation.mode == "emit" or held.evaluated_versions.get(segment.key) == segment.version:
+        if activation.mode == "emit":
             return False
         joined_at = self.joined_at.get(customer_id)
-        return joined_at is None or joined_at < activation.activated_at
+        return joined_at is None or joined_at < activation.activated_at or held.was_evaluated(segment)
+
+    def earlier_results(self, changed: Iterable[str], versions: Mapping[str, str]) -> Iterator[EarlierResult]:
+        """Yield the results under versions that other ones replace now, where they differ from what is kept."""
+        for customer_id in changed:
+            held = self.memberships.get(customer_id, _UNKNOWN)
+            for key, episode in held.members.items():
+                version = held.evaluated_versions.get(key)
+                if version is None or version == versions.get(key):
+                    continue
+                others = tuple(each for each in episode.member_under if each != version)
+                member_under = (version, *others)[: EARLIER_KEPT + 1] if episode.is_member else others
+                if member_under != episode.member_under:
+                    yield EarlierResult(customer_id, key, member_under)
 
     def unlike(self, evaluated_versions: Mapping[str, str]) -> tuple[str, ...]:
-        # Most customers share one recorded roster, the very object: it is compared once.
+        # Most customers share one mapping, the same object: it is compared once.
         alike = {id(held.evaluated_versions): held.evaluated_versions for held in self.memberships.values()}
         same = {place for place, recorded in alike.items() if recorded == evaluated_versions}
         held = ((customer_id, self.memberships.get(customer_id)) for customer_id in self.customer_ids)

@@ -1,8 +1,8 @@
-"""What can go wrong with segments.
+"""Errors of the segments package.
 
 SegmentsError
     RuleError               a JSONLogic rule cannot be compiled
-    DefinitionError         a definition file is not as it must be
+    DefinitionError         a definition file cannot be used
     ActivationMissingError  a segment is evaluated before its activation is recorded
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 
 class SegmentsError(Exception):
-    """Anything this package raises on purpose."""
+    """The base of all errors of this package."""
 
 
 class RuleError(SegmentsError):
@@ -18,8 +18,8 @@ class RuleError(SegmentsError):
 
 
 class DefinitionError(SegmentsError):
-    """A definition file that is refused: the message names the file, the path inside it, and the reason."""
+    """A definition file that cannot be used: the message names the file, the path inside it, and the reason."""
 
 
 class ActivationMissingError(SegmentsError):
-    """A segment's version has no activation, so nobody can say whose first evaluation is silent."""
+    """A segment's version has no activation, so it is unknown which first evaluations are suppressed."""

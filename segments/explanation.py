@@ -1,4 +1,4 @@
-"""Why a rule holds for a customer or does not, in its own comparisons.
+"""Explanations of a rule for one customer, by the comparisons that the rule makes.
 
 The nearest miss is, among the comparisons that keep the rule from holding, the one whose number lies
 relatively closest to its threshold: |value - threshold| / max(|value|, |threshold|).
@@ -47,7 +47,7 @@ class Comparison:
 
     @property
     def distance(self) -> float | None:
-        """The relative distance from the threshold, from 0 to 2; None where there is none to speak of."""
+        """The relative distance from the threshold, from 0 to 2; None where it is not defined."""
         if self.operator not in _MIRRORED or not _are_numbers(self.value, self.threshold):
             return None
         scale = max(abs(self.value), abs(self.threshold))
@@ -96,7 +96,7 @@ class _Walk:
     row: Mapping[str, Any]
 
     def comparisons(self, node: Node, *, wanted: bool, blocking: bool) -> Iterator[Comparison]:
-        # A part that is as wanted does not block, and nor does anything inside it.
+        # A part with the wanted result does not block, nor does any part inside it.
         blocking = blocking and truthy(node.cell(self.row)) != wanted
         match node:
             case BoolOp():

@@ -32,7 +32,7 @@ _MISSING = object()
 
 
 class _Valued:
-    """A node whose truth follows from its values."""
+    """A node whose mask follows from its values."""
 
     __slots__ = ()
 
@@ -63,7 +63,7 @@ class LiteralValue(_Valued):
 class Fact(_Valued):
     """A customer's fact, or a part of one: `keys` lead into objects and arrays.
 
-    The default stands in where there is no such fact or part; a fact that is null is there, and null.
+    The default is used where the fact or part does not exist; a fact that is null exists.
     """
 
     name: str
@@ -107,7 +107,7 @@ class BoolOp:
     parts: tuple[Node, ...]
 
     def mask(self, facts: Facts) -> Mask:
-        """Return where the junction is true, which needs no values of its parts."""
+        """Return where the operation is true, from the masks of its parts."""
         join = np.logical_and if self.word == "and" else np.logical_or
         return reduce(join, (part.mask(facts) for part in self.parts))
 
@@ -184,7 +184,7 @@ class Array(_Valued):
 class Operation(_Valued):
     """An operator of `segments.operators` and its arguments; equal operations have equal texts.
 
-    A batch computes what several rules ask for once.
+    A batch computes an operation that several rules share once.
     """
 
     operator: str
@@ -209,16 +209,16 @@ class Operation(_Valued):
 
 @dataclass(frozen=True, slots=True)
 class ThresholdComparison(Operation):
-    """A fact ordered against a number by `<`, `<=`, `>` or `>=`: what rules are made of for the most part.
+    """A fact compared with a number by `<`, `<=`, `>` or `>=`, the most frequent operation of rules.
 
-    Numbers are compared at once, which is a fifth of the work of an operation on anything.
+    Numbers are compared without the general operation, which takes five times the work.
     """
 
     fact: Fact
     number: float
 
     def mask(self, facts: Facts) -> Mask:
-        """Return the customers on the right side of the number."""
+        """Return where the comparison holds."""
         value = self.fact.column(facts)
         if not isinstance(value, Numbers):
             return Operation.mask(self, facts)
@@ -238,5 +238,5 @@ def operation(operator: str, args: tuple[Node, ...], text: str) -> Operation:
 
 
 def json_row(row: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return those of a customer's facts that are named, as the nodes' `cell` wants them."""
+    """Return the named facts of a customer as JSON values for the nodes' `cell`."""
     return {name: normal(plain(row[name])) for name in names if name in row}

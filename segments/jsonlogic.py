@@ -1,12 +1,12 @@
 """The compiler of JSONLogic rules (https://jsonlogic.com) to column programs.
 
-A rule computes what the JavaScript implementation computes, with the coercions of JavaScript: null is 0
+A rule gives the result of the JavaScript implementation, with the coercions of JavaScript: null is 0
 in `<` and `>`, equal to nothing but null in `==`, and false where a truth value is wanted. A fact that
 the table does not have is null. An empty rule ({}), null or no rule is always true.
 
-What JavaScript would let pass, and what is always a mistake, is refused: an operator that is not known,
+Rejected, although JavaScript accepts it, is what is always a mistake: an unknown operator,
 too few or too many arguments (JavaScript ignores the third argument of `>`), an object of several keys,
-`var` without a name, and a computed name. Properties of texts (`name.length`) are no facts.
+`var` without a name, and a computed name. Properties of strings (`name.length`) are not facts.
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ def compile_rule(rule: Any, *, where: str) -> Rule:
 
 
 def unknown_facts(facts: Collection[str], known: Collection[str]) -> tuple[str, ...]:
-    """Return, sorted, the facts a rule reads that nobody supplies: they are null for every customer."""
+    """Return, sorted, the facts that are read and that no source supplies: they are null for every customer."""
     return tuple(sorted(set(facts) - set(known)))
 
 
 def _check_size(rule: Any, where: str) -> None:
-    # Level by level, not by recursion: the depth is what is not known to be small.
+    # Level by level and without recursion, since the depth is not known to be small.
     level, depth = [rule], 0
     while level := [each for value in level for each in _children(value)]:
         depth += 1
@@ -114,7 +114,7 @@ def _children(value: Any) -> Collection[Any]:
 
 @dataclass(slots=True)
 class _Compiler:
-    """One compilation: knows what to call the rule, and gathers the facts it reads."""
+    """One compilation: the rule's name in errors, and the facts that it reads."""
 
     where: str
     facts: set[str] = field(default_factory=set)

@@ -58,14 +58,14 @@ def _float(value: float) -> float:
 
 
 def truthy(value: Any) -> bool:
-    """Tell whether JSONLogic takes a value for true: 0, NaN, "", null and [] are false, {} is true."""
+    """Return whether a value is true in JSONLogic: 0, NaN, "", null and [] are false, {} is true."""
     if isinstance(value, dict):
         return True
     return bool(value) and value == value  # noqa: PLR0124 - NaN is the one value unlike itself
 
 
 def to_number(value: Any) -> float:
-    """Return what ToNumber makes of a value; null is 0, what is no number is NaN."""
+    """Return ToNumber of a value: null is 0, a value that is not a number is NaN."""
     value = _primitive(value)
     if isinstance(value, str):
         return _number_in(value)
@@ -82,7 +82,7 @@ def _number_in(text: str) -> float:
 
 
 def parse_float(value: Any) -> float:
-    """Return what parseFloat makes of a value: the number its text begins with, or NaN."""
+    """Return parseFloat of a value: the number at the start of its text, or NaN."""
     if isinstance(value, float):
         return value
     found = _DECIMAL.match(to_string(value).lstrip(_SPACE))
@@ -90,7 +90,7 @@ def parse_float(value: Any) -> float:
 
 
 def to_string(value: Any) -> str:
-    """Return what ToString makes of a value."""
+    """Return ToString of a value."""
     value = _primitive(value)
     if isinstance(value, str):
         return value
@@ -130,7 +130,7 @@ def strictly_equal(left: Any, right: Any) -> bool:
 
 
 def loosely_equal(left: Any, right: Any) -> bool:
-    """Compare as `==` does: null equals null alone; otherwise unlike types are compared as numbers."""
+    """Compare as `==` does: null equals only null; values of different types are compared as numbers."""
     kinds = {_kind(left), _kind(right)}
     if len(kinds) == 1:
         return strictly_equal(left, right)
@@ -162,7 +162,7 @@ def _code_units(text: str) -> bytes:
 
 
 def contains(needle: Any, haystack: Any) -> bool:
-    """Tell whether a string has a substring, or an array a member (as `===` compares, so never NaN)."""
+    """Return whether a string has a substring, or an array an equal member by `===` (never NaN)."""
     if isinstance(haystack, str):
         return haystack != "" and to_string(needle) in haystack
     return isinstance(haystack, list) and any(strictly_equal(needle, each) for each in haystack)
@@ -229,4 +229,4 @@ OPERATORS: Mapping[str, Operator] = {
     "min": Operator(_least, 1, None),
     "max": Operator(_greatest, 1, None),
 }
-"""Operators by name; not among them are `var`, `and`, `or` and `if`, which evaluate their own arguments."""
+"""Operators by name, without `var`, `and`, `or` and `if`, which evaluate their arguments themselves."""

@@ -1,8 +1,8 @@
-"""JSONLogic's operators on whole columns: the same answers as `segments.operators`, many customers at once.
+"""JSONLogic operators on whole columns. The results equal those of `segments.operators` on single values.
 
 A value of a rule is one of five shapes: a constant, numbers, truth values, texts (each distinct text
-kept once), or cells of any JSON. Numbers and texts have fast paths; whatever has none is computed cell
-by cell with the operators on single values, so every shape gives the same answer.
+kept once), or cells of any JSON. Numbers and texts have fast paths; all else is computed cell
+by cell with the operators on single values, so every shape gives the same result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
     Floats = NDArray[np.float64]
-    # A kernel answers None where it has no faster way than cell by cell.
+    # A kernel returns None where it has no faster way than cell by cell.
     Kernel = Callable[[Sequence["Value"], int], "Value | None"]
 
 
@@ -72,10 +72,10 @@ Value = Constant | Numbers | BoolColumn | Texts | Cells
 
 
 class Facts:
-    """The columns of a table as rules read them, each prepared once however many rules read it.
+    """The columns of a table as rules read them, each prepared once for all rules.
 
     Attributes:
-        masks: where an operation is true, by its text: what several rules ask for is computed once.
+        masks: where an operation is true, by its text: an operation of several rules is computed once.
         count: how many rows there are.
     """
 
@@ -142,7 +142,7 @@ def to_cells(value: Value, count: int) -> Sequence[Any]:
 
 
 def truths(value: Value, count: int) -> Mask:
-    """Return which rows JSONLogic takes for true."""
+    """Return the rows whose value is true in JSONLogic."""
     match value:
         case Constant():
             return np.full(count, truthy(value.value), dtype=np.bool_)
@@ -207,7 +207,7 @@ def _constant_or(arg: Value, cell: Any) -> Any:
 
 
 def _coerced(value: Value) -> Floats | float | None:
-    """Return what ToNumber makes of a value where that takes no look at each cell."""
+    """Return ToNumber of a value, or None where each cell would have to be converted."""
     match value:
         case Numbers():
             return value.coerced
@@ -220,7 +220,7 @@ def _coerced(value: Value) -> Floats | float | None:
 
 
 def _parsed(value: Value) -> Floats | float | None:
-    """Return what parseFloat makes of a value, likewise; it makes NaN of null."""
+    """Return parseFloat of a value, or None where each cell would have to be parsed; parseFloat of null is NaN."""
     match value:
         case Numbers():
             return value.data

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from models.facts import facts_read
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -32,4 +34,9 @@ class DecisionConfig:
 
     def with_scorers(self, scorers: Scorers) -> DecisionConfig:
         """Return the same with other models, whose versions decisions then name."""
-        return replace(self, scorers=scorers, definitions=replace(self.definitions, model_versions=scorers.versions))
+        definitions = replace(
+            self.definitions,
+            model_versions=scorers.versions,
+            model_facts=facts_read(scorers),
+        )
+        return replace(self, scorers=scorers, definitions=definitions)

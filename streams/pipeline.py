@@ -210,6 +210,7 @@ def collect_changes(prepared: Prepared, folded: Folded, evaluated: Evaluated) ->
         transitions=evaluated.transitions.changes,
         transitions_at=folded.as_of,
         evaluated=evaluated.transitions.versions_changed,
+        earlier_results=evaluated.transitions.earlier_results,
         signals=folded.signals,
         message_ids=[(customer, message.id) for customer, new in folded.messages.items() for message in new],
         decisions=decisions,

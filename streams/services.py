@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-import campaigns.definition
-import segments.definition
 from campaigns.candidates import Definitions
+from campaigns.definition import load_definitions
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
+from campaigns.unknown_facts import refuse_unknown_facts
 from features.postgres_warehouse import PostgresWarehouse
 from features.redis_cache import RedisFeatureCache
 from features.signals import as_columns
 from features.store import FeatureStore
+from models.facts import facts_read
 from models.fallbacks import ModelFallbacks
 from models.registry import load_scorers
 from models.scores import score_customers
 from models.sources import unavailable_facts
-from segments.jsonlogic import unknown_facts
 from streams.decision_config import DecisionConfig
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import build_credentials, describe_connection, describe_security
@@ -44,12 +44,12 @@ from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from campaigns.definition import Campaign, Offer
+    from campaigns.definition import DefinitionSet
+    from features.table import FeatureTable
     from features.unreadable_values import UnreadableValues
     from models.registry import Scorers
-    from segments.definition import Segment
     from streams.kafka.app import StreamApp
     from streams.settings import Settings
 
@@ -60,35 +60,19 @@ STAGES_S = 5.0
 """How long the stages may take to end before the consumer leaves its group."""
 
 
-def load_definitions(folder: Path | None) -> tuple[Sequence[Segment], Sequence[Campaign], dict[int, Offer]]:
-    """Read segments, campaigns and offers from a folder, or the shipped ones.
-
-    Raises:
-        DefinitionError, CampaignDefinitionError: a file cannot be used.
-    """
-    shipped = (
-        Path(segments.definition.__file__).parent / "definitions",
-        Path(campaigns.definition.__file__).parent / "definitions",
-    )
-    segment_folder, campaign_folder = (folder / "segments", folder / "campaigns") if folder else shipped
-    defined = segments.definition.load_segments(segment_folder)
-    keys = {segment.key for segment in defined}
-    return (defined, *campaigns.definition.load_campaigns(campaign_folder, segments=keys))
-
-
-def load_models(settings: Settings, offers: Mapping[int, Offer]) -> Scorers:
+def load_models(settings: Settings, offers: Collection[int]) -> Scorers:
     """Load the models that the settings name; rules stand in for those that are missing.
 
     Args:
         settings: where the models are, and how their features are mapped.
-        offers: by id; a model of offers has a score for each id up to the highest.
+        offers: of the offers file; a model of offers has a score for each.
 
     Raises:
         ModelError: a setting contradicts the models.
     """
     folder = settings.models_dir or Path()
     mapping, size = settings.feature_mapping, settings.model_input_size
-    return load_scorers(folder, mapping, size, offers=max(offers, default=1), mock=settings.mock_mode)
+    return load_scorers(folder, mapping, size, offers=len(offers), mock=settings.mock_mode)
 
 
 class Sources(NamedTuple):
@@ -109,7 +93,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             that a person can mend; the message says which.
     """
     definitions = load_definitions(settings.definitions_dir)
-    scorers = load_models(settings, definitions[2])
+    scorers = load_models(settings, definitions.offers)
     await asyncio.to_thread(check_topics, settings)
     await asyncio.to_thread(migrate, settings.ledger_url)
     health, metrics = Health(), Metrics()
@@ -119,8 +103,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         await ledger.open()
         warehouse = await open_warehouse(settings, stack)
         features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
-        await check_facts(features, scorers, definitions[0])
-        config = await activate(ledger, scorers, *definitions)
+        columns = (await features.read([], fresh=())).table
+        check_facts(definitions, known_facts(columns, scorers), settings.features_table)
+        config = await activate(ledger, scorers, definitions)
         fallbacks = ModelFallbacks()
         pipeline = Pipeline(
             features,
@@ -131,7 +116,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             fallbacks=fallbacks,
         )
         models_dir = settings.models_dir or Path()
-        load = partial(load_models, settings, definitions[2])
+        load = partial(load_models, settings, definitions.offers)
         reloader = ModelReloader(models_dir, load, pipeline.use_scorers, scorers)
         sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks)
         health.degraded = partial(name_degradations, sources)
@@ -265,15 +250,32 @@ async def open_features(
     return FeatureStore(warehouse, cache, generation=generation)
 
 
-async def check_facts(features: FeatureStore, scorers: Scorers, defined: Sequence[Segment]) -> None:
-    """Warn of rules that read facts that no source supplies, and of facts that lack their columns."""
-    table = (await features.read([], fresh=())).table
-    unavailable = unavailable_facts(table.columns, (), scorers)
-    known = {*score_customers(table, scorers).columns, *as_columns({}, (), datetime.now(UTC))} - set(unavailable)
-    for segment in defined:
-        unknown = unknown_facts(segment.facts, known)
-        if unknown:
-            log.warning("rule_reads_unknown_facts", segment=segment.key, facts=unknown)
+def known_facts(columns: FeatureTable, scorers: Scorers) -> Collection[str]:
+    """Return the name of every fact that the warehouse's view, the models and the signals supply.
+
+    A fact of the models is known even where the view lacks a column behind it: the segments that read it are frozen.
+
+    Args:
+        columns: the view's columns; it needs no rows.
+        scorers: the models.
+    """
+    for fact, missing in unavailable_facts(columns.columns, (), scorers).items():
+        log.warning("columns_missing", fact=fact, columns=sorted(missing))
+    return {*score_customers(columns, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
+
+
+def check_facts(definitions: DefinitionSet, known: Collection[str], view: str) -> None:
+    """Refuse definitions that read unknown facts, and warn of channels without a consent column.
+
+    Raises:
+        CampaignDefinitionError: a rule or a message reads a fact that no source supplies.
+    """
+    refuse_unknown_facts(definitions.segments, definitions.campaigns, known, view)
+    for campaign in definitions.campaigns:
+        columns = {key: campaign.channel(key).consent_column for key in campaign.channels}
+        missing = {key: column for key, column in columns.items() if column not in known}
+        if missing:
+            log.warning("consent_columns_missing", campaign=campaign.key, channels=missing)
 
 
 async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresLedger) -> KafkaTriggerSink:
@@ -293,16 +295,19 @@ async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresL
 async def activate(
     ledger: PostgresLedger,
     scorers: Scorers,
-    defined: Sequence[Segment],
-    contacting: Sequence[Campaign],
-    offers: dict[int, Offer],
+    defined: DefinitionSet,
 ) -> DecisionConfig:
     """Record which definitions are in force from now on, and return everything that decides."""
-    activations = await ledger.activate(defined, contacting, at=datetime.now(UTC))
-    segment_versions = {each.key: each.version for each in defined}
-    return DecisionConfig(
-        scorers, defined, activations, Definitions(contacting, offers, scorers.versions, segment_versions)
+    activations = await ledger.activate(defined.segments, defined.campaigns, at=datetime.now(UTC))
+    definitions = Definitions(
+        defined.campaigns,
+        defined.offers,
+        model_versions=scorers.versions,
+        segment_versions={each.key: each.version for each in defined.segments},
+        segment_facts={each.key: each.facts for each in defined.segments},
+        model_facts=facts_read(scorers),
     )
+    return DecisionConfig(scorers, defined.segments, activations, definitions)
 
 
 def app_settings(settings: Settings) -> AppSettings:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from campaigns.decide import Candidate, ContactHistory, Decision, decide
 from campaigns.definition import Campaign, Offer
 from segments.definition import build_segment
-from segments.engine import Transition
+from segments.engine import FIRST_EVALUATION, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +49,7 @@ def candidate(**changes: Any) -> Candidate:
         "received_ms": 1_306_931_400_000,
         "partition": 3,
         "versions": {"churn": "rules", "campaign": "c0ffee", "segment": "f00d"},
+        "facts_read": tuple(facts()),
     }
     return Candidate(**{**defaults, **changes})
 
@@ -92,4 +93,5 @@ def transition(
     customer_id: str = "ann", *, entered: bool = True, episode: int = 1, suppressed: bool = False
 ) -> Transition:
     """A customer enters or leaves the segment `at-risk`."""
-    return Transition(customer_id, "at-risk", "entered" if entered else "exited", episode, suppressed)
+    kind: Literal["entered", "exited"] = "entered" if entered else "exited"
+    return Transition(customer_id, "at-risk", kind, episode, suppressed, FIRST_EVALUATION if suppressed else None)

@@ -19,12 +19,13 @@ import uvloop
 from benchmarks.contenders.stopwatch import Stopwatch
 from benchmarks.place import MODELS
 from benchmarks.workload import PARTITIONS, Size, draw_events, draw_rows, first_events, write_definitions
+from campaigns.definition import load_definitions
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
 from streams.pipeline import Pipeline
 from streams.runtime.batching import BATCH_EVENTS
-from streams.services import activate, freeze_memory, load_definitions
+from streams.services import activate, freeze_memory
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.warehouse import InMemoryWarehouse
@@ -113,7 +114,7 @@ async def build_pipeline(size: Size, warehouse: Any, cache: Any, ledger: Any) ->
     """Return the pipeline over these stores, with the shipped models and the definitions of the work measured."""
     with tempfile.TemporaryDirectory() as folder:
         definitions = load_definitions(write_definitions(Path(folder) / "definitions", size))
-    knowledge = await activate(ledger, load_scorers(MODELS, FEATURE_MAPPING), *definitions)
+    knowledge = await activate(ledger, load_scorers(MODELS, FEATURE_MAPPING), definitions)
     return Pipeline(FeatureStore(warehouse, cache), ledger, knowledge)
 
 

@@ -21,6 +21,7 @@ import psycopg
 from rich.console import Console
 from rich.live import Live
 
+from campaigns.definition import load_definitions
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from console.demo.campaign_system import CampaignSystem
@@ -32,7 +33,7 @@ from console.demo.worker_process import DemoWorkerError, WorkerProcess
 from console.embedded.services import EmbeddedServices
 from console.explain import DecisionRecord, explain_decision, headline, pick_examples
 from console.warehouse import ExampleError, load_example
-from streams.services import create_missing_topics, load_definitions
+from streams.services import create_missing_topics
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -135,15 +136,15 @@ def _prepare(settings: Settings, console: Console) -> None:
 
 
 async def _activate(settings: Settings) -> None:
-    segments, campaigns, _ = load_definitions(settings.definitions_dir)
+    defined = load_definitions(settings.definitions_dir)
     ledger = PostgresLedger(settings.ledger_url)
     await ledger.open()
-    await ledger.activate(segments, campaigns, at=datetime.combine(BEGIN, clock(), UTC))
+    await ledger.activate(defined.segments, defined.campaigns, at=datetime.combine(BEGIN, clock(), UTC))
     await ledger.close()
 
 
 def _play(settings: Settings, worker: WorkerProcess, until: date, console: Console) -> Played:
-    _, campaigns, _ = load_definitions(settings.definitions_dir)
+    campaigns = load_definitions(settings.definitions_dir).campaigns
     publisher = Publisher(settings)
     story = Story(settings, EXAMPLE, publisher, campaigns)
     campaign_system = CampaignSystem(settings, publisher)
@@ -257,7 +258,7 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
         console.print(draw_tables(played.last))
     for line in ("", *told):
         console.print(line, soft_wrap=True)
-    segments, _, _ = load_definitions(settings.definitions_dir)
+    segments = load_definitions(settings.definitions_dir).segments
     console.print("\n[bold]Three customers, in words[/]")
     for line in _tell_examples(settings, segments):
         console.print(f"  {line}", soft_wrap=True)

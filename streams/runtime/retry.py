@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
-from campaigns.errors import LedgerError, LedgerUnavailableError
+from campaigns.errors import LedgerConflictError, LedgerError, LedgerUnavailableError
 from features.errors import FeaturesError, WarehouseRowError, WarehouseUnavailableError
 from streams.errors import HoldfastStreamError, SinkUnavailableError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from streams.observability.health import Health
 
 Result = TypeVar("Result")
+# With the default pauses this is half a minute. A conflict of two workers is over after one or two attempts.
+CONFLICTS_ALLOWED = 10
 UNAVAILABLE = (WarehouseUnavailableError, LedgerUnavailableError, SinkUnavailableError)
 # Errors with a name. Any other error of a batch may be caused by one of its records.
 NAMED = (HoldfastStreamError, LedgerError, FeaturesError)
@@ -50,6 +52,28 @@ class RetryPolicy:
                 except UNAVAILABLE as error:
                     retry_attempt.note_failure(error)
                     log.warning("service_unavailable", service=service, error=str(error), pause_s=pause)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, self._longest_pause_s)
+
+    async def after_conflicts(self, operation: Callable[[], Awaitable[Result]]) -> Result:
+        """Return what the operation returns, repeated with backoff after each conflict in the ledger.
+
+        Raises:
+            LedgerConflictError: `CONFLICTS_ALLOWED` attempts in a row met a conflict.
+        """
+        pause = self._first_pause_s
+        with self._health.trying("ledger_conflict") as retry_attempt:
+            while True:
+                try:
+                    return await operation()
+                except LedgerConflictError as error:
+                    retry_attempt.note_failure(error)
+                    if retry_attempt.attempts >= CONFLICTS_ALLOWED:
+                        raise LedgerConflictError(
+                            f"{error}; the same happened at {CONFLICTS_ALLOWED} attempts in a row: "
+                            "check that no other worker folds messages of the same customers"
+                        ) from error
+                    log.warning("ledger_conflict", error=str(error), pause_s=pause)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, self._longest_pause_s)
 

@@ -177,7 +177,7 @@ class Worker:
         """
         if isinstance(prepared, Exception):
             raise prepared
-        decide = partial(self._decide_as_owner, batch, owners, prepared)
+        decide = partial(self._retry.after_conflicts, partial(self._decide_as_owner, batch, owners, prepared))
         try:
             return await decide()
         except LedgerUnavailableError as error:
@@ -186,7 +186,7 @@ class Worker:
             return await self._add_unsent(batch, await self._retry("ledger", decide))
 
     async def _decide_as_owner(self, batch: Batch, owners: dict[int, int], prepared: Prepared) -> Decided | None:
-        """Decide a batch, again after a conflict or a new lease; None when its partitions belong to another worker.
+        """Decide a batch, again after a new lease; None when its partitions belong to another worker.
 
         `owners` are the epochs before the features were read. Another worker may have decided on newer features
         since then: they are read again, so that a worker that slept does not undo those decisions.
@@ -197,8 +197,6 @@ class Worker:
                 owners, prepared = now, await self._read_features(batch, prepared.poison)
             try:
                 return await self._pipeline.decide(prepared, owners)
-            except LedgerConflictError:
-                continue
             except LedgerFencedError:
                 self._leases.invalidate()
         log.info("batch_dropped", reason="partitions reassigned", records=len(batch))

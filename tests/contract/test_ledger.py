@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -13,15 +14,20 @@ import pytest
 from msgspec import structs
 from psycopg import sql
 
+from campaigns.channels import Channel
+from campaigns.decide import ContactHistory, Reason, decide
+from campaigns.definition import Campaign
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, OutcomeReport
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES
-from campaigns.triggers import decision_message, trigger_message
+from campaigns.triggers import decision_message, trigger_body, trigger_message
+from features.daily_counts import DayCounts
 from features.signals import Signals
-from segments.engine import Episode, MembershipState
-from tests.builders import AS_OF, campaign, candidate, control, decision, segment, transition
+from features.table import FeatureTable
+from segments.engine import EARLIER_KEPT, Episode, MembershipState, classify
+from tests.builders import AS_OF, campaign, candidate, control, decision, facts, offers, scores, segment, transition
 from tests.fakes.ledger import InMemoryLedger
 
 if TYPE_CHECKING:
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 
     from campaigns.decide import Decision
     from campaigns.ports import Ledger
+    from segments.engine import Transition
 
 SEGMENT = segment()
 COOLING = [campaign(cooldown_days=30), campaign(key="other", cooldown_days=30)]
@@ -133,8 +140,97 @@ async def test_thousands_of_segments_can_be_remembered(ledger: Ledger) -> None:
     assert memberships.evaluated_versions == {key: activation.version for key, activation in activations.items()}
 
 
+async def evaluate(ledger: Ledger, threshold: int, value: int) -> tuple[Transition, ...]:
+    """Evaluate ann under the version of the segment with this threshold, and commit the outcome."""
+    versions = [segment(rule={">=": [{"var": "p"}, threshold]})]
+    activations = await ledger.activate(versions, [], at=AS_OF)
+    memberships = (await ledger.read(["ann"], [])).memberships
+    table = FeatureTable.from_rows(["ann"], ["p"], [[value]])
+    outcome = classify(versions, table, memberships, activations=activations, joined_at={})
+    changes = BatchChanges(
+        transitions=outcome.changes,
+        transitions_at={"ann": AS_OF},
+        evaluated=outcome.versions_changed,
+        earlier_results=outcome.earlier_results,
+    )
+    for _ in range(2):  # a batch may be committed twice
+        await ledger.commit(changes, owners=OWNED)
+    return outcome.changes
+
+
+async def test_a_real_entry_under_a_restored_version_is_not_suppressed(ledger: Ledger) -> None:
+    """No member under version 5 at first, then version 9 for one event, then version 5 again."""
+    assert [await evaluate(ledger, 5, 0), await evaluate(ledger, 9, 0)] == [(), ()]
+    assert await evaluate(ledger, 5, 6) == (transition(),)
+
+
+async def test_a_member_whom_another_version_removed_is_restored_silently(ledger: Ledger) -> None:
+    assert [each.suppressed for each in await evaluate(ledger, 5, 6)] == [True]
+    assert [each.kind for each in await evaluate(ledger, 9, 6)] == ["exited"]
+    assert await evaluate(ledger, 5, 6) == (transition(episode=2, suppressed=True),)
+    assert await evaluate(ledger, 5, 0) == (transition(episode=2, entered=False),)
+    assert await evaluate(ledger, 5, 6) == (transition(episode=3),)
+
+
+async def test_a_member_by_a_suppressed_entry_of_another_version_enters_the_restored_one(ledger: Ledger) -> None:
+    """A version that lets everybody in by mistake, and is taken back, costs no entry."""
+    await evaluate(ledger, 5, 0)
+    assert [each.suppressed for each in await evaluate(ledger, 0, 0)] == [True]
+    assert await evaluate(ledger, 5, 6) == (transition(episode=2),)
+
+
+async def test_a_member_who_was_contacted_under_another_version_does_not_enter_the_restored_one(ledger: Ledger) -> None:
+    await evaluate(ledger, 5, 0)
+    await evaluate(ledger, 3, 0)
+    assert await evaluate(ledger, 3, 4) == (transition(),)
+    assert await evaluate(ledger, 5, 6) == ()
+
+
+async def test_results_under_earlier_versions_come_back_in_a_read(ledger: Ledger) -> None:
+    for threshold, value in ((5, 6), (6, 6), (9, 6)):
+        await evaluate(ledger, threshold, value)
+    await ledger.activate([segment(rule={">=": [{"var": "p"}, 5]})], [], at=AS_OF)
+    state = (await ledger.read(["ann"], [])).memberships["ann"]
+    versions = [segment(rule={">=": [{"var": "p"}, threshold]}).version for threshold in (9, 6, 5)]
+    assert [state.evaluated_versions, *state.earlier_versions] == [{"at-risk": version} for version in versions]
+    assert state.members["at-risk"] == Episode(1, is_member=False, suppressed=True, member_under=tuple(versions[1:]))
+
+
+async def test_as_many_earlier_versions_are_kept_as_promised_and_an_older_one_is_as_new(ledger: Ledger) -> None:
+    for threshold in range(EARLIER_KEPT + 2):
+        await evaluate(ledger, threshold, 0)
+    await ledger.activate([segment()], [], at=AS_OF)
+    state = (await ledger.read(["ann"], [])).memberships["ann"]
+    assert len(state.earlier_versions) == EARLIER_KEPT
+    assert [each.suppressed for each in await evaluate(ledger, 1, 6)] == [False]
+    assert [each.suppressed for each in await evaluate(ledger, 100, 6)] == [True]
+    for threshold in range(200, 201 + EARLIER_KEPT):
+        await evaluate(ledger, threshold, 0)
+    assert [each.suppressed for each in await evaluate(ledger, 1, 6)] == [True]
+
+
+async def test_a_worker_that_starts_reads_the_same_earlier_versions(ledger_url: str) -> None:
+    """It has no roster in memory yet, and learns the one in force from the customers it reads."""
+    migrate(ledger_url)
+    workers = [PostgresLedger(ledger_url), PostgresLedger(ledger_url)]
+    for worker in workers:
+        await worker.open()
+    await workers[0].claim(3)
+    for threshold in (5, 9, 5):
+        await evaluate(workers[0], threshold, 6)
+    await workers[1].activate([segment(rule={">=": [{"var": "p"}, 5]})], [], at=AS_OF)
+    states = [(await worker.read(["ann"], [])).memberships["ann"] for worker in workers]
+    assert states[0] == states[1]
+    assert states[0].earlier_versions == ()
+    for worker in workers:
+        await worker.close()
+
+
 async def test_signals_are_replaced_by_newer_ones(ledger: Ledger) -> None:
-    newer = structs.replace(SIGNALS, message_count=4, sentiment_score=None, last_message_at=None, key_concerns=())
+    days = (DayCounts(15_126, 2, 1, 1, -2500), DayCounts(15_127, 1, 1, 0, 10_000))
+    newer = structs.replace(
+        SIGNALS, days=days, message_count=4, sentiment_score=None, last_message_at=None, key_concerns=()
+    )
     await ledger.commit(batch(), owners=OWNED)
     await ledger.commit(batch(signals={"ann": newer}), owners=OWNED)
     assert (await ledger.read(["ann"], [])).signals == {"ann": newer}
@@ -329,6 +425,21 @@ async def test_an_unsubscription_revokes_the_channel_of_the_contact(ledger: Ledg
     assert await contact(ledger) == ("reserved", None)
 
 
+async def test_a_channel_that_only_the_definitions_know_is_recorded_and_revoked(ledger: Ledger) -> None:
+    """Nothing but a data file names it."""
+    whatsapp = Channel.model_validate({"key": "whatsapp", "message_format": "text"})
+    words = campaign().model_dump() | {"channels": ["whatsapp"]}
+    chatting = Campaign.model_validate(words, context={"channels": {"whatsapp": whatsapp}})
+    made = decide(candidate(campaign=chatting), facts(whatsapp_consent=True), ContactHistory(), offers(), scores(3))
+    assert (made.channel, trigger_body(made)["message_format"]) == ("whatsapp", "text")
+    await ledger.commit(batch(made), owners=OWNED)
+    await ledger.commit(BatchChanges(outcomes=[report("unsubscribed")]), owners=OWNED)
+    standing = (await ledger.read(["ann"], [])).contact_histories["ann"]
+    assert set(standing.revoked_channels) == {"whatsapp"}
+    again = decide(candidate(campaign=chatting), facts(whatsapp_consent=True), standing, offers(), scores(3))
+    assert again.reason is Reason.NO_CONSENTED_CHANNEL
+
+
 async def test_the_latest_contact_of_each_campaign_counts_for_cooldowns(ledger: Ledger) -> None:
     later = AS_OF + timedelta(days=3)
     other = campaign(key="other")
@@ -417,6 +528,28 @@ async def test_two_workers_that_meet_a_new_roster_at_once_both_commit(ledger_url
         await first.commit()
         await second
     assert (await postgres.read(["ann"], [])).memberships["ann"].evaluated_versions == {"at-risk": SEGMENT.version}
+    await postgres.close()
+
+
+async def test_a_violation_of_an_index_that_is_not_ours_is_no_conflict(ledger_url: str) -> None:
+    """Retrying it as a conflict would never end: the error says which index and which row."""
+    migrate(ledger_url)
+    postgres = PostgresLedger(ledger_url)
+    await postgres.open()
+    await _prepared(postgres)
+    async with await psycopg.AsyncConnection.connect(ledger_url, autocommit=True) as operator:
+        await operator.execute("CREATE UNIQUE INDEX one_customer_a_segment ON membership (segment)")
+    await postgres.commit(batch(message_ids=[("ann", "m-1")]), owners=OWNED)
+    other = batch(
+        transitions=[transition("bob")],
+        transitions_at={"bob": AS_OF},
+        evaluated=["bob"],
+        message_ids=[("bob", "m-1")],
+    )
+    for write in (partial(postgres.commit, owners=OWNED), postgres.dry_run):
+        with pytest.raises(psycopg.errors.UniqueViolation, match="one_customer_a_segment"):
+            await write(other)
+    assert set((await postgres.read(["bob"], [("bob", "m-1")])).seen_messages) == set()
     await postgres.close()
 
 

@@ -6,21 +6,24 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from msgspec import structs
+
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed, LedgerState, OutboxRow
-from segments.engine import Activation, Episode, MembershipState
+from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from campaigns.decide import Decision
-    from campaigns.definition import Campaign, Channel
+    from campaigns.definition import Campaign
     from campaigns.ports import BatchChanges, OutcomeReport
     from campaigns.triggers import Message
     from features.signals import Signals
     from segments.definition import Segment
+    from segments.engine import Transition
 
 LADDER = ("reserved", "sent", "refunded", "delivered", "opened", "clicked", "converted", "expired")
 STATUS = {**{name: name for name in LADDER}, "bounced": "refunded"}
@@ -33,7 +36,7 @@ class Contact:
     """A contact made or withheld for control, and what became of it."""
 
     campaign: str
-    channel: Channel
+    channel: str
     variant: str
     decided_at: datetime
     status: str = "reserved"
@@ -46,6 +49,7 @@ class Customer:
 
     episodes: dict[str, Episode] = field(default_factory=dict)
     evaluated_versions: Mapping[str, str] = field(default_factory=dict)
+    earlier_versions: tuple[Mapping[str, str], ...] = ()
     signals: Signals | None = None
     seen: set[str] = field(default_factory=set)
     contacts: dict[UUID, Contact] = field(default_factory=dict)
@@ -72,7 +76,7 @@ class InMemoryLedger:
         self._reach()
         known = {each: self.customers[each] for each in customer_ids if each in self.customers}
         memberships = {
-            each: MembershipState(dict(c.episodes), c.evaluated_versions)
+            each: MembershipState(dict(c.episodes), c.evaluated_versions, self._earlier(c))
             for each, c in known.items()
             if c.episodes or c.evaluated_versions
         }
@@ -152,14 +156,30 @@ class InMemoryLedger:
 
     def _write_state(self, changes: BatchChanges) -> None:
         for each in changes.transitions:
-            episode = Episode(each.episode, each.kind == "entered")
-            self._customer(each.customer_id).episodes[each.segment] = episode
+            self._write_transition(each)
+        for result in changes.earlier_results:
+            episodes = self._customer(result.customer_id).episodes
+            episodes[result.segment] = structs.replace(episodes[result.segment], member_under=result.member_under)
         for customer_id in changes.evaluated:
-            self._customer(customer_id).evaluated_versions = self._versions
+            customer = self._customer(customer_id)
+            if customer.evaluated_versions and customer.evaluated_versions != self._versions:
+                earlier = [each for each in customer.earlier_versions if each != self._versions]
+                others = [each for each in earlier if each != customer.evaluated_versions]
+                customer.earlier_versions = (customer.evaluated_versions, *others)[:EARLIER_KEPT]
+            customer.evaluated_versions = self._versions
         for customer_id, signals in changes.signals.items():
             self._customer(customer_id).signals = signals
         for customer_id, event in changes.message_ids:
             self._customer(customer_id).seen.add(event)
+
+    def _write_transition(self, change: Transition) -> None:
+        episodes = self._customer(change.customer_id).episodes
+        held = episodes.get(change.segment, Episode(0, is_member=False))
+        suppressed = change.suppressed if change.kind == "entered" else held.suppressed
+        episodes[change.segment] = Episode(change.episode, change.kind == "entered", suppressed, held.member_under)
+
+    def _earlier(self, customer: Customer) -> tuple[Mapping[str, str], ...]:
+        return customer.earlier_versions if customer.evaluated_versions != self._versions else ()
 
     def _write_decisions(self, decisions: Iterable[Decision]) -> None:
         for each in decisions:

@@ -27,9 +27,11 @@ from tests.journey.workplace import (
     PARTITIONS,
     SCHEMA,
     Workplace,
+    campaign,
     lend_database,
     wait_until,
     write_definitions,
+    write_json,
 )
 
 if TYPE_CHECKING:
@@ -348,11 +350,25 @@ REFUSALS = {
     "missing topics": Refusal({"HOLDFAST_TOPIC_PREFIX": "nothing-here."}, "holdfast topics create"),
     "no such view": Refusal({"DWH_CUSTOMER_FEATURES_TABLE": "no_such_view"}, "DWH_CUSTOMER_FEATURES_TABLE"),
 }
+MISSPELT = (
+    "segments/lapsing.json: $.rule reads 'total_revnue', which neither the warehouse view customer_features_view nor "
+    "Holdfast supplies; did you mean 'total_revenue'?"
+)
 
 
 def wrong_password(url: str) -> str:
     """Return the URL with another password."""
     return url.replace(f":{urlsplit(url).password}@", ":s3cret@")
+
+
+def misspelt_definitions(folder: Path) -> str:
+    """Write definitions with a rule and a message that read columns which the view does not have."""
+    written = write_definitions(folder / "misspelt")
+    lapsing = {"key": "lapsing", "name": "lapsing", "rule": {"<": [{"var": "total_revnue"}, 0.2]}}
+    write_json(written / "segments" / "lapsing.json", lapsing)
+    thanks = {**campaign("thank-you", "lapsing", "by_operator"), "message": "Dear {{ frist_name }}"}
+    write_json(written / "campaigns" / "thank-you.json", thanks)
+    return str(written)
 
 
 @pytest.fixture(scope="module")
@@ -373,6 +389,7 @@ def refusals(place: Workplace) -> dict[str, Refusal]:
             "refuses the user",
         ),
         "unequal partitions": Refusal({"HOLDFAST_TOPIC_PREFIX": odd}, "equal partition counts"),
+        "unknown facts": Refusal({"HOLDFAST_DEFINITIONS_DIR": misspelt_definitions(place.folder)}, MISSPELT),
     }
 
 
@@ -389,6 +406,7 @@ OF_SERVICES = (
     "wrong password of the warehouse",
     "wrong password of Redis",
     "unequal partitions",
+    "unknown facts",
 )
 
 
@@ -411,6 +429,19 @@ def assert_refused(ended: subprocess.CompletedProcess[str], refusal: Refusal) ->
     assert not [line for line in ended.stdout.splitlines() if "s3cret" in line]
 
 
+@pytest.mark.parametrize("command", [("worker",), ("campaigns", "launch", "thank-you")])
+def test_every_unknown_fact_is_named(
+    place: Workplace, ended: dict[str, subprocess.CompletedProcess[str]], command: tuple[str, ...]
+) -> None:
+    """By a launch as well as by a worker; nobody is contacted. A command that reads no fact does its work."""
+    wrong = {"HOLDFAST_DEFINITIONS_DIR": str(place.folder / "misspelt")}
+    refused = ended["unknown facts"] if command == ("worker",) else place.holdfast(*command, **wrong)
+    assert refused.returncode == 2
+    assert MISSPELT in refused.stderr
+    assert "campaigns/thank-you.json: $.message reads 'frist_name'" in refused.stderr
+    assert place.holdfast("segments", "list", **wrong).returncode == 0
+
+
 def test_a_worker_refuses_to_start_on_a_port_that_is_taken(place: Workplace, worker: WorkerProcess) -> None:
     """The sentence names the setting."""
     taken = {"HOLDFAST_HEALTH_PORT": str(worker.port), "HOLDFAST_INSTANCE_ID": "another"}
@@ -426,3 +457,24 @@ def test_explain_tells_a_decision_in_words(place: Workplace) -> None:
     assert "customer iris: member of lapsing since 2011-06-01" in told.stdout, told.stderr
     assert "win-back: withheld, first evaluation" in told.stdout
     assert "days_since_last_transaction 90 is > 60" in told.stdout
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_column_that_nothing_reads_stays_in_the_warehouse(place: Workplace) -> None:
+    """Not in the ledger, on no topic, in no log; what a rule reads is recorded."""
+    place.set_customer("jo")
+    place.update("jo")
+    place.set_customer("jo", days=90)
+    place.update("jo")
+    (decided,) = [each.body for each in place.see("decisions") if each.key == b"jo"]
+    assert decided["facts"]["days_since_last_transaction"] == 90
+    tables = [name for (name,) in place.ask_ledger("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+    kept = {
+        "ledger": repr([place.ask_ledger(f'SELECT * FROM "{name}"') for name in tables]),  # noqa: S608 - our own names
+        "topics": repr([place.see(name) for name in OUTPUT_TOPICS.values()]),
+        "logs": "".join(log.read_text() for log in place.folder.glob("worker-*.log")),
+    }
+    assert "days_since_last_transaction" in kept["ledger"] + kept["topics"]
+    assert not [
+        where for where, text in kept.items() for secret in ("private@", "birth_date", "1971") if secret in text
+    ]

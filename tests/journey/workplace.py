@@ -30,7 +30,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS customer_features_view (
     customer_id text PRIMARY KEY, days_since_last_transaction integer NOT NULL, total_revenue double precision NOT NULL,
     transaction_count integer NOT NULL, avg_transaction_value double precision NOT NULL,
-    lifetime_value double precision NOT NULL, email_consent boolean NOT NULL, preferred_channel text)
+    lifetime_value double precision NOT NULL, email_consent boolean NOT NULL, preferred_channel text,
+    email text DEFAULT 'private@example.org', birth_date date DEFAULT '1971-02-03')
 """
 SEGMENTS: dict[str, Any] = {
     "lapsing": {">": [{"var": "days_since_last_transaction"}, 60]},

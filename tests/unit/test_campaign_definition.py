@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import campaigns.definition
-from campaigns.definition import MAX_FILE_BYTES, Campaign, Launch, load_campaigns
-from campaigns.errors import CampaignDefinitionError
-from segments.definition import SHIPPED, load_segments
+from campaigns.channels import SHIPPED, Channel
+from campaigns.definition import Campaign, Launch, load_campaigns, load_definitions
+from segments.definition_files import MAX_FILE_BYTES
+from segments.errors import DefinitionError
 from tests.builders import campaign
 
-OFFERS = [{"id": 1, "key": "gift", "name": "A gift"}, {"id": 3, "key": "discount", "name": "A discount"}]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OFFERS = [
+    {"id": 1, "key": "gift", "name": "A gift"},
+    {"id": 3, "key": "discount", "name": "A discount"},
+    {"id": 2, "key": "points", "name": "Points"},
+]
+WHATSAPP = {"key": "whatsapp", "message_format": "text", "max_characters": 1000}
 GOOD = {
     "key": "win-back",
     "name": "Win back",
@@ -32,18 +39,22 @@ def write(folder: Path, name: str, content: Any) -> Path:
 
 
 def refusal(folder: Path) -> str:
-    with pytest.raises(CampaignDefinitionError) as refused:
+    with pytest.raises(DefinitionError) as refused:
         load_campaigns(folder, segments=["at-risk", "vip"])
     return str(refused.value)
 
 
 def test_the_shipped_definitions_load() -> None:
     """Each names a shipped segment and offers that exist; one of them waits for an operator."""
-    folder = Path(campaigns.definition.__file__).parent / "definitions"
-    found, offers = load_campaigns(folder, segments={segment.key for segment in load_segments(SHIPPED)})
-    assert {each.key for each in found} >= {"retention-high-risk", "promotion-medium-risk", "vip-offers"}
-    assert sorted(offers) == list(range(1, 9))
-    assert [each.key for each in found if each.launch is Launch.BY_OPERATOR] == ["vip-offers"]
+    shipped = load_definitions(None)
+    assert {each.key for each in shipped.campaigns} >= {"retention-high-risk", "promotion-medium-risk", "vip-offers"}
+    assert sorted(shipped.offers) == list(range(1, 9))
+    assert [each.key for each in shipped.campaigns if each.launch is Launch.BY_OPERATOR] == ["vip-offers"]
+    assert {key: each.message_format for key, each in shipped.channels.items()} == {
+        "email": "html",
+        "sms": "text",
+        "push": "text",
+    }
 
 
 def test_a_good_folder_is_read_in_the_order_of_its_file_names(tmp_path: Path) -> None:
@@ -59,10 +70,10 @@ def test_a_good_folder_is_read_in_the_order_of_its_file_names(tmp_path: Path) ->
     ("changes", "where", "why"),
     [
         ({"segment": "nowhere"}, "$.segment", "'nowhere', which is not defined; known segments: at-risk, vip"),
-        ({"offers": [1, 2, 9]}, "$.offers", "[2, 9], which offers.json does not define"),
+        ({"offers": [1, 8, 9]}, "$.offers", "[8, 9], which offers.json does not define"),
         ({"offers": []}, "$.offers", "at least 1 item"),
         ({"colour": "red"}, "$.colour", "Extra inputs are not permitted"),
-        ({"channels": ["pigeon"]}, "$.channels[0]", "'email', 'sms' or 'push'"),
+        ({"channels": ["pigeon"]}, "$.channels", "unknown channel 'pigeon'; known channels: email, push, sms"),
         ({"key": "Win Back"}, "$.key", "should match pattern"),
         ({"holdout_percent": 51}, "$.holdout_percent", "less than or equal to 50"),
         ({"cooldown_days": -1}, "$.cooldown_days", "greater than or equal to 0"),
@@ -71,6 +82,8 @@ def test_a_good_folder_is_read_in_the_order_of_its_file_names(tmp_path: Path) ->
         ({"message": "Hello {{ name"}, "$.message", "does not compile"),
         ({"message": "{% for a in b %}{{ a }}{% endfor %}"}, "$.message", "line 1 uses For"),
         ({"message": ""}, "$.message", "at least 1 character"),
+        ({"message": "Take {{ offer.nmae }}"}, "$.message", "an offer has no 'nmae'; it has: id, key, name"),
+        ({"message": "Take {{ offer['price'] }}"}, "$.message", "an offer has no 'price'; it has: id, key, name"),
     ],
 )
 def test_a_wrong_field_is_refused_with_file_path_and_reason(
@@ -90,11 +103,23 @@ def test_a_missing_field_is_refused(tmp_path: Path, field: str) -> None:
     assert refusal(tmp_path) == f"{path}: $.{field}: Field required"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2", "\ufeff{}", "nonsense"])
-def test_bad_json_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("file", ["wrong.json", "offers.json", "channels.json"])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "Expecting value"),
+        ("[1, 2", "Expecting"),
+        ("nonsense", "Expecting value"),
+        ('{"key": "a", "key": "b"}', "key 'key' appears twice"),
+        ('{"holdout_percent": NaN}', "NaN is not a JSON number"),
+    ],
+)
+def test_bad_json_is_refused_in_every_file(tmp_path: Path, file: str, text: str, why: str) -> None:
     write(tmp_path, "offers.json", OFFERS)
-    path = write(tmp_path, "wrong.json", text)
-    assert refusal(tmp_path).startswith(f"{path}: $: Invalid JSON")
+    path = write(tmp_path, file, text)
+    said = refusal(tmp_path)
+    assert said.startswith(f"{path}: not valid JSON")
+    assert why in said
 
 
 def test_a_key_used_twice_is_refused_with_both_files(tmp_path: Path) -> None:
@@ -118,7 +143,8 @@ def test_a_folder_without_offers_is_refused(tmp_path: Path) -> None:
     ("offers", "why"),
     [
         ([OFFERS[0], OFFERS[0]], "two offers have the same id"),
-        ([{**OFFERS[0], "id": 1001}], "$[0].id: Input should be less than or equal to 1000"),
+        ([{**OFFERS[0], "id": 0}], "$[0].id: Input should be greater than or equal to 1"),
+        (OFFERS[:2], "no offer has id 2; number the offers from 1 to 2 without gaps"),
         ([{**OFFERS[0], "price": 3}], "$[0].price: Extra inputs are not permitted"),
         ({"offers": OFFERS}, "$: Input should be a valid array"),
     ],
@@ -126,6 +152,57 @@ def test_a_folder_without_offers_is_refused(tmp_path: Path) -> None:
 def test_wrong_offers_are_refused(tmp_path: Path, offers: Any, why: str) -> None:
     path = write(tmp_path, "offers.json", offers)
     assert refusal(tmp_path).startswith(f"{path}: {why}")
+
+
+def test_there_may_be_any_number_of_offers(tmp_path: Path) -> None:
+    write(tmp_path, "offers.json", [{**OFFERS[0], "id": number} for number in range(1, 13)])
+    write(tmp_path, "a.json", {**GOOD, "offers": [12]})
+    assert sorted(load_campaigns(tmp_path, segments=["at-risk"])[1]) == list(range(1, 13))
+
+
+def test_a_folder_in_the_place_of_the_offers_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "offers.json").mkdir()
+    write(tmp_path, "a.json", GOOD)
+    assert refusal(tmp_path) == f"{tmp_path / 'offers.json'}: this is a folder; a JSON file is needed"
+
+
+def test_a_channel_is_added_by_its_file_alone(tmp_path: Path) -> None:
+    shipped = json.loads((SHIPPED / "channels.json").read_text())
+    write(tmp_path, "offers.json", OFFERS)
+    write(tmp_path, "channels.json", [*shipped, WHATSAPP])
+    write(tmp_path, "a.json", {**GOOD, "channels": ["whatsapp", "email"]})
+    ((found,), _) = load_campaigns(tmp_path, segments=["at-risk"])
+    channel = found.channel("whatsapp")
+    assert (channel.consent_column, channel.message_format, channel.max_characters) == (
+        "whatsapp_consent",
+        "text",
+        1000,
+    )
+
+
+@pytest.mark.parametrize(
+    ("channels", "why"),
+    [
+        ([WHATSAPP, WHATSAPP], "$[1].key 'whatsapp' appears twice"),
+        ([{"key": "whatsapp"}], "$[0].message_format: Field required"),
+        ([{**WHATSAPP, "message_format": "markdown"}], "$[0].message_format: Input should be 'html' or 'text'"),
+        ([{**WHATSAPP, "key": "Whats App"}], "$[0].key: String should match pattern"),
+        ([{**WHATSAPP, "colour": "green"}], "$[0].colour: Extra inputs are not permitted"),
+        ([{**WHATSAPP, "max_characters": 0}], "$[0].max_characters: Input should be greater than or equal to 1"),
+    ],
+)
+def test_wrong_channels_are_refused(tmp_path: Path, channels: Any, why: str) -> None:
+    write(tmp_path, "offers.json", OFFERS)
+    path = write(tmp_path, "channels.json", channels)
+    assert refusal(tmp_path).startswith(f"{path}: {why}")
+
+
+def test_the_version_changes_with_a_channel_that_is_not_as_shipped() -> None:
+    """Its consent column decides, too."""
+    email = {"key": "email", "message_format": "html", "consent_column": "may_mail"}
+    own = {"email": Channel.model_validate(email)}
+    changed = Campaign.model_validate(GOOD, context={"channels": own})
+    assert changed.version != Campaign.model_validate(GOOD).version
 
 
 def test_the_version_changes_with_what_decides_and_not_with_the_description() -> None:

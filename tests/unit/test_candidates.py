@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 from campaigns.candidates import (
     Definitions,
@@ -17,11 +18,15 @@ from campaigns.candidates import (
     launch_candidates,
 )
 from campaigns.decide import ContactHistory, Outcome, Reason
+from campaigns.definition import load_definitions
 from features.table import FeatureTable
+from models.facts import SCORE_FACTS
 from tests.builders import AS_OF, campaign, candidate, facts, offers, scores, transition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from campaigns.definition import Campaign
 
 VIP = campaign(key="vip", launch="by_operator")
 DEFINITIONS = Definitions([campaign(), VIP], offers(), {"churn": "rules"}, {"at-risk": "f00d"})
@@ -82,6 +87,38 @@ def test_a_silent_entry_is_a_candidate_that_is_withheld() -> None:
 def test_a_candidate_names_the_versions_of_models_campaign_and_segment() -> None:
     (found,) = entry_candidates([transition()], OCCURRENCES, DEFINITIONS)
     assert found.versions == {"churn": "rules", "campaign": campaign().version, "segment": "f00d"}
+
+
+def test_a_candidate_names_the_facts_that_rules_guardrails_message_and_models_read() -> None:
+    greeting = campaign(message="Dear {{ first_name }}, {{ offer.name }}", channels=("email",))
+    definitions = replace(
+        DEFINITIONS,
+        campaigns=[greeting],
+        segment_facts={"at-risk": {"days_since_last_transaction"}, "other": {"birth_date"}},
+        model_facts={"total_revenue"},
+    )
+    (found,) = entry_candidates([transition()], OCCURRENCES, definitions)
+    own = {"days_since_last_transaction", "first_name", "total_revenue"}
+    assert set(found.facts_read) - SCORE_FACTS == own | {"email_consent", "email_consent_at", "preferred_channel"}
+
+
+@pytest.mark.parametrize("contacting", load_definitions(None).campaigns, ids=lambda each: each.key)
+def test_a_decision_records_every_fact_that_the_rules_of_its_segment_read(contacting: Campaign) -> None:
+    """So that they can be explained by what is recorded."""
+    shipped = load_definitions(None)
+    segment_facts = {each.key: each.facts for each in shipped.segments}
+    definitions = Definitions(shipped.campaigns, shipped.offers, {}, {}, segment_facts)
+    assert set(definitions.facts_read_for(contacting)) >= segment_facts[contacting.segment] | contacting.message_facts
+
+
+def test_a_decision_records_no_fact_that_it_does_not_read() -> None:
+    """Not for another campaign's sake, either: the warehouse's other columns stay where they are."""
+    columns = {**facts(), "email": "ann@private.example", "birth_date": "1971-02-03", "first_name": "Ann"}
+    view = FeatureTable.from_rows(["ann"], list(columns), [list(columns.values())])
+    named = candidate(campaign=campaign(key="named"), facts_read=("first_name", "email_consent"))
+    decisions = decide_all([candidate(), named], view, {}, offers(), Scorer())
+    assert decisions[0].facts == facts(offer_basis="mock")
+    assert decisions[1].facts == {"email_consent": True, "first_name": "Ann", "offer_basis": "mock"}
 
 
 def test_a_launch_is_another_occasion_than_any_episode() -> None:

@@ -54,6 +54,20 @@ def test_a_decision_of_a_segment_that_is_gone_is_told_without_its_rule() -> None
     assert explain_decision(recorded(), {}) == "2011-06-01 win-back: contacted, entered lapsing"
 
 
+def test_a_rule_that_reads_other_facts_by_now_is_not_explained_by_those_recorded() -> None:
+    """Its facts were not recorded: they would all be told as null."""
+    edited = segment("lapsing", {">": [{"var": "tenure_days"}, 60]})
+    explained = explain_decision(recorded(versions={"segment": "c0ffee"}), {"lapsing": edited})
+    assert explained.endswith(f"Lapsing: decided by version c0ffee of its rule, which is now {edited.version}.")
+
+
+def test_a_rule_with_another_threshold_by_now_is_explained_by_the_facts_recorded() -> None:
+    """They are the ones that it reads."""
+    edited = segment("lapsing", {">": [{"var": "days_since_last_transaction"}, 100]})
+    explained = explain_decision(recorded(versions={"segment": "c0ffee"}), {"lapsing": edited})
+    assert explained.endswith("Lapsing (does not hold): days_since_last_transaction 90 is not > 100.")
+
+
 def test_a_rule_that_does_not_hold_names_its_nearest_miss() -> None:
     """Every comparison is told with the customer's own figure."""
     told = explain_membership(RICH_AND_LAPSING, {"days_since_last_transaction": 90.0, "total_revenue": 19_500.0})

@@ -11,6 +11,7 @@ import pytest
 from features.table import FeatureTable
 from models.inputs import FEATURE_MAPPING
 from models.registry import Scorers, load_scorers
+from models.routing import RoutedScorer
 from models.scores import score_customers
 from models.sources import unavailable_facts
 from models.tasks.registry import TASKS
@@ -69,6 +70,14 @@ def test_a_model_needs_its_columns_from_the_start(missing: str, *, was_there: bo
     scorers = rules().with_scorer("churn", ReadingModel()).with_scorer("ltv", ReadingModel())
     unavailable = unavailable_facts(COLUMNS - {missing}, {missing} if was_there else (), scorers)
     assert all(unavailable[fact] == {missing} for fact in (*TASKS["churn"].facts, *TASKS["ltv"].facts))
+
+
+def test_the_column_that_chooses_between_models_is_needed_too() -> None:
+    """Without it the pooled model would score everybody."""
+    routed = RoutedScorer(ReadingModel(), "country", {"France": ReadingModel()}, {"outputs": 1})
+    scorers = rules().with_scorer("churn", routed)
+    assert unavailable_facts(COLUMNS, {"country"}, scorers) == {fact: {"country"} for fact in TASKS["churn"].facts}
+    assert unavailable_facts({*COLUMNS, "country"}, (), scorers) == {}
 
 
 class RecordingColumns(dict[str, "NDArray[np.float64]"]):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from segments.definition import LARGEST_FILE, SHIPPED, build_segment, load_segments, segment_schema
+from segments.definition import SHIPPED, build_segment, load_segments, segment_schema
+from segments.definition_files import MAX_FILE_BYTES
 from segments.errors import DefinitionError, RuleError
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ def test_the_version_is_the_same_for_ever() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "not JSON"),
-        ("\xff", "not JSON"),
+        ("{", "not valid JSON"),
+        ("\xff", "not valid JSON"),
         ('{"key": "a", "key": "b"}', "key 'key' appears twice"),
-        ('{"key": "a", "name": "A", "rule": {">": [1, NaN]}}', "NaN is no JSON number"),
-        ("[" * 100_000, "not JSON that can be used"),
+        ('{"key": "a", "name": "A", "rule": {">": [1, NaN]}}', "NaN is not a JSON number"),
+        ("[" * 100_000, "not valid JSON"),
         ([GOOD], r"\$: "),
         ({**GOOD, "rules": {}}, r"\$\.rules: Extra inputs"),
         ({"key": "big"}, r"\$\.name: Field required"),
@@ -60,7 +61,7 @@ def test_the_version_is_the_same_for_ever() -> None:
         ({**GOOD, "name": 3}, r"\$\.name: .*value 3"),
         ({**GOOD, "rule": "revenue > 100"}, r"\$\.rule: .*'revenue > 100'"),
         ({**GOOD, "exit_rule": [1]}, r"\$\.exit_rule"),
-        ({**GOOD, "description": "x" * LARGEST_FILE}, "more than the 262144 allowed"),
+        ({**GOOD, "description": "x" * MAX_FILE_BYTES}, "a definition file may have 262,144 at most"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_name_and_the_reason(tmp_path: Path, content: Any, said: str) -> None:
@@ -80,13 +81,37 @@ def test_an_unknown_operator_is_refused_with_file_field_and_path(tmp_path: Path,
 def test_a_key_used_twice_is_refused_with_both_files(tmp_path: Path) -> None:
     write(tmp_path, "a.json", GOOD)
     write(tmp_path, "b.json", GOOD)
-    with pytest.raises(DefinitionError, match=r"b\.json: key 'big' is taken by .*a\.json"):
+    with pytest.raises(DefinitionError, match=r"b\.json: \$\.key 'big' is already used by .*a\.json"):
         load_segments(tmp_path)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="no such folder"):
         load_segments(tmp_path / "nowhere")
+
+
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "segments", "{}")
+    with pytest.raises(DefinitionError, match="segments: this is a file; a folder of definition files is needed"):
+        load_segments(tmp_path / "segments")
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "big.json").mkdir()
+    with pytest.raises(DefinitionError, match=r"big\.json: this is a folder; a JSON file is needed"):
+        load_segments(tmp_path)
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
+    """Windows editors write one."""
+    (tmp_path / "big.json").write_text(json.dumps(GOOD), encoding="utf-8-sig")
+    assert [segment.key for segment in load_segments(tmp_path)] == ["big"]
+
+
+def test_every_problem_of_a_file_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "bad.json", {"key": "Big", "colour": "red"})
+    with pytest.raises(DefinitionError, match=r"\$\.key: .*'Big'; \$\.name: Field required; \$\.colour: .*'red'"):
+        load_segments(tmp_path)
 
 
 @pytest.mark.parametrize("empty", [{}, {"exit_rule": None}, {"exit_rule": {}}])

@@ -7,7 +7,7 @@ import pytest
 
 from features.table import FeatureTable
 from segments.definition import SHIPPED, build_segment, load_segments
-from segments.engine import Activation, Episode, MembershipState, Transition, Transitions, classify
+from segments.engine import Activation, EarlierResult, Episode, MembershipState, Transition, Transitions, classify
 from segments.errors import ActivationMissingError
 
 NOON = datetime(2011, 6, 1, 12, tzinfo=UTC)
@@ -108,6 +108,65 @@ def test_another_version_in_the_roster_is_a_first_evaluation() -> None:
     assert [(change.segment, change.suppressed) for change in changes] == [("risk", True), ("rich", False)]
 
 
+EARLIER = ({"risk": RISK.version, "rich": RICH.version},)
+REPLACED = {"risk": "another", "rich": RICH.version}
+
+
+def restored(episode: Episode | None = None) -> dict[str, MembershipState]:
+    """A customer evaluated under these rules, then under another version of `risk`, which is taken back now."""
+    return {"0": MembershipState({"risk": episode} if episode else {}, REPLACED, EARLIER)}
+
+
+@pytest.mark.parametrize("mode", ["silent", "emit"])
+def test_an_entry_that_the_restored_version_did_not_have_is_real(mode: str) -> None:
+    (change,) = run({"p": [0.9]}, restored(), mode=mode).changes
+    assert (change.kind, change.episode, change.suppressed) == ("entered", 1, False)
+
+
+@pytest.mark.parametrize("mode", ["silent", "emit"])
+def test_an_entry_that_gives_back_what_the_restored_version_had_is_suppressed(mode: str) -> None:
+    """Also where first evaluations may fire, and for a customer who joined after the activation."""
+    was_member = Episode(1, is_member=False, member_under=(RISK.version,))
+    joined = {"0": NOON + timedelta(days=1)}
+    (change,) = run({"p": [0.9]}, restored(was_member), mode=mode, joined_at=joined).changes
+    assert (change.kind, change.episode, change.suppressed) == ("entered", 2, True)
+
+
+def test_between_the_rules_a_restored_version_goes_on_from_its_own_last_result() -> None:
+    was_member = Episode(1, is_member=False, member_under=(RISK.version,))
+    assert [each.kind for each in run({"p": [0.65]}, restored(was_member)).changes] == ["entered"]
+    other_let_in = Episode(1, is_member=True)
+    assert [each.kind for each in run({"p": [0.65]}, restored(other_let_in)).changes] == ["exited"]
+
+
+@pytest.mark.parametrize(("suppressed", "fires"), [(True, [2]), (False, [])])
+def test_a_member_enters_a_restored_version_unless_the_entry_was_announced(suppressed: bool, fires: list[int]) -> None:
+    other_let_in = Episode(1, is_member=True, suppressed=suppressed)
+    assert [each.episode for each in run({"p": [0.9]}, restored(other_let_in)).changes] == fires
+
+
+def test_a_customer_who_joined_later_and_was_evaluated_under_another_version_is_silent() -> None:
+    """A rollback would contact all who joined meanwhile."""
+    known = {"0": MembershipState({}, REPLACED)}
+    (change,) = run({"p": [0.9]}, known, joined_at={"0": NOON + timedelta(days=1)}).changes
+    assert change.suppressed
+
+
+def test_results_under_replaced_versions_are_kept_for_members_alone() -> None:
+    known = {
+        "0": MembershipState({"risk": Episode(1, is_member=True, member_under=("older",))}, REPLACED),
+        "1": MembershipState({"risk": Episode(1, is_member=False, member_under=("another", "older"))}, REPLACED),
+        "2": MembershipState({"risk": Episode(1, is_member=False)}, REPLACED),
+        "3": MembershipState({"gone": Episode(1, is_member=True)}, {**REPLACED, "gone": "v"}),
+        "4": held(risk=Episode(1, is_member=True)),
+    }
+    assert run({"p": [0.9] * 5, "revenue": [0] * 5}, known).earlier_results == (
+        EarlierResult("0", "risk", ("another", "older")),
+        EarlierResult("1", "risk", ("older",)),
+        EarlierResult("3", "gone", ("v",)),
+    )
+
+
 def test_whoever_was_evaluated_under_other_versions_must_be_recorded() -> None:
     known = {
         "0": held(),
@@ -183,9 +242,10 @@ def test_an_empty_batch_has_no_transitions() -> None:
         ({"rfm_monetary": 5, "rfm_frequency": 4, "rfm_recency": 5}, {"vip-customers"}),
         ({"rfm_segment": "At Risk"}, {"valued-and-slipping"}),
         ({"rfm_monetary": 4, "rfm_recency": 2}, {"valued-and-slipping"}),
-        ({"days_since_last_message": 1, "cancellation_requests": 1, "sentiment_score": 0.5}, {"unhappy-customers"}),
-        ({"days_since_last_message": 1, "cancellation_requests": 0, "sentiment_score": -0.5}, {"unhappy-customers"}),
-        ({"days_since_last_message": 31, "cancellation_requests": 1, "sentiment_score": -0.5}, set()),
+        ({"cancellation_requests_30d": 1, "sentiment_score_30d": 0.5}, {"unhappy-customers"}),
+        ({"cancellation_requests_30d": 0, "sentiment_score_30d": -0.5}, {"unhappy-customers"}),
+        ({"cancellation_requests_30d": 0, "sentiment_score_30d": None}, set()),
+        ({"cancellation_requests_30d": 0, "cancellation_requests": 1, "sentiment_score": -0.5}, set()),
         ({}, set()),
     ],
 )

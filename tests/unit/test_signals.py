@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from math import isnan
 from typing import Any
 
 import msgspec
 import pytest
 
+from features.daily_counts import DAYS_KEPT, WINDOWS_DAYS
 from features.signals import CONCERNS_KEPT, Message, MessageReading, Signals, as_columns, fold
 
 NOON = datetime(2011, 12, 9, 12, tzinfo=UTC)
@@ -67,13 +69,18 @@ def test_signals_become_facts_as_of_a_moment() -> None:
         "cancellation_requests": 1,
         "days_since_last_message": 3.0,
         "key_concerns": ["price"],
+        **{f"message_count_{days}d": 1 for days in WINDOWS_DAYS},
+        **{f"customer_message_count_{days}d": 1 for days in WINDOWS_DAYS},
+        **{f"cancellation_requests_{days}d": 1 for days in WINDOWS_DAYS},
+        **{f"sentiment_score_{days}d": -0.5 for days in WINDOWS_DAYS},
     }
 
 
 def test_a_customer_without_messages_has_counts_of_nought_and_otherwise_nulls() -> None:
     columns = as_columns({}, ["bob"], NOON)
     zeros = {name for name, column in columns.items() if column[0] == 0}
-    assert zeros == {"message_count", "customer_message_count", "cancellation_requests"}
+    counts = {"message_count", "customer_message_count", "cancellation_requests"}
+    assert zeros == counts | {f"{name}_{days}d" for name in counts for days in WINDOWS_DAYS}
     assert all(column[0] is None or column[0] != column[0] for name, column in columns.items() if name not in zeros)
 
 
@@ -93,5 +100,66 @@ def test_signals_are_stored_under_the_names_that_the_ledger_holds() -> None:
     signals = fold(Signals(), [message(1, 0.25, concerns=("price",), wants_to_cancel=True)])
     assert msgspec.json.encode(signals) == (
         b'{"message_count":1,"customer_message_count":1,"sentiment_score":0.25,"cancellation_requests":1,'
-        b'"key_concerns":["price"],"last_message_at":"2011-12-09T13:00:00Z","last_message_id":"m1"}'
+        b'"key_concerns":["price"],"last_message_at":"2011-12-09T13:00:00Z","last_message_id":"m1",'
+        b'"days":[[15317,1,1,1,2500]]}'
     )
+
+
+def test_signals_stored_before_there_were_windows_can_be_read() -> None:
+    stored = b'{"message_count":2,"customer_message_count":1,"cancellation_requests":1,"last_message_id":"m1"}'
+    signals = msgspec.json.decode(stored, type=Signals)
+    assert (signals.message_count, signals.days) == (2, ())
+    assert fact(signals, "cancellation_requests_90d", NOON) == 0
+    assert fact(fold(signals, [message(1)]), "message_count_7d", NOON + timedelta(hours=1)) == 1
+
+
+def fact(signals: Signals, name: str, as_of: datetime) -> float:
+    return float(as_columns({"ann": signals}, ["ann"], as_of)[name][0])
+
+
+@pytest.mark.parametrize("days", WINDOWS_DAYS)
+def test_a_window_is_the_utc_day_of_the_moment_and_the_days_before_it(days: int) -> None:
+    signals = fold(Signals(), [message(0, wants_to_cancel=True)])
+    first_moment_outside = datetime(2011, 12, 9, tzinfo=UTC) + timedelta(days=days)
+    name = f"cancellation_requests_{days}d"
+    assert fact(signals, name, first_moment_outside - timedelta(microseconds=1)) == 1
+    assert fact(signals, name, first_moment_outside) == 0
+    assert fact(signals, "cancellation_requests", first_moment_outside) == 1
+
+
+@pytest.mark.parametrize("hours", [-11, 0, 14])
+def test_a_message_counts_on_its_utc_day_whatever_zone_it_is_written_in(hours: int) -> None:
+    moment = datetime(2011, 12, 9, 23, 30, tzinfo=UTC)
+    written = moment.astimezone(timezone(timedelta(hours=hours)))
+    signals = fold(Signals(), [Message("m", written, "customer", MessageReading(0.0))])
+    last_moment_inside = datetime(2011, 12, 15, 23, 59, tzinfo=UTC)
+    assert fact(signals, "message_count_7d", last_moment_inside.astimezone(written.tzinfo)) == 1
+    assert fact(signals, "message_count_7d", last_moment_inside + timedelta(minutes=1)) == 0
+
+
+def test_an_event_that_arrives_late_takes_back_no_message() -> None:
+    signals = fold(Signals(), [message(0, wants_to_cancel=True)])
+    assert fact(signals, "cancellation_requests_30d", NOON - timedelta(days=3)) == 1
+
+
+def test_a_message_older_than_the_days_kept_counts_in_lifetime_only() -> None:
+    signals = fold(Signals(), [message(0), message(-24 * DAYS_KEPT, wants_to_cancel=True)])
+    assert (signals.message_count, signals.cancellation_requests) == (2, 1)
+    assert fact(signals, "message_count_90d", NOON) == 1
+
+
+def test_windowed_sentiment_is_the_mean_of_the_customers_messages_in_the_window() -> None:
+    said = [message(0, -0.9), message(24 * 10, 0.25), message(24 * 10, -1.0, role="agent"), message(24 * 11, 0.75)]
+    signals, as_of = fold(Signals(), said), NOON + timedelta(days=11)
+    assert fact(signals, "sentiment_score_7d", as_of) == 0.5
+    assert fact(signals, "sentiment_score_30d", as_of) == pytest.approx(0.1 / 3)
+    assert isnan(fact(signals, "sentiment_score_90d", as_of + timedelta(days=90)))
+
+
+def test_five_thousand_messages_of_one_customer_stay_a_small_row() -> None:
+    """3,000 messages on one day, then 20 a day for a hundred days."""
+    signals = fold(Signals(), (message(0) for _ in range(3000)))
+    signals = fold(signals, (message(24 * day, 0.1234) for day in range(100) for _ in range(20)))
+    assert len(msgspec.json.encode(signals)) < 3000
+    assert signals.message_count == 5000
+    assert fact(signals, "message_count_90d", NOON + timedelta(days=99)) == 1800

@@ -87,7 +87,8 @@ def test_the_number_of_offers_is_that_of_the_offers_file(
 ) -> None:
     monkeypatch.setenv("HOLDFAST_DEFINITIONS_DIR", str(write_definitions(tmp_path)))
     path = tmp_path / "campaigns" / "offers.json"
-    path.write_text(json.dumps([*json.loads(path.read_text()), {"id": 30, "key": "latest", "name": "The latest"}]))
+    file = [{"id": number, "key": f"offer-{number}", "name": "An offer"} for number in range(1, 31)]
+    path.write_text(json.dumps(file))
     asked: list[int | None] = []
 
     def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:

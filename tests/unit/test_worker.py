@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from campaigns.candidates import Definitions
-from campaigns.errors import LedgerRestoredError, LedgerUnavailableError
+from campaigns.errors import LedgerConflictError, LedgerRestoredError, LedgerUnavailableError
 from features.errors import WarehouseRowError
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
@@ -22,7 +22,7 @@ from streams.observability.metrics import Metrics
 from streams.pipeline import Pipeline
 from streams.runtime.batching import Batch, Chunk
 from streams.runtime.partition_leases import Assignment
-from streams.runtime.retry import RetryPolicy
+from streams.runtime.retry import CONFLICTS_ALLOWED, RetryPolicy
 from streams.runtime.worker import Worker
 from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
@@ -65,12 +65,16 @@ class DoubtfulLedger(InMemoryLedger):
         self.refused: set[str] = set()
         self.is_read_only = False
         self.refusals = 0
+        self.conflicts = 0
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
         if self.is_read_only:
             self.refusals += 1
             raise LedgerUnavailableError("nothing can be written now")
+        if self.conflicts:
+            self.conflicts -= 1
+            raise LedgerConflictError("folded by another worker")
         committed = await super().commit(changes, owners=owners)
         self.commits += 1
         if self.loses_answer:
@@ -88,7 +92,9 @@ class DoubtfulLedger(InMemoryLedger):
 class Bench:
     """A worker among fakes: `ann`, `bob` and `cy` enter a segment with their first event, and are contacted."""
 
-    def __init__(self, ledger: DoubtfulLedger | None = None, *, pause_s: float = 0.001) -> None:
+    def __init__(
+        self, ledger: DoubtfulLedger | None = None, *, pause_s: float = 0.001, longest_pause_s: float | None = None
+    ) -> None:
         kinds: Any = {"email_consent": "boolean", **dict.fromkeys(RFM_COLUMNS, "number")}
         row = {"email_consent": True, **dict.fromkeys(RFM_COLUMNS, 5.0)}
         self.warehouse = InMemoryWarehouse(kinds, dict.fromkeys(("ann", "bob", "cy"), row))
@@ -107,7 +113,7 @@ class Bench:
             pipeline=Pipeline(features, self.ledger, config(), topic_prefix=PREFIX),
             ledger=self.ledger,
             sink=self.sink,
-            retry=RetryPolicy(self.health, first_pause_s=pause_s, longest_pause_s=pause_s),
+            retry=RetryPolicy(self.health, first_pause_s=pause_s, longest_pause_s=longest_pause_s or pause_s),
             metrics=self.metrics,
         )
 
@@ -293,6 +299,37 @@ async def test_a_ledger_that_can_only_be_read_holds_the_batch() -> None:
     assert (bench.published, bench.health.retrying) == (["ann"], {})
 
 
+async def test_a_conflict_is_decided_again_and_shown_until_it_is_over(bench: Bench) -> None:
+    bench.ledger.conflicts = 3
+    async with bench.working():
+        bench.put_update("ann")
+        await until(lambda: "ledger_conflict" in bench.health.retrying)
+        await bench.acknowledges(1)
+    assert (bench.published, bench.health.retrying) == (["ann"], {})
+    assert bench.health.failures["ledger_conflict"] == 3
+
+
+async def test_pauses_between_conflicts_grow() -> None:
+    bench = Bench(longest_pause_s=0.05)
+    await bench.ledger.activate(config().segments, [], at=AS_OF)
+    bench.ledger.conflicts = 5
+    began = asyncio.get_running_loop().time()
+    async with bench.working():
+        bench.put_update("ann")
+        await bench.acknowledges(1)
+    assert asyncio.get_running_loop().time() - began >= 0.001 * (1 + 2 + 4 + 8 + 16)
+
+
+async def test_a_conflict_that_never_ends_ends_the_worker(bench: Bench) -> None:
+    bench.ledger.conflicts = 1000
+    with pytest.RaisesGroup(pytest.RaisesExc(LedgerConflictError, match="by another worker; .* 10 attempts")):
+        async with bench.working():
+            bench.put_update("ann")
+            await until(bench.work.done)
+    assert bench.ledger.conflicts == 1000 - CONFLICTS_ALLOWED
+    assert bench.acknowledged == []
+
+
 async def test_a_broker_that_is_away_holds_the_batch(bench: Bench) -> None:
     """After a failure the partition is taken over before the same is published again."""
     async with bench.working():
@@ -448,7 +485,7 @@ async def test_a_row_that_the_warehouse_cannot_compute_is_one_dead_letter(bench:
     letters = [each for each in bench.sink.topics.published if each.destination == "dead_letters"]
     assert bench.published == ["ann", "cy"]
     assert [letter.key for letter in letters] == [b"bob"]
-    assert dict(letters[0].headers)["holdfast_detail"] == (b"deciding it ends in WarehouseRowError: division by zero")
+    assert dict(letters[0].headers)["holdfast_detail"] == (b"deciding it raises WarehouseRowError: division by zero")
 
 
 async def test_a_customer_with_two_rows_costs_only_its_own_events(bench: Bench) -> None:

@@ -1,0 +1,62 @@
+"""Facts that rules and messages read and no source supplies. Pure.
+
+Such a fact is null for every customer, and null is less than any positive number: a rule on a misspelt column could
+admit everyone. So definitions that read one are refused before anything is decided.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from campaigns.errors import CampaignDefinitionError
+from campaigns.messages import DECISION_NAMES
+from segments.jsonlogic import unknown_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from campaigns.definition import Campaign
+    from segments.definition import Segment
+
+NEAREST = 3
+
+
+def refuse_unknown_facts(
+    segments: Sequence[Segment], campaigns: Sequence[Campaign], known: Collection[str], view: str
+) -> None:
+    """Refuse definitions that read facts which no source supplies.
+
+    Args:
+        segments: their rules and exit rules are checked.
+        campaigns: their messages are checked.
+        known: the names of the view's columns, and of the facts that Holdfast adds.
+        view: the name of the warehouse's view, for the message.
+
+    Raises:
+        CampaignDefinitionError: a fact is unknown; every place is named, each with the nearest known names.
+    """
+    problems = [
+        f"{place} reads {fact!r}, which neither the warehouse view {view} nor Holdfast supplies{_suggest(fact, names)}"
+        for place, read, names in _places(segments, campaigns, known)
+        for fact in unknown_facts(read, names)
+    ]
+    if problems:
+        raise CampaignDefinitionError("; ".join(problems))
+
+
+def _places(
+    segments: Sequence[Segment], campaigns: Sequence[Campaign], known: Collection[str]
+) -> Iterator[tuple[str, Collection[str], Collection[str]]]:
+    """Yield each place that reads facts, with the facts it reads and those it may read."""
+    for segment in segments:
+        yield f"{segment.file}: $.rule", segment.rule.facts, known
+        if segment.exit_rule:
+            yield f"{segment.file}: $.exit_rule", segment.exit_rule.facts, known
+    for campaign in campaigns:
+        yield f"{campaign.file}: $.message", campaign.message_facts, {*known, *DECISION_NAMES}
+
+
+def _suggest(fact: str, known: Collection[str]) -> str:
+    nearest = get_close_matches(fact, sorted(known), n=NEAREST)
+    return f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
