@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.signals import as_columns
-from models.scores import score_customers, score_offers
+from models.scores import score_customers, score_task
+from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from models.ports import Scorer
     from models.registry import Scorers
     from segments.definition import Segment
-
-LABELS = {"churn": "churn_risk", "ltv": "value_segment"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def preview_swap(
     """Score today's customers with what serves and with what would, and compare facts and segments.
 
     Args:
-        name: churn, nbo or ltv.
+        name: the task.
         scorer: what would serve.
         scorers: what serves.
         today: the customers; what conversations said of them is not known here, and null.
@@ -58,11 +57,12 @@ def preview_swap(
     swapped = scorers.with_scorer(name, scorer)
     plain = today.with_columns(as_columns({}, today.customer_ids, as_of))
     before, after = (score_customers(plain, each) for each in (scorers, swapped))
-    label = LABELS.get(name)
-    moves = {label: count_moves(before.columns[label], after.columns[label])} if label else {}
-    if name == "nbo":
-        best = [score_offers(plain, each)[0].argmax(axis=1) + 1 for each in (scorers, swapped)]
-        moves = {"recommended_offer": count_moves(best[0], best[1])}
+    task = TASKS[name]
+    if task.for_contacts_only:
+        facts = [task.preview(score_task(task, plain, each)[0]) for each in (scorers, swapped)]
+    else:
+        facts = [each.columns[task.fact] for each in (before, after)]
+    moves = {task.fact: count_moves(*facts)}
     crossing = {each.key: _crossing(each, before, after) for each in segments}
     return Preview(
         scorers.versions[name],

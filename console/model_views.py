@@ -71,7 +71,7 @@ def format_promotion(line: Promotion) -> str:
 
 
 def compare_rows(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
-    """Return figures, gates and features of two manifests side by side; what is the same in both is told once."""
+    """Return figures, gates and features of two manifests side by side; equal features are left out."""
     left, right = _figures(one), _figures(other)
     rows: list[Row] = [
         (name, _cell(left.get(name)), _cell(right.get(name)), _difference(left.get(name), right.get(name)))
@@ -98,14 +98,14 @@ def _gate_verdicts(manifest: Mapping[str, Any]) -> dict[str, str]:
 def _figures(manifest: Mapping[str, Any]) -> dict[str, float | str]:
     training, metrics = manifest.get("training", {}), manifest.get("metrics", {})
     days = training.get("dates") or [""]
-    told: dict[str, float | str] = {
+    described: dict[str, float | str] = {
         "rows trained on": training.get("rows", ""),
         "trained up to": max(days),
         "rows evaluated on": training.get("evaluation", {}).get("rows", ""),
         "evaluated from": min(training.get("evaluation", {}).get("dates") or [""]),
     }
     measured = metrics.get("model", {})
-    return told | {name: value for name, value in measured.items() if isinstance(value, (int, float))}
+    return described | {name: value for name, value in measured.items() if isinstance(value, (int, float))}
 
 
 def _cell(value: float | str | None) -> str:
@@ -150,8 +150,8 @@ def format_preview(preview: Preview) -> list[str]:
     """Return in words how many customers a swap would move."""
     lines = [f"of {preview.customers:,} customers, {preview.before} against {preview.after}:"]
     for fact, moves in preview.moves.items():
-        told = ", ".join(f"{count:,} {old} -> {new}" for (old, new), count in Counter(moves).most_common())
-        lines.append(f"  {fact}: {sum(moves.values()):,} change{f' ({told})' if told else ''}")
+        described = ", ".join(f"{count:,} {old} -> {new}" for (old, new), count in Counter(moves).most_common())
+        lines.append(f"  {fact}: {sum(moves.values()):,} change{f' ({described})' if described else ''}")
     for segment, (entering, leaving) in preview.segments.items():
         lines.append(f"  segment {segment}: {entering:,} would enter, {leaving:,} would leave")
     return [*lines, "conversations are left out; nothing was promoted"]

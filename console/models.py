@@ -65,12 +65,12 @@ THRESHOLDS = AlertThresholds()
 GROUPS_SHOWN = 20
 CUSTOMERS_AT_MOST = 100_000
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_BY = click.option("--by", default=current_user, help="Who does it, for the record; you, when left out.")
+_BY = click.option("--by", default=current_user, help="The user in the history; you by default.")
 
 
 @click.group()
 def models() -> None:
-    """Versions of the models: look at them, promote one, take it back, watch the one that serves."""
+    """Model versions: list, compare, promote, roll back, verify, prune, monitor."""
 
 
 @models.command("list")
@@ -120,8 +120,7 @@ def show(name: str, version: str | None, as_json: bool) -> None:
 def compare(name: str, one: str, other: str | None, as_json: bool) -> None:
     """Show two versions side by side; the second is the one that serves, when it is not named.
 
-    Figures are those of each version's own evaluation: only when both were evaluated on the same days do they tell
-    which one is better.
+    Metrics are those of each version's own evaluation: only metrics of the same days are comparable.
     """
     home = _home(_models_dir(load_settings()), name)
     pair = [_version(home, one), _version(home, other)]
@@ -139,18 +138,18 @@ def compare(name: str, one: str, other: str | None, as_json: bool) -> None:
     is_flag=True,
     help="Although a gate refused it; needs --why. A version that cannot be loaded is refused all the same.",
 )
-@click.option("--why", default="", help="The reason, for the record.")
+@click.option("--why", default="", help="The reason, kept in the history.")
 @_BY
-@click.option("--preview", is_flag=True, help="Tell how many of today's customers it would move, and promote nothing.")
+@click.option("--preview", is_flag=True, help="Print how many of today's customers would change, and promote nothing.")
 @_JSON
 def promote_version(name: str, version: str, force: bool, why: str, by: str, preview: bool, as_json: bool) -> None:
-    """Let a version serve. Workers take it up within seconds."""
+    """Promote a version. Workers load it within seconds."""
     settings = load_settings()
     home = _home(_models_dir(settings), name)
     if preview:
         _preview(settings, name, read_version(home, version), as_json)
         return
-    check = partial(load_version, home, feature_mapping=settings.feature_mapping)
+    check = partial(load_version, home, feature_mapping=settings.feature_mapping, offers=_count_offers(settings))
     done = promote(home, version, at=datetime.now(UTC), by=by, why=why, forced=force, check=check)
     _report(done, f"{version} serves already", as_json)
 
@@ -158,14 +157,14 @@ def promote_version(name: str, version: str, force: bool, why: str, by: str, pre
 @models.command()
 @click.argument("name")
 @click.option("--to", help="A version that served before; the one before the present one, when left out.")
-@click.option("--why", default="", help="The reason, for the record.")
+@click.option("--why", default="", help="The reason, kept in the history.")
 @_BY
 @_JSON
 def rollback(name: str, to: str | None, why: str, by: str, as_json: bool) -> None:
     """Let the version serve again that was promoted before the present one."""
     settings = load_settings()
     home = _home(_models_dir(settings), name)
-    check = partial(load_version, home, feature_mapping=settings.feature_mapping)
+    check = partial(load_version, home, feature_mapping=settings.feature_mapping, offers=_count_offers(settings))
     done = roll_back(home, to=to, at=datetime.now(UTC), by=by, why=why, check=check)
     _report(done, f"{to} serves already", as_json)
 
@@ -201,7 +200,7 @@ def prune_versions(name: str, keep_last: int, keep: tuple[str, ...], as_json: bo
 @click.argument("name", type=click.Choice([*TASKS]))
 @click.option("--version", help="Another version than the one that serves.")
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only outcomes of this date or later.")
-@click.option("--by", help="Also tell groups of customers by this column of the outcomes.")
+@click.option("--by", help="Also report groups of customers by this column of the outcomes.")
 @click.option("--query", help="Your own SQL of outcomes with :start_date; default as in training.")
 @click.option("--population", help="Your own SQL of today's customers; default the features view.")
 @click.option("--auc-floor", type=float, default=THRESHOLDS.auc, show_default=True, help="Lowest AUC allowed.")
@@ -219,9 +218,9 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     metrics: Path | None,
     as_json: bool,
 ) -> None:
-    """Judge a model in service by today's customers and by outcomes that are known by now.
+    """Check a served model by today's customers and by matured outcomes.
 
-    Exit code 0: fine; 4: train it again; 2: nothing could be judged.
+    Exit code 0: fine; 4: retrain; 2: no check had enough rows.
     """
     settings = load_settings()
     found = _version(_home(_models_dir(settings), name), version)
@@ -282,6 +281,10 @@ def _source(settings: Settings, query: str | None = None, since: datetime | None
     return Source(settings.warehouse_url, settings.feature_mapping, first, query)
 
 
+def _count_offers(settings: Settings) -> int:
+    return len(load_definitions(settings.definitions_dir).offers)
+
+
 def _draw_customers(settings: Settings) -> str:
     """Return a query of all customers, or of a draw that is the same each time where there are very many."""
     table = sql.Identifier(*settings.features_table.split("."))
@@ -291,9 +294,10 @@ def _draw_customers(settings: Settings) -> str:
 
 def _preview(settings: Settings, name: str, version: ModelVersion, as_json: bool) -> None:
     today = read_table(_source(settings), _draw_customers(settings))
-    defined = load_definitions(settings.definitions_dir).segments
-    scorer = load_version(version.folder.parents[1], version.version, settings.feature_mapping)
-    found = preview_swap(name, scorer, load_models(settings), today, defined, datetime.now(UTC))
+    definitions = load_definitions(settings.definitions_dir)
+    scorers = load_models(settings, definitions.offers)
+    scorer = load_version(version.folder.parents[1], version.version, settings.feature_mapping, scorers.offers)
+    found = preview_swap(name, scorer, scorers, today, definitions.segments, datetime.now(UTC))
     click.echo(json.dumps(preview_object(found)) if as_json else "\n".join(format_preview(found)))
 
 
@@ -309,5 +313,5 @@ def _print_result(result: MonitorResult) -> None:
         click.echo(f"\nOutcomes from {result.since} on, by month:")
         print_table(COHORT_HEADINGS, cohort_rows(result.periods))
     if result.groups:
-        click.echo("\nThe same by group, the largest first; few rows tell little:")
+        click.echo("\nThe same by group, the largest first; small groups are unreliable:")
         print_table(COHORT_HEADINGS, cohort_rows(sorted(result.groups, key=lambda each: -each.rows)[:GROUPS_SHOWN]))

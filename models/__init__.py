@@ -1,4 +1,4 @@
 """Scores: churn, lifetime value and next best offer by TFLite, RFM and sentiment by rule.
 
-Imports features only.
+A task of a model is one module in models/tasks. Imports features only.
 """

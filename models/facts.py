@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from models.rfm import RFM_SOURCES
 from models.routing import RoutedScorer
-from models.sources import CHURN_FACTS, CHURN_RULE_COLUMNS, VALUE_FACTS, VALUE_RULE_COLUMNS
+from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from models.registry import Scorers
 
-SCORE_FACTS = frozenset({*RFM_SOURCES, *CHURN_FACTS, *VALUE_FACTS})
+SCORE_FACTS = frozenset[str](RFM_SOURCES).union(*(task.facts for task in TASKS.values()))
 """What `models.scores.score_customers` adds."""
 
-RULE_INPUTS = frozenset[str]().union(*RFM_SOURCES.values(), CHURN_RULE_COLUMNS, VALUE_RULE_COLUMNS)
+RULE_INPUTS = frozenset[str]().union(*RFM_SOURCES.values(), *(task.rule_columns for task in TASKS.values()))
 """What RFM and the rules of models/rules.py read. A rule may score one customer of a batch that a model serves."""
 
 

@@ -29,7 +29,7 @@ class Scorer(Protocol):
         """The columns that a model takes as numbers; none for a rule, which does without."""
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
-        """Return scores of shape [customers, outputs]: churn 1 output, next best offer 8, lifetime value 1 or 3.
+        """Return scores of shape [customers, outputs]: as many as its task in models/tasks has.
 
         A customer's scores do not depend on the others in the table. A customer who cannot be scored, as one with
         text in a column of numbers, has NaN and does not hinder the others.

@@ -58,13 +58,13 @@ def explain_signature(inputs: Details, outputs: Details, features: int) -> str |
 
 def explain_error(error: Exception) -> str:
     """Return what an error of the interpreter means, and what to do."""
-    told = " ".join(str(error).split())[:300]
-    if any(word in told.lower() for word in _UNKNOWN_OPERATION):
+    described = " ".join(str(error).split())[:300]
+    if any(word in described.lower() for word in _UNKNOWN_OPERATION):
         return (
-            f"it uses an operation that this worker's interpreter does not have ({told}); "
+            f"it uses an operation that this worker's interpreter does not have ({described}); "
             "convert it with TFLITE_BUILTINS alone, for the interpreter's version"
         )
-    return f"the interpreter refuses it ({told}); restore its file, or export it again with a batch of any size"
+    return f"the interpreter refuses it ({described}); restore its file, or export it again with a batch of any size"
 
 
 def explain_scores(alone: NDArray[np.float32], together: NDArray[np.float32]) -> str | None:

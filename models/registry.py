@@ -1,16 +1,18 @@
-"""Which scorer serves which question: a model where there is one, a rule where there is none."""
+"""Loads the scorer of every task: a model where one can serve, otherwise a rule."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from models.errors import HistoryError, ModelLoadError, VersionError
 from models.mock import MockScorer
 from models.rfm import RfmCuts, load_cuts
 from models.routing import load_model
-from models.rules import YEAR_DAYS, RuleScorer, churn_rule, lifetime_value_rule, offers_rule
+from models.rules import RuleScorer
+from models.tasks.registry import TASKS
 from models.versions import CURRENT_FILE, current_version, read_history, read_version, trace_promotions
 
 if TYPE_CHECKING:
@@ -19,29 +21,12 @@ if TYPE_CHECKING:
 
     from models.ports import Scorer
     from models.routing import RoutedScorer
-    from models.rules import Rule
+    from models.tasks.protocol import ModelTask
     from models.tflite import TFLiteScorer
 
-OFFERS = 8
-MOCK_LIFETIME_VALUE = 5000.0
 RFM_FILE = "rfm.json"
-OUTPUTS: Mapping[str, tuple[int, ...]] = {"churn": (1,), "nbo": (OFFERS,), "ltv": (1, 3)}
-"""How many scores a model may give; of lifetime value also the lower and the upper bound of its interval."""
-RULES: Mapping[str, Rule] = {"churn": churn_rule, "nbo": offers_rule, "ltv": lifetime_value_rule}
-NAMES = tuple(OUTPUTS)
-
-
-@dataclass(frozen=True, slots=True)
-class ValueScale:
-    """How the scores of a model of lifetime value become money in 12 months and a value segment.
-
-    Attributes:
-        factor: 365 over the days of spend that the model was trained on: it goes on at the same rate.
-        cuts: where a 12-month value is medium and high; None for those of rfm.json.
-    """
-
-    factor: float = 1.0
-    cuts: tuple[float, float] | None = None
+SHIPPED_OFFERS = 8
+"""The highest id of the shipped offers.json; a worker passes that of its own file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +34,19 @@ class Scorers:
     """Everything that scores a customer.
 
     Attributes:
-        churn: probability of no purchase in the coming 90 days, 1 output.
-        offers: probability of converting on each offer, 8 outputs, offer id i at position i - 1.
-        ltv: spend expected in the window that the model was trained on, and perhaps its bounds: 1 or 3 outputs;
-            the rule's is of 12 months.
+        by_name: the scorer of each task, a model or a rule, by the name of the task.
         rfm: cut points of RFM and of value segments.
+        offers: the highest offer id of the offers file: how many scores a customer has for next best offer.
         refused: why a version that is promoted cannot serve and what does, in words, by name.
     """
 
-    churn: Scorer
-    offers: Scorer
-    ltv: Scorer
+    by_name: Mapping[str, Scorer]
     rfm: RfmCuts
+    offers: int = SHIPPED_OFFERS
     refused: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def value(self) -> ValueScale:
-        """What a score of the ltv model stands for; a rule's stands for itself."""
-        manifest: Mapping[str, Any] = getattr(self.ltv, "manifest", {})
-        cuts: list[float] | None = manifest.get("value_cuts")
-        factor = YEAR_DAYS / (manifest.get("window_days") or YEAR_DAYS)
-        return ValueScale(factor, (cuts[0], cuts[1]) if cuts else None)
-
-    @property
-    def by_name(self) -> dict[str, Scorer]:
-        """Each scorer under the name of its model's folder."""
-        return {"churn": self.churn, "nbo": self.offers, "ltv": self.ltv}
+    def __getitem__(self, name: str) -> Scorer:
+        return self.by_name[name]
 
     @property
     def versions(self) -> dict[str, str]:
@@ -87,14 +59,17 @@ class Scorers:
         return {name: scorer.reason for name, scorer in self.by_name.items() if isinstance(scorer, RuleScorer)}
 
     def with_scorer(self, name: str, scorer: Scorer) -> Scorers:
-        """Return the same with another scorer under a name: churn, nbo or ltv."""
-        if name == "churn":
-            return replace(self, churn=scorer)
-        return replace(self, ltv=scorer) if name == "ltv" else replace(self, offers=scorer)
+        """Return the same with another scorer for a task."""
+        return replace(self, by_name={**self.by_name, name: scorer})
 
 
 def load_scorers(
-    models_dir: Path, feature_mapping: Mapping[str, str], input_size: int | None = None, *, mock: bool = False
+    models_dir: Path,
+    feature_mapping: Mapping[str, str],
+    input_size: int | None = None,
+    *,
+    offers: int = SHIPPED_OFFERS,
+    mock: bool = False,
 ) -> Scorers:
     """Load the models of a folder.
 
@@ -102,9 +77,10 @@ def load_scorers(
     where there is none.
 
     Args:
-        models_dir: holds churn/, nbo/ and ltv/, laid out as models/versions.py says, and rfm.json.
+        models_dir: holds a folder for each task, laid out as models/versions.py says, and rfm.json.
         feature_mapping: the model's name of each feature, and the warehouse column it is read from.
         input_size: ML_MODEL_INPUT_SIZE; when given, the mapping must have as many entries.
+        offers: the highest offer id of the offers file.
         mock: score by customer id instead of by model.
 
     Raises:
@@ -118,17 +94,16 @@ def load_scorers(
         )
     rfm = load_cuts(models_dir / RFM_FILE)
     if mock:
-        value = MockScorer("ltv", 1, MOCK_LIFETIME_VALUE)
-        return Scorers(MockScorer("churn", 1), MockScorer("nbo", OFFERS), value, rfm)
-    loaded = {name: _load(models_dir / name, feature_mapping) for name in NAMES}
+        mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in TASKS.values()}
+        return Scorers(mocks, rfm, offers)
+    loaded = {name: _load(models_dir / name, task, feature_mapping, offers) for name, task in TASKS.items()}
     refused = {name: f"{name}: {refusal}" for name, (_, refusal) in loaded.items() if refusal is not None}
-    scorers = {name: scorer for name, (scorer, _) in loaded.items()}
-    return Scorers(scorers["churn"], scorers["nbo"], scorers["ltv"], rfm, refused)
+    return Scorers({name: scorer for name, (scorer, _) in loaded.items()}, rfm, offers, refused)
 
 
-def read_marks(models_dir: Path) -> tuple[bytes | None, ...]:
-    """Return what tells that other versions, or other cut points, are to serve: it differs when they do."""
-    return tuple(map(_mark, (*(models_dir / name / CURRENT_FILE for name in NAMES), models_dir / RFM_FILE)))
+def version_fingerprint(models_dir: Path) -> tuple[bytes | None, ...]:
+    """Return the promoted versions and the RFM cut points as bytes; it changes when they do."""
+    return tuple(map(_mark, (*(models_dir / name / CURRENT_FILE for name in TASKS), models_dir / RFM_FILE)))
 
 
 def _mark(path: Path) -> bytes | None:
@@ -158,43 +133,46 @@ def keep_models(serving: Scorers, found: Scorers) -> Scorers:
     return replace(kept, refused=refused)
 
 
-def load_version(home: Path, version: str, feature_mapping: Mapping[str, str]) -> TFLiteScorer | RoutedScorer:
+def load_version(
+    home: Path, version: str, feature_mapping: Mapping[str, str], offers: int = SHIPPED_OFFERS
+) -> TFLiteScorer | RoutedScorer:
     """Load a version of a model and check that it can serve.
 
     Args:
         home: the model's folder, <models_dir>/<name>.
         version: the version's name.
         feature_mapping: the model's name of each feature, and the warehouse column it is read from.
+        offers: the highest offer id of the offers file.
 
     Raises:
-        ModelLoadError: it cannot be loaded, or has other outputs than its name stands for.
+        ModelLoadError: it cannot be loaded, or has another number of outputs than its task.
         NoVersionError, VersionError: see models/versions.py.
     """
     scorer = load_model(read_version(home, version).folder, feature_mapping)
-    outputs = OUTPUTS.get(home.name)
-    if outputs and scorer.manifest["outputs"] not in outputs:
-        needed = " or ".join(map(str, outputs))
-        raise ModelLoadError(f"{home}: the model has {scorer.manifest['outputs']} outputs, {needed} are needed")
+    task, found = TASKS.get(home.name), scorer.manifest["outputs"]
+    if task is not None and found not in task.outputs(offers):
+        raise ModelLoadError(f"{home}: {task.explain_outputs(found, offers)}")
     return scorer
 
 
-def _load(home: Path, feature_mapping: Mapping[str, str]) -> tuple[Scorer, str | None]:
+def _load(home: Path, task: ModelTask, feature_mapping: Mapping[str, str], offers: int) -> tuple[Scorer, str | None]:
     """Return what serves, and why the version that is promoted does not; None where it does or none is."""
+    rule = partial(task.apply_rule, offers=offers)
     current = None
     try:
         current = current_version(home)
         if current is None:
-            return RuleScorer(RULES[home.name], f"no model promoted at {home}"), None
-        return load_version(home, current, feature_mapping), None
+            return RuleScorer(rule, f"no model promoted at {home}"), None
+        return load_version(home, current, feature_mapping, offers), None
     except (ModelLoadError, VersionError) as error:
         refusal = f"{current or 'the version promoted'} is refused ({error})"
-    scorer = _load_earlier(home, current, feature_mapping)
+    scorer = _load_earlier(home, current, feature_mapping, offers)
     if scorer is None:
-        return RuleScorer(RULES[home.name], refusal), f"{refusal}; rules decide"
+        return RuleScorer(rule, refusal), f"{refusal}; rules decide"
     return scorer, f"{refusal}; {scorer.version} serves"
 
 
-def _load_earlier(home: Path, current: str | None, feature_mapping: Mapping[str, str]) -> Scorer | None:
+def _load_earlier(home: Path, current: str | None, feature_mapping: Mapping[str, str], offers: int) -> Scorer | None:
     """Return the version that was promoted last before the current one and can serve."""
     try:
         earlier = trace_promotions(read_history(home), current)
@@ -203,5 +181,5 @@ def _load_earlier(home: Path, current: str | None, feature_mapping: Mapping[str,
     for version in dict.fromkeys(reversed(earlier)):
         if version != current:
             with suppress(ModelLoadError, VersionError):
-                return load_version(home, version, feature_mapping)
+                return load_version(home, version, feature_mapping, offers)
     return None

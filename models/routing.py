@@ -1,4 +1,4 @@
-"""Models of one version for different groups of customers, told apart by a column of the table."""
+"""Segmented models: several models in one version, selected by a column of the table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RoutedScorer:
     Attributes:
         version: the manifest's version, one for all.
         manifest: the whole manifest.
-        column: by which customers are told apart.
+        column: that selects the model.
         columns: the columns that the models take as numbers.
     """
 

@@ -1,4 +1,4 @@
-"""The rules that stand in for a model: always available, never failing, worse.
+"""Rules that replace a missing model: always available, never failing, less accurate.
 
 A column that is missing counts as null, as does a cell that is no number, and null has a stated meaning: nothing
 stands behind these rules. Each customer is scored by the customer's own row alone.
@@ -54,11 +54,11 @@ def churn_rule(table: FeatureTable) -> NDArray[np.float32]:
     """
     days = _column(table, "days_since_last_transaction", np.nan)
     orders = np.maximum(_column(table, "transaction_count", 1.0), 1.0)
-    chance = np.maximum(days, 0.0) / (np.maximum(days, 0.0) + LAPSE_DAYS * np.sqrt(orders))
-    return _float32(np.where(np.isnan(chance), 0.5, chance)[:, None])
+    probability = np.maximum(days, 0.0) / (np.maximum(days, 0.0) + LAPSE_DAYS * np.sqrt(orders))
+    return _float32(np.where(np.isnan(probability), 0.5, probability)[:, None])
 
 
-def offers_rule(table: FeatureTable, offers: int = 8) -> NDArray[np.float32]:
+def offers_rule(table: FeatureTable, offers: int) -> NDArray[np.float32]:
     """Return a score for each offer, shape [customers, offers].
 
     The first eight are those of the shipped offers.json, each from 0 to 1 by three facts of a customer: how lapsed

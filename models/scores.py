@@ -6,8 +6,7 @@ one, and the others keep the model's. So it does not matter which customers shar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,38 +14,22 @@ from models.errors import ModelInputError, ModelOutputError
 from models.fallbacks import Fallback
 from models.inputs import readable_inputs
 from models.rfm import rfm_columns
-from models.rules import churn_rule, lifetime_value_rule, offers_rule
+from models.tasks.nbo import NextBestOffer
+from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from features.table import Column, FeatureTable
     from models.fallbacks import ModelFallbacks
     from models.ports import Scorer
     from models.registry import Scorers
-    from models.rules import Rule
+    from models.tasks.protocol import ModelTask
 
-MEDIUM_RISK = 0.4
-HIGH_RISK = 0.7
 TOLERANCE = 1e-4
 """How far beyond its range rounding may put a score; it is clipped to the range then."""
-_RISKS = np.array(["low", "medium", "high"], dtype=object)
-_VALUES = np.array(["low", "medium", "high"], dtype=object)
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What a model is asked: its name, the rule that stands in for it, and the range of a score."""
-
-    model: str
-    rule: Rule
-    highest: float
-    lowest: float = 0.0
-
-
-CHURN = _Question("churn", churn_rule, 1.0)
-OFFERS = _Question("nbo", offers_rule, 1.0)
-VALUE = _Question("ltv", lifetime_value_rule, float(np.finfo(np.float32).max))
 
 
 def score_customers(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None) -> FeatureTable:
@@ -56,37 +39,30 @@ def score_customers(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallb
 
 
 def score_columns(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None) -> dict[str, Column]:
-    """Return the scores of every customer, one column each.
-
-    churn_probability; churn_risk: low below .4, medium below .7, else high; predicted_ltv: money in 12 months;
-    predicted_ltv_low and predicted_ltv_high: the bounds of its interval, null where none is known;
-    value_segment: low, medium or high; decision_basis: `model`, `rules` or `mock`, whichever gave this customer's
-    churn probability.
+    """Return the facts that every task adds for every customer, one column each; see `add_facts` in models/tasks.
 
     Args:
         table: the customers.
         scorers: what serves.
-        fallbacks: told of the customers whom a rule scored in place of a model.
+        fallbacks: notes the customers whom a rule scored in place of a model.
     """
-    churn, basis = _score(scorers.churn, CHURN, table, fallbacks)
-    # Rounded before it is compared, so that a rule on the probability and the risk never disagree.
-    probability = churn[:, 0].astype(np.float64).round(6)
-    return {
-        "churn_probability": probability,
-        "churn_risk": _RISKS[np.searchsorted((MEDIUM_RISK, HIGH_RISK), probability, side="right")],
-        **_value_columns(table, scorers, fallbacks),
-        "decision_basis": basis,
-    }
+    columns: dict[str, Column] = {}
+    for task in TASKS.values():
+        if not task.for_contacts_only:
+            scores, basis = score_task(task, table, scorers, fallbacks)
+            manifest: Mapping[str, Any] = getattr(scorers[task.name], "manifest", {})
+            columns |= task.add_facts(scores, basis, manifest, scorers.rfm)
+    return columns
 
 
 def score_offers(
     table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
 ) -> tuple[NDArray[np.float32], Column]:
-    """Return the score of each offer, shape [customers, 8], and what gave them, shape [customers].
+    """Return the score of each offer, shape [customers, offers], and what gave them, shape [customers].
 
     For the few customers that a campaign will contact; by rule for those whom the model gives no usable scores.
     """
-    return _score(scorers.offers, OFFERS, table, fallbacks)
+    return score_task(TASKS[NextBestOffer.name], table, scorers, fallbacks)
 
 
 def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:
@@ -110,48 +86,31 @@ def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:
     return scores
 
 
-def _value_columns(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None) -> dict[str, Column]:
-    """Return money in 12 months, its bounds and the value segment, on each customer's own scale."""
-    scores, basis = _score(scorers.ltv, VALUE, table, fallbacks)
-    scale, usual = scorers.value, scorers.rfm.value
-    by_model = basis == "model"
-    factor = np.where(by_model, scale.factor, 1.0)[:, None]
-    unknown = np.full((len(table), 3 - scores.shape[1]), np.nan)
-    money = np.hstack([scores.astype(np.float64) * factor, unknown]).round(2)
-    medium, high = (np.where(by_model, *cuts) for cuts in zip(scale.cuts or usual, usual, strict=True))
-    expected = money[:, 0]
-    return {
-        "predicted_ltv": expected,
-        "predicted_ltv_low": money[:, 1],
-        "predicted_ltv_high": money[:, 2],
-        "value_segment": _VALUES[(expected > medium).astype(np.intp) + (expected > high)],
-    }
-
-
-def _score(
-    scorer: Scorer, question: _Question, table: FeatureTable, fallbacks: ModelFallbacks | None
+def score_task(
+    task: ModelTask, table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
 ) -> tuple[NDArray[np.float32], Column]:
     """Return scores of shape [customers, outputs] and what gave them, `rules` where the rule had to stand in.
 
     The rule gives one value without bounds: those are NaN for its customers.
     """
+    scorer = scorers[task.name]
     counted = fallbacks if scorer.basis == "model" and len(table) else None
     try:
         scores = scorer.score(table)
     except ModelInputError as error:
         if counted is not None:
-            counted.note(question.model, scorer.version, len(table), {Fallback.MISSING_COLUMN: len(table)}, str(error))
-        return question.rule(table), _constant("rules", len(table))
+            counted.note(task.name, scorer.version, len(table), {Fallback.MISSING_COLUMN: len(table)}, str(error))
+        return task.apply_rule(table, scorers.offers), _constant("rules", len(table))
     # NaN compares as false, too.
-    usable = ((scores >= question.lowest - TOLERANCE) & (scores <= question.highest + TOLERANCE)).all(axis=1)
+    usable = ((scores >= task.lowest - TOLERANCE) & (scores <= task.highest + TOLERANCE)).all(axis=1)
     reasons, detail = ({}, "") if usable.all() else _explain(scorer, table, scores, np.flatnonzero(~usable))
     if counted is not None:
-        counted.note(question.model, scorer.version, len(table), reasons, detail)
+        counted.note(task.name, scorer.version, len(table), reasons, detail)
     basis = _constant(scorer.basis, len(table))
-    scores = scores.clip(question.lowest, question.highest)
+    scores = scores.clip(task.lowest, task.highest)
     if not usable.all():
         rows = np.flatnonzero(~usable)
-        by_rule = question.rule(table.take(rows))
+        by_rule = task.apply_rule(table.take(rows), scorers.offers)
         scores[rows] = np.nan
         scores[rows, : by_rule.shape[1]] = by_rule
         basis[rows] = "rules"

@@ -60,11 +60,11 @@ def read_message(text: str) -> MessageReading:
     """
     read = text[:READ_AT_MOST]
     plain = read if read.isascii() else read.translate(_ODD_LETTERS)
-    told = {match.lastgroup for match in _TOLD.finditer(plain.lower())}
+    described = {match.lastgroup for match in _TOLD.finditer(plain.lower())}
     return MessageReading(
         sentiment=_sentiment().score(read),
-        concerns=tuple(concern for concern in CONCERNS if concern in told),
-        wants_to_cancel="leaving" in told and _wants_to_cancel(read),
+        concerns=tuple(concern for concern in CONCERNS if concern in described),
+        wants_to_cancel="leaving" in described and _wants_to_cancel(read),
     )
 
 

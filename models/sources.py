@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING
 
 from models.rfm import RFM_SOURCES
 from models.routing import RoutedScorer
+from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from models.ports import Scorer
     from models.registry import Scorers
-
-CHURN_FACTS = ("churn_probability", "churn_risk", "decision_basis")
-VALUE_FACTS = ("predicted_ltv", "predicted_ltv_low", "predicted_ltv_high", "value_segment")
-CHURN_RULE_COLUMNS = frozenset({"days_since_last_transaction", "transaction_count"})
-VALUE_RULE_COLUMNS = frozenset({"lifetime_value", "tenure_days"})
 
 
 def unavailable_facts(
@@ -38,9 +34,8 @@ def unavailable_facts(
     """
     present = set(columns)
     missing = {fact: set(sources) - present for fact, sources in RFM_SOURCES.items()}
-    churn = _missing(scorers.churn, CHURN_RULE_COLUMNS, present, lost)
-    value = _missing(scorers.ltv, VALUE_RULE_COLUMNS, present, lost)
-    missing |= dict.fromkeys(CHURN_FACTS, churn) | dict.fromkeys(VALUE_FACTS, value)
+    for name, task in TASKS.items():
+        missing |= dict.fromkeys(task.facts, _missing(scorers[name], task.rule_columns, present, lost))
     return {fact: names for fact, names in missing.items() if names}
 
 

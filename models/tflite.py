@@ -1,4 +1,4 @@
-"""Scores by a TFLite model beside its manifest."""
+"""Scores by a TFLite model with its manifest."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TFLiteScorer:
-    """A Scorer that runs a model.tflite beside its manifest.json.
+    """A Scorer that runs a model.tflite with its manifest.json.
 
     Attributes:
         version: the manifest's version.

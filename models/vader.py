@@ -1,6 +1,6 @@
 """VADER's compound score, with its rules asked only where one of them can apply.
 
-The library asks every rule about every word and writes the text anew character by character for its emojis. Most
+The library asks every rule about every word and rewrites the text character by character for its emojis. Most
 words are in no lexicon, and few that are stand near a word that a rule is about: the score of such a text needs the
 lexicon alone. It is the library's to the last digit; what it saves: benchmarks/parts.py.
 """
@@ -41,24 +41,24 @@ class CompoundScore:
         """Return the compound score of a text, from -1 to 1."""
         if not (text.isascii() or self._emojis.isdisjoint(text)):
             return float(self._library.polarity_scores(text)["compound"])
-        told = SentiText(text)
-        words = [word.lower() for word in told.words_and_emoticons]
+        parsed = SentiText(text)
+        words = [word.lower() for word in parsed.words_and_emoticons]
         if self._weights.keys().isdisjoint(words):
             return 0.0
-        valences = [self._valence(told, words, at) if word in self._weights else 0.0 for at, word in enumerate(words)]
+        valences = [self._valence(parsed, words, at) if word in self._weights else 0.0 for at, word in enumerate(words)]
         if "but" in words:
             valences = self._library._but_check(words, valences)  # noqa: SLF001 - it has no public name
         return float(self._library.score_valence([each for each in valences if each], text)["compound"])
 
-    def _valence(self, told: SentiText, words: list[str], at: int) -> float:
+    def _valence(self, parsed: SentiText, words: list[str], at: int) -> float:
         """Return the valence of the word `at`, by the library's rules where one may apply."""
         first, end = max(0, at - BEFORE), at + AFTER + 1
-        near, word = words[first:end], told.words_and_emoticons[at]
+        near, word = words[first:end], parsed.words_and_emoticons[at]
         if _RULED.isdisjoint(near) and "n't" not in " ".join(near) and not word.isupper():
             return self._weights[words[at]]
         if words[at : at + 2] == ["kind", "of"]:
             return 0.0
-        window = _Window(told.words_and_emoticons[first:end], told.is_cap_diff)
+        window = _Window(parsed.words_and_emoticons[first:end], parsed.is_cap_diff)
         return float(self._library.sentiment_valence(0.0, window, word, at - first, [])[0])
 
 

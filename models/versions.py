@@ -9,7 +9,7 @@ readers take no lock: they see a whole version, either the old one or the new on
 model's folder. `current` is the truth, and the history is written before it: after a crash in between, the history
 tells of a promotion that did not come about, and the next one goes on from `current`.
 
-Nothing here loads a model, so training may import it beside TensorFlow.
+Nothing here loads a model, so training may import it together with TensorFlow.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Promotion:
 
 @contextmanager
 def staging_folder(home: Path) -> Iterator[Path]:
-    """Lend an empty folder beside the versions, from which `add_version` can take one by a rename.
+    """Lend an empty folder next to the versions, from which `add_version` can take one by a rename.
 
     Args:
         home: the model's folder, <models_dir>/<name>; made when missing.
@@ -408,7 +408,7 @@ def _serve(home: Path, version: str, action: str, *, at: datetime, by: str, why:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Replace a file so that whoever reads sees the old or the new content, also after a power cut."""
+    """Replace a file so that a reader sees the old or the new content, also after a power cut."""
     fresh = path.with_name(f".{path.name}.new")
     fresh.write_text(text, encoding="utf-8")
     _sync(fresh)

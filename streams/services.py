@@ -74,7 +74,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             that a person can fix; the message says which.
     """
     definitions = load_definitions(settings.definitions_dir)
-    scorers = load_models(settings)
+    scorers = load_models(settings, definitions.offers)
     topic_differences = await asyncio.to_thread(check_topics, settings)
     for difference in topic_differences:
         log.warning("topic_differs", difference=difference)
@@ -99,7 +99,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             fallbacks=fallbacks,
         )
         models_dir = settings.models_dir or Path()
-        reloader = ModelReloader(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
+        load = partial(load_models, settings, definitions.offers)
+        reloader = ModelReloader(models_dir, load, pipeline.use_scorers, scorers)
         sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks, topic_differences)
         health.degraded = partial(name_degradations, sources)
         health.versions = lambda: reloader.scorers.versions

@@ -2,13 +2,15 @@
 
 Start with run.py. Layers, the top first; each may import those below it (checked by import-linter):
 
-    run, __main__              one run from the warehouse to a version on disk; the command line
-    collection                 evaluation data of a finished run
+    __main__                       the command line
+    tasks                          what each task learns, and how it is evaluated and shown
+    run                            one run from the warehouse to a version on disk
+    collection                     evaluation data of a finished run
     monitoring | nets | report
     evaluation
     data
-    tasks                      what each task learns from
+    task, errors                   the protocol of a task; the errors of this package
 
-This package imports models and features, never streams or campaigns. All but data, tasks, monitoring and
-report.model_card need the extra `training`.
+This package imports models and features, never streams, segments or campaigns. nets, report, and the baselines and
+calibration of evaluation need the extra `training`; the registry of tasks, data and monitoring do not.
 """

@@ -257,8 +257,8 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    told = Console(stderr=True)
-    with Progress(*columns, console=told, transient=True, disable=not told.is_terminal) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(task.name, total=config.count_steps(task))
         return run(task, _source(task, options), config, lambda step: progress.update(bar, advance=1, description=step))
 

@@ -100,7 +100,7 @@ def collect(
 
 
 def _shapes(learned: Learned, later: Dataset, task: Task) -> Curves:
-    """Return the curves of the additive net: of the logit, for spend of its logarithm; none for eight offers."""
+    """Return the curves of the additive net: of the logit, for spend of its logarithm; none for several offers."""
     if task.outputs > 1:
         return {}
     parameters = learned.trained.likelihood.parameters
@@ -119,11 +119,11 @@ def _known_to_rules(rows: Dataset) -> tuple[str, ...]:
 
 def _parts(rows: Split, sample: NDArray[np.bool_], learned: Learned, seed: int) -> dict[str, Rows]:
     earlier, later = (_rows(each, learned) for each in (rows.earlier, rows.later))
-    nobody = np.full(len(rows.later), "", dtype=np.str_)
+    no_group = np.full(len(rows.later), "", dtype=np.str_)
     parts = {
         "earlier": earlier,
         "later": later,
-        "pooled": Rows(later.inputs, nobody),
+        "pooled": Rows(later.inputs, no_group),
         "odd": edge_case_rows(later.inputs[0]),
     }
     inputs, groups = later.inputs[sample], later.groups[sample]

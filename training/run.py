@@ -188,22 +188,22 @@ def _evaluate(
     task = found.evidence.task
     metrics = evaluate(found.evidence, config.costs)
     gates = evaluate_gates(found.evidence, metrics)
-    judged = manifest | {
+    evaluated = manifest | {
         "metrics": metrics,
         "gates": [asdict(gate) for gate in gates],
         "verification": found.verification,
         "training": manifest["training"] | {"warnings": [*manifest["training"]["warnings"], *found.warnings]},
     }
     if "threshold" in metrics:
-        judged["operating_threshold"] = metrics["threshold"]["threshold"]
+        evaluated["operating_threshold"] = metrics["threshold"]["threshold"]
     if learned.segmented:
         groups = measure_groups(later, found.evidence.scores, found.pooled, task, learned.segmented)
-        judged["routes"] = manifest["routes"] | {"groups": groups}
-    judged |= task.extend_manifest(found.evidence, later.window_days)
+        evaluated["routes"] = manifest["routes"] | {"groups": groups}
+    evaluated |= task.extend_manifest(found.evidence, later.window_days)
     if config.force and not promotable(gates):
-        judged["promotion"] = {"forced": True, "why": config.why, "by": current_user()}
+        evaluated["promotion"] = {"forced": True, "why": config.why, "by": current_user()}
     # NumPy numbers and booleans are not JSON, and its False is not False.
-    as_json: dict[str, Any] = json.loads(json.dumps(judged, default=plain))
+    as_json: dict[str, Any] = json.loads(json.dumps(evaluated, default=plain))
     return as_json
 
 

@@ -1,4 +1,4 @@
-"""What a task tells the training run: the one protocol behind which churn, ltv and nbo stand.
+"""The protocol of a task in training: what churn, ltv and nbo define, and a new task has to define.
 
 A task is one module in training/tasks with a class that derives from `Task`, and one line in the registry. What it
 inherits suits a model of one probability per customer. The lower layers take a task as an argument and import none.

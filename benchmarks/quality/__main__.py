@@ -40,7 +40,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path(__file__).with_name("results.json"),
-    help="Where the results are written; default results.json beside this program.",
+    help="Where the results are written; default results.json next to this program.",
 )
 def main(data: Path, only: tuple[str, ...], out: Path) -> None:
     """Measure the models on public data, write the results and print a table of them."""

@@ -1,7 +1,7 @@
-"""Hillstrom's e-mail challenge (2008): 64,000 customers, no e-mail, men's or women's by chance; did they visit?
+"""Hillstrom's e-mail challenge (2008): 64,000 customers, no e-mail, men's or women's at random; did they visit?
 
 Two questions. Does an order by uplift find those whom the women's e-mail moves, better than a model of who
-responds? And do the gates refuse to personalise among the three arms, where the men's e-mail for everybody
+responds? And do the gates refuse to personalise among the three arms, where the men's e-mail for all
 earns as much?
 """
 
@@ -105,14 +105,14 @@ def compare_orders(earlier: Customers, later: Customers) -> tuple[float, float]:
 
 
 def value_personalising(earlier: Customers, later: Customers) -> dict[str, Any]:
-    """Return the value of the best scored arm, one logistic regression per arm, and of each arm for everybody."""
+    """Return the value of the best scored arm, one logistic regression per arm, and of each arm for all."""
     scores = [predict_visit(earlier.take(earlier.arm == arm), later) for arm in range(len(ARMS))]
     log, _ = read_log(_targets(later), _propensities(later), _ids(later))
     return compare_policies(np.stack(scores, axis=1), log, GateThresholds())
 
 
 def predict_visit(earlier: Customers, later: Customers) -> NDArray[np.float64]:
-    """Return the chance of a visit by a logistic regression, shape [later customers]."""
+    """Return the probability of a visit by a logistic regression, shape [later customers]."""
     linear, later_linear = scale(earlier.inputs, later.inputs)
     probabilities: NDArray[np.float64] = (
         LogisticRegression(max_iter=1000).fit(linear, earlier.visit).predict_proba(later_linear)

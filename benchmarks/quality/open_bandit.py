@@ -1,7 +1,7 @@
 """Open Bandit Dataset, small release, men (Saito et al. 2020): what would showing items evenly have earned?
 
 Two logs of the same days: one by Thompson sampling, from which it is estimated, and one that did show items
-evenly, which tells the truth. It was worth few rows, so the answer must be that there is not enough evidence.
+evenly, which gives the true value. It was worth few rows, so the answer must be that there is not enough evidence.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def measure(data: Path) -> dict[str, Any]:
     log, rows = read_log(outcome, logged.propensity, [str(number) for number in range(len(logged.item))])
     found = value_policy(np.full((len(rows), ITEMS), 1 / ITEMS), expect(logged)[rows], log)
     rate, thresholds = float(log.reward.mean()), GateThresholds()
-    told = check_evidence(found.effective_rows, rate, count(log), thresholds)
+    evidence = check_evidence(found.effective_rows, rate, count(log), thresholds)
     return {
         "truth": round(float(even.click.mean()), 4),
         "logged": round(rate, 4),
@@ -59,7 +59,7 @@ def measure(data: Path) -> dict[str, Any]:
         "ess_needed": round(effective_rows_needed(rate, thresholds)),
         "rows": len(rows),
         "propensities_zero": log.zero,
-        **told,
+        **evidence,
     }
 
 

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
-from benchmarks.quality.rivals import boost_probabilities, boost_spend, fit_logistic, fit_tweedie
+from benchmarks.quality.baselines import boost_probabilities, boost_spend, fit_logistic, fit_tweedie
 from benchmarks.quality.selection import Rows, choose
 from benchmarks.quality.serving import serve
 from features.table import FeatureTable
@@ -132,16 +132,16 @@ def measure_churn(rows: Learning, recipe: Recipe) -> dict[str, Any]:
         "recency_rule": churn_rule(FeatureTable(customers, rows.later.features))[:, 0],
     }
     found = classification.compare(served.scores[:, 0], simple | boosted, rows.later.churned, customers)
-    rivals = found["baselines"]
-    best = max(boosted, key=lambda name: rivals[name]["auc"])
+    baselines = found["baselines"]
+    best = max(boosted, key=lambda name: baselines[name]["auc"])
     return {
         **{name: found["model"][name] for name in ("auc", "auc_95", "brier", "ece")},
-        "difference": rivals[best]["difference"]["value"],
-        "standard_error": rivals[best]["difference"]["standard_error"],
+        "difference": baselines[best]["difference"]["value"],
+        "standard_error": baselines[best]["difference"]["standard_error"],
         "lightgbm": best,
-        "lightgbm_auc": rivals[best]["auc"],
-        "lightgbm_brier": rivals[best]["brier"],
-        **{f"{name}_auc": rivals[name]["auc"] for name in simple},
+        "lightgbm_auc": baselines[best]["auc"],
+        "lightgbm_brier": baselines[best]["brier"],
+        **{f"{name}_auc": baselines[name]["auc"] for name in simple},
         "method": recipe.describe(),
         "export_difference": served.difference,
         "bytes": served.size,
@@ -171,16 +171,16 @@ def _describe_spend(rows: Learning, scores: NDArray[np.float32]) -> dict[str, An
     simple = {"past_spend": past, "tweedie": fit_tweedie(rows.inputs, rows.earlier.spend, rows.later_inputs)}
     customers = [str(customer) for customer in rows.later.customer]
     found = values.compare(scores[:, 0], simple | boosted, rows.later.spend, customers)
-    rivals = found["baselines"]
-    best = max(boosted, key=lambda name: rivals[name]["r2"])
+    baselines = found["baselines"]
+    best = max(boosted, key=lambda name: baselines[name]["r2"])
     covered = values.cover(scores[:, 1:], rows.later.spend)
     return {
         **{name: found["model"][name] for name in ("r2", "r2_95", "r2_winsorised", "spearman", "gini", "total_ratio")},
         "lightgbm": best,
-        **{f"lightgbm_{name}": rivals[best][name] for name in ("r2", "r2_winsorised")},
-        "difference_winsorised": rivals[best]["difference"]["value"],
-        "standard_error_winsorised": rivals[best]["difference"]["standard_error"],
-        **{f"{name}_{figure}": rivals[name][figure] for name in simple for figure in ("r2", "r2_winsorised")},
+        **{f"lightgbm_{name}": baselines[best][name] for name in ("r2", "r2_winsorised")},
+        "difference_winsorised": baselines[best]["difference"]["value"],
+        "standard_error_winsorised": baselines[best]["difference"]["standard_error"],
+        **{f"{name}_{figure}": baselines[name][figure] for name in simple for figure in ("r2", "r2_winsorised")},
         "interval": COVERAGE,
         "coverage": covered["coverage"],
         "interval_width": covered["mean_width"],

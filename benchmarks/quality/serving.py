@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What came of exporting one net.
+    """The result of exporting one net.
 
     Attributes:
         scores: shape [rows, outputs], from the exported model.

@@ -31,14 +31,14 @@ def main() -> None:
     """Measure and print."""
     orders = make_orders(seed=0)
     runs = [train(orders) for _ in range(2)]
-    told = {
+    described = {
         "customers": CUSTOMERS,
         "cut_offs": len(CUT_OFFS),
         **{name: runs[0][name] for name in ("rows", "method", "auc", "seconds", "cpu_seconds")},
         "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIBIBYTES, 2),
         "same_figures": without_time(runs[0]) == without_time(runs[1]),
     }
-    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.write(json.dumps(described) + "\n")
 
 
 def make_orders(seed: int) -> Orders:

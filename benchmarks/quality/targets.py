@@ -18,7 +18,7 @@ class Target:
     Attributes:
         label: what it is, for a person.
         path: of the figure in the results.
-        rivals: by column of the table, the name of the rival's figure beside it.
+        baselines: by column of the table, the name of the baseline's figure.
         bound: what is to be reached; a path is the figure of a rival, to which `margin` is added.
         margin: see `bound`.
         least: whether the bound is the least that is good enough, not the most.
@@ -26,7 +26,7 @@ class Target:
 
     label: str
     path: tuple[str, ...]
-    rivals: Mapping[str, str]
+    baselines: Mapping[str, str]
     bound: float | str
     margin: float = 0.0
     least: bool = True
@@ -77,7 +77,7 @@ TARGETS = (
     Target("CDNOW, spend, R2", ("cdnow", "ltv_r2"), SPEND, 0.47),
     Target("CDNOW, spend, R2, features of 180 days alone", ("cdnow", "window_only", "ltv_r2"), SPEND, 0.47),
 )
-TOLD: tuple[tuple[str, tuple[str, str], dict[str, str]], ...] = (
+REPORTED: tuple[tuple[str, tuple[str, str], dict[str, str]], ...] = (
     ("Online Retail, spend, R2 winsorised", ("online_retail", "ltv_r2_winsorised"), WINSORISED),
     ("CDNOW, spend, R2 winsorised", ("cdnow", "ltv_r2_winsorised"), WINSORISED),
     ("Online Retail, interval of 80 %, coverage", ("online_retail", "ltv_coverage"), {}),
@@ -93,14 +93,14 @@ def tabulate(results: Mapping[str, Any]) -> Table:
             figure, bound, met = target.reach(results)
             verdict = "[green]met[/]" if met else "[red]missed[/]"
             sign = ">=" if target.least else "<="
-            others = _others(target.part(results), target.rivals)
+            others = _others(target.part(results), target.baselines)
             table.add_row(target.label, f"{figure:.4f}", *others, f"{sign} {bound:.4f}", verdict)
-    for label, (part, name), rivals in TOLD:
+    for label, (part, name), baselines in REPORTED:
         if part in results:
-            table.add_row(label, f"{results[part][name]:.4f}", *_others(results[part], rivals), "", "")
+            table.add_row(label, f"{results[part][name]:.4f}", *_others(results[part], baselines), "", "")
     return table
 
 
-def _others(part: Mapping[str, Any], rivals: Mapping[str, str]) -> list[str]:
+def _others(part: Mapping[str, Any], baselines: Mapping[str, str]) -> list[str]:
     columns = ("LightGBM", "linear", "rule")
-    return [f"{part[rivals[column]]:.4f}" if column in rivals else "" for column in columns]
+    return [f"{part[baselines[column]]:.4f}" if column in baselines else "" for column in columns]

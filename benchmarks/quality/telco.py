@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
+from benchmarks.quality.baselines import boost_probabilities, fit_logistic
 from benchmarks.quality.errors import require
-from benchmarks.quality.rivals import boost_probabilities, fit_logistic
 from benchmarks.quality.selection import SEED, Rows, choose
 from benchmarks.quality.serving import serve
 from training.evaluation.classification import compare
@@ -87,8 +87,8 @@ def cross_validate(customers: Customers, thinned: int) -> dict[str, Any]:
     folds = [(draw.permutation(rows)[: len(rows) // thinned], held_out) for rows, held_out in folds]
     made = [_make(customers, rows, held_out) for rows, held_out in folds]
     ours = _gather(folds, [served.scores[:, 0] for _, served in made])
-    rivals = [_rivals(customers, rows, held_out) for rows, held_out in folds]
-    baselines = {name: _gather(folds, [each[name] for each in rivals]) for name in rivals[0]}
+    per_fold = [_baselines(customers, rows, held_out) for rows, held_out in folds]
+    baselines = {name: _gather(folds, [each[name] for each in per_fold]) for name in per_fold[0]}
     described = describe(ours, baselines, customers.churned[:, 0])
     return described | {
         "methods": dict(Counter(method for method, _ in made)),
@@ -102,14 +102,14 @@ def describe(ours: NDArray[Any], baselines: dict[str, NDArray[Any]], churned: ND
     found = compare(ours, baselines, churned, [str(row) for row in range(len(churned))])
     boosted = {name: each for name, each in found["baselines"].items() if name != "logistic_regression"}
     best = max(boosted, key=lambda name: boosted[name]["auc"])
-    rival, linear = boosted[best], found["baselines"]["logistic_regression"]
+    lightgbm, linear = boosted[best], found["baselines"]["logistic_regression"]
     return {
         **{name: found["model"][name] for name in ("auc", "brier", "ece", "precision_at_recall_70")},
         "auc_95": found["model"]["auc_95"],
-        "difference": rival["difference"]["value"],
-        "standard_error": rival["difference"]["standard_error"],
+        "difference": lightgbm["difference"]["value"],
+        "standard_error": lightgbm["difference"]["standard_error"],
         "lightgbm": best,
-        **{f"lightgbm_{name}": rival[name] for name in ("auc", "brier", "ece")},
+        **{f"lightgbm_{name}": lightgbm[name] for name in ("auc", "brier", "ece")},
         **{f"logistic_regression_{name}": linear[name] for name in ("auc", "brier", "ece")},
     }
 
@@ -121,7 +121,7 @@ def _make(customers: Customers, rows: NDArray[np.intp], held_out: NDArray[np.int
     return recipe.describe(), serve(recipe.fit(known), customers.inputs[held_out])
 
 
-def _rivals(customers: Customers, rows: NDArray[np.intp], held_out: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+def _baselines(customers: Customers, rows: NDArray[np.intp], held_out: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
     churned = customers.churned[rows, 0]
     boosted = boost_probabilities(customers.inputs[rows], churned, customers.inputs[held_out], customers.categories)
     linear = fit_logistic(customers.one_hot[rows], churned, customers.one_hot[held_out])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -75,8 +76,17 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="holdfast")
-def holdfast() -> None:
+@click.pass_context
+def holdfast(context: click.Context) -> None:
     """Holdfast decides on a stream whom to keep: updates in, explained campaign triggers out."""
+    # Training knows no definitions: the number of offers is a default from here, read when an option asks for it.
+    context.default_map = {"train": {name: {"offers": count_offers} for name in train.commands}}
+
+
+def count_offers() -> int:
+    """Return the number of offers in HOLDFAST_DEFINITIONS_DIR, or of the shipped ones."""
+    folder = os.environ.get("HOLDFAST_DEFINITIONS_DIR")
+    return len(load_definitions(Path(folder) if folder else None).offers)
 
 
 @holdfast.command()

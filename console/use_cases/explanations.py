@@ -128,5 +128,6 @@ async def current_facts(
     signals = (await ledger.read([customer_id], [])).signals
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
     as_of = max(moments, default=datetime.now(UTC))
-    scored = score_customers(table, load_models(settings)).with_columns(as_columns(signals, table.customer_ids, as_of))
-    return scored.row(0)
+    offers = load_definitions(settings.definitions_dir).offers
+    scored = score_customers(table, load_models(settings, offers))
+    return scored.with_columns(as_columns(signals, table.customer_ids, as_of)).row(0)

@@ -100,7 +100,7 @@ async def check_launch_facts(settings: Settings, definitions: DefinitionSet, cam
         await warehouse.close()
     segments = tuple(each for each in definitions.segments if each.key == campaign.segment)
     launched = replace(definitions, segments=segments, campaigns=(campaign,))
-    check_facts(launched, known_facts(columns, load_models(settings)), settings.features_table)
+    check_facts(launched, known_facts(columns, load_models(settings, definitions.offers)), settings.features_table)
     return None
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from models.errors import ModelError
-from models.registry import keep_models, load_scorers, read_marks
+from models.registry import keep_models, load_scorers, version_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from models.registry import Scorers
     from streams.settings import Settings
@@ -22,14 +22,19 @@ POLL_EVERY_S = 2.0
 log = structlog.get_logger()
 
 
-def load_models(settings: Settings) -> Scorers:
+def load_models(settings: Settings, offers: Collection[int]) -> Scorers:
     """Load the models that the settings name; a rule replaces each that is missing.
+
+    Args:
+        settings: the models' folder and the mapping of their features.
+        offers: the ids of the offers file; a model of offers has one score for each.
 
     Raises:
         ModelError: a setting contradicts the models.
     """
     folder = settings.models_dir or Path()
-    return load_scorers(folder, settings.feature_mapping, settings.model_input_size, mock=settings.mock_mode)
+    mapping, size = settings.feature_mapping, settings.model_input_size
+    return load_scorers(folder, mapping, size, offers=len(offers), mock=settings.mock_mode)
 
 
 class ModelReloader:
@@ -54,7 +59,7 @@ class ModelReloader:
         self._models_dir = models_dir
         self._load = load
         self._use = use
-        self._marks = read_marks(models_dir)
+        self._marks = version_fingerprint(models_dir)
         self.scorers = scorers
         self.refused: Sequence[str] = tuple(scorers.refused.values())
 
@@ -66,7 +71,7 @@ class ModelReloader:
 
     async def poll(self) -> None:
         """Load what was promoted since the last poll; try again what was refused then."""
-        marks = await asyncio.to_thread(read_marks, self._models_dir)
+        marks = await asyncio.to_thread(version_fingerprint, self._models_dir)
         if marks == self._marks and not self.refused:
             return
         # Read before loading: a promotion in between is seen by the next look.

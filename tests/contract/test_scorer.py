@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 MODELS = Path(__file__).parents[2] / "examples" / "online_retail" / "models"
 SCORERS = {
-    "churn model": (lambda: load_scorers(MODELS, FEATURE_MAPPING).churn, 1),
-    "offers model": (lambda: load_scorers(MODELS, FEATURE_MAPPING).offers, 8),
+    "churn model": (lambda: load_scorers(MODELS, FEATURE_MAPPING)["churn"], 1),
+    "offers model": (lambda: load_scorers(MODELS, FEATURE_MAPPING)["nbo"], 8),
     "churn rule": (lambda: RuleScorer(churn_rule, "a test"), 1),
-    "offers rule": (lambda: RuleScorer(offers_rule, "a test"), 8),
+    "offers rule": (lambda: RuleScorer(partial(offers_rule, offers=8), "a test"), 8),
     "lifetime value rule": (lambda: RuleScorer(lifetime_value_rule, "a test"), 1),
     "mock": (lambda: MockScorer("churn", 1), 1),
     "value model": (lambda: load_model(next((MODELS / "ltv" / "versions").iterdir()), FEATURE_MAPPING), 3),

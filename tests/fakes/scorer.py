@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.inputs import readable_inputs
+from models.registry import Scorers
+from models.rfm import RfmCuts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from features.table import FeatureTable
     from models.errors import ModelError
+    from models.ports import Scorer
 
 
 class InMemoryScorer:
@@ -41,3 +44,8 @@ class InMemoryScorer:
         for unreadable in readable_inputs(table, self.columns)[1].values():
             scores[unreadable] = np.nan
         return scores
+
+
+def build_scorers(churn: Scorer, offers: Scorer, ltv: Scorer) -> Scorers:
+    """Return scorers of the three tasks with the usual cut points of RFM."""
+    return Scorers({"churn": churn, "nbo": offers, "ltv": ltv}, RfmCuts())

@@ -63,7 +63,7 @@ def remember_training(folder: Path, url: str) -> None:
     assert current is not None
     rows = read_table(Source(url, FEATURE_MAPPING, date.min), THEN)
     inputs = model_inputs(rows, [*FEATURE_MAPPING.values()])
-    scores = load_scorers(folder, FEATURE_MAPPING).churn.score(rows)
+    scores = load_scorers(folder, FEATURE_MAPPING)["churn"].score(rows)
     nothing = np.empty((0, 1), np.float32)
     evidence = EvaluationData(
         *("churn", nothing, nothing, {}, None, np.empty(0), (), np.empty(0, "datetime64[D]")),

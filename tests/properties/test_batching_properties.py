@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from hypothesis import given
@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from features.table import FeatureTable
 from models.fallbacks import ModelFallbacks
-from models.registry import Scorers
-from models.rfm import RfmCuts
 from models.scores import score_customers, score_offers
-from tests.fakes.scorer import InMemoryScorer
+from tests.fakes.scorer import InMemoryScorer, build_scorers
+
+if TYPE_CHECKING:
+    from models.registry import Scorers
 
 CELLS = [0.0, 45.0, 800.0, None, "three", "12", True, 1e300, 10**400]
 READ = st.sampled_from([(), ("lifetime_value", "tenure_days")])
@@ -46,7 +47,7 @@ def customers(draw: st.DrawFn) -> tuple[FeatureTable, Scorers]:
 
     columns: dict[str, Any] = {name: np.array([draw(st.floats(0, 100)) for _ in ids]) for name in RFM}
     columns |= {"lifetime_value": cells(), "tenure_days": cells()}
-    return FeatureTable(ids, columns), Scorers(scorer(1), scorer(8), scorer(draw(st.sampled_from([1, 3]))), RfmCuts())
+    return FeatureTable(ids, columns), build_scorers(scorer(1), scorer(8), scorer(draw(st.sampled_from([1, 3]))))
 
 
 def score(table: FeatureTable, scorers: Scorers) -> list[list[str]]:

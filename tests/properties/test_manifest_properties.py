@@ -16,6 +16,7 @@ from models.errors import ModelLoadError, VersionError
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
 from models.routing import load_model
+from models.tasks.ltv import ValueScale
 from models.versions import list_versions, verify
 from tests.model_versions import SHIPPED
 
@@ -68,8 +69,8 @@ def read_everywhere(models: Path, content: bytes) -> None:
         except (ModelLoadError, VersionError) as error:
             str(error).encode()
     scorers = load_scorers(models, FEATURE_MAPPING)
-    assert scorers.ltv.basis == "model" or str(home) in scorers.reasons["ltv"]
-    assert scorers.value.factor > 0
+    assert scorers["ltv"].basis == "model" or str(home) in scorers.reasons["ltv"]
+    assert ValueScale.of(getattr(scorers["ltv"], "manifest", {})).factor > 0
 
 
 @settings(deadline=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +61,7 @@ async def test_a_promotion_and_its_rollback_are_taken_up(
     await reloader.poll()
     roll_back(folder / "churn", at=AS_OF, by="ann")
     await reloader.poll()
-    assert [scorers.churn.version for scorers in used] == ["churn-2", CHURN]
+    assert [scorers["churn"].version for scorers in used] == ["churn-2", CHURN]
 
 
 async def test_nothing_is_loaded_while_nothing_is_promoted(reloader: ModelReloader, used: list[Scorers]) -> None:
@@ -110,10 +109,10 @@ async def test_cut_points_are_taken_up_and_bad_ones_refused(
 
 
 def test_a_rule_gives_way_to_a_model_and_not_the_other_way_round() -> None:
-    modelled = replace(RULES, churn=InMemoryScorer({}))
+    modelled = RULES.with_scorer("churn", InMemoryScorer({}))
     assert keep_models(RULES, modelled) == modelled
     kept = keep_models(modelled, RULES)
-    assert kept.churn is modelled.churn
+    assert kept["churn"] is modelled["churn"]
     assert kept.refused.keys() == {"churn"}
 
 
@@ -162,7 +161,7 @@ async def test_a_version_refused_at_the_start_is_taken_up_when_it_is_restored(
 def told(version: str) -> Scorers:
     scorer = InMemoryScorer({})
     scorer.version = version
-    return replace(RULES, churn=scorer)
+    return RULES.with_scorer("churn", scorer)
 
 
 async def open_pipeline(scorers: Scorers, fallbacks: ModelFallbacks | None = None) -> tuple[Pipeline, dict[int, int]]:
@@ -191,7 +190,8 @@ async def test_a_batch_is_decided_with_the_models_it_was_scored_with() -> None:
 
 async def test_customers_whom_a_rule_scores_are_counted_and_each_decision_names_its_own_basis() -> None:
     fallbacks, unusable = ModelFallbacks(), {"ann": [-3.0]}
-    scorers = replace(RULES, churn=InMemoryScorer(unusable), offers=InMemoryScorer({"bob": [np.nan] * 8}, 8))
+    scorers = RULES.with_scorer("churn", InMemoryScorer(unusable))
+    scorers = scorers.with_scorer("nbo", InMemoryScorer({"bob": [np.nan] * 8}, 8))
     pipeline, owners = await open_pipeline(scorers, fallbacks)
     prepared = await pipeline.prepare([arrive(body(customer_id=name)) for name in ("ann", "bob")])
     decisions = (await pipeline.decide(prepared, owners)).changes.decisions

@@ -223,7 +223,7 @@ def test_a_preview_counts_who_would_move() -> None:
 @pytest.mark.parametrize(("name", "fact"), [("ltv", "value_segment"), ("nbo", "recommended_offer")])
 def test_a_preview_of_the_same_model_moves_nobody(name: str, fact: str) -> None:
     scorers = load_scorers(SHIPPED, FEATURE_MAPPING)
-    scorer = {"ltv": scorers.ltv, "nbo": scorers.offers}[name]
+    scorer = {"ltv": scorers["ltv"], "nbo": scorers["nbo"]}[name]
     today = FeatureTable(("ann",), {column: np.array([3.0]) for column in FEATURE_MAPPING.values()})
     found = preview_swap(name, scorer, scorers, today, [], AS_OF)
     assert found.moves == {fact: {}}

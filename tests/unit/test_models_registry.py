@@ -22,14 +22,14 @@ MODELS = Path(__file__).parents[2] / "examples" / "online_retail" / "models"
 
 def test_the_shipped_models_load() -> None:
     scorers = load_scorers(MODELS, FEATURE_MAPPING, len(FEATURE_MAPPING))
-    assert (scorers.churn.basis, scorers.offers.basis, scorers.ltv.basis) == ("model", "model", "rules")
+    assert (scorers["churn"].basis, scorers["nbo"].basis, scorers["ltv"].basis) == ("model", "model", "rules")
     assert scorers.versions["churn"].startswith("churn-20110217-")
 
 
 def test_an_empty_folder_gives_rules_and_says_so(tmp_path: Path) -> None:
     scorers = load_scorers(tmp_path, FEATURE_MAPPING)
     assert set(scorers.reasons) == {"churn", "nbo", "ltv"}
-    assert scorers.churn.version == "rules"
+    assert scorers["churn"].version == "rules"
     assert scorers.rfm == RfmCuts()
 
 
@@ -37,7 +37,7 @@ def test_a_refused_model_gives_rules_with_the_refusal_as_reason(tmp_path: Path) 
     home = Path(shutil.copytree(MODELS / "churn", tmp_path / "churn"))
     (version_folder(home, current_version(home) or "") / "model.tflite").write_bytes(b"changed")
     scorers = load_scorers(tmp_path, FEATURE_MAPPING)
-    assert scorers.churn.basis == "rules"
+    assert scorers["churn"].basis == "rules"
     assert "SHA-256" in scorers.reasons["churn"]
 
 
@@ -65,7 +65,7 @@ def test_the_version_promoted_last_that_can_serve_does(tmp_path: Path) -> None:
     promote_copy(home, "churn-3", b"no model")
     promote_copy(home, "churn-4", features=["age"])
     scorers = load_scorers(tmp_path, FEATURE_MAPPING)
-    assert (scorers.versions["churn"], scorers.churn.basis) == ("churn-2", "model")
+    assert (scorers.versions["churn"], scorers["churn"].basis) == ("churn-2", "model")
     assert scorers.refused["churn"].startswith("churn: churn-4 is refused (")
     assert scorers.refused["churn"].endswith("; churn-2 serves")
     assert "only in the model: age" in scorers.refused["churn"]
@@ -88,7 +88,7 @@ def test_a_damaged_history_offers_no_version(tmp_path: Path, line: str) -> None:
     promote_copy(home, "churn-2", b"no model")
     (home / "history.jsonl").write_text(line)
     scorers = load_scorers(tmp_path, FEATURE_MAPPING)
-    assert scorers.churn.basis == "rules"
+    assert scorers["churn"].basis == "rules"
     assert scorers.refused["churn"].endswith("; rules decide")
 
 
@@ -105,8 +105,8 @@ def test_an_input_size_that_contradicts_the_mapping_is_refused() -> None:
 def test_mock_mode_scores_by_customer_id_alone() -> None:
     scorers = load_scorers(MODELS, FEATURE_MAPPING, mock=True)
     one, two = FeatureTable(("17850",), {}), FeatureTable(("13047", "17850"), {})
-    assert scorers.churn.basis == "mock"
-    np.testing.assert_array_equal(scorers.offers.score(one)[0], scorers.offers.score(two)[1])
+    assert scorers["churn"].basis == "mock"
+    np.testing.assert_array_equal(scorers["nbo"].score(one)[0], scorers["nbo"].score(two)[1])
 
 
 @pytest.mark.parametrize("content", ["{", '{"recency": [4, 3, 2, 1]}', '{"recency": [1, 2]}'])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pytest
@@ -11,11 +10,12 @@ import pytest
 from features.table import FeatureTable
 from models.errors import ModelInputError, ModelOutputError
 from models.fallbacks import RECENT_BATCHES, Fallback, ModelFallbacks
-from models.registry import Scorers
-from models.rfm import RfmCuts
 from models.rules import churn_rule, lifetime_value_rule, offers_rule
 from models.scores import score_all, score_columns, score_offers
-from tests.fakes.scorer import InMemoryScorer
+from tests.fakes.scorer import InMemoryScorer, build_scorers
+
+if TYPE_CHECKING:
+    from models.registry import Scorers
 
 IDS = ("a", "b", "c", "d", "e")
 CHURN = {"a": [0.39999], "b": [0.4], "c": [0.69999], "d": [0.7], "e": [1.0]}
@@ -23,7 +23,7 @@ VALUE = {"a": [0.0], "b": [500.0], "c": [500.5], "d": [2000.0], "e": [9000.0]}
 
 
 def scorers() -> Scorers:
-    return Scorers(InMemoryScorer(CHURN), InMemoryScorer({}, outputs=8), InMemoryScorer(VALUE), RfmCuts())
+    return build_scorers(InMemoryScorer(CHURN), InMemoryScorer({}, outputs=8), InMemoryScorer(VALUE))
 
 
 def columns(**cells: list[float]) -> FeatureTable:
@@ -54,7 +54,7 @@ class ValueModel(InMemoryScorer):
 
 
 def with_value_model(scorer: InMemoryScorer) -> Scorers:
-    return Scorers(InMemoryScorer(CHURN), InMemoryScorer({}, outputs=8), scorer, RfmCuts())
+    return build_scorers(InMemoryScorer(CHURN), InMemoryScorer({}, outputs=8), scorer)
 
 
 def test_a_value_and_its_bounds_are_told_for_twelve_months() -> None:
@@ -78,7 +78,7 @@ def test_a_rule_that_stands_in_for_a_value_model_keeps_its_own_scale_and_cuts() 
 def test_a_rule_scores_everyone_while_a_column_of_the_model_is_missing() -> None:
     failing = InMemoryScorer(CHURN)
     failing.error = ModelInputError("no column 'age'")
-    given = Scorers(failing, failing, failing, RfmCuts())
+    given = build_scorers(failing, failing, failing)
     table = columns(days_since_last_transaction=[45.0], transaction_count=[1.0])
     fallbacks = ModelFallbacks()
     got = score_columns(table, given, fallbacks)
@@ -91,7 +91,7 @@ def test_a_rule_scores_everyone_while_a_column_of_the_model_is_missing() -> None
 
 @pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf, -3.0, -0.01, 1.01, 7.5])
 def test_only_the_customer_without_a_usable_probability_is_scored_by_the_rule(score: float) -> None:
-    given = Scorers(InMemoryScorer(CHURN | {"b": [score]}), InMemoryScorer({}, 8), InMemoryScorer({}), RfmCuts())
+    given = build_scorers(InMemoryScorer(CHURN | {"b": [score]}), InMemoryScorer({}, 8), InMemoryScorer({}))
     fallbacks = ModelFallbacks()
     got = score_columns(columns(days_since_last_transaction=[45.0] * 3), given, fallbacks)
     assert got["decision_basis"].tolist() == ["model", "rules", "model"]
@@ -102,17 +102,17 @@ def test_only_the_customer_without_a_usable_probability_is_scored_by_the_rule(sc
 
 @pytest.mark.parametrize(("score", "clipped"), [(-1e-5, 0.0), (1.00001, 1.0)])
 def test_a_probability_that_rounding_put_outside_is_clipped(score: float, clipped: float) -> None:
-    given = Scorers(InMemoryScorer({"a": [score]}), InMemoryScorer({}, 8), InMemoryScorer({}), RfmCuts())
+    given = build_scorers(InMemoryScorer({"a": [score]}), InMemoryScorer({}, 8), InMemoryScorer({}))
     got = score_columns(columns(days_since_last_transaction=[45.0]), given)
     assert (got["decision_basis"].tolist(), got["churn_probability"].tolist()) == (["model"], [clipped])
 
 
 def test_an_offer_score_outside_its_range_costs_that_customer_the_model() -> None:
     sound = [0.1] * 8
-    given = replace(scorers(), offers=InMemoryScorer({"a": sound, "b": [*sound[:7], -3.0]}, 8))
+    given = scorers().with_scorer("nbo", InMemoryScorer({"a": sound, "b": [*sound[:7], -3.0]}, 8))
     scored, basis = score_offers(FeatureTable(("a", "b"), {}), given)
     assert basis.tolist() == ["model", "rules"]
-    np.testing.assert_array_equal(scored[1:], offers_rule(FeatureTable(("b",), {})))
+    np.testing.assert_array_equal(scored[1:], offers_rule(FeatureTable(("b",), {}), 8))
 
 
 def test_a_negative_value_or_bound_is_replaced_on_the_scale_of_the_rule() -> None:
@@ -149,7 +149,7 @@ def test_the_offers_rule_prefers_the_large_discount_for_the_lapsed_and_the_advis
     table = columns(
         days_since_last_transaction=[120.0, 1.0], transaction_count=[1.0, 3.0], total_revenue=[200.0, 5000.0]
     )
-    assert (offers_rule(table).argmax(axis=1) + 1).tolist() == [4, 8]
+    assert (offers_rule(table, 8).argmax(axis=1) + 1).tolist() == [4, 8]
 
 
 def test_the_value_rule_goes_on_at_the_rate_to_date_and_not_below_zero() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,14 @@ from features.table import FeatureTable
 from models.inputs import FEATURE_MAPPING
 from models.registry import Scorers, load_scorers
 from models.routing import RoutedScorer
-from models.rules import churn_rule, lifetime_value_rule
 from models.scores import score_customers
-from models.sources import CHURN_FACTS, CHURN_RULE_COLUMNS, VALUE_FACTS, VALUE_RULE_COLUMNS, unavailable_facts
+from models.sources import unavailable_facts
+from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
+
+    from models.tasks.protocol import ModelTask
 
 COLUMNS = {"days_since_last_transaction", "transaction_count", "total_revenue", "lifetime_value", "tenure_days"}
 
@@ -60,7 +59,7 @@ def test_a_fact_that_changes_without_a_column_is_unavailable_when_the_column_is_
 
 def test_the_rules_define_what_a_column_that_was_never_there_means() -> None:
     """RFM does not: its facts need their columns from the start."""
-    assert not set(unavailable_facts((), (), rules())) & {*CHURN_FACTS, *VALUE_FACTS}
+    assert not set(unavailable_facts((), (), rules())) & {*TASKS["churn"].facts, *TASKS["ltv"].facts}
     assert set(unavailable_facts((), (), rules())) == {"rfm_recency", "rfm_frequency", "rfm_monetary", "rfm_segment"}
 
 
@@ -68,16 +67,16 @@ def test_the_rules_define_what_a_column_that_was_never_there_means() -> None:
 @pytest.mark.parametrize("was_there", [True, False])
 def test_a_model_needs_its_columns_from_the_start(missing: str, *, was_there: bool) -> None:
     """Also those behind an RFM fact that it reads; a restart does not let rules decide in its place."""
-    scorers = replace(rules(), churn=ReadingModel(), ltv=ReadingModel())
+    scorers = rules().with_scorer("churn", ReadingModel()).with_scorer("ltv", ReadingModel())
     unavailable = unavailable_facts(COLUMNS - {missing}, {missing} if was_there else (), scorers)
-    assert all(unavailable[fact] == {missing} for fact in (*CHURN_FACTS, *VALUE_FACTS))
+    assert all(unavailable[fact] == {missing} for fact in (*TASKS["churn"].facts, *TASKS["ltv"].facts))
 
 
 def test_the_column_that_chooses_between_models_is_needed_too() -> None:
     """Without it the pooled model would score everybody."""
     routed = RoutedScorer(ReadingModel(), "country", {"France": ReadingModel()}, {"outputs": 1})
-    scorers = replace(rules(), churn=routed)
-    assert unavailable_facts(COLUMNS, {"country"}, scorers) == {fact: {"country"} for fact in CHURN_FACTS}
+    scorers = rules().with_scorer("churn", routed)
+    assert unavailable_facts(COLUMNS, {"country"}, scorers) == {fact: {"country"} for fact in TASKS["churn"].facts}
     assert unavailable_facts({*COLUMNS, "country"}, (), scorers) == {}
 
 
@@ -95,10 +94,16 @@ class RecordingColumns(dict[str, "NDArray[np.float64]"]):
         return np.zeros(1)
 
 
-@pytest.mark.parametrize(
-    ("rule", "columns"), [(churn_rule, CHURN_RULE_COLUMNS), (lifetime_value_rule, VALUE_RULE_COLUMNS)]
-)
-def test_the_columns_of_the_rules_are_stated(rule: Callable[[FeatureTable], object], columns: frozenset[str]) -> None:
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_the_columns_of_the_rules_are_stated(task: ModelTask) -> None:
     table = RecordingColumns()
-    rule(FeatureTable(("ann",), table))
-    assert table.read == columns
+    task.apply_rule(FeatureTable(("ann",), table), offers=8)
+    assert table.read == task.rule_columns
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_the_facts_of_a_task_are_stated(task: ModelTask) -> None:
+    table = FeatureTable(("ann",), {})
+    basis = np.array(["rules"], dtype=object)
+    facts = task.add_facts(task.apply_rule(table, offers=8), basis, {}, rules().rfm)
+    assert facts.keys() == set(task.facts)

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from console.cli import holdfast
+from tests.journey.workplace import write_definitions
 from training import __main__ as command
 from training.errors import TrainingDataError
 from training.tasks.registry import TASKS
@@ -74,6 +76,35 @@ def test_one_that_fails_does_not_keep_the_others_from_being_trained(monkeypatch:
     assert asked == [*TASKS, "rfm"]
     assert done.exit_code == 2
     assert json.loads(done.stdout.splitlines()[-1])["failures"] == {"churn": "no rows"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "offers"),
+    [(["train", "nbo"], 30), (["train", "all"], 30), (["train", "nbo", "--offers", "5"], 5)],
+)
+def test_the_number_of_offers_is_that_of_the_offers_file(
+    arguments: list[str], offers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_DEFINITIONS_DIR", str(write_definitions(tmp_path)))
+    path = tmp_path / "campaigns" / "offers.json"
+    file = [{"id": number, "key": f"offer-{number}", "name": "An offer"} for number in range(1, 31)]
+    path.write_text(json.dumps(file))
+    asked: list[int | None] = []
+
+    def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
+        asked.append(options["offers"])
+        return {"file": name}
+
+    monkeypatch.setattr(command, "run_one", run_one)
+    done = CliRunner().invoke(holdfast, [*arguments, *WHERE])
+    assert (done.exit_code, set(asked)) == (0, {offers})
+
+
+def test_without_an_offers_file_the_rows_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int | None] = []
+    monkeypatch.setattr(command, "run_one", lambda _, options: asked.append(options["offers"]) or {})
+    assert run("nbo").exit_code == 0
+    assert asked == [None]
 
 
 @pytest.mark.parametrize("module", ["console.cli", "streams.services", "training.__main__"])

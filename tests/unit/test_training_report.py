@@ -211,13 +211,13 @@ def test_offers_without_propensities_are_not_given_a_worth() -> None:
     html = render_report(manifest("nbo"), evidence("nbo", 60, **QUICK, propensities=np.full(60, np.nan)))
     assert "Log the probability with which each offer is shown." in html
     assert 'id="policy-values"' not in html
-    assert "Value of its offers" not in html
+    assert '<span class="name">Its offers</span>' not in html
 
 
 def test_too_few_effective_rows_give_no_figure_on_top_but_say_so() -> None:
     html = render_report(manifest("nbo"), evidence("nbo", 200, **QUICK))
     assert "not enough evidence" in html
-    assert "Value of its offers" not in html
+    assert '<span class="name">Its offers</span>' not in html
 
 
 def test_a_first_model_is_compared_without_a_champion_and_without_baselines() -> None:

@@ -65,7 +65,7 @@ class Source:
         start_date: what :start_date stands for in the query.
         query: the user's own SQL; None for the task's own.
         orders: take snapshots of these orders instead.
-        window_days: days that a label covers; None for the task's own, or what the rows tell.
+        window_days: days that a label covers; None for the task's own, or that of the rows.
         input_size: how many features there must be; None for any.
     """
 
@@ -147,7 +147,7 @@ def read_table(source: Source, query: str) -> FeatureTable:
     # ::start_date would be a cast; percent signs of the user's SQL stand for themselves.
     statement = re.sub(r"(?<!:):start_date\b", "%(start_date)s", query.replace("%", "%%"))
     try:
-        # In UTC, so that the day of a timestamp is the same whoever trains.
+        # In UTC, so that the day of a timestamp does not depend on the machine.
         with psycopg.connect(source.warehouse_url, connect_timeout=10, options="-c timezone=UTC") as connection:
             cursor = connection.execute(statement.encode(), {"start_date": source.start_date})
             rows = cursor.fetchall()
@@ -198,7 +198,7 @@ def _prepare_snapshots(source: Source, orders_source: OrdersSource, task: Task) 
     if mapping is None:
         flat = [name for name, cells in taken.features.items() if len(np.unique(cells[~np.isnan(cells)])) < 2]  # noqa: PLR2004
         mapping = {name: name for name in taken.features if name not in flat}
-        warnings = tuple(f"{name} is the same for everybody and was left out" for name in flat)
+        warnings = tuple(f"{name} is constant and was left out" for name in flat)
     table = _as_table(taken)
     dataset = prepare(table, task, _checked(mapping, source.input_size), orders_source.windows.prediction)
     return replace(dataset, warnings=(*warnings, *dataset.warnings))

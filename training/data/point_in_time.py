@@ -1,7 +1,7 @@
 """Customers as they stood on past days, with what they did next: rows to learn from, made of nothing but orders.
 
 Features come from orders strictly before the cut-off, labels from those on it and after it. The names of the
-features tell their windows, so that a view which serves them cannot quietly mean something else.
+feature names contain their windows, so that a serving view cannot silently mean something else.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ ABOVE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """Scores of rows and what came of them, ranked once.
+    """Scores and outcomes of rows, ranked once.
 
     Attributes:
         scores: shape [rows], probabilities.
@@ -132,14 +132,14 @@ def choose_threshold(scores: NDArray[Any], outcome: NDArray[Any], costs: Costs) 
     to break_even of those that cost the same.
 
     Returns:
-        threshold, its cost, those of contacting everybody and nobody, its confusion counts, and the curve
+        threshold, its cost, those of contacting all customers and none, its confusion counts, and the curve
         of cost over thresholds.
     """
     model = Classifier.of(scores, outcome)
     positive, negative = model.found(np.ones(len(outcome)))
     cost = (costs.contact * (positive + negative) + costs.save * (positive[-1] - positive)) / len(outcome)
     ranked = model.scores[model.ranking.order][model.ranking.ends]
-    # From above the highest score, where nobody is contacted, down to the lowest, where everybody is.
+    # From above the highest score, where no customer is contacted, down to the lowest, where all are.
     thresholds = np.concatenate([[ranked[0] + ABOVE], ranked])
     break_even = costs.contact / costs.save
     least = np.flatnonzero(cost <= cost.min() + 1e-12)

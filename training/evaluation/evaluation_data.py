@@ -20,11 +20,11 @@ class EvaluationData:
 
     Attributes:
         task: what was learned.
-        outcome: shape [rows, outputs]; churn and nbo 1, 0, or -1 where not observed; ltv the spend that came.
+        outcome: shape [rows, outputs]; 1, 0, or -1 where not observed; or amounts.
         scores: shape [rows, outputs], from the exported model through the serving code.
         baselines: scores of the same shape by name: recency_rule, logistic_regression, rfm, gradient_boosting,
             constant, past_spend, tweedie, and champion where there is one; those that suit the task.
-        interval: shape [rows, 2], the lower and upper bound told with each prediction; None without.
+        interval: shape [rows, 2], the lower and upper bound of each prediction; None without.
         propensities: shape [rows], the logged probability of the offer shown; NaN where not logged.
         customer_ids: shape [rows].
         dates: shape [rows], datetime64[D].
@@ -34,10 +34,10 @@ class EvaluationData:
         features: names of the features, in order.
         importance: by feature, the loss in AUC (churn, nbo) or in rank correlation (ltv) when it is shuffled.
         shapes: by feature, values and what the additive model adds to the score there; empty for other models.
-        folds: by cut-off, the metric of a model trained on what came before it, for stability.
-        treated: for churn, shape [rows], true where contacted, false for the control group, by chance; None
+        folds: by cut-off, the metric of a model trained on the rows before it, for stability.
+        treated: for churn, shape [rows], true where contacted, false for the random control group; None
             where no control group was logged.
-        uplift: shape [rows], what contact is expected to add to the chance of staying; None without `treated`.
+        uplift: shape [rows], what contact is expected to add to the probability of staying; None without `treated`.
     """
 
     task: Task

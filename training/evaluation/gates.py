@@ -34,17 +34,17 @@ GINI = ("gini_normalised", 1, "normalised Gini")
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One question about a model and its answer; `asdict` makes it JSON.
+    """The result of one gate; `asdict` makes it JSON.
 
     Attributes:
-        name: the question, stable across versions.
-        passed: None where it does not apply to this model; not enough evidence is False.
+        name: stable across versions; `models.gate_names` has the names of earlier ones.
+        passed: None where the gate does not apply to this model; False where evidence is missing.
         verdict: the same in words.
-        figure: what is compared with the threshold; of a difference between models, the end of its interval
-            that decides. None where there is none to tell.
-        against: what it is compared with.
-        threshold: where the figure passes: a least or most value, or both.
-        sentence: figures and answer for a person.
+        figure: what is compared with the threshold; for a difference between models, the end of its interval
+            that decides. None where it is unknown.
+        against: what the figure is compared with.
+        threshold: the minimum or maximum that passes, or both.
+        sentence: figures and decision for a person.
     """
 
     name: str
@@ -176,11 +176,11 @@ def check_margin(baseline: str, metrics: Metrics, thresholds: GateThresholds) ->
 
 
 def check_calibration(metrics: Metrics, thresholds: GateThresholds) -> Gate:
-    """Ask whether probabilities mean what they say.
+    """Require calibrated probabilities.
 
-    A base rate that moved shifts all of them and is no fault of the model, so ECE is judged after that shift
-    is taken out (`recentred`), with the slope; the shift has a limit of its own, because thresholds and costs
-    lean on the probabilities as they are. No ECE is compared with a model that chance alone explains.
+    A changed base rate shifts all probabilities and is not the model's fault, so ECE and slope are checked after
+    prior-shift correction (`ece_recentred`). The shift has a limit of its own, because thresholds and costs use the
+    probabilities as they are. An ECE that chance alone explains does not refuse.
     """
     if "calibration" not in metrics:
         return _missing("calibrated", "limits of ECE, slope and shift", metrics)
@@ -201,7 +201,7 @@ def check_calibration(metrics: Metrics, thresholds: GateThresholds) -> Gate:
         f"ECE at most {most:.3f}, slope {low} to {high}, rate within {thresholds.shift} of the mean score",
         most,
         passed=not reasons,
-        sentence=f"ECE {found['ece']:.3f}, {found['ece_recentred']:.3f}after prior-shift correction (mean score "
+        sentence=f"ECE {found['ece']:.3f}, {found['ece_recentred']:.3f} after prior-shift correction (mean score "
         f"{found['mean_score']:.3f}, rate {found['rate']:.3f}), slope {_format_slope(slope)}: "
         f"{'; '.join(reasons) or 'calibrated'}.",
     )
@@ -256,7 +256,7 @@ def check_personalisation(metrics: Metrics) -> Gate:
         return Gate(name, False, "not enough evidence", None, against, 0.0, sentence)
     gap, best = policy["difference_to_constant"], policy["best_constant_offer"]
     passed = gap["interval_95"][0] > 0
-    words = "personalise." if passed else f"keep offer {best['offer_id']}for all customers."
+    words = "personalise." if passed else f"keep offer {best['offer_id']} for all customers."
     return _answer(
         name,
         gap["interval_95"][0],

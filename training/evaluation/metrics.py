@@ -60,7 +60,7 @@ def measure_probabilities(evidence: EvaluationData) -> dict[str, Any]:
         "negatives": int((outcome == 0).sum()),
     }
     if len(np.unique(outcome)) < SEVERAL:
-        return described | {"note": "the later rows have one outcome only: nothing tells a good score from a bad one"}
+        return described | {"note": "the later rows have one outcome only, so scores cannot be evaluated"}
     baselines = {name: _observed(evidence, each) for name, each in evidence.baselines.items()}
     ids = np.asarray(evidence.customer_ids)[np.nonzero(evidence.outcome >= 0)[0]]
     described |= classification.compare(scores, baselines, outcome, ids.tolist())
@@ -116,9 +116,7 @@ def measure_amounts(evidence: EvaluationData) -> dict[str, Any]:
         "mean_spend": rounded(actual.mean()) if len(actual) else None,
     }
     if len(np.unique(actual)) < SEVERAL:
-        return described | {
-            "note": "the later rows have one value only: nothing tells a good prediction from a bad one"
-        }
+        return described | {"note": "the later rows have one value only, so predictions cannot be evaluated"}
     baselines = {name: each[:, 0] for name, each in evidence.baselines.items()}
     described |= values.compare(predicted, baselines, actual, evidence.customer_ids)
     if evidence.interval is not None:

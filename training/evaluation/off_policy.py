@@ -41,7 +41,7 @@ class OfferLog:
 
     Attributes:
         offer: shape [rows], which offer, from 0.
-        reward: shape [rows], what came of it.
+        reward: shape [rows], the outcome.
         propensity: shape [rows], above 0.
         customers: shape [rows], a number for each customer.
         not_logged, zero: rows left out, for a propensity that is null, or 0 or out of range.
@@ -111,7 +111,7 @@ def value_policy(policy: NDArray[Any], expected: NDArray[Any], log: OfferLog) ->
     """Estimate what a policy would have earned per row.
 
     Args:
-        policy: shape [rows, offers], the chance of showing each.
+        policy: shape [rows, offers], the probability of showing each.
         expected: shape [rows, offers], the reward predicted for each by a model not fitted on these rows.
         log: what was shown instead.
     """
@@ -144,7 +144,7 @@ def standard_error(per_row: NDArray[np.float64], customers: NDArray[np.intp]) ->
 
 
 def always(offer: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return the policy that shows one offer to everybody, shape [rows, offers]."""
+    """Return the policy that shows one offer to all customers, shape [rows, offers]."""
     policy = np.zeros(shape)
     policy[:, offer] = 1
     return policy

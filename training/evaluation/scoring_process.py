@@ -2,7 +2,7 @@
 
 A process of its own, because TensorFlow and tflite-runtime crash when imported into one. ROWS is an .npz with
 two arrays for each part: `<part>.inputs`, shape [rows, features], and `<part>.groups`, shape [rows], the text that
-tells which of the routed models is meant. SCORES becomes an .npz with one array for each part.
+selects one of the segmented models. SCORES becomes an .npz with one array for each part.
 """
 
 from __future__ import annotations

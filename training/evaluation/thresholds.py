@@ -36,11 +36,11 @@ class GateThresholds:
         slope: of calibration, least and most: 1 is right, under 1 the scores are too extreme.
         shift: how far the later rate may be from the mean score before the model needs newer calibration.
         total_ratio: predicted over actual total spend, least and most, for ltv.
-        coverage: of the interval told with each predicted value, which is made to hold 80 %, least and most.
+        coverage: of the predicted interval, whose nominal coverage is 80 %, least and most.
         spread: of the folds' metric between the best and the worst cut-off, at most.
         single_auc: of one feature alone, at most; above it the feature probably knows the outcome.
         single_correlation: of one feature's ranks with the spend to come, at most.
-        effective_rows: of a policy, at least, before its value is told.
+        effective_rows: of a policy, at least, before its value is reported.
         effective_conversions: effective rows times the logged conversion rate, at least. At ten a Poisson
             95 % interval reaches from half to nearly twice the estimate (4.8 to 18.4); under it not even
             the order of magnitude is known.

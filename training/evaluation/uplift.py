@@ -30,7 +30,7 @@ CURVE_POINTS = 101
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """Who was contacted at random, and what came of it.
+    """A randomised experiment: who was contacted, and the outcome.
 
     Attributes:
         treated: shape [rows], 1 for those contacted, 0 for the control group.
@@ -72,7 +72,7 @@ def fit_uplift(
 
 
 def learn_uplift(earlier: Dataset, later: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.float64]] | None:
-    """Return who of the later rows was contacted, and what contact is expected to add to the chance of staying.
+    """Return who of the later rows was contacted, and what contact is expected to add to the probability of staying.
 
     For churn, by a column `contacted` that is false for a randomly chosen control group. None where there is no
     such column, or a group with fewer than 30 rows of either outcome.

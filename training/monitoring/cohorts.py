@@ -36,7 +36,7 @@ class Cohort:
         rows: observed outcomes.
         predicted: mean score.
         observed: mean outcome: the rate, or the mean spend.
-        calibration_error: for chances the expected calibration error, for money |predicted / observed - 1|; None
+        calibration_error: for probabilities the expected calibration error, for money |predicted / observed - 1|; None
             where it is not defined.
         error_by_chance: what that error is on average for a model that is right, on so many rows.
         auc: None for money, or where there is one outcome only.
@@ -71,7 +71,7 @@ def measure_cohorts(
         names: of shape [rows], the cohort of each row.
         outcome: shape [rows, outputs]: 1, 0, or -1 where not observed; or money.
         scores: shape [rows, outputs].
-        threshold: from which a score counts as a yes; None tells no rates of error.
+        threshold: from which a score counts as positive; None gives no error rates.
         money: outcomes are amounts.
     """
     labels = np.asarray(names, dtype=object)

@@ -38,10 +38,10 @@ class AlertThresholds:
 
     Attributes:
         psi: of any feature or score, above it.
-        auc: below it in each of the last `periods` judged.
-        calibration_error: of the last period judged, above it and above twice what chance alone would make.
+        auc: below it in each of the last `periods` with enough rows.
+        calibration_error: of the last period with enough rows, above it and above twice the error by chance.
         periods: how many periods in a row.
-        rows: with fewer, nothing is judged.
+        rows: with fewer, nothing is checked.
     """
 
     psi: float = 0.2
@@ -162,16 +162,18 @@ def check_drift(drift: Mapping[str, float], rows: int, thresholds: AlertThreshol
 def check_ranking(periods: Sequence[Cohort], thresholds: AlertThresholds) -> CheckResult:
     """Check whether the model still ranks customers, by the last periods with enough rows."""
     known = [(each.name, each.auc) for each in periods if each.auc is not None and each.rows >= thresholds.rows]
-    told = ", ".join(f"{name} {auc:.3f}" for name, auc in known[-thresholds.periods :])
+    described = ", ".join(f"{name} {auc:.3f}" for name, auc in known[-thresholds.periods :])
     if not known:
         return CheckResult("ranking", "cannot be judged", _too_little(periods, thresholds, "both outcomes"))
     low = [auc < thresholds.auc for _, auc in known[-thresholds.periods :]]
     if len(low) == thresholds.periods and all(low):
         return CheckResult(
-            "ranking", "retrain", f"AUC under {thresholds.auc:g} for {thresholds.periods} periods: {told}"
+            "ranking", "retrain", f"AUC under {thresholds.auc:g} for {thresholds.periods} periods: {described}"
         )
     return CheckResult(
-        "ranking", "fine", f"AUC {told}; under {thresholds.auc:g} for {thresholds.periods} periods would be too low"
+        "ranking",
+        "fine",
+        f"AUC {described}; under {thresholds.auc:g} for {thresholds.periods} periods would be too low",
     )
 
 
@@ -181,12 +183,12 @@ def check_calibration(periods: Sequence[Cohort], thresholds: AlertThresholds) ->
     if not known:
         return CheckResult("calibration", "cannot be judged", _too_little(periods, thresholds, "an outcome"))
     last = known[-1]
-    told = (
+    described = (
         f"{last.name}: error {last.calibration_error:.3f}, predicted {last.predicted:.4g}, observed {last.observed:.4g}"
     )
     if (last.calibration_error or 0.0) > max(thresholds.calibration_error, 2 * last.error_by_chance):
-        return CheckResult("calibration", "retrain", f"{told}; {thresholds.calibration_error:g} is allowed")
-    return CheckResult("calibration", "fine", f"{told}; {thresholds.calibration_error:g} is allowed")
+        return CheckResult("calibration", "retrain", f"{described}; {thresholds.calibration_error:g} is allowed")
+    return CheckResult("calibration", "fine", f"{described}; {thresholds.calibration_error:g} is allowed")
 
 
 def _too_little(periods: Sequence[Cohort], thresholds: AlertThresholds, needs: str) -> str:

@@ -71,7 +71,7 @@ def monitor_model(
     thresholds: AlertThresholds,
     by: str | None = None,
 ) -> MonitorResult:
-    """Score today's customers and those whose outcome is known, and judge.
+    """Score today's customers and those whose outcome is known, and run the checks.
 
     Args:
         version: the version looked at.
@@ -166,5 +166,5 @@ def _measure(
 
 
 def _score(scorer: Scorer, task: Task, table: FeatureTable) -> NDArray[np.float32]:
-    """Return the scores alone: a model may tell an interval in outputs after them."""
+    """Return the scores alone: a model may have the bounds of an interval in later outputs."""
     return score_all(scorer, table)[:, : task.outputs]

@@ -1,4 +1,4 @@
-"""The two nets: an additive one, and a parameter-sharing ensemble beside the same linear terms.
+"""The two nets: an additive one, and a parameter-sharing ensemble with the same linear terms.
 
 Additive: each feature, encoded piecewise linearly, adds its own curve to the parameters of the head. The
 ensemble (TabM, Gorishniy et al. 2024, "TabM: Advancing Tabular Deep Learning with Parameter-Efficient
@@ -59,7 +59,7 @@ class Net:
 
 
 def additive_net(columns: int, level: NDArray[np.float32]) -> Net:
-    """Return an untrained additive net, which gives everybody the level, shape [p]."""
+    """Return an untrained additive net, which gives every row the level, shape [p]."""
     return Net(skip=_variable(np.zeros((columns, len(level)))), level=_variable(level[None]))
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow, set up once: quiet, deterministic, two threads. The one place that imports it."""
+"""TensorFlow, configured once: quiet, deterministic, two threads. The only module that imports it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Keep off the terminal what C++ says of graphics cards before its logging can be told not to."""
+    """Hide what C++ prints about graphics cards before its logging is configured."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)

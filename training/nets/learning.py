@@ -1,4 +1,4 @@
-"""From rows to trained nets: choose on the inner split, then train on everything before the evaluation."""
+"""From rows to trained nets: model selection on the inner split, then training on all rows before the evaluation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Learned:
         recipe: how the nets were made.
         trained: the net, or the pooled one.
         choice: what decided for it: losses on the inner split, tuning, calibration; for the manifest.
-        folds: by cut-off, the figure of a net trained on what came before it.
+        folds: by cut-off, the metric of a net trained on the rows before it.
         segmented: nets of groups; None where none were asked for.
     """
 
@@ -86,7 +86,7 @@ def learn(outer: Split, task: Task, learning: TrainConfig, progress: Progress) -
         inner_net = recipe.fit(inner.earlier, seed)
     progress(f"fit the {recipe.describe()}")
     adjust = _adjustment(inner_net, inner, outer, task, recipe, seed)
-    choice |= adjust.told
+    choice |= adjust.described
     segmented = None
     if learning.segment_by is not None:
         segmented = fit_segmented_models(outer, inner, inner_net, recipe, task, learning.segment_by, seed, progress)
@@ -104,7 +104,7 @@ class _Adjustment:
     plain: Trained
     by_level: float
     widening: float
-    told: dict[str, Any]
+    described: dict[str, Any]
 
     def apply(self, trained: Trained) -> Trained:
         if self.by_level:

@@ -1,4 +1,4 @@
-"""Likelihoods: what the last numbers of a net mean, how they are learned, and the scores made of them.
+"""Likelihoods: the parameters that a net outputs, their loss, and the scores computed from them.
 
 Shapes: parameters [rows, members, p], targets [rows, t], scores [rows, members, outputs].
 """
@@ -32,7 +32,7 @@ class Likelihood:
 
     Attributes:
         parameters: the name of each parameter.
-        level: shape [p], the parameters that describe everybody: where training begins.
+        level: shape [p], the parameters fitted to all rows together, where training begins.
         loss: targets and parameters to the mean loss of rows and members.
         scores: parameters to scores.
     """

@@ -1,4 +1,4 @@
-"""Which net ships: chosen on later rows of the training data, never on those that it is evaluated on."""
+"""Model selection on later rows of the training data, never on the evaluation rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 STRONGER_DECAYS = (1.0, 4.0)
 COVERAGE = 0.8
-"""How often the spend that comes is to lie in the interval told with a lifetime value."""
+"""Nominal coverage of the interval of a lifetime value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Numbers: median imputation with a missing flag, clamping to the range seen, log1p where a feature is skewed,
 then piecewise-linear encoding in 16 quantile bins (Gorishniy et al. 2022, "On Embeddings for Numerical
 Features in Tabular Deep Learning"), where value t becomes clip((t - left) / width, 0, 1) for each bin, and
-beside it the z-score clipped at 4. Categories come as codes: |t - code| < .5 for each code seen, so an
+next to it the z-score clipped at 4. Categories come as codes: |t - code| < .5 for each code seen, so an
 unknown one is zero everywhere. Clamping makes a customer older than any seen in training count as the
 oldest seen; without it a tenure that only grows would be extrapolated.
 """

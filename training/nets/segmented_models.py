@@ -1,4 +1,4 @@
-"""Models of their own for groups of customers, where they are better than the pooled one: --segment-by COLUMN."""
+"""Separate models for groups of customers, where they are better than the pooled one: --segment-by COLUMN."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ GROUPS_AT_MOST = 20
 
 @dataclass(frozen=True, slots=True)
 class SegmentedModels:
-    """The models beside the pooled one.
+    """The models of groups, besides the pooled one.
 
     Attributes:
-        column: by which customers are told apart.
+        column: that defines the groups.
         models: the net of each value that has one.
         tried: for every value, its rows and why it has a model of its own or not, for the manifest.
     """
@@ -57,7 +57,7 @@ def fit_segmented_models(
         pooled: the net of all groups, trained on the earlier rows of the inner split.
         recipe: of the pooled net, and of these.
         task: what is learned.
-        column: by which customers are told apart.
+        column: that defines the groups.
         seed: of the nets.
         progress: progress.
 
@@ -100,7 +100,7 @@ def _compare_with_pooled(inner: Split, pooled: Trained, recipe: Recipe, task: Ta
 def measure_groups(
     later: Dataset, scores: NDArray[np.float32], pooled: NDArray[np.float32], task: Task, segmented: SegmentedModels
 ) -> dict[str, dict[str, Any]]:
-    """Return what was tried of each group, and its figures on the later rows beside the pooled model's.
+    """Return what was tried of each group, and its metrics on the later rows next to the pooled model's.
 
     Args:
         later: the rows evaluated on.

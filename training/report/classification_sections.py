@@ -52,7 +52,7 @@ def _gain(cases: Cases, shown: Mapping[str, Numbers]) -> Plot:
                 trace(shown, curves.gain, cases.outcome),
                 "share taken, highest score first",
                 f"share reached of all that {had}",
-                chance=plots.Curve("random", DIAGONAL, DIAGONAL),
+                random=plots.Curve("random", DIAGONAL, DIAGONAL),
             ),
         ),
         f"Taking that share, highest scores first, reaches this share of all that {had}.",
@@ -89,9 +89,9 @@ def _roc(cases: Cases, shown: Mapping[str, Numbers]) -> Plot:
             f"ROC curve: at {FALSE_ALARMS:.0%} false positives it finds {found:.0%}",
             plots.lines(
                 trace(shown, curves.roc, cases.outcome),
-                f"false positive rate, of all that {words.had_not}",
-                f"true positive rate, of all that {words.had}",
-                chance=plots.Curve("random", DIAGONAL, DIAGONAL),
+                "false positive rate",
+                "true positive rate",
+                random=plots.Curve("random", DIAGONAL, DIAGONAL),
             ),
         ),
         "Up and to the left is better; the diagonal is random.",
@@ -111,9 +111,9 @@ def _precision(cases: Cases, shown: Mapping[str, Numbers]) -> Plot:
             f"Precision-recall curve: at 70% recall precision is {at_70:.0%}",
             plots.lines(
                 trace(shown, curves.precision_recall, cases.outcome),
-                f"recall: share found of all that {cases.words.had}",
-                "precision: share correct of those flagged",
-                chance=plots.Curve("random", DIAGONAL, np.array([rate, rate])),
+                "recall",
+                "precision",
+                random=plots.Curve("random", DIAGONAL, np.array([rate, rate])),
             ),
         ),
         "Further right: more cases found. Further up: fewer false positives. The dotted line is the base rate.",
@@ -197,7 +197,7 @@ def operating_point(manifest: Mapping[str, Any], cases: Cases) -> Section:
 def _cost_plot(cases: Cases, threshold: float, contact: float, save: float) -> Plot:
     thresholds = np.linspace(0, 1, 101)
     totals = np.array([_cost(cases, each, contact, save) for each in thresholds])
-    chosen, nobody, everybody = (_cost(cases, each, contact, save) for each in (threshold, np.inf, -np.inf))
+    chosen, cost_of_none, cost_of_all = (_cost(cases, each, contact, save) for each in (threshold, np.inf, -np.inf))
     return Plot(
         "threshold-cost",
         "Cost by threshold",
@@ -209,7 +209,7 @@ def _cost_plot(cases: Cases, threshold: float, contact: float, save: float) -> P
         f"Lower is better. A contact costs {contact:g}, a lost customer without contact {save:g}: only the ratio "
         "matters.",
         f"A threshold of {threshold:.0%} costs {chosen:,.0f} per 1,000 customers; contacting all costs "
-        f"{everybody:,.0f}, contacting none {nobody:,.0f}.",
+        f"{cost_of_all:,.0f}, contacting none {cost_of_none:,.0f}.",
     )
 
 

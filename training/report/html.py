@@ -157,12 +157,12 @@ def _figure(value: Any) -> str:
 
 
 def _data(training: Mapping[str, Any], evidence: EvaluationData) -> Table:
-    judged = training.get("evaluation") or {}
+    evaluated = training.get("evaluation") or {}
     days = [str(day) for day in np.unique(evidence.dates[~np.isnat(evidence.dates)])]
     rows = (
         ("rows", _figure(training.get("rows", len(evidence.training_inputs))), f"{len(evidence.outcome):,}"),
         ("customers", _figure(training.get("customers")) or "not recorded", f"{len(set(evidence.customer_ids)):,}"),
-        ("dates", _dates(training.get("dates")), _dates(days or judged.get("dates"))),
+        ("dates", _dates(training.get("dates")), _dates(days or evaluated.get("dates"))),
         _base_rates(training, evidence),
         ("mean score", _mean(evidence, evidence.training_scores), _mean(evidence, evidence.scores)),
         ("missing values", _missing(evidence.training_inputs), _missing(evidence.later_inputs)),

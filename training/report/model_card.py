@@ -67,17 +67,17 @@ def _bullets(lines: Iterable[str]) -> list[str]:
 
 
 def describe_data(manifest: Mapping[str, Any]) -> list[str]:
-    """Return the rows trained and evaluated on, in sentences."""
+    """Return sentences on the training and evaluation rows."""
     training = manifest.get("training", {})
-    told = [f"Trained on {_describe_rows(training)}."] if "rows" in training else []
+    described = [f"Trained on {_describe_rows(training)}."] if "rows" in training else []
     if "rows" in training.get("evaluation", {}):
-        told.append(f"Evaluated on {_describe_rows(training['evaluation'])}, which training has not seen.")
+        described.append(f"Evaluated on {_describe_rows(training['evaluation'])}, which are not in the training rows.")
     if "split" in training:
-        told.append(f"Split: {training['split']}.")
+        described.append(f"Split: {training['split']}.")
     rate = manifest.get("metrics", {}).get("rate")
     if rate is not None:
-        told.append(f"In the rows evaluated on, {rate:.1%} of the outcomes are positive.")
-    return told + [f"Warning: {warning}." for warning in training.get("warnings", ())]
+        described.append(f"In the rows evaluated on, {rate:.1%} of the outcomes are positive.")
+    return described + [f"Warning: {warning}." for warning in training.get("warnings", ())]
 
 
 def _describe_rows(window: Mapping[str, Any]) -> str:
@@ -89,7 +89,7 @@ def _describe_rows(window: Mapping[str, Any]) -> str:
 
 
 def tabulate_metrics(metrics: Mapping[str, Any]) -> list[str]:
-    """Return a table of measures, the model's with their 95 % intervals beside those of what it has to beat."""
+    """Return a table of measures, the model's with their 95 % intervals next to the baselines'."""
     model = metrics.get("model")
     if not isinstance(model, dict):
         return []
@@ -124,7 +124,7 @@ def _gate_title(gate: Mapping[str, Any]) -> str:
 
 def _describe_making(manifest: Mapping[str, Any]) -> list[str]:
     training = manifest.get("training", {})
-    told = {
+    described = {
         "Method": manifest.get("method"),
         "Features": ", ".join(manifest.get("features", ())),
         "Champion when it was trained": manifest.get("parent"),
@@ -132,7 +132,7 @@ def _describe_making(manifest: Mapping[str, Any]) -> list[str]:
         "SHA-256 of the data": training.get("data_sha256"),
         "Libraries": ", ".join(f"{name} {version}" for name, version in manifest.get("libraries", {}).items()),
     }
-    return [f"{name}: {value}" for name, value in told.items() if value not in (None, "")]
+    return [f"{name}: {value}" for name, value in described.items() if value not in (None, "")]
 
 
 def _with_interval(model: Mapping[str, Any], name: str) -> str:

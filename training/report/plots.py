@@ -1,7 +1,7 @@
 """Figures as inline SVG: same numbers, same bytes. Drawn narrow, so that their text can be read on a phone.
 
-Colours are those of Okabe and Ito (2008), told apart by the colour-blind; lines differ in their dashes too, for print
-in black and white.
+Colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish; lines also differ in dashes,
+for print in black and white.
 """
 
 from __future__ import annotations
@@ -96,11 +96,11 @@ def draw(name: str, label: str, paint: Paint, *, width: int = WIDTH, height: int
     return _embed(written.getvalue(), name, label)
 
 
-def lines(curves: Sequence[Curve], x_label: str, y_label: str, *, chance: Curve) -> Paint:
-    """Draw curves over shares from 0 to 1, the first the strongest, with a dotted line for pure chance."""
+def lines(curves: Sequence[Curve], x_label: str, y_label: str, *, random: Curve) -> Paint:
+    """Draw curves over shares from 0 to 1, the first the strongest, with a dotted line for a random ranking."""
 
     def paint(axes: Axes) -> None:
-        axes.plot(chance.x, chance.y, color=SOFT, linewidth=1.2, linestyle=":", label=chance.name)
+        axes.plot(random.x, random.y, color=SOFT, linewidth=1.2, linestyle=":", label=random.name)
         for step, curve in reversed(list(enumerate(curves))):
             style: dict[str, Any] = {"color": PALETTE[step % len(PALETTE)], "linestyle": DASHES[step % len(DASHES)]}
             axes.plot(curve.x, curve.y, label=curve.name, linewidth=2.4 if step == 0 else 1.4, **style)
@@ -132,7 +132,7 @@ def forest(estimates: Mapping[str, Estimate], x_label: str, *, share: bool = Fal
 
 
 def reliability(bins: Bins, scores: Numbers) -> Paint:
-    """Draw what happened against what was predicted, with intervals; where the scores lie, in bars beneath."""
+    """Draw observed against predicted rates with intervals, and the distribution of the scores below."""
 
     def paint(axes: Axes) -> None:
         top = min(1.0, max(float(bins.high.max()), float(bins.predicted.max())) * 1.08) or 1.0
@@ -173,7 +173,7 @@ def tenths(values: Numbers, y_label: str, *, reference: float, reference_name: s
 
 
 def spend(bins: Bins) -> Paint:
-    """Draw what was predicted beside what came for each tenth, lowest predictions first."""
+    """Draw predicted next to actual spend of each tenth, lowest predictions first."""
 
     def paint(axes: Axes) -> None:
         places = np.arange(1, len(bins.actual) + 1)
@@ -190,7 +190,7 @@ def spend(bins: Bins) -> Paint:
 
 
 def histograms(groups: Mapping[str, Numbers], x_label: str, threshold: float | None) -> Paint:
-    """Draw how the scores of each group lie, as shares of the group, with the threshold in use."""
+    """Draw how the scores of each group lie, as shares of the group, with the operating threshold."""
 
     def paint(axes: Axes) -> None:
         edges = np.linspace(0, 1, 26).tolist()
@@ -239,7 +239,7 @@ def bars(values: Mapping[str, float], x_label: str) -> Paint:
 
 
 def offer_shares(names: Sequence[str], model: Numbers, logged: Numbers) -> Paint:
-    """Draw how often the model would make each offer as bars, and how often it was made as diamonds."""
+    """Draw how often the model would show each offer as bars, and its share in the log as diamonds."""
 
     def paint(axes: Axes) -> None:
         places = np.arange(len(names))
@@ -255,7 +255,7 @@ def offer_shares(names: Sequence[str], model: Numbers, logged: Numbers) -> Paint
 
 
 def dots(rows: Mapping[str, tuple[float, ...]], x_label: str) -> Paint:
-    """Draw for each name what was predicted (diamond) and what came (dot) with its interval.
+    """Draw for each name the predicted (diamond) and the observed rate (dot) with its interval.
 
     Args:
         rows: by name predicted, actual, low and high.
@@ -327,7 +327,7 @@ def folds(values: Mapping[str, float], y_label: str) -> Paint:
 
 
 def scatter(predicted: Numbers, actual: Numbers, floor: float) -> Paint:
-    """Draw predictions against what came on logarithmic axes; what is below `floor` lies on the edge."""
+    """Draw predicted against actual spend on logarithmic axes; values below `floor` lie on the edge."""
 
     def paint(axes: Axes) -> None:
         x, y = np.maximum(predicted, floor), np.maximum(actual, floor)
@@ -380,7 +380,7 @@ def coverage(bins: Bins, average: float) -> Paint:
 
 
 def qini(curves: Sequence[Curve]) -> Paint:
-    """Draw what contacting the first so many gains, in several orders and at random."""
+    """Draw the gain by share of customers contacted, for several rankings and at random."""
 
     def paint(axes: Axes) -> None:
         axes.plot([0, 1], [0, curves[0].y[-1]], color=SOFT, linewidth=1.2, linestyle=":", label="at random")

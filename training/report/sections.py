@@ -346,7 +346,7 @@ def _dates_table(evidence: EvaluationData) -> Table:
         chosen = observed & of_day[:, None]
         if chosen.any():
             means = (float(each[chosen].mean(dtype=np.float64)) for each in (evidence.scores, evidence.outcome))
-            told = (f"{mean:,.0f}" if spend else f"{mean:.1%}" for mean in means)
-            rows.append(("without date" if np.isnat(day) else str(day), f"{of_day.sum():,}", *told))
+            formatted = (f"{mean:,.0f}" if spend else f"{mean:.1%}" for mean in means)
+            rows.append(("without date" if np.isnat(day) else str(day), f"{of_day.sum():,}", *formatted))
     actual = "mean spend" if spend else evidence.task.words.had
     return Table("The later rows by date.", ("date", "rows", "predicted", actual), tuple(rows))

@@ -128,7 +128,7 @@ def value_captured(cases: Cases) -> Section:
                 trace(shown, curves.gain, cases.outcome),
                 "customers, highest prediction first",
                 "share of all spend",
-                chance=plots.Curve("random", DIAGONAL, DIAGONAL),
+                random=plots.Curve("random", DIAGONAL, DIAGONAL),
             ),
         ),
         "Taking that share of customers, highest predictions first, captures this share of all spend.",

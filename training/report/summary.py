@@ -241,8 +241,14 @@ def _doubts(
     model = next(iter(estimates.values()), None)
     wide = model is not None and model.high - model.low > WIDE_INTERVAL
     figure = "R squared" if evidence.task.predicts_amount else "AUC"
-    told = f"The interval of its {figure} is wide: another sample of customers could give a different result."
-    found = [*sentences, *warnings, *_doubts_of_rows(evidence), told if wide else "", *_doubts_of_features(evidence)]
+    wide_interval = f"The interval of its {figure} is wide: another sample of customers could give a different result."
+    found = [
+        *sentences,
+        *warnings,
+        *_doubts_of_rows(evidence),
+        wide_interval if wide else "",
+        *_doubts_of_features(evidence),
+    ]
     return tuple(sentence for sentence in found if sentence)
 
 

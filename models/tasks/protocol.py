@@ -1,0 +1,78 @@
+"""The protocol of a task that is served: its outputs, its range, the rule without a model, and the facts it adds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from features.table import Column, FeatureTable
+    from models.rfm import RfmCuts
+
+
+class ModelTask(Protocol):
+    """One question about customers that a model, or a rule, answers.
+
+    What a task inherits suits a model of one probability that is computed for every customer.
+
+    Attributes:
+        name: also the name of the model's folder.
+        lowest: the least score that can be right.
+        highest: the greatest.
+        facts: the facts that `add_facts` returns; none of a task for contacts only.
+        rule_columns: the columns that the rule reads.
+        fact: the fact whose changes `holdfast models promote --preview` shows.
+        for_contacts_only: whether only customers whom a campaign will contact are scored; such a task adds no facts
+            for rules.
+        mock_scale: the greatest score with ML_MOCK_MODE.
+    """
+
+    name: str
+    lowest: float = 0.0
+    highest: float = 1.0
+    facts: tuple[str, ...] = ()
+    rule_columns: frozenset[str] = frozenset()
+    fact: str
+    for_contacts_only: bool = False
+    mock_scale: float = 1.0
+
+    def outputs(self, offers: int) -> tuple[int, ...]:
+        """Return the numbers of scores that a model may give.
+
+        Args:
+            offers: the highest offer id of the offers file.
+        """
+        _ = offers
+        return (1,)
+
+    def explain_outputs(self, found: int, offers: int) -> str:
+        """Return why a model with another number of scores is refused, and what to do."""
+        needed = " or ".join(map(str, self.outputs(offers)))
+        return f"the model has {found} outputs, {needed} are needed; train it again"
+
+    def apply_rule(self, table: FeatureTable, offers: int) -> NDArray[np.float32]:
+        """Return the scores of the rule that stands in for a model, shape [customers, outputs]."""
+        ...
+
+    def add_facts(
+        self, scores: NDArray[np.float32], basis: Column, manifest: Mapping[str, Any], rfm: RfmCuts
+    ) -> dict[str, Column]:
+        """Return the facts made of the scores, one column each.
+
+        Args:
+            scores: shape [customers, outputs], each within the task's range or NaN.
+            basis: shape [customers], `model`, `rules` or `mock`: what gave the scores.
+            manifest: the model's; empty for a rule.
+            rfm: cut points of RFM and of value segments.
+        """
+        _ = scores, basis, manifest, rfm
+        return {}
+
+    def preview(self, scores: NDArray[np.float32]) -> Column:
+        """Return `fact` for each customer; asked only of a task for contacts only."""
+        return np.asarray(scores[:, 0])
