@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,10 @@ import numpy as np
 from campaigns.candidates import Definitions
 from features.table import FeatureTable
 from models.facts import RULE_INPUTS, SCORE_FACTS, facts_read
-from models.registry import Scorers
-from models.rfm import RfmCuts
+from models.inputs import FEATURE_MAPPING
+from models.registry import load_scorers
+from models.rfm import rfm_columns
 from models.routing import RoutedScorer
-from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
 from models.scores import score_customers
 from streams.decision_config import DecisionConfig
 from tests.builders import campaign, offers
@@ -23,12 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-RULES = Scorers(
-    RuleScorer(churn_rule, "test"),
-    RuleScorer(offers_rule, "test"),
-    RuleScorer(lifetime_value_rule, "test"),
-    RfmCuts(),
-)
+RULES = load_scorers(Path("no models here"), FEATURE_MAPPING)
 
 
 class WatchedColumns(Mapping[str, Any]):
@@ -75,8 +71,9 @@ def test_scoring_adds_exactly_the_score_facts() -> None:
 
 def test_the_rules_read_exactly_their_inputs() -> None:
     watched = WatchedColumns(*RULE_INPUTS, "birth_date")
-    for rule in (churn_rule, offers_rule, lifetime_value_rule):
-        rule(table(watched))
+    for scorer in RULES.by_name.values():
+        scorer.score(table(watched))
+    rfm_columns(table(watched), RULES.rfm)
     assert watched.read == RULE_INPUTS
 
 
@@ -84,7 +81,7 @@ def test_decisions_record_what_a_promoted_model_reads() -> None:
     definitions = Definitions([campaign()], offers(), {}, {"at-risk": "1"}, model_facts=RULE_INPUTS)
     config = DecisionConfig(RULES, [], {}, definitions)
     assert "country" not in config.definitions.facts_read_for(campaign())
-    routed = RULES.with_scorer("churn", RoutedScorer(RULES.churn, "country", {}, {"outputs": 1}))
+    routed = RULES.with_scorer("churn", RoutedScorer(RULES["churn"], "country", {}, {"outputs": 1}))
     assert "country" in config.with_scorers(routed).definitions.facts_read_for(campaign())
 
 

@@ -10,12 +10,12 @@ from structlog.testing import capture_logs
 from campaigns.definition import Campaign, DefinitionSet, load_definitions
 from campaigns.errors import CampaignDefinitionError
 from campaigns.unknown_facts import refuse_unknown_facts
-from console.launch import check_launch_facts
+from console.use_cases.launches import check_launch_facts
 from features.signals import as_columns
 from models.facts import SCORE_FACTS
 from models.rfm import RFM_SOURCES
 from segments.definition import build_segment
-from streams.services import check_facts
+from streams.known_facts import check_facts
 from streams.settings import load_settings
 from tests.builders import AS_OF, campaign
 
