@@ -12,8 +12,8 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from models.inputs import FEATURE_MAPPING
+from streams.connection_checks import check_connection
 from streams.errors import SettingsError
-from streams.kafka.connection import check_connection
 from streams.runtime.batching import BATCH_EVENTS
 
 INPUT_TOPICS = ("customer-updates", "conversations", "outcomes", "evaluations")
