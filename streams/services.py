@@ -107,6 +107,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             config,
             topic_prefix=settings.topic_prefix,
             max_event_bytes=settings.max_event_bytes,
+            max_future_s=settings.max_future_s,
         )
         models_dir = settings.models_dir or Path()
         reloader = ModelReloader(models_dir, partial(load_models, settings), pipeline.use_scorers, scorers)
