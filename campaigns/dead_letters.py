@@ -43,7 +43,8 @@ class Status(StrEnum):
 class DeadLetter:
     """A record that could not be decided, all but its value. `size` is the value's bytes, None when it has none.
 
-    `key` and `headers` are the producer's own; `topic`, `partition` and `offset` are where the record lay.
+    `key` and `headers` are the producer's own; `topic`, `partition` and `offset` are where the record lay. `truncated`
+    names what was too large to keep whole: value, key, headers or batch.
     """
 
     letter_id: str
@@ -61,6 +62,7 @@ class DeadLetter:
     settled_at: datetime | None
     settled_by: str | None
     why: str | None
+    truncated: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ def read_letter(row: tuple[Any, ...]) -> DeadLetter:
         settled_at,
         settled_by,
         why,
+        ours.get("holdfast_truncated", ""),
     )
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
+from campaigns.errors import DeadLetterError
 from streams.errors import BrokerUnavailableError, SinkUnavailableError
 from streams.kafka.connection import describe_connection, describe_security
 from streams.kafka.publishing import MAX_MESSAGE_BYTES
@@ -71,10 +72,26 @@ def requeue(
         found_sent, reopened = letters.finish(last), letters.reopen()
         runs = count(max(last, letters.last_run()) + 1)
         chosen = letters.find(wanted)[:limit]
+        reject_truncated(chosen)
         sent: list[DeadLetter] = []
         for first in range(0, len(chosen), LETTERS_IN_A_RUN):
             sent += _send(returns, letters, chosen[first : first + LETTERS_IN_A_RUN], run=next(runs), by=by)
         return Requeued(sent, found_sent, reopened)
+
+
+def reject_truncated(chosen: Sequence[DeadLetter]) -> None:
+    """Refuse letters that hold only a part of their records.
+
+    Raises:
+        DeadLetterError: such a letter is among those chosen; nothing was sent.
+    """
+    for letter in chosen:
+        if letter.truncated:
+            raise DeadLetterError(
+                f"dead letter {letter.letter_id} of {letter.topic}, offset {letter.offset}, was too large to keep "
+                f"whole (truncated: {letter.truncated}), so it cannot be sent back; nothing was requeued. Let its "
+                "producer send it again, discard it with `holdfast dead-letters discard`, or choose others"
+            )
 
 
 def _send(

@@ -27,6 +27,7 @@ from segments.jsonlogic import unknown_facts
 from streams.decision_config import DecisionConfig
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import build_credentials, describe_connection, describe_security
+from streams.kafka.decompression import check_codecs
 from streams.kafka.publishing import MAX_MESSAGE_BYTES, KafkaTriggerSink
 from streams.kafka.topics import create_topics, verify_topics
 from streams.observability.health import Health
@@ -89,6 +90,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         HoldfastStreamError, CampaignError, FeaturesError, SegmentError, ModelError: it cannot start, for a reason
             that a person can mend; the message says which.
     """
+    check_codecs()
     definitions = load_definitions(settings.definitions_dir)
     scorers = load_models(settings)
     await asyncio.to_thread(check_topics, settings)
@@ -279,6 +281,8 @@ def app_settings(settings: Settings) -> AppSettings:
         instance_id=settings.instance_id,
         session_timeout_s=settings.session_timeout_s,
         chunk_records=min(settings.batch_events, CHUNK_RECORDS),
+        max_batch_bytes=settings.max_batch_bytes,
+        max_event_bytes=settings.max_event_bytes,
     )
 
 

@@ -24,13 +24,33 @@ OUTCOMES = ("delivered", "opened", "clicked", "converted", "bounced", "unsubscri
 class Record(Protocol):
     """A Kafka record as the consumer delivers it."""
 
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    @property
+    def topic(self) -> str:
+        """Topic, by its full name."""
+
+    @property
+    def partition(self) -> int:
+        """Number of the partition."""
+
+    @property
+    def offset(self) -> int:
+        """Offset in the partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since 1970, by the producer or the broker; -1 is none."""
+
+    @property
+    def key(self) -> bytes | None:
+        """Key, as it came."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Value, as it came."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Headers in their order; names may repeat."""
 
 
 class RejectReason(StrEnum):
@@ -80,7 +100,7 @@ class OversizedRecord:
     excerpt: Excerpt
     first_offset: int
     problem: str
-    value: None = None
+    value: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import faust
 from faust.app.base import BootStrategy
 
+from streams.formats.validation import MAX_BATCH_BYTES, MAX_EVENT_BYTES
 from streams.kafka.consumer import ChunkTransport
 from streams.observability.liveness import GroupState
 from streams.runtime.batching import CHUNK_RECORDS
@@ -49,6 +50,10 @@ class AppSettings:
     chunk_records: int = CHUNK_RECORDS
     buffer_chunks: int = 16
     """Chunks in each of the two queues between the consumer and the worker."""
+    max_batch_bytes: int = MAX_BATCH_BYTES
+    """A compressed batch that is larger when decompressed is one dead letter."""
+    max_event_bytes: int = MAX_EVENT_BYTES
+    """A larger record of a large compressed batch is cut when it is fetched."""
 
 
 class _Boot(BootStrategy):

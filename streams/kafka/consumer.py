@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from faust.types import Message
     from mode import ServiceT
 
-    from streams.kafka.fetching import Fetch, Slice
+from streams.kafka.fetching import Fetch, Slice
 
 POLL_S = 1.0
 POLL_WHEN_SOME_FULL_S = 0.020

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from aiokafka.consumer.fetcher import FetchError, FetchResult
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import WorkerThread
+
+from streams.kafka.decompression import BoundedBatches, BoundedDecompressor, CutRecord, oversized_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from faust.types import TP
 
     from streams.formats.events import Record
+    from streams.kafka.app import StreamApp
 
 _new = tuple.__new__
 
@@ -68,9 +71,20 @@ class Fetch:
 class _Results(OrderedDict["TP", "FetchResult | FetchError"]):
     """What aiokafka has fetched and nobody has taken yet; it makes records of it when they are taken."""
 
+    def __init__(self, decompressor: BoundedDecompressor, max_event_bytes: int) -> None:
+        super().__init__()
+        self._decompressor = decompressor
+        self._max_event_bytes = max_event_bytes
+
     def __setitem__(self, tp: TP, result: FetchResult | FetchError) -> None:
         if isinstance(result, FetchResult):
-            result._partition_records._consumer_record = _make_record  # noqa: SLF001 - no setting chooses it
+            records = result._partition_records  # noqa: SLF001 - no setting chooses either
+            records._consumer_record = _make_record  # noqa: SLF001
+            records._records = BoundedBatches(  # noqa: SLF001
+                records._records,  # noqa: SLF001
+                self._decompressor,
+                self._max_event_bytes,
+            )
         super().__setitem__(tp, result)
 
 
@@ -92,7 +106,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect, and have our records made in place of aiokafka's."""
         await super().on_start()
-        self._ensure_consumer()._fetcher._records = _Results()  # noqa: SLF001 - empty before the first assignment
+        settings = cast("StreamApp", self.app).settings
+        decompressor = BoundedDecompressor(settings.max_batch_bytes)
+        decompressor.install()
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001
+        fetcher._records = _Results(decompressor, settings.max_event_bytes)  # noqa: SLF001 - empty until assigned
 
     async def on_thread_stop(self) -> None:
         """Leave the group and close the connections."""
@@ -183,7 +201,9 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return None if subscription is None else subscription.assignment
 
 
-def _make_record(tp: TP, record: Any) -> FetchedRecord:
+def _make_record(tp: TP, record: Any) -> Record:
+    if type(record) is CutRecord:
+        return oversized_record(tp, record)
     # By tuple.__new__, which is half the work of calling the class.
     return _new(
         FetchedRecord,
