@@ -29,6 +29,7 @@ from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import build_credentials, describe_connection, describe_security
 from streams.kafka.decompression import check_codecs
 from streams.kafka.publishing import MAX_MESSAGE_BYTES, KafkaTriggerSink
+from streams.kafka.topic_ids import KafkaTopicIds
 from streams.kafka.topics import create_topics, verify_topics
 from streams.observability.health import Health
 from streams.observability.lag_monitor import KafkaEnds, LagMonitor
@@ -281,6 +282,7 @@ def app_settings(settings: Settings) -> AppSettings:
         instance_id=settings.instance_id,
         session_timeout_s=settings.session_timeout_s,
         chunk_records=min(settings.batch_events, CHUNK_RECORDS),
+        find_topic_ids=KafkaTopicIds(describe_connection(settings)).find,
         max_batch_bytes=settings.max_batch_bytes,
         max_event_bytes=settings.max_event_bytes,
     )
@@ -310,6 +312,7 @@ def take_metrics_snapshot(
         failures=health.failures,
         waited=health.waited,
         cache_reads=features.cache_reads,
+        recreated=app.chunk_consumer.topics_recreated,
     )
 
 

@@ -70,6 +70,7 @@ class MetricsSnapshot:
         failures: failed attempts on a service that was unavailable.
         waited: seconds spent waiting for a service.
         cache_reads: customers looked up in the cache.
+        recreated: how often each topic was found recreated, and read from its beginning.
     """
 
     ready: bool = False
@@ -84,6 +85,7 @@ class MetricsSnapshot:
     failures: Mapping[str, int] = field(default_factory=dict)
     waited: Mapping[str, float] = field(default_factory=dict)
     cache_reads: Mapping[str, int] = field(default_factory=dict)
+    recreated: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -115,6 +117,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
     failures = CounterMetricFamily("holdfast_retries", "Failed attempts on an unavailable service", labels=["service"])
     waited = CounterMetricFamily("holdfast_retry_seconds", "Seconds spent waiting for a service", labels=["service"])
     reads = CounterMetricFamily("holdfast_cache_reads", "Customers looked up in the cache", labels=["result"])
+    recreated = CounterMetricFamily("holdfast_topics_recreated", "Topics found recreated", labels=["topic"])
     return [
         _fill(lag, snapshot.lag),
         _fill(age, snapshot.commit_ages),
@@ -122,6 +125,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(failures, snapshot.failures),
         _fill(waited, snapshot.waited),
         _fill(reads, snapshot.cache_reads),
+        _fill(recreated, snapshot.recreated),
     ]
 
 
