@@ -26,8 +26,8 @@ _WITHOUT_CONTROLS = re.compile(r"^[^\x00-\x1f\x7f]*\Z")
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _timestamp = attrgetter("timestamp")
 MAX_EVENT_BYTES = 262_144
-MAX_BATCH_BYTES = 67_108_864
-"""Of a compressed batch of records, when decompressed: 64 times what a topic takes by default."""
+MAX_BATCH_BYTES = 33_554_432
+"""Of a compressed batch of records, when decompressed: 32 times what a topic takes by default."""
 MAX_FUTURE_S = 86_400.0
 """Clocks that are wrong, and local times sent as UTC, are at most 14 hours ahead."""
 
