@@ -59,8 +59,12 @@ def dead_letter(reject: Reject) -> Message:
 
 
 def dead_letter_id(record: Record) -> str:
-    """UUIDv5 of the record's place, so that a redelivery makes the same one."""
-    return str(uuid.uuid5(DEAD_LETTER_NAMESPACE, json.dumps([record.topic, record.partition, record.offset])))
+    """UUIDv5 of the record's place and timestamp, so that a redelivery makes the same one.
+
+    The timestamp tells it from a record at the same place of an earlier topic of that name.
+    """
+    place = [record.topic, record.partition, record.offset, record.timestamp]
+    return str(uuid.uuid5(DEAD_LETTER_NAMESPACE, json.dumps(place)))
 
 
 def keep_headers(headers: Sequence[tuple[str, bytes]]) -> Headers:

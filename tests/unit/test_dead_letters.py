@@ -61,11 +61,11 @@ def test_a_long_detail_is_cut_short() -> None:
 
 
 def test_a_redelivered_record_makes_the_same_dead_letter() -> None:
-    """Its id is that of the record's place; another place is another id."""
-    place: dict[str, Any] = {"topic": "t", "partition": 3, "offset": 9}
+    """Its id is that of the record's place and time; another place is another id, and so is a recreated topic's."""
+    place: dict[str, Any] = {"topic": "t", "partition": 3, "offset": 9, "timestamp": 12}
     assert dead_letter(reject(**place)).message_id == dead_letter(reject(**place, value=b"other")).message_id
-    others = [{**place, "topic": "u"}, {**place, "partition": 4}, {**place, "offset": 10}]
-    assert len({dead_letter_id(Arrived(**each)) for each in (place, *others)}) == 4
+    others = [{**place, "topic": "u"}, {**place, "partition": 4}, {**place, "offset": 10}, {**place, "timestamp": 13}]
+    assert len({dead_letter_id(Arrived(**each)) for each in (place, *others)}) == 5
 
 
 def test_a_dead_letter_is_published_in_the_order_of_its_partition() -> None:
