@@ -2,6 +2,8 @@
 
 HoldfastStreamError
 ├── SettingsError            a setting has a value that cannot be used
+├── MissingCodecError        a compression codec is not installed
+├── DuplicateInstanceError   another worker uses this worker's instance id
 ├── TopicLayoutError         topics are missing, or their partition counts differ
 ├── BrokerUnavailableError   no broker answered in time
 ├── SinkUnavailableError     publishing did not succeed; it is to be tried again
@@ -24,6 +26,14 @@ class HoldfastStreamError(Exception):
 
 class SettingsError(HoldfastStreamError):
     """A setting has a value that cannot be used."""
+
+
+class MissingCodecError(HoldfastStreamError):
+    """Compressed records could not be read, because a codec is not installed."""
+
+
+class DuplicateInstanceError(HoldfastStreamError):
+    """Another worker has joined the group with this worker's instance id."""
 
 
 class TopicLayoutError(HoldfastStreamError):

@@ -35,8 +35,9 @@ from streams.customers import (
     trigger_context,
     unseen,
 )
+from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
-from streams.formats.events import decode_records
+from streams.formats.validation import MAX_EVENT_BYTES, MAX_FUTURE_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +61,7 @@ class Pipeline:
         config: models and definitions.
         topic_prefix: precedes every topic's name.
         max_event_bytes: a larger event becomes a dead letter.
+        max_future_s: an event dated so many seconds after its record's timestamp becomes a dead letter.
         fallbacks: counts customers scored by a rule although a model serves.
 
     Attributes:
@@ -73,16 +75,18 @@ class Pipeline:
         config: DecisionConfig,
         *,
         topic_prefix: str = "",
-        max_event_bytes: int = 262_144,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        max_future_s: float = MAX_FUTURE_S,
         fallbacks: ModelFallbacks | None = None,
     ) -> None:
         self._features = features
         self._ledger = ledger
         self._config = config
-        self._topic_prefix = topic_prefix
-        self._max_event_bytes = max_event_bytes
         self._fallbacks = fallbacks
         self.frozen_segments: Mapping[str, tuple[str, ...]] = {}
+        self._decode_records = partial(
+            decode_records, topic_prefix=topic_prefix, max_bytes=max_event_bytes, max_future_s=max_future_s
+        )
 
     async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on earlier batches.
@@ -126,8 +130,7 @@ class Pipeline:
         """Decode records to events; what cannot be decoded is rejected."""
         poisonous = {id(reject.record) for reject in poison}
         sound = [record for record in records if id(record) not in poisonous]
-        decoded = decode_records(sound, topic_prefix=self._topic_prefix, max_bytes=self._max_event_bytes)
-        return reject_unknown_campaigns(decoded, config.definitions)
+        return reject_unknown_campaigns(self._decode_records(sound), config.definitions)
 
     async def refresh(self, decoded: Decoded) -> Refreshed:
         """Read the features of every customer to evaluate; updated customers are invalidated and read fresh."""

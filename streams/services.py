@@ -23,7 +23,9 @@ from models.fallbacks import ModelFallbacks
 from streams.decision_config import DecisionConfig
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import build_credentials, describe_connection
+from streams.kafka.decompression import check_codecs
 from streams.kafka.publishing import KafkaTriggerSink
+from streams.kafka.topic_ids import KafkaTopicIds
 from streams.kafka.topics import check_topics
 from streams.known_facts import check_facts, known_facts
 from streams.observability.health import Health
@@ -73,6 +75,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         HoldfastStreamError, CampaignError, FeaturesError, SegmentError, ModelError: it cannot start, for a reason
             that a person can fix; the message says which.
     """
+    check_codecs()
     definitions = load_definitions(settings.definitions_dir)
     scorers = load_models(settings, definitions.offers)
     topic_differences = await asyncio.to_thread(check_topics, settings)
@@ -97,6 +100,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             topic_prefix=settings.topic_prefix,
             max_event_bytes=settings.max_event_bytes,
             fallbacks=fallbacks,
+            max_future_s=settings.max_future_s,
         )
         models_dir = settings.models_dir or Path()
         load = partial(load_models, settings, definitions.offers)
@@ -240,6 +244,9 @@ def app_settings(settings: Settings) -> AppSettings:
         instance_id=settings.instance_id,
         session_timeout_s=settings.session_timeout_s,
         chunk_records=min(settings.batch_events, CHUNK_RECORDS),
+        find_topic_ids=KafkaTopicIds(describe_connection(settings)).find,
+        max_batch_bytes=settings.max_batch_bytes,
+        max_event_bytes=settings.max_event_bytes,
     )
 
 
@@ -273,6 +280,7 @@ def take_metrics_snapshot(
         cache_reads=sources.features.cache_reads,
         model_fallbacks=sources.fallbacks.counts,
         unreadable_values=sources.unreadable.counts,
+        recreated=app.chunk_consumer.topics_recreated,
     )
 
 

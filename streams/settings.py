@@ -13,8 +13,9 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from models.inputs import FEATURE_MAPPING
+from streams.connection_checks import check_connection
 from streams.errors import SettingsError
-from streams.kafka.connection import check_connection
+from streams.formats.validation import MAX_BATCH_BYTES, MAX_EVENT_BYTES, MAX_FUTURE_S
 from streams.runtime.batching import BATCH_EVENTS
 from streams.topic_descriptions import TOPICS
 
@@ -126,10 +127,23 @@ class Settings(BaseSettings):
         description="Longest wait for a batch to fill, ms. After a quiet time nothing is waited for.",
     )
     max_event_bytes: int = Field(
-        262_144,
+        MAX_EVENT_BYTES,
         alias="HOLDFAST_MAX_EVENT_BYTES",
         ge=1_000,
         description="A larger event is a dead letter, bytes.",
+    )
+    max_batch_bytes: int = Field(
+        MAX_BATCH_BYTES,
+        alias="HOLDFAST_MAX_BATCH_BYTES",
+        ge=1_048_576,
+        le=1_073_741_824,
+        description="A compressed batch of records larger than this when decompressed is one dead letter, bytes.",
+    )
+    max_future_s: float = Field(
+        MAX_FUTURE_S,
+        alias="HOLDFAST_MAX_FUTURE_S",
+        ge=0,
+        description="An event dated later than its record's Kafka timestamp by more than this is a dead letter, s.",
     )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Longest life of a cached customer, s."

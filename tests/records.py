@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from streams.formats.events import Decoded, decode_records
+from streams.formats.codecs import decode_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.formats.events import Event
+    from streams.formats.events import Decoded, Event
 
 PREFIX = "p."
 TRIGGER_ID = "8d6b2f4e-9d53-5c52-8f0e-2a7b3a3f9c55"
@@ -66,9 +66,9 @@ def arrive(content: dict[str, Any], **changes: Any) -> Arrived:
     return Arrived(**{"topic": topic, "key": key, "value": msgspec.json.encode(content), **changes})
 
 
-def decode(*records: Arrived, max_bytes: int = 262_144) -> Decoded:
+def decode(*records: Arrived, max_bytes: int = 262_144, max_future_s: float = 86_400) -> Decoded:
     """Decode records as the pipeline does."""
-    return decode_records(records, topic_prefix=PREFIX, max_bytes=max_bytes)
+    return decode_records(records, topic_prefix=PREFIX, max_bytes=max_bytes, max_future_s=max_future_s)
 
 
 def events(*contents: dict[str, Any]) -> list[Event]:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import faust
 from faust.app.base import BootStrategy
 
+from streams.formats.validation import MAX_BATCH_BYTES, MAX_EVENT_BYTES
 from streams.kafka.consumer import ChunkTransport
 from streams.observability.liveness import GroupState
 from streams.runtime.batching import CHUNK_RECORDS
 from streams.tasks import end
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping
+
     from faust.types import AgentT
     from faust.types.auth import CredentialsT
 
@@ -49,6 +52,14 @@ class AppSettings:
     chunk_records: int = CHUNK_RECORDS
     buffer_chunks: int = 16
     """Chunks in each of the two queues between the consumer and the worker."""
+    find_topic_ids: Callable[[Collection[str]], Awaitable[Mapping[str, str]]] | None = None
+    """Reads topic ids, see streams.kafka.topic_ids; None compares none."""
+    topic_check_s: float = 2.0
+    """How often topic ids are compared."""
+    max_batch_bytes: int = MAX_BATCH_BYTES
+    """A compressed batch that is larger when decompressed is one dead letter."""
+    max_event_bytes: int = MAX_EVENT_BYTES
+    """A larger record of a large compressed batch is cut when it is fetched."""
 
 
 class _Boot(BootStrategy):

@@ -1,25 +1,20 @@
-"""How to reach a Kafka that asks who comes: TLS and SASL, in librdkafka's words and in Faust's.
+"""Kafka connection and authentication settings: TLS and SASL for librdkafka and for Faust.
 
-Both clients check the broker's certificate and its host name; there is no setting that turns this off.
+Both clients check the broker's certificate and its host name; no setting turns this off.
 """
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING
 
 from faust.auth import SASLCredentials, SSLCredentials
 
-from streams.errors import SettingsError
+from streams.connection_checks import build_context, read_password, uses_sasl, uses_tls
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from faust.types.auth import CredentialsT
 
     from streams.settings import Settings
-
-_SEE = "see Connections in docs/settings.md"
 
 
 def describe_connection(settings: Settings) -> dict[str, str]:
@@ -41,12 +36,12 @@ def describe_security(settings: Settings) -> dict[str, str]:
 
 
 def _describe_sasl(settings: Settings) -> dict[str, str]:
-    if not _has_sasl(settings):
+    if not uses_sasl(settings):
         return {}
     return {
         "sasl.mechanism": settings.kafka_sasl_mechanism,
         "sasl.username": settings.kafka_username or "",
-        "sasl.password": _password(settings),
+        "sasl.password": read_password(settings),
     }
 
 
@@ -56,104 +51,12 @@ def build_credentials(settings: Settings) -> CredentialsT | None:
     Raises:
         SettingsError: a file cannot be used; the message names its variable.
     """
-    context = build_context(settings) if _has_tls(settings) else None
-    if _has_sasl(settings):
+    context = build_context(settings) if uses_tls(settings) else None
+    if uses_sasl(settings):
         return SASLCredentials(
             username=settings.kafka_username,
-            password=_password(settings),
+            password=read_password(settings),
             ssl_context=context,
             mechanism=settings.kafka_sasl_mechanism,
         )
     return SSLCredentials(context) if context else None
-
-
-def build_context(settings: Settings) -> ssl.SSLContext:
-    """Return the TLS context for Kafka: the CA of the settings or else the system's, and our certificate if any.
-
-    Raises:
-        SettingsError: a file cannot be used; the message names its variable.
-    """
-    context = _trust("HOLDFAST_KAFKA_CA_FILE", settings.kafka_ca_file)
-    if settings.kafka_cert_file is not None:
-        try:
-            # Without a password of its own OpenSSL would ask the terminal for that of an encrypted key.
-            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file, password="")
-        except OSError as error:
-            raise SettingsError(
-                f"HOLDFAST_KAFKA_CERT_FILE and HOLDFAST_KAFKA_KEY_FILE: {error.strerror or 'not a pair'}; they must be "
-                f"a PEM certificate and its key without a password; {_SEE}"
-            ) from error
-    return context
-
-
-def check_connection(settings: Settings) -> None:
-    """Refuse settings of Kafka and Redis that contradict each other.
-
-    Raises:
-        SettingsError: the message names the variable and what to do; it quotes no value but paths.
-    """
-    _check_sasl(settings)
-    _check_tls(settings)
-    if settings.redis_ca_file is not None:
-        if not settings.redis_url.startswith("rediss://"):
-            raise SettingsError(f"HOLDFAST_REDIS_CA_FILE: HOLDFAST_REDIS_URL must begin with rediss:// then; {_SEE}")
-        _trust("HOLDFAST_REDIS_CA_FILE", settings.redis_ca_file)
-
-
-def _check_sasl(settings: Settings) -> None:
-    given = {
-        "HOLDFAST_KAFKA_USERNAME": bool(settings.kafka_username),
-        "HOLDFAST_KAFKA_PASSWORD": bool(_password(settings)),
-    }
-    for name, is_given in given.items():
-        if _has_sasl(settings) and not is_given:
-            raise SettingsError(f"{name}: is needed with {_protocol(settings)}; {_SEE}")
-        if is_given and not _has_sasl(settings):
-            raise SettingsError(f"{name}: is not used with {_protocol(settings)}; name a sasl_ one or unset it; {_SEE}")
-
-
-def _check_tls(settings: Settings) -> None:
-    files = {
-        "HOLDFAST_KAFKA_CA_FILE": settings.kafka_ca_file,
-        "HOLDFAST_KAFKA_CERT_FILE": settings.kafka_cert_file,
-        "HOLDFAST_KAFKA_KEY_FILE": settings.kafka_key_file,
-    }
-    for name, path in files.items():
-        if path is not None and not _has_tls(settings):
-            raise SettingsError(f"{name}: is not used with {_protocol(settings)}; name ssl or sasl_ssl; {_SEE}")
-        _check_file(name, path)
-    if settings.kafka_cert_file is None and settings.kafka_key_file is not None:
-        raise SettingsError(f"HOLDFAST_KAFKA_CERT_FILE: is needed with HOLDFAST_KAFKA_KEY_FILE; {_SEE}")
-    if settings.kafka_key_file is None and settings.kafka_cert_file is not None:
-        raise SettingsError(f"HOLDFAST_KAFKA_KEY_FILE: is needed with HOLDFAST_KAFKA_CERT_FILE; {_SEE}")
-    if _has_tls(settings):
-        build_context(settings)
-
-
-def _trust(name: str, authority: Path | None) -> ssl.SSLContext:
-    _check_file(name, authority)
-    try:
-        return ssl.create_default_context(cafile=authority)
-    except OSError as error:
-        raise SettingsError(f"{name}: {authority} is no readable PEM file of certificates; {_SEE}") from error
-
-
-def _check_file(name: str, path: Path | None) -> None:
-    if path is not None and not path.is_file():
-        raise SettingsError(f"{name}: there is no file {path}; {_SEE}")
-
-
-def _protocol(settings: Settings) -> str:
-    return f"HOLDFAST_KAFKA_SECURITY_PROTOCOL {settings.kafka_security_protocol}"
-
-
-def _has_sasl(settings: Settings) -> bool:
-    return settings.kafka_security_protocol.startswith("sasl_")
-
-
-def _has_tls(settings: Settings) -> bool:
-    return settings.kafka_security_protocol.endswith("ssl")
-
-
-def _password(settings: Settings) -> str:
-    return settings.kafka_password.get_secret_value() if settings.kafka_password else ""

@@ -11,6 +11,8 @@ Strategy. Stock Faust makes one event of each record, and commits past records t
 * What is fetched but cannot be delivered, because flow is suspended, is not skipped: in the thread that owns the
   fetch positions, the position goes back to the first record not delivered. A fetch that was under way while
   positions were sought is recognised by its number of seeks and treated in the same way.
+* A position belongs to the topic it was read from, not to the name: it is bound to the topic's id (topic_ids.py).
+  When a topic was recreated, reading it begins again at its start.
 * A fetch never waits for partitions that have room while one that was full becomes free (short polls, and an
   event when all were full), and it pauses after a small one, so that a trickle of records costs little.
 """
@@ -18,26 +20,32 @@ Strategy. Stock Faust makes one event of each record, and commits past records t
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, cast
 
+import structlog
 from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
+from mode import Service
 
 from streams.kafka.fetching import ChunkConsumerThread, cut
 from streams.kafka.offsets import ContiguousOffsets
+from streams.kafka.topic_ids import place_offset
 from streams.observability.liveness import Progress
 from streams.runtime.batching import CHUNK_RECORDS, Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from typing import Any
 
     from faust.types import Message
     from mode import ServiceT
 
+    from streams.kafka.app import AppSettings, StreamApp
     from streams.kafka.fetching import Fetch, Slice
+
+log = structlog.get_logger()
 
 POLL_S = 1.0
 POLL_WHEN_SOME_FULL_S = 0.020
@@ -58,6 +66,8 @@ class ChunkConsumer(driver.Consumer):
         self._room = asyncio.Event()
         self._has_paused = False
         self.chunks_acknowledged = 0
+        self.topics_recreated: Counter[str] = Counter()
+        self._recreated: dict[str, str] = {}
 
     @property
     def owned_partitions(self) -> frozenset[int]:
@@ -66,8 +76,9 @@ class ChunkConsumer(driver.Consumer):
 
     def owns(self, chunk: Chunk) -> bool:
         """Tell whether this worker still owns what it was given; if not, somebody gets it again."""
-        tp = TP(chunk.topic, chunk.partition)
-        return tp in self._offsets and chunk.generation == self.app.consumer_generation_id
+        offsets = self._offsets.get(TP(chunk.topic, chunk.partition))
+        is_current = offsets is not None and chunk.reading == offsets.reading
+        return is_current and chunk.generation == self.app.consumer_generation_id
 
     def acknowledge(self, chunk: Chunk) -> bool:
         """Let a chunk be committed once all before it are acknowledged; False when it is no longer owned."""
@@ -101,6 +112,8 @@ class ChunkConsumer(driver.Consumer):
         if not self.flow_active:
             await self.wait(self.can_resume_flow.wait())
             return
+        if self._recreated:
+            await self._restart_recreated()
         active = frozenset(self._get_active_partitions())
         if not active:
             await self._wait_for_room()
@@ -158,8 +171,10 @@ class ChunkConsumer(driver.Consumer):
             if offsets.position is not None and part.end > offsets.position:
                 offsets.acknowledge(offsets.note_delivered(offsets.position, part.end), part.end)
             return
+        if offsets.position is not None and part.first < offsets.position:
+            offsets = self._begin_again(tp, offsets)
         start = offsets.note_delivered(part.first, part.end)
-        chunk = Chunk(tp.topic, tp.partition, start, part.end, part.records, generation)
+        chunk = Chunk(tp.topic, tp.partition, start, part.end, part.records, generation, offsets.reading)
         await self.wait_first(self.callback(wrap(tp, chunk)), self.suspend_flow.wait())
 
     async def _rewind(self, undelivered: Mapping[TP, int]) -> None:
@@ -168,13 +183,67 @@ class ChunkConsumer(driver.Consumer):
             if tp in self._offsets:
                 self._offsets[tp].rewind(offset)
 
+    def _begin_again(self, tp: TP, offsets: ContiguousOffsets) -> ContiguousOffsets:
+        """Begin another reading: the partition lost its end, and aiokafka went back to its beginning."""
+        log.warning("partition_shortened", topic=tp.topic, partition=tp.partition, expected=offsets.position)
+        self._offsets[tp] = offsets.restart(offsets.topic_id)
+        self._committed_offset[tp] = None
+        return self._offsets[tp]
+
+    # Recreated topics
+
+    @Service.task
+    async def _compare_topics(self) -> None:
+        while not self.should_stop:
+            await self.sleep(self._settings.topic_check_s)
+            await self._find_recreated()
+
+    async def _find_recreated(self) -> None:
+        """Note the topics whose id is another one than that their positions are bound to."""
+        found = await self._find_topic_ids({tp.topic for tp in self._offsets})
+        for tp, offsets in self._offsets.items():
+            topic_id = found.get(tp.topic, "")
+            if topic_id and not offsets.topic_id:
+                offsets.topic_id = topic_id
+            elif topic_id and topic_id != offsets.topic_id:
+                self._recreated[tp.topic] = topic_id
+
+    async def _restart_recreated(self) -> None:
+        """Read recreated topics from their beginning; between two fetches, so that none is under way."""
+        recreated, self._recreated = self._recreated, {}
+        sought = await self._thread.seek_to_start_of(recreated)
+        for tp in sought & self._offsets.keys():
+            offsets, topic_id = self._offsets[tp], recreated[tp.topic]
+            if offsets.topic_id != topic_id:
+                self._offsets[tp] = offsets.restart(topic_id)
+                self._committed_offset[tp] = None
+        for topic in recreated:
+            self._note_recreated(topic)
+
+    def _note_recreated(self, topic: str) -> None:
+        self.topics_recreated[topic] += 1
+        log.warning("topic_recreated", topic=topic, action="it is read from its beginning")
+
+    async def _find_topic_ids(self, topics: Collection[str]) -> Mapping[str, str]:
+        find = self._settings.find_topic_ids
+        return {} if find is None or not topics else await find(topics)
+
+    @property
+    def _settings(self) -> AppSettings:
+        return cast("StreamApp", self.app).settings
+
     # Commits
 
     async def perform_seek(self) -> None:
         """Begin at the committed offsets; Faust calls it after each assignment."""
-        for tp, offset in (await self.seek_to_committed()).items():
-            self._offsets[tp] = ContiguousOffsets(offset)
-            self._committed_offset[tp] = offset
+        # Ids first: a topic recreated in between has its positions bound to the former id, and is read again.
+        topic_ids = await self._find_topic_ids(self._settings.topics)
+        starts = await self._thread.find_start(topic_ids)
+        for tp, start in starts.items():
+            self._offsets[tp] = ContiguousOffsets(start.offset, topic_id=start.topic_id)
+            self._committed_offset[tp] = start.offset
+        for topic in {tp.topic for tp, start in starts.items() if start.former_id}:
+            self._note_recreated(topic)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Commit what was acknowledged, then let go."""
@@ -202,10 +271,11 @@ class ChunkConsumer(driver.Consumer):
         return (tp for tp in self._offsets if topics is None or tp in topics or tp.topic in topics)
 
     def _new_offset(self, tp: TP) -> int | None:
-        return self._offsets[tp].committable
+        offsets = self._offsets[tp]
+        return None if offsets.committable is None else place_offset(offsets.committable, offsets.topic_id)
 
     def _should_commit(self, tp: TP, offset: int) -> bool:
-        # Not "greater than": a topic that was made anew begins again below what was committed.
+        # Not "greater than": a recreated topic begins again below what was committed.
         return offset != self._committed_offset[tp]
 
     def ack(self, message: Message) -> bool:

@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from aiokafka.consumer.fetcher import FetchError, FetchResult
+from aiokafka.consumer.fetcher import FetchError, FetchResult, OffsetResetStrategy
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from mode.threads import WorkerThread
 
+from streams.kafka.decompression import BoundedBatches, BoundedDecompressor, CutRecord, oversized_record
+from streams.kafka.instance_guard import InstanceGuard
+from streams.kafka.topic_ids import read_metadata, write_metadata
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from faust.types import TP
 
     from streams.formats.events import Record
+    from streams.kafka.app import StreamApp
 
 _new = tuple.__new__
 
@@ -65,12 +72,37 @@ class Fetch:
     seeks: int
 
 
+class Start(NamedTuple):
+    """Where reading a partition begins.
+
+    Attributes:
+        offset: the committed offset; None is the beginning.
+        topic_id: the id of the topic that the offset belongs to; empty when it is not known.
+        former_id: the id of the topic that the commit belonged to, when that was another one.
+    """
+
+    offset: int | None
+    topic_id: str
+    former_id: str = ""
+
+
 class _Results(OrderedDict["TP", "FetchResult | FetchError"]):
     """What aiokafka has fetched and nobody has taken yet; it makes records of it when they are taken."""
 
+    def __init__(self, decompressor: BoundedDecompressor, max_event_bytes: int) -> None:
+        super().__init__()
+        self._decompressor = decompressor
+        self._max_event_bytes = max_event_bytes
+
     def __setitem__(self, tp: TP, result: FetchResult | FetchError) -> None:
         if isinstance(result, FetchResult):
-            result._partition_records._consumer_record = _make_record  # noqa: SLF001 - no setting chooses it
+            records = result._partition_records  # noqa: SLF001 - no setting chooses either
+            records._consumer_record = _make_record  # noqa: SLF001
+            records._records = BoundedBatches(  # noqa: SLF001
+                records._records,  # noqa: SLF001
+                self._decompressor,
+                self._max_event_bytes,
+            )
         super().__setitem__(tp, result)
 
 
@@ -92,7 +124,24 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect, and have our records made in place of aiokafka's."""
         await super().on_start()
-        self._ensure_consumer()._fetcher._records = _Results()  # noqa: SLF001 - empty before the first assignment
+        settings = cast("StreamApp", self.app).settings
+        decompressor = BoundedDecompressor(settings.max_batch_bytes)
+        decompressor.install()
+        consumer: Any = self._ensure_consumer()
+        consumer._fetcher._records = _Results(decompressor, settings.max_event_bytes)  # noqa: SLF001 - empty until assigned
+        consumer.commit = partial(_commit_with_topic_ids, consumer.commit)
+        if settings.instance_id is not None:
+            InstanceGuard(
+                consumer._coordinator,  # noqa: SLF001
+                instance_id=settings.instance_id,
+                session_s=settings.session_timeout_s,
+                report=self._report,
+            ).install()
+
+    def _report(self, error: Exception) -> None:
+        """End the app with an error, from this thread."""
+        app = cast("StreamApp", self.app)
+        app.loop.call_soon_threadsafe(app.fail, error)
 
     async def on_thread_stop(self) -> None:
         """Leave the group and close the connections."""
@@ -122,10 +171,19 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         """Move positions past the given offsets back, unless partitions were assigned anew since the last fetch."""
         await self.call_thread(self._rewind, first)
 
-    async def seek_to_committed(self) -> Mapping[TP, int | None]:  # type: ignore[override]  # None: nothing committed
-        """Seek all partitions to their committed offsets and return these."""
-        committed: Mapping[TP, int | None] = await self.call_thread(self._seek_to_committed)
-        return committed
+    async def find_start(self, topic_ids: Mapping[str, str]) -> Mapping[TP, Start]:
+        """Seek all partitions to where reading begins, and return it.
+
+        Args:
+            topic_ids: the present id of each topic, as far as known, read before the committed offsets are.
+        """
+        starts: Mapping[TP, Start] = await self.call_thread(self._find_start, topic_ids)
+        return starts
+
+    async def seek_to_start_of(self, topics: Collection[str]) -> frozenset[TP]:
+        """Seek the partitions of topics to their beginning, and return these partitions."""
+        sought: frozenset[TP] = await self.call_thread(self._seek_to_start_of, topics)
+        return sought
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit, giving up after some seconds; aiokafka would try for as long as the broker is away."""
@@ -155,10 +213,30 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             if position > first[tp]:
                 self.seek(tp, first[tp])
 
-    async def _seek_to_committed(self) -> Mapping[TP, int | None]:
-        committed = await self._ensure_consumer().seek_to_committed()
+    async def _find_start(self, topic_ids: Mapping[str, str]) -> Mapping[TP, Start]:
+        consumer: Any = self._ensure_consumer()
+        partitions = consumer.assignment()
+        found = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001 - with the metadata
+        starts = {tp: choose_start(found.get(tp), topic_ids.get(tp.topic, "")) for tp in partitions}
+        for tp, start in starts.items():
+            if start.offset:
+                consumer.seek(tp, start.offset)
+        self._seek_to_beginning([tp for tp, start in starts.items() if start.former_id])
         self.seeks += 1
-        return {ensure_TP(tp): offset for tp, offset in committed.items()}
+        return {ensure_TP(tp): start for tp, start in starts.items()}
+
+    async def _seek_to_start_of(self, topics: Collection[str]) -> frozenset[TP]:
+        partitions = [tp for tp in self._ensure_consumer().assignment() if tp.topic in topics]
+        self._seek_to_beginning(partitions)
+        self.seeks += 1
+        return frozenset(map(ensure_TP, partitions))
+
+    def _seek_to_beginning(self, partitions: Sequence[TP]) -> None:
+        """Let the fetcher find where the partitions begin. Not waited for: a topic may be deleted once more."""
+        if partitions:
+            fetcher: Any = self._ensure_consumer()._fetcher  # noqa: SLF001
+            found = fetcher.request_offset_reset(partitions, OffsetResetStrategy.EARLIEST)
+            found.add_done_callback(lambda each: each.cancelled() or each.exception())
 
     def _positions(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Return the positions that are known; only the thread can rely on them."""
@@ -183,7 +261,31 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return None if subscription is None else subscription.assignment
 
 
-def _make_record(tp: TP, record: Any) -> FetchedRecord:
+def choose_start(committed: OffsetAndMetadata | None, topic_id: str) -> Start:
+    """Return where reading a partition begins.
+
+    Args:
+        committed: the group's commit, None without one.
+        topic_id: the topic's present id, empty when it is not known.
+    """
+    if committed is None:
+        return Start(None, topic_id)
+    former_id = read_metadata(committed.metadata)
+    if former_id and topic_id and former_id != topic_id:
+        return Start(None, topic_id, former_id)
+    return Start(committed.offset, former_id or topic_id)
+
+
+async def _commit_with_topic_ids(
+    commit: Callable[[Mapping[TP, OffsetAndMetadata]], Awaitable[None]], offsets: Mapping[TP, OffsetAndMetadata]
+) -> None:
+    """Commit each offset with the id of the topic that it was read from."""
+    await commit({tp: OffsetAndMetadata(int(each.offset), write_metadata(each.offset)) for tp, each in offsets.items()})
+
+
+def _make_record(tp: TP, record: Any) -> Record:
+    if type(record) is CutRecord:
+        return oversized_record(tp, record)
     # By tuple.__new__, which is half the work of calling the class.
     return _new(
         FetchedRecord,

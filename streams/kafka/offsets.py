@@ -15,6 +15,8 @@ class ContiguousOffsets:
 
     Args:
         position: The group's committed offset; None in a new group, where the first interval begins the run.
+        topic_id: The id of the topic that the offsets belong to; empty when it is not known.
+        reading: How often reading began anew in this assignment: chunks of an earlier reading do not count.
 
     Attributes:
         position: Everything before it was delivered.
@@ -22,13 +24,19 @@ class ContiguousOffsets:
         first: Where the first interval began, None before it came.
     """
 
-    __slots__ = ("_apart", "acknowledged", "first", "position")
+    __slots__ = ("_apart", "acknowledged", "first", "position", "reading", "topic_id")
 
-    def __init__(self, position: int | None = None) -> None:
+    def __init__(self, position: int | None = None, *, topic_id: str = "", reading: int = 0) -> None:
+        self.topic_id = topic_id
+        self.reading = reading
         self.position = position
         self.acknowledged = position
         self.first: int | None = None
         self._apart: list[tuple[int, int]] = []
+
+    def restart(self, topic_id: str) -> ContiguousOffsets:
+        """Return the offsets of another reading from wherever it begins; nothing of this one counts in it."""
+        return ContiguousOffsets(topic_id=topic_id, reading=self.reading + 1)
 
     @property
     def committable(self) -> int | None:

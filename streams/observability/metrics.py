@@ -78,6 +78,7 @@ class MetricsSnapshot:
         cache_reads: customers looked up in the cache.
         model_fallbacks: customers scored by a rule although a model serves, by (model, reason).
         unreadable_values: values of the warehouse that are null because they cannot be read, by column.
+        recreated: how often each topic was found recreated, and read from its beginning.
     """
 
     ready: bool = False
@@ -94,6 +95,7 @@ class MetricsSnapshot:
     cache_reads: Mapping[str, int] = field(default_factory=dict)
     model_fallbacks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     unreadable_values: Mapping[str, int] = field(default_factory=dict)
+    recreated: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -131,6 +133,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
     unreadable = CounterMetricFamily(
         "holdfast_unreadable_values", "Warehouse values that cannot be read and count as null", labels=["column"]
     )
+    recreated = CounterMetricFamily("holdfast_topics_recreated", "Topics found recreated", labels=["topic"])
     return [
         _fill(lag, snapshot.lag),
         _fill(age, snapshot.commit_ages),
@@ -140,6 +143,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(reads, snapshot.cache_reads),
         _fill(fallbacks, snapshot.model_fallbacks),
         _fill(unreadable, snapshot.unreadable_values),
+        _fill(recreated, snapshot.recreated),
     ]
 
 

@@ -23,7 +23,8 @@ class Chunk:
     """Consecutive records of one partition, delivered, acknowledged and redelivered as a whole.
 
     `[start, end)` covers the records and the offsets without a record around them. `generation` is the group generation
-    that delivered it; in a later one the partition may belong to another worker.
+    that delivered it; in a later one the partition may belong to another worker. `reading` counts how often reading
+    the partition began again in that generation, as after the topic was recreated.
     """
 
     topic: str
@@ -32,6 +33,7 @@ class Chunk:
     end: int
     records: Sequence[Record]
     generation: int
+    reading: int = 0
 
 
 @dataclass(frozen=True, slots=True)

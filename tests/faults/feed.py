@@ -48,13 +48,13 @@ def read_input(broker: str, prefix: str) -> list[InputRecord]:
     consumer = Consumer(properties)
     try:
         places = [TopicPartition(prefix + topic, number) for topic in INPUT_TOPICS for number in range(PARTITIONS)]
-        partitions = [list(_read_partition(consumer, place, len(prefix))) for place in places]
+        partitions = [list(read_partition(consumer, place, len(prefix))) for place in places]
     finally:
         consumer.close()
     return [record for _, record in heapq.merge(*partitions, key=lambda each: each[0])]
 
 
-def _read_partition(consumer: Consumer, place: TopicPartition, prefix: int) -> Iterator[tuple[int, InputRecord]]:
+def read_partition(consumer: Consumer, place: TopicPartition, prefix: int) -> Iterator[tuple[int, InputRecord]]:
     """Yield the records of a partition, each with its time."""
     end = consumer.get_watermark_offsets(place, timeout=20)[1]
     consumer.assign([TopicPartition(place.topic, place.partition, OFFSET_BEGINNING)])

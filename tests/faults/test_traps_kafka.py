@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from confluent_kafka import KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from streams.formats.dead_letters import dead_letter_id
+from streams.settings import INPUT_TOPICS
+from tests.faults.feed import read_partition
 from tests.faults.kafka_options import BROKER, BROKER_ID, TOPIC, set_options
 from tests.faults.oracle import compare, forget_dead_letters
 from tests.faults.run import SESSION_S, Run, send
 from tests.faults.scenario import CUSTOMERS, PARTITIONS, TEXTS, without_poison
 from tests.faults.second_broker import take_copies_away
 from tests.journey.workplace import read_committed, wait_until
+from tests.records import Arrived
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,15 +103,18 @@ def refusal(broker: str, topic: str) -> int | None:
 def find_places(run: Run) -> dict[str, TopicPartition]:
     """Return where each event, by its id, and each record, by the id of its dead letter, lies at last."""
     places: dict[str, TopicPartition] = {}
-    lengths: Counter[tuple[str, int]] = Counter()
-    for record in run.records:
-        topic = run.prefix + record.topic
-        place = TopicPartition(topic, record.partition, lengths[topic, record.partition])
-        lengths[topic, record.partition] += 1
-        where = SimpleNamespace(topic=place.topic, partition=place.partition, offset=place.offset)
-        places[dead_letter_id(where)] = place
-        if record in without_poison([record]):
-            places[json.loads(record.value or b"")["id"]] = place
+    consumer = Consumer({"bootstrap.servers": run.world.endpoints.broker, "group.id": f"{run.prefix}places"})
+    try:
+        for topic, number in product(INPUT_TOPICS, range(PARTITIONS)):
+            partition = TopicPartition(run.prefix + topic, number)
+            for offset, (timestamp, record) in enumerate(read_partition(consumer, partition, len(run.prefix))):
+                place = TopicPartition(partition.topic, number, offset)
+                letter = Arrived(place.topic, number, offset, timestamp)
+                places[dead_letter_id(letter)] = place
+                if record in without_poison([record]):
+                    places[json.loads(record.value or b"")["id"]] = place
+    finally:
+        consumer.close()
     return places
 
 

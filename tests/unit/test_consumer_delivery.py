@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
 
 from streams.kafka.app import AppSettings, build_app
-from streams.kafka.fetching import Fetch, Fetched, cut
+from streams.kafka.fetching import Fetch, Fetched, Start, choose_start, cut
 from streams.kafka.offsets import ContiguousOffsets
+from streams.kafka.topic_ids import place_offset, read_metadata, write_metadata
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -116,3 +119,92 @@ async def test_a_pause_comes_after_a_small_fetch_and_never_twice_in_a_row(consum
         await consumer._pace(records)
         paused.append(consumer._has_paused)
     assert paused == [True, False, True, False, True]
+
+
+async def test_a_partition_that_lost_its_end_is_read_from_where_it_begins(consumer: ChunkConsumer) -> None:
+    """Chunks of before do not count in what is read since, though their offsets are the same."""
+    delivered = given_callback(consumer)
+    await consumer._deliver(Fetch({ONE: Fetched(records(0, 1), 2)}, 0, 0))
+    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0))
+    before, since = delivered
+    assert (since.start, since.end) == (0, 1)
+    assert not consumer.acknowledge(before)
+    assert consumer._new_offset(ONE) is None
+    assert consumer.acknowledge(since)
+    assert consumer._new_offset(ONE) == 1
+
+
+def given_topic(consumer: ChunkConsumer, *, topic_id: str) -> list[set[str]]:
+    """Let a topic have an id, and return the list of the topics that are sought to their beginning."""
+    sought: list[set[str]] = []
+
+    async def find(topics: Any) -> dict[str, str]:
+        return dict.fromkeys(topics, topic_id) if topic_id else {}
+
+    async def seek_to_start_of(topics: Any) -> frozenset[TP]:
+        sought.append(set(topics))
+        return frozenset({ONE, TWO})
+
+    consumer.app.settings = replace(consumer.app.settings, find_topic_ids=find)  # type: ignore[attr-defined]
+    consumer._thread.seek_to_start_of = seek_to_start_of  # type: ignore[method-assign]
+    return sought
+
+
+async def test_a_recreated_topic_is_read_from_its_beginning(consumer: ChunkConsumer) -> None:
+    """What was read of the former topic is not committed for the new one."""
+    consumer._offsets = {each: ContiguousOffsets(20, topic_id="former") for each in (ONE, TWO)}
+    delivered = given_callback(consumer)
+    await consumer._deliver(Fetch({ONE: Fetched(records(20, 21), 22)}, 0, 0))
+    sought = given_topic(consumer, topic_id="present")
+    await consumer._find_recreated()
+    await consumer._restart_recreated()
+    assert sought == [{"updates"}]
+    assert not consumer.acknowledge(delivered[0])
+    await consumer._deliver(Fetch({ONE: Fetched(records(0, 1), 2)}, 0, 0))
+    assert consumer.acknowledge(delivered[1])
+    offset: Any = consumer._new_offset(ONE)
+    assert (offset, offset.topic_id) == (2, "present")
+    assert consumer.topics_recreated == {"updates": 1}
+
+
+@pytest.mark.parametrize("present", ["former", ""])
+async def test_a_topic_that_is_the_same_or_not_known_goes_on(consumer: ChunkConsumer, present: str) -> None:
+    """A broker that does not answer, or a topic that is deleted, tells nothing."""
+    consumer._offsets = {ONE: ContiguousOffsets(20, topic_id="former")}
+    given_topic(consumer, topic_id=present)
+    await consumer._find_recreated()
+    assert consumer._recreated == {}
+
+
+async def test_positions_without_a_topic_id_are_bound_to_the_first_one_seen(consumer: ChunkConsumer) -> None:
+    """As after a commit of an earlier version, when the broker was slow to tell the id."""
+    given_topic(consumer, topic_id="present")
+    await consumer._find_recreated()
+    assert consumer._recreated == {}
+    assert {each.topic_id for each in consumer._offsets.values()} == {"present"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "present", "start"),
+    [
+        ("topic_id=a", "a", Start(20, "a")),
+        ("topic_id=a", "b", Start(None, "b", "a")),
+        ("topic_id=a", "", Start(20, "a")),
+        ("", "b", Start(20, "b")),
+        ("of another tool", "b", Start(20, "b")),
+        (None, "", Start(20, "")),
+    ],
+)
+def test_a_commit_counts_in_the_topic_it_was_made_for(metadata: Any, present: str, start: Start) -> None:
+    """One without an id, of another tool or an earlier version, is trusted."""
+    assert choose_start(OffsetAndMetadata(20, metadata), present) == start
+
+
+def test_without_a_commit_reading_begins_at_the_beginning() -> None:
+    assert choose_start(None, "a") == Start(None, "a")
+
+
+def test_a_commit_carries_the_id_of_its_topic() -> None:
+    """Together with the offset from the moment it is found."""
+    assert read_metadata(write_metadata(place_offset(7, "a"))) == "a"
+    assert write_metadata(place_offset(7, "")) == ""

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 import pytest
 
+from streams.formats.codecs import decode_records
 from streams.formats.events import OUTCOMES, RejectReason
 from tests.records import PREFIX, TRIGGER_ID, Arrived, arrive, body, decode, message, outcome
 
@@ -116,3 +119,65 @@ def test_each_record_of_a_batch_meets_its_own_fate() -> None:
     decoded = decode(*records)
     assert [event.wire.id for event in decoded.events] == ["1", "2", "3"]
     assert [reject.reason for reject in decoded.rejects] == [NOT_JSON, EMPTY]
+
+
+STAMPED_MS = 1_306_931_400_000
+STAMPED = datetime.fromtimestamp(STAMPED_MS / 1000, UTC)
+
+
+def dated(seconds_ahead: float, *, timestamp: int = STAMPED_MS) -> Arrived:
+    """Return an event dated so long after STAMPED."""
+    occurred_at = (STAMPED + timedelta(seconds=seconds_ahead)).isoformat()
+    return arrive(body(occurred_at=occurred_at), timestamp=timestamp)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (dated(-3e8), None),
+        (dated(3599.999), None),
+        (dated(3600), RejectReason.FUTURE_TIME),
+        (dated(3e9), RejectReason.FUTURE_TIME),
+        (dated(6e9), INVALID),
+        (dated(3e9, timestamp=-1), None),
+        (dated(3e9, timestamp=0), None),
+        (dated(3e9, timestamp=2**62), None),
+    ],
+    ids=[
+        "a replay, years later",
+        "just within the limit",
+        "at the limit",
+        "in 95 years",
+        "after 2199",
+        "no timestamp",
+        "timestamp zero",
+        "a timestamp after 2199",
+    ],
+)
+@pytest.mark.parametrize(
+    "others", [[], [dated(0)], [dated(-3e8, timestamp=-1)], [dated(-STAMPED_MS / 1000, timestamp=1)]]
+)
+def test_an_event_is_dated_by_its_own_records_timestamp(
+    record: Arrived, reason: RejectReason | None, others: list[Arrived]
+) -> None:
+    """An event too far after its record is a reject, whatever other records its batch has."""
+    decoded = decode(*others, record, max_future_s=3600)
+    assert [each.reason for each in decoded.rejects if each.record is record] == ([reason] if reason else [])
+    assert len(decoded.events) == len(others) + (reason is None)
+
+
+def test_a_future_event_names_both_times_and_what_to_do() -> None:
+    """An operator has to compare two clocks."""
+    (reject,) = decode(dated(1e7)).rejects
+    assert "2011-09-25 06:16:40+00:00" in reject.detail
+    assert "2011-06-01 12:30:00+00:00" in reject.detail
+    assert "HOLDFAST_MAX_FUTURE_S" in reject.detail
+
+
+def test_every_format_has_a_decoder_of_the_same_shape() -> None:
+    """A topic's format chooses its decoder; topics not named are native."""
+    record = arrive(body())
+    named = decode_records([record], topic_prefix=PREFIX, formats={"customer-updates": "native"})
+    assert named == decode(record)
+    with pytest.raises(KeyError):
+        decode_records([record], topic_prefix=PREFIX, formats={"customer-updates": "another"})

@@ -1,0 +1,45 @@
+"""Holdfast's own JSON: one event in each record. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from streams.formats.events import Event, RejectReason, WireEvent
+from streams.formats.validation import find_problem, reject, reject_size, reject_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streams.formats.events import Record, Reject
+    from streams.formats.validation import Limits
+
+_decoder = msgspec.json.Decoder(WireEvent)
+
+
+def native_decoder(types: Mapping[str, str], limits: Limits) -> Callable[[Record], Event | Reject]:
+    """Return the decoder of one topic's records.
+
+    Args:
+        types: the kind of each type that the topic carries.
+        limits: what an event may be.
+    """
+    max_bytes = limits.max_bytes
+
+    def decode(record: Record) -> Event | Reject:
+        # Runs for every event: what is seldom needed is in functions of its own.
+        value = record.value
+        if not value or len(value) > max_bytes:
+            return reject_size(record, max_bytes)
+        try:
+            wire = _decoder.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            is_json = isinstance(error, msgspec.ValidationError)
+            return reject(record, RejectReason.INVALID_EVENT if is_json else RejectReason.NOT_JSON, str(error))
+        kind = types.get(wire.type)
+        if kind is None:
+            return reject_type(record, wire, types)
+        return find_problem(wire, kind, record, limits) or Event(wire, record, wire.customer_id, kind)
+
+    return decode
