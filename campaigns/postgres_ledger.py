@@ -15,11 +15,13 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from campaigns.actor import name_actor
+from campaigns.consent import ConsentChange, ConsentTimes
+from campaigns.contact_state import Contact, ContactState
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed, LedgerState, OutboxRow
 from campaigns.queries import QUERIES
-from campaigns.triggers import Headers, Message
+from campaigns.triggers import Headers, Message, decision_message_id
 from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.signals import Signals
 from segments.engine import Activation, Episode, MembershipState
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from campaigns.definition import Campaign
-    from campaigns.ports import BatchChanges, OutcomeReport
+    from campaigns.ports import BatchChanges, CustomerKey
     from segments.definition import Segment
 
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -40,27 +42,18 @@ TRANSACTION_S = 15
 ANSWER_S = 20.0
 _LIMITS_TRANSACTIONS = 170_000
 
-_REVOKES = {"unsubscribed", "complained"}
-# From the first to the furthest: a bounce after a delivery changes nothing.
-_STATUS = {
-    "bounced": "refunded",
-    "delivered": "delivered",
-    "opened": "opened",
-    "clicked": "clicked",
-    "converted": "converted",
-}
-
 set_json_loads(msgspec.json.decode)
 
 
-# What the query `read_customers` tells, by customer: roster, episodes, signals, revoked channels, last contacts.
+# What the query `read_customers` returns, by customer: roster, episodes, signals, consent changes, last contacts.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, int]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
     msgspec.json.Decoder(dict[str, Signals]),
-    msgspec.json.Decoder(dict[str, frozenset[str]]),
+    msgspec.json.Decoder(dict[str, dict[str, ConsentTimes]]),
     msgspec.json.Decoder(dict[str, dict[str, datetime]]),
 )
+_FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
 
 
 class PostgresLedger:
@@ -105,34 +98,41 @@ class PostgresLedger:
         """Close every connection."""
         await self._pool.close()
 
-    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[tuple[str, str]]) -> LedgerState:
+    async def read(
+        self,
+        customer_ids: Sequence[str],
+        message_ids: Sequence[CustomerKey],
+        *,
+        triggers: Sequence[CustomerKey] = (),
+        decisions: Sequence[CustomerKey] = (),
+    ) -> LedgerState:
         """See the port."""
-        asked = {
-            "customers": PgTextArray(customer for customer, _ in message_ids),
-            "events": PgTextArray(message for _, message in message_ids),
-        }
+        asked = {"customers": PgTextArray(customer_ids), "cooling": self._cooling}
+        wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
         async with self._connection() as connection, connection.pipeline():
-            known = await connection.execute(
-                QUERIES["read_customers"],
-                {"customers": PgTextArray(customer_ids), "cooling": self._cooling},
-                binary=True,
-            )
-            seen = await connection.execute(QUERIES["read_seen"], asked)
+            known = await connection.execute(QUERIES["read_customers"], asked, binary=True)
+            found = {
+                query: await connection.execute(QUERIES[query], _keys(keys)) for query, keys in wanted.items() if keys
+            }
         # Not in the pipeline: each would wait for an answer of its own.
-        (told,), seen_rows = await known.fetchall(), await seen.fetchall()
-        rosters, episodes, signals, revoked, contacts = (
-            decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, told, strict=True)
+        (answers,) = await known.fetchall()
+        rows = {query: await cursor.fetchall() for query, cursor in found.items()}
+        rosters, episodes, signals, consent, contacts = (
+            decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
         await self._learn_rosters(set(rosters.values()))
         versions = {customer: self._versions_by_roster[roster] for customer, roster in rosters.items()}
-        held = {
-            each: MembershipState(episodes.get(each, {}), versions.get(each, {})) for each in {**versions, **episodes}
-        }
-        contact_histories = {
-            each: ContactHistory(revoked.get(each, frozenset()), contacts.get(each, {}))
-            for each in {**revoked, **contacts}
-        }
-        return LedgerState(held, signals, contact_histories, set(seen_rows))
+        return LedgerState(
+            {
+                each: MembershipState(episodes.get(each, {}), versions.get(each, {}))
+                for each in {**versions, **episodes}
+            },
+            signals,
+            {each: ContactHistory(consent.get(each, {}), contacts.get(each, {})) for each in {**consent, **contacts}},
+            set(rows.get("read_seen", ())),
+            dict(map(_contact, rows.get("read_contacts", ()))),
+            set(rows.get("read_decided", ())),
+        )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
@@ -208,6 +208,11 @@ class PostgresLedger:
         """Return the customers who are members of a segment now."""
         return [row[0] for row in await self.rows("members", segment=segment)]
 
+    async def consent_history(self, customer_id: str) -> Sequence[ConsentChange]:
+        """Return every change of a customer's consent, in the order of event time."""
+        rows = await self.rows("consent_changes_of", customer=customer_id)
+        return [ConsentChange(customer_id, *row) for row in rows]
+
     async def rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run a named read and return its rows."""
         async with self._connection() as connection:
@@ -255,7 +260,9 @@ class PostgresLedger:
                     await connection.execute("COMMIT" if keep else "ROLLBACK")
                     return written
         except pg.UniqueViolation as error:
-            raise LedgerConflictError("a message of this batch was folded by another worker meanwhile") from error
+            raise LedgerConflictError(
+                "a message or outcome of this batch was folded by another worker meanwhile"
+            ) from error
 
     async def _roster(self, connection: Connection) -> int:
         versions = msgspec.json.encode(self._versions, order="sorted")
@@ -270,14 +277,15 @@ class PostgresLedger:
             self._versions_by_roster.update(await self.rows("read_rosters", rosters=list(unknown)))
 
     async def _write(self, connection: Connection, changes: BatchChanges, roster: int) -> Committed:
-        work = [each for each in _statements(changes, self._versions, roster) if _has_rows(each)]
         bump = "bump_cache_generation" if changes.cache_lost else "cache_generation"
-        for query, values in work:
+        for query, values in filter(_has_rows, _statements(changes, self._versions, roster)):
             await connection.execute(QUERIES[query], values)
         generation = await connection.execute(QUERIES[bump])
-        outbox = (
-            await connection.execute(QUERIES["write_outbox"], _outbox(changes.messages)) if changes.messages else None
-        )
+        outbox = None
+        if changes.decisions or changes.messages:
+            outbox = await connection.execute(QUERIES["write_decisions"], _decisions(changes))
+        for query, values in filter(_has_rows, _outcome_statements(changes)):
+            await connection.execute(QUERIES[query], values)
         rows = await outbox.fetchall() if outbox else []
         now = int((await generation.fetchall())[0][0])
         by_id = {message.message_id: message for message in changes.messages}
@@ -331,22 +339,26 @@ def _has_rows(work: Work) -> bool:
 
 
 def _statements(changes: BatchChanges, versions: Mapping[str, str], roster: int) -> list[Work]:
-    """Return every write of a batch as a named statement and its arrays, seen messages first: they find conflicts."""
-    contacts = [each for each in changes.decisions if each.outcome is not Outcome.WITHHELD]
-    statuses = [each for each in changes.outcomes if each.outcome in _STATUS]
-    revoking = [each for each in changes.outcomes if each.outcome in _REVOKES]
-    customers = PgTextArray(customer for customer, _ in changes.message_ids)
-    events = PgTextArray(message for _, message in changes.message_ids)
+    """Return the writes before those of decisions, what was seen first: it finds conflicts."""
+    seen = [*changes.message_ids, *changes.outcome_ids]
     return [
-        ("write_seen", {"customers": customers, "events": events}),
+        ("write_seen", _keys(seen)),
         ("write_memberships", _memberships(changes, versions)),
         ("write_evaluated", {"customers": PgTextArray(changes.evaluated), "roster": roster}),
         ("write_signals", _signals(changes.signals)),
-        ("write_decisions", _decisions(changes)),
-        ("write_contacts", _contacts(contacts)),
-        ("write_outcomes", _outcomes(statuses)),
-        ("write_revocations", _revocations(revoking)),
     ]
+
+
+def _outcome_statements(changes: BatchChanges) -> list[Work]:
+    """Return the writes after those of decisions: an outcome may answer a contact of its batch."""
+    return [
+        ("write_contact_states", _contact_states(changes.contact_states)),
+        ("write_consent_changes", _consent_changes(changes.consent_changes)),
+    ]
+
+
+def _keys(keys: Sequence[CustomerKey]) -> dict[str, Any]:
+    return {"customers": PgTextArray(customer for customer, _ in keys), "ids": PgTextArray(each for _, each in keys)}
 
 
 def _memberships(changes: BatchChanges, versions: Mapping[str, str]) -> dict[str, Any]:
@@ -381,55 +393,63 @@ def _decisions(changes: BatchChanges) -> dict[str, Any]:
         "as_of": PgTextArray(each.as_of.isoformat() for each in candidates),
         "facts": PgTextArray(_json(each.facts) for each in decisions),
         "versions": PgTextArray(_json(each.versions) for each in candidates),
+        **_contacts([each for each in decisions if each.outcome is not Outcome.WITHHELD]),
+        **_outbox(changes.messages, [each.trigger_id for each in candidates]),
     }
 
 
 def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
     return {
-        "customers": PgTextArray(each.candidate.customer_id for each in decisions),
-        "ids": PgTextArray(each.candidate.trigger_id for each in decisions),
-        "campaigns": PgTextArray(each.candidate.campaign.key for each in decisions),
+        "contact_customers": PgTextArray(each.candidate.customer_id for each in decisions),
+        "contact_ids": PgTextArray(each.candidate.trigger_id for each in decisions),
+        "contact_campaigns": PgTextArray(each.candidate.campaign.key for each in decisions),
         "channels": PgTextArray(each.channel for each in decisions),
         "variants": PgTextArray("treatment" if each.outcome is Outcome.FIRED else "control" for each in decisions),
         "offers": PgTextArray(str(each.offer.offer.id) for each in decisions),
-        "as_of": PgTextArray(each.candidate.as_of.isoformat() for each in decisions),
+        "contact_as_of": PgTextArray(each.candidate.as_of.isoformat() for each in decisions),
     }
 
 
-def _outcomes(reports: Sequence[OutcomeReport]) -> dict[str, Any]:
-    # An UPDATE from several rows takes any one of them: keep the furthest report of each contact.
-    order = list(_STATUS)
-    furthest = {
-        (each.customer_id, each.trigger_id): each
-        for each in sorted(reports, key=lambda report: order.index(report.outcome))
-    }
+def _outbox(messages: Sequence[Message], decided: Sequence[str]) -> dict[str, Any]:
+    decision_of = {name: each for each in decided for name in (each, decision_message_id(each))}
     return {
-        "customers": PgTextArray(customer for customer, _ in furthest),
-        "ids": PgTextArray(trigger for _, trigger in furthest),
-        "statuses": PgTextArray(_STATUS[each.outcome] for each in furthest.values()),
-        "values": [each.value for each in furthest.values()],
-    }
-
-
-def _revocations(reports: Sequence[OutcomeReport]) -> dict[str, Any]:
-    return {
-        "customers": PgTextArray(each.customer_id for each in reports),
-        "ids": PgTextArray(each.trigger_id for each in reports),
-        "reasons": PgTextArray(each.outcome for each in reports),
-        "at": [each.occurred_at for each in reports],
-    }
-
-
-def _outbox(messages: Sequence[Message]) -> dict[str, Any]:
-    return {
-        "customers": PgTextArray(each.customer_id for each in messages),
-        "ids": PgTextArray(each.message_id for each in messages),
+        "message_customers": PgTextArray(each.customer_id for each in messages),
+        "message_ids": PgTextArray(each.message_id for each in messages),
+        "message_decisions": PgTextArray(decision_of.get(each.message_id) for each in messages),
         "destinations": PgTextArray(each.destination for each in messages),
         "partitions": PgTextArray(str(each.partition) for each in messages),
         "keys": PgTextArray(map(_bytes, (each.key for each in messages))),
         "headers": PgTextArray(_bytes(msgspec.msgpack.encode(each.headers)) for each in messages),
         "values": PgTextArray(map(_bytes, (each.value for each in messages))),
     }
+
+
+def _contact_states(states: Mapping[CustomerKey, ContactState]) -> dict[str, Any]:
+    return {
+        **_keys(list(states)),
+        "statuses": PgTextArray(each.status for each in states.values()),
+        "values": PgTextArray(None if each.value is None else str(each.value) for each in states.values()),
+        "conversions": PgTextArray(str(each.conversions) for each in states.values()),
+        "first_at": PgTextArray(_json(each.first_at) for each in states.values()),
+    }
+
+
+def _consent_changes(changes: Sequence[ConsentChange]) -> dict[str, Any]:
+    return {
+        "customers": PgTextArray(each.customer_id for each in changes),
+        "events": PgTextArray(each.event_id for each in changes),
+        "channels": PgTextArray(each.channel for each in changes),
+        "granted": PgTextArray(_truth(each.granted) for each in changes),
+        "at": PgTextArray(each.changed_at.isoformat() for each in changes),
+        "sources": PgTextArray(each.source for each in changes),
+        "triggers": PgTextArray(each.trigger_id for each in changes),
+    }
+
+
+def _contact(row: tuple[Any, ...]) -> tuple[CustomerKey, Contact]:
+    customer_id, trigger_id, channel, status, value, conversions, first_at = row
+    state = ContactState(status, value, conversions, _FIRST_AT.decode(first_at))
+    return (customer_id, trigger_id), Contact(channel, state)
 
 
 def _json(value: object) -> str:

@@ -1,4 +1,4 @@
-"""A batch seen customer by customer: who is concerned, since when, by which event. Pure."""
+"""The customers of a batch: their events by kind, their messages, the event each is evaluated at. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from campaigns.candidates import TriggerContext
-from campaigns.ports import OutcomeReport
 from features.signals import Message
 from streams.formats.events import Decoded, Reject, RejectReason
 
@@ -45,13 +44,13 @@ def sort_by_kind(events: Sequence[Event]) -> EventsByKind:
     return EventsByKind(kinds["customer"], kinds["conversation"], kinds["evaluation"], kinds["outcome"])
 
 
-def reject_unknown_customers(decoded: Decoded, concerned: EventsByKind, table: FeatureTable) -> Decoded:
+def reject_unknown_customers(decoded: Decoded, events: EventsByKind, table: FeatureTable) -> Decoded:
     """Reject the events of customers that the warehouse does not know."""
     known = set(table.customer_ids)
-    if all(event.customer_id in known for event in concerned.to_evaluate):
+    if all(event.customer_id in known for event in events.to_evaluate):
         return decoded
     detail = "the warehouse has no such customer; when it does, send the event again"
-    unknown = {id(event) for event in concerned.to_evaluate if event.customer_id not in known}
+    unknown = {id(event) for event in events.to_evaluate if event.customer_id not in known}
     refused = [
         Reject(event.record, "refresh", RejectReason.UNKNOWN_CUSTOMER, f"{event.customer_id!r}: {detail}")
         for event in decoded.events
@@ -96,23 +95,8 @@ def unseen(messages: Mapping[str, list[Message]], seen: Collection[tuple[str, st
     return {customer: said for customer, said in fresh.items() if said}
 
 
-def read_outcome_reports(reported: Sequence[Event]) -> list[OutcomeReport]:
-    """Return what campaign systems told of triggers."""
-    return [
-        OutcomeReport(
-            event_id=event.wire.id,
-            customer_id=event.customer_id,
-            trigger_id=event.wire.trigger_id,
-            outcome=event.wire.type.removeprefix("outcome."),
-            value=event.wire.value,
-            occurred_at=event.wire.occurred_at,
-        )
-        for event in reported
-    ]
-
-
 def joined_at(table: FeatureTable) -> Mapping[str, datetime | None]:
-    """Return since when each customer is one, where the view has a column `customer_since`."""
+    """Return when each customer became one, where the view has a column `customer_since`."""
     if CUSTOMER_SINCE not in table.columns:
         return {}
     since = table.columns[CUSTOMER_SINCE]

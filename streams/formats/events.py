@@ -12,6 +12,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
+from campaigns.consent import CONSENT_OUTCOMES
+from campaigns.contact_state import TRANSITIONS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -23,7 +26,7 @@ _NAMES = ("id", "customer_id", "campaign", "launch")
 _WITHOUT_CONTROLS = re.compile(r"^[^\x00-\x1f\x7f]*\Z")
 # Event times outside these years are mistakes, and arithmetic on them overflows.
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-OUTCOMES = ("delivered", "opened", "clicked", "converted", "bounced", "unsubscribed", "complained")
+OUTCOMES = (*TRANSITIONS, *CONSENT_OUTCOMES)
 
 
 class Record(Protocol):
@@ -48,6 +51,7 @@ class RejectReason(StrEnum):
     WRONG_TYPE = "wrong_type"
     WRONG_KEY = "wrong_key"
     UNKNOWN_CUSTOMER = "unknown_customer"
+    UNKNOWN_TRIGGER = "unknown_trigger"
     UNDECIDABLE = "undecidable"
 
 
@@ -69,10 +73,10 @@ class WireEvent(Struct, frozen=True):
     customer_id: Id
     occurred_at: Annotated[datetime, Meta(tz=True)]
     attributes: dict[str, Any] = msgspec.field(default_factory=dict)
-    channel: str = ""
+    channel: str | None = ""
     role: str = ""
     text: str | None = None
-    trigger_id: str = ""
+    trigger_id: str | None = ""
     value: float | None = None
     campaign: Name = ""
     launch: Name = ""
@@ -97,6 +101,8 @@ class Decoded:
 
 
 _decoder = msgspec.json.Decoder(WireEvent)
+# Consent is revoked and given without a contact, too: whatever their trigger id is, these events count.
+_WITHOUT_TRIGGER = {f"outcome.{outcome}" for outcome in CONSENT_OUTCOMES}
 # The types that each topic carries, and the kind of each.
 _TYPES = {
     "customer-updates": {"customer.updated": "customer"},
@@ -150,7 +156,7 @@ def _find_problem(wire: WireEvent, kind: str) -> str | None:
         return "Object missing required field `text`"
     if kind == "conversation" and wire.role not in ("customer", "agent"):
         return f"role is {wire.role!r}; it must be 'customer' or 'agent'"
-    if kind == "outcome" and not _is_uuid(wire.trigger_id):
+    if kind == "outcome" and wire.type not in _WITHOUT_TRIGGER and not _is_uuid(wire.trigger_id):
         return f"trigger_id is {wire.trigger_id!r}; it must be the UUID of a trigger"
     return None
 
@@ -159,7 +165,7 @@ def _find_control(wire: WireEvent) -> str | None:
     return next((name for name in _NAMES if not _WITHOUT_CONTROLS.match(getattr(wire, name))), None)
 
 
-def _is_uuid(text: str) -> bool:
+def _is_uuid(text: str | None) -> bool:
     try:
         msgspec.convert(text, UUID)
     except msgspec.ValidationError:
