@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
 
+import campaigns.migrations
 from campaigns.errors import LedgerUnavailableError
 from campaigns.migrations import ADVISORY_LOCK, migrate
 
+STEPS = sorted(path.stem for path in Path(campaigns.migrations.__file__).parent.glob("*.sql"))
 BLOCKED = """
 SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
  WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
@@ -21,12 +24,12 @@ SELECT relname FROM pg_class
 
 
 def test_the_second_migration_has_nothing_to_do(ledger_url: str) -> None:
-    assert list(migrate(ledger_url)) == ["0001-ledger"]
+    assert list(migrate(ledger_url)) == STEPS
     assert list(migrate(ledger_url)) == []
 
 
 def test_both_schemes_that_libpq_knows_will_do(ledger_url: str) -> None:
-    assert list(migrate(ledger_url.replace("postgresql://", "postgres://", 1))) == ["0001-ledger"]
+    assert list(migrate(ledger_url.replace("postgresql://", "postgres://", 1))) == STEPS
 
 
 def test_workers_that_start_at_once_migrate_once(ledger_url: str) -> None:
@@ -38,7 +41,7 @@ def test_workers_that_start_at_once_migrate_once(ledger_url: str) -> None:
             assert not any(each.done() for each in both)
         third.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
         steps = sorted(list(each.result(60)) for each in both)
-    assert steps == [[], ["0001-ledger"]]
+    assert steps == [[], STEPS]
 
 
 def test_every_table_of_the_ledger_says_what_it_is_for(ledger_url: str) -> None:
