@@ -15,6 +15,7 @@ import structlog
 import campaigns.definition
 import segments.definition
 from campaigns.candidates import Definitions
+from campaigns.guardrails import GUARDRAILS, refuse_expired
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from features.postgres_warehouse import PostgresWarehouse
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from campaigns.definition import Campaign, Offer
+    from campaigns.guardrails import Guardrail
     from models.registry import Scorers
     from segments.definition import Segment
     from streams.kafka.app import StreamApp
@@ -99,7 +101,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         await ledger.open()
         features = await open_features(settings, stack, await ledger.cache_generation())
         await check_facts(features, scorers, definitions[0])
-        config = await activate(ledger, scorers, *definitions)
+        config = await activate(ledger, scorers, *definitions, guardrails=select_guardrails(settings))
         pipeline = Pipeline(
             features,
             ledger,
@@ -258,13 +260,19 @@ async def activate(
     defined: Sequence[Segment],
     contacting: Sequence[Campaign],
     offers: dict[int, Offer],
+    *,
+    guardrails: Sequence[Guardrail] = GUARDRAILS,
 ) -> DecisionConfig:
     """Record which definitions are in force from now on, and return everything that decides."""
     activations = await ledger.activate(defined, contacting, at=datetime.now(UTC))
     segment_versions = {each.key: each.version for each in defined}
-    return DecisionConfig(
-        scorers, defined, activations, Definitions(contacting, offers, scorers.versions, segment_versions)
-    )
+    in_force = Definitions(contacting, offers, scorers.versions, segment_versions, guardrails)
+    return DecisionConfig(scorers, defined, activations, in_force)
+
+
+def select_guardrails(settings: Settings) -> Sequence[Guardrail]:
+    """Return the guardrails that the settings leave in force."""
+    return [each for each in GUARDRAILS if settings.withhold_expired or each is not refuse_expired]
 
 
 def app_settings(settings: Settings) -> AppSettings:
