@@ -85,7 +85,7 @@ def has_consent(channel: str, facts: Mapping[str, Any], consent: Consent) -> boo
     """
     if facts.get(f"{channel}_consent") is not True:
         return False
-    revoked_at = find_revocation(consent, channel)
+    revoked_at = find_revocation(consent, channel) if consent else None
     if revoked_at is None:
         return True
     given_at = _read_time(facts.get(f"{channel}_consent_at"))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from campaigns.consent import choose_channel
+from campaigns.consent import has_consent
 
 if TYPE_CHECKING:
     from campaigns.decide import Candidate, ContactHistory
@@ -77,10 +77,10 @@ def refuse_expired(candidate: Candidate, _history: ContactHistory, _facts: Mappi
 
 def refuse_without_consent(candidate: Candidate, history: ContactHistory, facts: Mapping[str, Any]) -> Refusal | None:
     """Refuse a customer who consents to none of the campaign's channels."""
-    campaign = candidate.campaign
-    if choose_channel(campaign, facts, history.consent):
+    channels = candidate.campaign.channels
+    if any(has_consent(channel, facts, history.consent) for channel in channels):
         return None
-    return Refusal(Reason.NO_CONSENTED_CHANNEL, f"no consent for any of: {', '.join(campaign.channels)}")
+    return Refusal(Reason.NO_CONSENTED_CHANNEL, f"no consent for any of: {', '.join(channels)}")
 
 
 def refuse_in_cooldown(candidate: Candidate, history: ContactHistory, _facts: Mapping[str, Any]) -> Refusal | None:

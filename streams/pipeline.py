@@ -130,7 +130,7 @@ class Pipeline:
         """
         events = sort_by_kind(decoded.events)
         customers = list(dict.fromkeys(event.customer_id for event in events.to_evaluate))
-        # Not for a batch without events: what is left when poison is set aside must show an error that is not in the data.
+        # A batch without any event still reads: without its poison it must show an error that is not in the data.
         if events.reported and not customers:
             return Refreshed(decoded, FeatureTable((), {}), cache_lost=False)
         read = await self._features.read(customers, fresh={event.customer_id for event in events.updated})

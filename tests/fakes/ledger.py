@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from segments.definition import Segment
 
 
+RESERVED = ContactState()
+
+
 @dataclass(frozen=True)
 class Exposure:
     """A contact made or a control exposure, and what became of it."""
@@ -33,7 +36,7 @@ class Exposure:
     channel: Channel
     variant: str
     decided_at: datetime
-    state: ContactState = field(default_factory=ContactState)
+    state: ContactState = RESERVED
 
 
 @dataclass
