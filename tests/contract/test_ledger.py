@@ -26,8 +26,10 @@ from campaigns.queries import QUERIES
 from campaigns.triggers import decision_message, trigger_message
 from features.signals import Signals
 from segments.engine import Episode, MembershipState
+from streams.outcomes import fold_outcomes, outcome_keys, trigger_keys
 from tests.builders import AS_OF, campaign, candidate, control, decision, segment, transition
 from tests.fakes.ledger import InMemoryLedger
+from tests.records import events, outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -318,6 +320,36 @@ async def test_an_outcome_seen_before_is_a_conflict_and_nothing_is_stored(ledger
     with pytest.raises(LedgerConflictError):
         await ledger.commit(again, owners=OWNED)
     assert (await contact(ledger), await consent(ledger)) == (Contact("email", ContactState()), {})
+
+
+@pytest.mark.parametrize(
+    "batches", [[[0, 1, 2, 3, 4, 5]], [[5], [4], [3], [2], [1], [0]], [[2, 1, 2], [0, 5, 2], [4, 3]]]
+)
+async def test_any_order_duplication_and_batching_of_outcomes_gives_the_same_contact(
+    ledger: Ledger, batches: list[list[int]]
+) -> None:
+    """Folded as the pipeline does, over what the ledger gave back."""
+    told = [
+        ("bounced", None),
+        ("converted", 0.1),
+        ("converted", 0.2),
+        ("converted", None),
+        ("opened", 0),
+        ("opened", 1),
+    ]
+    await ledger.commit(batch(decision()), owners=OWNED)
+    for numbers in batches:
+        await _report(ledger, [outcome(told[n][0], id=f"o{n}", trigger_id=TRIGGER, value=told[n][1]) for n in numbers])
+    at = {"bounced": AS_OF, "converted": AS_OF, "opened": AS_OF}
+    assert await contact(ledger) == Contact("email", ContactState("converted", Decimal("0.3"), 3, at))
+
+
+async def _report(ledger: Ledger, contents: list[dict[str, Any]]) -> None:
+    reported = events(*contents)
+    state = await ledger.read([], outcome_keys(reported), triggers=trigger_keys(reported))
+    folded = fold_outcomes(reported, state)
+    changes = BatchChanges(outcome_ids=folded.outcome_ids, contact_states=folded.contact_states)
+    await ledger.commit(changes, owners=OWNED)
 
 
 async def test_a_contact_that_bounced_keeps_its_cooldown(ledger: Ledger) -> None:
