@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from campaigns.decide import Outcome, Reason
+from campaigns.decide import Outcome
+from campaigns.guardrails import Reason
 from features.errors import WarehouseError
 from features.postgres_warehouse import PostgresWarehouse
 from features.signals import as_columns
