@@ -138,12 +138,12 @@ class Ledger(Protocol):
         """Do what a commit does, and keep nothing of it: whatever the changes themselves make fail is raised.
 
         Raises:
-            LedgerUnavailableError: it cannot be said now.
+            LedgerUnavailableError: unknown; the ledger cannot be reached now.
             LedgerConflictError: a message or outcome was folded by another worker meanwhile.
         """
 
     async def claim(self, partition: int) -> int:
-        """Take a partition over from any earlier owner and return the new epoch.
+        """Acquire a partition, fence its earlier owner, and return the new epoch.
 
         A commit of the earlier owner in flight ends first; none can begin afterwards.
         """

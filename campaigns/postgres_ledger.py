@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 IDLE_TRANSACTION_S = 5
 TRANSACTION_S = 15
-# Longer than the server's own limit: who does not answer by then is gone without a word, or its network is.
+# Longer than the server's own limit: a server that has not answered by then is unreachable.
 ANSWER_S = 20.0
 _LIMITS_TRANSACTIONS = 170_000
 
@@ -157,11 +157,11 @@ class PostgresLedger:
         return int((await self.rows("last_sequence"))[0][0])
 
     async def renew(self) -> str:
-        """Give the ledger another name, under which nothing has been published yet, and return it."""
+        """Give the ledger a new id, under which nothing has been published yet, and return it."""
         return str((await self.rows("renew_ledger"))[0][0])
 
     async def ledger_id(self) -> str:
-        """Return the name that tells this ledger from any other."""
+        """Return the id of this ledger."""
         return str((await self.rows("ledger_id"))[0][0])
 
     async def unsent(self, partition: int) -> Sequence[OutboxRow]:
@@ -194,7 +194,7 @@ class PostgresLedger:
         return {key: Activation(version=version, activated_at=since, mode=mode) for key, version, mode, since in rows}
 
     async def set_mode(self, segment: Segment, mode: str, *, at: datetime) -> None:
-        """Set whether the first evaluation under a segment's present version is `silent` or may `emit`."""
+        """Set whether the first evaluation under a segment's present version is `silent` or may `emit` triggers."""
         values = {
             "key": segment.key,
             "version": segment.version,
@@ -229,7 +229,7 @@ class PostgresLedger:
                 try:
                     yield connection
                 except pg.ReadOnlySqlTransaction:
-                    # It may lead to a former primary, and then would for as long as it lasts.
+                    # The connection may lead to a former primary, which stays read only.
                     await connection.close()
                     raise
         except TimeoutError as error:
@@ -237,7 +237,7 @@ class PostgresLedger:
         except PoolTimeout as error:
             raise LedgerUnavailableError(f"the ledger gives no connection: {error}") from error
         except pg.ProgramLimitExceeded:
-            # Of psycopg's OperationalErrors the one that waiting does not mend.
+            # The one of psycopg's OperationalErrors that waiting does not fix.
             raise
         except (
             pg.OperationalError,
@@ -251,7 +251,7 @@ class PostgresLedger:
     async def _commit(self, changes: BatchChanges, owners: Mapping[int, int], *, keep: bool = True) -> Committed:
         try:
             async with self._connection() as connection:
-                # Before the transaction: were it rolled back, the roster remembered here would not exist.
+                # Before the transaction: a rollback would remove the roster that is remembered here.
                 roster = await self._roster(connection) if changes.evaluated else 0
                 async with _transaction(connection):
                     held = await connection.execute(QUERIES["hold_partitions"], {"partitions": list(owners)})
@@ -272,7 +272,7 @@ class PostgresLedger:
         return self._rosters[versions]
 
     async def _learn_rosters(self, rosters: set[int]) -> None:
-        """Read the versions behind roster ids not met before; they never change, and customers share few."""
+        """Read the versions of roster ids that are new here; they never change, and customers share few."""
         if unknown := rosters - self._versions_by_roster.keys():
             self._versions_by_roster.update(await self.rows("read_rosters", rosters=list(unknown)))
 
@@ -294,10 +294,10 @@ class PostgresLedger:
 
 @asynccontextmanager
 async def _transaction(connection: Connection) -> AsyncIterator[None]:
-    """Begin a transaction that the body ends, in two round trips: everything at once, then its end.
+    """Begin a transaction that the body ends, in two round trips: all statements at once, then the end.
 
-    psycopg's own `transaction` takes five in a pipeline. What the body does not end is rolled back; a connection that
-    is in the middle of something when it is cancelled is closed by the pool.
+    psycopg's own `transaction` takes five in a pipeline. A transaction that the body does not end is rolled back; the
+    pool closes a connection that is cancelled during a statement.
     """
     try:
         async with connection.pipeline():
@@ -309,10 +309,10 @@ async def _transaction(connection: Connection) -> AsyncIterator[None]:
 
 
 async def _configure(connection: Connection) -> None:
-    """Limit transactions, keep plans to look-ups by key, send texts the quick way.
+    """Limit the time of transactions, keep plans to look-ups by key, and register the fast dumper of arrays.
 
-    The transaction of a worker that froze or vanished in the middle keeps partitions from being claimed. A plan made
-    while a table was small reads all of it, and is kept until the table is analysed.
+    An open transaction of a frozen or vanished worker blocks claims of its partitions. A plan that was made while a
+    table was small reads the whole table, and is kept until the table is analysed.
     """
     register_text_arrays(connection)
     for way in ("seqscan", "hashjoin", "mergejoin", "material"):

@@ -24,7 +24,7 @@ Headers = tuple[tuple[str, bytes | None], ...]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A record to publish. `message_id` names it for ever, `destination` is the settings' name of its topic.
+    """A record to publish. `message_id` is its permanent id, `destination` the settings' name of its topic.
 
     `partition` is the partition of the input record that caused it: its outbox is published in that order.
     """

@@ -1,4 +1,4 @@
-"""Launches asked for by operators: which of them can be, and who is a member by the time they are. Pure."""
+"""Launches that operators requested: which are valid, and which customers are members when they arrive. Pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def launch_requests(
     state: LedgerState,
     transitions: Sequence[Transition],
 ) -> list[LaunchRequest]:
-    """Return the launches among requests for evaluation, each knowing whether its customer is a member by now."""
+    """Return the launches among requests for evaluation, each with whether its customer is a member now."""
     campaigns = {campaign.key: campaign for campaign in definitions.campaigns}
     moved = {(each.customer_id, each.segment): each.kind == "entered" for each in transitions}
     requests = []
@@ -69,7 +69,7 @@ def launch_requests(
 
 
 def launch_decisions(requested: Sequence[Event], definitions: Definitions) -> list[CustomerKey]:
-    """Return the ids of the decisions that launches ask for: the ledger may have decided them already."""
+    """Return the keys of the decisions that launches request: the ledger may have them already."""
     campaigns = {campaign.key: campaign for campaign in definitions.campaigns}
     return [
         (event.customer_id, derive_trigger_id(event.customer_id, campaign, launch_occasion(_launch_id(event))))

@@ -32,7 +32,7 @@ class EventsByKind:
 
     @property
     def to_evaluate(self) -> list[Event]:
-        """Events whose customers are to be evaluated; an outcome alone changes no membership."""
+        """Events whose customers must be evaluated; an outcome alone changes no membership."""
         return [*self.updated, *self.said, *self.requested]
 
 
@@ -70,13 +70,13 @@ def latest_events(events: Sequence[Event]) -> dict[str, Event]:
 
 
 def trigger_context(event: Event) -> TriggerContext:
-    """Return what a decision needs to know of the event behind it."""
+    """Return what a decision records of its event."""
     record = event.record
     return TriggerContext(event.wire.id, event.wire.occurred_at, record.timestamp, record.partition)
 
 
 def messages_by_customer(said: Sequence[Event], read: Callable[[str], MessageReading]) -> dict[str, list[Message]]:
-    """Return the messages of each customer in event order, each read once."""
+    """Return the messages of each customer in event order; the sentiment of each is read once."""
     messages: dict[str, dict[str, Message]] = defaultdict(dict)
     for event in sorted(said, key=lambda event: event.wire.occurred_at):
         wire = event.wire
@@ -88,7 +88,7 @@ def messages_by_customer(said: Sequence[Event], read: Callable[[str], MessageRea
 
 
 def unseen(messages: Mapping[str, list[Message]], seen: Collection[tuple[str, str]]) -> dict[str, list[Message]]:
-    """Return the messages that have not been folded yet, by customer; a seen one is a customer's id and its own."""
+    """Return the messages that have not been folded yet, by customer; `seen` has pairs of customer and message id."""
     fresh = {
         customer: [each for each in said if (customer, each.id) not in seen] for customer, said in messages.items()
     }

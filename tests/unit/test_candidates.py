@@ -1,4 +1,4 @@
-"""Which customers get a chance, and the decisions about a whole batch."""
+"""Candidates, and the decisions about a whole batch."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_contact_earlier_in_the_batch_counts_against_the_cooldown() -> None:
     assert [each.reason for each in decisions] == [Reason.ENTERED_SEGMENT, Reason.COOLDOWN]
 
 
-def test_a_chance_that_comes_twice_in_a_batch_is_decided_once() -> None:
+def test_an_opportunity_that_comes_twice_in_a_batch_is_decided_once() -> None:
     """By its first event: the ledger keeps that one, and what is published must be the same."""
     again = candidate(event_id="event-2", as_of=AS_OF + timedelta(hours=1))
     older = candidate(event_id="event-3", as_of=AS_OF - timedelta(hours=1))
@@ -143,7 +143,7 @@ def test_a_withheld_decision_starts_no_cooldown() -> None:
     assert [each.outcome for each in decisions] == [Outcome.WITHHELD, Outcome.FIRED]
 
 
-def test_a_contact_in_the_batch_leaves_the_standing_of_the_ledger_alone() -> None:
+def test_a_contact_in_the_batch_leaves_the_histories_of_the_ledger_unchanged() -> None:
     revoked = {"email": ConsentTimes(None, AS_OF)}
     contact_histories = {"ann": ContactHistory(revoked, {"other": AS_OF})}
     decisions = decide_all([candidate()], table("ann"), contact_histories, offers(), Scorer())

@@ -11,16 +11,16 @@ from campaigns.contact_state import STATUSES, TRANSITIONS, ContactOutcome, Conta
 from tests.builders import AS_OF
 
 
-def outcomes(*told: str | tuple[str, float | None]) -> list[ContactOutcome]:
+def outcomes(*reported: str | tuple[str, float | None]) -> list[ContactOutcome]:
     """One outcome a minute; of some the value."""
-    pairs = [(each, None) if isinstance(each, str) else each for each in told]
+    pairs = [(each, None) if isinstance(each, str) else each for each in reported]
     return [
         ContactOutcome(name, AS_OF + timedelta(minutes=minute), value) for minute, (name, value) in enumerate(pairs)
     ]
 
 
 @pytest.mark.parametrize(
-    ("told", "status"),
+    ("reported", "status"),
     [
         ([], "reserved"),
         (["delivered"], "delivered"),
@@ -31,12 +31,12 @@ def outcomes(*told: str | tuple[str, float | None]) -> list[ContactOutcome]:
         (["bounced", "delivered"], "delivered"),
     ],
 )
-def test_a_contact_moves_forward_only(told: list[str], status: str) -> None:
-    assert fold(ContactState(), outcomes(*told)).status == status
+def test_a_contact_moves_forward_only(reported: list[str], status: str) -> None:
+    assert fold(ContactState(), outcomes(*reported)).status == status
 
 
 @pytest.mark.parametrize(
-    ("told", "value", "conversions"),
+    ("reported", "value", "conversions"),
     [
         ([("converted", 20.0), ("converted", 30.0)], 50, 2),
         ([("converted", 25.0), ("opened", 0.0)], 25, 1),
@@ -49,9 +49,9 @@ def test_a_contact_moves_forward_only(told: list[str], status: str) -> None:
     ],
 )
 def test_the_value_is_the_sum_of_all_conversions(
-    told: list[tuple[str, float | None]], value: Decimal | None, conversions: int
+    reported: list[tuple[str, float | None]], value: Decimal | None, conversions: int
 ) -> None:
-    state = fold(ContactState(), outcomes(*told))
+    state = fold(ContactState(), outcomes(*reported))
     assert (state.value, state.conversions) == (value, conversions)
 
 

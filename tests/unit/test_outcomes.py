@@ -32,10 +32,10 @@ def test_outcomes_of_a_contact_give_its_new_state() -> None:
 
 
 def test_an_outcome_is_folded_once_in_a_batch_and_across_batches() -> None:
-    told = events(*[outcome("converted", id="1", value=25)] * 2)
-    folded = fold_outcomes(told, KNOWN)
+    reported = events(*[outcome("converted", id="1", value=25)] * 2)
+    folded = fold_outcomes(reported, KNOWN)
     assert folded.contact_states[KEY].conversions == 1
-    again = fold_outcomes(told, replace(KNOWN, seen_messages=set(folded.outcome_ids)))
+    again = fold_outcomes(reported, replace(KNOWN, seen_messages=set(folded.outcome_ids)))
     assert (again.contact_states, again.outcome_ids, again.rejects) == ({}, [], [])
 
 
@@ -46,28 +46,28 @@ def test_a_message_with_the_id_of_an_outcome_is_not_that_outcome() -> None:
 
 @pytest.mark.parametrize("written", [TRIGGER_ID, TRIGGER_ID.upper()])
 def test_a_trigger_id_is_found_however_it_is_written(written: str) -> None:
-    told = events(outcome(trigger_id=written))
-    assert trigger_keys(told) == [KEY]
-    assert KEY in fold_outcomes(told, KNOWN).contact_states
+    reported = events(outcome(trigger_id=written))
+    assert trigger_keys(reported) == [KEY]
+    assert KEY in fold_outcomes(reported, KNOWN).contact_states
 
 
 @pytest.mark.parametrize("content", [outcome(), outcome("converted", value=1.0), outcome(customer_id="bob")])
 def test_an_outcome_without_a_contact_becomes_a_dead_letter(content: dict[str, Any]) -> None:
     """Of an unknown trigger, or of another customer's."""
     state = KNOWN if content["customer_id"] == "bob" else NOTHING
-    told = events(content)
-    folded = fold_outcomes(told, state)
+    reported = events(content)
+    folded = fold_outcomes(reported, state)
     (reject,) = folded.rejects
-    assert (reject.record, reject.stage, reject.reason) == (told[0].record, "fold", RejectReason.UNKNOWN_TRIGGER)
+    assert (reject.record, reject.stage, reject.reason) == (reported[0].record, "fold", RejectReason.UNKNOWN_TRIGGER)
     assert TRIGGER_ID in reject.detail
     assert folded.contact_states == {}
 
 
 def test_a_rejected_outcome_stays_rejected_when_its_record_is_delivered_again() -> None:
     """Though its contact is there by then."""
-    told = events(outcome())
-    first = fold_outcomes(told, NOTHING)
-    again = fold_outcomes(told, replace(KNOWN, seen_messages=set(first.outcome_ids)))
+    reported = events(outcome())
+    first = fold_outcomes(reported, NOTHING)
+    again = fold_outcomes(reported, replace(KNOWN, seen_messages=set(first.outcome_ids)))
     assert [each.reason for each in again.rejects] == [RejectReason.UNKNOWN_TRIGGER]
     assert (again.contact_states, again.outcome_ids) == ({}, [])
 
