@@ -100,6 +100,7 @@ class Place:
             "HOLDFAST_GROUP": group,
             "HOLDFAST_TOPIC_PREFIX": self.prefix,
             "HOLDFAST_HEALTH_PORT": "0",
+            "HOLDFAST_WITHHOLD_EXPIRED": "false",
         }
 
 

@@ -1,4 +1,4 @@
-"""Which customers have a chance to be contacted, and the decisions about all of them. Pure."""
+"""Which customers a campaign may contact, and the decisions about all of them. Pure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from campaigns.decide import Candidate, ContactHistory, Outcome, Reason, decide
+from campaigns.decide import Candidate, ContactHistory, Outcome, decide
 from campaigns.definition import Launch
-from campaigns.guardrails import GUARDRAIL_FACTS
+from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason
 from features.table import plain
 from models.facts import SCORE_FACTS
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from campaigns.decide import Decision
     from campaigns.definition import Campaign, Offer
+    from campaigns.guardrails import Guardrail
     from features.table import Column, FeatureTable
     from segments.engine import Transition
 
@@ -45,10 +46,15 @@ class LaunchRequest:
     occurrence: TriggerContext
     is_member: bool
 
+    @property
+    def occasion(self) -> str:
+        """The occasion of the decision about it."""
+        return launch_occasion(self.launch_id)
+
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """The campaigns and offers in force, the versions of models and of segments, and the facts that both read.
+    """The campaigns and offers in force, versions of models and segments, the facts they read, and the guardrails.
 
     Attributes:
         campaigns: the campaigns.
@@ -57,6 +63,8 @@ class Definitions:
         segment_versions: by segment.
         segment_facts: the facts that a segment's rules read, by segment.
         model_facts: the facts that models read.
+        guardrails: asked in order for each candidate.
+        channels: the names of every channel; those of the campaigns when left out.
     """
 
     campaigns: Sequence[Campaign]
@@ -65,10 +73,14 @@ class Definitions:
     segment_versions: Mapping[str, str]
     segment_facts: Mapping[str, Collection[str]] = field(default_factory=dict)
     model_facts: Collection[str] = frozenset()
+    guardrails: Sequence[Guardrail] = GUARDRAILS
+    channels: Collection[str] = ()
     _facts_read: Mapping[str, Collection[str]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Find the facts that each campaign's decisions read, once."""
+        """Find the facts that each campaign's decisions read, once, and the channels."""
+        known = frozenset(self.channels or (channel for each in self.campaigns for channel in each.channels))
+        object.__setattr__(self, "channels", known)
         read = {each.key: self._find_facts_read(each) for each in self.campaigns}
         object.__setattr__(self, "_facts_read", read)
 
@@ -82,7 +94,7 @@ class Definitions:
         return by_rules | by_guardrails | campaign.message_facts | SCORE_FACTS | frozenset(self.model_facts)
 
     def versions_for(self, campaign: Campaign) -> dict[str, str]:
-        """Return the versions that a decision of this campaign rests on."""
+        """Return the versions that a decision of this campaign is based on."""
         return {
             **self.model_versions,
             "campaign": campaign.version,
@@ -113,13 +125,18 @@ def entry_candidates(
     ]
 
 
+def launch_occasion(launch_id: str) -> str:
+    """Return the occasion of a launch: another than any episode's, which is a number."""
+    return f"launch {launch_id}"
+
+
 def launch_candidates(requests: Iterable[LaunchRequest], definitions: Definitions) -> list[Candidate]:
     """Return a candidate for each customer whom an operator's launch reached."""
     return [
         _candidate(
             request.customer_id,
             request.campaign,
-            f"launch {request.launch_id}",
+            request.occasion,
             request.occurrence,
             definitions,
             None if request.is_member else Reason.NOT_A_MEMBER,
@@ -156,34 +173,36 @@ def decide_all(
     contact_histories: Mapping[str, ContactHistory],
     offers: dict[int, Offer],
     score_offers: Callable[[FeatureTable], tuple[NDArray[np.float32], Column]],
+    guardrails: Sequence[Guardrail] = GUARDRAILS,
 ) -> list[Decision]:
     """Decide every candidate of a batch; offers are scored for those alone, in one call.
 
-    A chance that is there twice, as when a launch arrives twice in a batch, is decided once: the first counts, as it
+    An opportunity that comes twice, as when a launch arrives twice in a batch, is decided once: the first counts, as it
     does when the second one comes in a later batch.
 
     Args:
-        candidates: in the order to decide them: a contact made counts against the cooldown of those after it.
+        candidates: in the order to decide them, without those that the ledger has decided. An exposure, fired or
+            control, counts against the cooldown of those after it.
         facts: every fact of the batch's customers; each decision is given, and records, those that it reads.
-        contact_histories: what the ledger knows, for those of whom it knows anything.
+        contact_histories: what the ledger holds, for those of whom it holds anything.
         offers: every offer by id.
         score_offers: gives scores of shape [rows, offers] and their basis, shape [rows]: model, rules or mock.
+        guardrails: asked in order for each candidate.
     """
-    candidates = _first_of_each_chance(candidates)
+    candidates = _first_of_each_opportunity(candidates)
     if not candidates:
         return []
     position = {customer_id: place for place, customer_id in enumerate(facts.customer_ids)}
     chosen = facts.take([position[candidate.customer_id] for candidate in candidates])
     scores, bases = score_offers(chosen)
     rows = _rows(chosen, [candidate.facts_read for candidate in candidates])
-    known = dict(contact_histories)
+    histories = dict(contact_histories)
     decisions = []
     for candidate, row, offer_scores, basis in zip(candidates, rows, scores, bases, strict=True):
-        history = known.get(candidate.customer_id, ContactHistory())
-        decision = decide(candidate, {**row, "offer_basis": basis}, history, offers, offer_scores)
-        if decision.outcome is Outcome.FIRED:
-            last = {**(history.last_contacts or {}), candidate.campaign.key: candidate.as_of}
-            known[candidate.customer_id] = ContactHistory(history.revoked_channels, last)
+        history = histories.get(candidate.customer_id, ContactHistory())
+        decision = decide(candidate, {**row, "offer_basis": basis}, history, offers, offer_scores, guardrails)
+        if decision.outcome is not Outcome.WITHHELD:
+            histories[candidate.customer_id] = history.with_contact(candidate.campaign.key, candidate.as_of)
         decisions.append(decision)
     return decisions
 
@@ -210,7 +229,7 @@ def _cells(column: Column) -> list[Any]:
     return cells if column.dtype.kind == "b" else [plain(cell) for cell in cells]
 
 
-def _first_of_each_chance(candidates: Iterable[Candidate]) -> list[Candidate]:
+def _first_of_each_opportunity(candidates: Iterable[Candidate]) -> list[Candidate]:
     first: dict[str, Candidate] = {}
     for candidate in candidates:
         first.setdefault(candidate.trigger_id, candidate)

@@ -4,60 +4,52 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from campaigns.consent import Consent, add_change, choose_channel
 from campaigns.errors import MessageError
-from campaigns.guardrails import choose_channel, cooling_until, is_in_holdout
+from campaigns.guardrails import GUARDRAILS, Reason
+from campaigns.holdout import is_in_holdout
 from campaigns.messages import render_message
 from campaigns.offers import choose_offer
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from campaigns.consent import ConsentChange
     from campaigns.definition import Campaign, Offer
+    from campaigns.guardrails import Guardrail
     from campaigns.offers import ScoredOffer
 
-# Fixed for ever: every trigger id derives from it.
+# Never change it: every trigger id derives from it.
 TRIGGER_NAMESPACE = uuid.UUID("6f0d3c5e-5d0c-5e0c-9d0a-2f1f6f9b7a11")
 
 
 class Outcome(StrEnum):
-    """The fate of a candidate."""
+    """What is decided about a candidate."""
 
     FIRED = "fired"
     CONTROL = "control"
     WITHHELD = "withheld"
 
 
-class Reason(StrEnum):
-    """Why a candidate met that fate."""
-
-    ENTERED_SEGMENT = "entered_segment"
-    LAUNCHED = "launched"
-    HOLDOUT = "holdout"
-    FIRST_EVALUATION = "first_evaluation"
-    NOT_A_MEMBER = "not_a_member"
-    NO_CONSENTED_CHANNEL = "no_consented_channel"
-    COOLDOWN = "cooldown"
-    MESSAGE_FAILED = "message_failed"
-
-
 @dataclass(frozen=True)
 class Candidate:
-    """A customer whom a campaign may contact, and the event that brought them here.
+    """A customer whom a campaign may contact, and the event that made them a candidate.
 
-    `occasion` tells this chance from every other one: the membership episode, or the id of an operator's launch.
-    `versions` names the models, the campaign and the segment
-    that take part, `facts_read` the facts that may influence the decision. `withheld` is set when the reason to stay
-    silent is known before the guardrails are asked.
+    `occasion` names this opportunity among all of the customer, campaign and segment: the membership episode, or the id
+    of an operator's launch. `versions` names the models, the campaign and the segment that take part, `facts_read` the
+    facts that may influence the decision. `withheld` is set when the segment or the launch rules the contact out.
     """
 
     customer_id: str
@@ -73,25 +65,49 @@ class Candidate:
 
     @cached_property
     def trigger_id(self) -> str:
-        """UUIDv5 of (customer, campaign, segment, occasion): the same whenever the same chance is decided again."""
-        parts = [self.customer_id, self.campaign.key, self.campaign.segment, self.occasion]
-        return str(uuid.uuid5(TRIGGER_NAMESPACE, json.dumps(parts)))
+        """The id of the decision and of its trigger."""
+        return derive_trigger_id(self.customer_id, self.campaign, self.occasion)
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the trigger is no longer to be acted on."""
+        return self.as_of + timedelta(days=self.campaign.valid_days)
+
+
+def derive_trigger_id(customer_id: str, campaign: Campaign, occasion: str) -> str:
+    """Return UUIDv5 of (customer, campaign, segment, occasion): the same whenever the same opportunity is decided."""
+    parts = [customer_id, campaign.key, campaign.segment, occasion]
+    return str(uuid.uuid5(TRIGGER_NAMESPACE, json.dumps(parts)))
 
 
 class ContactHistory(msgspec.Struct, frozen=True):
-    """What the ledger knows of a customer that a guardrail asks for."""
+    """What the guardrails know of a customer from the ledger.
 
-    revoked_channels: Collection[str] = ()
-    last_contacts: Mapping[str, datetime] | None = None
+    Attributes:
+        consent: when consent was given again and revoked, by channel.
+        last_contacts: the event time of the latest exposure, fired or control, by campaign.
+    """
+
+    consent: Consent = msgspec.field(default_factory=dict)
+    last_contacts: Mapping[str, datetime] = msgspec.field(default_factory=dict)
 
     def last_contact(self, campaign_key: str) -> datetime | None:
-        """Return when the campaign last contacted the customer."""
-        return (self.last_contacts or {}).get(campaign_key)
+        """Return when the campaign last contacted the customer, or would have if they were not held out."""
+        return self.last_contacts.get(campaign_key)
+
+    def with_contact(self, campaign_key: str, at: datetime) -> ContactHistory:
+        """Return the history with one more exposure, fired or control."""
+        last = max(self.last_contacts.get(campaign_key, at), at)
+        return ContactHistory(self.consent, {**self.last_contacts, campaign_key: last})
+
+    def with_consent_change(self, change: ConsentChange) -> ContactHistory:
+        """Return the history with one more change of consent."""
+        return ContactHistory(add_change(self.consent, change), self.last_contacts)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A candidate's fate and everything it rests on."""
+    """What is decided about a candidate, and everything it is based on."""
 
     candidate: Candidate
     outcome: Outcome
@@ -109,6 +125,7 @@ def decide(
     history: ContactHistory,
     offers: dict[int, Offer],
     offer_scores: NDArray[np.float32],
+    guardrails: Sequence[Guardrail] = GUARDRAILS,
 ) -> Decision:
     """Decide one candidate.
 
@@ -117,25 +134,18 @@ def decide(
     Args:
         candidate: the customer, the campaign and the occasion.
         facts: the customer's facts that may influence the decision, null as None; they are recorded with it.
-        history: consent revoked and contacts made, as the ledger has them.
+        history: consent and earlier contacts, as the ledger has them.
         offers: every offer by id.
         offer_scores: shape [offers].
+        guardrails: asked in order; the first refusal withholds the contact.
     """
     campaign = candidate.campaign
-    if candidate.withheld:
-        return _withhold(candidate, candidate.withheld, _KNOWN_BEFORE[candidate.withheld], facts)
-    channel = choose_channel(campaign, facts, history.revoked_channels)
+    for guardrail in guardrails:
+        if refusal := guardrail(candidate, history, facts):
+            return _withhold(candidate, refusal.reason, refusal.detail, facts)
+    channel = choose_channel(campaign, facts, history.consent)
     if channel is None:
-        asked = ", ".join(campaign.channels)
-        return _withhold(candidate, Reason.NO_CONSENTED_CHANNEL, f"no consent for any of: {asked}", facts)
-    until = cooling_until(campaign, history.last_contact(campaign.key))
-    if until and candidate.as_of < until:
-        return _withhold(
-            candidate,
-            Reason.COOLDOWN,
-            f"contacted by this campaign before; again from {until:%Y-%m-%d}",
-            facts,
-        )
+        raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
     offer = choose_offer(campaign, offers, offer_scores)
     try:
         # As a mapping: the sandbox examines every attribute of an object, at the price of the rest of the message.
@@ -152,12 +162,6 @@ def decide(
         return Decision(candidate, Outcome.CONTROL, Reason.HOLDOUT, detail, facts, channel, offer, message)
     reason = _why_fired(campaign)
     return Decision(candidate, Outcome.FIRED, reason, f"{reason}: {campaign.segment}", facts, channel, offer, message)
-
-
-_KNOWN_BEFORE = {
-    Reason.FIRST_EVALUATION: "first evaluation since the segment was activated: the membership is kept, nothing fires",
-    Reason.NOT_A_MEMBER: "no longer a member of the segment when the launch reached the customer",
-}
 
 
 def _why_fired(campaign: Campaign) -> Reason:

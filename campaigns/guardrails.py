@@ -1,47 +1,105 @@
-"""What may keep a campaign from contacting a customer: consent, cooldown, holdout. Pure."""
+"""What keeps a campaign from contacting a customer: one function per guardrail, in one list. Pure.
+
+A guardrail sees the candidate, the contact history and the facts, and returns a refusal or None. It does not see the
+arm of the experiment: a held-out customer is refused exactly when a contacted one would be. A new guardrail is a
+function and a reason in this module, and its place in `GUARDRAILS`.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from campaigns.consent import has_consent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-    from datetime import datetime
-    from typing import Any
-
-    from campaigns.definition import Campaign
+    from campaigns.decide import Candidate, ContactHistory
 
 GUARDRAIL_FACTS = frozenset({"preferred_channel"})
-"""The facts that guardrails read besides the consent columns of a campaign's channels: decisions record them."""
+"""The facts read besides the consent columns of a campaign's channels: decisions record them."""
 
 
-def choose_channel(campaign: Campaign, facts: Mapping[str, Any], revoked: Collection[str]) -> str | None:
-    """Return the customer's preferred channel, or the campaign's first one, among those consented to.
+class Reason(StrEnum):
+    """Why a candidate fired, is a control exposure, or was withheld."""
 
-    Consent is the channel's consent column in the warehouse, less what the customer revoked since (an outcome event
-    `unsubscribed` or `complained`). No such column means no consent.
+    ENTERED_SEGMENT = "entered_segment"
+    LAUNCHED = "launched"
+    HOLDOUT = "holdout"
+    FIRST_EVALUATION = "first_evaluation"
+    NOT_A_MEMBER = "not_a_member"
+    EXPIRED = "expired"
+    NO_CONSENTED_CHANNEL = "no_consented_channel"
+    COOLDOWN = "cooldown"
+    MESSAGE_FAILED = "message_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a guardrail refuses a contact.
+
+    Attributes:
+        reason: recorded with the decision.
+        detail: the same in words, with the values that matter.
+        until: event time from which this guardrail no longer refuses; None when it is not a matter of time.
     """
-    allowed = [
-        c for c in campaign.channels if facts.get(campaign.channel(c).consent_column) is True and c not in revoked
-    ]
-    preferred = facts.get("preferred_channel")
-    if preferred in allowed:
-        return str(preferred)
-    return allowed[0] if allowed else None
+
+    reason: Reason
+    detail: str
+    until: datetime | None = None
 
 
-def cooling_until(campaign: Campaign, last_contact: datetime | None) -> datetime | None:
-    """Return when the campaign may contact the customer again, or None when it never contacted them."""
-    return last_contact + timedelta(days=campaign.cooldown_days) if last_contact else None
+Guardrail = Callable[["Candidate", "ContactHistory", Mapping[str, Any]], Refusal | None]
+
+_KNOWN_BEFORE = {
+    Reason.FIRST_EVALUATION: "first evaluation since the segment was activated: the membership is kept, nothing fires",
+    Reason.NOT_A_MEMBER: "no longer a member of the segment when the launch reached the customer",
+}
 
 
-def is_in_holdout(campaign: Campaign, customer_id: str) -> bool:
-    """Say whether a customer belongs to the campaign's control group.
+def refuse_known_before(candidate: Candidate, _history: ContactHistory, _facts: Mapping[str, Any]) -> Refusal | None:
+    """Refuse a candidate that the segment or the launch rules out."""
+    reason = candidate.withheld
+    return Refusal(reason, _KNOWN_BEFORE[reason]) if reason else None
 
-    The group is a hash of campaign and customer: it needs no storage, and a customer never changes sides while
-    the campaign keeps its key.
+
+def refuse_expired(candidate: Candidate, _history: ContactHistory, _facts: Mapping[str, Any]) -> Refusal | None:
+    """Refuse a trigger that had expired when its event arrived.
+
+    The arrival is the timestamp of the event's record, so a redelivery is decided as the first delivery was.
     """
-    digest = hashlib.sha256(f"{campaign.key}\x1f{customer_id}".encode()).digest()
-    return int.from_bytes(digest[:8]) < campaign.holdout_percent / 100 * 2**64
+    expires_at = candidate.expires_at
+    if candidate.received_ms < expires_at.timestamp() * 1000:
+        return None
+    arrived = datetime.fromtimestamp(candidate.received_ms / 1000, UTC)
+    detail = f"expired at {expires_at:%Y-%m-%d %H:%M}, before its event arrived at {arrived:%Y-%m-%d %H:%M}"
+    return Refusal(Reason.EXPIRED, detail)
+
+
+def refuse_without_consent(candidate: Candidate, history: ContactHistory, facts: Mapping[str, Any]) -> Refusal | None:
+    """Refuse a customer who consents to none of the campaign's channels."""
+    campaign = candidate.campaign
+    channels = campaign.channels
+    if any(has_consent(campaign.channel(channel), facts, history.consent) for channel in channels):
+        return None
+    return Refusal(Reason.NO_CONSENTED_CHANNEL, f"no consent for any of: {', '.join(channels)}")
+
+
+def refuse_in_cooldown(candidate: Candidate, history: ContactHistory, _facts: Mapping[str, Any]) -> Refusal | None:
+    """Refuse a customer whom the campaign contacted, or would have contacted, in its last `cooldown_days`.
+
+    A bounce does not end the cooldown: a control exposure cannot bounce, and the arms would be treated differently.
+    """
+    last = history.last_contact(candidate.campaign.key)
+    if last is None:
+        return None
+    until = last + timedelta(days=candidate.campaign.cooldown_days)
+    if candidate.as_of >= until:
+        return None
+    return Refusal(Reason.COOLDOWN, f"in the campaign's cooldown; again from {until:%Y-%m-%d}", until)
+
+
+GUARDRAILS: Sequence[Guardrail] = (refuse_known_before, refuse_expired, refuse_without_consent, refuse_in_cooldown)
+"""In the order in which they are asked; the first refusal counts."""

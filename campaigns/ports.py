@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from campaigns.consent import ConsentChange
+    from campaigns.contact_state import Contact, ContactState
     from campaigns.decide import ContactHistory, Decision
     from campaigns.definition import Campaign
     from campaigns.triggers import Message
@@ -17,44 +19,63 @@ if TYPE_CHECKING:
     from segments.engine import Activation, EarlierResult, MembershipState, Transition
 
 
+CustomerKey = tuple[str, str]
+"""A customer's id and the id of something of theirs: a message, an outcome, a trigger or a decision."""
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerState:
-    """What the ledger knows of the customers of a batch. A customer it never saw is in none of the mappings.
+    """What the ledger holds of the customers of a batch. A customer it never saw is in none of the mappings.
 
-    A seen message is a customer's id and a message's: two channels may use one id for two customers. The last contacts
-    of campaigns that have no cooldown are left out: nobody asks for them, and they are ever more.
+    The last contacts of campaigns without a cooldown are left out: no guardrail asks for them, and their number grows.
+
+    Attributes:
+        memberships: by customer.
+        signals: by customer.
+        contact_histories: by customer.
+        seen_messages: those of the messages and outcomes asked for that have been folded already; two channels may use
+            one message id for two customers.
+        contacts: those of the triggers and control exposures asked for that exist.
+        decided: those of the decisions asked for that exist.
     """
 
     memberships: Mapping[str, MembershipState]
     signals: Mapping[str, Signals]
     contact_histories: Mapping[str, ContactHistory]
-    seen_messages: Collection[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeReport:
-    """What became of a trigger, as the campaign system tells it."""
-
-    event_id: str
-    customer_id: str
-    trigger_id: str
-    outcome: str
-    value: float | None
-    occurred_at: datetime
+    seen_messages: Collection[CustomerKey]
+    contacts: Mapping[CustomerKey, Contact] = field(default_factory=dict)
+    decided: Collection[CustomerKey] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BatchChanges:
-    """Everything one batch changes, committed as one transaction or not at all."""
+    """Everything one batch changes, committed as one transaction or not at all.
+
+    Attributes:
+        transitions: memberships that begin or end.
+        transitions_at: the event time of each customer's transitions.
+        evaluated: customers whose recorded segment versions change.
+        signals: new signals by customer.
+        message_ids: messages folded.
+        decisions: decisions made. The first outcome of a decision stands: of one that is stored already neither the
+            contact nor the messages are stored.
+        outcome_ids: outcomes folded.
+        contact_states: the new state of each contact that has outcomes in the batch.
+        consent_changes: revocations, and consent given again.
+        messages: what is to be published.
+        cache_lost: an invalidation of the feature cache may not have happened.
+    """
 
     transitions: Sequence[Transition] = ()
     transitions_at: Mapping[str, datetime] = field(default_factory=dict)
     evaluated: Sequence[str] = ()
     earlier_results: Sequence[EarlierResult] = ()
     signals: Mapping[str, Signals] = field(default_factory=dict)
-    message_ids: Sequence[tuple[str, str]] = ()
+    message_ids: Sequence[CustomerKey] = ()
     decisions: Sequence[Decision] = ()
-    outcomes: Sequence[OutcomeReport] = ()
+    outcome_ids: Sequence[CustomerKey] = ()
+    contact_states: Mapping[CustomerKey, ContactState] = field(default_factory=dict)
+    consent_changes: Sequence[ConsentChange] = ()
     messages: Sequence[Message] = ()
     cache_lost: bool = False
 
@@ -90,8 +111,21 @@ class Committed:
 class Ledger(Protocol):
     """All that the worker must remember, in one transactional store."""
 
-    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[tuple[str, str]]) -> LedgerState:
-        """Return what is known of the customers, and which messages, by customer and id, have been folded already.
+    async def read(
+        self,
+        customer_ids: Sequence[str],
+        message_ids: Sequence[CustomerKey],
+        *,
+        triggers: Sequence[CustomerKey] = (),
+        decisions: Sequence[CustomerKey] = (),
+    ) -> LedgerState:
+        """Return what is held of customers, messages and outcomes, triggers and decisions.
+
+        Args:
+            customer_ids: whose memberships, signals and contact histories to read.
+            message_ids: messages and outcomes that may have been folded already.
+            triggers: triggers and control exposures whose state to read.
+            decisions: decisions that may exist.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now.
@@ -100,7 +134,8 @@ class Ledger(Protocol):
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """Store a batch's changes and intents together.
 
-        What is stored already is left as it is: a batch that is committed twice changes nothing the second time.
+        What is stored already is left as it is: a batch that is committed twice changes nothing the second time. Only
+        what this commit stored is returned.
 
         Args:
             changes: the batch.
@@ -108,7 +143,7 @@ class Ledger(Protocol):
 
         Raises:
             LedgerUnavailableError: nothing is known to be stored; commit again.
-            LedgerConflictError: a message was folded by another worker meanwhile; read and decide again.
+            LedgerConflictError: a message or outcome was folded by another worker meanwhile; read and decide again.
             LedgerFencedError: another worker has claimed a partition; drop the batch.
         """
 
@@ -116,12 +151,12 @@ class Ledger(Protocol):
         """Do what a commit does, and keep nothing of it: whatever the changes themselves make fail is raised.
 
         Raises:
-            LedgerUnavailableError: it cannot be said now.
-            LedgerConflictError: a message was folded by another worker meanwhile.
+            LedgerUnavailableError: unknown; the ledger cannot be reached now.
+            LedgerConflictError: a message or outcome was folded by another worker meanwhile.
         """
 
     async def claim(self, partition: int) -> int:
-        """Take a partition over from any earlier owner and return the new epoch.
+        """Acquire a partition, fence its earlier owner, and return the new epoch.
 
         A commit of the earlier owner in flight ends first; none can begin afterwards.
         """

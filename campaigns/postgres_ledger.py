@@ -14,6 +14,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from campaigns.consent import ConsentChange, ConsentTimes
+from campaigns.contact_state import Contact, ContactState
 from campaigns.dead_letters import DESTINATION as DEAD_LETTERS
 from campaigns.dead_letters import read_message
 from campaigns.decide import ContactHistory, Outcome
@@ -21,7 +23,7 @@ from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnava
 from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
 from campaigns.queries import QUERIES
 from campaigns.records import DecisionRecord, MembershipRecord
-from campaigns.triggers import Headers, Message
+from campaigns.triggers import Headers, Message, decision_message_id
 from campaigns.unpublishable import set_aside
 from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.signals import Signals
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
     from campaigns.definition import Campaign
-    from campaigns.ports import BatchChanges, OutcomeReport
+    from campaigns.ports import BatchChanges, CustomerKey
     from segments.definition import Segment
     from segments.engine import EarlierResult
 
@@ -41,32 +43,23 @@ if TYPE_CHECKING:
 
 IDLE_TRANSACTION_S = 5
 TRANSACTION_S = 15
-# Longer than the server's own limit: who does not answer by then is gone without a word, or its network is.
+# Longer than the server's own limit: a server that has not answered by then is unreachable.
 ANSWER_S = 20.0
 _LIMITS_TRANSACTIONS = 170_000
 _SEEN_KEY = "seen_event_pkey"
 
-_REVOKES = {"unsubscribed", "complained"}
-# From the first to the furthest: a bounce after a delivery changes nothing.
-_STATUS = {
-    "bounced": "refunded",
-    "delivered": "delivered",
-    "opened": "opened",
-    "clicked": "clicked",
-    "converted": "converted",
-}
-
 set_json_loads(msgspec.json.decode)
 
 
-# What the query `read_customers` tells, by customer: roster, episodes, signals, revoked channels, last contacts.
+# What the query `read_customers` returns, by customer: roster, episodes, signals, consent changes, last contacts.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...]]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
     msgspec.json.Decoder(dict[str, Signals]),
-    msgspec.json.Decoder(dict[str, frozenset[str]]),
+    msgspec.json.Decoder(dict[str, dict[str, ConsentTimes]]),
     msgspec.json.Decoder(dict[str, dict[str, datetime]]),
 )
+_FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
 
 
 class PostgresLedger:
@@ -111,36 +104,43 @@ class PostgresLedger:
         """Close every connection."""
         await self._pool.close()
 
-    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[tuple[str, str]]) -> LedgerState:
+    async def read(
+        self,
+        customer_ids: Sequence[str],
+        message_ids: Sequence[CustomerKey],
+        *,
+        triggers: Sequence[CustomerKey] = (),
+        decisions: Sequence[CustomerKey] = (),
+    ) -> LedgerState:
         """See the port."""
-        asked = {
-            "customers": PgTextArray(customer for customer, _ in message_ids),
-            "events": PgTextArray(message for _, message in message_ids),
-        }
+        customers = {"customers": PgTextArray(customer_ids), "cooling": self._cooling, "roster": self._current_roster}
+        wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
         async with self._connection() as connection, connection.pipeline():
-            known = await connection.execute(
-                QUERIES["read_customers"],
-                {"customers": PgTextArray(customer_ids), "cooling": self._cooling, "roster": self._current_roster},
-                binary=True,
-            )
-            seen = await connection.execute(QUERIES["read_seen"], asked)
+            known = await connection.execute(QUERIES["read_customers"], customers, binary=True)
+            found = {
+                query: await connection.execute(QUERIES[query], _keys(keys)) for query, keys in wanted.items() if keys
+            }
         # Not in the pipeline: each would wait for an answer of its own.
-        (told,), seen_rows = await known.fetchall(), await seen.fetchall()
-        rosters, episodes, signals, revoked, contacts = (
-            decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, told, strict=True)
+        (answers,) = await known.fetchall()
+        rows = {query: await cursor.fetchall() for query, cursor in found.items()}
+        rosters, episodes, signals, consent, contacts = (
+            decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
         earlier = await self._find_earlier(rosters)
         await self._learn_rosters(set(rosters.values()))
         versions = {customer: self._versions_by_roster[roster] for customer, roster in rosters.items()}
-        held = {
+        memberships = {
             each: MembershipState(episodes.get(each, {}), versions.get(each, {}), earlier.get(each, ()))
             for each in {**versions, **episodes}
         }
-        contact_histories = {
-            each: ContactHistory(revoked.get(each, frozenset()), contacts.get(each, {}))
-            for each in {**revoked, **contacts}
-        }
-        return LedgerState(held, signals, contact_histories, set(seen_rows))
+        return LedgerState(
+            memberships,
+            signals,
+            {each: ContactHistory(consent.get(each, {}), contacts.get(each, {})) for each in {**consent, **contacts}},
+            set(rows.get("read_seen", ())),
+            dict(map(_contact, rows.get("read_contacts", ()))),
+            set(rows.get("read_decided", ())),
+        )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
@@ -165,11 +165,11 @@ class PostgresLedger:
         return int((await self._rows("last_sequence"))[0][0])
 
     async def renew(self) -> str:
-        """Give the ledger another name, under which nothing has been published yet, and return it."""
+        """Give the ledger a new id, under which nothing has been published yet, and return it."""
         return str((await self._rows("renew_ledger"))[0][0])
 
     async def ledger_id(self) -> str:
-        """Return the name that tells this ledger from any other."""
+        """Return the id of this ledger."""
         return str((await self._rows("ledger_id"))[0][0])
 
     async def unsent(self, partition: int) -> Sequence[OutboxRow]:
@@ -217,7 +217,7 @@ class PostgresLedger:
         return {key: Activation(version=version, activated_at=since, mode=mode) for key, version, mode, since in rows}
 
     async def set_mode(self, segment: Segment, mode: str, *, at: datetime) -> None:
-        """Set whether the first evaluation under a segment's present version is `silent` or may `emit`."""
+        """Set whether the first evaluation under a segment's present version is `silent` or may `emit` triggers."""
         values = {
             "key": segment.key,
             "version": segment.version,
@@ -243,6 +243,11 @@ class PostgresLedger:
         """Return the customers who are members of a segment now."""
         return [row[0] for row in await self._rows("members", segment=segment)]
 
+    async def consent_history(self, customer_id: str) -> Sequence[ConsentChange]:
+        """Return every change of a customer's consent, in the order of event time."""
+        rows = await self._rows("consent_changes_of", customer=customer_id)
+        return [ConsentChange(customer_id, *row) for row in rows]
+
     async def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         async with self._connection() as connection:
             return await (await connection.execute(QUERIES[query], values)).fetchall()
@@ -258,7 +263,7 @@ class PostgresLedger:
                 try:
                     yield connection
                 except pg.ReadOnlySqlTransaction:
-                    # It may lead to a former primary, and then would for as long as it lasts.
+                    # The connection may lead to a former primary, which stays read only.
                     await connection.close()
                     raise
         except TimeoutError as error:
@@ -266,7 +271,7 @@ class PostgresLedger:
         except PoolTimeout as error:
             raise LedgerUnavailableError(f"the ledger gives no connection: {error}") from error
         except pg.ProgramLimitExceeded:
-            # Of psycopg's OperationalErrors the one that waiting does not mend.
+            # The one of psycopg's OperationalErrors that waiting does not fix.
             raise
         except (
             pg.OperationalError,
@@ -280,7 +285,7 @@ class PostgresLedger:
     async def _commit(self, changes: BatchChanges, owners: Mapping[int, int], *, keep: bool = True) -> Committed:
         try:
             async with self._connection() as connection:
-                # Before the transaction: were it rolled back, the roster remembered here would not exist.
+                # Before the transaction: a rollback would remove the roster that is remembered here.
                 roster = await self._roster(connection) if changes.evaluated else 0
                 async with _transaction(connection):
                     held = await connection.execute(QUERIES["hold_partitions"], {"partitions": list(owners)})
@@ -292,7 +297,9 @@ class PostgresLedger:
             # Only this key is expected to be violated. Another one would be violated again by every attempt.
             if error.diag.constraint_name != _SEEN_KEY:
                 raise
-            raise LedgerConflictError("a message of this batch was folded by another worker meanwhile") from error
+            raise LedgerConflictError(
+                "a message or outcome of this batch was folded by another worker meanwhile"
+            ) from error
 
     async def _roster(self, connection: Connection) -> int:
         versions = msgspec.json.encode(self._versions, order="sorted")
@@ -331,18 +338,19 @@ class PostgresLedger:
                 self._rosters[msgspec.json.encode(versions, order="sorted")] = roster
 
     async def _write(self, connection: Connection, changes: BatchChanges, roster: int) -> Committed:
-        work = [each for each in _statements(changes, self._versions, roster) if _has_rows(each)]
         bump = "bump_cache_generation" if changes.cache_lost else "cache_generation"
-        for query, values in work:
+        for query, values in filter(_has_rows, _statements(changes, self._versions, roster)):
             await connection.execute(QUERIES[query], values)
         generation = await connection.execute(QUERIES[bump])
-        outbox = (
-            await connection.execute(QUERIES["write_outbox"], _outbox(changes.messages)) if changes.messages else None
-        )
+        outbox = None
+        if changes.decisions or changes.messages:
+            outbox = await connection.execute(QUERIES["write_decisions"], _decisions(changes))
         letters = [each for each in changes.messages if each.destination == DEAD_LETTERS]
         if letters:
             # After the outbox, which leaves out the letters that are there already.
             await connection.execute(QUERIES["write_dead_letters"], _dead_letters(letters))
+        for query, values in filter(_has_rows, _outcome_statements(changes)):
+            await connection.execute(QUERIES[query], values)
         rows = await outbox.fetchall() if outbox else []
         now = int((await generation.fetchall())[0][0])
         by_id = {message.message_id: message for message in changes.messages}
@@ -351,10 +359,10 @@ class PostgresLedger:
 
 @asynccontextmanager
 async def _transaction(connection: Connection) -> AsyncIterator[None]:
-    """Begin a transaction that the body ends, in two round trips: everything at once, then its end.
+    """Begin a transaction that the body ends, in two round trips: all statements at once, then the end.
 
-    psycopg's own `transaction` takes five in a pipeline. What the body does not end is rolled back; a connection that
-    is in the middle of something when it is cancelled is closed by the pool.
+    psycopg's own `transaction` takes five in a pipeline. A transaction that the body does not end is rolled back; the
+    pool closes a connection that is cancelled during a statement.
     """
     try:
         async with connection.pipeline():
@@ -366,10 +374,10 @@ async def _transaction(connection: Connection) -> AsyncIterator[None]:
 
 
 async def _configure(connection: Connection) -> None:
-    """Limit transactions, keep plans to look-ups by key, send texts the quick way.
+    """Limit the time of transactions, keep plans to look-ups by key, and register the fast dumper of arrays.
 
-    The transaction of a worker that froze or vanished in the middle keeps partitions from being claimed. A plan made
-    while a table was small reads all of it, and is kept until the table is analysed.
+    An open transaction of a frozen or vanished worker blocks claims of its partitions. A plan that was made while a
+    table was small reads the whole table, and is kept until the table is analysed.
     """
     register_text_arrays(connection)
     for way in ("seqscan", "hashjoin", "mergejoin", "material"):
@@ -396,23 +404,27 @@ def _has_rows(work: Work) -> bool:
 
 
 def _statements(changes: BatchChanges, versions: Mapping[str, str], roster: int) -> list[Work]:
-    """Return every write of a batch as a named statement and its arrays, seen messages first: they find conflicts."""
-    contacts = [each for each in changes.decisions if each.outcome is not Outcome.WITHHELD]
-    statuses = [each for each in changes.outcomes if each.outcome in _STATUS]
-    revoking = [each for each in changes.outcomes if each.outcome in _REVOKES]
-    customers = PgTextArray(customer for customer, _ in changes.message_ids)
-    events = PgTextArray(message for _, message in changes.message_ids)
+    """Return the writes before those of decisions, what was seen first: it finds conflicts."""
+    seen = [*changes.message_ids, *changes.outcome_ids]
     return [
-        ("write_seen", {"customers": customers, "events": events}),
+        ("write_seen", _keys(seen)),
         ("write_memberships", _memberships(changes, versions)),
         ("write_earlier_results", _earlier_results(changes.earlier_results)),
         ("write_evaluated", {"customers": PgTextArray(changes.evaluated), "roster": roster, "kept": EARLIER_KEPT}),
         ("write_signals", _signals(changes.signals)),
-        ("write_decisions", _decisions(changes)),
-        ("write_contacts", _contacts(contacts)),
-        ("write_outcomes", _outcomes(statuses)),
-        ("write_revocations", _revocations(revoking)),
     ]
+
+
+def _outcome_statements(changes: BatchChanges) -> list[Work]:
+    """Return the writes after those of decisions: an outcome may answer a contact of its batch."""
+    return [
+        ("write_contact_states", _contact_states(changes.contact_states)),
+        ("write_consent_changes", _consent_changes(changes.consent_changes)),
+    ]
+
+
+def _keys(keys: Sequence[CustomerKey]) -> dict[str, Any]:
+    return {"customers": PgTextArray(customer for customer, _ in keys), "ids": PgTextArray(each for _, each in keys)}
 
 
 def _memberships(changes: BatchChanges, versions: Mapping[str, str]) -> dict[str, Any]:
@@ -457,49 +469,29 @@ def _decisions(changes: BatchChanges) -> dict[str, Any]:
         "as_of": PgTextArray(each.as_of.isoformat() for each in candidates),
         "facts": PgTextArray(_json(each.facts) for each in decisions),
         "versions": PgTextArray(_json(each.versions) for each in candidates),
+        **_contacts([each for each in decisions if each.outcome is not Outcome.WITHHELD]),
+        **_outbox(changes.messages, [each.trigger_id for each in candidates]),
     }
 
 
 def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
     return {
-        "customers": PgTextArray(each.candidate.customer_id for each in decisions),
-        "ids": PgTextArray(each.candidate.trigger_id for each in decisions),
-        "campaigns": PgTextArray(each.candidate.campaign.key for each in decisions),
+        "contact_customers": PgTextArray(each.candidate.customer_id for each in decisions),
+        "contact_ids": PgTextArray(each.candidate.trigger_id for each in decisions),
+        "contact_campaigns": PgTextArray(each.candidate.campaign.key for each in decisions),
         "channels": PgTextArray(each.channel for each in decisions),
         "variants": PgTextArray("treatment" if each.outcome is Outcome.FIRED else "control" for each in decisions),
         "offers": PgTextArray(str(each.offer.offer.id) for each in decisions),
-        "as_of": PgTextArray(each.candidate.as_of.isoformat() for each in decisions),
+        "contact_as_of": PgTextArray(each.candidate.as_of.isoformat() for each in decisions),
     }
 
 
-def _outcomes(reports: Sequence[OutcomeReport]) -> dict[str, Any]:
-    # An UPDATE from several rows takes any one of them: keep the furthest report of each contact.
-    order = list(_STATUS)
-    furthest = {
-        (each.customer_id, each.trigger_id): each
-        for each in sorted(reports, key=lambda report: order.index(report.outcome))
-    }
+def _outbox(messages: Sequence[Message], decided: Sequence[str]) -> dict[str, Any]:
+    decision_of = {name: each for each in decided for name in (each, decision_message_id(each))}
     return {
-        "customers": PgTextArray(customer for customer, _ in furthest),
-        "ids": PgTextArray(trigger for _, trigger in furthest),
-        "statuses": PgTextArray(_STATUS[each.outcome] for each in furthest.values()),
-        "values": [each.value for each in furthest.values()],
-    }
-
-
-def _revocations(reports: Sequence[OutcomeReport]) -> dict[str, Any]:
-    return {
-        "customers": PgTextArray(each.customer_id for each in reports),
-        "ids": PgTextArray(each.trigger_id for each in reports),
-        "reasons": PgTextArray(each.outcome for each in reports),
-        "at": [each.occurred_at for each in reports],
-    }
-
-
-def _outbox(messages: Sequence[Message]) -> dict[str, Any]:
-    return {
-        "customers": PgTextArray(each.customer_id for each in messages),
-        "ids": PgTextArray(each.message_id for each in messages),
+        "message_customers": PgTextArray(each.customer_id for each in messages),
+        "message_ids": PgTextArray(each.message_id for each in messages),
+        "message_decisions": PgTextArray(decision_of.get(each.message_id) for each in messages),
         "destinations": PgTextArray(each.destination for each in messages),
         "partitions": PgTextArray(str(each.partition) for each in messages),
         "keys": PgTextArray(map(_bytes, (each.key for each in messages))),
@@ -525,6 +517,34 @@ def _dead_letters(messages: Sequence[Message]) -> dict[str, Any]:
         "digests": PgTextArray(each.digest for each in letters),
         "truncated": PgTextArray(each.truncated for each in letters),
     }
+
+
+def _contact_states(states: Mapping[CustomerKey, ContactState]) -> dict[str, Any]:
+    return {
+        **_keys(list(states)),
+        "statuses": PgTextArray(each.status for each in states.values()),
+        "values": PgTextArray(None if each.value is None else str(each.value) for each in states.values()),
+        "conversions": PgTextArray(str(each.conversions) for each in states.values()),
+        "first_at": PgTextArray(_json(each.first_at) for each in states.values()),
+    }
+
+
+def _consent_changes(changes: Sequence[ConsentChange]) -> dict[str, Any]:
+    return {
+        "customers": PgTextArray(each.customer_id for each in changes),
+        "events": PgTextArray(each.event_id for each in changes),
+        "channels": PgTextArray(each.channel for each in changes),
+        "granted": PgTextArray(_truth(each.granted) for each in changes),
+        "at": PgTextArray(each.changed_at.isoformat() for each in changes),
+        "sources": PgTextArray(each.source for each in changes),
+        "triggers": PgTextArray(each.trigger_id for each in changes),
+    }
+
+
+def _contact(row: tuple[Any, ...]) -> tuple[CustomerKey, Contact]:
+    customer_id, trigger_id, channel, status, value, conversions, first_at = row
+    state = ContactState(status, value, conversions, _FIRST_AT.decode(first_at))
+    return (customer_id, trigger_id), Contact(channel, state)
 
 
 def _json(value: object) -> str:

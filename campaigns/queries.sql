@@ -1,6 +1,7 @@
 -- name: read_customers
 -- Five JSON objects by customer, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
--- may pair every customer with every row. Only contacts that a cooldown counts from, or they are ever more to read.
+-- may pair every customer with every row. Only contacts of campaigns with a cooldown, whose number is limited. Contacts
+-- of both arms, whatever became of them: a held-out customer is treated like a contacted one.
 SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(roster_id)
                                                  ELSE json_build_array(roster_id, earlier) END)::text
           FROM evaluated WHERE customer_id = ANY (%(customers)s::text[])),
@@ -9,14 +10,17 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                   FROM membership WHERE customer_id = ANY (%(customers)s::text[]) GROUP BY customer_id) m),
        (SELECT json_object_agg(customer_id, signals)::text FROM signal WHERE customer_id = ANY (%(customers)s::text[])),
        (SELECT json_object_agg(customer_id, channels)::text
-          FROM (SELECT customer_id, json_agg(channel) AS channels
-                  FROM revocation WHERE customer_id = ANY (%(customers)s::text[]) GROUP BY customer_id) r),
+          FROM (SELECT customer_id, json_object_agg(channel, json_build_array(granted_at, revoked_at)) AS channels
+                  FROM (SELECT customer_id, channel, max(changed_at) FILTER (WHERE granted) AS granted_at,
+                               max(changed_at) FILTER (WHERE NOT granted) AS revoked_at
+                          FROM consent_change
+                         WHERE customer_id = ANY (%(customers)s::text[]) GROUP BY customer_id, channel) latest
+                 GROUP BY customer_id) r),
        (SELECT json_object_agg(customer_id, contacts)::text
           FROM (SELECT customer_id, json_object_agg(campaign, decided_at) AS contacts
                   FROM (SELECT customer_id, campaign, max(decided_at) AS decided_at
                           FROM contact
                          WHERE customer_id = ANY (%(customers)s::text[]) AND campaign = ANY (%(cooling)s::text[])
-                           AND variant = 'treatment' AND status <> 'refunded'
                          GROUP BY customer_id, campaign) latest
                  GROUP BY customer_id) c);
 
@@ -26,9 +30,21 @@ SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integ
 -- name: read_seen
 -- LATERAL, or a plan made while the table was small reads all of it.
 SELECT asked.customer_id, asked.event_id
-  FROM unnest(%(customers)s::text[], %(events)s::text[]) AS asked (customer_id, event_id),
+  FROM unnest(%(customers)s::text[], %(ids)s::text[]) AS asked (customer_id, event_id),
        LATERAL (SELECT FROM seen_event s
                  WHERE s.customer_id = asked.customer_id AND s.event_id = asked.event_id OFFSET 0) AS found;
+
+-- name: read_contacts
+SELECT asked.customer_id, asked.trigger_id::text, found.channel, found.status, found.value, found.conversions, found.first_at::text
+  FROM unnest(%(customers)s::text[], %(ids)s::uuid[]) AS asked (customer_id, trigger_id),
+       LATERAL (SELECT * FROM contact c
+                 WHERE c.customer_id = asked.customer_id AND c.trigger_id = asked.trigger_id OFFSET 0) AS found;
+
+-- name: read_decided
+SELECT asked.customer_id, asked.decision_id::text
+  FROM unnest(%(customers)s::text[], %(ids)s::uuid[]) AS asked (customer_id, decision_id),
+       LATERAL (SELECT FROM decision d
+                 WHERE d.customer_id = asked.customer_id AND d.decision_id = asked.decision_id OFFSET 0) AS found;
 
 -- name: hold_partitions
 SELECT partition, epoch FROM partition_owner WHERE partition = ANY (%(partitions)s::integer[]) ORDER BY partition FOR SHARE;
@@ -72,7 +88,7 @@ RETURNING roster_id;
 
 -- name: write_seen
 INSERT INTO seen_event (customer_id, event_id)
-SELECT * FROM unnest(%(customers)s::text[], %(events)s::text[]) AS t (customer_id, event_id) ORDER BY 1, 2;
+SELECT * FROM unnest(%(customers)s::text[], %(ids)s::text[]) AS t (customer_id, event_id) ORDER BY 1, 2;
 
 -- name: write_signals
 INSERT INTO signal (customer_id, signals)
@@ -80,48 +96,50 @@ SELECT * FROM unnest(%(customers)s::text[], %(signals)s::jsonb[]) AS t (customer
     ON CONFLICT (customer_id) DO UPDATE SET signals = excluded.signals;
 
 -- name: write_decisions
-INSERT INTO decision (customer_id, decision_id, campaign, segment, occasion, outcome, reason, detail, event_id, as_of, facts, versions)
-SELECT * FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(campaigns)s::text[], %(segments)s::text[], %(occasions)s::text[],
-                     %(outcomes)s::text[], %(reasons)s::text[], %(details)s::text[], %(events)s::text[],
-                     %(as_of)s::timestamptz[], %(facts)s::jsonb[], %(versions)s::jsonb[])
-    ON CONFLICT (customer_id, decision_id) DO NOTHING;
-
--- name: write_contacts
-INSERT INTO contact (customer_id, trigger_id, campaign, channel, variant, offer_id, status, decided_at)
-SELECT customer_id, trigger_id, campaign, channel, variant, offer_id, 'reserved', decided_at
-  FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(campaigns)s::text[], %(channels)s::text[], %(variants)s::text[],
-              %(offers)s::integer[], %(as_of)s::timestamptz[])
-       AS t (customer_id, trigger_id, campaign, channel, variant, offer_id, decided_at)
-    ON CONFLICT (customer_id, trigger_id) DO NOTHING;
-
--- name: write_outcomes
-UPDATE contact
-   SET status = CASE WHEN array_position(ladder, o.status) > array_position(ladder, contact.status) THEN o.status ELSE contact.status END,
-       value = COALESCE(o.value, contact.value)
-  FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(statuses)s::text[], %(values)s::double precision[])
-       AS o (customer_id, trigger_id, status, value),
-       (SELECT ARRAY['reserved', 'sent', 'refunded', 'delivered', 'opened', 'clicked', 'converted', 'expired'] AS ladder) l
- WHERE contact.customer_id = o.customer_id AND contact.trigger_id = o.trigger_id;
-
--- name: write_revocations
-INSERT INTO revocation (customer_id, channel, revoked_at, reason)
-SELECT c.customer_id, c.channel, o.at, o.reason
-  FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(reasons)s::text[], %(at)s::timestamptz[])
-       AS o (customer_id, trigger_id, reason, at)
-  JOIN contact c ON c.customer_id = o.customer_id AND c.trigger_id = o.trigger_id
-    ON CONFLICT (customer_id, channel) DO NOTHING;
-
--- name: write_outbox
--- A dead letter outlives its row here: one that the ledger has was published, or still will be.
+-- One statement: the contact and the messages of a decision are stored only when the decision is, so the first outcome
+-- stands everywhere. A message without a decision is stored by its own id. `IN` inside a larger expression is a hashed
+-- look-up whatever the planner may join by; a join would be a loop over every pair.
+WITH stored AS (
+    INSERT INTO decision (customer_id, decision_id, campaign, segment, occasion, outcome, reason, detail, event_id, as_of, facts, versions)
+    SELECT * FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(campaigns)s::text[], %(segments)s::text[], %(occasions)s::text[],
+                         %(outcomes)s::text[], %(reasons)s::text[], %(details)s::text[], %(events)s::text[],
+                         %(as_of)s::timestamptz[], %(facts)s::jsonb[], %(versions)s::jsonb[])
+        ON CONFLICT (customer_id, decision_id) DO NOTHING
+    RETURNING decision_id
+), contacted AS (
+    INSERT INTO contact (customer_id, trigger_id, campaign, channel, variant, offer_id, status, decided_at)
+    SELECT customer_id, trigger_id, campaign, channel, variant, offer_id, 'reserved', decided_at
+      FROM unnest(%(contact_customers)s::text[], %(contact_ids)s::uuid[], %(contact_campaigns)s::text[], %(channels)s::text[],
+                  %(variants)s::text[], %(offers)s::integer[], %(contact_as_of)s::timestamptz[])
+           AS t (customer_id, trigger_id, campaign, channel, variant, offer_id, decided_at)
+     WHERE (trigger_id IN (SELECT decision_id FROM stored)) IS TRUE
+        ON CONFLICT (customer_id, trigger_id) DO NOTHING
+)
 INSERT INTO outbox (customer_id, message_id, destination, partition, key, headers, value)
 SELECT customer_id, message_id, destination, partition, key, headers, value
-  FROM unnest(%(customers)s::text[], %(ids)s::text[], %(destinations)s::text[], %(partitions)s::integer[],
-              %(keys)s::bytea[], %(headers)s::bytea[], %(values)s::bytea[])
-       WITH ORDINALITY AS t (customer_id, message_id, destination, partition, key, headers, value, place)
- WHERE destination <> 'dead_letters' OR NOT EXISTS (SELECT FROM dead_letter d WHERE d.letter_id = t.message_id)
+  FROM unnest(%(message_customers)s::text[], %(message_ids)s::text[], %(message_decisions)s::uuid[], %(destinations)s::text[],
+              %(partitions)s::integer[], %(keys)s::bytea[], %(headers)s::bytea[], %(values)s::bytea[])
+       WITH ORDINALITY AS t (customer_id, message_id, decision_id, destination, partition, key, headers, value, place)
+ -- A dead letter outlives its row here: one that the ledger has was published, or still will be.
+ WHERE (decision_id IS NULL OR decision_id IN (SELECT decision_id FROM stored))
+   AND (destination <> 'dead_letters' OR NOT EXISTS (SELECT FROM dead_letter d WHERE d.letter_id = t.message_id))
  ORDER BY place
     ON CONFLICT (customer_id, message_id) DO NOTHING
 RETURNING sequence, message_id;
+
+-- name: write_contact_states
+UPDATE contact
+   SET status = t.status, value = t.value, conversions = t.conversions, first_at = t.first_at
+  FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(statuses)s::text[], %(values)s::numeric[], %(conversions)s::integer[],
+              %(first_at)s::jsonb[])
+       AS t (customer_id, trigger_id, status, value, conversions, first_at)
+ WHERE contact.customer_id = t.customer_id AND contact.trigger_id = t.trigger_id;
+
+-- name: write_consent_changes
+INSERT INTO consent_change (customer_id, event_id, channel, granted, changed_at, source, trigger_id)
+SELECT * FROM unnest(%(customers)s::text[], %(events)s::text[], %(channels)s::text[], %(granted)s::boolean[],
+                     %(at)s::timestamptz[], %(sources)s::text[], %(triggers)s::uuid[])
+    ON CONFLICT (customer_id, event_id) DO NOTHING;
 
 -- name: cache_generation
 SELECT cache_generation FROM ledger_state;
@@ -191,6 +209,9 @@ SELECT letter_id, stage, reason, detail, topic, partition, "offset", key, header
 UPDATE outbox SET failed_at = now(), refused_by = f.topic, failure = f.reason
   FROM unnest(%(sequences)s::bigint[], %(topics)s::text[], %(reasons)s::text[]) AS f (sequence, topic, reason)
  WHERE outbox.sequence = f.sequence AND outbox.failed_at IS NULL;
+-- name: consent_changes_of
+SELECT event_id, channel, granted, changed_at, source, trigger_id::text
+  FROM consent_change WHERE customer_id = %(customer)s ORDER BY changed_at, granted DESC, event_id;
 
 -- name: dead_letters
 SELECT letter_id, number, created_at, stage, reason, detail, topic, partition, "offset", key, headers, size, digest, truncated,

@@ -9,7 +9,7 @@ GRANT USAGE ON SCHEMA public TO :"role";
 -- So that a worker can tell that the schema is the newest.
 GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 
-GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, revocation, decision, outbox,
+GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, decision, outbox,
     dead_letter, partition_owner, activation TO :"role";
 GRANT SELECT ON ledger_state, campaign_launch, outbox_sequence_seq TO :"role";
 
@@ -17,7 +17,7 @@ GRANT UPDATE (versions) ON roster TO :"role";
 GRANT UPDATE (roster_id, earlier) ON evaluated TO :"role";
 GRANT UPDATE (episode, is_member, entered_at, exited_at, definition_version, suppressed, member_under) ON membership TO :"role";
 GRANT UPDATE (signals) ON signal TO :"role";
-GRANT UPDATE (status, value) ON contact TO :"role";
+GRANT UPDATE (status, value, conversions, first_at) ON contact TO :"role";
 GRANT UPDATE (sent_at, failed_at, refused_by, failure) ON outbox TO :"role";
 GRANT UPDATE (epoch) ON partition_owner TO :"role";
 GRANT UPDATE (cache_generation) ON ledger_state TO :"role";

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,9 +11,8 @@ from campaigns.decide import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
-    from campaigns.decide import Candidate, Decision
+    from campaigns.decide import Decision
 
 TRIGGER_TYPE = b"holdfast.campaign.trigger.v1"
 DECISION_TYPE = b"holdfast.campaign.decision.v1"
@@ -26,7 +24,7 @@ Headers = tuple[tuple[str, bytes | None], ...]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A record to publish. `message_id` names it for ever, `destination` is the settings' name of its topic.
+    """A record to publish. `message_id` is its permanent id, `destination` the settings' name of its topic.
 
     `partition` is the partition of the input record that caused it: its outbox is published in that order.
     """
@@ -64,8 +62,12 @@ def decision_message(decision: Decision) -> Message:
         "facts": decision.facts,
         "versions": dict(candidate.versions),
     }
-    message_id = f"{candidate.trigger_id}/decision"
-    return _message(decision, DECISION_TYPE, message_id, "decisions", body)
+    return _message(decision, DECISION_TYPE, decision_message_id(candidate.trigger_id), "decisions", body)
+
+
+def decision_message_id(trigger_id: str) -> str:
+    """Return the id of the message that records a decision; the trigger's message has the trigger's id."""
+    return f"{trigger_id}/decision"
 
 
 def trigger_body(decision: Decision) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         },
         "message": decision.message,
         "message_format": candidate.campaign.channel(decision.channel).message_format,
-        "expires_at": _expiry(candidate),
+        "expires_at": candidate.expires_at,
         "churn_probability": facts.get("churn_probability"),
         "churn_risk": facts.get("churn_risk"),
         "predicted_ltv": facts.get("predicted_ltv"),
@@ -123,16 +125,12 @@ def _message(decision: Decision, kind: bytes, message_id: str, destination: str,
         ("ce_time", candidate.as_of.isoformat().encode()),
         ("ce_correlationid", event),
         ("ce_causationid", event),
-        ("ce_expirytime", _expiry(candidate).isoformat().encode()),
+        ("ce_expirytime", candidate.expires_at.isoformat().encode()),
         ("content-type", b"application/json"),
         (RECEIVED_HEADER, b"%d" % candidate.received_ms),
     )
     value = msgspec.json.encode(body)
     return Message(message_id, candidate.customer_id, destination, customer, headers, value, candidate.partition)
-
-
-def _expiry(candidate: Candidate) -> datetime:
-    return candidate.as_of + timedelta(days=candidate.campaign.valid_days)
 
 
 def encode_headers(headers: Mapping[str, str]) -> Headers:

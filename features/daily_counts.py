@@ -120,7 +120,9 @@ def window_columns(
         inside = age < window
         owners = places[inside]
         messages, heard, cancellations, sentiment = (
-            np.bincount(owners, weights=each[inside], minlength=size) for each in counts
+            # Of no messages at all bincount returns integers.
+            np.bincount(owners, weights=each[inside], minlength=size).astype(np.float64, copy=False)
+            for each in counts
         )
         columns[f"message_count_{window}d"] = messages
         columns[f"customer_message_count_{window}d"] = heard

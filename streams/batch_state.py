@@ -1,4 +1,4 @@
-"""What each step of the pipeline makes of a batch, in the order of the steps."""
+"""The result of each step of the pipeline, in the order of the steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from campaigns.decide import Decision
+    from campaigns.decide import ContactHistory, Decision
     from campaigns.ports import BatchChanges, Committed
     from features.signals import Message, Signals
     from features.table import FeatureTable
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from streams.customers import EventsByKind
     from streams.decision_config import DecisionConfig
     from streams.formats.events import Decoded, Event, Reject
+    from streams.outcomes import FoldedOutcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +49,22 @@ class Prepared:
 
     @property
     def rejects(self) -> list[Reject]:
-        """Every record that becomes a dead letter."""
+        """The records that become dead letters, whatever the ledger holds."""
         return [*self.decoded.rejects, *self.poison]
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """New messages folded into signals, by customer, and the facts with the signals added.
+    """New messages folded into signals and new outcomes into contacts, and the facts with the signals added.
 
     Attributes:
-        messages: those not folded before.
-        signals: the new signals.
+        messages: those not folded before, by customer.
+        signals: the new signals, by customer.
         latest: each customer's latest event.
         as_of: the time of that event.
         facts: one row per customer, all facts.
+        outcomes: new states of contacts, changes of consent, and outcomes that become dead letters.
+        contact_histories: by customer, with the batch's own changes of consent.
     """
 
     messages: Mapping[str, list[Message]]
@@ -69,6 +72,8 @@ class Folded:
     latest: Mapping[str, Event]
     as_of: Mapping[str, datetime]
     facts: FeatureTable
+    outcomes: FoldedOutcomes
+    contact_histories: Mapping[str, ContactHistory]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
-"""Launches asked for by operators: which of them can be, and who is a member by the time they are. Pure."""
+"""Launches that operators requested: which are valid, and which customers are members when they arrive. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from campaigns.candidates import LaunchRequest
+from campaigns.candidates import LaunchRequest, launch_occasion
+from campaigns.decide import derive_trigger_id
 from campaigns.definition import Launch
 from streams.customers import trigger_context
 from streams.formats.events import Reject, RejectReason
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from campaigns.candidates import Definitions
-    from campaigns.ports import LedgerState
+    from campaigns.ports import CustomerKey, LedgerState
     from segments.engine import Transition
     from streams.formats.events import Decoded, Event
 
@@ -47,7 +48,7 @@ def launch_requests(
     state: LedgerState,
     transitions: Sequence[Transition],
 ) -> list[LaunchRequest]:
-    """Return the launches among requests for evaluation, each knowing whether its customer is a member by now."""
+    """Return the launches among requests for evaluation, each with whether its customer is a member now."""
     campaigns = {campaign.key: campaign for campaign in definitions.campaigns}
     moved = {(each.customer_id, each.segment): each.kind == "entered" for each in transitions}
     requests = []
@@ -61,6 +62,21 @@ def launch_requests(
             else None
         )
         is_member = moved.get((event.customer_id, campaign.segment), episode is not None and episode.is_member)
-        launch_id = event.wire.launch or event.wire.id
-        requests.append(LaunchRequest(event.customer_id, campaign, launch_id, trigger_context(event), is_member))
+        requests.append(
+            LaunchRequest(event.customer_id, campaign, _launch_id(event), trigger_context(event), is_member)
+        )
     return requests
+
+
+def launch_decisions(requested: Sequence[Event], definitions: Definitions) -> list[CustomerKey]:
+    """Return the keys of the decisions that launches request: the ledger may have them already."""
+    campaigns = {campaign.key: campaign for campaign in definitions.campaigns}
+    return [
+        (event.customer_id, derive_trigger_id(event.customer_id, campaign, launch_occasion(_launch_id(event))))
+        for event in requested
+        if (campaign := campaigns.get(event.wire.campaign))
+    ]
+
+
+def _launch_id(event: Event) -> str:
+    return event.wire.launch or event.wire.id

@@ -1,4 +1,4 @@
-"""A batch seen customer by customer: who is concerned, since when, by which event. Pure."""
+"""The customers of a batch: their events by kind, their messages, the event each is evaluated at. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from campaigns.candidates import TriggerContext
-from campaigns.ports import OutcomeReport
 from features.signals import Message
 from features.times import CUSTOMER_SINCE, parse_time
 from streams.formats.events import Decoded, Reject, RejectReason
@@ -32,7 +31,7 @@ class EventsByKind:
 
     @property
     def to_evaluate(self) -> list[Event]:
-        """Events whose customers are to be evaluated; an outcome alone changes no membership."""
+        """Events whose customers must be evaluated; an outcome alone changes no membership."""
         return [*self.updated, *self.said, *self.requested]
 
 
@@ -45,20 +44,20 @@ def sort_by_kind(events: Sequence[Event]) -> EventsByKind:
 
 
 def reject_unknown_customers(
-    decoded: Decoded, concerned: EventsByKind, table: FeatureTable, duplicates: Mapping[str, int]
+    decoded: Decoded, events: EventsByKind, table: FeatureTable, duplicates: Mapping[str, int]
 ) -> Decoded:
     """Reject the events of customers that do not have exactly one row in the warehouse.
 
     Args:
         decoded: all events of the batch.
-        concerned: the same events by kind; an outcome needs no row.
+        events: the same events by kind; an outcome needs no row.
         table: the customers with one row.
         duplicates: the number of rows of each customer with several.
     """
     known = set(table.customer_ids)
-    if all(event.customer_id in known for event in concerned.to_evaluate):
+    if all(event.customer_id in known for event in events.to_evaluate):
         return decoded
-    unknown = {id(event) for event in concerned.to_evaluate if event.customer_id not in known}
+    unknown = {id(event) for event in events.to_evaluate if event.customer_id not in known}
     refused = [_reject_customer(event, duplicates) for event in decoded.events if id(event) in unknown]
     return Decoded([event for event in decoded.events if id(event) not in unknown], [*decoded.rejects, *refused])
 
@@ -84,13 +83,13 @@ def latest_events(events: Sequence[Event]) -> dict[str, Event]:
 
 
 def trigger_context(event: Event) -> TriggerContext:
-    """Return what a decision needs to know of the event behind it."""
+    """Return what a decision records of its event."""
     record = event.record
     return TriggerContext(event.wire.id, event.wire.occurred_at, record.timestamp, record.partition)
 
 
 def messages_by_customer(said: Sequence[Event], read: Callable[[str], MessageReading]) -> dict[str, list[Message]]:
-    """Return the messages of each customer in event order, each read once."""
+    """Return the messages of each customer in event order; the sentiment of each is read once."""
     messages: dict[str, dict[str, Message]] = defaultdict(dict)
     for event in sorted(said, key=lambda event: event.wire.occurred_at):
         wire = event.wire
@@ -102,26 +101,11 @@ def messages_by_customer(said: Sequence[Event], read: Callable[[str], MessageRea
 
 
 def unseen(messages: Mapping[str, list[Message]], seen: Collection[tuple[str, str]]) -> dict[str, list[Message]]:
-    """Return the messages that have not been folded yet, by customer; a seen one is a customer's id and its own."""
+    """Return the messages that have not been folded yet, by customer; `seen` has pairs of customer and message id."""
     fresh = {
         customer: [each for each in said if (customer, each.id) not in seen] for customer, said in messages.items()
     }
     return {customer: said for customer, said in fresh.items() if said}
-
-
-def read_outcome_reports(reported: Sequence[Event]) -> list[OutcomeReport]:
-    """Return what campaign systems told of triggers."""
-    return [
-        OutcomeReport(
-            event_id=event.wire.id,
-            customer_id=event.customer_id,
-            trigger_id=event.wire.trigger_id,
-            outcome=event.wire.type.removeprefix("outcome."),
-            value=event.wire.value,
-            occurred_at=event.wire.occurred_at,
-        )
-        for event in reported
-    ]
 
 
 def joined_at(table: FeatureTable) -> Mapping[str, datetime | None]:

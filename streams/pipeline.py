@@ -19,17 +19,18 @@ from campaigns.ports import BatchChanges
 from campaigns.triggers import outgoing
 from features.signals import Signals, as_columns
 from features.signals import fold as fold_messages
+from features.table import FeatureTable
 from models.scores import score_customers, score_offers
 from models.sentiment import read_message
 from models.sources import unavailable_facts
+from segments.engine import Transitions
 from segments.engine import classify as classify_customers
 from streams.batch_state import Decided, Evaluated, Folded, Prepared, Refreshed
-from streams.campaign_launches import launch_requests, reject_unknown_campaigns
+from streams.campaign_launches import launch_decisions, launch_requests, reject_unknown_campaigns
 from streams.customers import (
     joined_at,
     latest_events,
     messages_by_customer,
-    read_outcome_reports,
     reject_unknown_customers,
     sort_by_kind,
     trigger_context,
@@ -38,6 +39,7 @@ from streams.customers import (
 from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
 from streams.formats.validation import MAX_EVENT_BYTES, MAX_FUTURE_S
+from streams.outcomes import fold_consent, fold_outcomes, outcome_keys, trigger_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
     from features.store import FeatureStore
     from models.fallbacks import ModelFallbacks
     from models.registry import Scorers
-    from segments.engine import Transitions
     from streams.decision_config import DecisionConfig
     from streams.formats.events import Decoded, Record, Reject
 
@@ -109,20 +110,22 @@ class Pipeline:
         Raises:
             LedgerUnavailableError, LedgerConflictError, LedgerFencedError: see campaigns/ports.py.
         """
-        changes = await self._find_changes(prepared)
-        return await self.commit(prepared, changes, owners)
+        changes, rejects = await self._find_changes(prepared)
+        return await self.commit(prepared, changes, rejects, owners)
 
     async def dry_run(self, records: Sequence[Record]) -> None:
         """Prepare and decide records, then roll back: every error they cause is raised, nothing is kept."""
-        await self._ledger.dry_run(await self._find_changes(await self.prepare(records)))
+        changes, _ = await self._find_changes(await self.prepare(records))
+        await self._ledger.dry_run(changes)
 
-    async def _find_changes(self, prepared: Prepared) -> BatchChanges:
-        """Return all changes that a batch makes to what the ledger holds."""
+    async def _find_changes(self, prepared: Prepared) -> tuple[BatchChanges, Sequence[Reject]]:
+        """Return all changes that a batch makes to what the ledger holds, and the records that become dead letters."""
         state = await self.load(prepared)
         folded = self.fold(prepared, state)
         transitions = self.classify(prepared, state, folded)
         evaluated = self.evaluate(prepared, state, folded, transitions)
-        return collect_changes(prepared, folded, evaluated)
+        rejects = [*prepared.rejects, *folded.outcomes.rejects]
+        return collect_changes(prepared, folded, evaluated, rejects), rejects
 
     # The steps
 
@@ -133,9 +136,15 @@ class Pipeline:
         return reject_unknown_campaigns(self._decode_records(sound), config.definitions)
 
     async def refresh(self, decoded: Decoded) -> Refreshed:
-        """Read the features of every customer to evaluate; updated customers are invalidated and read fresh."""
+        """Read the features of every customer to evaluate; updated customers are invalidated and read fresh.
+
+        A batch of outcomes alone asks neither the cache nor the warehouse: an opt-out does not wait for them.
+        """
         events = sort_by_kind(decoded.events)
         customers = list(dict.fromkeys(event.customer_id for event in events.to_evaluate))
+        # A batch without any event still reads: without its poison it must show an error that is not in the data.
+        if events.reported and not customers:
+            return Refreshed(decoded, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
         read = await self._features.read(customers, fresh={event.customer_id for event in events.updated})
         known = reject_unknown_customers(decoded, events, read.table, read.duplicates)
         return Refreshed(known, read.table, read.cache_lost, read.lost_columns)
@@ -143,28 +152,43 @@ class Pipeline:
     def score(self, refreshed: Refreshed, poison: Sequence[Reject], config: DecisionConfig) -> Prepared:
         """Score customers and messages with the models."""
         events = sort_by_kind(refreshed.decoded.events)
-        facts = score_customers(refreshed.table, config.scorers, self._fallbacks)
+        facts = refreshed.table
+        if len(facts):
+            facts = score_customers(facts, config.scorers, self._fallbacks)
         messages = messages_by_customer(events.said, read_message)
         unavailable = unavailable_facts(refreshed.table.columns, refreshed.lost_columns, config.scorers)
         return Prepared(config, refreshed.decoded, poison, events, facts, messages, refreshed.cache_lost, unavailable)
 
     async def load(self, prepared: Prepared) -> LedgerState:
-        """Load what the ledger holds of the batch's customers and messages."""
+        """Load what the ledger holds of the batch's customers, messages, outcomes and launches."""
+        events = prepared.events
         messages = [(customer, message.id) for customer, each in prepared.messages.items() for message in each]
-        return await self._ledger.read(list(prepared.facts.customer_ids), messages)
+        return await self._ledger.read(
+            prepared.facts.customer_ids,
+            [*messages, *outcome_keys(events.reported)],
+            triggers=trigger_keys(events.reported),
+            decisions=launch_decisions(events.requested, prepared.config.definitions),
+        )
 
     def fold(self, prepared: Prepared, state: LedgerState) -> Folded:
-        """Fold new messages into signals, and add the signals to the facts as of each customer's latest event."""
+        """Fold new messages into signals and new outcomes into contacts and consent.
+
+        The signals are added to the facts as of each customer's latest event.
+        """
         fresh = unseen(prepared.messages, state.seen_messages)
         signals = {each: fold_messages(state.signals.get(each, Signals()), new) for each, new in fresh.items()}
         latest = latest_events(prepared.events.to_evaluate)
         as_of = {customer: event.wire.occurred_at for customer, event in latest.items()}
         columns = as_columns({**state.signals, **signals}, prepared.facts.customer_ids, as_of)
-        return Folded(fresh, signals, latest, as_of, prepared.facts.with_columns(columns))
+        outcomes = fold_outcomes(prepared.events.reported, state, prepared.config.definitions.channels)
+        histories = fold_consent(state.contact_histories, outcomes.consent_changes)
+        return Folded(fresh, signals, latest, as_of, prepared.facts.with_columns(columns), outcomes, histories)
 
     def classify(self, prepared: Prepared, state: LedgerState, folded: Folded) -> Transitions:
         """Compare memberships with what the rules give now."""
         config, facts = prepared.config, folded.facts
+        if not len(facts):
+            return Transitions((), {}, (), {}, self.frozen_segments)
         transitions = classify_customers(
             config.segments,
             facts,
@@ -177,23 +201,29 @@ class Pipeline:
         return transitions
 
     def evaluate(self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions) -> Evaluated:
-        """Decide every candidate that a transition or a launch makes."""
+        """Decide every candidate that a transition or a launch makes, except what the ledger has decided already."""
         definitions, changes = prepared.config.definitions, transitions.changes
         contexts = {change.customer_id: trigger_context(folded.latest[change.customer_id]) for change in changes}
         requests = launch_requests(prepared.events.requested, definitions, state, changes)
+        launched = launch_candidates(requests, definitions)
         candidates = [
             *entry_candidates(changes, contexts, definitions),
-            *launch_candidates(requests, definitions),
+            *(each for each in launched if (each.customer_id, each.trigger_id) not in state.decided),
         ]
         score = partial(score_offers, scorers=prepared.config.scorers, fallbacks=self._fallbacks)
-        decisions = decide_all(candidates, folded.facts, state.contact_histories, definitions.offers, score)
+        decisions = decide_all(
+            candidates, folded.facts, folded.contact_histories, definitions.offers, score, definitions.guardrails
+        )
         return Evaluated(transitions, decisions)
 
-    async def commit(self, prepared: Prepared, changes: BatchChanges, owners: Mapping[int, int]) -> Decided:
+    async def commit(
+        self, prepared: Prepared, changes: BatchChanges, rejects: Sequence[Reject], owners: Mapping[int, int]
+    ) -> Decided:
         """Commit a batch's changes under the epochs of its partitions."""
         committed = await self._ledger.commit(changes, owners=owners)
         self._features.use_generation(committed.cache_generation)
-        return Decided(changes, committed, owners, len(prepared.decoded.events), prepared.rejects)
+        decided = len(prepared.decoded.events) + len(prepared.rejects) - len(rejects)
+        return Decided(changes, committed, owners, decided, rejects)
 
     # Settings that change while the worker runs
 
@@ -206,7 +236,9 @@ class Pipeline:
         self._config = self._config.with_scorers(scorers)
 
 
-def collect_changes(prepared: Prepared, folded: Folded, evaluated: Evaluated) -> BatchChanges:
+def collect_changes(
+    prepared: Prepared, folded: Folded, evaluated: Evaluated, rejects: Sequence[Reject]
+) -> BatchChanges:
     """Return the changes of a batch as the ledger commits them."""
     decisions: Sequence[Decision] = evaluated.decisions
     return BatchChanges(
@@ -217,7 +249,9 @@ def collect_changes(prepared: Prepared, folded: Folded, evaluated: Evaluated) ->
         signals=folded.signals,
         message_ids=[(customer, message.id) for customer, new in folded.messages.items() for message in new],
         decisions=decisions,
-        outcomes=read_outcome_reports(prepared.events.reported),
-        messages=[*outgoing(decisions), *map(dead_letter, prepared.rejects)],
+        outcome_ids=folded.outcomes.outcome_ids,
+        contact_states=folded.outcomes.contact_states,
+        consent_changes=folded.outcomes.consent_changes,
+        messages=[*outgoing(decisions), *map(dead_letter, rejects)],
         cache_lost=prepared.cache_lost,
     )

@@ -13,6 +13,7 @@ import structlog
 
 from campaigns.candidates import Definitions
 from campaigns.definition import load_definitions
+from campaigns.guardrails import GUARDRAILS, refuse_expired
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from features.postgres_warehouse import PostgresWarehouse
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from campaigns.definition import DefinitionSet
+    from campaigns.guardrails import Guardrail
     from features.unreadable_values import UnreadableValues
     from models.registry import Scorers
     from streams.kafka.app import StreamApp
@@ -91,7 +93,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
         columns = (await features.read([], fresh=())).table
         check_facts(definitions, known_facts(columns, scorers), settings.features_table)
-        config = await activate(ledger, scorers, definitions)
+        config = await activate(ledger, scorers, definitions, select_guardrails(settings))
         fallbacks = ModelFallbacks()
         pipeline = Pipeline(
             features,
@@ -220,6 +222,7 @@ async def activate(
     ledger: PostgresLedger,
     scorers: Scorers,
     defined: DefinitionSet,
+    guardrails: Sequence[Guardrail] = GUARDRAILS,
 ) -> DecisionConfig:
     """Record which definitions are in force from now on, and return everything that decides."""
     activations = await ledger.activate(defined.segments, defined.campaigns, at=datetime.now(UTC))
@@ -230,8 +233,15 @@ async def activate(
         segment_versions={each.key: each.version for each in defined.segments},
         segment_facts={each.key: each.facts for each in defined.segments},
         model_facts=facts_read(scorers),
+        guardrails=guardrails,
+        channels=defined.channels,
     )
     return DecisionConfig(scorers, defined.segments, activations, definitions)
+
+
+def select_guardrails(settings: Settings) -> Sequence[Guardrail]:
+    """Return the guardrails that the settings leave in force."""
+    return [each for each in GUARDRAILS if settings.withhold_expired or each is not refuse_expired]
 
 
 def app_settings(settings: Settings) -> AppSettings:

@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         ge=0,
         description="An event dated later than its record's Kafka timestamp by more than this is a dead letter, s.",
     )
+    withhold_expired: bool = Field(
+        True,
+        alias="HOLDFAST_WITHHOLD_EXPIRED",
+        description="Withhold triggers that had expired when their event arrived; false to replay old events.",
+    )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Longest life of a cached customer, s."
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from campaigns.decide import Outcome, Reason
+from campaigns.decide import Outcome
+from campaigns.guardrails import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

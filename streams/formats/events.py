@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
+from campaigns.consent import CONSENT_OUTCOMES
+from campaigns.contact_state import TRANSITIONS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,7 +21,7 @@ Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Name = Annotated[str, Meta(max_length=200)]
 PREFIX_BYTES = 65_536
 """Bytes kept of a value that is too large."""
-OUTCOMES = ("delivered", "opened", "clicked", "converted", "bounced", "unsubscribed", "complained")
+OUTCOMES = (*TRANSITIONS, *CONSENT_OUTCOMES)
 
 
 class Record(Protocol):
@@ -65,6 +68,7 @@ class RejectReason(StrEnum):
     FUTURE_TIME = "future_time"
     UNKNOWN_CUSTOMER = "unknown_customer"
     DUPLICATE_CUSTOMER = "duplicate_customer"
+    UNKNOWN_TRIGGER = "unknown_trigger"
     UNDECIDABLE = "undecidable"
 
 
@@ -122,10 +126,10 @@ class WireEvent(Struct, frozen=True):
     customer_id: Id
     occurred_at: Annotated[datetime, Meta(tz=True)]
     attributes: dict[str, Any] = msgspec.field(default_factory=dict)
-    channel: str = ""
+    channel: str | None = ""
     role: str = ""
     text: str | None = None
-    trigger_id: str = ""
+    trigger_id: str | None = ""
     value: float | None = None
     campaign: Name = ""
     launch: Name = ""

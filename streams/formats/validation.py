@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from campaigns.consent import CONSENT_OUTCOMES
 from streams.formats.events import OversizedRecord, Reject, RejectReason
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _WITHOUT_CONTROLS = re.compile(r"^[^\x00-\x1f\x7f]*\Z")
 # Event times outside these years are mistakes, and arithmetic on them overflows.
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _timestamp = attrgetter("timestamp")
+# Consent is revoked and given without a contact, too: these events count whatever their trigger id is.
+_WITHOUT_TRIGGER = {f"outcome.{outcome}" for outcome in CONSENT_OUTCOMES}
 MAX_EVENT_BYTES = 262_144
 MAX_BATCH_BYTES = 33_554_432
 """Of a compressed batch of records, when decompressed: 32 times what a topic takes by default."""
@@ -74,7 +77,7 @@ def _check_kind(wire: WireEvent, kind: str) -> str | None:
         return "Object missing required field `text`"
     if kind == "conversation" and wire.role not in ("customer", "agent"):
         return f"role is {wire.role!r}; it must be 'customer' or 'agent'"
-    if kind == "outcome" and not _is_uuid(wire.trigger_id):
+    if kind == "outcome" and wire.type not in _WITHOUT_TRIGGER and not _is_uuid(wire.trigger_id):
         return f"trigger_id is {wire.trigger_id!r}; it must be the UUID of a trigger"
     return None
 
@@ -130,7 +133,7 @@ def _find_control(wire: WireEvent) -> str | None:
     return next((name for name in _NAMES if not _WITHOUT_CONTROLS.match(getattr(wire, name))), None)
 
 
-def _is_uuid(text: str) -> bool:
+def _is_uuid(text: str | None) -> bool:
     try:
         msgspec.convert(text, UUID)
     except msgspec.ValidationError:

@@ -35,6 +35,12 @@ class Metrics:
         self.decisions = Counter(
             "holdfast_decisions", "Decisions", ["campaign", "outcome", "reason"], registry=self.registry
         )
+        self.opt_outs = Counter(
+            "holdfast_opt_outs",
+            "Consent revoked by events; trigger is unknown when the ledger has no such contact",
+            ["channel", "source", "trigger"],
+            registry=self.registry,
+        )
         self.batch_size = Histogram(
             "holdfast_batch_events",
             "Records in a batch",

@@ -19,6 +19,7 @@ import structlog
 
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed
+from campaigns.triggers import decision_message_id
 from streams.runtime.outbox_relay import OutboxRelay
 from streams.runtime.partition_leases import PartitionLeases
 from streams.runtime.poison_records import PoisonSearch
@@ -245,10 +246,14 @@ class Worker:
         metrics.events.inc(decided.events)
         for reject in decided.rejects:
             metrics.dead_letters.labels(reject.reason).inc()
+        for change in decided.changes.consent_changes:
+            if not change.granted:
+                trigger = "known" if change.trigger_id else "unknown"
+                metrics.opt_outs.labels(change.channel, change.source, trigger).inc()
         published = {rows.message.message_id for rows in decided.committed.outbox}
         for decision in decided.changes.decisions:
             candidate = decision.candidate
-            if f"{candidate.trigger_id}/decision" in published:
+            if decision_message_id(candidate.trigger_id) in published:
                 metrics.decisions.labels(candidate.campaign.key, decision.outcome, decision.reason).inc()
                 log.debug(
                     "decided",

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+import msgspec
 import psycopg
 import pytest
 from msgspec import structs
 from psycopg import sql
 
 from campaigns.channels import Channel
-from campaigns.decide import ContactHistory, Reason, decide
+from campaigns.consent import ConsentChange, ConsentTimes
+from campaigns.contact_state import Contact, ContactState
+from campaigns.decide import ContactHistory, decide
 from campaigns.definition import Campaign
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.guardrails import Reason
 from campaigns.migrations import migrate
-from campaigns.ports import BatchChanges, OutcomeReport, Refusal
+from campaigns.ports import BatchChanges, Refusal
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES
 from campaigns.triggers import decision_message, trigger_body, trigger_message
@@ -30,9 +35,10 @@ from features.table import FeatureTable
 from segments.engine import EARLIER_KEPT, Episode, MembershipState, classify
 from streams.formats.dead_letters import dead_letter
 from streams.formats.events import Reject, RejectReason
+from streams.outcomes import fold_outcomes, outcome_keys, trigger_keys
 from tests.builders import AS_OF, campaign, candidate, control, decision, facts, offers, scores, segment, transition
 from tests.fakes.ledger import InMemoryLedger
-from tests.records import Arrived
+from tests.records import Arrived, events, outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -82,19 +88,22 @@ def batch(*decisions: Decision, **changes: Any) -> BatchChanges:
     return BatchChanges(**{**defaults, **changes})
 
 
-def report(outcome: str, value: float | None = None, **changes: Any) -> OutcomeReport:
-    return replace(OutcomeReport("outcome-1", "ann", TRIGGER, outcome, value, AS_OF), **changes)
+def opt_out(event_id: str = "outcome-1", channel: str = "email", **changes: Any) -> ConsentChange:
+    """Ann revokes consent for e-mail."""
+    return replace(
+        ConsentChange("ann", event_id, channel, granted=False, changed_at=AS_OF, source="unsubscribed"), **changes
+    )
 
 
-async def contact(ledger: Ledger) -> tuple[Any, ...] | None:
-    """Status and value of ann's contact: nobody but a report reads them."""
-    if isinstance(ledger, InMemoryLedger):
-        found = ledger.customers["ann"].contacts.get(uuid.UUID(TRIGGER))
-        return (found.status, found.value) if found else None
-    assert isinstance(ledger, PostgresLedger)
-    async with ledger._connection() as connection:
-        cursor = await connection.execute("SELECT status, value FROM contact WHERE customer_id = 'ann'")
-        return await cursor.fetchone()
+async def contact(ledger: Ledger) -> Contact | None:
+    """Return ann's contact."""
+    return (await ledger.read([], [], triggers=[("ann", TRIGGER)])).contacts.get(("ann", TRIGGER))
+
+
+async def consent(ledger: Ledger, customer_id: str = "ann") -> Any:
+    """Return a customer's consent; a customer without changes has no contact history."""
+    histories = (await ledger.read([customer_id], [])).contact_histories
+    return histories[customer_id].consent if customer_id in histories else {}
 
 
 async def test_a_customer_the_ledger_never_saw_is_in_none_of_the_mappings(ledger: Ledger) -> None:
@@ -370,63 +379,116 @@ async def test_another_version_of_a_segment_is_another_activation(ledger: Ledger
     assert (found["at-risk"].version, found["at-risk"].activated_at) == (changed.version, later)
 
 
+async def test_a_new_contact_is_reserved(ledger: Ledger) -> None:
+    await ledger.commit(batch(decision()), owners=OWNED)
+    assert await contact(ledger) == Contact("email", ContactState())
+
+
+@pytest.mark.parametrize("value", [None, Decimal(0), Decimal("0.1"), Decimal("1e308"), Decimal("5e-324"), Decimal(-25)])
+async def test_the_state_of_a_contact_comes_back_as_it_is(ledger: Ledger, value: Decimal | None) -> None:
+    """Or a sum would depend on how its conversions are cut into batches."""
+    state = ContactState("converted", value, 2, {"bounced": AS_OF, "converted": AS_OF + timedelta(microseconds=1)})
+    await ledger.commit(batch(decision()), owners=OWNED)
+    await ledger.commit(BatchChanges(contact_states={("ann", TRIGGER): state}), owners=OWNED)
+    assert await contact(ledger) == Contact("email", state)
+
+
+async def test_a_contact_of_the_same_batch_takes_its_state(ledger: Ledger) -> None:
+    state = ContactState("delivered")
+    await ledger.commit(batch(decision(), contact_states={("ann", TRIGGER): state}), owners=OWNED)
+    assert await contact(ledger) == Contact("email", state)
+
+
+async def test_only_the_contacts_asked_for_are_read(ledger: Ledger) -> None:
+    await ledger.commit(batch(decision(), decision(occasion="2")), owners=OWNED)
+    asked = [("ann", TRIGGER), ("bob", TRIGGER), ("ann", str(UUID(int=7)))]
+    assert set((await ledger.read([], [], triggers=asked)).contacts) == {("ann", TRIGGER)}
+
+
+async def test_only_the_decisions_asked_for_are_read(ledger: Ledger) -> None:
+    withheld = decision(withheld=Reason.NOT_A_MEMBER)
+    await ledger.commit(batch(withheld, decision(occasion="2")), owners=OWNED)
+    asked = [("ann", TRIGGER), ("bob", TRIGGER), ("ann", str(UUID(int=7)))]
+    assert set((await ledger.read([], [], decisions=asked)).decided) == {("ann", TRIGGER)}
+
+
+async def test_an_outcome_seen_before_is_a_conflict_and_nothing_is_stored(ledger: Ledger) -> None:
+    await ledger.commit(batch(decision(), outcome_ids=[("ann", "o-1")]), owners=OWNED)
+    states = {("ann", TRIGGER): ContactState("converted", Decimal(25), 1)}
+    again = BatchChanges(outcome_ids=[("ann", "o-1")], contact_states=states, consent_changes=[opt_out()])
+    with pytest.raises(LedgerConflictError):
+        await ledger.commit(again, owners=OWNED)
+    assert (await contact(ledger), await consent(ledger)) == (Contact("email", ContactState()), {})
+
+
 @pytest.mark.parametrize(
-    ("outcomes", "status"),
-    [
-        ([], "reserved"),
-        (["delivered"], "delivered"),
-        (["delivered", "clicked", "opened"], "clicked"),
-        (["converted", "delivered"], "converted"),
-        (["bounced"], "refunded"),
-        (["delivered", "bounced"], "delivered"),
-    ],
+    "batches", [[[0, 1, 2, 3, 4, 5]], [[5], [4], [3], [2], [1], [0]], [[2, 1, 2], [0, 5, 2], [4, 3]]]
 )
-@pytest.mark.parametrize("together", [True, False])
-async def test_outcomes_move_a_contact_forward_only(
-    ledger: Ledger, outcomes: list[str], status: str, *, together: bool
+async def test_any_order_duplication_and_batching_of_outcomes_gives_the_same_contact(
+    ledger: Ledger, batches: list[list[int]]
 ) -> None:
-    """Whether they come in one batch or in several."""
+    """Folded as the pipeline does, over what the ledger gave back."""
+    told = [
+        ("bounced", None),
+        ("converted", 0.1),
+        ("converted", 0.2),
+        ("converted", None),
+        ("opened", 0),
+        ("opened", 1),
+    ]
     await ledger.commit(batch(decision()), owners=OWNED)
-    reports = [report(outcome) for outcome in outcomes]
-    for each in [reports] if together else [[one] for one in reports]:
-        await ledger.commit(BatchChanges(outcomes=each), owners=OWNED)
-    assert await contact(ledger) == (status, None)
+    for numbers in batches:
+        await _report(ledger, [outcome(told[n][0], id=f"o{n}", trigger_id=TRIGGER, value=told[n][1]) for n in numbers])
+    at = {"bounced": AS_OF, "converted": AS_OF, "opened": AS_OF}
+    assert await contact(ledger) == Contact("email", ContactState("converted", Decimal("0.3"), 3, at))
 
 
-async def test_a_contact_that_bounced_counts_for_no_cooldown(ledger: Ledger) -> None:
-    await ledger.commit(batch(decision(), outcomes=[report("bounced")]), owners=OWNED)
-    assert (await ledger.read(["ann"], [])).contact_histories == {}
+async def _report(ledger: Ledger, contents: list[dict[str, Any]]) -> None:
+    reported = events(*contents)
+    state = await ledger.read([], outcome_keys(reported), triggers=trigger_keys(reported))
+    folded = fold_outcomes(reported, state, {"email", "sms", "push"})
+    changes = BatchChanges(outcome_ids=folded.outcome_ids, contact_states=folded.contact_states)
+    await ledger.commit(changes, owners=OWNED)
 
 
-async def test_the_value_of_a_conversion_is_kept(ledger: Ledger) -> None:
-    await ledger.commit(batch(decision()), owners=OWNED)
-    await ledger.commit(BatchChanges(outcomes=[report("converted", 49.5)]), owners=OWNED)
-    await ledger.commit(BatchChanges(outcomes=[report("delivered")]), owners=OWNED)
-    assert await contact(ledger) == ("converted", 49.5)
+async def test_a_contact_that_bounced_keeps_its_cooldown(ledger: Ledger) -> None:
+    """A control exposure cannot bounce."""
+    bounced = {("ann", TRIGGER): ContactState("bounced", first_at={"bounced": AS_OF})}
+    await ledger.commit(batch(decision(), contact_states=bounced), owners=OWNED)
+    assert (await ledger.read(["ann"], [])).contact_histories["ann"].last_contacts == {"win-back": AS_OF}
 
 
-async def test_an_outcome_in_the_batch_of_its_contact_counts(ledger: Ledger) -> None:
-    await ledger.commit(batch(decision(), outcomes=[report("delivered")]), owners=OWNED)
-    assert await contact(ledger) == ("delivered", None)
+LATER = AS_OF + timedelta(days=1)
+CHANGES = [
+    opt_out(),
+    opt_out("outcome-2", "*", changed_at=LATER),
+    opt_out("outcome-3", granted=True, changed_at=LATER, source="resubscribed"),
+    opt_out("outcome-4", changed_at=AS_OF - timedelta(days=1), trigger_id=TRIGGER),
+]
 
 
-async def test_outcomes_of_a_contact_that_never_was_change_nothing(ledger: Ledger) -> None:
-    await ledger.commit(batch(decision()), owners=OWNED)
-    strange = [report(each, customer_id="bob") for each in ("delivered", "unsubscribed")]
-    await ledger.commit(BatchChanges(outcomes=strange), owners=OWNED)
-    assert await contact(ledger) == ("reserved", None)
-    assert (await ledger.read(["bob"], [])).contact_histories == {}
+@pytest.mark.parametrize("batches", [[[0, 1, 2, 3]], [[3], [2], [1], [0]], [[1, 2], [2, 1], [0, 3, 1]]])
+async def test_any_order_and_batching_of_changes_gives_the_same_consent(
+    ledger: Ledger, batches: list[list[int]]
+) -> None:
+    """A change is recorded once."""
+    for each in batches:
+        await ledger.commit(BatchChanges(consent_changes=[CHANGES[number] for number in each]), owners=OWNED)
+    assert await consent(ledger) == {"email": ConsentTimes(LATER, AS_OF), "*": ConsentTimes(None, LATER)}
+    assert await consent(ledger, "bob") == {}
 
 
-@pytest.mark.parametrize("outcome", ["unsubscribed", "complained"])
-async def test_an_unsubscription_revokes_the_channel_of_the_contact(ledger: Ledger, outcome: str) -> None:
-    """Told twice, in one batch and again, it is revoked all the same."""
-    await ledger.commit(batch(decision()), owners=OWNED)
-    for _ in range(2):
-        await ledger.commit(BatchChanges(outcomes=[report(outcome), report(outcome)]), owners=OWNED)
-    standing = (await ledger.read(["ann"], [])).contact_histories["ann"]
-    assert set(standing.revoked_channels) == {"email"}
-    assert await contact(ledger) == ("reserved", None)
+async def test_the_history_of_consent_is_kept_with_its_sources(ledger_url: str) -> None:
+    """PostgreSQL alone: the pipeline does not read it."""
+    migrate(ledger_url)
+    postgres = PostgresLedger(ledger_url)
+    await postgres.open()
+    await postgres.claim(3)
+    await postgres.commit(BatchChanges(consent_changes=CHANGES), owners=OWNED)
+    found = await postgres.consent_history("ann")
+    assert sorted(found, key=lambda each: each.event_id) == CHANGES
+    assert [each.event_id for each in found][:2] == ["outcome-4", "outcome-1"]
+    await postgres.close()
 
 
 async def test_a_channel_that_only_the_definitions_know_is_recorded_and_revoked(ledger: Ledger) -> None:
@@ -437,10 +499,9 @@ async def test_a_channel_that_only_the_definitions_know_is_recorded_and_revoked(
     made = decide(candidate(campaign=chatting), facts(whatsapp_consent=True), ContactHistory(), offers(), scores(3))
     assert (made.channel, trigger_body(made)["message_format"]) == ("whatsapp", "text")
     await ledger.commit(batch(made), owners=OWNED)
-    await ledger.commit(BatchChanges(outcomes=[report("unsubscribed")]), owners=OWNED)
-    standing = (await ledger.read(["ann"], [])).contact_histories["ann"]
-    assert set(standing.revoked_channels) == {"whatsapp"}
-    again = decide(candidate(campaign=chatting), facts(whatsapp_consent=True), standing, offers(), scores(3))
+    await ledger.commit(BatchChanges(consent_changes=[opt_out(channel="whatsapp")]), owners=OWNED)
+    history = (await ledger.read(["ann"], [])).contact_histories["ann"]
+    again = decide(candidate(campaign=chatting), facts(whatsapp_consent=True), history, offers(), scores(3))
     assert again.reason is Reason.NO_CONSENTED_CHANNEL
 
 
@@ -459,10 +520,44 @@ async def test_contacts_that_no_cooldown_counts_from_are_not_read(ledger: Ledger
     assert (await ledger.read(["ann"], [])).contact_histories["ann"].last_contacts == {"win-back": AS_OF}
 
 
-async def test_a_control_exposure_is_recorded_and_starts_no_cooldown(ledger: Ledger) -> None:
+async def test_a_control_exposure_is_a_contact_for_every_cooldown(ledger: Ledger) -> None:
+    """The contact history of both arms is the same."""
     await ledger.commit(batch(control()), owners=OWNED)
-    assert await contact(ledger) == ("reserved", None)
-    assert (await ledger.read(["ann"], [])).contact_histories == {}
+    assert await contact(ledger) == Contact("email", ContactState())
+    assert (await ledger.read(["ann"], [])).contact_histories["ann"].last_contacts == {"win-back": AS_OF}
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("later", ["fired", "control"])
+async def test_the_first_outcome_of_a_decision_stands_everywhere(ledger: Ledger, later: str, *, together: bool) -> None:
+    """Withheld first: no contact, no trigger and no second record of the decision, whatever is decided later."""
+    withheld = decision(withheld=Reason.NOT_A_MEMBER)
+    second = decision() if later == "fired" else control()
+    other = decision(occasion="2")
+    await ledger.commit(batch(withheld), owners=OWNED)
+    committed = await ledger.commit(batch(second, *([other] if together else [])), owners=OWNED)
+    stored = [each.message.message_id for each in committed.outbox]
+    assert stored == ([other.candidate.trigger_id, f"{other.candidate.trigger_id}/decision"] if together else [])
+    assert await contact(ledger) is None
+    first, *_ = await ledger.unsent(3)
+    assert msgspec.json.decode(first.message.value or b"")["outcome"] == "withheld"
+
+
+async def test_a_later_outcome_of_a_fired_decision_changes_nothing(ledger: Ledger) -> None:
+    await ledger.commit(batch(decision()), owners=OWNED)
+    unsent = await ledger.unsent(3)
+    committed = await ledger.commit(batch(decision(withheld=Reason.NOT_A_MEMBER)), owners=OWNED)
+    assert (list(committed.outbox), await ledger.unsent(3)) == ([], unsent)
+    assert await contact(ledger) == Contact("email", ContactState())
+
+
+async def test_messages_of_no_decision_are_stored_next_to_a_decision_that_is_not(ledger: Ledger) -> None:
+    """As a dead letter in the batch of a decision that the ledger has already."""
+    await ledger.commit(batch(decision()), owners=OWNED)
+    letter = replace(decision_message(decision()), message_id=str(UUID(int=1)), customer_id="")
+    again = batch(decision())
+    committed = await ledger.commit(replace(again, messages=[*again.messages, letter]), owners=OWNED)
+    assert [each.message for each in committed.outbox] == [letter]
 
 
 async def test_a_withheld_decision_makes_no_contact(ledger: Ledger) -> None:

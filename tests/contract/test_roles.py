@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 import campaigns
+from campaigns.contact_state import ContactState
 from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import LedgerUnavailableError
 from campaigns.migrations import migrate
@@ -23,7 +24,7 @@ from features.postgres_warehouse import PostgresWarehouse
 from streams.formats.dead_letters import dead_letter
 from streams.formats.events import Reject, RejectReason
 from tests.builders import AS_OF, campaign, decision, segment
-from tests.contract.test_ledger import SIGNALS, batch, report
+from tests.contract.test_ledger import SIGNALS, TRIGGER, batch, opt_out
 from tests.records import Arrived
 
 if TYPE_CHECKING:
@@ -74,7 +75,12 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     for _ in range(2):
         assert "at-risk" in await ledger.activate([segment()], [campaign()], at=AS_OF)
         epoch = await ledger.claim(3)
-    told = {"message_ids": [("ann", "m-1")], "outcomes": [report("opened"), report("unsubscribed")]}
+    told = {
+        "message_ids": [("ann", "m-1")],
+        "outcome_ids": [("ann", "o-1"), ("ann", "o-2")],
+        "contact_states": {("ann", TRIGGER): ContactState("opened")},
+        "consent_changes": [opt_out()],
+    }
     for changes in ({}, {"cache_lost": True}, told):
         committed = await ledger.commit(batch(decision(), **changes), owners={3: epoch})
     state, unsent = await ledger.read(["ann"], [("ann", "m-1")]), await ledger.unsent(3)
@@ -82,7 +88,7 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     await ledger.mark_sent(unsent)
     assert (len(unsent), list(await ledger.unsent(3))) == (2, [])
     assert (state.signals, set(state.seen_messages)) == ({"ann": SIGNALS}, {("ann", "m-1")})
-    assert set(state.contact_histories["ann"].revoked_channels) == {"email"}
+    assert set(state.contact_histories["ann"].consent) == {"email"}
     assert (committed.cache_generation, await ledger.cache_generation()) == (2, 2)
     assert await ledger.members("at-risk") == ["ann"]
     assert await ledger.ledger_id()
@@ -98,6 +104,8 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
         "UPDATE decision SET outcome = 'fired'",
         "UPDATE outbox SET value = 'forged'",
         "UPDATE contact SET customer_id = 'bob'",
+        "UPDATE consent_change SET granted = true",
+        "DELETE FROM consent_change",
         "UPDATE activation SET mode = 'emit'",
         "UPDATE ledger_state SET ledger_id = 'other'",
         "UPDATE dead_letter SET resolution = 'requeued'",

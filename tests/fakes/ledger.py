@@ -4,43 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from msgspec import structs
 
+from campaigns.contact_state import Contact, ContactState
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed, LedgerState, OutboxRow
+from campaigns.triggers import decision_message_id
 from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from campaigns.consent import ConsentChange
     from campaigns.decide import Decision
     from campaigns.definition import Campaign
-    from campaigns.ports import BatchChanges, OutcomeReport
+    from campaigns.ports import BatchChanges, CustomerKey
     from campaigns.triggers import Message
     from features.signals import Signals
     from segments.definition import Segment
     from segments.engine import Transition
 
-LADDER = ("reserved", "sent", "refunded", "delivered", "opened", "clicked", "converted", "expired")
-STATUS = {**{name: name for name in LADDER}, "bounced": "refunded"}
-REVOKES = ("unsubscribed", "complained")
-NEUTRAL = ContactHistory(frozenset(), {})
+
+RESERVED = ContactState()
 
 
 @dataclass(frozen=True)
-class Contact:
-    """A contact made or withheld for control, and what became of it."""
+class Exposure:
+    """A contact made or a control exposure, and what became of it."""
 
     campaign: str
     channel: str
     variant: str
     decided_at: datetime
-    status: str = "reserved"
-    value: float | None = None
+    state: ContactState = RESERVED
 
 
 @dataclass
@@ -52,8 +51,8 @@ class Customer:
     earlier_versions: tuple[Mapping[str, str], ...] = ()
     signals: Signals | None = None
     seen: set[str] = field(default_factory=set)
-    contacts: dict[UUID, Contact] = field(default_factory=dict)
-    revoked: set[str] = field(default_factory=set)
+    contacts: dict[str, Exposure] = field(default_factory=dict)
+    consent_changes: dict[str, ConsentChange] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
 
 
@@ -73,23 +72,34 @@ class InMemoryLedger:
         self._versions: dict[str, str] = {}
         self._cooling: set[str] = set()
 
-    async def read(self, customer_ids: Sequence[str], message_ids: Sequence[tuple[str, str]]) -> LedgerState:
+    async def read(
+        self,
+        customer_ids: Sequence[str],
+        message_ids: Sequence[CustomerKey],
+        *,
+        triggers: Sequence[CustomerKey] = (),
+        decisions: Sequence[CustomerKey] = (),
+    ) -> LedgerState:
         """See the port."""
         self._reach()
         known = {each: self.customers[each] for each in customer_ids if each in self.customers}
-        memberships = {
-            each: MembershipState(dict(c.episodes), c.evaluated_versions, self._earlier(c))
-            for each, c in known.items()
-            if c.episodes or c.evaluated_versions
-        }
-        signals = {each: c.signals for each, c in known.items() if c.signals is not None}
-        contact_histories = {
-            each: _standing(c, self._cooling)
-            for each, c in known.items()
-            if _standing(c, self._cooling) != ContactHistory(frozenset(), {})
-        }
-        seen = {(each, message) for each, message in message_ids if each in known and message in known[each].seen}
-        return LedgerState(memberships, signals, contact_histories, seen)
+        histories = {each: _contact_history(c, self._cooling) for each, c in known.items()}
+        return LedgerState(
+            {
+                each: MembershipState(dict(c.episodes), c.evaluated_versions, self._earlier(c))
+                for each, c in known.items()
+                if c.episodes or c.evaluated_versions
+            },
+            {each: c.signals for each, c in known.items() if c.signals is not None},
+            {each: history for each, history in histories.items() if history != ContactHistory()},
+            {(each, event) for each, event in message_ids if event in self._find(each).seen},
+            {
+                (each, trigger): Contact(contact.channel, contact.state)
+                for each, trigger in triggers
+                if (contact := self._find(each).contacts.get(trigger))
+            },
+            {(each, decision) for each, decision in decisions if decision in self._find(each).decisions},
+        )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
@@ -98,17 +108,17 @@ class InMemoryLedger:
             raise LedgerFencedError(f"the ledger in memory knows other epochs than {dict(owners)}")
         await self.dry_run(changes)
         self._write_state(changes)
-        self._write_decisions(changes.decisions)
-        for report in changes.outcomes:
-            self._write_outcome(report)
+        refused = self._write_decisions(changes.decisions)
+        self._write_outcomes(changes)
         self.generation += changes.cache_lost
-        return Committed(self._write_outbox(changes.messages), self.generation)
+        return Committed(self._write_outbox(changes.messages, refused), self.generation)
 
     async def dry_run(self, changes: BatchChanges) -> None:
         """See the port."""
         self._reach()
-        if any(event in self._customer(customer).seen for customer, event in changes.message_ids):
-            raise LedgerConflictError("a message of this batch is in the ledger in memory already")
+        folded = [*changes.message_ids, *changes.outcome_ids]
+        if any(event in self._find(customer).seen for customer, event in folded):
+            raise LedgerConflictError("a message or outcome of this batch is in the ledger in memory already")
 
     async def claim(self, partition: int) -> int:
         """See the port."""
@@ -163,6 +173,9 @@ class InMemoryLedger:
     def _customer(self, customer_id: str) -> Customer:
         return self.customers.setdefault(customer_id, Customer())
 
+    def _find(self, customer_id: str) -> Customer:
+        return self.customers.get(customer_id, Customer())
+
     def _write_state(self, changes: BatchChanges) -> None:
         for each in changes.transitions:
             self._write_transition(each)
@@ -178,7 +191,7 @@ class InMemoryLedger:
             customer.evaluated_versions = self._versions
         for customer_id, signals in changes.signals.items():
             self._customer(customer_id).signals = signals
-        for customer_id, event in changes.message_ids:
+        for customer_id, event in [*changes.message_ids, *changes.outcome_ids]:
             self._customer(customer_id).seen.add(event)
 
     def _write_transition(self, change: Transition) -> None:
@@ -190,44 +203,47 @@ class InMemoryLedger:
     def _earlier(self, customer: Customer) -> tuple[Mapping[str, str], ...]:
         return customer.earlier_versions if customer.evaluated_versions != self._versions else ()
 
-    def _write_decisions(self, decisions: Iterable[Decision]) -> None:
+    def _write_decisions(self, decisions: Sequence[Decision]) -> set[str]:
+        """Store decisions with their contacts, and return the messages of those that are stored already."""
+        refused = set()
         for each in decisions:
             candidate = each.candidate
             customer = self._customer(candidate.customer_id)
-            customer.decisions.setdefault(candidate.trigger_id, each)
-            if each.channel is not None:
+            if candidate.trigger_id in customer.decisions:
+                refused |= {candidate.trigger_id, decision_message_id(candidate.trigger_id)}
+                continue
+            customer.decisions[candidate.trigger_id] = each
+            if each.outcome is not Outcome.WITHHELD and each.channel is not None:
                 variant = "treatment" if each.outcome is Outcome.FIRED else "control"
-                contact = Contact(candidate.campaign.key, each.channel, variant, candidate.as_of)
-                customer.contacts.setdefault(UUID(candidate.trigger_id), contact)
+                contact = Exposure(candidate.campaign.key, each.channel, variant, candidate.as_of)
+                customer.contacts[candidate.trigger_id] = contact
+        return refused
 
-    def _write_outcome(self, report: OutcomeReport) -> None:
-        customer, trigger = self._customer(report.customer_id), UUID(report.trigger_id)
-        contact = customer.contacts.get(trigger)
-        if contact is None:
-            return
-        if report.outcome in REVOKES:
-            customer.revoked.add(contact.channel)
-            return
-        status = max(contact.status, STATUS[report.outcome], key=LADDER.index)
-        value = contact.value if report.value is None else report.value
-        customer.contacts[trigger] = replace(contact, status=status, value=value)
+    def _write_outcomes(self, changes: BatchChanges) -> None:
+        for (customer_id, trigger), state in changes.contact_states.items():
+            contacts = self._find(customer_id).contacts
+            if trigger in contacts:
+                contacts[trigger] = replace(contacts[trigger], state=state)
+        for change in changes.consent_changes:
+            self._customer(change.customer_id).consent_changes.setdefault(change.event_id, change)
 
-    def _write_outbox(self, messages: Sequence[Message]) -> list[OutboxRow]:
+    def _write_outbox(self, messages: Sequence[Message], refused: Collection[str]) -> list[OutboxRow]:
         fresh = []
         for message in messages:
             if message.destination == "dead_letters":
                 self.letters.setdefault(message.message_id, message)
             key = (message.customer_id, message.message_id)
-            if key not in self.outbox:
+            if key not in self.outbox and message.message_id not in refused:
                 self.outbox[key] = OutboxRow(len(self.outbox) + 1, message)
                 fresh.append(self.outbox[key])
         return fresh
 
 
-def _standing(customer: Customer, cooling: set[str]) -> ContactHistory:
-    counting = [each for each in customer.contacts.values() if each.campaign in cooling]
-    treated = [each for each in counting if each.variant == "treatment" and each.status != "refunded"]
-    last: dict[str, datetime] = {}
-    for contact in sorted(treated, key=lambda each: each.decided_at):
-        last[contact.campaign] = contact.decided_at
-    return ContactHistory(frozenset(customer.revoked), last)
+def _contact_history(customer: Customer, cooling: set[str]) -> ContactHistory:
+    history = ContactHistory()
+    for contact in customer.contacts.values():
+        if contact.campaign in cooling:
+            history = history.with_contact(contact.campaign, contact.decided_at)
+    for change in customer.consent_changes.values():
+        history = history.with_consent_change(change)
+    return history

@@ -206,6 +206,7 @@ class Run:
             "HOLDFAST_SESSION_TIMEOUT_S": str(SESSION_S),
             "HOLDFAST_BATCH_EVENTS": str(BATCH_EVENTS),
             "HOLDFAST_HEALTH_PORT": "0",
+            "HOLDFAST_WITHHOLD_EXPIRED": "false",
             "ML_MOCK_MODE": "true",
             **self.environment,
         }

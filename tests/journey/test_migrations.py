@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,49 @@ async def test_a_ledger_of_the_first_schema_is_brought_to_the_newest_with_its_da
 
 def test_both_schemes_that_libpq_knows_will_do(ledger_url: str) -> None:
     assert list(migrate(ledger_url.replace("postgresql://", "postgres://", 1))) == STEPS
+
+
+CONTACTS = """
+INSERT INTO contact (customer_id, trigger_id, campaign, channel, variant, offer_id, status, value, decided_at)
+SELECT status, gen_random_uuid(), 'c', 'email', 'treatment', 1, status, value, '2011-06-01Z'
+  FROM (VALUES ('reserved', NULL), ('refunded', NULL), ('opened', 0.1), ('converted', 25.5)) AS t (status, value)
+"""
+REVOCATIONS = (
+    "INSERT INTO revocation VALUES ('ann', 'email', '2011-06-02Z', 'complained'), ('ann', 'sms', '2011-06-03Z', 'x')"
+)
+
+
+def test_contacts_and_revocations_of_an_older_ledger_are_kept(ledger_url: str) -> None:
+    migrate_to(ledger_url, "0001-ledger")
+    with psycopg.connect(ledger_url) as ledger:
+        ledger.execute(CONTACTS)
+        ledger.execute(REVOCATIONS)
+    migrate(ledger_url)
+    with psycopg.connect(ledger_url) as ledger:
+        contacts = ledger.execute(
+            "SELECT customer_id, status, value::text, conversions, first_at FROM contact"
+        ).fetchall()
+        changes = "SELECT customer_id, channel, granted, changed_at, source FROM consent_change ORDER BY channel"
+        kept = ledger.execute(changes).fetchall()
+    at = {"refunded": {"bounced": "2011-06-01T00:00:00+00:00"}, "converted": {"converted": "2011-06-01T00:00:00+00:00"}}
+    assert {each[0]: each[1:] for each in contacts} == {
+        "reserved": ("reserved", None, 0, {}),
+        "refunded": ("bounced", None, 0, at["refunded"]),
+        "opened": ("opened", "0.1", 0, {}),
+        "converted": ("converted", "25.5", 1, at["converted"]),
+    }
+    assert kept == [
+        ("ann", "email", False, datetime(2011, 6, 2, tzinfo=UTC), "complained"),
+        ("ann", "sms", False, datetime(2011, 6, 3, tzinfo=UTC), "x"),
+    ]
+
+
+def migrate_to(url: str, last: str) -> None:
+    """Bring an empty ledger to the schema of an older version."""
+    backend = yoyo.get_backend("postgresql+psycopg://" + url.partition("://")[2])
+    steps = yoyo.read_migrations(str(Path(campaigns.migrations.__file__).parent))
+    backend.apply_migrations(steps.filter(lambda step: step.path.endswith(".sql") and step.id <= last))
+    backend.connection.close()
 
 
 def test_workers_that_start_at_once_migrate_once(ledger_url: str) -> None:

@@ -20,6 +20,7 @@ from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from features.postgres_warehouse import PostgresWarehouse
 from features.redis_cache import RedisFeatureCache
+from tests.records import arrive, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
     from redis.client import Monitor
 
-    from benchmarks.contenders.own_code import Record
+    from streams.formats.events import Record
 
 # Whenever its row is read, a customer moves from one segment that a campaign waits for to another.
 SIZE = Size(events=40_000, customers=2000, entering=1000.0)
@@ -39,6 +40,7 @@ WAIT = re.compile(r"\tF\t\d+\t(Query|Flush|Sync(?!\n[^\t]*\tF\t\d+\tFlush))\b")
 ROUND_TRIPS = {
     "customer-updates": {"warehouse": 1, "ledger": 3, "redis": 1},
     "conversations": {"warehouse": 1, "ledger": 3, "redis": 3},
+    "outcomes": {"warehouse": 0, "ledger": 3, "redis": 0},
 }
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="psycopg lets libpq trace on Linux alone")
@@ -57,8 +59,23 @@ def test_a_batch_waits_as_often_whatever_its_size(
 
 def work(topic: str, events: int) -> list[Sequence[Record]]:
     """Return what makes plans and connections warm, and then the batch that counts."""
+    if topic == "outcomes":
+        return [*batches(first_events(SIZE)), *(draw_outcomes(number, events) for number in range(3))]
     drawn = [batch for batch in batches(draw_events(SIZE)) if batch[0].topic == topic]
     return [*batches(first_events(SIZE)), drawn[0][:events], drawn[1][:events], drawn[2][:events]]
+
+
+def draw_outcomes(lot: int, events: int) -> list[Record]:
+    """Return opt-outs, and outcomes of unknown triggers: they write consent and dead letters."""
+    kinds, at = ("unsubscribed", "delivered"), "2011-06-01T00:00:00Z"
+    return [
+        arrive(
+            outcome(kinds[number % 2], id=f"o{lot}-{number}", customer_id=f"c{number}", occurred_at=at),
+            topic="outcomes",
+            offset=lot * events + number,
+        )
+        for number in range(events)
+    ]
 
 
 async def count_round_trips(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 45.0
 PARTITIONS = 2
+# The time of the first event: triggers of old events would have expired.
+BEGIN = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
 INPUTS = ("customer-updates", "conversations", "outcomes", "evaluations")
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS customer_features_view (
@@ -125,7 +127,7 @@ class Workplace:
     def event(self, customer_id: str, kind: str = "customer.updated", **more: Any) -> dict[str, Any]:
         """Return an event with an id of its own."""
         self.sent += 1
-        at = datetime(2011, 6, 1, tzinfo=UTC) + timedelta(seconds=self.sent)
+        at = BEGIN + timedelta(seconds=self.sent)
         return {"id": f"e{self.sent}", "type": kind, "customer_id": customer_id, "occurred_at": at.isoformat(), **more}
 
     def publish(self, topic: str, *events: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Which customers get a chance, and the decisions about a whole batch."""
+"""Candidates, and the decisions about a whole batch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from campaigns.candidates import (
     entry_candidates,
     launch_candidates,
 )
-from campaigns.decide import ContactHistory, Outcome, Reason
+from campaigns.consent import ConsentTimes
+from campaigns.decide import ContactHistory, Outcome
 from campaigns.definition import load_definitions
+from campaigns.guardrails import Reason
 from features.table import FeatureTable
 from models.facts import SCORE_FACTS
 from tests.builders import AS_OF, campaign, candidate, facts, offers, scores, transition
@@ -155,7 +157,7 @@ def test_a_contact_earlier_in_the_batch_counts_against_the_cooldown() -> None:
     assert [each.reason for each in decisions] == [Reason.ENTERED_SEGMENT, Reason.COOLDOWN]
 
 
-def test_a_chance_that_comes_twice_in_a_batch_is_decided_once() -> None:
+def test_an_opportunity_that_comes_twice_in_a_batch_is_decided_once() -> None:
     """By its first event: the ledger keeps that one, and what is published must be the same."""
     again = candidate(event_id="event-2", as_of=AS_OF + timedelta(hours=1))
     older = candidate(event_id="event-3", as_of=AS_OF - timedelta(hours=1))
@@ -163,16 +165,24 @@ def test_a_chance_that_comes_twice_in_a_batch_is_decided_once() -> None:
     assert [(each.candidate.event_id, each.outcome) for each in decisions] == [("event-1", Outcome.FIRED)]
 
 
-def test_a_control_exposure_does_not_start_a_cooldown() -> None:
-    """Nobody was contacted; the ledger reads it the same way."""
+def test_a_control_exposure_starts_the_cooldown_that_a_contact_would() -> None:
+    """Or held-out customers would be exposed more often, and the arms could not be compared."""
     cooling = campaign(cooldown_days=1, holdout_percent=50)
     chosen = [candidate(campaign=cooling), candidate(campaign=cooling, occasion="2")]
     decisions = decide_all(chosen, table("ann"), {}, offers(), Scorer())
-    assert [each.outcome for each in decisions] == [Outcome.CONTROL, Outcome.CONTROL]
+    assert [each.outcome for each in decisions] == [Outcome.CONTROL, Outcome.WITHHELD]
 
 
-def test_a_contact_in_the_batch_leaves_the_standing_of_the_ledger_alone() -> None:
-    contact_histories = {"ann": ContactHistory({"email"}, {"other": AS_OF})}
+def test_a_withheld_decision_starts_no_cooldown() -> None:
+    cooling = campaign(cooldown_days=1)
+    chosen = [candidate(campaign=cooling, withheld=Reason.NOT_A_MEMBER), candidate(campaign=cooling, occasion="2")]
+    decisions = decide_all(chosen, table("ann"), {}, offers(), Scorer())
+    assert [each.outcome for each in decisions] == [Outcome.WITHHELD, Outcome.FIRED]
+
+
+def test_a_contact_in_the_batch_leaves_the_histories_of_the_ledger_unchanged() -> None:
+    revoked = {"email": ConsentTimes(None, AS_OF)}
+    contact_histories = {"ann": ContactHistory(revoked, {"other": AS_OF})}
     decisions = decide_all([candidate()], table("ann"), contact_histories, offers(), Scorer())
     assert decisions[0].channel == "sms"
-    assert contact_histories == {"ann": ContactHistory({"email"}, {"other": AS_OF})}
+    assert contact_histories == {"ann": ContactHistory(revoked, {"other": AS_OF})}

@@ -9,13 +9,12 @@ from streams.customers import (
     joined_at,
     latest_events,
     messages_by_customer,
-    read_outcome_reports,
     reject_unknown_customers,
     sort_by_kind,
     trigger_context,
 )
 from streams.formats.events import Decoded, RejectReason
-from tests.records import TRIGGER_ID, body, events, message, outcome
+from tests.records import body, events, message, outcome
 
 if TYPE_CHECKING:
     from typing import Any
@@ -104,13 +103,6 @@ def test_messages_come_in_event_order_and_once() -> None:
     assert [each.id for each in found["ann"]] == ["early", "late"]
     assert [(each.role, each.reading.sentiment) for each in found["bob"]] == [("agent", 0.5)]
     assert (read.count("a"), read.count("b")) == (1, 1)
-
-
-def test_outcomes_become_reports() -> None:
-    """The type's second part says what became of the trigger."""
-    (report,) = read_outcome_reports(events(outcome("converted", value=25.0)))
-    assert (report.outcome, report.value, report.trigger_id) == ("converted", 25.0, TRIGGER_ID)
-    assert (report.customer_id, report.event_id) == ("ann", "e1")
 
 
 def test_a_customer_joined_at_the_time_in_the_view() -> None:

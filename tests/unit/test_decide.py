@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from campaigns.decide import ContactHistory, Outcome, Reason, decide
+from campaigns.consent import ConsentTimes
+from campaigns.decide import ContactHistory, Outcome, decide
+from campaigns.guardrails import Reason
 from tests.builders import AS_OF, campaign, candidate, decision, facts, offers, scores
 
 YESTERDAY = ContactHistory(last_contacts={"win-back": AS_OF - timedelta(days=1)})
 COOLING = campaign(cooldown_days=30)
+LATE_MS = round((AS_OF + timedelta(days=14)).timestamp() * 1000)
 HELD = campaign(holdout_percent=50)
 NOBODY = {"email_consent": False, "sms_consent": False}
 SPEECHLESS = campaign(message="Dear {{ surname }}")
@@ -40,6 +43,7 @@ CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistor
         ContactHistory(),
         "no longer a member",
     ),
+    Reason.EXPIRED: (Outcome.WITHHELD, {"received_ms": LATE_MS}, {}, ContactHistory(), "expired at 2011-06-15"),
     Reason.NO_CONSENTED_CHANNEL: (Outcome.WITHHELD, {}, NOBODY, ContactHistory(), "no consent for any of: email, sms"),
     Reason.COOLDOWN: (Outcome.WITHHELD, {"campaign": COOLING}, {}, YESTERDAY, "again from 2011-06-30"),
     Reason.MESSAGE_FAILED: (Outcome.WITHHELD, {"campaign": SPEECHLESS}, {}, ContactHistory(), "'surname' is undefined"),
@@ -57,7 +61,8 @@ def test_every_reason_is_given_with_its_outcome_and_in_words(reason: Reason) -> 
 @pytest.mark.parametrize(
     ("earlier", "later"),
     [
-        (Reason.FIRST_EVALUATION, Reason.NO_CONSENTED_CHANNEL),
+        (Reason.FIRST_EVALUATION, Reason.EXPIRED),
+        (Reason.EXPIRED, Reason.NO_CONSENTED_CHANNEL),
         (Reason.NO_CONSENTED_CHANNEL, Reason.COOLDOWN),
         (Reason.COOLDOWN, Reason.MESSAGE_FAILED),
     ],
@@ -75,12 +80,14 @@ def test_a_candidate_with_two_reasons_is_withheld_for_the_earlier(earlier: Reaso
     assert decide(candidate(**both), facts(**known), history, offers(), scores(3)).reason is earlier
 
 
-@pytest.mark.parametrize("reason", [Reason.COOLDOWN, Reason.NO_CONSENTED_CHANNEL, Reason.MESSAGE_FAILED])
+@pytest.mark.parametrize(
+    "reason", [Reason.EXPIRED, Reason.COOLDOWN, Reason.NO_CONSENTED_CHANNEL, Reason.MESSAGE_FAILED]
+)
 def test_whoever_could_not_be_contacted_is_not_in_the_control_group(reason: Reason) -> None:
     """The control group must differ from the treated one by the contact alone."""
     _, changes, known, history, _ = CASES[reason]
     held = changes.get("campaign", campaign()).model_copy(update={"holdout_percent": 50.0})
-    decided = decide(candidate(campaign=held), facts(**known), history, offers(), scores(3))
+    decided = decide(candidate(**{**changes, "campaign": held}), facts(**known), history, offers(), scores(3))
     assert (decided.outcome, decided.reason) == (Outcome.WITHHELD, reason)
 
 
@@ -101,8 +108,14 @@ def test_contacts_by_other_campaigns_do_not_count() -> None:
 
 
 def test_revoked_consent_counts_more_than_the_warehouse() -> None:
-    assert decision(ContactHistory(revoked_channels={"email"})).channel == "sms"
-    assert decision(ContactHistory(revoked_channels={"email", "sms"})).reason is Reason.NO_CONSENTED_CHANNEL
+    revoked = ConsentTimes(None, AS_OF)
+    assert decision(ContactHistory({"email": revoked})).channel == "sms"
+    assert decision(ContactHistory({"email": revoked, "sms": revoked})).reason is Reason.NO_CONSENTED_CHANNEL
+
+
+def test_without_guardrails_a_customer_without_consent_is_still_not_contacted() -> None:
+    with pytest.raises(ValueError, match="without consent"):
+        decide(candidate(), facts(**NOBODY), ContactHistory(), offers(), scores(3), guardrails=())
 
 
 def test_a_withheld_decision_keeps_the_facts_it_rests_on() -> None:

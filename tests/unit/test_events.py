@@ -19,6 +19,8 @@ GOOD = [
     body(type="evaluation.requested", reason="launch", campaign="vip", launch="spring"),
     body(type="evaluation.requested"),
     *(outcome(kind, value=12.5) for kind in OUTCOMES),
+    *(outcome(kind, trigger_id=unknown) for kind in ("unsubscribed", "complained") for unknown in (None, "", "17")),
+    outcome("resubscribed", trigger_id=None, channel="email"),
 ]
 
 
@@ -31,6 +33,12 @@ def test_a_good_event_is_decoded(content: dict[str, object]) -> None:
     assert (event.wire.id, event.customer_id, event.wire.type) == ("e1", content["customer_id"], content["type"])
     assert event.record is record
     assert decoded.rejects == []
+
+
+def test_an_opt_out_may_have_null_where_it_has_nothing() -> None:
+    """Many producers write every field."""
+    content = {**outcome("unsubscribed"), "trigger_id": None, "channel": None, "value": None}
+    assert len(decode(arrive(content)).events) == 1
 
 
 def raw(value: bytes | None) -> Arrived:

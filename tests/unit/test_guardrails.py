@@ -1,66 +1,80 @@
-"""Consent, cooldown and holdout."""
+"""Each guardrail: when it refuses, with which reason, and until when."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from campaigns.guardrails import choose_channel, cooling_until, is_in_holdout
-from tests.builders import AS_OF, campaign
-
-BOTH = {"email_consent": True, "sms_consent": True}
-
-
-@pytest.mark.parametrize(
-    ("facts", "revoked", "channel"),
-    [
-        (BOTH, (), "email"),
-        ({**BOTH, "preferred_channel": "sms"}, (), "sms"),
-        ({**BOTH, "preferred_channel": "push"}, (), "email"),
-        ({**BOTH, "preferred_channel": None}, (), "email"),
-        ({**BOTH, "preferred_channel": "sms"}, ("sms",), "email"),
-        (BOTH, ("email",), "sms"),
-        (BOTH, ("email", "sms"), None),
-        ({"email_consent": False, "sms_consent": True}, (), "sms"),
-        ({"email_consent": None, "sms_consent": None}, (), None),
-        ({"push_consent": True}, (), None),
-        ({}, (), None),
-        ({"email_consent": "yes", "sms_consent": 1}, (), None),
-    ],
+from campaigns.decide import ContactHistory
+from campaigns.guardrails import (
+    GUARDRAILS,
+    Reason,
+    refuse_expired,
+    refuse_in_cooldown,
+    refuse_known_before,
+    refuse_without_consent,
 )
-def test_the_channel_is_the_preferred_or_first_one_with_consent(
-    facts: dict[str, Any], revoked: tuple[str, ...], channel: str | None
-) -> None:
-    """Consent is the truth value true, and nothing that resembles it."""
-    assert choose_channel(campaign(channels=("email", "sms")), facts, revoked) == channel
+from tests.builders import AS_OF, campaign, candidate, facts
+
+NEW = ContactHistory()
+COOLING = campaign(cooldown_days=30)
 
 
-def test_a_campaign_cools_for_its_days_after_the_last_contact() -> None:
-    assert cooling_until(campaign(cooldown_days=30), AS_OF) == AS_OF + timedelta(days=30)
+def arrived(**after: float) -> int:
+    """A record's timestamp in ms, so long after the event."""
+    return round((AS_OF + timedelta(**after)).timestamp() * 1000)
 
 
-def test_a_campaign_that_never_contacted_the_customer_does_not_cool() -> None:
-    assert cooling_until(campaign(cooldown_days=30), None) is None
+def test_a_candidate_of_whom_nothing_is_against_it_is_refused_by_no_guardrail() -> None:
+    assert [guardrail(candidate(), NEW, facts()) for guardrail in GUARDRAILS] == [None] * len(GUARDRAILS)
 
 
-@pytest.mark.parametrize(("percent", "share"), [(0, 0), (10, 1000), (50, 5000)])
-def test_the_holdout_is_about_its_share_of_customers(percent: float, share: int) -> None:
-    """Of 10,000, within four standard deviations of a fair draw."""
-    held = campaign(holdout_percent=percent)
-    assert sum(is_in_holdout(held, f"customer-{number}") for number in range(10_000)) == pytest.approx(share, abs=200)
+@pytest.mark.parametrize("reason", [Reason.FIRST_EVALUATION, Reason.NOT_A_MEMBER])
+def test_what_the_segment_or_the_launch_rules_out_is_refused(reason: Reason) -> None:
+    refusal = refuse_known_before(candidate(withheld=reason), NEW, facts())
+    assert refusal
+    assert (refusal.reason, refusal.until) == (reason, None)
 
 
-def test_a_larger_holdout_keeps_whoever_was_in_the_smaller() -> None:
-    small, large = campaign(holdout_percent=10), campaign(holdout_percent=20)
-    names = [f"customer-{number}" for number in range(1000)]
-    assert {n for n in names if is_in_holdout(small, n)} < {n for n in names if is_in_holdout(large, n)}
+@pytest.mark.parametrize(("hours", "refused"), [(-1, False), (0, False), (14 * 24 - 0.01, False), (14 * 24, True)])
+def test_a_trigger_that_had_expired_when_its_event_arrived_is_refused(hours: float, refused: bool) -> None:
+    refusal = refuse_expired(candidate(received_ms=arrived(hours=hours)), NEW, facts())
+    assert bool(refusal) is refused
 
 
-def test_two_campaigns_hold_out_different_customers() -> None:
-    """Otherwise the same people would be left alone by all."""
-    one, other = campaign(holdout_percent=50), campaign(key="other", holdout_percent=50)
-    names = [f"customer-{number}" for number in range(1000)]
-    agree = sum(is_in_holdout(one, name) == is_in_holdout(other, name) for name in names)
-    assert 400 < agree < 600
+def test_an_expired_trigger_says_when_it_expired_and_when_its_event_arrived() -> None:
+    refusal = refuse_expired(candidate(received_ms=arrived(days=20)), NEW, facts())
+    assert refusal
+    assert refusal.reason is Reason.EXPIRED
+    assert refusal.detail == "expired at 2011-06-15 12:30, before its event arrived at 2011-06-21 12:30"
+
+
+def test_a_record_without_a_timestamp_expires_nothing() -> None:
+    assert refuse_expired(candidate(received_ms=-1), NEW, facts()) is None
+
+
+def test_a_customer_without_consent_is_refused() -> None:
+    refusal = refuse_without_consent(candidate(), NEW, facts(email_consent=False, sms_consent=None))
+    assert refusal
+    assert (refusal.reason, refusal.detail) == (Reason.NO_CONSENTED_CHANNEL, "no consent for any of: email, sms")
+
+
+def test_a_campaign_in_its_cooldown_is_refused_until_the_cooldown_ends() -> None:
+    history = NEW.with_contact("win-back", AS_OF - timedelta(days=29))
+    refusal = refuse_in_cooldown(candidate(campaign=COOLING), history, facts())
+    assert refusal
+    assert (refusal.reason, refusal.until) == (Reason.COOLDOWN, AS_OF + timedelta(days=1))
+
+
+def test_a_campaign_that_never_contacted_the_customer_has_no_cooldown() -> None:
+    assert refuse_in_cooldown(candidate(campaign=COOLING), NEW, facts()) is None
+
+
+def test_the_latest_contact_counts_whichever_is_added_last() -> None:
+    """Events may come late: an older contact after a newer one."""
+    newer, older = AS_OF - timedelta(days=1), AS_OF - timedelta(days=90)
+    histories = [
+        NEW.with_contact("a", first).with_contact("a", second) for first, second in [(newer, older), (older, newer)]
+    ]
+    assert [each.last_contact("a") for each in histories] == [newer, newer]

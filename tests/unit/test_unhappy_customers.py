@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,9 @@ class Conversation:
 
     async def _decide(self, event: dict[str, Any]) -> None:
         owners = {PARTITION: await self.ledger.claim(PARTITION)}
-        await self._pipeline.decide(await self._pipeline.prepare([arrive(event, partition=PARTITION)]), owners)
+        timestamp = round(datetime.fromisoformat(event["occurred_at"]).timestamp() * 1000)
+        record = arrive(event, partition=PARTITION, timestamp=timestamp)
+        await self._pipeline.decide(await self._pipeline.prepare([record]), owners)
 
 
 async def test_one_request_to_cancel_brings_one_apology_and_a_new_request_another() -> None:

@@ -29,7 +29,7 @@ from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.trigger_sink import InMemoryTriggerSink
 from tests.fakes.warehouse import InMemoryWarehouse
-from tests.records import PREFIX, Arrived, arrive, body
+from tests.records import PREFIX, Arrived, arrive, body, outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -186,6 +186,31 @@ async def test_acknowledgement_comes_after_publication(bench: Bench) -> None:
     assert bench.published == ["ann"]
     assert [published for _, published in bench.acknowledged] == [1]
     assert await bench.ledger.unsent(PARTITION) == []
+
+
+async def test_opt_outs_wait_neither_for_the_warehouse_nor_for_the_cache(bench: Bench) -> None:
+    """They are counted once, and apply to customers whom the warehouse does not know."""
+    bench.warehouse.away = True
+    told = outcome("unsubscribed", customer_id="gone", trigger_id=None, channel="sms")
+    async with bench.working():
+        for _ in range(2):
+            bench.put(arrive(told))
+        await bench.acknowledges(2)
+    assert bench.warehouse.queries == []
+    assert [each.channel for each in bench.ledger.customers["gone"].consent_changes.values()] == ["sms"]
+    labels = {"channel": "sms", "source": "unsubscribed", "trigger": "unknown"}
+    assert bench.metrics.registry.get_sample_value("holdfast_opt_outs_total", labels) == 1
+
+
+async def test_an_outcome_of_an_unknown_trigger_is_one_dead_letter(bench: Bench) -> None:
+    """It is not counted as an event that was folded."""
+    async with bench.working():
+        bench.put(arrive(outcome()))
+        await bench.acknowledges(1)
+    assert [each.destination for each in bench.sink.topics.published] == ["dead_letters"]
+    value = bench.metrics.registry.get_sample_value
+    assert value("holdfast_dead_letters_total", {"reason": "unknown_trigger"}) == 1
+    assert value("holdfast_events_total") == 0
 
 
 async def test_nothing_is_acknowledged_while_nothing_can_be_published(bench: Bench) -> None:

@@ -1,0 +1,106 @@
+"""Consent by channel: the warehouse's columns, and what customers revoked or gave again since. Pure.
+
+The present state is a function of the set of changes: of a channel's changes the one with the latest event time counts,
+and of equal times the revocation. So order, duplication and batching of the changes make no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from features.times import parse_time
+
+if TYPE_CHECKING:
+    from campaigns.channels import Channel
+    from campaigns.definition import Campaign
+
+EVERY_CHANNEL = "*"
+# The outcomes that change consent: whether each gives it.
+CONSENT_OUTCOMES: Mapping[str, bool] = {"unsubscribed": False, "complained": False, "resubscribed": True}
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentChange:
+    """A customer revokes consent, or gives it again.
+
+    Attributes:
+        customer_id: the customer.
+        event_id: the event that reported it; one event makes one change.
+        channel: a channel's name, or `EVERY_CHANNEL`.
+        granted: whether consent is given; False revokes it.
+        changed_at: event time.
+        source: the outcome that reported it, a key of `CONSENT_OUTCOMES`.
+        trigger_id: the contact that it answers, None when the ledger has no such contact.
+    """
+
+    customer_id: str
+    event_id: str
+    channel: str
+    granted: bool
+    changed_at: datetime
+    source: str
+    trigger_id: str | None = None
+
+
+class ConsentTimes(msgspec.Struct, frozen=True, array_like=True):
+    """When consent for a channel was last given and last revoked by an event."""
+
+    granted_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+Consent = Mapping[str, ConsentTimes]
+"""The changes of one customer, by channel or `EVERY_CHANNEL`."""
+
+
+def add_change(consent: Consent, change: ConsentChange) -> Consent:
+    """Return a customer's consent with one more change."""
+    known = consent.get(change.channel, ConsentTimes())
+    if change.granted:
+        times = ConsentTimes(_later(known.granted_at, change.changed_at), known.revoked_at)
+    else:
+        times = ConsentTimes(known.granted_at, _later(known.revoked_at, change.changed_at))
+    return {**consent, change.channel: times}
+
+
+def find_revocation(consent: Consent, channel: str) -> datetime | None:
+    """Return the event time of the revocation in force for a channel, or None."""
+    granted_at = revoked_at = None
+    for name in (channel, EVERY_CHANNEL):
+        times = consent.get(name, ConsentTimes())
+        granted_at, revoked_at = _later(granted_at, times.granted_at), _later(revoked_at, times.revoked_at)
+    given_again = granted_at is not None and revoked_at is not None and granted_at > revoked_at
+    return None if given_again else revoked_at
+
+
+def has_consent(channel: Channel, facts: Mapping[str, Any], consent: Consent) -> bool:
+    """Return whether a customer may be contacted on a channel.
+
+    The channel's consent column must be true; without the column there is no consent. A revocation counts until consent
+    is given again: by an event, or by the warehouse with a time in `<consent column>_at` after the revocation.
+    """
+    if facts.get(channel.consent_column) is not True:
+        return False
+    revoked_at = find_revocation(consent, channel.key) if consent else None
+    if revoked_at is None:
+        return True
+    given_at = parse_time(facts.get(channel.consent_time_column))
+    return given_at is not None and given_at > revoked_at
+
+
+def choose_channel(campaign: Campaign, facts: Mapping[str, Any], consent: Consent) -> str | None:
+    """Return the customer's preferred channel, or the campaign's first one, among those with consent."""
+    allowed = [key for key in campaign.channels if has_consent(campaign.channel(key), facts, consent)]
+    preferred = facts.get("preferred_channel")
+    if preferred in allowed:
+        return str(preferred)
+    return allowed[0] if allowed else None
+
+
+def _later(first: datetime | None, second: datetime | None) -> datetime | None:
+    return max((each for each in (first, second) if each is not None), default=None)

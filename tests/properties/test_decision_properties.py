@@ -1,0 +1,154 @@
+"""Whatever happens in whatever order: both arms are treated alike, and a decision has one outcome."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from campaigns.decide import Outcome
+from campaigns.triggers import decision_message_id
+from tests.simulation import ACTS, Act, play
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.fakes.ledger import InMemoryLedger
+
+SETTINGS = settings(derandomize=True, deadline=None, max_examples=100)
+BEGIN = [Act("ann", "enters"), Act("bob", "enters")]
+HISTORIES = st.lists(
+    st.lists(
+        st.builds(
+            Act,
+            st.sampled_from(["ann", "bob"]),
+            # What makes decisions more often than the rest.
+            st.sampled_from([*ACTS, *("enters", "leaves", "launched") * 3]),
+            st.integers(0, 3),
+            st.sampled_from([0, 1, 30, 100]),
+            st.sampled_from([0, 0, 0, 20]),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    min_size=3,
+    max_size=12,
+).map(lambda batches: [BEGIN, *batches])
+
+
+def eligibility(ledger: InMemoryLedger) -> list[tuple[Any, ...]]:
+    """Return every decision in order: customer, id, and the reason if it was withheld; no arm."""
+    return [
+        (name, key, "exposed" if each.outcome is not Outcome.WITHHELD else each.reason, each.channel)
+        for name, customer in ledger.customers.items()
+        for key, each in customer.decisions.items()
+    ]
+
+
+@SETTINGS
+@given(HISTORIES)
+def test_eligibility_does_not_depend_on_the_arm(history: Sequence[Sequence[Act]]) -> None:
+    treated = asyncio.run(play(history, holdout_percent=0))
+    held_out = asyncio.run(play(history, holdout_percent=100))
+    assert eligibility(treated) == eligibility(held_out)
+
+
+def test_five_entries_within_the_cooldown_are_one_exposure_in_both_arms() -> None:
+    customers = [f"c{number}" for number in range(200)]
+    history = [[Act(name, kind, hours=0) for name in customers] for kind in ("enters", "leaves") * 5]
+    ledger = asyncio.run(play(history, holdout_percent=50, customers=customers))
+    decisions = [
+        (name, each)
+        for name in customers
+        for each in ledger.customers[name].decisions.values()
+        if each.candidate.campaign.key == "with-cooldown"
+    ]
+    exposed = Counter(name for name, each in decisions if each.outcome is not Outcome.WITHHELD)
+    outcomes = Counter(each.outcome for _, each in decisions)
+    assert set(exposed.values()) == {1}
+    assert outcomes[Outcome.FIRED] + outcomes[Outcome.CONTROL] == 200
+    assert outcomes[Outcome.WITHHELD] == 800
+    assert min(outcomes.values()) > 70
+
+
+@SETTINGS
+@given(HISTORIES, st.sampled_from([0, 50, 100]), st.sampled_from([0, 1, 5]))
+def test_a_decision_has_one_outcome_in_ledger_and_topics(
+    history: Sequence[Sequence[Act]], holdout_percent: float, again: int
+) -> None:
+    """Whatever is launched again, delivered again, and changes in between."""
+    ledger = asyncio.run(play(history, holdout_percent=holdout_percent, again=again))
+    expected = set()
+    for name, customer in ledger.customers.items():
+        for key, decision in customer.decisions.items():
+            record = ledger.outbox[name, decision_message_id(key)].message
+            assert msgspec.json.decode(record.value or b"")["outcome"] == decision.outcome
+            expected.add((name, record.message_id))
+            if decision.outcome is not Outcome.WITHHELD:
+                trigger = ledger.outbox[name, key].message
+                assert trigger.destination == ("campaign_triggers" if decision.outcome is Outcome.FIRED else "control")
+                expected.add((name, key))
+        exposed = {key for key, each in customer.decisions.items() if each.outcome is not Outcome.WITHHELD}
+        assert set(customer.contacts) == exposed
+    assert {key for key in ledger.outbox if key[0]} == expected
+
+
+@SETTINGS
+@given(HISTORIES, st.sampled_from([1, 5]))
+def test_redelivery_changes_no_outcome_of_a_contact(history: Sequence[Sequence[Act]], again: int) -> None:
+    """Nor consent: outcomes count once, whether their trigger is known or not."""
+    plain, disturbed = asyncio.run(play(history)), asyncio.run(play(history, again=again))
+    for name, customer in plain.customers.items():
+        assert disturbed.customers[name].consent_changes == customer.consent_changes
+        for key, contact in customer.contacts.items():
+            assert disturbed.customers[name].contacts[key].state == contact.state
+
+
+def test_an_outcome_that_came_before_its_contact_stays_a_dead_letter() -> None:
+    """Though its record is delivered again when the contact is there."""
+    history = [BEGIN, [Act("ann", "delivered", 2)], [Act("ann", "launched", 2)], [Act("bob", "leaves")]]
+    ledger = asyncio.run(play(history, again=2))
+    (contact,) = [each for each in ledger.customers["ann"].contacts.values() if each.campaign == "launched"]
+    assert contact.state.status == "reserved"
+    assert [row.message.destination for (name, _), row in ledger.outbox.items() if not name] == ["dead_letters"]
+
+
+def test_a_launch_withheld_for_missing_consent_stays_withheld_after_consent() -> None:
+    history = [
+        [Act("ann", "enters")],
+        [Act("ann", "warehouse revokes"), Act("ann", "launched")],
+        [Act("ann", "warehouse consents"), Act("ann", "launched")],
+    ]
+    ledger = asyncio.run(play(history))
+    launched = [
+        each for each in ledger.customers["ann"].decisions.values() if each.candidate.campaign.key == "launched"
+    ]
+    assert [each.outcome for each in launched] == [Outcome.WITHHELD]
+    messages = [row.message.message_id for row in ledger.outbox.values()]
+    assert launched[0].candidate.trigger_id not in messages
+
+
+def test_a_launch_that_is_decided_already_starts_no_cooldown() -> None:
+    """It is withheld in the ledger; its repetition must not keep the next launch back."""
+    history = [
+        [Act("ann", "enters")],
+        [Act("ann", "warehouse revokes"), Act("ann", "launched", 1)],
+        [Act("ann", "warehouse consents"), Act("ann", "launched", 1), Act("ann", "launched", 2)],
+    ]
+    ledger = asyncio.run(play(history))
+    outcomes = {
+        each.candidate.occasion: each.outcome
+        for each in ledger.customers["ann"].decisions.values()
+        if each.candidate.campaign.key == "launched"
+    }
+    assert outcomes == {"launch l1": Outcome.WITHHELD, "launch l2": Outcome.FIRED}
+
+
+def test_an_opt_out_counts_in_its_own_batch() -> None:
+    history = [[Act("ann", "enters"), Act("ann", "unsubscribed", 3)]]
+    decisions = asyncio.run(play(history)).customers["ann"].decisions.values()
+    assert {each.reason for each in decisions} == {"no_consented_channel"}
