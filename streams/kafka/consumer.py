@@ -31,7 +31,7 @@ from mode import Service
 
 from streams.kafka.fetching import ChunkConsumerThread, cut
 from streams.kafka.offsets import ContiguousOffsets
-from streams.kafka.topic_ids import place_offset
+from streams.kafka.topic_ids import place_offset, read_topic_id
 from streams.observability.liveness import Progress
 from streams.runtime.batching import CHUNK_RECORDS, Chunk
 
@@ -241,7 +241,7 @@ class ChunkConsumer(driver.Consumer):
         starts = await self._thread.find_start(topic_ids)
         for tp, start in starts.items():
             self._offsets[tp] = ContiguousOffsets(start.offset, topic_id=start.topic_id)
-            self._committed_offset[tp] = start.offset
+            self._committed_offset[tp] = None if start.offset is None else place_offset(start.offset, start.topic_id)
         for topic in {tp.topic for tp, start in starts.items() if start.former_id}:
             self._note_recreated(topic)
 
@@ -276,7 +276,8 @@ class ChunkConsumer(driver.Consumer):
 
     def _should_commit(self, tp: TP, offset: int) -> bool:
         # Not "greater than": a recreated topic begins again below what was committed.
-        return offset != self._committed_offset[tp]
+        committed = self._committed_offset[tp]
+        return offset != committed or read_topic_id(offset) != read_topic_id(committed)
 
     def ack(self, message: Message) -> bool:
         """Do nothing: Faust would acknowledge what it skipped; only `acknowledge` counts."""

@@ -15,12 +15,16 @@ import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiokafka.codec
-import cramjam
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from streams.errors import MissingCodecError
 from streams.formats.events import Excerpt, OversizedRecord, take_excerpt
 from streams.formats.validation import MAX_BATCH_BYTES, MAX_EVENT_BYTES, describe_size
+
+try:
+    import cramjam
+except ImportError:  # a worker then refuses to start, with the sentence of check_codecs
+    cramjam = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -217,7 +217,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         consumer: Any = self._ensure_consumer()
         partitions = consumer.assignment()
         found = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001 - with the metadata
-        starts = {tp: choose_start(found.get(tp), topic_ids.get(tp.topic, "")) for tp in partitions}
+        still_ours = partitions & consumer.assignment()
+        starts = {tp: choose_start(found.get(tp), topic_ids.get(tp.topic, "")) for tp in still_ours}
         for tp, start in starts.items():
             if start.offset:
                 consumer.seek(tp, start.offset)

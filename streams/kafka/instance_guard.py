@@ -75,7 +75,7 @@ class InstanceGuard:
                     "worker's partitions now; give each worker an instance id of its own"
                 )
             )
-        elif codes <= ACCEPTED:
+        elif codes <= ACCEPTED and not hasattr(answer, "topics"):  # offsets are told to anybody
             self._accepted = (member_id or getattr(answer, "member_id", ""), asked_at)
         return answer
 

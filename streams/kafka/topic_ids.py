@@ -62,9 +62,14 @@ def place_offset(offset: int, topic_id: str) -> PlacedOffset:
     return placed
 
 
+def read_topic_id(offset: int | None) -> str:
+    """Return the id that was placed with an offset, empty without one."""
+    return offset.topic_id if isinstance(offset, PlacedOffset) else ""
+
+
 def write_metadata(offset: int) -> str:
     """Return the metadata of a commit."""
-    topic_id = getattr(offset, "topic_id", "")
+    topic_id = read_topic_id(offset)
     return f"{PREFIX}{topic_id}" if topic_id else ""
 
 

@@ -200,6 +200,13 @@ def test_a_commit_counts_in_the_topic_it_was_made_for(metadata: Any, present: st
     assert choose_start(OffsetAndMetadata(20, metadata), present) == start
 
 
+async def test_the_same_offset_of_another_topic_is_committed_too(consumer: ChunkConsumer) -> None:
+    """A commit for the former topic may have been under way when the present one was found."""
+    consumer._committed_offset[ONE] = place_offset(2, "former")
+    assert not consumer._should_commit(ONE, place_offset(2, "former"))
+    assert consumer._should_commit(ONE, place_offset(2, "present"))
+
+
 def test_without_a_commit_reading_begins_at_the_beginning() -> None:
     assert choose_start(None, "a") == Start(None, "a")
 

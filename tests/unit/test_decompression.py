@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import random
 import struct
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import cramjam
@@ -150,3 +152,14 @@ def test_a_missing_codec_is_named_at_the_start() -> None:
     check_codecs()
     with pytest.raises(MissingCodecError, match="compressed with snappy, zstd cannot be read: install the package cr"):
         check_codecs({"gzip": True, "snappy": False, "lz4": True, "zstd": False})
+
+
+def test_a_worker_without_the_package_refuses_to_start_in_one_sentence() -> None:
+    """The codecs' package is imported nowhere without it being said what to install."""
+    program = (
+        "import sys; sys.modules['cramjam'] = None; sys.argv[1:] = ['worker']; import console.cli as cli; cli.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "records compressed with snappy, lz4, zstd cannot be read: install the package cramjam" in ended.stderr
+    assert "Traceback" not in ended.stderr

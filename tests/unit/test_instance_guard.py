@@ -30,6 +30,8 @@ class Group:
         self.sent += 1
         if request == "commit":
             return SimpleNamespace(topics=[("updates", [(0, OK), (1, self.code)])])
+        if request == "offsets":
+            return SimpleNamespace(topics=[], error_code=OK)
         if request == "join":
             return SimpleNamespace(error_code=self.code, member_id="member-1")
         return SimpleNamespace(error_code=self.code)
@@ -81,6 +83,15 @@ async def test_an_accepted_heartbeat_prolongs_the_session(group: Group, code: in
     group.now += SESSION_S - 1
     await group.ask("heartbeat", UNKNOWN)
     assert len(group.reported) == 1
+
+
+async def test_offsets_told_to_a_member_prolong_no_session(group: Group) -> None:
+    """The broker tells them to anybody."""
+    group.now += SESSION_S - 1
+    await group.ask("offsets")
+    group.now += 1
+    await group.ask("heartbeat", UNKNOWN)
+    assert group.reported == []
 
 
 async def test_another_generation_or_another_member_is_no_loss(group: Group) -> None:
