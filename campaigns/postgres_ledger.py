@@ -68,10 +68,12 @@ class PostgresLedger:
     Args:
         url: libpq connection string.
         connect_timeout: seconds to wait for a connection before the ledger counts as unavailable.
+        answer_s: seconds to wait for an answer before the ledger counts as unavailable.
     """
 
-    def __init__(self, url: str, *, connect_timeout: float = 5) -> None:
+    def __init__(self, url: str, *, connect_timeout: float = 5, answer_s: float = ANSWER_S) -> None:
         self._url = url
+        self._answer_s = answer_s
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             url,
             min_size=1,
@@ -259,7 +261,7 @@ class PostgresLedger:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
-            async with asyncio.timeout(ANSWER_S), self._pool.connection() as connection:
+            async with asyncio.timeout(self._answer_s), self._pool.connection() as connection:
                 try:
                     yield connection
                 except pg.ReadOnlySqlTransaction:
@@ -267,7 +269,7 @@ class PostgresLedger:
                     await connection.close()
                     raise
         except TimeoutError as error:
-            raise LedgerUnavailableError(f"the ledger did not answer within {ANSWER_S:g} s") from error
+            raise LedgerUnavailableError(f"the ledger did not answer within {self._answer_s:g} s") from error
         except PoolTimeout as error:
             raise LedgerUnavailableError(f"the ledger gives no connection: {error}") from error
         except pg.ProgramLimitExceeded:

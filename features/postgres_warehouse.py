@@ -72,6 +72,7 @@ class PostgresWarehouse:
         private_columns: Collection[str] = (),
         connections: int = 2,
         statement_seconds: float = 10.0,
+        grace_s: float = GRACE_S,
         connect_seconds: float = 5.0,
     ) -> None:
         """Prepare; `open` connects.
@@ -83,6 +84,7 @@ class PostgresWarehouse:
             private_columns: columns that no query selects; the id column cannot be one.
             connections: the number of queries that may run at once.
             statement_seconds: the server cancels a query after this time.
+            grace_s: how much longer an answer may take before the server counts as unreachable.
             connect_seconds: how long to wait for a connection.
 
         Raises:
@@ -97,6 +99,7 @@ class PostgresWarehouse:
         self._arrays: ArrayQuery | None = None
         self._refused: Mapping[str, int] | None = None
         self._statement_seconds = statement_seconds
+        self._grace_s = grace_s
         self._connect_seconds = connect_seconds
         self.unreadable_values = UnreadableValues()
         self.unknown_private_columns: tuple[str, ...] = ()
@@ -156,7 +159,7 @@ class PostgresWarehouse:
         parameter = PgTextArray(ids) if accepts is _text else ids
         try:
             async with (
-                asyncio.timeout(self._statement_seconds + GRACE_S),
+                asyncio.timeout(self._statement_seconds + self._grace_s),
                 self._pool.connection() as connection,
                 connection.cursor(binary=True) as cursor,
             ):

@@ -66,6 +66,8 @@ class KafkaTriggerSink:
         topics: topic name by destination.
         progress_topic: a topic with as many partitions as the input; its partitions name ours in the offset store.
         partitioner: how a key chooses the partition of an outgoing topic, in librdkafka's words.
+        timeout_s: the longest wait for each answer of the broker.
+        abandon_s: the time after which a producer that does not return is abandoned.
     """
 
     def __init__(
@@ -77,8 +79,12 @@ class KafkaTriggerSink:
         topics: Mapping[str, str],
         progress_topic: str,
         partitioner: str = "murmur2_random",
+        timeout_s: float = TIMEOUT_S,
+        abandon_s: float = ABANDON_S,
     ) -> None:
         self._connection = dict(connection)
+        self._timeout_s = timeout_s
+        self._abandon_s = abandon_s
         self._partitioner = partitioner
         self._group = f"{group}.outbox.{ledger_id}"
         self._topics = topics
@@ -118,7 +124,7 @@ class KafkaTriggerSink:
         for thread in self._threads.values():
             thread.end()
         for thread in self._threads.values():
-            thread.join(TIMEOUT_S / len(self._threads))
+            thread.join(self._timeout_s / len(self._threads))
         self._producers.clear()
         self._offsets.close()
 
@@ -173,7 +179,7 @@ class KafkaTriggerSink:
         """Return the result of what blocks, made in the partition's thread."""
         answer = self._threads[partition].call(work)
         try:
-            async with asyncio.timeout(ABANDON_S):
+            async with asyncio.timeout(self._abandon_s):
                 return await asyncio.wrap_future(answer)
         except KafkaException as error:
             raise SinkUnavailableError(
@@ -181,7 +187,7 @@ class KafkaTriggerSink:
             ) from error
         except TimeoutError as error:
             raise SinkUnavailableError(
-                f"publishing triggers took more than {ABANDON_S:.0f} s; it will be tried again by a new producer"
+                f"publishing triggers took more than {self._abandon_s:g} s; it will be tried again by a new producer"
             ) from error
 
     def _discard(self, partition: int, producer: TransactionalProgress | None = None) -> None:
@@ -211,7 +217,7 @@ class KafkaTriggerSink:
                 **({"batch.num.messages": 1} if singly else {}),
             },
             logger=_log,
-            timeout_s=TIMEOUT_S,
+            timeout_s=self._timeout_s,
         )
         return producer, producer.fence()
 

@@ -27,20 +27,13 @@ def proxy(ledger_url: str) -> Iterator[Proxy]:
         yield proxy
 
 
-@pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait shorter than in earnest."""
-    monkeypatch.setattr("campaigns.postgres_ledger.ANSWER_S", 0.5)
-    monkeypatch.setattr("features.postgres_warehouse.GRACE_S", 0.4)
-
-
 async def test_who_never_answers_is_away_until_asked_again(ledger_url: str, warehouse_url: str, proxy: Proxy) -> None:
     """Ledger and warehouse alike, though their connections are open."""
     migrate(ledger_url)
     with psycopg.connect(warehouse_url) as connection:
         connection.execute("CREATE TABLE customers AS SELECT 'ann'::text AS customer_id")
-    ledger = PostgresLedger(proxy.lead(ledger_url))
-    warehouse = PostgresWarehouse(proxy.lead(warehouse_url), "customers", statement_seconds=0.1)
+    ledger = PostgresLedger(proxy.lead(ledger_url), answer_s=0.5)
+    warehouse = PostgresWarehouse(proxy.lead(warehouse_url), "customers", statement_seconds=0.1, grace_s=0.4)
     await asyncio.gather(ledger.open(), warehouse.open())
     proxy.hold()
     answers = await asyncio.gather(ledger.cache_generation(), warehouse.fetch(["ann"]), return_exceptions=True)

@@ -271,11 +271,15 @@ async def test_headers_and_bytes_arrive_as_they_are(kafka: KafkaBroker) -> None:
     ]
 
 
-async def test_a_broker_that_is_away_is_reported(kafka: KafkaBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_broker_that_is_away_is_reported(kafka: KafkaBroker) -> None:
     """As something to try again."""
-    monkeypatch.setattr("streams.kafka.publishing.TIMEOUT_S", 0.1)
     sink = KafkaTriggerSink(
-        {"bootstrap.servers": "127.0.0.1:1"}, group="g", ledger_id="l", topics={}, progress_topic=kafka.topic
+        {"bootstrap.servers": "127.0.0.1:1"},
+        group="g",
+        ledger_id="l",
+        topics={},
+        progress_topic=kafka.topic,
+        timeout_s=0.1,
     )
     with pytest.raises(SinkUnavailableError, match="tried again"):
         await sink.fence(0)

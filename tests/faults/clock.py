@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Producer
 
-import streams.kafka.publishing
+import streams.kafka.transactional_progress
 import streams.runtime.worker
 import streams.services
 
@@ -59,6 +59,6 @@ def let_clock_jump() -> None:
             vars(module)["time"] = read_clock
     for module in (streams.runtime.worker, streams.services):
         vars(module)["datetime"] = JumpingDatetime
-    vars(streams.kafka.publishing)["Producer"] = JumpingProducer
+    vars(streams.kafka.transactional_progress)["Producer"] = JumpingProducer
     for number in (AHEAD, BEHIND):
         signal.signal(number, _jump)

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 import streams.__main__
-import streams.kafka.publishing
 import streams.pipeline
 import streams.runtime.worker
 import streams.services
@@ -228,8 +227,9 @@ def put_faults_in() -> None:
 
 def shorten_patience(seconds: float) -> None:
     """Give up waiting for the broker after so long, and try again soon."""
-    streams.kafka.publishing.TIMEOUT_S = seconds
-    streams.kafka.publishing.ABANDON_S = 2 * seconds
+    streams.services.KafkaTriggerSink = partial(  # type: ignore[misc, assignment]
+        streams.services.KafkaTriggerSink, timeout_s=seconds, abandon_s=2 * seconds
+    )
     streams.services.RetryPolicy = partial(RetryPolicy, longest_pause_s=1.0)  # type: ignore[misc, assignment]
 
 
