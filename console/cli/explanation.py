@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from campaigns.consent import EVERY_CHANNEL
 from campaigns.decide import Outcome
 from campaigns.guardrails import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from campaigns.consent import ConsentChange
     from campaigns.records import DecisionRecord
     from console.use_cases.explanations import CustomerExplanation, DecisionExplanation, RuleExplanation
     from segments.explanation import Comparison
@@ -32,6 +34,7 @@ def describe_customer(explained: CustomerExplanation) -> list[str]:
         f"customer {explained.customer_id}: member of {', '.join(inside) or 'no segment'}",
         *(f"- {describe_decision(each)}" for each in explained.decisions),
         "" if explained.decisions else "no campaign has had this customer as a candidate",
+        *(f"- {describe_consent_change(each)}" for each in explained.consent_changes),
         f"now: {headline(explained.facts)}",
         *(f"- {describe_rule(each)}" for each in explained.rules),
     ]
@@ -53,6 +56,13 @@ def describe_decision(explained: DecisionExplanation) -> str:
         )
     rule = describe_rule(explained.rule) if explained.rule else _describe_changed_rule(explained)
     return f"{verdict}\n    {rule}".rstrip()
+
+
+def describe_consent_change(change: ConsentChange) -> str:
+    """Return one change of consent: when, what, and the event it came from."""
+    what = "gave consent again" if change.granted else "revoked consent"
+    channel = "every channel" if change.channel == EVERY_CHANNEL else change.channel
+    return f"{change.changed_at:%Y-%m-%d} {what} for {channel}: {change.source}, event {change.event_id}"
 
 
 def _describe_changed_rule(explained: DecisionExplanation) -> str:

@@ -18,6 +18,7 @@ from streams.runtime.model_reload import load_models
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from campaigns.consent import ConsentChange
     from campaigns.postgres_ledger import PostgresLedger
     from campaigns.records import DecisionRecord, MembershipRecord
     from segments.definition import Segment
@@ -54,6 +55,7 @@ class CustomerExplanation:
     Attributes:
         memberships: the latest episode in each segment.
         decisions: in order of event time.
+        consent_changes: consent revoked or given again by events, in order of event time.
         facts: what the next event would be decided by.
         rules: how each segment's rule stands to those facts.
     """
@@ -61,6 +63,7 @@ class CustomerExplanation:
     customer_id: str
     memberships: Sequence[MembershipRecord]
     decisions: Sequence[DecisionExplanation]
+    consent_changes: Sequence[ConsentChange]
     facts: Mapping[str, Any]
     rules: Sequence[RuleExplanation]
 
@@ -82,6 +85,7 @@ def explain_customer(settings: Settings, customer_id: str) -> CustomerExplanatio
             customer_id,
             await ledger.memberships_of(customer_id),
             [explain_decision(each, by_key) for each in decisions],
+            await ledger.consent_history(customer_id),
             facts,
             [explain_membership(segment, facts) for segment in segments],
         )

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from campaigns.decide import Outcome, Reason
+from campaigns.consent import EVERY_CHANNEL, ConsentChange
+from campaigns.decide import Outcome
+from campaigns.guardrails import Reason
 from campaigns.records import DecisionRecord
-from console.cli.explanation import describe_decision, describe_rule, headline, pick_examples
+from console.cli.explanation import describe_consent_change, describe_decision, describe_rule, headline, pick_examples
 from console.use_cases.explanations import explain_decision, explain_membership
 from tests.builders import AS_OF, segment
 
@@ -127,3 +129,19 @@ def test_examples_are_one_of_each_fate_and_of_different_campaigns() -> None:
     ]
     assert [customer for customer, _ in pick_examples(found)] == ["ann", "cy"]
     assert pick_examples([]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "2011-06-01 revoked consent for email: unsubscribed, event e1"),
+        ({"channel": EVERY_CHANNEL}, "2011-06-01 revoked consent for every channel: unsubscribed, event e1"),
+        (
+            {"granted": True, "source": "resubscribed"},
+            "2011-06-01 gave consent again for email: resubscribed, event e1",
+        ),
+    ],
+)
+def test_a_change_of_consent_is_shown_with_its_source(changes: dict[str, Any], told: str) -> None:
+    change = ConsentChange("ann", "e1", "email", granted=False, changed_at=AS_OF, source="unsubscribed")
+    assert describe_consent_change(replace(change, **changes)) == told
