@@ -24,7 +24,7 @@ OUTPUT_TOPICS = {topic.destination: topic.name for topic in TOPICS if topic.dest
 
 
 class Settings(BaseSettings):
-    """What a worker or a command needs to know. Each field is the environment variable of its alias."""
+    """The settings of a worker or a command. The alias of a field is its environment variable."""
 
     model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", hide_input_in_errors=True)
 
@@ -45,20 +45,20 @@ class Settings(BaseSettings):
         pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$",
         description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; used with the sasl_ protocols.",
     )
-    kafka_username: str | None = Field(None, alias="HOLDFAST_KAFKA_USERNAME", description="Who comes, by SASL.")
+    kafka_username: str | None = Field(None, alias="HOLDFAST_KAFKA_USERNAME", description="SASL user name.")
     kafka_password: SecretStr | None = Field(
-        None, alias="HOLDFAST_KAFKA_PASSWORD", repr=False, description="The password that goes with it."
+        None, alias="HOLDFAST_KAFKA_PASSWORD", repr=False, description="SASL password."
     )
     kafka_ca_file: Path | None = Field(
         None,
         alias="HOLDFAST_KAFKA_CA_FILE",
-        description="PEM certificates that Kafka's must descend from; without it the system's.",
+        description="PEM file of the CA certificates to verify Kafka's certificate with; default: the system's.",
     )
     kafka_cert_file: Path | None = Field(
-        None, alias="HOLDFAST_KAFKA_CERT_FILE", description="PEM certificate to show to Kafka, for mutual TLS."
+        None, alias="HOLDFAST_KAFKA_CERT_FILE", description="PEM client certificate for mutual TLS."
     )
     kafka_key_file: Path | None = Field(
-        None, alias="HOLDFAST_KAFKA_KEY_FILE", description="PEM key of that certificate, without a password."
+        None, alias="HOLDFAST_KAFKA_KEY_FILE", description="PEM key of the client certificate, without a password."
     )
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     redis_ca_file: Path | None = Field(
         None,
         alias="HOLDFAST_REDIS_CA_FILE",
-        description="PEM certificates that Redis's must descend from; without it the system's.",
+        description="PEM file of the CA certificates to verify Redis's certificate with; default: the system's.",
     )
     ledger_url: str = Field(
         "postgresql://127.0.0.1/ledger",
@@ -84,19 +84,19 @@ class Settings(BaseSettings):
         description="PostgreSQL data warehouse, read only.",
     )
     models_dir: Path | None = Field(
-        None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it rules decide."
+        None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it the rules decide."
     )
     definitions_dir: Path | None = Field(
         None,
         alias="HOLDFAST_DEFINITIONS_DIR",
-        description="Folder with segments/ and campaigns/; without it the shipped ones.",
+        description="Folder with segments/ and campaigns/; default: the shipped definitions.",
     )
     group: str = Field("holdfast", alias="HOLDFAST_GROUP", description="Kafka consumer group of the workers.")
     topic_prefix: str = Field(
         "",
         alias="HOLDFAST_TOPIC_PREFIX",
         pattern=r"^[A-Za-z0-9._-]*$",
-        description="Put before every topic's name.",
+        description="Prefix of every topic's name.",
     )
     instance_id: str | None = Field(
         None,
@@ -108,42 +108,42 @@ class Settings(BaseSettings):
         alias="HOLDFAST_SESSION_TIMEOUT_S",
         ge=1,
         le=1_800,
-        description="A worker silent for so long loses its partitions, s; the broker sets bounds, usually from 6 s.",
+        description="A worker without heartbeats for so long loses its partitions, s; broker's minimum: usually 6 s.",
     )
     partitioner: str = Field(
         "murmur2_random",
         alias="HOLDFAST_PARTITIONER",
         pattern="^(murmur2|murmur2_random|consistent|consistent_random|fnv1a|fnv1a_random)$",
-        description="How your producers place a key (librdkafka's names); murmur2_random is Java's way.",
+        description="Partitioner of your producers, by librdkafka's name; murmur2_random is Java's default.",
     )
     batch_events: int = Field(
-        BATCH_EVENTS, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Most events in a batch."
+        BATCH_EVENTS, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Maximum number of events in a batch."
     )
     batch_wait_ms: int = Field(
         5,
         alias="HOLDFAST_BATCH_WAIT_MS",
         ge=0,
         le=10_000,
-        description="Longest wait for a batch to fill, ms. After a quiet time nothing is waited for.",
+        description="Longest wait for a batch to fill, ms. After a quiet period a batch does not wait.",
     )
     max_event_bytes: int = Field(
         MAX_EVENT_BYTES,
         alias="HOLDFAST_MAX_EVENT_BYTES",
         ge=1_000,
-        description="A larger event is a dead letter, bytes.",
+        description="Maximum size of an event, bytes; a larger one becomes a dead letter.",
     )
     max_batch_bytes: int = Field(
         MAX_BATCH_BYTES,
         alias="HOLDFAST_MAX_BATCH_BYTES",
         ge=1_048_576,
         le=1_073_741_824,
-        description="A compressed batch of records larger than this when decompressed is one dead letter, bytes.",
+        description="Maximum size of a decompressed batch of records, bytes; a larger one becomes one dead letter.",
     )
     max_future_s: float = Field(
         MAX_FUTURE_S,
         alias="HOLDFAST_MAX_FUTURE_S",
         ge=0,
-        description="An event dated later than its record's Kafka timestamp by more than this is a dead letter, s.",
+        description="How far an event may be dated after its record's Kafka timestamp, s; others become dead letters.",
     )
     withhold_expired: bool = Field(
         True,
@@ -151,7 +151,7 @@ class Settings(BaseSettings):
         description="Withhold triggers that had expired when their event arrived; false to replay old events.",
     )
     cache_ttl_s: int = Field(
-        86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Longest life of a cached customer, s."
+        86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
     )
     health_host: str = Field(
         "127.0.0.1",
@@ -169,19 +169,19 @@ class Settings(BaseSettings):
         120,
         alias="HOLDFAST_STUCK_AFTER_S",
         ge=1,
-        description="A consumer with lag that commits nothing for so long is stuck, and /health says so, s.",
+        description="A consumer with lag that commits nothing for this long is stuck, and /health reports it, s.",
     )
     shutdown_s: float = Field(
         25,
         alias="HOLDFAST_SHUTDOWN_S",
         ge=1,
-        description="A worker that is asked to end and has not after so long gives up, with exit code 75, s.",
+        description="Longest time for a shutdown, s; after it the worker exits with code 75.",
     )
     log_level: str = Field(
         "info",
         alias="HOLDFAST_LOG_LEVEL",
         pattern="^(debug|info|warning|error)$",
-        description="Least level logged.",
+        description="Lowest level that is logged.",
     )
     features_table: str = Field(
         "customer_features_view",
@@ -257,7 +257,7 @@ class Settings(BaseSettings):
 
     @property
     def output_topics(self) -> dict[str, str]:
-        """The topics written, by the destination that a message names."""
+        """The topics written, by the destination of a message."""
         return {destination: self.topic_prefix + name for destination, name in OUTPUT_TOPICS.items()}
 
 
