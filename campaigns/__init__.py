@@ -1,4 +1,4 @@
-"""Whom to contact, with what, through which channel, and the ledger that remembers it.
+"""Decisions: whom to contact, with which offer, through which channel; and the ledger that records them.
 
 Imports models, segments and features.
 """

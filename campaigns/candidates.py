@@ -63,7 +63,7 @@ class Definitions:
         segment_versions: by segment.
         segment_facts: the facts that a segment's rules read, by segment.
         model_facts: the facts that models read.
-        guardrails: asked in order for each candidate.
+        guardrails: evaluated in order for each candidate.
         channels: the names of every channel; those of the campaigns when left out.
     """
 
@@ -126,7 +126,7 @@ def entry_candidates(
 
 
 def launch_occasion(launch_id: str) -> str:
-    """Return the occasion of a launch: another than any episode's, which is a number."""
+    """Return the occasion of a launch; it differs from every episode's occasion, which is a number."""
     return f"launch {launch_id}"
 
 
@@ -177,17 +177,17 @@ def decide_all(
 ) -> list[Decision]:
     """Decide every candidate of a batch; offers are scored for those alone, in one call.
 
-    An opportunity that comes twice, as when a launch arrives twice in a batch, is decided once: the first counts, as it
-    does when the second one comes in a later batch.
+    An opportunity that occurs twice, as when a launch arrives twice in a batch, is decided once: the first counts, as
+    it does when the second one arrives in a later batch.
 
     Args:
         candidates: in the order to decide them, without those that the ledger has decided. An exposure, fired or
             control, counts against the cooldown of those after it.
         facts: every fact of the batch's customers; each decision is given, and records, those that it reads.
-        contact_histories: what the ledger holds, for those of whom it holds anything.
+        contact_histories: what the ledger holds, by customer; customers without a history are missing.
         offers: every offer by id.
         score_offers: gives scores of shape [rows, offers] and their basis, shape [rows]: model, rules or mock.
-        guardrails: asked in order for each candidate.
+        guardrails: evaluated in order for each candidate.
     """
     candidates = _first_of_each_opportunity(candidates)
     if not candidates:
@@ -210,7 +210,7 @@ def decide_all(
 def _rows(table: FeatureTable, names_by_row: Sequence[Collection[str]]) -> list[dict[str, Any]]:
     """Return the named facts of every row as plain JSON values, in the order of the table's columns.
 
-    By columns: most need no look at each cell's type. Rows of one campaign share their collection of names.
+    By columns: most need no check of each cell's type. Rows of one campaign share their collection of names.
     """
     collections = {id(names): names for names in names_by_row}
     present = {each: list(filter(names.__contains__, table.columns)) for each, names in collections.items()}

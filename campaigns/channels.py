@@ -1,4 +1,4 @@
-"""Channels as data: how a campaign system can reach a customer, and what a message for it looks like."""
+"""Channels as data: how a campaign system can reach a customer, and the format of its messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Consent by channel: the warehouse's columns, and what customers revoked or gave again since. Pure.
+"""Consent by channel: the warehouse's columns, and the changes that events report since. Pure.
 
 The present state is a function of the set of changes: of a channel's changes the one with the latest event time counts,
 and of equal times the revocation. So order, duplication and batching of the changes make no difference.

@@ -1,4 +1,4 @@
-"""What became of a contact: one transition table and the fold that applies it. Pure.
+"""The state of a contact: one transition table and the fold that applies it. Pure.
 
 The fold takes each outcome event once. Every part of a state is a maximum, a minimum, a count or an exact sum, so order
 and batching of the outcomes make no difference.
@@ -31,7 +31,7 @@ _EXACT = Context(prec=700)
 
 @dataclass(frozen=True, slots=True)
 class ContactState:
-    """What is known of a contact.
+    """The state of a contact.
 
     Attributes:
         status: the furthest of `STATUSES` reached.

@@ -1,6 +1,6 @@
 """Dead letters: records that could not be decided, messages that could not be published. Pure.
 
-A letter is written in the transaction of its batch and stays, whatever happens to the outbox. Operators resolve it. A
+A letter is written in the transaction of its batch and stays, independent of the outbox. Operators resolve it. A
 letter that goes back to its topic is `requeueing` until it is certain that Kafka has it, so it carries the number of
 the Kafka transaction, its run.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DESTINATION = "dead_letters"
 FIRST_OF_OURS = "holdfast_dead_letter_id"
-"""The first header of ours on a dead letter; all after it are ours, too."""
+"""The first of Holdfast's headers on a dead letter; all after it are Holdfast's, too."""
 TRUNCATED = "holdfast_truncated"
 SIZE = "holdfast_size"
 DIGEST = "holdfast_sha256"
@@ -27,7 +27,7 @@ PUBLISH_STAGE = "publish"
 
 
 class Resolution(StrEnum):
-    """What became of a dead letter."""
+    """The resolution of a dead letter."""
 
     OPEN = "open"
     REQUEUEING = "requeueing"
@@ -75,7 +75,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
-    """Which dead letters are meant; None leaves a field open.
+    """A filter of dead letters; None leaves a field open.
 
     Attributes:
         customer: the key of the original record.
@@ -132,10 +132,10 @@ def read_message(message: Message) -> NewDeadLetter:
 
 
 def part_headers(headers: Headers) -> tuple[Headers, dict[str, str]]:
-    """Split a dead letter's headers into the producer's and ours.
+    """Split a dead letter's headers into the producer's and Holdfast's.
 
-    Ours begin at the last `holdfast_dead_letter_id`: a producer that sent a dead letter back by hand, with all its
-    headers, has such headers of its own, and they are kept.
+    Holdfast's begin at the last `holdfast_dead_letter_id`: a producer that sent a dead letter back by hand, with all
+    its headers, has such headers of its own, and they are kept.
     """
     names = [name for name, _ in headers]
     first = len(names) - 1 - names[::-1].index(FIRST_OF_OURS)

@@ -1,4 +1,4 @@
-"""The decision: does this campaign contact this customer now, and if not, why not. Pure."""
+"""The decision: whether a campaign contacts a customer now, and the reason. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TRIGGER_NAMESPACE = uuid.UUID("6f0d3c5e-5d0c-5e0c-9d0a-2f1f6f9b7a11")
 
 
 class Outcome(StrEnum):
-    """What is decided about a candidate."""
+    """The outcome of a decision."""
 
     FIRED = "fired"
     CONTROL = "control"
@@ -81,7 +81,7 @@ def derive_trigger_id(customer_id: str, campaign: Campaign, occasion: str) -> st
 
 
 class ContactHistory(msgspec.Struct, frozen=True):
-    """What the guardrails know of a customer from the ledger.
+    """A customer's history in the ledger, as the guardrails read it.
 
     Attributes:
         consent: when consent was given again and revoked, by channel.
@@ -107,7 +107,7 @@ class ContactHistory(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is decided about a candidate, and everything it is based on."""
+    """The decision about a candidate, and everything it is based on."""
 
     candidate: Candidate
     outcome: Outcome
@@ -137,7 +137,7 @@ def decide(
         history: consent and earlier contacts, as the ledger has them.
         offers: every offer by id.
         offer_scores: shape [offers].
-        guardrails: asked in order; the first refusal withholds the contact.
+        guardrails: evaluated in order; the first refusal withholds the contact.
     """
     campaign = candidate.campaign
     for guardrail in guardrails:
@@ -148,7 +148,7 @@ def decide(
         raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
     offer = choose_offer(campaign, offers, offer_scores)
     try:
-        # As a mapping: the sandbox examines every attribute of an object, at the price of the rest of the message.
+        # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
         message = render_message(
             campaign.message,
             {**facts, "offer": vars(offer.offer)},

@@ -48,7 +48,7 @@ class Offer(BaseModel):
 
 
 class Campaign(BaseModel):
-    """Whom to contact, when, with which offers, through which channels, in which words.
+    """Whom to contact, when, with which offers, through which channels, with which message.
 
     The validation context may give `channels`, the channels that exist by key (the shipped ones when left out), and
     `file`, the file's name for error messages.
@@ -104,7 +104,7 @@ class Campaign(BaseModel):
 
     @property
     def file(self) -> str:
-        """Where it is defined, for error messages."""
+        """The file that defines it, for error messages."""
         return self._file
 
     @cached_property

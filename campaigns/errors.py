@@ -1,15 +1,15 @@
-"""What can go wrong below campaigns.
+"""Errors of the campaigns package.
 
 CampaignError
 ├── CampaignDefinitionError   a campaign, offer or channel file cannot be used; also a segments.errors.DefinitionError
 ├── MessageError              a message template failed on one customer
 ├── LaunchError               a launch is refused; the message says what to do instead
 └── LedgerError
-    ├── LedgerUnavailableError  the ledger cannot be reached now; asking again may help
+    ├── LedgerUnavailableError  the ledger cannot be reached now; retry
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
-    ├── LedgerFencedError       another worker owns the partition now; this batch is no longer ours
-    ├── LedgerRestoredError     it has forgotten what was published; somebody must act
-    └── DeadLetterError         a dead letter that an operator names is not there, or is resolved already
+    ├── LedgerFencedError       another worker owns the partition now; drop the batch
+    ├── LedgerRestoredError     it lacks messages that were published; an operator must act
+    └── DeadLetterError         a dead letter that an operator names does not exist, or is resolved already
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class LedgerError(CampaignError):
 
 
 class LedgerUnavailableError(LedgerError):
-    """The ledger cannot be reached now; asking again may help."""
+    """The ledger cannot be reached now; retry."""
 
 
 class LedgerConflictError(LedgerError):
@@ -46,12 +46,12 @@ class LedgerConflictError(LedgerError):
 
 
 class LedgerFencedError(LedgerError):
-    """Another worker owns the partition now: its batch is to be dropped, not retried."""
+    """Another worker owns the partition now: drop the batch, do not retry it."""
 
 
 class LedgerRestoredError(LedgerError):
-    """The ledger has forgotten what was published, as one restored from a backup has: somebody must act."""
+    """The ledger lacks messages that were published, as after a restore from a backup: an operator must act."""
 
 
 class DeadLetterError(LedgerError):
-    """A dead letter that an operator names is not there, or is resolved already; the message says which and what."""
+    """A dead letter that an operator names does not exist, or is resolved already; the message names it."""

@@ -1,4 +1,4 @@
-"""What keeps a campaign from contacting a customer: one function per guardrail, in one list. Pure.
+"""Guardrails: reasons not to contact a customer, one function each, in one list. Pure.
 
 A guardrail sees the candidate, the contact history and the facts, and returns a refusal or None. It does not see the
 arm of the experiment: a held-out customer is refused exactly when a contacted one would be. A new guardrail is a
@@ -42,7 +42,7 @@ class Refusal:
 
     Attributes:
         reason: recorded with the decision.
-        detail: the same in words, with the values that matter.
+        detail: the reason as a sentence, with its values.
         until: event time from which this guardrail no longer refuses; None when it is not a matter of time.
     """
 
@@ -102,4 +102,4 @@ def refuse_in_cooldown(candidate: Candidate, history: ContactHistory, _facts: Ma
 
 
 GUARDRAILS: Sequence[Guardrail] = (refuse_known_before, refuse_expired, refuse_without_consent, refuse_in_cooldown)
-"""In the order in which they are asked; the first refusal counts."""
+"""In the order in which they are evaluated; the first refusal counts."""

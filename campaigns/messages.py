@@ -3,9 +3,9 @@
 A message is text, facts, filters and conditions: `{{ fact }}`, `{{ fact | filter }}`, `{% if fact > 1 %}` and so on.
 Jinja's sandbox keeps a template from Python; it does not keep it from filling the memory, for which a few
 characters are enough: 'x' * 10 ** 9, nested loops, a variable doubled again and again. So calls, loops and
-assignments are refused, and the filters are those below, none of which makes much out of little.
+assignments are refused, and the filters are those below, whose results are bounded.
 
-What a template inserts is data and is treated as data. In an HTML message it is escaped. In every message, line breaks
+What a template inserts is data. In an HTML message it is escaped. In every message, line breaks
 in a customer's fact become a space, and control characters and bidirectional overrides are removed: they could add a
 header to an e-mail or reverse the text around them. They are removed rather than refused because the text stays
 readable without them, and a stray character should not cost the customer the message. A null is printed as nothing.

@@ -1,4 +1,4 @@
-"""What the pipeline needs from the ledger: one read and one commit per batch."""
+"""The port of the ledger: one read and one commit per batch."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 CustomerKey = tuple[str, str]
-"""A customer's id and the id of something of theirs: a message, an outcome, a trigger or a decision."""
+"""A customer's id and the id of one of their messages, outcomes, triggers or decisions."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerState:
-    """What the ledger holds of the customers of a batch. A customer it never saw is in none of the mappings.
+    """What the ledger holds of the customers of a batch. Unknown customers are in none of the mappings.
 
-    The last contacts of campaigns without a cooldown are left out: no guardrail asks for them, and their number grows.
+    The last contacts of campaigns without a cooldown are left out: no guardrail reads them, and their number grows.
 
     Attributes:
         memberships: by customer.
         signals: by customer.
         contact_histories: by customer.
-        seen_messages: those of the messages and outcomes asked for that have been folded already; two channels may use
+        seen_messages: those of the requested messages and outcomes that have been folded already; two channels may use
             one message id for two customers.
-        contacts: those of the triggers and control exposures asked for that exist.
-        decided: those of the decisions asked for that exist.
+        contacts: those of the requested triggers and control exposures that exist.
+        decided: those of the requested decisions that exist.
     """
 
     memberships: Mapping[str, MembershipState]
@@ -82,7 +82,7 @@ class BatchChanges:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a topic can never take a message."""
+    """Why a topic can never accept a message."""
 
     topic: str
     reason: str
@@ -109,7 +109,7 @@ class Committed:
 
 
 class Ledger(Protocol):
-    """All that the worker must remember, in one transactional store."""
+    """The worker's state, in one transactional store."""
 
     async def read(
         self,
@@ -148,10 +148,10 @@ class Ledger(Protocol):
         """
 
     async def dry_run(self, changes: BatchChanges) -> None:
-        """Do what a commit does, and keep nothing of it: whatever the changes themselves make fail is raised.
+        """Do what a commit does, then roll back: every error that the changes cause is raised.
 
         Raises:
-            LedgerUnavailableError: unknown; the ledger cannot be reached now.
+            LedgerUnavailableError: the result is unknown; the ledger cannot be reached now.
             LedgerConflictError: a message or outcome was folded by another worker meanwhile.
         """
 

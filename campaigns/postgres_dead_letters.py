@@ -17,7 +17,7 @@ from campaigns.triggers import Headers
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# Any number serves that no other lock in the ledger has.
+# Any number that no other lock in the ledger has.
 ADVISORY_LOCK = 4_815_162_399
 LOCK_TIMEOUT_S = 30
 # Not a parameter: only an order that is written out is read from the index.
@@ -78,7 +78,7 @@ class PostgresDeadLetters:
 
     @contextmanager
     def requeue_alone(self) -> Iterator[None]:
-        """Keep every other operator from requeueing meanwhile.
+        """Lock out other operators' requeues meanwhile.
 
         The lock belongs to the connection, so it ends with the process.
 
@@ -90,7 +90,7 @@ class PostgresDeadLetters:
             self._connection.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
         except pg.LockNotAvailable as error:
             raise DeadLetterError(
-                f"somebody else has been requeueing for {LOCK_TIMEOUT_S} s now; try again when that is done"
+                f"another operator is requeueing and did not finish within {LOCK_TIMEOUT_S} s; try again later"
             ) from error
         try:
             yield

@@ -1,4 +1,4 @@
-"""Launches and the members they ask for, in the ledger, for operators."""
+"""Launches and the members they request, in the ledger, for operators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-# Any number serves that no other lock in the ledger has.
+# Any number that no other lock in the ledger has.
 ADVISORY_LOCK = 481_516
 BEFORE_ALL = ""
 """Sorts before every customer id."""
@@ -30,7 +30,7 @@ class PostgresLaunches:
 
     @contextmanager
     def launch_alone(self, campaign: str) -> Iterator[None]:
-        """Keep every other operator from launching a campaign meanwhile.
+        """Lock out other operators' launches of a campaign meanwhile.
 
         The lock belongs to the connection, so it ends with the process.
 
@@ -59,11 +59,11 @@ class PostgresLaunches:
         """Record a new launch.
 
         Raises:
-            LaunchError: there is one of that id.
+            LaunchError: a launch with that id exists.
         """
         begun = self._record("begin_launch", launch_id=launch_id, campaign=campaign, as_of=as_of, by=by)
         if begun is None:
-            raise LaunchError(f"there is a launch {launch_id!r} already; choose another --launch-id")
+            raise LaunchError(f"launch {launch_id!r} exists already; choose another --launch-id")
         return begun
 
     def advance(self, launch_id: str, *, last: str, members: int) -> None:
@@ -71,7 +71,7 @@ class PostgresLaunches:
         self._connection.execute(QUERIES["advance_launch"], {"launch_id": launch_id, "last": last, "members": members})
 
     def finish(self, launch_id: str) -> None:
-        """Record that every member has been asked for."""
+        """Record that every member has been requested."""
         self._connection.execute(QUERIES["finish_launch"], {"launch_id": launch_id})
 
     def count_members(self, segment: str, *, after: str | None) -> int:

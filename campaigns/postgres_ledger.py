@@ -95,7 +95,7 @@ class PostgresLedger:
             LedgerUnavailableError: it cannot be opened; the message says why.
         """
         try:
-            # By hand first: the pool would try for its whole timeout, and give no reason.
+            # Not through the pool: it would retry for its whole timeout and give no reason.
             await (await psycopg.AsyncConnection.connect(self._url, connect_timeout=5)).close()
             await self._pool.open(wait=True, timeout=self._pool.timeout)
         except (pg.Error, PoolTimeout) as error:
@@ -271,9 +271,9 @@ class PostgresLedger:
         except TimeoutError as error:
             raise LedgerUnavailableError(f"the ledger did not answer within {self._answer_s:g} s") from error
         except PoolTimeout as error:
-            raise LedgerUnavailableError(f"the ledger gives no connection: {error}") from error
+            raise LedgerUnavailableError(f"the ledger accepts no connection: {error}") from error
         except pg.ProgramLimitExceeded:
-            # The one of psycopg's OperationalErrors that waiting does not fix.
+            # The only one of psycopg's OperationalErrors that a retry does not fix.
             raise
         except (
             pg.OperationalError,
@@ -282,7 +282,7 @@ class PostgresLedger:
             pg.IdleInTransactionSessionTimeout,
             pg.TransactionTimeout,
         ) as error:
-            raise LedgerUnavailableError(f"the ledger is away: {error}") from error
+            raise LedgerUnavailableError(f"the ledger cannot be reached: {error}") from error
 
     async def _commit(self, changes: BatchChanges, owners: Mapping[int, int], *, keep: bool = True) -> Committed:
         try:

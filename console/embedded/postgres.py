@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own, with pgvector, and the databases `ledger` and `warehouse` in it."""
+"""An embedded PostgreSQL server with pgvector, and the databases `ledger` and `warehouse` in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from console.embedded.process import Account, ServerProcess
 
-# SIGINT is PostgreSQL's fast shutdown: clients are sent away, everything is written.
+# SIGINT is PostgreSQL's fast shutdown: it disconnects clients and writes everything.
 STOP_SIGNAL = signal.SIGINT
 DATABASES = ("ledger", "warehouse")
 _ROLE = "holdfast"
@@ -37,7 +37,7 @@ class PostgresServer:
         folder: Its password and its data.
         port: Where it listens.
         process: What runs it; its stop signal should be STOP_SIGNAL.
-        report: Told about permissions that were changed.
+        report: Receives messages about changed permissions.
     """
 
     def __init__(self, folder: Path, port: int, process: ServerProcess, report: Callable[[str], None]) -> None:
@@ -135,7 +135,7 @@ class PostgresServer:
         return [binaries / "postgres", "-D", cluster, *options]
 
     def _answers(self) -> bool:
-        """Say whether it takes connections; while it recovers it does not."""
+        """Return whether it accepts connections; during recovery it does not."""
         try:
             psycopg.connect(self.locate("postgres"), connect_timeout=2).close()
         except psycopg.OperationalError:

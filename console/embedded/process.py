@@ -1,7 +1,7 @@
-"""Server processes: started in sessions of their own, written down, ended even when their parent was killed.
+"""Server processes: started in separate sessions, recorded in pid files, ended even when their parent was killed.
 
-A pid file holds the process's creation time next to its number, so that a number the kernel has given to
-somebody else is never signalled.
+A pid file holds the process's creation time next to its number, so that a process
+which reuses the number is never signalled.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class ServerProcess:
         name: The service, for messages and for the pid file's name.
         runs: The folder of pid files.
         log: Where its output goes, appended.
-        watchdog: Told of every process, to end it should this one be killed.
-        stop_signal: What makes the server stop in order.
+        watchdog: Receives every process, and ends it if this process is killed.
+        stop_signal: The signal for a clean shutdown of the server.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ServerProcess:
         return self._child.pid if self._child is not None and self.is_running() else None
 
     def is_running(self) -> bool:
-        """Say whether the server has been started and has not ended."""
+        """Return whether the server has been started and has not ended."""
         return self._child is not None and self._child.poll() is None
 
     def start(self, command: Sequence[str | Path], *, folder: Path, account: Account | None = None) -> None:
@@ -110,7 +110,7 @@ class ServerProcess:
         self._watchdog.guard(identity)
 
     def wait_ready(self, is_ready: Callable[[], bool], cancelled: Event) -> None:
-        """Ask until the server says it is ready.
+        """Poll until the server is ready.
 
         Raises:
             ServiceStartError: it ended, or was not ready within a minute.
@@ -127,7 +127,7 @@ class ServerProcess:
                 raise StartCancelledError
 
     def stop(self) -> None:
-        """End the server in order, or by force when it does not; nothing happens when it does not run."""
+        """Stop the server cleanly, or kill it after a timeout; nothing happens when it does not run."""
         if self._child is None:
             return
         if self._child.poll() is None:
@@ -141,7 +141,7 @@ class ServerProcess:
         self._signal_all(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused server go on."""
+        """Resume a paused server."""
         self._signal_all(signal.SIGCONT)
 
     def _identify(self, pid: int) -> Identity:
@@ -154,7 +154,7 @@ class ServerProcess:
 
 
 def as_user(account: Account | None) -> dict[str, Any]:
-    """Return the arguments of `subprocess` that make a child run as the account, none for our own."""
+    """Return the arguments of `subprocess` that make a child run as the account, none for this process's account."""
     return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
 
 
@@ -217,7 +217,7 @@ def _wait(processes: Sequence[psutil.Process], seconds: float) -> list[psutil.Pr
 
 
 def _is_gone(process: psutil.Process) -> bool:
-    """Say whether it has ended; so has a zombie, whose exit status may never be collected in a container."""
+    """Return whether it has ended; so has a zombie, whose exit status may never be collected in a container."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""A Redis server of our own: a cache, so nothing of it is kept on disk."""
+"""An embedded Redis server: a cache, so nothing is kept on disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DATABASES = 16
 
 
 class RedisServer:
-    """Redis on 127.0.0.1, 256 MB at most, the least recently used keys given up first.
+    """Redis on 127.0.0.1, 256 MB at most, the least recently used keys are evicted first.
 
     Args:
         folder: Its working folder.
@@ -80,7 +80,7 @@ def find_redis() -> Path:
 
 
 def _answers(port: int) -> bool:
-    """Say whether Redis answers a PING; while it loads it does not."""
+    """Return whether Redis answers a PING; while it loads it does not."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")

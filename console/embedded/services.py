@@ -1,4 +1,4 @@
-"""Kafka, Redis and PostgreSQL together: started at once, stopped in order, never left behind."""
+"""Kafka, Redis and PostgreSQL together: started concurrently, stopped in order, never left running."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Endpoints:
 
 
 class _Server(Protocol):
-    """What the three servers have in common."""
+    """The interface of the three servers."""
 
     process: ServerProcess
 
     def start(self, cancelled: Event) -> None:
-        """Start, and return when clients can come."""
+        """Start, and return when the server accepts clients."""
 
 
 def _say_nothing(_: str) -> None:
@@ -65,7 +65,7 @@ class EmbeddedServices:
 
     Args:
         data: The folder; created when missing, used by one process at a time.
-        report: Told in a few words what goes on, from several threads.
+        report: Receives short progress messages, from several threads.
     """
 
     def __init__(self, data: Path, *, report: Callable[[str], None] = _say_nothing) -> None:
@@ -90,10 +90,10 @@ class EmbeddedServices:
         self.stop()
 
     def start(self, *, fresh: bool = False) -> Endpoints:
-        """End what a killed process left on this folder, start all three, and return when all are ready.
+        """Stop the servers that a killed process left on this folder, start all three, and return when all are ready.
 
         Args:
-            fresh: forget the data of earlier starts first.
+            fresh: delete the data of earlier starts first.
 
         Raises:
             EmbeddedError: see console.embedded.errors; every service that had started was stopped.
@@ -119,7 +119,7 @@ class EmbeddedServices:
         return self._endpoints
 
     def stop(self) -> None:
-        """Stop what runs and give the folder back; nothing happens when nothing runs."""
+        """Stop what runs and release the folder; nothing happens when nothing runs."""
         for name, server in self._servers.items():
             if server.process.is_running():
                 self._report(f"stopping {name}")
@@ -132,7 +132,7 @@ class EmbeddedServices:
             self._claim = None
 
     def cancel(self) -> None:
-        """Make a `start` that is under way in another frame or thread give up soon."""
+        """Cancel a running `start` of another frame or thread."""
         self._cancelled.set()
 
     def start_service(self, name: ServiceName) -> None:
@@ -146,7 +146,7 @@ class EmbeddedServices:
             server.start(self._cancelled)
 
     def stop_service(self, name: ServiceName) -> None:
-        """Stop one service in order; the others go on."""
+        """Stop one service cleanly; the others continue."""
         self._servers[name].process.stop()
 
     def pause_service(self, name: ServiceName) -> None:
@@ -154,7 +154,7 @@ class EmbeddedServices:
         self._servers[name].process.pause()
 
     def resume_service(self, name: ServiceName) -> None:
-        """Let a paused service go on."""
+        """Resume a paused service."""
         self._servers[name].process.resume()
 
     def find_pids(self) -> dict[ServiceName, int]:
@@ -203,7 +203,7 @@ class EmbeddedServices:
         return ServerProcess(name, runs=self.data / "run", log=log, watchdog=self._watchdog, **more)
 
     def _start_all(self) -> None:
-        """Start the three at once. When one fails the others give up, and its error is the one raised."""
+        """Start the three concurrently. When one fails the others are cancelled, and its error is raised."""
         with ThreadPoolExecutor(len(self._servers)) as pool:
             starts = {pool.submit(server.start, self._cancelled): name for name, server in self._servers.items()}
             complete = False

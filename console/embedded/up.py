@@ -1,4 +1,4 @@
-"""`holdfast up`: run the services until somebody says stop."""
+"""`holdfast up`: run the services until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _print_endpoints(endpoints: Endpoints) -> None:
 
 @contextmanager
 def _on_signal(act: Callable[[], None]) -> Iterator[None]:
-    """Have SIGINT and SIGTERM call `act` meanwhile."""
+    """Call `act` on SIGINT and SIGTERM meanwhile."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         act()

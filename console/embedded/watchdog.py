@@ -3,8 +3,8 @@
 It holds the reading end of a pipe whose writing end only the parent has. The parent writes one line for each
 server it starts; when the pipe closes, the parent has ended, and every server of it that still runs is stopped.
 The kernel's own means (PR_SET_PDEATHSIG) follows the thread that started the child, not the process, and is
-lost when the child changes its user, so it does not serve here. The pid files are what is relied on; the
-watchdog only spares the machine a broker without users until then.
+lost when the child changes its user, so it does not serve here. The pid files are the guarantee; the
+watchdog only ends unused servers earlier.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Watchdog:
         )
 
     def guard(self, identity: Identity) -> None:
-        """Have this process ended when ours goes; without a watchdog, its pid file has to do."""
+        """End this process when the parent ends; without a watchdog, only its pid file remains."""
         if self._child is None or self._child.stdin is None:
             return
         with self._writing:
@@ -53,7 +53,7 @@ class Watchdog:
                 self._child.stdin.write(json.dumps(asdict(identity)).encode() + b"\n")
                 self._child.stdin.flush()
             except BrokenPipeError:
-                # Somebody ended the watchdog; the next start still finds the pid file.
+                # The watchdog was ended; the next start still finds the pid file.
                 return
 
     def stop(self) -> None:

@@ -47,10 +47,10 @@ class Requeued:
 
     Attributes:
         sent: ids of the letters sent.
-        others: letters that were named and not sent, since they were not open any more.
+        others: letters that were named and not sent, because they were resolved before.
         left_out: why letters that match a filter were not sent, by id.
-        found_sent: letters of an interrupted requeue that were out already.
-        reopened: letters of an interrupted requeue that were not.
+        found_sent: letters of an interrupted requeue that were sent already.
+        reopened: letters of an interrupted requeue that were not sent.
     """
 
     sent: Sequence[str]
@@ -72,7 +72,7 @@ def list_dead_letters(settings: Settings, wanted: DeadLetterFilter, *, limit: in
     """Return the newest letters that match, and how many do.
 
     Raises:
-        LedgerUnavailableError: see campaigns/postgres_dead_letters.py; so for all functions here.
+        LedgerUnavailableError: see campaigns/postgres_dead_letters.py; all functions here raise it.
     """
     with open_dead_letters(settings.ledger_url) as letters:
         return DeadLetterList(letters.find(wanted, limit=limit, newest_first=True), letters.count(wanted))
@@ -93,7 +93,7 @@ def discard_dead_letters(settings: Settings, ids: Sequence[str], *, by: str, why
     """Mark open letters as never to be sent again; they are kept.
 
     Raises:
-        DeadLetterError: a letter is not there, or has been requeued; nothing was done.
+        DeadLetterError: a letter does not exist, or has been requeued; nothing was done.
     """
     with open_dead_letters(settings.ledger_url) as letters:
         for letter in letters.name(ids):
@@ -111,7 +111,7 @@ def requeue(
     limit: int | None = None,
     run_letters: int = LETTERS_IN_A_RUN,
 ) -> Requeued:
-    """Send back the letters that match and are open: bytes, key and headers as they came, to topic and partition.
+    """Send the open letters that match back to their topic and partition, with unchanged value, key and headers.
 
     A letter that is named by its id must be complete; of letters that match a filter otherwise, those that are not
     complete are left out.
@@ -119,14 +119,14 @@ def requeue(
     Args:
         settings: where Kafka and the ledger are, and the group's name.
         wanted: which letters.
-        by: who does it.
-        limit: send the oldest so many.
-        run_letters: most letters in one Kafka transaction.
+        by: the operator's name.
+        limit: maximum number of letters to send, oldest first.
+        run_letters: maximum number of letters in one Kafka transaction.
 
     Raises:
-        BrokerUnavailableError, TopicLayoutError: nothing could be begun.
+        BrokerUnavailableError, TopicLayoutError: Kafka cannot be used; nothing was sent.
         SinkUnavailableError: sending failed; the message says what is certain and what to do.
-        DeadLetterError: a letter that is named is not there, is discarded, or cannot be sent back; nothing was sent.
+        DeadLetterError: a letter that is named does not exist, is discarded, or cannot be sent back; nothing was sent.
     """
     with open_dead_letters(settings.ledger_url) as letters:
         named = wanted.ids or ()
@@ -159,7 +159,7 @@ def _check_named(named: Sequence[DeadLetter]) -> None:
 
 
 def describe_resolution(letter: DeadLetter) -> str:
-    """Return in one line what became of a letter, and who did it when."""
+    """Return one line: the resolution of a letter, its actor and its time."""
     if letter.resolved_at is None:
         return f"{letter.letter_id} is {letter.resolution}"
     because = f": {printable(letter.why)}" if letter.why else ""

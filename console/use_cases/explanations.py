@@ -1,4 +1,4 @@
-"""Why a customer was contacted, and why not: decisions, memberships, and how each rule stands to the facts of now."""
+"""Why a customer was contacted, and why not: decisions, memberships, and each rule evaluated on the present facts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RuleExplanation:
-    """How a segment's rule stands to facts."""
+    """A segment's rule evaluated on facts."""
 
     segment: Segment
     explanation: Explanation
@@ -36,11 +36,11 @@ class RuleExplanation:
 
 @dataclass(frozen=True, slots=True)
 class DecisionExplanation:
-    """A decision, and the segment's rule of today for the recorded facts.
+    """A decision, and the segment's present rule evaluated on the recorded facts.
 
     Attributes:
-        rule: None when the segment is gone, or when its rule of today reads facts that were not recorded.
-        changed: the segment of today, when the second is the reason.
+        rule: None when the segment does not exist now, or its present rule reads facts that were not recorded.
+        changed: the present segment, when its rule reads facts that were not recorded.
     """
 
     record: DecisionRecord
@@ -56,8 +56,8 @@ class CustomerExplanation:
         memberships: the latest episode in each segment.
         decisions: in order of event time.
         consent_changes: consent revoked or given again by events, in order of event time.
-        facts: what the next event would be decided by.
-        rules: how each segment's rule stands to those facts.
+        facts: the facts that the next event would be decided with.
+        rules: each segment's rule evaluated on those facts.
     """
 
     customer_id: str
@@ -105,14 +105,14 @@ def explain_decision(record: DecisionRecord, segments: Mapping[str, Segment]) ->
 
 
 def explain_membership(segment: Segment, facts: Mapping[str, Any]) -> RuleExplanation:
-    """Explain how facts stand to each comparison of a segment's rule."""
+    """Explain each comparison of a segment's rule on facts."""
     return RuleExplanation(segment, explain_rule(segment.rule, facts))
 
 
 async def current_facts(
     settings: Settings, ledger: PostgresLedger, customer_id: str, decisions: Sequence[DecisionRecord]
 ) -> Mapping[str, Any]:
-    """Return the facts that the next event of a customer would be decided by, without any effect.
+    """Return the facts that the next event of a customer would be decided with; read only.
 
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.

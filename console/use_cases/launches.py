@@ -1,9 +1,9 @@
 """An operator's launch: one request for evaluation for each member of a campaign's segment.
 
-A trigger's id contains the launch's, so requests that are published twice under one launch id contact nobody twice. Two
-launches of a campaign may contact a customer twice: a second one is refused unless it is asked for. A launch is
+A trigger's id contains the launch's, so requests that are published twice under one launch id contact no customer
+twice. Two launches of a campaign may contact a customer twice: a second one needs `again`. A launch is
 published page by page, by customer id; the ledger keeps the last customer whose request Kafka has acknowledged, and a
-launch that was cut short goes on after it.
+interrupted launch resumes after it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MAX_LAUNCH_ID = 100
 
 @dataclass(frozen=True, slots=True)
 class LaunchProgress:
-    """How far a launch has come: members asked for, of all members."""
+    """The progress of a launch: members requested, of all members."""
 
     launch_id: str
     members: int
@@ -50,8 +50,8 @@ class Launched:
     """A complete launch.
 
     Attributes:
-        members: members asked for, those of earlier attempts included.
-        earlier: members that earlier attempts had asked for.
+        members: members requested, those of earlier attempts included.
+        earlier: members that earlier attempts requested.
         was_complete: it was complete before; nothing was published.
         unchecked: why the campaign's facts could not be checked; None when they were. Workers check them at start.
     """
@@ -116,27 +116,27 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
     page: int = PAGE_MEMBERS,
     timeout_s: float = DELIVERY_TIMEOUT_S,
 ) -> Launched:
-    """Ask for every member of a campaign's segment on the evaluations topic.
+    """Request the evaluation of every member of a campaign's segment on the evaluations topic.
 
     The workers decide as for any event: consent, cooldown and holdout count, and customers who have left the segment by
-    then are left out. Customers who enter it during the launch may or may not be asked for.
+    then are left out. Customers who enter it during the launch may or may not be included.
 
     Args:
         settings: where Kafka, the ledger and the definitions are.
         key: the campaign's.
-        by: who launches.
-        at: event time of a new launch; now, when None. One that goes on keeps its own.
-        launch_id: goes on with this launch, or begins one of this name.
-        again: begin a new launch though there has been one.
+        by: the operator's name.
+        at: event time of a new launch; now, when None. A resumed launch keeps its own.
+        launch_id: resumes this launch, or begins one with this id.
+        again: begin a new launch although the campaign has one already.
         on_progress: called when the launch begins and after each page.
-        page: members published between two notes of progress.
+        page: members published between two records of progress.
         timeout_s: longest wait for Kafka to acknowledge a page.
 
     Raises:
         CampaignDefinitionError: see find_launchable and check_launch_facts.
         LaunchError: the launch is refused; the message says what to do instead.
-        BrokerUnavailableError: not every request was acknowledged; go on with the same id.
-        LedgerUnavailableError: the ledger cannot be used; go on with the same id.
+        BrokerUnavailableError: not every request was acknowledged; resume with the same id.
+        LedgerUnavailableError: the ledger cannot be used; resume with the same id.
     """
     definitions = load_definitions(settings.definitions_dir)
     campaign = find_launchable(definitions.campaigns, key)
@@ -184,17 +184,17 @@ def _publish(
 
 
 def how_to_resume(campaign: str, launch_id: str) -> str:
-    """Return the command that goes on with a launch, and why it is safe."""
+    """Return the command that resumes a launch, and why it is safe."""
     return (
-        f"continue with `holdfast campaigns launch {campaign} --launch-id {launch_id}`: nobody is contacted twice "
-        "under one id"
+        f"continue with `holdfast campaigns launch {campaign} --launch-id {launch_id}`: no customer is contacted "
+        "twice under one id"
     )
 
 
 def _find_begun(
     launches: PostgresLaunches, campaign: str, launch_id: str | None, *, again: bool
 ) -> LaunchRecord | None:
-    """Return the launch to go on with, None to begin one.
+    """Return the launch to resume, None to begin one.
 
     Raises:
         LaunchError: a new launch could contact customers twice, and the operator did not ask for that.
@@ -202,7 +202,9 @@ def _find_begun(
     if launch_id is not None:
         found = launches.find(launch_id)
         if found is not None and found.campaign != campaign:
-            raise LaunchError(f"launch {launch_id!r} is one of campaign {found.campaign!r}; choose another --launch-id")
+            raise LaunchError(
+                f"launch {launch_id!r} belongs to campaign {found.campaign!r}; choose another --launch-id"
+            )
         return found
     last = launches.last(campaign)
     if last is None or again or (last.done_at is not None and not last.members):
@@ -211,11 +213,11 @@ def _find_begun(
     begun = f"launch {last.launch_id} of {campaign}, begun at {at} by {last.actor}"
     if last.done_at is None:
         raise LaunchError(
-            f"{begun}, is not complete ({last.members:,} members asked for); "
+            f"{begun}, is not complete ({last.members:,} members requested); "
             f"{how_to_resume(campaign, last.launch_id)}. A new launch is begun with --again"
         )
     raise LaunchError(
-        f"{begun}, has asked for all {last.members:,} members; a new launch contacts them once more, as the campaign's "
+        f"{begun}, has requested all {last.members:,} members; a new launch contacts them once more, as the campaign's "
         "cooldown allows: begin it with --again"
     )
 

@@ -1,4 +1,4 @@
-"""One question to the ledger, from code that does not await."""
+"""One query of the ledger, from code that does not await."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 def ask_ledger(settings: Settings, question: Callable[[PostgresLedger], Awaitable[Result]]) -> Result:
-    """Return the answer to a question.
+    """Return the result of a query.
 
     Raises:
         LedgerUnavailableError: the ledger cannot be reached, or has no tables yet.

@@ -360,10 +360,10 @@ def test_a_worker_works_where_everything_is_locked(
         proxy.refuse()
         proxy.cut()
         place.publish("customer-updates", place.event("ann"))
-        wait_until(lambda: "ledger is away" in ask(worker, "health"))
+        wait_until(lambda: "ledger cannot be reached" in ask(worker, "health"))
         told += [ask(worker, path) for path in ("health", "metrics")]
     told.append((place.folder / "worker.log").read_text())
-    assert "ledger is away" in told[-1]
+    assert "ledger cannot be reached" in told[-1]
     assert [word for word in (PASSWORD, ROLE_PASSWORD) for text in told if word in text] == []
 
 
