@@ -17,7 +17,7 @@ class Warehouse(Protocol):
         """Return every row of the customers, in any order; a customer without a row is unknown.
 
         A warehouse should have one row per customer. It may have several by mistake, and all of them are returned.
-        A value that cannot be read is null, whatever is wrong with it.
+        A value that cannot be read is null, for any reason.
 
         Raises:
             WarehouseUnavailableError: the warehouse cannot be reached now; retry.

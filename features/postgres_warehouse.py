@@ -192,7 +192,7 @@ class PostgresWarehouse:
         return None
 
     async def _read_rows(self, cursor: Cursor, where: sql.Composed, ids: list[Any]) -> FeatureTable:
-        """Return the rows whatever their columns, and write the array query for the next read."""
+        """Return the rows with any columns, and write the array query for the next read."""
         await self._select_rows(cursor, where, ids)
         columns = {each.name: each.type_code for each in cursor.description or ()}
         table = self._build(columns, await load_rows(cursor))

@@ -14,8 +14,8 @@ Why no decision uses an outdated row:
 * While an invalidation is running, later reads of its customers go to the warehouse too: batches may be read at the
   same time.
 
-The generation is part of the row and not of its key, so that an invalidation removes a customer's row whatever the
-generation and the columns of the process that wrote it.
+The generation is part of the row and not of its key, so that an invalidation removes a customer's row for every
+generation and every set of columns of the process that wrote it.
 
 A customer with several rows in the warehouse has no facts: the read names such customers, and none of their rows is
 cached.

@@ -1,6 +1,7 @@
 """Times in the warehouse: one rule for every place that reads one.
 
-A time without a zone is UTC, whatever the zone of the host, the session or the worker. A value that is no time is null.
+A time without a zone is UTC; the zone of the host, the session or the worker has no effect. A value that is not a time
+is null.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 CUSTOMER_SINCE = "customer_since"
 TIME_COLUMNS = (CUSTOMER_SINCE,)
-"""The columns of the view that must hold times, whatever their type."""
+"""The columns of the view that must hold times, of any type."""
 
 
 def parse_time(cell: object) -> datetime | None:
@@ -34,7 +35,7 @@ def parse_time(cell: object) -> datetime | None:
 def clear_unreadable_times(table: FeatureTable, names: Collection[str]) -> tuple[FeatureTable, Mapping[str, int]]:
     """Return the table with null for each value of the named columns that is no time, and their number by column.
 
-    The columns become objects, whatever their values, so that every batch has the same types.
+    The columns always become objects, so that every batch has the same types.
     """
     columns, unreadable = {}, {}
     for name in names:

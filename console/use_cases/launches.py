@@ -2,7 +2,7 @@
 
 A trigger's id contains the launch's, so requests that are published twice under one launch id contact no customer
 twice. Two launches of a campaign may contact a customer twice: a second one needs `again`. A launch is
-published page by page, by customer id; the ledger keeps the last customer whose request Kafka has acknowledged, and a
+published page by page, by customer id; the ledger keeps the last customer whose request Kafka has acknowledged, and an
 interrupted launch resumes after it.
 """
 

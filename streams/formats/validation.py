@@ -1,4 +1,4 @@
-"""Checks that every event passes, whatever its format: size, type, key, times and ids. Pure."""
+"""Checks that every event passes, in any format: size, type, key, times and ids. Pure."""
 
 from __future__ import annotations
 

@@ -281,6 +281,6 @@ async def test_a_broker_that_is_away_is_reported(kafka: KafkaBroker) -> None:
         progress_topic=kafka.topic,
         timeout_s=0.1,
     )
-    with pytest.raises(SinkUnavailableError, match="tried again"):
+    with pytest.raises(SinkUnavailableError, match="retried"):
         await sink.fence(0)
     sink.close()

@@ -108,7 +108,7 @@ def test_another_model_under_the_same_version_is_refused_with_both_hashes(home: 
 
 @pytest.mark.parametrize("version", ["", "../churn", "a/b", ".hidden", "x" * 200, "new\nline"])
 def test_a_version_whose_name_leads_elsewhere_is_refused(home: Path, version: str) -> None:
-    with pytest.raises(VersionError, match="is no version"):
+    with pytest.raises(VersionError, match="is not a version name"):
         add(home, version)
 
 
