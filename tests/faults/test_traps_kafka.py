@@ -57,13 +57,16 @@ def test_a_broker_that_is_away_past_the_session_with_full_buffers_costs_time_and
 
 
 @pytest.mark.parametrize("destination", ["campaign_triggers", "dead_letters"])
-def test_what_cannot_be_published_is_not_committed(run: Run, undisturbed: Outcome, destination: str) -> None:
-    """The broker takes no message of a topic, for each is too large for it; then it takes them."""
+def test_what_cannot_be_published_is_not_committed(
+    services: EmbeddedServices, run: Run, undisturbed: Outcome, tmp_path: Path, destination: str
+) -> None:
+    """The broker says NOT_ENOUGH_REPLICAS of a topic for longer than the producer waits; then one is enough."""
     broker, topic = run.world.endpoints.broker, run.prefix + destination.replace("_", "-")
-    set_options(broker, TOPIC, topic, max_message_bytes=100)
+    take_copies_away(services, tmp_path, broker, topic)
+    assert refusal(broker, topic) == KafkaError.NOT_ENOUGH_REPLICAS
     run.send()
-    worker = run.start()
-    run.wait_until(lambda: any(each["service"] == "broker" for each in worker.said("service_unavailable")))
+    worker = run.start(HOLDFAST_FAULT_PATIENCE_S="4")
+    run.wait_until(lambda: worker.said("publish_failed") != [])
     # What is committed is read first: more may become unsent meanwhile, but nothing less.
     committed = {(each.topic, each.partition): each.offset for each in run.progress.places()}
     places = find_places(run)
@@ -71,21 +74,6 @@ def test_what_cannot_be_published_is_not_committed(run: Run, undisturbed: Outcom
         unsent = [places[name] for (name,) in ledger.execute(UNSENT, [destination]).fetchall()]
     assert unsent
     assert not [place for place in unsent if place.offset < committed[place.topic, place.partition]]
-    set_options(broker, TOPIC, topic, max_message_bytes=None)
-    assert compare(undisturbed, run.finish()).complaints == []
-
-
-def test_a_topic_without_enough_replicas_costs_time_and_nothing_else(
-    services: EmbeddedServices, run: Run, undisturbed: Outcome, tmp_path: Path
-) -> None:
-    """The broker says NOT_ENOUGH_REPLICAS of the triggers for longer than the producer waits; then one is enough."""
-    broker, topic = run.world.endpoints.broker, f"{run.prefix}campaign-triggers"
-    take_copies_away(services, tmp_path, broker, topic)
-    assert refusal(broker, topic) == KafkaError.NOT_ENOUGH_REPLICAS
-    run.send()
-    worker = run.start(HOLDFAST_FAULT_PATIENCE_S="4")
-    run.wait_until(lambda: worker.said("publish_failed") != [])
-    assert run.committed() < len(run.records)
     set_options(broker, TOPIC, topic, min_insync_replicas=1)
     assert compare(undisturbed, run.finish()).complaints == []
 
