@@ -1,4 +1,4 @@
-"""The machine that measured, and what was installed on it."""
+"""Describes the machine of a benchmark run and the versions installed on it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def describe() -> dict[str, object]:
 
 
 def find_model() -> str:
-    """Return the name of the CPU, as Linux tells it."""
+    """Return the name of the CPU as Linux reports it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -58,19 +58,19 @@ def _version(name: str) -> str:
 
 
 def _versions_of_peers() -> dict[str, str]:
-    asking = f"from importlib.metadata import version\nfor each in {THEIRS!r}: print(each, version(each))"
+    script = f"from importlib.metadata import version\nfor each in {THEIRS!r}: print(each, version(each))"
     if not PEERS.exists():
         return {}
-    told = subprocess.run([str(PEERS), "-c", asking], capture_output=True, text=True, check=False)  # noqa: S603 - our own text
-    return dict(line.split() for line in told.stdout.splitlines())
+    result = subprocess.run([str(PEERS), "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - a constant script
+    return dict(line.split() for line in result.stdout.splitlines())
 
 
 def _commit() -> str:
-    told = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git there is
+    result = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - git is found on the PATH
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    return told.stdout.strip()
+    return result.stdout.strip()

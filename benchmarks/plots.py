@@ -1,4 +1,4 @@
-"""Draws the results: rates of the contenders, latency by load, cost by growth."""
+"""Plots the results: rates of the contenders, latency by load, cost by growth."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 OURS, THEIRS = "#1b6e53", "#9aa5a1"
-# Text stays text, and the same results give the same bytes: small, and no change where nothing changed.
+# Text is kept as text and ids are fixed: the file is small, and the same results give the same bytes.
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "holdfast", "font.size": 8}
 
 
 def draw(results: Mapping[str, Any], target: Path) -> None:
-    """Write the plot as SVG; when the results were taken stands in its metadata."""
+    """Write the plot as SVG; its metadata has the time of the results."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 7), layout="constrained")
         rates, latencies, growth, workers = figure.subplots(2, 2).flat
