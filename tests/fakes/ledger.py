@@ -1,4 +1,4 @@
-"""A ledger in memory."""
+"""An in-memory ledger."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NEUTRAL = ContactHistory(frozenset(), {})
 
 @dataclass(frozen=True)
 class Contact:
-    """A contact made or withheld for control, and what became of it."""
+    """A contact or a control exposure, with its status."""
 
     campaign: str
     channel: Channel
@@ -45,7 +45,7 @@ class Contact:
 
 @dataclass
 class Customer:
-    """All that is kept of one customer."""
+    """The state of one customer."""
 
     episodes: dict[str, Episode] = field(default_factory=dict)
     evaluated_versions: Mapping[str, str] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class InMemoryLedger:
         """See the port."""
         self._reach()
         if any(self.epochs.get(partition) != epoch for partition, epoch in owners.items()):
-            raise LedgerFencedError(f"the ledger in memory knows other epochs than {dict(owners)}")
+            raise LedgerFencedError(f"the epochs of the in-memory ledger differ from {dict(owners)}")
         await self.dry_run(changes)
         self._write_state(changes)
         self._write_decisions(changes.decisions)
@@ -106,7 +106,7 @@ class InMemoryLedger:
         """See the port."""
         self._reach()
         if any(event in self._customer(customer).seen for customer, event in changes.message_ids):
-            raise LedgerConflictError("a message of this batch is in the ledger in memory already")
+            raise LedgerConflictError("a message of this batch is already in the in-memory ledger")
 
     async def claim(self, partition: int) -> int:
         """See the port."""
@@ -149,7 +149,7 @@ class InMemoryLedger:
 
     def _reach(self) -> None:
         if self.away:
-            raise LedgerUnavailableError("the ledger in memory is away")
+            raise LedgerUnavailableError("the in-memory ledger is away")
 
     def _customer(self, customer_id: str) -> Customer:
         return self.customers.setdefault(customer_id, Customer())

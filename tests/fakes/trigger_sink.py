@@ -1,4 +1,4 @@
-"""A sink in memory."""
+"""An in-memory trigger sink."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class InMemoryTopics:
-    """What several sinks share, as several workers share a broker: topics, progress, and who owns a partition."""
+    """The state that several sinks share, as workers share a broker: topics, progress and partition owners."""
 
     published: list[Message] = field(default_factory=list)
     progress: dict[int, int] = field(default_factory=dict)
     owners: dict[int, InMemoryTriggerSink] = field(default_factory=dict)
 
     def ids(self) -> list[str]:
-        """Return the ids published, in order."""
+        """Return the published ids, in order."""
         return [message.message_id for message in self.published]
 
 
 class InMemoryTriggerSink:
     """Implements `streams.ports.TriggerSink`.
 
-    `away` makes every call fail; `fails_after_publishing` makes the next publication succeed and say that it failed.
+    `away` makes every call fail; `fails_after_publishing` makes the next publication succeed but report a failure.
     """
 
     def __init__(self, topics: InMemoryTopics | None = None) -> None:
@@ -48,15 +48,15 @@ class InMemoryTriggerSink:
         """See the port."""
         self._reach()
         if self.topics.owners.get(partition) is not self:
-            raise SinkUnavailableError(f"another sink in memory has taken partition {partition} over")
+            raise SinkUnavailableError(f"another in-memory sink has acquired partition {partition}")
         done = self.topics.progress.get(partition, 0)
         fresh = [each for each in rows if each.sequence > done]
         self.topics.published += [each.message for each in fresh]
         self.topics.progress[partition] = max([done, *(each.sequence for each in fresh)])
         if self.fails_after_publishing:
             self.fails_after_publishing = False
-            raise SinkUnavailableError("the sink in memory lost the answer")
+            raise SinkUnavailableError("the in-memory sink lost the answer")
 
     def _reach(self) -> None:
         if self.away:
-            raise SinkUnavailableError("the sink in memory is away")
+            raise SinkUnavailableError("the in-memory sink is away")

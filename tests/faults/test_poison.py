@@ -1,4 +1,4 @@
-"""Records that pass decoding and break a later step are dead letters; the others are decided as without them."""
+"""Records that pass decoding and fail in a later step become dead letters; decisions on the others do not change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEED = 44
 
 
 def add_sour_customer(world: World) -> None:
-    """Add a customer since no date at all: no rule that asks how new the customer is can be evaluated."""
+    """Add a customer with an invalid `customer_since`, so that no rule on the customer's age can be evaluated."""
     row = ("sour", JOINED, 1.0, 1, 1.0, True, True, "sms")
     with psycopg.connect(world.warehouse_url) as warehouse:
         warehouse.execute("INSERT INTO customer_features_view VALUES (%s, %s, %s, %s, %s, %s, %s, %s)", row)
@@ -30,7 +30,7 @@ def add_sour_customer(world: World) -> None:
 
 
 def mix_in(records: Sequence[InputRecord]) -> list[InputRecord]:
-    """Return the records with updates of the sour customer between them."""
+    """Return the records, interleaved with updates of that customer."""
     chance, mixed = random.Random(SEED), list(records)
     for number in range(SOUR):
         event = {
@@ -47,7 +47,7 @@ def mix_in(records: Sequence[InputRecord]) -> list[InputRecord]:
 def test_poison_is_set_aside_and_the_others_are_decided_as_without_it(
     world: World, records: Sequence[InputRecord], undisturbed: Outcome
 ) -> None:
-    """Each poison event is one dead letter that says why; nothing else differs but offsets of dead letters."""
+    """Each poison event is one dead letter with its reason; only offsets of dead letters differ otherwise."""
     add_sour_customer(world)
     with Run(world, mix_in(records)) as run:
         run.send()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from streams.runtime.batching import Batch, Chunk
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 45.0
+TIMEOUT_S = 45.0
 
 
 class Journey:
@@ -115,14 +115,14 @@ async def collect(app: StreamApp, count: int) -> list[Batch]:
     """Collect at least so many records, acknowledging none."""
     collector = Collector(app.intake, app.owns)
     batches: list[Batch] = []
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while sum(map(len, batches)) < count:
             batches.append(await collector.collect())
     return batches
 
 
 async def until_true(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while not condition():  # noqa: ASYNC110 - what changes is in another process
             await asyncio.sleep(0.05)
 
@@ -218,7 +218,7 @@ async def test_an_error_in_the_pump_ends_the_app(journey: Journey) -> None:
     app = build_app(journey.settings(topic))
     app.intake = BrokenQueue()
     with pytest.raises(OSError, match="no room for offset 0"):
-        await asyncio.wait_for(run_app(app, asyncio.Event()), PATIENCE_S)
+        await asyncio.wait_for(run_app(app, asyncio.Event()), TIMEOUT_S)
     assert journey.committed() == {}
 
 

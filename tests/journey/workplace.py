@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 45.0
+TIMEOUT_S = 45.0
 PARTITIONS = 2
 INPUTS = ("customer-updates", "conversations", "outcomes", "evaluations")
 SCHEMA = """
@@ -91,7 +91,7 @@ class Workplace:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
 
@@ -182,7 +182,7 @@ class Workplace:
 
 def wait_until(condition: Callable[[], bool], pause_s: float = 0.05) -> None:
     """Return when the condition holds; fail when it does not for long."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(pause_s)
