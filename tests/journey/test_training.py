@@ -1,4 +1,4 @@
-"""Training from the example warehouse, as the command a person runs."""
+"""Training from the example warehouse, run as its documented command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "online_retail"
-# Looked up and not imported: TensorFlow and the interpreter crash in one process.
+# find_spec, not import: TensorFlow and the interpreter crash in one process.
 needs_tensorflow = pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra `training`")
 
 
@@ -38,19 +38,19 @@ def run(*arguments: str, url: str, out: Path, **environment: str) -> subprocess.
 
 
 def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """Return the JSON object that came last."""
+    """Return the JSON object on the last line of the output."""
     assert done.stdout, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def manifest(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest of the version that a run made."""
+    """Return the manifest of the version that a run created."""
     return dict(json.loads((Path(outcome["folder"]) / "manifest.json").read_text()))
 
 
 @needs_tensorflow
 def test_all_is_promoted_or_refused_with_reasons_twice_and_the_same_each_time(example_url: str, tmp_path: Path) -> None:
-    """With the documented command: the models shipped are what it gives."""
+    """With the documented command, which gives the shipped models."""
     runs = [run("all", "--net", "additive", "--json", url=example_url, out=tmp_path) for _ in range(2)]
     first, second = (told(done)["models"] for done in runs)
     assert {done.returncode for done in runs} <= {0, 3}
