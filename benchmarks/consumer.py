@@ -69,11 +69,11 @@ def summarise(measured: Mapping[str, Sequence[Figures]]) -> dict[str, object]:
     """Return the spread of each contender's figures, the ratios of the medians, and the targets for the ratios."""
     rates = {name: [each["events_per_s"] for each in figures] for name, figures in measured.items()}
     spent = {name: [each["cpu_s_per_million"] for each in figures] for name, figures in measured.items()}
-    ours = median(rates["holdfast"])
+    holdfast = median(rates["holdfast"])
     return {
         "events_per_s": {name: spread(values, 0) for name, values in rates.items()},
         "cpu_s_per_million": {name: spread(values, 2) for name, values in spent.items()},
-        "ratios": {name: round(ours / median(rates[name]), 2) for name in TARGETS},
+        "ratios": {name: round(holdfast / median(rates[name]), 2) for name in TARGETS},
         "targets": TARGETS,
     }
 

@@ -78,7 +78,7 @@ def _wait_until_working(place: Place, group: str, workers: Workers) -> None:
     """Send one second of events, and wait until they are committed."""
     committed = Committed(place.endpoints.broker, group, place.input_topics)
     command = _paced(place, IDLE_RATE, 1.0)
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a module of this repository
     committed.wait_for(IDLE_RATE, workers)
     committed.close()
 
@@ -90,7 +90,7 @@ def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[
         pids = workers.pids
         before, began = cpu_seconds(pids), time.perf_counter()
         command = _paced(place, rate, WARM_S + seconds)
-        producer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603 - our own module
+        producer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603 - a module of this repository
         try:
             taken = _read(consumer, producer, workers)
         finally:

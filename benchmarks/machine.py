@@ -13,7 +13,7 @@ import psutil
 from benchmarks.peers import PEERS, ROOT
 
 GIGABYTE = 2**30
-OURS = (
+PACKAGES = (
     "faust-streaming",
     "aiokafka",
     "confluent-kafka",
@@ -24,7 +24,7 @@ OURS = (
     "tflite-runtime",
     "uvloop",
 )
-THEIRS = ("faust-streaming", "quixstreams", "bytewax", "confluent-kafka", "json-logic-qubit", "psycopg", "redis")
+PEER_PACKAGES = ("faust-streaming", "quixstreams", "bytewax", "confluent-kafka", "json-logic-qubit", "psycopg", "redis")
 
 
 def describe() -> dict[str, object]:
@@ -36,7 +36,7 @@ def describe() -> dict[str, object]:
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 1),
-        "versions": {name: _version(name) for name in OURS},
+        "versions": {name: _version(name) for name in PACKAGES},
         "peers": _versions_of_peers(),
         "commit": _commit(),
     }
@@ -58,7 +58,7 @@ def _version(name: str) -> str:
 
 
 def _versions_of_peers() -> dict[str, str]:
-    script = f"from importlib.metadata import version\nfor each in {THEIRS!r}: print(each, version(each))"
+    script = f"from importlib.metadata import version\nfor each in {PEER_PACKAGES!r}: print(each, version(each))"
     if not PEERS.exists():
         return {}
     result = subprocess.run([str(PEERS), "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - a constant script

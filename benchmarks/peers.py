@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".venv" / "peers" / "bin" / "python"
-OURS = ("holdfast", "own_code")
+IN_THIS_ENVIRONMENT = ("holdfast", "own_code")
 LONGEST_S = 600
 LOG_END = 2000
 
@@ -37,7 +37,7 @@ def run(name: str, broker: str, topic: str, events: int, environment: Mapping[st
     Raises:
         ContenderError: it ended without figures, or took more than ten minutes.
     """
-    python = sys.executable if name in OURS else str(PEERS)
+    python = sys.executable if name in IN_THIS_ENVIRONMENT else str(PEERS)
     command = [python, "-m", f"benchmarks.contenders.{name}", broker, topic, f"{name}-{uuid4().hex[:8]}", str(events)]
     try:
         ended = subprocess.run(  # noqa: S603 - modules of this repository

@@ -124,11 +124,11 @@ def open_place(services: EmbeddedServices, size: Size) -> Iterator[Place]:
 @contextmanager
 def lend_database(url: str, *, template: bool = False) -> Iterator[str]:
     """Create a database on the server of `url`, with `template` as a copy of it, and drop it afterwards."""
-    server, _, beside = url.rpartition("/")
+    server, _, original = url.rpartition("/")
     name = f"b{secrets.token_hex(4)}"
     create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
     if template:
-        create += sql.SQL(" TEMPLATE {}").format(sql.Identifier(beside))
+        create += sql.SQL(" TEMPLATE {}").format(sql.Identifier(original))
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(create)
         try:

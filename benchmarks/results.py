@@ -74,7 +74,7 @@ def summarise(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, An
     }
     rates = {name: each["median"] for name, each in found["events_per_s"].items()}
     pairs = {name: pair for name, pair in RATIOS.items() if set(pair) <= set(rates)}
-    found["ratios"] = {name: round(rates[ours] / rates[theirs], 2) for name, (ours, theirs) in pairs.items()}
+    found["ratios"] = {name: round(rates[first] / rates[second], 2) for name, (first, second) in pairs.items()}
     return found | _of_whole(rounds.get("whole", ())) | _of_own_code(rounds.get("own_code", ()))
 
 

@@ -276,7 +276,7 @@ async def test_an_odd_value_costs_no_more_than_itself(url: str, odd: list[tuple[
 
 
 def add_odd_columns(url: str, odd: list[tuple[str, str, str, Any, bool]]) -> None:
-    """Add columns odd_0, odd_1, ...; ann has the odd values and bob the sound ones."""
+    """Add columns odd_0, odd_1, ...; ann has the odd values and bob the valid ones."""
     execute(url, "CREATE TYPE mood AS ENUM ('sad', 'glad')")
     with psycopg.connect(url) as connection:
         for number, (kind, value, sound, *_) in enumerate(odd):

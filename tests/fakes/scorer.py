@@ -23,7 +23,7 @@ class InMemoryScorer:
     With columns it reads them as a model does: a missing column is an error, and an unreadable value gives no score.
     """
 
-    version = "told"
+    version = "given"
     basis = "model"
 
     def __init__(self, scores: Mapping[str, Sequence[float]], outputs: int = 1, columns: Sequence[str] = ()) -> None:

@@ -90,12 +90,12 @@ def test_a_topic_without_enough_replicas_costs_time_and_nothing_else(
 
 def refusal(broker: str, topic: str) -> int | None:
     """Return the error code with which the broker rejects a message, sent once."""
-    told: list[KafkaError | None] = []
+    errors: list[KafkaError | None] = []
     once = {"bootstrap.servers": broker, "acks": "all", "retries": 0, "log_level": 0}
     producer = Producer(once)
-    producer.produce(topic, b"", on_delivery=lambda error, _: told.append(error))
+    producer.produce(topic, b"", on_delivery=lambda error, _: errors.append(error))
     producer.flush()
-    return told[0].code() if told[0] is not None else None
+    return errors[0].code() if errors[0] is not None else None
 
 
 def find_places(run: Run) -> dict[str, TopicPartition]:

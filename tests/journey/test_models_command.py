@@ -50,8 +50,8 @@ def run(example_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("HOLDFAST_MODELS_DIR", str(folder))
 
     def invoke(*arguments: str) -> tuple[int, Any]:
-        told = CliRunner().invoke(holdfast, ["models", *arguments, "--json"])
-        return told.exit_code, json.loads(told.stdout)
+        result = CliRunner().invoke(holdfast, ["models", *arguments, "--json"])
+        return result.exit_code, json.loads(result.stdout)
 
     return invoke
 
@@ -111,8 +111,8 @@ def test_customers_have_moved_since_training_and_not_from_themselves(run: Run, f
 
 
 def test_nothing_to_judge_by_is_said_with_code_two(run: Run) -> None:
-    nobody = "SELECT * FROM customer_features_view WHERE false"
-    code, result = run("monitor", "churn", "--since", "2012-01-01", "--population", nobody)
+    empty = "SELECT * FROM customer_features_view WHERE false"
+    code, result = run("monitor", "churn", "--since", "2012-01-01", "--population", empty)
     assert (code, result["verdict"]) == (2, "cannot be judged")
 
 

@@ -354,15 +354,15 @@ def test_a_worker_works_where_everything_is_locked(
             place.update("ann")
         wait_until(lambda: len(place.triggers("ann")) == 1)
         assert min(front.taken for front in fronts) > 0
-        told = [ask(worker, path) for path in ("health", "metrics")]
+        responses = [ask(worker, path) for path in ("health", "metrics")]
         proxy.refuse()
         proxy.cut()
         place.publish("customer-updates", place.event("ann"))
         wait_until(lambda: "ledger is away" in ask(worker, "health"))
-        told += [ask(worker, path) for path in ("health", "metrics")]
-    told.append((place.folder / "worker.log").read_text())
-    assert "ledger is away" in told[-1]
-    assert [word for word in (PASSWORD, ROLE_PASSWORD) for text in told if word in text] == []
+        responses += [ask(worker, path) for path in ("health", "metrics")]
+    responses.append((place.folder / "worker.log").read_text())
+    assert "ledger is away" in responses[-1]
+    assert [word for word in (PASSWORD, ROLE_PASSWORD) for text in responses if word in text] == []
 
 
 def ask(worker: WorkerProcess, path: str) -> str:

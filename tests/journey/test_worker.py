@@ -339,11 +339,11 @@ class Refusal:
     says: str
 
 
-NOBODY = "127.0.0.1:1"
+UNREACHABLE = "127.0.0.1:1"
 REFUSALS = {
-    "nobody at the broker": Refusal({"HOLDFAST_BROKER": NOBODY}, NOBODY),
-    "nobody at the ledger": Refusal({"HOLDFAST_LEDGER_URL": f"postgresql://u:s3cret@{NOBODY}/x"}, "ledger"),
-    "nobody at the warehouse": Refusal({"HOLDFAST_WAREHOUSE_URL": f"postgresql://u:s3cret@{NOBODY}/x"}, "warehouse"),
+    "unreachable broker": Refusal({"HOLDFAST_BROKER": UNREACHABLE}, UNREACHABLE),
+    "unreachable ledger": Refusal({"HOLDFAST_LEDGER_URL": f"postgresql://u:s3cret@{UNREACHABLE}/x"}, "ledger"),
+    "unreachable warehouse": Refusal({"HOLDFAST_WAREHOUSE_URL": f"postgresql://u:s3cret@{UNREACHABLE}/x"}, "warehouse"),
     "no URL of Redis": Refusal({"HOLDFAST_REDIS_URL": "u:s3cret@host/0"}, "Redis"),
     "missing topics": Refusal({"HOLDFAST_TOPIC_PREFIX": "nothing-here."}, "holdfast topics create"),
     "no such view": Refusal({"DWH_CUSTOMER_FEATURES_TABLE": "no_such_view"}, "DWH_CUSTOMER_FEATURES_TABLE"),
@@ -422,7 +422,7 @@ def test_explain_tells_a_decision_in_words(place: Workplace) -> None:
     """With the customer's values."""
     place.set_customer("iris", days=90)
     place.update("iris")
-    told = place.holdfast("explain", "iris")
-    assert "customer iris: member of lapsing since 2011-06-01" in told.stdout, told.stderr
-    assert "win-back: withheld, first evaluation" in told.stdout
-    assert "days_since_last_transaction 90 is > 60" in told.stdout
+    explained = place.holdfast("explain", "iris")
+    assert "customer iris: member of lapsing since 2011-06-01" in explained.stdout, explained.stderr
+    assert "win-back: withheld, first evaluation" in explained.stdout
+    assert "days_since_last_transaction 90 is > 60" in explained.stdout
