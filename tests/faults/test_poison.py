@@ -1,4 +1,4 @@
-"""Records that pass decoding and break a later step are dead letters; the others are decided as without them."""
+"""Records that pass decoding and fail in a later step become dead letters; decisions on the others do not change."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sour_customer(world: World) -> Iterator[None]:
 
 
 def mix_in(records: Sequence[InputRecord]) -> list[InputRecord]:
-    """Return the records with updates of the sour customer between them."""
+    """Return the records, interleaved with updates of that customer."""
     chance, mixed = random.Random(SEED), list(records)
     for number in range(SOUR):
         event = {
