@@ -59,8 +59,8 @@ def read_message(text: str) -> MessageReading:
     Sentiment is VADER's compound score from -1 to 1. Only the first 2,000 characters are read.
     """
     read = text[:READ_AT_MOST]
-    plain = read if read.isascii() else read.translate(_ODD_LETTERS)
-    described = {match.lastgroup for match in _TOLD.finditer(plain.lower())}
+    plain = read if read.isascii() else read.translate(_CASE_FOLDED)
+    described = {match.lastgroup for match in _KEYWORDS.finditer(plain.lower())}
     return MessageReading(
         sentiment=_sentiment().score(read),
         concerns=tuple(concern for concern in CONCERNS if concern in described),

@@ -45,20 +45,20 @@ class Settings(BaseSettings):
         pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$",
         description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; used with the sasl_ protocols.",
     )
-    kafka_username: str | None = Field(None, alias="HOLDFAST_KAFKA_USERNAME", description="Who comes, by SASL.")
+    kafka_username: str | None = Field(None, alias="HOLDFAST_KAFKA_USERNAME", description="SASL user name.")
     kafka_password: SecretStr | None = Field(
-        None, alias="HOLDFAST_KAFKA_PASSWORD", repr=False, description="The password that goes with it."
+        None, alias="HOLDFAST_KAFKA_PASSWORD", repr=False, description="SASL password."
     )
     kafka_ca_file: Path | None = Field(
         None,
         alias="HOLDFAST_KAFKA_CA_FILE",
-        description="PEM certificates that Kafka's must descend from; without it the system's.",
+        description="PEM file of the CA that signed Kafka's certificate; default: the system's CAs.",
     )
     kafka_cert_file: Path | None = Field(
-        None, alias="HOLDFAST_KAFKA_CERT_FILE", description="PEM certificate to show to Kafka, for mutual TLS."
+        None, alias="HOLDFAST_KAFKA_CERT_FILE", description="PEM client certificate for mutual TLS with Kafka."
     )
     kafka_key_file: Path | None = Field(
-        None, alias="HOLDFAST_KAFKA_KEY_FILE", description="PEM key of that certificate, without a password."
+        None, alias="HOLDFAST_KAFKA_KEY_FILE", description="PEM key of the client certificate, without a password."
     )
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     redis_ca_file: Path | None = Field(
         None,
         alias="HOLDFAST_REDIS_CA_FILE",
-        description="PEM certificates that Redis's must descend from; without it the system's.",
+        description="PEM file of the CA that signed Redis's certificate; default: the system's CAs.",
     )
     ledger_url: str = Field(
         "postgresql://127.0.0.1/ledger",
@@ -81,107 +81,107 @@ class Settings(BaseSettings):
         "postgresql://127.0.0.1/warehouse",
         alias="HOLDFAST_WAREHOUSE_URL",
         repr=False,
-        description="PostgreSQL data warehouse, read only.",
+        description="PostgreSQL database of the data warehouse; only read.",
     )
     models_dir: Path | None = Field(
-        None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it rules decide."
+        None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it, rules decide."
     )
     definitions_dir: Path | None = Field(
         None,
         alias="HOLDFAST_DEFINITIONS_DIR",
-        description="Folder with segments/ and campaigns/; without it the shipped ones.",
+        description="Folder with segments/ and campaigns/; default: the shipped definitions.",
     )
     group: str = Field("holdfast", alias="HOLDFAST_GROUP", description="Kafka consumer group of the workers.")
     topic_prefix: str = Field(
         "",
         alias="HOLDFAST_TOPIC_PREFIX",
         pattern=r"^[A-Za-z0-9._-]*$",
-        description="Put before every topic's name.",
+        description="Prefix of every topic name.",
     )
     instance_id: str | None = Field(
         None,
         alias="HOLDFAST_INSTANCE_ID",
-        description="Static group membership: a name for this worker that survives its restart.",
+        description="Static group membership: an id of this worker, unique in the group and kept across restarts.",
     )
     session_timeout_s: float = Field(
         10,
         alias="HOLDFAST_SESSION_TIMEOUT_S",
         ge=1,
         le=1_800,
-        description="A worker silent for so long loses its partitions, s; the broker sets bounds, usually from 6 s.",
+        description="A worker without heartbeats for this long loses its partitions, s; brokers usually require at least 6.",
     )
     partitioner: str = Field(
         "murmur2_random",
         alias="HOLDFAST_PARTITIONER",
         pattern="^(murmur2|murmur2_random|consistent|consistent_random|fnv1a|fnv1a_random)$",
-        description="How your producers place a key (librdkafka's names); murmur2_random is Java's way.",
+        description="Partitioner of your producers, by librdkafka's name; murmur2_random is the one of Java clients.",
     )
     batch_events: int = Field(
-        BATCH_EVENTS, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Most events in a batch."
+        BATCH_EVENTS, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Maximum number of events in a batch."
     )
     batch_wait_ms: int = Field(
         5,
         alias="HOLDFAST_BATCH_WAIT_MS",
         ge=0,
         le=10_000,
-        description="Longest wait for a batch to fill, ms. After a quiet time nothing is waited for.",
+        description="Maximum wait for a batch to fill, ms. After 50 ms without events there is no wait.",
     )
     max_event_bytes: int = Field(
         MAX_EVENT_BYTES,
         alias="HOLDFAST_MAX_EVENT_BYTES",
         ge=1_000,
-        description="A larger event is a dead letter, bytes.",
+        description="A larger event becomes a dead letter, bytes.",
     )
     max_batch_bytes: int = Field(
         MAX_BATCH_BYTES,
         alias="HOLDFAST_MAX_BATCH_BYTES",
         ge=1_048_576,
         le=1_073_741_824,
-        description="A compressed batch of records larger than this when decompressed is one dead letter, bytes.",
+        description="A compressed batch larger than this when decompressed becomes one dead letter, bytes.",
     )
     max_future_s: float = Field(
         MAX_FUTURE_S,
         alias="HOLDFAST_MAX_FUTURE_S",
         ge=0,
-        description="An event dated later than its record's Kafka timestamp by more than this is a dead letter, s.",
+        description="An event this much or more later than its record's Kafka timestamp becomes a dead letter, s.",
     )
     withhold_expired: bool = Field(
         True,
         alias="HOLDFAST_WITHHOLD_EXPIRED",
-        description="Withhold triggers that had expired when their event arrived; false to replay old events.",
+        description="Withhold triggers that had expired when their event arrived; false for replays of old events.",
     )
     cache_ttl_s: int = Field(
-        86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Longest life of a cached customer, s."
+        86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Maximum lifetime of a cached customer, s."
     )
     health_host: str = Field(
         "127.0.0.1",
         alias="HOLDFAST_HEALTH_HOST",
-        description="Address that serves /health and /metrics; 0.0.0.0 in a container that others probe.",
+        description="Address that serves /health and /metrics; use 0.0.0.0 in a container that is probed from outside.",
     )
     health_port: int = Field(
         8080,
         alias="HOLDFAST_HEALTH_PORT",
         ge=0,
         le=65_535,
-        description="Port of /health and /metrics; 0 takes a free one.",
+        description="Port of /health and /metrics; 0 chooses a free port.",
     )
     stuck_after_s: float = Field(
         120,
         alias="HOLDFAST_STUCK_AFTER_S",
         ge=1,
-        description="A consumer with lag that commits nothing for so long is stuck, and /health says so, s.",
+        description="A consumer with lag that commits nothing for this long is stuck, s; /health reports it.",
     )
     shutdown_s: float = Field(
         25,
         alias="HOLDFAST_SHUTDOWN_S",
         ge=1,
-        description="A worker that is asked to end and has not after so long gives up, with exit code 75, s.",
+        description="Maximum duration of a shutdown, s; after it the worker ends with exit code 75.",
     )
     log_level: str = Field(
         "info",
         alias="HOLDFAST_LOG_LEVEL",
         pattern="^(debug|info|warning|error)$",
-        description="Least level logged.",
+        description="Minimum log level: debug, info, warning or error.",
     )
     features_table: str = Field(
         "customer_features_view",
@@ -207,16 +207,16 @@ class Settings(BaseSettings):
     feature_mapping: Annotated[dict[str, str], Field(min_length=1)] = Field(
         dict(FEATURE_MAPPING),
         alias="ML_FEATURE_MAPPING",
-        description="JSON object: the model's feature name to the view's column.",
+        description="JSON object: feature name of the models to column of the view.",
     )
     model_input_size: int | None = Field(
         None,
         alias="ML_MODEL_INPUT_SIZE",
         ge=1,
-        description="Number of features the models must take; checked when set.",
+        description="Number of features that the models must take; checked if set.",
     )
     mock_mode: bool = Field(
-        False, alias="ML_MOCK_MODE", description="Deterministic sample predictions, no model files needed."
+        False, alias="ML_MOCK_MODE", description="Deterministic sample predictions without model files."
     )
 
     @field_validator("private_columns", mode="before")

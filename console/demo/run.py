@@ -149,7 +149,7 @@ async def _activate(settings: Settings) -> None:
 
 def _play(settings: Settings, worker: WorkerProcess, until: date, console: Console) -> Played:
     publisher = Publisher(settings)
-    story = Story(settings, EXAMPLE, publisher)
+    scenario = Scenario(settings, EXAMPLE, publisher)
     campaign_system = CampaignSystem(settings, publisher)
     began = time.monotonic()
 
@@ -265,7 +265,7 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
         console.print(line, soft_wrap=True)
     segments = load_definitions(settings.definitions_dir).segments
     console.print("\n[bold]Three customers, in words[/]")
-    for line in _tell_examples(settings, segments):
+    for line in _explain_examples(settings, segments):
         console.print(f"  {line}", soft_wrap=True)
     mark = "[green]holds[/]" if verdict.holds else "[red]FAILS[/]"
     found = f"duplicates {verdict.duplicates}, missing {verdict.missing}, unknown to the ledger {verdict.unexpected}"

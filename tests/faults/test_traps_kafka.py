@@ -65,7 +65,7 @@ def test_what_cannot_be_published_is_not_committed(
     take_copies_away(services, tmp_path, broker, topic)
     assert refusal(broker, topic) == KafkaError.NOT_ENOUGH_REPLICAS
     run.send()
-    worker = run.start(HOLDFAST_FAULT_PATIENCE_S="4")
+    worker = run.start(HOLDFAST_FAULT_BROKER_TIMEOUT_S="4")
     run.wait_until(lambda: worker.said("publish_failed") != [])
     # What is committed is read first: more may become unsent meanwhile, but nothing less.
     committed = {(each.topic, each.partition): each.offset for each in run.progress.places()}

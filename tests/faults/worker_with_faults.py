@@ -224,7 +224,7 @@ def put_faults_in() -> None:
     let_clock_jump()
 
 
-def shorten_patience(seconds: float) -> None:
+def shorten_broker_timeout(seconds: float) -> None:
     """Give up waiting for the broker after so long, and try again soon."""
     streams.services.KafkaTriggerSink = partial(  # type: ignore[misc, assignment]
         streams.services.KafkaTriggerSink, timeout_s=seconds, abandon_s=2 * seconds
