@@ -34,8 +34,8 @@ class Refreshed:
 class Prepared:
     """A scored batch: everything but what the ledger holds.
 
-    It is decided with the config that it was scored with, whatever is promoted meanwhile. `unavailable` has the facts
-    that cannot be computed, and the missing columns behind each.
+    It is decided with the config that it was scored with, even when another model is promoted meanwhile. `unavailable`
+    has the facts that cannot be computed, and the missing columns behind each.
     """
 
     config: DecisionConfig
@@ -49,7 +49,7 @@ class Prepared:
 
     @property
     def rejects(self) -> list[Reject]:
-        """The records that become dead letters, whatever the ledger holds."""
+        """The records that become dead letters, independent of the ledger."""
         return [*self.decoded.rejects, *self.poison]
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def reject_unknown_campaigns(decoded: Decoded, definitions: Definitions) -> Decoded:
-    """Reject launches of campaigns that no definition file names, or that run by themselves."""
+    """Reject launches of campaigns that are not defined, or that operators do not launch."""
     if not any(event.wire.campaign for event in decoded.events):
         return decoded
     known = {campaign.key for campaign in definitions.campaigns if campaign.launch is Launch.BY_OPERATOR}

@@ -19,7 +19,7 @@ _SEE = "see Connections in docs/settings.md"
 
 
 def build_context(settings: Settings) -> ssl.SSLContext:
-    """Return the TLS context for Kafka: the CA of the settings or else the system's, and our certificate if any.
+    """Return the TLS context for Kafka: the CA of the settings or else the system's, and the client certificate if any.
 
     Raises:
         SettingsError: a file cannot be used; the message names its variable.
@@ -27,7 +27,7 @@ def build_context(settings: Settings) -> ssl.SSLContext:
     context = _trust("HOLDFAST_KAFKA_CA_FILE", settings.kafka_ca_file)
     if settings.kafka_cert_file is not None:
         try:
-            # Without a password of its own OpenSSL would ask the terminal for that of an encrypted key.
+            # Without a password argument OpenSSL would prompt for the password of an encrypted key.
             context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file, password="")
         except OSError as error:
             raise SettingsError(
@@ -47,7 +47,9 @@ def check_connection(settings: Settings) -> None:
     _check_tls(settings)
     if settings.redis_ca_file is not None:
         if not settings.redis_url.startswith("rediss://"):
-            raise SettingsError(f"HOLDFAST_REDIS_CA_FILE: HOLDFAST_REDIS_URL must begin with rediss:// then; {_SEE}")
+            raise SettingsError(
+                f"HOLDFAST_REDIS_CA_FILE: needs a HOLDFAST_REDIS_URL that begins with rediss://; {_SEE}"
+            )
         _trust("HOLDFAST_REDIS_CA_FILE", settings.redis_ca_file)
 
 
@@ -86,7 +88,7 @@ def _trust(name: str, authority: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=authority)
     except OSError as error:
-        raise SettingsError(f"{name}: {authority} is no readable PEM file of certificates; {_SEE}") from error
+        raise SettingsError(f"{name}: {authority} is not a readable PEM file of certificates; {_SEE}") from error
 
 
 def _check_file(name: str, path: Path | None) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EventsByKind:
-    """The events of a batch by what they ask for."""
+    """The events of a batch by kind."""
 
     updated: Sequence[Event]
     said: Sequence[Event]

@@ -1,4 +1,4 @@
-"""Everything that decides and does not change between batches."""
+"""What decisions depend on and batches do not change: models, rules and campaigns."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class DecisionConfig:
 
     Attributes:
         scorers: the models, or the rules that stand in for them.
-        segments: who belongs where.
-        activations: since when each segment counts, by key.
+        segments: the rules of membership.
+        activations: the activation of each segment's version, by key.
         definitions: campaigns and offers.
     """
 
@@ -33,7 +33,7 @@ class DecisionConfig:
     definitions: Definitions
 
     def with_scorers(self, scorers: Scorers) -> DecisionConfig:
-        """Return the same with other models, whose versions decisions then name."""
+        """Return the same config with other models; decisions then name their versions."""
         definitions = replace(
             self.definitions,
             model_versions=scorers.versions,

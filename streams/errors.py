@@ -6,8 +6,8 @@ HoldfastStreamError
 ├── DuplicateInstanceError   another worker uses this worker's instance id
 ├── TopicLayoutError         topics are missing, or their partition counts differ
 ├── BrokerUnavailableError   no broker answered in time
-├── SinkUnavailableError     publishing did not succeed; it is to be tried again
-└── UnpublishableError       a topic can never take a message; the others are to be published without it
+├── SinkUnavailableError     publishing did not succeed; retry
+└── UnpublishableError       a topic can never accept a message; publish the others without it
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class BrokerUnavailableError(HoldfastStreamError):
 
 
 class SinkUnavailableError(HoldfastStreamError):
-    """Publishing did not succeed, and nothing is known of what was published: take over, then publish again."""
+    """Publishing did not succeed, and it is unknown what was published: acquire the partition, then publish again."""
 
 
 class UnpublishableError(HoldfastStreamError):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class FoldedOutcomes:
-    """What the new outcomes of a batch come to.
+    """The changes that the new outcomes of a batch make.
 
     Attributes:
         outcome_ids: the events folded, and those rejected for their trigger.
@@ -51,7 +51,7 @@ def trigger_keys(reported: Iterable[Event]) -> list[CustomerKey]:
 def fold_outcomes(reported: Sequence[Event], state: LedgerState, channels: Collection[str]) -> FoldedOutcomes:
     """Fold the outcomes that the ledger has not seen.
 
-    An opt-out counts whatever its trigger is. Any other outcome needs a contact in the ledger; without one it is
+    An opt-out counts with any trigger id. Any other outcome needs a contact in the ledger; without one it is
     rejected, and stays rejected when its record is delivered again.
 
     Args:
@@ -144,7 +144,7 @@ def _consent_change(
     event: Event, outcome: str, found: tuple[CustomerKey, Contact] | None, channels: Collection[str]
 ) -> ConsentChange:
     named = event.wire.channel or ""
-    # Of an opt-out, a name that is no channel revokes every channel: the customer does not want to be contacted.
+    # An opt-out with an unknown channel revokes every channel: the customer does not want to be contacted.
     known = _known_channel(named, channels) if named else found and found[1].channel
     return ConsentChange(
         event.customer_id,

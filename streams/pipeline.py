@@ -99,7 +99,7 @@ class Pipeline:
         Raises:
             WarehouseUnavailableError: retry later.
         """
-        config = self._config  # one for the whole batch, also when another model is promoted meanwhile
+        config = self._config  # one for the whole batch, even when another model is promoted meanwhile
         decoded = self.decode(records, poison, config)
         refreshed = await self.refresh(decoded)
         return self.score(refreshed, poison, config)
@@ -138,11 +138,11 @@ class Pipeline:
     async def refresh(self, decoded: Decoded) -> Refreshed:
         """Read the features of every customer to evaluate; updated customers are invalidated and read fresh.
 
-        A batch of outcomes alone asks neither the cache nor the warehouse: an opt-out does not wait for them.
+        A batch of outcomes alone reads neither the cache nor the warehouse: an opt-out does not wait for them.
         """
         events = sort_by_kind(decoded.events)
         customers = list(dict.fromkeys(event.customer_id for event in events.to_evaluate))
-        # A batch without any event still reads: without its poison it must show an error that is not in the data.
+        # A batch without events still reads: without its poison records it must still show the stores' errors.
         if events.reported and not customers:
             return Refreshed(decoded, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
         read = await self._features.read(customers, fresh={event.customer_id for event in events.updated})

@@ -1,4 +1,4 @@
-"""What the worker needs from the outgoing side of the broker."""
+"""The port for publishing messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TriggerSink(Protocol):
     """Publishes the outbox, each message once for a read_committed consumer, in order of sequence per partition."""
 
     async def fence(self, partition: int) -> int:
-        """Shut out any earlier publisher of this input partition and return the last sequence published.
+        """Fence any earlier publisher of this input partition and return the last sequence published.
 
         Raises:
             SinkUnavailableError: the broker cannot be reached now.
@@ -26,7 +26,7 @@ class TriggerSink(Protocol):
         Returns when the broker has acknowledged all of them.
 
         Raises:
-            SinkUnavailableError: it is not known what was published; take over, then publish the same again.
-            UnpublishableError: a topic can never take the messages it names; the partition is still taken over. Publish
+            SinkUnavailableError: it is unknown what was published; acquire the partition, then publish the same again.
+            UnpublishableError: a topic can never accept the messages it names; the partition is still acquired. Publish
                 again without them: what was published before the first of them is skipped.
         """

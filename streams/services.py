@@ -56,7 +56,7 @@ log = structlog.get_logger()
 
 SHOWN_SEGMENTS = 10
 STAGES_S = 5.0
-"""How long the stages may take to end before the consumer leaves its group."""
+"""Longest wait for the stages to end before the consumer leaves its group."""
 
 
 class Sources(NamedTuple):
@@ -153,9 +153,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
 async def _run(
     working: tuple[Worker, LagMonitor, ModelReloader], app: StreamApp, health: Health, stop: asyncio.Event
 ) -> None:
-    """Run stages and consumer until `stop`; the stages end first, so that the last commit knows all that is done.
+    """Run stages and consumer until `stop`; the stages end first, so that the last commit covers all completed work.
 
-    What hangs is waited for last: the partitions are given up before.
+    Tasks that hang are awaited last: the partitions are released before.
     """
     work = [asyncio.create_task(each.run()) for each in working]
     ended = asyncio.create_task(stop.wait())
@@ -163,7 +163,7 @@ async def _run(
     consume = asyncio.create_task(run_app(app, closing))
     await asyncio.wait({*work, ended, consume}, return_when=asyncio.FIRST_COMPLETED)
     health.ready = False
-    stop.set()  # an error ends it, too, and is to end it in time
+    stop.set()  # an error ends the worker too, within the shutdown limit
     for task in (*work, ended):
         task.cancel()
     await asyncio.wait(work, timeout=STAGES_S)
@@ -175,7 +175,7 @@ async def _run(
 
 
 async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> PostgresWarehouse:
-    """Return the warehouse, its connections closed with the stack.
+    """Return the warehouse; the stack closes its connections.
 
     Raises:
         WarehouseUnavailableError, WarehouseLayoutError: the warehouse cannot be used.
@@ -193,7 +193,7 @@ async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> PostgresW
 async def open_features(
     settings: Settings, stack: AsyncExitStack, warehouse: PostgresWarehouse, generation: int
 ) -> FeatureStore:
-    """Return the feature store, the cache's connections closed with the stack.
+    """Return the feature store; the stack closes the cache's connections.
 
     Raises:
         ServiceAddressError: the cache refuses the user or the password.
@@ -224,7 +224,7 @@ async def activate(
     defined: DefinitionSet,
     guardrails: Sequence[Guardrail] = GUARDRAILS,
 ) -> DecisionConfig:
-    """Record which definitions are in force from now on, and return everything that decides."""
+    """Record which definitions are in force from now on, and return the config of decisions."""
     activations = await ledger.activate(defined.segments, defined.campaigns, at=datetime.now(UTC))
     definitions = Definitions(
         defined.campaigns,
@@ -245,7 +245,7 @@ def select_guardrails(settings: Settings) -> Sequence[Guardrail]:
 
 
 def app_settings(settings: Settings) -> AppSettings:
-    """Return what the Faust app needs of the settings."""
+    """Return the settings of the Faust app."""
     return AppSettings(
         broker=settings.broker,
         credentials=build_credentials(settings),
@@ -272,7 +272,7 @@ def take_metrics_snapshot(
     health: Health,
     sources: Sources,
 ) -> MetricsSnapshot:
-    """Return what /metrics shows of this moment."""
+    """Return the present values of /metrics."""
     seen, retrying = watch.observe(), health.retrying
     progress = seen.group.progress
     return MetricsSnapshot(
@@ -295,7 +295,7 @@ def take_metrics_snapshot(
 
 
 def name_degradations(sources: Sources) -> list[str]:
-    """Return what is degraded and does not stop the work."""
+    """Return what is degraded while the worker continues."""
     scorers = sources.reloader.scorers
     away = [] if sources.features.cache_available else ["cache: away, features are read from the warehouse"]
     return [

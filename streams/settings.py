@@ -24,7 +24,7 @@ OUTPUT_TOPICS = {topic.destination: topic.name for topic in TOPICS if topic.dest
 
 
 class Settings(BaseSettings):
-    """What a worker or a command needs to know. Each field is the environment variable of its alias."""
+    """The settings of a worker or a command. The alias of a field is its environment variable."""
 
     model_config = SettingsConfigDict(frozen=True, populate_by_name=True, extra="ignore", hide_input_in_errors=True)
 
@@ -52,10 +52,10 @@ class Settings(BaseSettings):
     kafka_ca_file: Path | None = Field(
         None,
         alias="HOLDFAST_KAFKA_CA_FILE",
-        description="PEM file of the CA that signed Kafka's certificate; default: the system's CAs.",
+        description="PEM file of the CA certificates to verify Kafka's certificate with; default: the system's.",
     )
     kafka_cert_file: Path | None = Field(
-        None, alias="HOLDFAST_KAFKA_CERT_FILE", description="PEM client certificate for mutual TLS with Kafka."
+        None, alias="HOLDFAST_KAFKA_CERT_FILE", description="PEM client certificate for mutual TLS."
     )
     kafka_key_file: Path | None = Field(
         None, alias="HOLDFAST_KAFKA_KEY_FILE", description="PEM key of the client certificate, without a password."
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     redis_ca_file: Path | None = Field(
         None,
         alias="HOLDFAST_REDIS_CA_FILE",
-        description="PEM file of the CA that signed Redis's certificate; default: the system's CAs.",
+        description="PEM file of the CA certificates to verify Redis's certificate with; default: the system's.",
     )
     ledger_url: str = Field(
         "postgresql://127.0.0.1/ledger",
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         description="PostgreSQL database of the data warehouse; only read.",
     )
     models_dir: Path | None = Field(
-        None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it, rules decide."
+        None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it the rules decide."
     )
     definitions_dir: Path | None = Field(
         None,
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         "",
         alias="HOLDFAST_TOPIC_PREFIX",
         pattern=r"^[A-Za-z0-9._-]*$",
-        description="Prefix of every topic name.",
+        description="Prefix of every topic's name.",
     )
     instance_id: str | None = Field(
         None,
@@ -108,13 +108,13 @@ class Settings(BaseSettings):
         alias="HOLDFAST_SESSION_TIMEOUT_S",
         ge=1,
         le=1_800,
-        description="A worker without heartbeats for this long loses its partitions, s; brokers usually require at least 6.",
+        description="A worker without heartbeats for so long loses its partitions, s; broker's minimum: usually 6 s.",
     )
     partitioner: str = Field(
         "murmur2_random",
         alias="HOLDFAST_PARTITIONER",
         pattern="^(murmur2|murmur2_random|consistent|consistent_random|fnv1a|fnv1a_random)$",
-        description="Partitioner of your producers, by librdkafka's name; murmur2_random is the one of Java clients.",
+        description="Partitioner of your producers, by librdkafka's name; murmur2_random is Java's default.",
     )
     batch_events: int = Field(
         BATCH_EVENTS, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Maximum number of events in a batch."
@@ -124,26 +124,26 @@ class Settings(BaseSettings):
         alias="HOLDFAST_BATCH_WAIT_MS",
         ge=0,
         le=10_000,
-        description="Maximum wait for a batch to fill, ms. After 50 ms without events there is no wait.",
+        description="Longest wait for a batch to fill, ms. After a quiet period a batch does not wait.",
     )
     max_event_bytes: int = Field(
         MAX_EVENT_BYTES,
         alias="HOLDFAST_MAX_EVENT_BYTES",
         ge=1_000,
-        description="A larger event becomes a dead letter, bytes.",
+        description="Maximum size of an event, bytes; a larger one becomes a dead letter.",
     )
     max_batch_bytes: int = Field(
         MAX_BATCH_BYTES,
         alias="HOLDFAST_MAX_BATCH_BYTES",
         ge=1_048_576,
         le=1_073_741_824,
-        description="A compressed batch larger than this when decompressed becomes one dead letter, bytes.",
+        description="Maximum size of a decompressed batch of records, bytes; a larger one becomes one dead letter.",
     )
     max_future_s: float = Field(
         MAX_FUTURE_S,
         alias="HOLDFAST_MAX_FUTURE_S",
         ge=0,
-        description="An event this much or more later than its record's Kafka timestamp becomes a dead letter, s.",
+        description="How far an event may be dated after its record's Kafka timestamp, s; others become dead letters.",
     )
     withhold_expired: bool = Field(
         True,
@@ -151,7 +151,7 @@ class Settings(BaseSettings):
         description="Withhold triggers that had expired when their event arrived; false for replays of old events.",
     )
     cache_ttl_s: int = Field(
-        86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Maximum lifetime of a cached customer, s."
+        86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
     )
     health_host: str = Field(
         "127.0.0.1",
@@ -169,19 +169,19 @@ class Settings(BaseSettings):
         120,
         alias="HOLDFAST_STUCK_AFTER_S",
         ge=1,
-        description="A consumer with lag that commits nothing for this long is stuck, s; /health reports it.",
+        description="A consumer with lag that commits nothing for this long is stuck, and /health reports it, s.",
     )
     shutdown_s: float = Field(
         25,
         alias="HOLDFAST_SHUTDOWN_S",
         ge=1,
-        description="Maximum duration of a shutdown, s; after it the worker ends with exit code 75.",
+        description="Longest time for a shutdown, s; after it the worker exits with code 75.",
     )
     log_level: str = Field(
         "info",
         alias="HOLDFAST_LOG_LEVEL",
         pattern="^(debug|info|warning|error)$",
-        description="Minimum log level: debug, info, warning or error.",
+        description="Lowest level that is logged.",
     )
     features_table: str = Field(
         "customer_features_view",
@@ -257,7 +257,7 @@ class Settings(BaseSettings):
 
     @property
     def output_topics(self) -> dict[str, str]:
-        """The topics written, by the destination that a message names."""
+        """The topics written, by the destination of a message."""
         return {destination: self.topic_prefix + name for destination, name in OUTPUT_TOPICS.items()}
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_MESSAGE_BYTES = 4_194_304
-"""The largest message published: a dead letter has the value of an event at the broker's limit, and headers of ours."""
+"""The largest message published: a dead letter has an event's value at the broker's limit, and Holdfast's headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class TopicDescription:
     Attributes:
         name: without the prefix.
         kind: inputs are read and must have equal numbers of partitions; outputs are written.
-        destination: what a message names to go there; None for inputs.
+        destination: the destination of the messages for it; None for inputs.
         configs: the topic's configuration, where it is not the broker's default.
     """
 
@@ -33,7 +33,7 @@ class TopicDescription:
     configs: Mapping[str, str] = field(default_factory=dict)
 
 
-# The broker stamps what is published: it refuses time stamps over an hour ahead, as a wrong clock makes.
+# The broker sets the timestamps: it would refuse timestamps more than an hour ahead, as from a wrong clock.
 _STAMPED = {"message.timestamp.type": "LogAppendTime"}
 TOPICS = (
     TopicDescription("customer-updates", "input"),
@@ -52,7 +52,7 @@ AT_LEAST = {"max.message.bytes"}
 
 
 def find_differences(prefix: str, found: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return in words where topics are configured otherwise than `TOPICS` describes.
+    """Return a sentence for each difference between the topics' configuration and `TOPICS`.
 
     Args:
         prefix: precedes every topic's name.

@@ -1,4 +1,4 @@
-"""Dead letters: one for each record that cannot be decided, with all it came with, within bounds. Pure."""
+"""Dead letters: one for each record that cannot be decided, with its key, headers and value within bounds. Pure."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def dead_letter(reject: Reject) -> Message:
 def dead_letter_id(record: Record) -> str:
     """UUIDv5 of the record's place and timestamp, so that a redelivery makes the same one.
 
-    The timestamp tells it from a record at the same place of an earlier topic of that name.
+    The timestamp distinguishes it from a record at the same place of an earlier topic of that name.
     """
     place = [record.topic, record.partition, record.offset, record.timestamp]
     return str(uuid.uuid5(DEAD_LETTER_NAMESPACE, json.dumps(place)))

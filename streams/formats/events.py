@@ -41,15 +41,15 @@ class Record(Protocol):
 
     @property
     def timestamp(self) -> int:
-        """Milliseconds since 1970, by the producer or the broker; -1 is none."""
+        """Milliseconds since 1970, set by the producer or the broker; -1 when missing."""
 
     @property
     def key(self) -> bytes | None:
-        """Key, as it came."""
+        """Key, unchanged."""
 
     @property
     def value(self) -> bytes | None:
-        """Value, as it came."""
+        """Value, unchanged."""
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
@@ -74,7 +74,7 @@ class RejectReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """What is kept of bytes that are too many: their beginning, their number, and their SHA-256 in hexadecimal."""
+    """What is kept of a value that is too large: its prefix, its size in bytes, and its SHA-256 in hexadecimal."""
 
     prefix: bytes
     size: int
@@ -119,7 +119,7 @@ class Reject:
 
 
 class WireEvent(Struct, frozen=True):
-    """Every field that any event may have; `type` says which of them count."""
+    """Every field that any event may have; `type` determines which of them are read."""
 
     id: Id
     type: str
@@ -137,7 +137,7 @@ class WireEvent(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True):
-    """An event and the record it came in; `kind` is the first part of its type."""
+    """An event and its record; `kind` is the first part of its type."""
 
     wire: WireEvent
     record: Record
@@ -147,7 +147,7 @@ class Event(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The events of a batch in the order of their records, and the records that are none."""
+    """The events of a batch in the order of their records, and the records that cannot be decoded."""
 
     events: Sequence[Event]
     rejects: Sequence[Reject]

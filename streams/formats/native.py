@@ -28,7 +28,7 @@ def native_decoder(types: Mapping[str, str], limits: Limits) -> Callable[[Record
     max_bytes = limits.max_bytes
 
     def decode(record: Record) -> Event | Reject:
-        # Runs for every event: what is seldom needed is in functions of its own.
+        # Runs for every event: rare cases are in functions of their own.
         value = record.value
         if not value or len(value) > max_bytes:
             return reject_size(record, max_bytes)

@@ -26,7 +26,7 @@ _WITHOUT_CONTROLS = re.compile(r"^[^\x00-\x1f\x7f]*\Z")
 # Event times outside these years are mistakes, and arithmetic on them overflows.
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _timestamp = attrgetter("timestamp")
-# Consent is revoked and given without a contact, too: these events count whatever their trigger id is.
+# Consent is revoked and given without a contact, too: these events count with any trigger id.
 _WITHOUT_TRIGGER = {f"outcome.{outcome}" for outcome in CONSENT_OUTCOMES}
 MAX_EVENT_BYTES = 262_144
 MAX_BATCH_BYTES = 33_554_432
@@ -42,7 +42,7 @@ class Limits:
     Attributes:
         max_bytes: largest value.
         max_future_s: an event may be dated so many seconds after its record's Kafka timestamp.
-        sure_until: an event dated earlier is not in the future, whichever record of the batch it came in.
+        sure_until: an event dated earlier is not in the future, in any record of the batch.
     """
 
     max_bytes: int

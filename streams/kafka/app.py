@@ -1,4 +1,4 @@
-"""The Faust app: one agent over all input topics that does nothing but pass chunks on."""
+"""The Faust app: one agent reads all input topics and passes their chunks on."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 STOP_S = 20.0
 NEVER_S = 1e7
 METADATA_MAX_AGE_MS = 5_000
-"""The group stands still for so long at most when whoever assigns partitions could not ask for the topics before.
+"""The longest time that the group has no partitions after the leader failed to read the metadata of the topics.
 
-aiokafka does not ask again after a failure, but assigns no partition of a topic that it does not know.
+aiokafka does not retry that read at once, and assigns no partition of a topic that it does not know.
 """
 
 
@@ -48,7 +48,7 @@ class AppSettings:
     """Static group membership: a name that survives a restart, so that a quick restart moves no partition."""
     commit_interval_s: float = 0.5
     session_timeout_s: float = 10.0
-    """A worker that is silent for so long loses its partitions."""
+    """A worker that sends no heartbeat for this long loses its partitions."""
     chunk_records: int = CHUNK_RECORDS
     buffer_chunks: int = 16
     """Chunks in each of the two queues between the consumer and the worker."""
@@ -86,7 +86,7 @@ class StreamApp(faust.App):
         super().__init__(settings.group, **faust_options(settings))
 
     def owns(self, chunk: Chunk) -> bool:
-        """Tell whether this worker still owns a chunk."""
+        """Return whether this worker still owns a chunk."""
         return self.chunk_consumer.owns(chunk)
 
     @property
@@ -96,7 +96,7 @@ class StreamApp(faust.App):
         return consumer  # type: ignore[no-any-return]
 
     def find_group(self) -> GroupState:
-        """Tell what is known of this worker's place in its group."""
+        """Return this worker's membership in its group, as far as it is known."""
         consumer = self.chunk_consumer
         return GroupState(
             self.consumer_generation_id, self.rebalancing, consumer.find_progress(), consumer.chunks_acknowledged
@@ -114,7 +114,7 @@ class StreamApp(faust.App):
         self.failed.set()
 
     async def _on_agent_error(self, agent: AgentT[Any], exc: BaseException) -> None:
-        """End the app: Faust alone would start the agent again and go on after the event."""
+        """End the app: Faust alone would restart the agent and continue after the failed event."""
         await super()._on_agent_error(agent, exc)
         self.fail(exc)
 
@@ -154,7 +154,7 @@ def faust_options(settings: AppSettings) -> dict[str, Any]:
         "broker_request_timeout": max(30.0, settings.session_timeout_s),
         # Never. A worker that fetches nothing because its buffers are full waits for a service, and the next owner
         # would wait for the same one; besides, aiokafka does not join again before a fetch, and Faust does not fetch
-        # before it has joined: such a worker would stay outside for ever. One that is stuck fails /health/live.
+        # before it has joined: such a worker would never join. One that is stuck fails /health/live.
         "broker_max_poll_interval": NEVER_S,
         "consumer_auto_offset_reset": "earliest",
         "consumer_metadata_max_age_ms": METADATA_MAX_AGE_MS,
@@ -179,7 +179,7 @@ async def run_app(app: StreamApp, until: asyncio.Event) -> None:
 
     Raises:
         BaseException: the first error of the agent, of `app.fail`, or of one of Faust's services; then this process
-            should end and be started again, for an event may be lost to it though not to its group.
+            must be restarted: it may have skipped an event, which the group has not.
     """
     app.loop = asyncio.get_running_loop()
     waits = [
@@ -212,5 +212,5 @@ async def _start(app: StreamApp) -> None:
     try:
         await app.start()
         await app.wait_until_stopped()
-    except Exception as error:  # noqa: BLE001 - whatever it is, run_app raises it
+    except Exception as error:  # noqa: BLE001 - run_app raises it
         app.fail(error)

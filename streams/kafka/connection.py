@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def describe_connection(settings: Settings) -> dict[str, str]:
-    """Return the librdkafka properties that reach the broker. They may hold a password: never log them."""
+    """Return the librdkafka properties that connect to the broker. They may hold a password: never log them."""
     return {"bootstrap.servers": settings.broker, **describe_security(settings)}
 
 

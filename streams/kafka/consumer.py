@@ -1,4 +1,4 @@
-"""Faust's Kafka consumer, made to lose nothing and to be fast.
+"""Faust's Kafka consumer, changed to lose no record and to be fast.
 
 Strategy. Stock Faust makes one event of each record, and commits past records that were never acknowledged. Here:
 
@@ -6,8 +6,8 @@ Strategy. Stock Faust makes one event of each record, and commits past records t
   rebalances, flow control and the commit timer stay Faust's.
 * The worker acknowledges intervals. Only the unbroken run of them is committed (offsets.py); an interval covers
   the gap before it, so compacted and transactional topics are committed to their end.
-* What was acknowledged is committed before a partition is given up; acknowledgements that come later are ignored,
-  for by then somebody else may own the partition.
+* What was acknowledged is committed before a partition is revoked; later acknowledgements are ignored, since
+  another worker may own the partition by then.
 * What is fetched but cannot be delivered, because flow is suspended, is not skipped: in the thread that owns the
   fetch positions, the position goes back to the first record not delivered. A fetch that was under way while
   positions were sought is recognised by its number of seeks and treated in the same way.
@@ -75,7 +75,7 @@ class ChunkConsumer(driver.Consumer):
         return frozenset(tp.partition for tp in self._offsets)
 
     def owns(self, chunk: Chunk) -> bool:
-        """Tell whether this worker still owns what it was given; if not, somebody gets it again."""
+        """Return whether this worker still owns a chunk; if not, the next owner reads it again."""
         offsets = self._offsets.get(TP(chunk.topic, chunk.partition))
         is_current = offsets is not None and chunk.reading == offsets.reading
         return is_current and chunk.generation == self.app.consumer_generation_id
@@ -89,7 +89,7 @@ class ChunkConsumer(driver.Consumer):
         return True
 
     def find_progress(self) -> dict[TP, Progress]:
-        """Tell how far each owned partition is."""
+        """Return the progress of each owned partition."""
         ends = self._thread.find_end_offsets(self._offsets)
         committed = {
             tp: offsets.first if (offset := self._committed_offset[tp]) is None else offset
@@ -128,8 +128,8 @@ class ChunkConsumer(driver.Consumer):
     async def _pace(self, records: int) -> None:
         """Pause after a small fetch, or many tiny ones take most of a core; not twice in a row.
 
-        aiokafka asks for more as soon as a fetch is taken, so the next one has what came just then and waits here; the
-        one after it has all that came during the pause.
+        aiokafka asks for more as soon as a fetch is taken, so the next one holds what arrived just then and waits here;
+        the one after it holds all that arrived during the pause.
         """
         self._has_paused = records < self.chunk_records and not self._has_paused
         if self._has_paused:
@@ -150,12 +150,12 @@ class ChunkConsumer(driver.Consumer):
         self._room.set()
 
     def _may_deliver(self, fetch: Fetch) -> bool:
-        """Tell whether a fetch still belongs to the assignment, and to the positions, of now."""
+        """Return whether a fetch still belongs to the present assignment and positions."""
         same = fetch.generation == self.app.consumer_generation_id and fetch.seeks == self._thread.seeks
         return same and self.flow_active and not self.should_stop
 
     async def _deliver(self, fetch: Fetch) -> dict[TP, int]:
-        """Hand over what was fetched, by turns of partitions; return the first offset not delivered of each."""
+        """Deliver what was fetched, round robin by partition; return the first offset not delivered of each."""
         parts = {tp: cut(fetched, self.chunk_records) for tp, fetched in fetch.partitions.items()}
         waiting = deque(self.scheduler.iterate(parts))
         while waiting and self._may_deliver(fetch):
@@ -199,7 +199,7 @@ class ChunkConsumer(driver.Consumer):
             await self._find_recreated()
 
     async def _find_recreated(self) -> None:
-        """Note the topics whose id is another one than that their positions are bound to."""
+        """Record the topics whose id differs from the id that their positions are bound to."""
         found = await self._find_topic_ids({tp.topic for tp in self._offsets})
         for tp, offsets in self._offsets.items():
             topic_id = found.get(tp.topic, "")
@@ -209,7 +209,7 @@ class ChunkConsumer(driver.Consumer):
                 self._recreated[tp.topic] = topic_id
 
     async def _restart_recreated(self) -> None:
-        """Read recreated topics from their beginning; between two fetches, so that none is under way."""
+        """Read recreated topics from their beginning. Call it between two fetches, so that none is in flight."""
         recreated, self._recreated = self._recreated, {}
         sought = await self._thread.seek_to_start_of(recreated)
         for tp in sought & self._offsets.keys():
@@ -222,7 +222,7 @@ class ChunkConsumer(driver.Consumer):
 
     def _note_recreated(self, topic: str) -> None:
         self.topics_recreated[topic] += 1
-        log.warning("topic_recreated", topic=topic, action="it is read from its beginning")
+        log.warning("topic_recreated", topic=topic, action="read from the beginning")
 
     async def _find_topic_ids(self, topics: Collection[str]) -> Mapping[str, str]:
         find = self._settings.find_topic_ids
@@ -246,7 +246,7 @@ class ChunkConsumer(driver.Consumer):
             self._note_recreated(topic)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Commit what was acknowledged, then let go."""
+        """Commit what was acknowledged, then release the partitions."""
         if revoked:
             self.stop_flow()
             await self.commit_and_end_transactions()
@@ -256,14 +256,14 @@ class ChunkConsumer(driver.Consumer):
         await super().on_partitions_revoked(revoked)
 
     async def commit_and_end_transactions(self) -> None:
-        """Commit for the last time, whatever commit is under way; what stays uncommitted comes again."""
+        """Commit for the last time, even while another commit is in flight; uncommitted records are delivered again."""
         await self.maybe_wait_for_commit_to_finish()
         await self.force_commit()
 
     async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
         before = {tp: self._committed_offset[tp] for tp in offsets}
         committed = await super()._commit_offsets(offsets, start_new_transaction)
-        if not committed:  # the stock code notes the offsets whether or not the broker took them
+        if not committed:  # the stock code records the offsets even when the broker rejected them
             self._committed_offset.update(before)
         return committed
 
@@ -275,7 +275,7 @@ class ChunkConsumer(driver.Consumer):
         return None if offsets.committable is None else place_offset(offsets.committable, offsets.topic_id)
 
     def _should_commit(self, tp: TP, offset: int) -> bool:
-        # Not "greater than": a recreated topic begins again below what was committed.
+        # Not "greater than": the offsets of a recreated topic start below what was committed.
         committed = self._committed_offset[tp]
         return offset != committed or read_topic_id(offset) != read_topic_id(committed)
 

@@ -1,7 +1,7 @@
-"""Decompression of record batches within a bound, so that no producer decides how much memory a worker takes.
+"""Decompression of record batches within a bound, so that a producer cannot exhaust a worker's memory.
 
-aiokafka decompresses a whole batch at once, whatever it expands to. Here its functions are replaced by ones that stop
-at a bound. A batch beyond it becomes one OversizedRecord at its last offset, so that the consumer's position moves past
+aiokafka decompresses a whole batch at once, without a limit. Here its functions are replaced by ones that stop at a
+bound. A batch beyond it becomes one OversizedRecord at its last offset, so that the consumer's position moves past
 the batch exactly when that record is taken. A record of a large batch that is itself too large is cut as it is fetched:
 it never reaches the queues whole.
 """
@@ -23,7 +23,7 @@ from streams.formats.validation import MAX_BATCH_BYTES, MAX_EVENT_BYTES, describ
 
 try:
     import cramjam
-except ImportError:  # a worker then refuses to start, with the sentence of check_codecs
+except ImportError:  # check_codecs then stops the worker at its start
     cramjam = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from faust.types import TP
 
 CODECS = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
-# Records of smaller batches are not looked at one by one: what they take is bounded by the batch.
+# Records of smaller batches are not checked one by one: the size of the batch bounds their memory.
 LARGE_BATCH_BYTES = 4_194_304
 XERIAL_MAGIC = b"\x82SNAPPY\x00"
 XERIAL_HEADER = 16
@@ -64,7 +64,7 @@ class BoundedDecompressor:
         self.size = 0
 
     def install(self) -> None:
-        """Let aiokafka decompress by this object; it offers no setting."""
+        """Make aiokafka decompress with this object; aiokafka has no setting for it."""
         module = sys.modules[DefaultRecordBatch.__module__]
         functions = {"gzip": self.gunzip, "snappy": self.unsnappy, "lz4": self.unlz4, "zstd": self.unzstd}
         for name, function in functions.items():
@@ -152,7 +152,7 @@ class CutRecord(NamedTuple):
 
 
 class BoundedBatch:
-    """A compressed batch of aiokafka's, iterated within the bound. Everything else is the batch's own."""
+    """A compressed batch of aiokafka, iterated within the bound; other attributes are those of the batch."""
 
     def __init__(self, batch: Any, decompressor: BoundedDecompressor, max_event_bytes: int) -> None:
         self._batch = batch
@@ -207,7 +207,7 @@ class BoundedBatches:
         self._max_event_bytes = max_event_bytes
 
     def has_next(self) -> bool:
-        """Tell whether there is another batch."""
+        """Return whether there is another batch."""
         return bool(self._batches.has_next())
 
     def next_batch(self) -> Any:
@@ -234,7 +234,7 @@ def oversized_record(tp: TP, record: CutRecord) -> OversizedRecord:
 
 
 def check_codecs(available: Mapping[str, bool] | None = None) -> None:
-    """Refuse to start where a batch of some codec could not be read.
+    """Refuse to start when batches of a codec could not be read.
 
     Args:
         available: whether each codec can be used; by default what aiokafka found when it was imported.

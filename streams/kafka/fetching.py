@@ -1,4 +1,4 @@
-"""Fetches, made in the thread that talks to Kafka and owns the positions."""
+"""Fetches, in the thread that has the connections to Kafka and owns the positions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMIT_S = 4.0
 
 
 class FetchedRecord(NamedTuple):
-    """A record as it is delivered: what we use of it. Making aiokafka's own takes three times as long."""
+    """A record as it is delivered, with the fields that Holdfast uses: three times as fast to build as aiokafka's."""
 
     topic: str
     partition: int
@@ -65,7 +65,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What one fetch brought, with the generation and the number of seeks at that moment."""
+    """The result of one fetch, with the generation and the number of seeks at that moment."""
 
     partitions: Mapping[TP, Fetched]
     generation: int
@@ -87,7 +87,7 @@ class Start(NamedTuple):
 
 
 class _Results(OrderedDict["TP", "FetchResult | FetchError"]):
-    """What aiokafka has fetched and nobody has taken yet; it makes records of it when they are taken."""
+    """What aiokafka has fetched and no fetch has taken yet; aiokafka builds the records when they are taken."""
 
     def __init__(self, decompressor: BoundedDecompressor, max_event_bytes: int) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class _Results(OrderedDict["TP", "FetchResult | FetchError"]):
 
 
 class _DaemonThread(WorkerThread):
-    """A thread that cannot keep the process from ending, should it wait for a broker that is gone."""
+    """A thread that does not keep the process alive while it waits for an unreachable broker."""
 
     def __init__(self, service: Any, **kwargs: Any) -> None:
         super().__init__(service, **kwargs)
@@ -115,14 +115,14 @@ class _DaemonThread(WorkerThread):
 
 
 class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that talks to Kafka and owns the fetch positions."""
+    """The thread that has the connections to Kafka and owns the fetch positions."""
 
     Worker = _DaemonThread
     seeks: int = 0
     _fetched_from: Any = None
 
     async def on_start(self) -> None:
-        """Connect, and have our records made in place of aiokafka's."""
+        """Connect, and make aiokafka build `Record`s in place of its own records."""
         await super().on_start()
         settings = cast("StreamApp", self.app).settings
         decompressor = BoundedDecompressor(settings.max_batch_bytes)
@@ -148,7 +148,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         try:
             await super().on_thread_stop()
         except asyncio.CancelledError:  # aiokafka cancels its own wait for a broker that is away, and is hit by it
-            self.log.warning("the connection to the broker could not be closed in order")
+            self.log.warning("the connection to the broker could not be closed cleanly")
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Log what the stock code prints; run_app raises the error."""
@@ -168,7 +168,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return fetched
 
     async def rewind(self, first: Mapping[TP, int]) -> None:
-        """Move positions past the given offsets back, unless partitions were assigned anew since the last fetch."""
+        """Move positions past the given offsets back, unless partitions were reassigned since the last fetch."""
         await self.call_thread(self._rewind, first)
 
     async def find_start(self, topic_ids: Mapping[str, str]) -> Mapping[TP, Start]:
@@ -191,7 +191,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             async with asyncio.timeout(COMMIT_S):
                 return await super()._commit(offsets)
         except TimeoutError:
-            self.log.warning("no answer to a commit within %s s; it will be tried again", COMMIT_S)
+            self.log.warning("a commit was not answered within %s s; it is retried", COMMIT_S)
             return False
 
     async def _fetch(self, active: frozenset[TP], timeout_s: float) -> Fetch:
@@ -233,7 +233,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return frozenset(map(ensure_TP, partitions))
 
     def _seek_to_beginning(self, partitions: Sequence[TP]) -> None:
-        """Let the fetcher find where the partitions begin. Not waited for: a topic may be deleted once more."""
+        """Make the fetcher look up where the partitions begin. Not awaited: a topic may be deleted again."""
         if partitions:
             fetcher: Any = self._ensure_consumer()._fetcher  # noqa: SLF001
             found = fetcher.request_offset_reset(partitions, OffsetResetStrategy.EARLIEST)
@@ -244,7 +244,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return {tp: state.position for tp, state in self._states(tps) if state.has_valid_position}
 
     def find_end_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Return where the partitions end on the broker, as far as fetches have told."""
+        """Return the end offsets of the partitions on the broker, as far as fetches have reported them."""
         return {tp: state.highwater for tp, state in self._states(tps) if state.highwater is not None}
 
     def _states(self, tps: Iterable[TP]) -> Iterator[tuple[TP, Any]]:
@@ -257,7 +257,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
                     yield tp, state
 
     def _find_assignment(self) -> Any:
-        """Return aiokafka's object for the assignment of now, another one after each rebalance; None is none."""
+        """Return aiokafka's object for the present assignment, a new one after each rebalance; None without one."""
         subscription = None if self._consumer is None else self._consumer._subscription.subscription  # noqa: SLF001
         return None if subscription is None else subscription.assignment
 

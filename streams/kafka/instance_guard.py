@@ -1,9 +1,9 @@
 """Detects another worker with this worker's instance id (static group membership).
 
-Kafka gives the name to whoever joined last and answers the other with "unknown member" or "fenced instance". aiokafka
-then joins again and takes the name back: two such workers would take the partitions from each other without end. Here
-the worker that lost the name stops instead. A member that was silent for a session may be unknown for that reason
-alone: it joins again.
+Kafka gives the name to the worker that joined last and answers the other with "unknown member" or "fenced instance".
+aiokafka then joins again and takes the name back: two such workers would take the partitions from each other without
+end. Here the worker that lost the name stops instead. A member that was silent for a session may be unknown for that
+reason alone: it joins again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ACCEPTED = {NONE, REBALANCE_IN_PROGRESS}
 
 
 class InstanceGuard:
-    """Stands between aiokafka's group coordinator and the broker. For the thread that owns the coordinator.
+    """Intercepts the requests of aiokafka's group coordinator. For the thread that owns the coordinator.
 
     Args:
         coordinator: aiokafka's.
@@ -53,11 +53,11 @@ class InstanceGuard:
         self._is_lost = False
 
     def install(self) -> None:
-        """Let the coordinator send through this object."""
+        """Make the coordinator send through this object."""
         self._coordinator._send_req = self.send  # noqa: SLF001
 
     async def send(self, request: Any) -> Any:
-        """Send a request and look at the answer.
+        """Send a request and check the answer.
 
         Raises:
             KafkaError: as the coordinator's own; and of every request after the instance id was lost.
@@ -75,7 +75,7 @@ class InstanceGuard:
                     "worker's partitions now; give each worker an instance id of its own"
                 )
             )
-        elif codes <= ACCEPTED and not hasattr(answer, "topics"):  # offsets are told to anybody
+        elif codes <= ACCEPTED and not hasattr(answer, "topics"):  # the broker answers offset requests of any client
             self._accepted = (member_id or getattr(answer, "member_id", ""), asked_at)
         return answer
 

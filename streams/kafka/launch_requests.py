@@ -1,4 +1,4 @@
-"""Requests for evaluation, one for each member that a launch asks for, on the evaluations topic."""
+"""Requests for evaluation, one for each member of a launch, on the evaluations topic."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class LaunchRequestProducer:
         """Publish a request for each customer; return when all of them are acknowledged.
 
         Raises:
-            BrokerUnavailableError: some are not.
+            BrokerUnavailableError: some are not acknowledged in time.
         """
         deadline = time.monotonic() + self._timeout_s
         for customer_id in customer_ids:
@@ -77,7 +77,7 @@ class LaunchRequestProducer:
         if self._failed:
             raise BrokerUnavailableError(self._failed[0])
         if left := len(self._producer):
-            raise BrokerUnavailableError(f"{left:,} events were not acknowledged within {self._timeout_s:g} s")
+            raise BrokerUnavailableError(f"Kafka did not acknowledge {left:,} requests within {self._timeout_s:g} s")
 
     def _produce(self, key: str, value: bytes, deadline: float) -> None:
         while not self._failed:
@@ -86,7 +86,7 @@ class LaunchRequestProducer:
                 self._producer.poll(0)
             except BufferError:  # as many as librdkafka queues: some must be acknowledged first
                 if time.monotonic() > deadline:
-                    raise BrokerUnavailableError(f"nothing was acknowledged for {self._timeout_s:g} s") from None
+                    raise BrokerUnavailableError(f"Kafka acknowledged no request for {self._timeout_s:g} s") from None
                 self._producer.poll(POLL_S)
             except KafkaException as error:
                 raise BrokerUnavailableError(error.args[0].str()) from error

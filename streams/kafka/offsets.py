@@ -16,12 +16,12 @@ class ContiguousOffsets:
     Args:
         position: The group's committed offset; None in a new group, where the first interval begins the run.
         topic_id: The id of the topic that the offsets belong to; empty when it is not known.
-        reading: How often reading began anew in this assignment: chunks of an earlier reading do not count.
+        reading: Number of restarts of reading in this assignment: chunks of an earlier reading do not count.
 
     Attributes:
         position: Everything before it was delivered.
-        acknowledged: Everything before it was acknowledged, by us or before us.
-        first: Where the first interval began, None before it came.
+        acknowledged: Everything before it was acknowledged, by this worker or an earlier owner.
+        first: Where the first interval began, None before the first delivery.
     """
 
     __slots__ = ("_apart", "acknowledged", "first", "position", "reading", "topic_id")
@@ -35,19 +35,19 @@ class ContiguousOffsets:
         self._apart: list[tuple[int, int]] = []
 
     def restart(self, topic_id: str) -> ContiguousOffsets:
-        """Return the offsets of another reading from wherever it begins; nothing of this one counts in it."""
+        """Return empty offsets for a restart of reading; acknowledgements of this reading do not count in it."""
         return ContiguousOffsets(topic_id=topic_id, reading=self.reading + 1)
 
     @property
     def committable(self) -> int | None:
-        """The offset that may be committed, None while that would say nothing new."""
+        """The offset that may be committed, None when it has been committed already."""
         return None if self.first is None or self.acknowledged == self.first else self.acknowledged
 
     def note_delivered(self, first: int, end: int) -> int:
-        """Note that the records in [first, end) are delivered, and return where their interval starts.
+        """Record that the records in [first, end) are delivered, and return where their interval starts.
 
         It starts at `first`, or earlier when there is a gap before it. Only the first interval may begin before
-        the committed offset: then the topic was made anew, or lost its end, since that offset was committed.
+        the committed offset: then the topic was recreated, or lost its end, since that offset was committed.
 
         Raises:
             ValueError: the interval is empty, or begins before what is delivered; call `rewind` first.
@@ -67,7 +67,7 @@ class ContiguousOffsets:
             self.position = min(self.position, offset)
 
     def acknowledge(self, start: int, end: int) -> int:
-        """Note that everything in [start, end) is done, and return the offset before which all is.
+        """Record that [start, end) is done, and return the offset before which everything is done.
 
         Raises:
             ValueError: nothing was delivered yet.

@@ -1,8 +1,8 @@
-"""Publishing the outbox so that a read_committed consumer sees each message once, whatever breaks.
+"""Publishing the outbox so that a read_committed consumer sees each message once, after any failure.
 
 One Kafka transaction carries the messages and how far the outbox has been published: the last sequence, see
-transactional_progress.py. The transactional id belongs to the input partition, so whoever takes the partition over
-fences the former owner's producer before it reads how far that one came.
+transactional_progress.py. The transactional id belongs to the input partition, so the next owner of the
+partition fences the former owner's producer before it reads how far that one has published.
 
 A broker refuses a batch as a whole when one record in it is too large, or all together are. So what was refused is sent
 again record by record: then those that are refused are the ones that can never be published.
@@ -35,7 +35,7 @@ _log = logging.getLogger("librdkafka")
 log = structlog.get_logger()
 
 TIMEOUT_S = 10.0
-# librdkafka (seen in 2.16) may never return from send_offsets_to_transaction, whatever its timeout, when the broker
+# librdkafka (seen in 2.16) may never return from send_offsets_to_transaction, despite its timeout, when the broker
 # restarts at that moment. Such a producer is abandoned with its thread, and the next one fences it.
 ABANDON_S = 15.0
 # librdkafka queues 100,000 messages at most; a partition may have more unsent after a long absence of the broker.
@@ -46,26 +46,25 @@ PERMANENT = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.RECORD_LIST_TOO_LARGE,
     KafkaError.INVALID_RECORD,
-    KafkaError.INVALID_TIMESTAMP,
 }
 """Errors that lie in the record: it fails again however often it is sent.
 
-TOPIC_AUTHORIZATION_FAILED and an unknown topic are not among them. They concern every record of the topic, and end when
-an operator grants the right or creates the topic; setting records aside until then would lose all of them. They are
-retried, and health says so.
+TOPIC_AUTHORIZATION_FAILED, an unknown topic and INVALID_TIMESTAMP are not among them. They concern every record of the
+topic, and end when an operator grants the right, creates the topic or corrects this host's clock, which stamps the
+records; setting records aside until then would lose all of them. They are retried, and health says so.
 """
 
 
 class KafkaTriggerSink:
-    """A TriggerSink with one transactional producer for each partition taken over.
+    """A TriggerSink with one transactional producer for each acquired partition.
 
     Args:
-        connection: librdkafka properties that reach the broker.
-        group: the workers' consumer group; ours derives from it.
-        ledger_id: tells this ledger's sequences from those of any other that the broker has seen.
+        connection: librdkafka properties that connect to the broker.
+        group: the workers' consumer group; the name of the publisher's group derives from it.
+        ledger_id: distinguishes this ledger's sequences from those of other ledgers on the broker.
         topics: topic name by destination.
-        progress_topic: a topic with as many partitions as the input; its partitions name ours in the offset store.
-        partitioner: how a key chooses the partition of an outgoing topic, in librdkafka's words.
+        progress_topic: a topic with as many partitions as the input; its partitions are the keys in the offset store.
+        partitioner: librdkafka's name of the partitioner for outgoing topics.
         timeout_s: the longest wait for each answer of the broker.
         abandon_s: the time after which a producer that does not return is abandoned.
     """
@@ -107,12 +106,10 @@ class KafkaTriggerSink:
         """See the port."""
         async with self._turns[partition]:
             if partition not in self._producers:
-                raise SinkUnavailableError(f"partition {partition} is not taken over; it will be tried again")
+                raise SinkUnavailableError(f"partition {partition} is not acquired yet; publishing is retried")
             refusals = await self._send_all(partition, rows)
             if refusals and partition not in self._singly:
-                log.warning(
-                    "batch_refused", partition=partition, records=len(rows), next="its records are sent one by one"
-                )
+                log.warning("batch_refused", partition=partition, records=len(rows), next="send its records one by one")
                 await self._fence(partition, singly=True)
                 refusals = await self._send_all(partition, rows)
             if refusals:
@@ -140,7 +137,7 @@ class KafkaTriggerSink:
         """Publish what is not published yet, up to the first transaction that is refused; return why, by sequence.
 
         Raises:
-            SinkUnavailableError: the partition must be taken over again.
+            SinkUnavailableError: the partition must be acquired again.
         """
         left = [each for each in rows if each.sequence > self._progress[partition]]
         most = MAX_SINGLY if partition in self._singly else MAX_IN_TRANSACTION
@@ -154,7 +151,7 @@ class KafkaTriggerSink:
 
     async def _send(self, partition: int, together: Sequence[OutboxRow]) -> dict[int, Refusal]:
         """Publish rows in one transaction, or return by sequence why some can never be published."""
-        # Put back only when all went well: after anything else the partition must be taken over again.
+        # Put back only when all went well: after anything else the partition must be acquired again.
         producer = self._producers.pop(partition)
         records = [self._record(each) for each in together]
         try:
@@ -163,7 +160,7 @@ class KafkaTriggerSink:
             self._discard(partition, producer)
             refused = {place: each for place, each in error.reports.items() if each.code() in PERMANENT}
             if not refused:
-                raise SinkUnavailableError(f"publishing triggers failed, {error}; it will be tried again") from error
+                raise SinkUnavailableError(f"publishing failed: {error}; it is retried") from error
             return {together[place].sequence: _refusal(records[place], each) for place, each in refused.items()}
         except SinkUnavailableError:
             self._discard(partition, producer)
@@ -176,24 +173,22 @@ class KafkaTriggerSink:
         return OutgoingRecord(self._topics[message.destination], message.key, message.value, list(message.headers))
 
     async def _wait_for(self, partition: int, work: Callable[[], Result]) -> Result:
-        """Return the result of what blocks, made in the partition's thread."""
+        """Run a blocking function in the partition's thread and return its result."""
         answer = self._threads[partition].call(work)
         try:
             async with asyncio.timeout(self._abandon_s):
                 return await asyncio.wrap_future(answer)
         except KafkaException as error:
-            raise SinkUnavailableError(
-                f"publishing triggers failed, {error.args[0].str()}; it will be tried again"
-            ) from error
+            raise SinkUnavailableError(f"publishing failed: {error.args[0].str()}; it is retried") from error
         except TimeoutError as error:
             raise SinkUnavailableError(
-                f"publishing triggers took more than {self._abandon_s:g} s; it will be tried again by a new producer"
+                f"publishing took more than {self._abandon_s:g} s; a new producer retries it"
             ) from error
 
     def _discard(self, partition: int, producer: TransactionalProgress | None = None) -> None:
         """End a producer in its thread, and the thread: librdkafka may wait for what the producer has in flight.
 
-        On the event loop everything would wait, the probes too.
+        On the event loop this would block everything, the probes included.
         """
         producer = producer or self._producers.pop(partition, None)
         thread = self._threads.pop(partition, None)
@@ -203,7 +198,7 @@ class KafkaTriggerSink:
             thread.end()
 
     def _open(self, partition: int, *, singly: bool) -> tuple[TransactionalProgress, int]:
-        """Return a producer that fences the one before it, and how far that one had published."""
+        """Return a producer that fences the previous one, and the last sequence that one published."""
         producer = TransactionalProgress(
             self._connection,
             transactional_id=f"{self._group}.{partition}",

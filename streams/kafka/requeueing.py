@@ -1,11 +1,11 @@
-"""Dead letters on their way back to where they came from, each once for a read_committed consumer, whatever breaks.
+"""Requeueing of dead letters to their topics: a read_committed consumer sees each once, after any failure.
 
 The ledger notes a run on the letters, as being requeued; one Kafka transaction carries their records and the run, see
-transactional_progress.py; the ledger notes that they are requeued. Whoever requeues next first fences the producer of
-the one before, so nothing of that one is in flight any more, and reads the last run that Kafka has: the letters of that
-run and earlier ones are out, those of a later one are not. So a crash between the two stores neither loses a letter nor
-sends it twice. The one exception: Kafka forgets the offsets of an idle group, after seven days unless the broker is
-told otherwise; a crash in that moment, cleared up only after so long, sends those letters twice.
+transactional_progress.py; the ledger notes that they are requeued. The next requeue first fences the producer of
+the previous one, so nothing of that one is in flight, and reads the last run that Kafka has: the letters of that
+run and earlier ones are sent, those of a later one are not. So a crash between the two stores neither loses a letter
+nor sends it twice. The one exception: Kafka deletes the offsets of an idle group, after seven days by default
+(`offsets.retention.minutes`); a crash between the two stores that is resumed later sends its letters twice.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 15.0
 
-# What goes wrong is raised once; librdkafka would repeat it on stderr.
+# Errors are raised once; librdkafka would repeat them on stderr.
 _quiet = logging.getLogger("holdfast.requeue.librdkafka")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 
 
 class DeadLetterRequeuer:
-    """The one producer that may send this ledger's dead letters back.
+    """The only producer that may send this ledger's dead letters back.
 
     Args:
         settings: where Kafka is; the names of group and topics.
-        ledger_id: distinguishes this ledger's runs from those of any other that the broker has seen.
+        ledger_id: distinguishes this ledger's runs from those of other ledgers on the broker.
     """
 
     def __init__(self, settings: Settings, ledger_id: str) -> None:
@@ -67,7 +67,7 @@ class DeadLetterRequeuer:
         self.failure = ""
 
     def fence(self) -> int:
-        """End whatever an earlier requeue has in flight, and return the last run that Kafka has, 0 for none.
+        """Abort what an earlier requeue has in flight, and return the last run that Kafka has, 0 for none.
 
         Raises:
             BrokerUnavailableError, TopicLayoutError: Kafka cannot be used.
@@ -77,11 +77,11 @@ class DeadLetterRequeuer:
             return self._producer.fence()
         except KafkaException as error:
             raise BrokerUnavailableError(
-                f"Kafka lets nothing be requeued now: {error.args[0].str()}; nothing was sent, try again"
+                f"Kafka cannot requeue now: {error.args[0].str()}; nothing was sent, try again"
             ) from error
 
     def send(self, letters: Sequence[DeadLetter], values: Mapping[str, bytes | None], *, run: int) -> bool:
-        """Send letters and the run in one transaction; False when it was taken back, with the reason in `failure`.
+        """Send letters and the run in one transaction; False when it was aborted, with the reason in `failure`.
 
         Raises:
             SinkUnavailableError: it is not certain whether they were sent.

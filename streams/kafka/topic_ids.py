@@ -1,4 +1,4 @@
-"""Topic ids (KIP-516): they tell a topic from an earlier one of the same name.
+"""Topic ids (KIP-516): they distinguish a topic from an earlier one of the same name.
 
 A position is only valid in the topic it was read from. It is bound to that topic's id: the id is read before the
 committed offset, is written with every commit, and is compared with the present one at each assignment and every few
@@ -28,17 +28,17 @@ _log = logging.getLogger("librdkafka")
 
 
 class KafkaTopicIds:
-    """Reads topic ids from the broker; aiokafka's metadata requests are too old to have them.
+    """Reads topic ids from the broker; the version of aiokafka's metadata requests does not return them.
 
     Args:
-        connection: librdkafka properties that reach the broker.
+        connection: librdkafka properties that connect to the broker.
     """
 
     def __init__(self, connection: Mapping[str, str]) -> None:
         self._admin = AdminClient(dict(connection), logger=_log)
 
     async def find(self, topics: Collection[str]) -> dict[str, str]:
-        """Return the id of each topic; those that do not exist, or are not known in time, are left out."""
+        """Return the id of each topic; those that do not exist, or are not returned in time, are left out."""
         asked = self._admin.describe_topics(TopicCollection(list(topics)), request_timeout=ANSWER_S)
         answers = await asyncio.gather(*map(asyncio.wrap_future, asked.values()), return_exceptions=True)
         found = {
@@ -50,7 +50,7 @@ class KafkaTopicIds:
 
 
 class PlacedOffset(int):
-    """An offset to commit, with the id of the topic that it belongs to: they must never be paired later."""
+    """An offset to commit, with the id of its topic: the two must never be paired later."""
 
     topic_id: str = ""
 
@@ -74,5 +74,5 @@ def write_metadata(offset: int) -> str:
 
 
 def read_metadata(metadata: str | None) -> str:
-    """Return the topic id of a commit, empty when it has none: one of another tool, or of an earlier version."""
+    """Return the topic id of a commit, empty when it has none, as a commit by another tool or an earlier version."""
     return metadata.removeprefix(PREFIX) if metadata and metadata.startswith(PREFIX) else ""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 8.0
 _log = logging.getLogger(__name__)
-# librdkafka repeats its connection errors on stderr several times a second; ours is raised once.
+# librdkafka repeats its connection errors on stderr several times a second; Holdfast raises one error.
 _quiet = logging.getLogger("holdfast.librdkafka")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
@@ -92,7 +92,7 @@ def check_layout(topics: Sequence[str], partitions: Mapping[str, int]) -> int:
     """Return the number of partitions that all the topics have.
 
     Args:
-        topics: The topics that must be there, at least one.
+        topics: The topics that must exist, at least one.
         partitions: Number of partitions of each topic on the broker.
 
     Raises:
@@ -108,7 +108,7 @@ def check_layout(topics: Sequence[str], partitions: Mapping[str, int]) -> int:
         found = ", ".join(f"{topic} has {count}" for topic, count in counts.items())
         raise TopicLayoutError(
             f"input topics must have equal partition counts, so that one worker sees all of a customer's events: "
-            f"{found}; add partitions to the smaller ones, or create them anew with `holdfast topics create`"
+            f"{found}; add partitions to the smaller ones, or recreate them with `holdfast topics create`"
         )
     return counts[topics[0]]
 
@@ -149,7 +149,7 @@ def create_topics(
             future.result()
         except KafkaException as error:
             reason = error.args[0]
-            if reason.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was faster
+            if reason.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process created it first
                 raise TopicLayoutError(f"topic {name} cannot be created: {reason.str()}") from error
         else:
             created.append(name)
@@ -157,7 +157,7 @@ def create_topics(
 
 
 class _Broker:
-    """A broker to ask, and what it or the way to it was heard to object to."""
+    """The admin client of a broker, and the errors that librdkafka reported for it."""
 
     def __init__(self, broker: str, security: Mapping[str, str] | None) -> None:
         self._broker = broker
@@ -179,7 +179,7 @@ class _Broker:
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 
     def read_configs(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[str, str]]:
-        """Return the configuration of each topic that may be asked for it."""
+        """Return the configuration of each topic that this client may read."""
         found = {}
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
         for resource, future in self._admin.describe_configs(resources, request_timeout=timeout_s).items():
@@ -195,6 +195,6 @@ class _Broker:
         return self._admin.create_topics(topics, operation_timeout=timeout_s, request_timeout=timeout_s)
 
     def _note(self, error: KafkaError) -> None:
-        # That all brokers are down follows upon what says why.
+        # "All brokers down" follows an error that names the cause.
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own codes
             self._objections.append(error.str())

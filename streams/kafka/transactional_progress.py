@@ -1,8 +1,9 @@
-"""Records and a number in one Kafka transaction, by one producer at a time: both are there or neither is.
+"""Records and a number in one Kafka transaction, by one producer at a time: both are committed or neither is.
 
-The number says how far its owner has come. It is kept as the committed offset of a consumer group that never consumes,
+The number is the progress of its owner. It is stored as the committed offset of a consumer group that never consumes,
 at a place (topic and partition) that names the owner (the idea of KIP-618, with the offset store in place of a topic).
-Whoever fences the transactional id first ends what the producer before has in flight, and then reads the number.
+A new producer first fences the transactional id, which aborts what the previous producer has in flight, and then reads
+the number.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ REPORTS_S = 3.0
 QUIET_S = 0.5
 COMMIT_STEP_S = 1.0
 ANY_PARTITION = -1
-# How often a group's coordinator is asked again while it is elected, as in a broker that has just started.
+# Pause between look-ups of a group's coordinator during its election, as after the start of a broker.
 ELECTION_PAUSES_S = (0.1, 0.2, 0.4, 0.8)
 ELECTING = {
     KafkaError.NOT_COORDINATOR,
@@ -31,7 +32,7 @@ ELECTING = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
 COMPRESSION = {"compression.type": "gzip", "compression.level": 1}
-"""The one codec that every Kafka client reads without another package."""
+"""The only codec that every Kafka client reads without another package."""
 
 Headers = list[tuple[str, str | bytes | None]]
 
@@ -48,10 +49,10 @@ class OutgoingRecord:
 
 
 class SendError(Exception):
-    """A transaction was not committed, or it is not known whether it was.
+    """A transaction was not committed, or its result is unknown.
 
     Attributes:
-        error: what ended it.
+        error: the cause.
         reports: the errors of single records, by their place among the records sent.
     """
 
@@ -62,7 +63,7 @@ class SendError(Exception):
 
 
 def open_progress(connection: Mapping[str, str], group: str, logger: logging.Logger | None = None) -> Consumer:
-    """Return the consumer that knows the numbers of a group; it may serve several owners."""
+    """Return the consumer that reads the numbers of a group; several owners may share it."""
     properties = {**connection, "group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed"}
     return Consumer(properties, logger=logger or logging.getLogger("librdkafka"))
 
@@ -71,12 +72,12 @@ class TransactionalProgress:
     """One producer with a transactional id, and its number. Every call blocks.
 
     Args:
-        connection: librdkafka properties that reach the broker.
-        transactional_id: of the producer; a new one with the same id fences the one before.
+        connection: librdkafka properties that connect to the broker.
+        transactional_id: of the producer; a new producer with the same id fences the previous one.
         progress: see open_progress.
         place: names this owner's number in the offset store.
         options: further librdkafka properties of the producer.
-        logger: takes librdkafka's log.
+        logger: receives librdkafka's log.
         timeout_s: longest wait for one answer of the broker.
     """
 
@@ -106,7 +107,7 @@ class TransactionalProgress:
         self._producer = [Producer(properties, logger=logger)]
 
     def fence(self) -> int:
-        """Shut out the producer before this one, and return the number it reached, 0 for none.
+        """Fence the previous producer, and return the number that it committed, 0 for none.
 
         Raises:
             KafkaException: the broker did not answer.
@@ -115,7 +116,7 @@ class TransactionalProgress:
         return self.read()
 
     def read(self) -> int:
-        """Return the number; the broker is asked again while it elects the one that knows it.
+        """Return the number; retry while the broker elects the group's coordinator.
 
         Raises:
             KafkaException: the broker did not answer.
@@ -133,7 +134,7 @@ class TransactionalProgress:
         """Send records and the number in one transaction.
 
         Raises:
-            SendError: it was not committed, or that is not known: `abort`, or fence with a new producer.
+            SendError: it was not committed, or the result is unknown: `abort`, or fence with a new producer.
         """
         reports: dict[int, KafkaError] = {}
         error = self._try_to_send(records, number, reports)
@@ -142,16 +143,16 @@ class TransactionalProgress:
             raise SendError(error, reports)
 
     def abort(self) -> None:
-        """Take back what is not committed.
+        """Abort what is not committed.
 
         Raises:
-            KafkaException: it is not known whether the transaction was committed.
+            KafkaException: the result of the transaction is unknown.
         """
-        # librdkafka refuses while it is open whether the commit has succeeded.
+        # librdkafka refuses this while the result of the commit is unknown.
         self._producer[0].abort_transaction(self._timeout_s)
 
     def close(self) -> None:
-        """End the producer; librdkafka may wait for it. What is in flight is ended by the one that fences it."""
+        """Close the producer; librdkafka may block. The next producer aborts what is in flight."""
         self._producer.clear()
 
     def _try_to_send(
@@ -211,19 +212,19 @@ class TransactionalProgress:
                     partition=partition,
                     on_delivery=note,
                 )
-            except BufferError as error:  # as many or as large records as librdkafka holds
+            except BufferError as error:  # librdkafka's queue is full
                 if time.monotonic() > deadline:
                     raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT)) from error  # noqa: SLF001 - its own code
                 self._producer[0].poll(POLL_S)
             except KafkaException as error:
-                # The others are still sent, so that all that cannot be are known at once.
+                # The others are still sent, so that one attempt finds every record that is refused.
                 note(error.args[0], None)
                 return
             else:
                 return
 
     def _collect_reports(self) -> None:
-        """Wait for what is known of each record; of those that were not sent there never is anything.
+        """Wait for the delivery report of each sent record; records that were not sent have none.
 
         Not flush(): of a fenced producer it may raise SystemError.
         """

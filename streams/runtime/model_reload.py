@@ -1,4 +1,4 @@
-"""Loading of models: at the start, and of promotions and rollbacks while the worker runs."""
+"""Loads models at the start, and after promotions and rollbacks while the worker runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ModelReloader:
     A version that cannot be used is refused: the one promoted before it serves, as after a restart, and health says so.
 
     Args:
-        models_dir: holds the models.
+        models_dir: the folder of models.
         load: loads what is promoted.
         use: receives the scorers for later batches.
         scorers: those that serve.
@@ -70,11 +70,11 @@ class ModelReloader:
             await self.poll()
 
     async def poll(self) -> None:
-        """Load what was promoted since the last poll; try again what was refused then."""
+        """Load what was promoted since the last poll; retry what was refused then."""
         marks = await asyncio.to_thread(version_fingerprint, self._models_dir)
         if marks == self._marks and not self.refused:
             return
-        # Read before loading: a promotion in between is seen by the next look.
+        # Read before loading: the next poll sees a promotion in between.
         self._marks = marks
         try:
             found = await asyncio.to_thread(self._load)

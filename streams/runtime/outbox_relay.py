@@ -1,4 +1,4 @@
-"""Delivery: stored messages go out, partition by partition, and are marked sent."""
+"""The outbox relay publishes stored messages, partition by partition, and marks them sent."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ log = structlog.get_logger()
 
 
 class OutboxRelay:
-    """Publishes messages until the broker has acknowledged them, and tells the ledger.
+    """Publishes messages until the broker has acknowledged them, and marks them sent in the ledger.
 
     Args:
         ledger: marks messages sent.
         sink: publishes them.
-        is_ours: says whether this worker has a partition now; what is no longer ours is left to its owner.
-        patience: waits for broker and ledger.
-        metrics: told how long publishing takes, and what cannot be published.
+        is_ours: returns whether this worker owns a partition now; messages of other partitions are left to their owner.
+        patience: retries broker and ledger.
+        metrics: records how long publishing takes, and what cannot be published.
     """
 
     def __init__(
@@ -43,21 +43,21 @@ class OutboxRelay:
         self._metrics = metrics
 
     async def publish(self, rows: Sequence[OutboxRow]) -> list[OutboxRow]:
-        """Publish messages and return those that are; partitions at the same time, each in order of sequence."""
+        """Publish messages and return those published; partitions concurrently, each in order of sequence."""
         groups = by_partition(rows)
         sent = await asyncio.gather(*(self._send_partition(partition, each) for partition, each in groups.items()))
         return [each for group in sent for each in group]
 
     async def mark_sent(self, published: Sequence[OutboxRow]) -> None:
-        """Tell the ledger that messages are published."""
+        """Mark messages sent in the ledger."""
         if published:
             await self._retry("ledger", lambda: self._ledger.mark_sent(published))
 
     async def _send_partition(self, partition: int, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
-        """Publish messages of a partition and return them, or none when the partition is no longer ours.
+        """Publish messages of a partition and return them, or none when another worker owns the partition.
 
-        In place of a message that can never be published goes its dead letter. The ledger knows of it first: a worker
-        that ends in between leaves to the next one which messages to publish as they are.
+        A message that can never be published is replaced by its dead letter. The ledger stores the refusal first: if
+        this worker ends in between, the next owner publishes the same dead letter.
         """
         left = list(rows)
         while True:
@@ -86,7 +86,7 @@ class OutboxRelay:
         return [letters.get(each.sequence, each) for each in kept]
 
     async def _send_rows(self, partition: int, rows: Sequence[OutboxRow]) -> bool:
-        """Publish messages of a partition; False when it is no longer ours."""
+        """Publish messages of a partition; False when another worker owns it."""
         try:
             with self._metrics.publish.time():
                 await self._sink.publish(partition, rows)
