@@ -1,1 +1,1 @@
-"""Measurements: every claim is a ratio of two things measured in one run. Nothing here is part of the product."""
+"""Benchmarks: every claim is a ratio of two figures measured in one run. Nothing here is part of the product."""

@@ -1,6 +1,6 @@
-"""Everything that is measured: `make bench`, or `python -m benchmarks --only whole,peers`.
+"""Runs all benchmarks: `make bench`, or `python -m benchmarks --only whole,peers`.
 
-Contenders run by turns, each in a process of its own, for the speed of a machine drifts: compare what one run measured.
+Contenders alternate, each in its own process, because the speed of a machine drifts: compare figures of one run only.
 """
 
 from __future__ import annotations
@@ -47,22 +47,22 @@ MEMBERS = "SELECT customer_id, array_agg(segment) FROM membership WHERE is_membe
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured.
+    """How much to measure.
 
     Attributes:
-        rounds: how often each contender runs.
-        warm_rounds: how often the whole job runs before: the broker's CPU is three times as much in the first run as
-            in the third, while the JVM compiles.
-        size: the whole job's.
-        parse: events that each contender reads which parses JSON; the stock Faust agent an eighth of them.
-        usual: events that the usual ways treat.
-        usual_warm: how many of these come before the clock starts.
-        own: updates that the pipeline in memory decides.
-        consumer: events on the topic of those who do nothing; the stock Faust agent reads a tenth.
-        latency_s: how long each load lasts.
+        rounds: number of runs of each contender.
+        warm_rounds: unmeasured runs of the whole job at the start: the broker uses three times as much CPU in the
+            first run as in the third, while the JVM compiles.
+        size: size of the whole job.
+        parse: events for each contender that parses JSON; the stock Faust agent reads an eighth of them.
+        usual: events for the per-event baselines.
+        usual_warm: how many of these are processed before the clock starts.
+        own: updates for the pipeline over in-memory stores.
+        consumer: events for the contenders that only consume; the stock Faust agent reads a tenth of them.
+        latency_s: duration of each load, s.
         growth: updates for each point of the cost curves.
         factors: the points of the cost curves.
-        memory: events of the measurement of memory.
+        memory: events for the memory measurement.
     """
 
     rounds: int = 3
@@ -97,11 +97,11 @@ QUICK = Plan(
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), help="How often each contender runs.  [default: 3]")
 @click.option("--only", default=",".join(PARTS), show_default=True, help="The parts to measure.")
-@click.option("--quick", is_flag=True, help="One small round, to see that everything works; its figures say little.")
-@click.option("--factors", default="10", show_default=True, help="The points of the cost curves, like 3,10,30.")
-@click.option("--memory-events", type=click.IntRange(10_000), help="Events of the memory part.  [default: 1000000]")
-@click.option("--keep", "keep_others", is_flag=True, help="Keep the parts of the file that are not measured now.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=RESULTS, help="The results' file.")
+@click.option("--quick", is_flag=True, help="One small round as a smoke test; its figures mean little.")
+@click.option("--factors", default="10", show_default=True, help="The points of the cost curves, such as 3,10,30.")
+@click.option("--memory-events", type=click.IntRange(10_000), help="Events for the memory part.  [default: 1000000]")
+@click.option("--keep", "keep_others", is_flag=True, help="Keep the parts of the file that this run does not measure.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=RESULTS, help="The results file.")
 def main(
     *,
     rounds: int | None,
@@ -112,7 +112,7 @@ def main(
     keep_others: bool,
     out: Path,
 ) -> None:
-    """Measure, write the results as JSON and print them as tables."""
+    """Run the benchmarks, write the results as JSON and print them as tables."""
     parts = _parse_parts(only)
     plan = _adapt(QUICK if quick else Plan(), rounds, factors, memory_events)
     machine, began = describe(), datetime.now(UTC)
@@ -128,18 +128,18 @@ def main(
     show(results)
     click.echo(f"written to {out}")
     if results["failures"]:
-        raise BenchmarkError(f"not everything could be measured: {', '.join(results['failures'])}; see the file")
+        raise BenchmarkError(f"these parts failed: {', '.join(results['failures'])}; `failures` in {out} says why")
 
 
 def _parse_parts(only: str) -> set[str]:
     parts = {each.strip() for each in only.split(",")}
     if unknown := parts - set(PARTS):
-        raise click.BadParameter(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        raise click.BadParameter(f"unknown part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
     return parts
 
 
 def _measure(services: EmbeddedServices, plan: Plan, parts: set[str]) -> dict[str, Any]:
-    """Return everything measured, and under `failures` what could not be."""
+    """Return all figures, and under `failures` the error of each part that failed."""
     failures: dict[str, str] = {}
     found: dict[str, Any] = {"failures": failures}
     if parts - {"memory"}:
@@ -164,11 +164,11 @@ def _measure(services: EmbeddedServices, plan: Plan, parts: set[str]) -> dict[st
 def _measure_by_turns(
     place: Place, plan: Plan, parts: set[str], failures: dict[str, str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return the figures of every contender of these parts, one for each round after the services are warm."""
+    """Return the figures of every contender of these parts, one entry per round after the warm-up."""
     rounds: dict[str, list[dict[str, Any]]] = defaultdict(list)
     steps = dict(_list_steps(place, plan, parts))
     for _ in range(plan.warm_rounds if {"whole", "latency"} & parts else 0):
-        _attempt("the services, to warm them", partial(measure, place), failures)
+        _attempt("warm-up of the services", partial(measure, place), failures)
     for number in range(plan.rounds):
         for name, step in steps.items():
             if figures := _attempt(name, step, failures):
@@ -178,7 +178,7 @@ def _measure_by_turns(
 
 
 def _attempt(name: str, step: Step, failures: dict[str, str]) -> dict[str, Any]:
-    """Return a step's figures, none where it failed: an hour of others must not be lost with it."""
+    """Return the figures of a step, empty if it failed: a failure must not lose the figures of an hour of others."""
     click.echo(f"measuring {name}", err=True)
     try:
         return step()
@@ -189,14 +189,14 @@ def _attempt(name: str, step: Step, failures: dict[str, str]) -> dict[str, Any]:
 
 
 def _measure_loads(place: Place, rounds: dict[str, list[dict[str, Any]]], seconds: float) -> dict[str, Any]:
-    """Measure latencies at parts of the whole job's events per second, as this run's rounds have them or a new one."""
+    """Measure latencies at fractions of the whole job's rate, taken from this run's rounds or from a new one."""
     whole = rounds.get("whole") or [measure(place)]
     peak = float(median(each["events_per_s"] for each in whole))
     return {"peak_events_per_s": peak, **measure_loads(place, peak, seconds)}
 
 
 def _list_steps(place: Place, plan: Plan, parts: set[str]) -> Iterator[tuple[str, Step]]:
-    """Yield every contender of these parts with what runs it."""
+    """Yield the name of every contender of these parts, with the function that runs it."""
     broker, updates = place.endpoints.broker, f"{place.prefix}customer-updates"
     if "whole" in parts:
         yield "whole", lambda: measure(place)
@@ -204,7 +204,7 @@ def _list_steps(place: Place, plan: Plan, parts: set[str]) -> Iterator[tuple[str
         for name, part in {"parse_confluent": 1, "parse_faust": 8, "parse_quix": 1, "parse_bytewax": 1}.items():
             yield name, lambda name=name, part=part: run(name, broker, updates, plan.parse // part)  # type: ignore[misc]
         for name in ("usual_faust", "usual_quix"):
-            yield name, lambda name=name: _run_usual(name, place, plan)  # type: ignore[misc]
+            yield name, lambda name=name: _run_baseline(name, place, plan)  # type: ignore[misc]
     if "own" in parts:
         yield "own_code", lambda: run("own_code", broker, updates, plan.own)
     if "consumer" in parts:
@@ -213,8 +213,8 @@ def _list_steps(place: Place, plan: Plan, parts: set[str]) -> Iterator[tuple[str
             yield name, lambda name=name, part=part: run(name, broker, topic, plan.consumer // part)  # type: ignore[misc]
 
 
-def _run_usual(name: str, place: Place, plan: Plan) -> dict[str, Any]:
-    """Let a usual way run on a ledger of its own, with a cache that knows every customer's segments."""
+def _run_baseline(name: str, place: Place, plan: Plan) -> dict[str, Any]:
+    """Run a per-event baseline on its own ledger, with a cache that holds the segments of every customer."""
     with place.lend_ledger() as ledger_url:
         with psycopg.connect(ledger_url) as ledger, Redis.from_url(place.endpoints.redis_url) as redis:
             known = {f"usual:{customer}": json.dumps(held) for customer, held in ledger.execute(MEMBERS)}

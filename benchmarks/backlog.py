@@ -1,8 +1,8 @@
-"""A worker's memory while a backlog stands, and while it is worked off: `python -m benchmarks.backlog`.
+"""Measures a worker's memory while a backlog waits and while it drains: `python -m benchmarks.backlog`.
 
-Starts services of its own. A million events wait, the ledger takes a tenth of a second longer for every answer, and
-the worker's resident memory is sampled; then the ledger is quick again until everything is decided. The last line is a
-JSON object. BACKLOG_EVENTS and BACKLOG_SLOW_S (how long the slow part lasts) change the size.
+Starts its own services. A million events wait, every ledger response is delayed by a tenth of a second, and the
+worker's resident memory is sampled; then the delay ends until everything is decided. The last line is a JSON object.
+BACKLOG_EVENTS (number of events) and BACKLOG_SLOW_S (seconds with the delay) change the size.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PARTITIONS = 4
 PADDING = "x" * 300
 PRODUCER_QUEUE = 50_000
 DELAY_S = 0.05
-"""How much longer the way to the ledger takes, and the way back."""
+"""Delay added to the ledger connection in each direction."""
 VIEW = """
 CREATE TABLE customer_features_view AS
 SELECT 'c' || n AS customer_id, 5 AS days_since_last_transaction, 100.0::float8 AS total_revenue,
@@ -48,7 +48,7 @@ SELECT 'c' || n AS customer_id, 5 AS days_since_last_transaction, 100.0::float8 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A moment: seconds since the first, resident memory of the worker, events decided since it started."""
+    """One sample: seconds since sampling began, resident memory of the worker, events decided since it started."""
 
     at: float
     memory_mb: float
@@ -56,7 +56,7 @@ class Sample:
 
 
 def main() -> None:
-    """Run it all and print what was seen."""
+    """Run the measurement and print the report."""
     with tempfile.TemporaryDirectory(prefix="holdfast-") as folder, EmbeddedServices(Path(folder)) as services:
         environment = {**services.start().as_environment(), "ML_MOCK_MODE": "true"}
         prepare(environment)
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def prepare(environment: Mapping[str, str]) -> None:
-    """Create topics and warehouse."""
+    """Create the topics and the warehouse view."""
     settings = load_settings(broker=environment["HOLDFAST_BROKER"])
     create_missing_topics(settings, partitions=PARTITIONS, replication=1)
     with psycopg.connect(environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
@@ -79,7 +79,7 @@ def prepare(environment: Mapping[str, str]) -> None:
 
 
 def measure(worker: WorkerProcess, proxy: Proxy, broker: str) -> dict[str, Any]:
-    """Let the backlog stand, then let it be worked off, and tell how the memory was."""
+    """Measure with a slow ledger, then without the delay until the backlog is drained; return the report."""
     worker.wait_until_ready()
     proxy.delay(DELAY_S)
     produce(broker, "customer-updates", EVENTS)
@@ -101,7 +101,7 @@ def measure(worker: WorkerProcess, proxy: Proxy, broker: str) -> dict[str, Any]:
 
 
 def produce(broker: str, topic: str, events: int) -> None:
-    """Write so many small events, by customers in turn."""
+    """Write this many small events, cycling through the customers."""
     producer = Producer({"bootstrap.servers": broker, "linger.ms": 20, "partitioner": "murmur2_random"})
     for number in range(events):
         producer.poll(0)
@@ -120,7 +120,7 @@ def produce(broker: str, topic: str, events: int) -> None:
 
 
 def sample(worker: WorkerProcess, until: Callable[[Sample], bool]) -> Iterator[Sample]:
-    """Yield a sample every two seconds, the last one as `until` wants it."""
+    """Yield a sample every two seconds, up to the first one for which `until` is true."""
     began = time.monotonic()
     while True:
         worker.check_alive()

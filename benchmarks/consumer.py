@@ -1,9 +1,9 @@
-"""Holdfast's consumer beside others, all doing nothing with what they read: `make bench-consumer`.
+"""Compares Holdfast's consumer with others; none processes what it reads: `make bench-consumer`.
 
-Starts Kafka by itself. Every round runs each contender once, in a process of its own and a consumer group of its own,
-by turns, for the speed of a machine drifts: compare what one run measured. A stock Faust agent, which is many times
-slower, reads a part of the events. The last line is a JSON object: minimum, median and maximum of events per second
-and of CPU seconds per million events, and how often Holdfast's median holds that of the others.
+Starts its own Kafka. Every round runs each contender once, in its own process and consumer group. Contenders alternate
+because the speed of a machine drifts: compare figures of one run only. A stock Faust agent, which is many times slower,
+reads a fraction of the events. The last line is a JSON object: minimum, median and maximum of events per second and of
+CPU seconds per million events, and the ratios of Holdfast's median to the others'.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ PARTITIONS = 4
 EVENT = b"x" * 150
 QUEUE = 200_000
 PARTS = {"holdfast": 1, "stock_faust": 10, "quix": 1, "tuned_confluent": 1}
-"""The contenders, and what part of the events each reads."""
+"""The contenders, each with the divisor of the number of events that it reads."""
 TARGETS = {"stock_faust": 20.0, "quix": 2.0, "tuned_confluent": 0.4}
 
 
 @click.command()
 @click.option("--events", default=1_000_000, show_default=True, help="Events on the topic.")
-@click.option("--rounds", default=5, show_default=True, help="Times that each contender runs.")
+@click.option("--rounds", default=5, show_default=True, help="Number of runs of each contender.")
 def main(events: int, rounds: int) -> None:
-    """Fill a topic, let every contender read it by turns, and print what came of it."""
+    """Fill a topic, run the contenders alternately, and print the results."""
     check_installed()
     with tempfile.TemporaryDirectory(prefix="holdfast-") as folder, EmbeddedServices(Path(folder)) as services:
         broker = services.start().broker
@@ -53,7 +53,7 @@ def main(events: int, rounds: int) -> None:
 
 
 def produce(broker: str, events: int) -> str:
-    """Create a topic and write the events, evenly over the partitions; return its name."""
+    """Create a topic, write the events evenly over its partitions, and return its name."""
     topic = f"benchmark-{uuid4().hex[:8]}"
     create_topics(broker, [topic], PARTITIONS)
     producer = Producer({"bootstrap.servers": broker, "linger.ms": 20, "queue.buffering.max.messages": QUEUE})
@@ -66,14 +66,14 @@ def produce(broker: str, events: int) -> str:
 
 
 def summarise(measured: Mapping[str, Sequence[Figures]]) -> dict[str, object]:
-    """Return the spread of each contender's figures, and the ratios of the medians with what they should be."""
+    """Return the spread of each contender's figures, the ratios of the medians, and the targets for the ratios."""
     rates = {name: [each["events_per_s"] for each in figures] for name, figures in measured.items()}
     spent = {name: [each["cpu_s_per_million"] for each in figures] for name, figures in measured.items()}
-    ours = median(rates["holdfast"])
+    holdfast = median(rates["holdfast"])
     return {
         "events_per_s": {name: spread(values, 0) for name, values in rates.items()},
         "cpu_s_per_million": {name: spread(values, 2) for name, values in spent.items()},
-        "ratios": {name: round(ours / median(rates[name]), 2) for name in TARGETS},
+        "ratios": {name: round(holdfast / median(rates[name]), 2) for name in TARGETS},
         "targets": TARGETS,
     }
 

@@ -1,11 +1,11 @@
-"""Counts what the pipeline does for an event, which no neighbour and no faster machine changes.
+"""Counts the work of the pipeline per event; neither the load nor the speed of the machine changes the counts.
 
     python -m benchmarks.counts            # per package, in the form of the budgets in tests/unit/test_cost_guard.py
-    python -m benchmarks.counts segments   # which functions of a package it is
+    python -m benchmarks.counts segments   # per function of a package
 
-Calls are those of Python functions and of functions written in C, in libraries too: each is charged to the nearest
-function of ours on the stack, or to nobody where a store in memory made it. Instructions are those of our own
-bytecode, so that loops without calls are seen. What a C function does inside is seen by neither.
+Calls are calls of Python and C functions, including those in libraries: each is attributed to the nearest Holdfast
+function on the stack, or to none if an in-memory store made it. Instructions are bytecode instructions of Holdfast's
+own code, so that loops without calls are counted. Neither count sees the work inside a C function.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ Place = tuple[str, str]
 
 
 class Counts:
-    """Calls and instructions, by the function of ours that they are charged to.
+    """Calls and instructions by the Holdfast function to which they are attributed.
 
-    Python 3.12 makes no call of a comprehension and has other instructions: compare counts of one minor version.
+    Python 3.12 inlines comprehensions and has other instructions: compare counts of one minor version only.
     """
 
     def __init__(self) -> None:
@@ -52,10 +52,10 @@ class Counts:
         self._places: dict[CodeType, Place] = {}
 
     def of(self, name: str) -> tuple[int, int]:
-        """Return the calls and the instructions of a package or of a module."""
+        """Return the calls and the instructions of a package or a module."""
         return _sum(self.calls, name), _sum(self.instructions, name)
 
-    def dearest(self, package: str) -> list[tuple[Place, int, int]]:
+    def most_expensive(self, package: str) -> list[tuple[Place, int, int]]:
         """Return the functions of a package with calls and instructions, the most instructions first."""
         places = [place for place in self.instructions if _package(place[0]) == package]
         rows = [(place, self.calls[place], self.instructions[place]) for place in places]
@@ -63,10 +63,10 @@ class Counts:
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Count what this thread does meanwhile."""
+        """Count the work of this thread inside the block."""
         profile, trace = sys.getprofile(), sys.gettrace()
         gc.collect()
-        gc.disable()  # what it would finalize at some moment was made by others
+        gc.disable()  # its finalizers would run code for objects created outside the block
         sys.setprofile(self._note_call)
         sys.settrace(self._enter)
         try:
@@ -77,7 +77,7 @@ class Counts:
             gc.enable()
 
     def _note_call(self, frame: FrameType, event: str, _: Any) -> None:
-        # The frame is that of the function called, or where that is written in C of its caller.
+        # The frame is that of the called function, or of its caller if the function is written in C.
         if event in {"call", "c_call"}:
             caller: FrameType | None = frame
             while caller and not _package((place := self._place(caller))[0]):
@@ -106,7 +106,7 @@ class Counts:
 
 
 async def warm_pipeline(size: Size = SIZE) -> Pipeline:
-    """Return a pipeline over stores in memory that has decided one event of every customer."""
+    """Return a pipeline over in-memory stores that has decided one event of every customer."""
     pipeline = await build_pipeline(size, RestlessWarehouse(size), InMemoryFeatureCache(), InMemoryLedger())
     for batch in batches(first_events(size)):
         await decide(pipeline, batch)
@@ -114,7 +114,7 @@ async def warm_pipeline(size: Size = SIZE) -> Pipeline:
 
 
 async def count(pipeline: Pipeline, work: Sequence[Sequence[Record]]) -> Counts:
-    """Return what the deciding of these batches takes."""
+    """Return the counts for deciding these batches."""
     counts = Counts()
     with counts.counting():
         for batch in work:
@@ -123,22 +123,22 @@ async def count(pipeline: Pipeline, work: Sequence[Sequence[Record]]) -> Counts:
 
 
 async def count_work(size: Size = SIZE) -> Counts:
-    """Return what the work measured takes, on a warm pipeline."""
+    """Return the counts for the benchmark's events on a warm pipeline."""
     return await count(await warm_pipeline(size), list(batches(draw_events(size))))
 
 
 @click.command()
 @click.argument("package", type=click.Choice(PACKAGES), required=False)
 def main(package: str | None) -> None:
-    """Print what an event takes, per package, or per function of one."""
+    """Print the counts per event, by package, or by function of one package."""
     counts, events = asyncio.run(count_work()), SIZE.total
     if package is None:
         for each in PACKAGES:
             calls, instructions = counts.of(each)
             click.echo(f'    "{each}": ({calls / events:.2f}, {instructions / events:.1f}),')
         return
-    click.echo("   calls  instructions  for an event")
-    for (module, name), calls, instructions in counts.dearest(package)[:LISTED]:
+    click.echo("   calls  instructions  per event")
+    for (module, name), calls, instructions in counts.most_expensive(package)[:LISTED]:
         click.echo(f"{calls / events:8.2f}  {instructions / events:12.1f}  {module}.{name}")
 
 
@@ -147,7 +147,7 @@ def _sum(counted: Counter[Place], name: str) -> int:
 
 
 def _package(module: str) -> str:
-    """Return which of our packages a module is in, or nothing for one of a library."""
+    """Return the Holdfast package of a module, or "" for a library module."""
     package = module.partition(".")[0]
     return package if package in PACKAGES or package in OTHERS else ""
 

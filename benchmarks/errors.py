@@ -1,11 +1,11 @@
-"""What can go wrong in a measurement.
+"""Errors of a benchmark run.
 
 BenchmarkError
-├── WorkerEndedError        a worker ended before it was done
-├── WorkerStalledError      a worker commits nothing any more
-├── ContenderError          a peer ended without figures
-├── WorkloadError           the events did not lead to what they should
-└── ResultsError            results that are not there, or incomplete
+├── WorkerEndedError        a worker ended before it had finished
+├── WorkerStalledError      a worker has stopped committing
+├── ContenderError          a contender ended without figures
+├── WorkloadError           the events did not produce the expected triggers
+└── ResultsError            the results are missing or incomplete
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import click
 
 
 class BenchmarkError(click.ClickException):
-    """Anything that makes a measurement worthless; the message says what to do."""
+    """Any error that invalidates a measurement; the message says what to do."""
 
 
 class WorkerEndedError(BenchmarkError):
-    """A worker ended before its time; the message shows the end of its log."""
+    """A worker ended before it had finished; the message shows the end of its log."""
 
 
 class WorkerStalledError(BenchmarkError):
@@ -26,12 +26,12 @@ class WorkerStalledError(BenchmarkError):
 
 
 class ContenderError(BenchmarkError):
-    """A peer is not installed, or ended without figures."""
+    """A contender is not installed, or ended without figures."""
 
 
 class WorkloadError(BenchmarkError):
-    """The events did not lead to as many triggers as they should, or not all were published."""
+    """The events did not produce the expected number of triggers, or not all triggers were published."""
 
 
 class ResultsError(BenchmarkError):
-    """There are no results to show, or parts of them are missing."""
+    """The results are missing or incomplete."""

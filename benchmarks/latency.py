@@ -1,7 +1,7 @@
-"""From the moment an event is produced to the moment a read_committed consumer has its trigger.
+"""Measures the time from producing an event to a read_committed consumer reading its trigger.
 
-The producer runs in a process of its own and writes the time into the id of each event; a trigger carries the id of
-the event that caused it. Several events of one customer in a batch are decided at the last of them, whose id counts.
+The producer runs in its own process and writes the time into the id of each event; a trigger carries the id of the
+event that caused it. Several events of one customer in a batch are decided once, at the last of them, whose id counts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIXED_RATE = 8000
 PERCENTS = (10, 50, 80)
 IDLE_RATE = 10
 IDLE = Size(events=0, customers=2000, entering=1000.0)
-"""Nearly every event makes a trigger, so that a few events a second tell something."""
+"""Nearly every event makes a trigger, so that a few events a second give enough samples."""
 WARM_S = 3.0
 COMPILING_S = 20.0
 DRAIN_S = 3.0
@@ -43,54 +43,54 @@ MILLISECOND_NS = 1e6
 
 def measure_idle(services: EmbeddedServices, seconds: float) -> dict[str, Any]:
     """Return the CPU of a worker without events, in percent of a core, and its latency at a few events a second."""
-    with open_place(services, IDLE) as place, _working(place) as (beside, workers):
+    with open_place(services, IDLE) as place, _working(place) as (sibling, workers):
         time.sleep(WARM_S)
         before, began = cpu_seconds(workers.pids), time.perf_counter()
         time.sleep(seconds)
         spent = sum(cpu_seconds(workers.pids).values()) - sum(before.values())
         percent = round(100 * spent / (time.perf_counter() - began), 1)
-        return {"idle_cpu_percent": percent, "latency_ms": {"idle": _observe(beside, IDLE_RATE, seconds, workers)}}
+        return {"idle_cpu_percent": percent, "latency_ms": {"idle": _observe(sibling, IDLE_RATE, seconds, workers)}}
 
 
 def measure_loads(place: Place, peak: float, seconds: float) -> dict[str, Any]:
-    """Return the latency at 8,000 events a second, and at parts of `peak`, which are events a second, too."""
+    """Return the latency at 8,000 events/s and at fractions of `peak`, also in events/s."""
     rates = {f"{FIXED_RATE}_per_s": FIXED_RATE, **{f"{each}_percent": round(peak * each / 100) for each in PERCENTS}}
-    with _working(place) as (beside, workers):
-        # Kafka's JVM compiles what it has not done yet: producing by small pieces.
-        _observe(beside, round(peak / 2), COMPILING_S, workers)
-        return {"latency_ms": {name: _observe(beside, rate, seconds, workers) for name, rate in rates.items()}}
+    with _working(place) as (sibling, workers):
+        # Warm-up: Kafka's JVM has not compiled the path of small produce requests yet.
+        _observe(sibling, round(peak / 2), COMPILING_S, workers)
+        return {"latency_ms": {name: _observe(sibling, rate, seconds, workers) for name, rate in rates.items()}}
 
 
 @contextmanager
 def _working(place: Place) -> Iterator[tuple[Place, Workers]]:
     """Yield a place with empty topics and a worker that has joined its group."""
-    beside = place.beside()
-    beside.create_topics()
-    group = f"{beside.prefix}group"
-    with beside.lend_ledger() as ledger_url:
-        environment = beside.environment(ledger_url, group)
-        with run_workers(environment, beside.folder / f"{group}.log") as workers:
-            _wait_until_working(beside, group, workers)
-            yield beside, workers
+    sibling = place.with_new_topics()
+    sibling.create_topics()
+    group = f"{sibling.prefix}group"
+    with sibling.lend_ledger() as ledger_url:
+        environment = sibling.environment(ledger_url, group)
+        with run_workers(environment, sibling.folder / f"{group}.log") as workers:
+            _wait_until_working(sibling, group, workers)
+            yield sibling, workers
 
 
 def _wait_until_working(place: Place, group: str, workers: Workers) -> None:
     """Send one second of events, and wait until they are committed."""
     committed = Committed(place.endpoints.broker, group, place.input_topics)
     command = _paced(place, IDLE_RATE, 1.0)
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own module
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a module of this repository
     committed.wait_for(IDLE_RATE, workers)
     committed.close()
 
 
 def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[str, Any]:
-    """Produce so many events a second, and return how long their triggers took, in ms."""
+    """Produce at this rate (events/s) and return the latency quantiles of the triggers, ms."""
     topic = f"{place.prefix}campaign-triggers"
     with _reading(place.endpoints.broker, topic) as consumer:
         pids = workers.pids
         before, began = cpu_seconds(pids), time.perf_counter()
         command = _paced(place, rate, WARM_S + seconds)
-        producer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603 - our own module
+        producer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603 - a module of this repository
         try:
             taken = _read(consumer, producer, workers)
         finally:
@@ -99,7 +99,7 @@ def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[
         spent = sum(cpu_seconds(pids).values()) - sum(before.values())
         core_percent = round(100 * spent / (time.perf_counter() - began))
     if not taken:
-        raise BenchmarkError(f"at {rate} events/s no trigger came; see the worker's log")
+        raise BenchmarkError(f"at {rate} events/s no trigger was read; see the worker's log")
     first = min(produced for produced, _ in taken) + WARM_S * 1000 * MILLISECOND_NS
     waits = [(read - produced) / MILLISECOND_NS for produced, read in taken if produced >= first]
     quantiles = {name: round(float(np.percentile(waits, each)), 1) for name, each in QUANTILES.items()}
@@ -107,11 +107,11 @@ def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[
 
 
 def _read(consumer: Consumer, producer: subprocess.Popen[bytes], workers: Workers) -> list[tuple[int, int]]:
-    """Return when the event of each trigger was produced and when the trigger was read, in ns, until no more come."""
+    """Read until no more triggers arrive; return for each when its event was produced and when it was read, in ns."""
     taken: list[tuple[int, int]] = []
     quiet_since = time.monotonic()
     while producer.poll() is None or time.monotonic() - quiet_since < DRAIN_S:
-        # One at a time: consume(n, t) would wait for n of them.
+        # One at a time: consume(n, t) would wait for n messages.
         message = consumer.poll(0.1)
         if message is None or message.error():
             workers.check_alive()
@@ -124,7 +124,7 @@ def _read(consumer: Consumer, producer: subprocess.Popen[bytes], workers: Worker
 
 @contextmanager
 def _reading(broker: str, topic: str) -> Iterator[Consumer]:
-    """Yield a read_committed consumer that stands at the end of a topic."""
+    """Yield a read_committed consumer positioned at the end of a topic."""
     consumer = Consumer(
         {
             "bootstrap.servers": broker,

@@ -1,4 +1,4 @@
-"""The machine that measured, and what was installed on it."""
+"""Describes the machine of a benchmark run and the versions installed on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 from benchmarks.peers import PEERS, ROOT
 
 GIGABYTE = 2**30
-OURS = (
+PACKAGES = (
     "faust-streaming",
     "aiokafka",
     "confluent-kafka",
@@ -24,7 +24,7 @@ OURS = (
     "tflite-runtime",
     "uvloop",
 )
-THEIRS = ("faust-streaming", "quixstreams", "bytewax", "confluent-kafka", "json-logic-qubit", "psycopg", "redis")
+PEER_PACKAGES = ("faust-streaming", "quixstreams", "bytewax", "confluent-kafka", "json-logic-qubit", "psycopg", "redis")
 
 
 def describe() -> dict[str, object]:
@@ -36,14 +36,14 @@ def describe() -> dict[str, object]:
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 1),
-        "versions": {name: _version(name) for name in OURS},
+        "versions": {name: _version(name) for name in PACKAGES},
         "peers": _versions_of_peers(),
         "commit": _commit(),
     }
 
 
 def find_model() -> str:
-    """Return the name of the CPU, as Linux tells it."""
+    """Return the name of the CPU as Linux reports it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -58,19 +58,19 @@ def _version(name: str) -> str:
 
 
 def _versions_of_peers() -> dict[str, str]:
-    asking = f"from importlib.metadata import version\nfor each in {THEIRS!r}: print(each, version(each))"
+    script = f"from importlib.metadata import version\nfor each in {PEER_PACKAGES!r}: print(each, version(each))"
     if not PEERS.exists():
         return {}
-    told = subprocess.run([str(PEERS), "-c", asking], capture_output=True, text=True, check=False)  # noqa: S603 - our own text
-    return dict(line.split() for line in told.stdout.splitlines())
+    result = subprocess.run([str(PEERS), "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - a constant script
+    return dict(line.split() for line in result.stdout.splitlines())
 
 
 def _commit() -> str:
-    told = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whichever git there is
+    result = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - git is found on the PATH
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    return told.stdout.strip()
+    return result.stdout.strip()

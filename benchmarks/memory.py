@@ -1,4 +1,4 @@
-"""Memory of a worker over many events, of a cached customer in Redis, and of a customer in the ledger."""
+"""Measures the memory of a worker over many events, and the bytes of a customer in Redis and in the ledger."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 SAMPLE = 2000
 POINTS = 24
 ROWS = "holdfast:features:*"
-# The cache's own mark of a row; a lease, which is smaller, has another.
+# The cache's type prefix for rows; leases, which are smaller, have another one.
 ROW_MARK = b"r"
 SIZES = """
     SELECT relname, pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class
      WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY relname
 """
 HISTORY = ("contact", "decision", "outbox", "seen_event")
-"""Tables that grow with what happens; the others grow with the customers."""
+"""Tables that grow with the events; the others grow with the customers."""
 
 Tables = dict[str, tuple[int, int]]
 
 
 def measure_memory(services: EmbeddedServices, events: int) -> dict[str, Any]:
-    """Let one worker decide so many events, messages among them, and return what it and its stores hold then."""
+    """Let one worker decide this many events, including messages, and return the sizes of worker and stores."""
     size = Size(events=events * 100 // (100 + MESSAGES_PERCENT))
     with open_place(services, size) as place:
         place.fill()
         before = measure_tables(place.warm_ledger_url)
         after: Tables = {}
-        figures = measure(place, look=lambda ledger_url: after.update(measure_tables(ledger_url)))
+        figures = measure(place, inspect=lambda ledger_url: after.update(measure_tables(ledger_url)))
         cached = measure_rows(place.endpoints.redis_url)
     state = sum(taken for name, (taken, _) in after.items() if name not in HISTORY)
     history = sum(after[name][0] - before[name][0] for name in HISTORY if name in after)
@@ -54,14 +54,14 @@ def measure_memory(services: EmbeddedServices, events: int) -> dict[str, Any]:
 
 
 def measure_tables(ledger_url: str) -> Tables:
-    """Return bytes, with indexes, and rows of each table."""
+    """Return the bytes (indexes included) and the rows of each table."""
     with psycopg.connect(ledger_url, autocommit=True) as ledger:
         ledger.execute("ANALYZE")
         return {name: (taken, rows) for name, taken, rows in ledger.execute(SIZES).fetchall()}
 
 
 def measure_rows(redis_url: str) -> int:
-    """Return the mean bytes of a cached row, with its key, of 2,000 that are looked at; 0 where there are none."""
+    """Return the mean bytes of a cached row and its key, over a sample of up to 2,000; 0 if there are none."""
     with Redis.from_url(redis_url) as redis:
         found = []
         for key in redis.scan_iter(match=ROWS, count=1000):

@@ -1,8 +1,8 @@
-"""How long training takes and how much memory: python -m benchmarks.monthly_run --warehouse-url URL.
+"""Measures the time and memory of training: python -m benchmarks.monthly_run --warehouse-url URL.
 
-Writes synthetic orders of 50,000 customers over two years into table benchmark_orders (dropped afterwards), trains
-churn on four cut-offs of them with the command a person runs, and prints seconds and the peak of memory of the
-largest process. The target is 300 s and 4 GB on two cores.
+Writes synthetic orders of 50,000 customers over two years to table benchmark_orders (dropped afterwards), trains churn
+on four cut-offs with the documented command, and prints the seconds and the peak memory of the largest process. The
+target is 300 s and 4 GB on two cores.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GIGABYTE = 2**30
 
 
 def draw_orders(customers: int, seed: int = 1) -> Iterator[tuple[str, str, float]]:
-    """Yield (customer_id, day, amount): rates and lifetimes differ, so that churn can be told and not too well."""
+    """Yield (customer_id, day, amount): rates and lifetimes differ, so that churn is predictable, but not perfectly."""
     draw = np.random.default_rng(seed)
     gaps = draw.gamma(2.0, 25.0, customers)
     joined = draw.integers(0, DAYS // 2, customers)
@@ -44,7 +44,7 @@ def draw_orders(customers: int, seed: int = 1) -> Iterator[tuple[str, str, float
 
 
 def load_orders(warehouse_url: str, customers: int) -> int:
-    """Fill table benchmark_orders anew and return how many rows it has."""
+    """Recreate and fill table benchmark_orders, and return its number of rows."""
     with psycopg.connect(warehouse_url) as connection:
         connection.execute("DROP TABLE IF EXISTS benchmark_orders")
         connection.execute("CREATE TABLE benchmark_orders (customer_id text, ordered_at date, amount float8)")
@@ -56,10 +56,10 @@ def load_orders(warehouse_url: str, customers: int) -> int:
 
 
 def train(warehouse_url: str, folder: str) -> tuple[float, dict[str, Any]]:
-    """Run the command; return its seconds and what it printed as JSON."""
+    """Run the command; return its duration in seconds and its JSON output."""
     arguments = ["churn", "--warehouse-url", warehouse_url, "--out", folder, "--orders", "benchmark_orders", "--json"]
     began = time.perf_counter()
-    # Our own interpreter and fixed arguments.
+    # This interpreter and fixed arguments.
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "training", *arguments], capture_output=True, text=True, check=False
     )
@@ -69,14 +69,19 @@ def train(warehouse_url: str, folder: str) -> tuple[float, dict[str, Any]]:
 
 
 @click.command()
-@click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Where a table may be made.")
+@click.option(
+    "--warehouse-url",
+    envvar="HOLDFAST_WAREHOUSE_URL",
+    required=True,
+    help="A database in which a table can be created.",
+)
 @click.option("--customers", type=click.IntRange(1000), default=50_000, show_default=True)
 def main(warehouse_url: str, customers: int) -> None:
-    """Measure one training of churn."""
+    """Measure one churn training."""
     orders = load_orders(warehouse_url, customers)
     try:
         with tempfile.TemporaryDirectory(prefix="holdfast-benchmark-") as folder:
-            seconds, told = train(warehouse_url, folder)
+            seconds, output = train(warehouse_url, folder)
     finally:
         with psycopg.connect(warehouse_url) as connection:
             connection.execute("DROP TABLE benchmark_orders")
@@ -89,9 +94,9 @@ def main(warehouse_url: str, customers: int) -> None:
         "peak_gigabytes": round(spent.ru_maxrss * 1024 / GIGABYTE, 2),
         "cores": len(os.sched_getaffinity(0)),
         "load_before": round(os.getloadavg()[2], 1),
-        "split": told["models"]["churn"]["split"],
-        "method": told["models"]["churn"]["method"],
-        "verdict": told["models"]["churn"]["verdict"],
+        "split": output["models"]["churn"]["split"],
+        "method": output["models"]["churn"]["method"],
+        "verdict": output["models"]["churn"]["verdict"],
     }
     click.echo(json.dumps(found, indent=2))
 

@@ -1,6 +1,6 @@
-"""A producer that keeps a pace: broker, topic prefix, customers, events per second and seconds are arguments.
+"""A producer with a fixed rate; arguments: broker, topic prefix, customers, events per second and seconds.
 
-The id of each event begins with the time at which it was produced, in ns since 1970. Prints the pace that was kept.
+The id of each event begins with the time at which it was produced, in ns since 1970. Prints the rate achieved.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MESSAGE = (
 
 
 def produce(broker: str, prefix: str, customers: int, rate: int, seconds: float) -> None:
-    """Write events at a pace: every 5 ms what has come due since."""
+    """Write events at a fixed rate: every 5 ms, those that have become due."""
     producer = Producer({"bootstrap.servers": broker, "acks": "all"})
     count = int(rate * seconds)
     drawn = draw_customers(Size(events=count, customers=customers, seed=rate), count).tolist()

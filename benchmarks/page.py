@@ -1,6 +1,6 @@
-"""Puts what was measured into docs/performance.md and docs/scale.md, and draws it: `python -m benchmarks.page`.
+"""Writes the results to docs/performance.md and docs/scale.md and draws the plot: `python -m benchmarks.page`.
 
-Only what stands between the markers is written.
+Only the text between the markers is replaced.
 """
 
 from __future__ import annotations
@@ -26,15 +26,19 @@ NOTHING = "Not measured yet: run `make bench`, then `python -m benchmarks.page`.
 
 
 @click.command()
-@click.option("--results", "source", type=click.Path(path_type=Path), default=RESULTS, help="What `make bench` wrote.")
-@click.option("--docs", type=click.Path(path_type=Path, file_okay=False), default=ROOT / "docs", help="The pages.")
+@click.option(
+    "--results", "source", type=click.Path(path_type=Path), default=RESULTS, help="The results file of `make bench`."
+)
+@click.option(
+    "--docs", type=click.Path(path_type=Path, file_okay=False), default=ROOT / "docs", help="The folder of the pages."
+)
 def main(source: Path, docs: Path) -> None:
     """Write the figures into the pages and draw the plot."""
     from benchmarks.plots import draw  # noqa: PLC0415 - matplotlib comes with an extra
 
     results = read_results(source)
     if results is None:
-        raise ResultsError(f"{source} is not there; run `make bench` first")
+        raise ResultsError(f"{source} does not exist; run `make bench` first")
     for name, render in PAGES.items():
         page = docs / name
         page.write_text(replace_measured(page.read_text(), render(results)))
@@ -43,12 +47,12 @@ def main(source: Path, docs: Path) -> None:
 
 
 def read_results(source: Path = RESULTS) -> dict[str, Any] | None:
-    """Return the results, None where there are none."""
+    """Return the results, or None if the file does not exist."""
     return json.loads(source.read_text()) if source.exists() else None
 
 
 def replace_measured(page: str, text: str) -> str:
-    """Return a page with another text between its markers.
+    """Return the page with the text between its markers replaced.
 
     Raises:
         ResultsError: a marker is missing.
@@ -60,7 +64,7 @@ def replace_measured(page: str, text: str) -> str:
 
 
 def measured_part(page: str) -> str:
-    """Return what stands between the markers."""
+    """Return the text between the markers."""
     return page.partition(BEGIN)[2].partition(END)[0].strip("\n")
 
 
@@ -99,7 +103,7 @@ def _describe_machine(results: Mapping[str, Any]) -> str:
 
 
 def _describe_bound(results: Mapping[str, Any]) -> str:
-    """Tell where the CPU time of an event goes, and what that bounds."""
+    """Describe the CPU time of an event by process, and the rate that it allows."""
     spent = {"worker": results["worker_cpu_us_per_event"], **results["services_cpu_us_per_event"]}
     total, cores = sum(spent.values()), results["machine"]["cores"]
     reached = results["events_per_s"]["whole"]["median"] * total / (cores * 1e6)

@@ -1,6 +1,6 @@
-"""Small parts of the hot path beside what they stand in for: `python -m benchmarks.parts`.
+"""Compares parts of the hot path with the library functions that they replace: `python -m benchmarks.parts`.
 
-The minimum of many runs, by turns, in microseconds of CPU.
+Prints the minimum of many alternating runs, in microseconds of CPU.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ ROUNDS = 300
 
 
 class Part(NamedTuple):
-    """A part, what it stands in for, and what does the work of each."""
+    """A part, the library function that it replaces, and a call of each."""
 
     name: str
     instead_of: str
-    ours: Callable[[], object]
-    theirs: Callable[[], object]
+    own: Callable[[], object]
+    library: Callable[[], object]
 
 
 def list_parts() -> list[Part]:
-    """Return every part that is compared."""
+    """Return all parts."""
     dumper, connection = ListDumper(list), Connection()
     command = ("UNLINK", *(f"f:{each}".encode() for each in IDS))
     score, stock = CompoundScore(), SentimentIntensityAnalyzer()
@@ -57,9 +57,9 @@ def list_parts() -> list[Part]:
 
 
 def measure(part: Part) -> tuple[float, float]:
-    """Return the microseconds that our way and the other take."""
-    ours, theirs = zip(*((_time(part.ours), _time(part.theirs)) for _ in range(ROUNDS)), strict=True)
-    return min(ours), min(theirs)
+    """Return the microseconds of Holdfast's implementation and of the library's."""
+    own, library = zip(*((_time(part.own), _time(part.library)) for _ in range(ROUNDS)), strict=True)
+    return min(own), min(library)
 
 
 def _time(work: Callable[[], object]) -> float:
@@ -70,10 +70,10 @@ def _time(work: Callable[[], object]) -> float:
 
 @click.command()
 def main() -> None:
-    """Print a line for each part."""
+    """Print one line per part."""
     for part in list_parts():
-        ours, theirs = measure(part)
-        click.echo(f"{part.name}: {ours:.1f} us, {part.instead_of}: {theirs:.1f} us, {theirs / ours:.1f} times as much")
+        own, library = measure(part)
+        click.echo(f"{part.name}: {own:.1f} us, {part.instead_of}: {library:.1f} us, {library / own:.1f} times as much")
 
 
 if __name__ == "__main__":

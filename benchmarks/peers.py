@@ -1,4 +1,4 @@
-"""Lets contenders run, each in a process of its own."""
+"""Runs contenders, each in its own process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".venv" / "peers" / "bin" / "python"
-OURS = ("holdfast", "own_code")
+IN_THIS_ENVIRONMENT = ("holdfast", "own_code")
 LONGEST_S = 600
 LOG_END = 2000
 
@@ -26,21 +26,21 @@ Figures = dict[str, float]
 
 
 def check_installed() -> None:
-    """Raise ContenderError where the environment of the others is missing."""
+    """Raise ContenderError if the environment of the third-party contenders is missing."""
     if not PEERS.exists():
-        raise ContenderError("what Holdfast is compared with is not installed; run `make .venv/peers/installed`")
+        raise ContenderError("the third-party contenders are not installed; run `make .venv/peers/installed`")
 
 
 def run(name: str, broker: str, topic: str, events: int, environment: Mapping[str, str] | None = None) -> Figures:
-    """Let a contender read so many events, in a group that is new.
+    """Run a contender over this many events, in a new consumer group.
 
     Raises:
         ContenderError: it ended without figures, or took more than ten minutes.
     """
-    python = sys.executable if name in OURS else str(PEERS)
+    python = sys.executable if name in IN_THIS_ENVIRONMENT else str(PEERS)
     command = [python, "-m", f"benchmarks.contenders.{name}", broker, topic, f"{name}-{uuid4().hex[:8]}", str(events)]
     try:
-        ended = subprocess.run(  # noqa: S603 - our own modules
+        ended = subprocess.run(  # noqa: S603 - modules of this repository
             command,
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
@@ -50,10 +50,12 @@ def run(name: str, broker: str, topic: str, events: int, environment: Mapping[st
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ContenderError(f"{name} took more than {LONGEST_S} s; let it read fewer events") from None
+        raise ContenderError(f"{name} took more than {LONGEST_S} s; give it fewer events") from None
     lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
     if not lines:
-        raise ContenderError(f"{name} ended with {ended.returncode} and measured nothing:\n{ended.stderr[-LOG_END:]}")
+        raise ContenderError(
+            f"{name} ended with exit code {ended.returncode} and no figures:\n{ended.stderr[-LOG_END:]}"
+        )
     return dict(json.loads(lines[-1]))
 
 

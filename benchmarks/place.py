@@ -1,8 +1,8 @@
-"""Where a measurement happens: databases, topics and definitions of its own on services that are warm.
+"""The environment of a measurement: its own databases, topics and definitions on warm services.
 
-A ledger that has never seen a customer evaluates each of them for the first time, which writes a row and is silent:
-with 400,000 events over 100,000 customers that would be a third of all work. So every place has a ledger that a worker
-has prepared with one event of each customer, and every measurement begins on a copy of it.
+With an empty ledger, the first evaluation of each customer writes a row and is suppressed: with 400,000 events of
+100,000 customers that would be a third of all work. So a worker first fills the ledger of a place with one event of
+each customer, and every measurement begins on a copy of that ledger.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "examples" / "online_retail" / "models"
-# As `holdfast ledger renew` does: a copy's sequences must not be taken for those of the original.
+# As `holdfast ledger renew` does: sequences of a copy must not be mistaken for those of the original.
 RENEW = "UPDATE ledger_state SET ledger_id = left(gen_random_uuid()::text, 8)"
 
 
@@ -44,8 +44,8 @@ class Place:
     """Databases, topics and definitions of one measurement.
 
     Attributes:
-        warm_ledger_url: a ledger that knows every customer; measurements work on copies of it.
-        events: how many wait on the input topics.
+        warm_ledger_url: a ledger with a first evaluation of every customer; measurements use copies of it.
+        events: number of events on the input topics.
     """
 
     services: EmbeddedServices
@@ -59,7 +59,7 @@ class Place:
 
     @property
     def prefix(self) -> str:
-        """What the topics' names begin with."""
+        """The prefix of the topic names."""
         return f"{self.name}."
 
     @property
@@ -67,17 +67,17 @@ class Place:
         """The full names of the topics that workers read."""
         return [self.prefix + topic for topic in INPUT_TOPICS]
 
-    def beside(self) -> Place:
-        """Return a place that shares everything with this one but its topics, which are not there yet."""
+    def with_new_topics(self) -> Place:
+        """Return a place that shares everything with this one except the topics, which do not exist yet."""
         return replace(self, name=_draw_name(), events=0)
 
     def fill(self) -> None:
-        """Create topics and write all events."""
+        """Create the topics and write all events."""
         self.create_topics()
         self.events = produce(self.endpoints.broker, self.prefix, draw_events(self.size))
 
     def create_topics(self) -> None:
-        """Create topics, empty."""
+        """Create empty topics."""
         topics = [self.prefix + topic for topic in (*INPUT_TOPICS, *OUTPUT_TOPICS.values())]
         create_topics(self.endpoints.broker, topics, PARTITIONS)
 
@@ -90,7 +90,7 @@ class Place:
             yield url
 
     def environment(self, ledger_url: str, group: str) -> dict[str, str]:
-        """Return a worker's settings."""
+        """Return the settings of a worker."""
         return {
             **self.endpoints.as_environment(),
             "HOLDFAST_LEDGER_URL": ledger_url,
@@ -124,12 +124,12 @@ def open_place(services: EmbeddedServices, size: Size) -> Iterator[Place]:
 
 @contextmanager
 def lend_database(url: str, *, template: bool = False) -> Iterator[str]:
-    """Create a database beside the one at `url`, as a copy of it if so wished, and drop it afterwards."""
-    server, _, beside = url.rpartition("/")
+    """Create a database on the server of `url`, with `template` as a copy of it, and drop it afterwards."""
+    server, _, original = url.rpartition("/")
     name = f"b{secrets.token_hex(4)}"
     create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
     if template:
-        create += sql.SQL(" TEMPLATE {}").format(sql.Identifier(beside))
+        create += sql.SQL(" TEMPLATE {}").format(sql.Identifier(original))
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(create)
         try:
@@ -139,8 +139,8 @@ def lend_database(url: str, *, template: bool = False) -> Iterator[str]:
 
 
 def _warm(place: Place) -> None:
-    """Let a worker evaluate every customer once, on topics of its own."""
-    rehearsal = place.beside()
+    """Let a worker evaluate every customer once, on separate topics."""
+    rehearsal = place.with_new_topics()
     rehearsal.create_topics()
     count = produce(place.endpoints.broker, rehearsal.prefix, first_events(place.size))
     group = f"{rehearsal.prefix}group"

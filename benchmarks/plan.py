@@ -1,4 +1,4 @@
-"""The plan for 100,000,000 customers and 100,000 events a second, on paper, from what was measured. Pure."""
+"""A capacity plan for 100,000,000 customers and 100,000 events/s, computed from the measured figures. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 CUSTOMERS = 100_000_000
 RATE = 100_000
 CORE_LOAD = 0.6
-"""What part of its core a process is to use at most, so that it catches up after a standstill."""
+"""Maximum load of a process as a fraction of its core, so that it can catch up after an outage."""
 CACHED = 0.2
-"""The part of the customers whose rows are cached within a day."""
+"""Fraction of the customers whose rows are in the cache."""
 DAY_S = 86_400
 GIGABYTE = 1e9
 MICROSECONDS = 1e6
@@ -22,7 +22,7 @@ Rows = list[tuple[str, ...]]
 
 
 def draw_up(results: Mapping[str, Any]) -> Rows:
-    """Return what is needed, how many, and how that follows; nothing when the whole job or memory is not measured."""
+    """Return each resource with its amount and the calculation; empty if the whole job or memory was not measured."""
     memory = results.get("memory")
     if not memory or "worker_cpu_us_per_event" not in results:
         return []

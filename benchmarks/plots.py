@@ -1,4 +1,4 @@
-"""Draws the results: rates of the contenders, latency by load, cost by growth."""
+"""Plots the results: rates of the contenders, latency by load, cost by growth."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-OURS, THEIRS = "#1b6e53", "#9aa5a1"
-# Text stays text, and the same results give the same bytes: small, and no change where nothing changed.
+HOLDFAST_COLOUR, OTHER_COLOUR = "#1b6e53", "#9aa5a1"
+# Text is kept as text and ids are fixed: the file is small, and the same results give the same bytes.
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "holdfast", "font.size": 8}
 
 
 def draw(results: Mapping[str, Any], target: Path) -> None:
-    """Write the plot as SVG; when the results were taken stands in its metadata."""
+    """Write the plot as SVG; its metadata has the time of the results."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 7), layout="constrained")
         rates, latencies, growth, workers = figure.subplots(2, 2).flat
@@ -36,7 +36,7 @@ def draw(results: Mapping[str, Any], target: Path) -> None:
 def _draw_rates(axes: Axes, results: Mapping[str, Any]) -> None:
     rates = results.get("events_per_s", {})
     names = [name for name in reversed(TITLES) if name in rates]
-    colours = [OURS if name in {"whole", "own_code", "holdfast"} else THEIRS for name in names]
+    colours = [HOLDFAST_COLOUR if name in {"whole", "own_code", "holdfast"} else OTHER_COLOUR for name in names]
     bars = axes.barh([TITLES[name] for name in names], [rates[name]["median"] for name in names], color=colours)
     axes.bar_label(bars, fmt="{:,.0f}", padding=2)
     axes.set_xscale("log")
@@ -77,7 +77,7 @@ def _draw_growth(axes: Axes, results: Mapping[str, Any]) -> None:
 def _draw_workers(axes: Axes, results: Mapping[str, Any]) -> None:
     points = {count: each for count, each in results.get("workers", {}).items() if "failed" not in each}
     costs = [each["cpu_us_per_event"]["worker"] for each in points.values()]
-    axes.bar_label(axes.bar(list(points), costs, color=OURS), fmt="{:.1f}")
+    axes.bar_label(axes.bar(list(points), costs, color=HOLDFAST_COLOUR), fmt="{:.1f}")
     axes.margins(y=0.1)
     axes.set_xlabel("workers, each bound to a core")
     axes.set_title("workers' CPU, us/event")

@@ -1,4 +1,4 @@
-"""What processes cost: CPU seconds and resident memory, with those of their children."""
+"""CPU seconds and resident memory of processes, including their children."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEGABYTE = 1e6
 
 
 def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
-    """Return user and system seconds of each process and its living and reaped children."""
+    """Return the user and system seconds of each process, including its living and reaped children."""
     return {name: _cpu_of(pid) for name, pid in pids.items()}
 
 

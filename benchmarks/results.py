@@ -1,4 +1,4 @@
-"""From what was measured to ratios, targets and their fate. Pure."""
+"""Computes ratios from measured figures and compares them with targets. Pure."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ RATIOS = {
     "consumer_vs_quix_empty": ("holdfast", "quix"),
     "consumer_vs_confluent": ("holdfast", "tuned_confluent"),
 }
-"""Events per second of the first over those of the second, medians of one run."""
+"""Ratio name to (numerator, denominator): median events per second of two contenders in one run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure and what it is to be.
+    """A figure and its target.
 
     Attributes:
-        name: what is measured.
-        path: where the figure is in the results, keys joined by dots.
-        bound: the least or the most that it may be.
-        at_least: whether the bound is the least.
-        unit: stands behind the figure.
+        name: name of the figure.
+        path: keys of the figure in the results, joined by dots.
+        bound: the minimum or maximum.
+        at_least: whether the bound is a minimum.
+        unit: unit of the figure.
     """
 
     name: str
@@ -62,10 +62,10 @@ TARGETS = (
 
 
 def summarise(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """Return spreads, ratios and medians of what each contender measured in each round.
+    """Return spreads, ratios and medians of the figures of all rounds.
 
     Args:
-        rounds: figures by contender, one entry for each round; `whole` is the worker's whole job.
+        rounds: figures by contender, one entry per round; `whole` is the whole job of a worker.
     """
     figures = {name: [_common(each) for each in measured] for name, measured in rounds.items()}
     found: dict[str, Any] = {
@@ -74,25 +74,25 @@ def summarise(rounds: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, An
     }
     rates = {name: each["median"] for name, each in found["events_per_s"].items()}
     pairs = {name: pair for name, pair in RATIOS.items() if set(pair) <= set(rates)}
-    found["ratios"] = {name: round(rates[ours] / rates[theirs], 2) for name, (ours, theirs) in pairs.items()}
+    found["ratios"] = {name: round(rates[first] / rates[second], 2) for name, (first, second) in pairs.items()}
     return found | _of_whole(rounds.get("whole", ())) | _of_own_code(rounds.get("own_code", ()))
 
 
 def join(first: Results, second: Results) -> dict[str, Any]:
-    """Return both, the second one's where both have a figure; of objects that both have, all entries."""
+    """Merge two results recursively; where both have a figure, the second wins."""
     shared = [name for name in first if isinstance(first[name], dict) and isinstance(second.get(name), dict)]
     return {**first, **second, **{name: {**first[name], **second[name]} for name in shared}}
 
 
 def keep(before: Results, now: Results) -> dict[str, Any]:
-    """Return what was measured now, and of an earlier run what was not, less the ratios that no longer hold."""
+    """Return the new results, completed by parts of an earlier run, without ratios that mix the two runs."""
     measured = set(now.get("events_per_s", ()))
     ratios = {name: each for name, each in before.get("ratios", {}).items() if measured.isdisjoint(RATIOS[name])}
     return join({**before, "ratios": ratios, "failures": {}}, now)
 
 
 def find(results: Results, path: str) -> Any:
-    """Return what is at a path, None where there is nothing."""
+    """Return the value at a path, or None if there is none."""
     found: Any = results
     for key in path.split("."):
         found = found.get(key) if isinstance(found, dict) else None
@@ -100,18 +100,18 @@ def find(results: Results, path: str) -> Any:
 
 
 def judge(results: Results) -> list[dict[str, Any]]:
-    """Return each target that was measured with its figure, and whether it is met."""
-    return [_fate(target, value) for target in TARGETS if (value := find(results, target.path)) is not None]
+    """Return each measured target with its figure and whether it is met."""
+    return [_compare(target, value) for target in TARGETS if (value := find(results, target.path)) is not None]
 
 
-def _fate(target: Target, value: float) -> dict[str, Any]:
+def _compare(target: Target, value: float) -> dict[str, Any]:
     met = value >= target.bound if target.at_least else value <= target.bound
     wanted = f"{'at least' if target.at_least else 'at most'} {target.bound:,g} {target.unit}"
     return {"name": target.name, "measured": value, "unit": target.unit, "target": wanted, "met": met}
 
 
 def _common(figures: Mapping[str, Any]) -> tuple[float, float]:
-    """Return events per second and CPU seconds of the process for a million events."""
+    """Return events per second and CPU seconds of the process per million events."""
     if "cpu_us_per_event" in figures:
         return figures["events_per_s"], figures["cpu_us_per_event"]["worker"]
     return figures["events_per_s"], figures["cpu_s_per_million"]

@@ -1,4 +1,4 @@
-"""What the whole job costs with more workers, customers, rules, campaigns and rows in the ledger."""
+"""Measures the cost of the whole job with more workers, customers, rules, campaigns and ledger rows."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ TABLES = """
        AND table_name IN (SELECT table_name FROM information_schema.columns WHERE column_name = 'customer_id')
      GROUP BY table_name ORDER BY table_name
 """
-# Of ten times the customers fewer come twice in a batch, so that a fifth more rows are read for as many events
-# (measured): of these fewer are to make a trigger.
+# With ten times the customers fewer repeat within a batch, so the same events read a fifth more rows (measured): a
+# smaller fraction of them must make a trigger.
 FEWER_ENTER = -0.08
 KEPT = ("events_per_s", "cpu_us_per_event", "trigger_percent", "rss_mb")
 
@@ -43,7 +43,7 @@ def measure_workers(place: Place) -> dict[str, Any]:
 
 
 def measure_growth(services: EmbeddedServices, events: int, factors: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Return figures by what is multiplied, and by how much; 1 is the normal size."""
+    """Return figures by the dimension that grows and by its factor; 1 is the normal size."""
     normal = Size(events=events)
     with open_place(services, normal) as place:
         place.fill()
@@ -74,7 +74,7 @@ def _measure_with_rows(place: Place, factor: int) -> dict[str, Any]:
 
 
 def _attempt(step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return a point's figures, or why there are none: the other points are measured all the same."""
+    """Return the figures of a point, or its error, so that the other points are still measured."""
     try:
         figures = step()
     except BenchmarkError as error:
@@ -84,7 +84,7 @@ def _attempt(step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 @contextmanager
 def _grown(ledger_url: str, factor: int) -> Iterator[str]:
-    """Yield a copy of a ledger with so many times the rows about customers, the new ones about new customers."""
+    """Yield a copy of a ledger with `factor` times the customer rows; the added rows belong to new customers."""
     with lend_database(ledger_url, template=True) as copy:
         with psycopg.connect(copy, autocommit=True) as ledger:
             for table, columns in ledger.execute(TABLES).fetchall():

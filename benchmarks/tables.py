@@ -29,7 +29,7 @@ Rows = list[tuple[str, ...]]
 
 
 def show(results: Mapping[str, Any]) -> None:
-    """Print what is in the results."""
+    """Print the results."""
     console = Console()
     for title, headings, rows in list_tables(results):
         table = Table(*headings, title=title, title_justify="left")
@@ -41,7 +41,7 @@ def show(results: Mapping[str, Any]) -> None:
 
 
 def list_tables(results: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[str], Rows]]:
-    """Yield title, headings and rows of each table for which there are figures."""
+    """Yield title, headings and rows of each table that has figures."""
     if rows := list_targets(results):
         yield "Targets", ("figure", "measured", "target", "met"), rows
     if rows := list_contenders(results):
@@ -59,7 +59,7 @@ def list_tables(results: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[str]
 
 
 def list_targets(results: Mapping[str, Any]) -> Rows:
-    """Return each target, what was measured, and whether it is met."""
+    """Return each target with its figure and whether it is met."""
     return [
         (each["name"], f"{each['measured']:,g} {each['unit']}", each["target"], "yes" if each["met"] else "NO")
         for each in results.get("targets", ())
@@ -83,7 +83,7 @@ def list_contenders(results: Mapping[str, Any]) -> Rows:
 
 
 def list_latencies(results: Mapping[str, Any]) -> Rows:
-    """Return the latencies at each load, the lowest load first."""
+    """Return the latencies by load, the lowest load first."""
     loads = sorted(results.get("latency_ms", {}).items(), key=lambda each: each[1]["events_per_s"])
     return [
         (
@@ -97,7 +97,7 @@ def list_latencies(results: Mapping[str, Any]) -> Rows:
 
 
 def list_growth(results: Mapping[str, Any]) -> Rows:
-    """Return rates and costs with more workers and more of everything."""
+    """Return rates and costs by number of workers and by growth factor."""
     named = [(f"{count} workers", each) for count, each in results.get("workers", {}).items()]
     for name, points in results.get("growth", {}).items():
         named += [(f"{factor} x {name.replace('_', ' ')}", each) for factor, each in points.items()]
@@ -112,7 +112,7 @@ def _list_costs(figures: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def list_memory(results: Mapping[str, Any]) -> Rows:
-    """Return what worker, cache and ledger hold."""
+    """Return the sizes of worker, cache and ledger."""
     found = results.get("memory")
     if not found:
         return []

@@ -1,9 +1,9 @@
-"""The whole job on a backlog: one worker, Kafka, Redis and PostgreSQL on the same cores.
+"""Measures the whole job on a backlog: one worker, Kafka, Redis and PostgreSQL on the same cores.
 
     python -m benchmarks.whole_job [--events N] [--customers N] [--rules N] [--campaigns N] [--flame FILE]
 
-The worker starts on full topics and a ledger that knows every customer (place.py); a tenth of the events warm it up
-before the clock starts.
+The worker starts with full topics and a ledger that has evaluated every customer (place.py); a tenth of the events
+warm it up before the clock starts.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ WARM_UP = 0.1
 TRIGGER_PERCENT = (1.6, 2.6)
 TITLE = re.compile(r'(<text id="title"[^>]*>)[^<]*(</text>)')
 LEAST_EVENTS = 100_000
-"""With fewer the share of triggers is not what it is with all."""
+"""With fewer events the trigger rate differs from that of the full size, so it is not checked."""
 
 
 def measure(
@@ -56,20 +56,20 @@ def measure(
     cores: Sequence[int | None] = (None,),
     command: Sequence[str] = COMMAND,
     flame: Path | None = None,
-    look: Callable[[str], None] | None = None,
+    inspect: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Let workers empty the topics and return what it took.
+    """Let workers process all events on the topics, and return the figures.
 
     Args:
-        place: its topics are full.
-        cores: where each worker may run; None is anywhere.
-        command: the arguments to our interpreter that start a worker.
+        place: a place whose topics are full.
+        cores: the core of each worker; None does not bind it.
+        command: the interpreter arguments that start a worker.
         flame: where to write a flame graph of the first worker, in SVG.
-        look: told the ledger's URL when the work is done.
+        inspect: called with the ledger's URL at the end.
 
     Raises:
         WorkerEndedError: a worker ended.
-        WorkloadError: the events did not lead to what they should.
+        WorkloadError: the events did not produce the expected triggers.
     """
     group = f"{place.prefix}{secrets.token_hex(3)}"
     committed = Committed(place.endpoints.broker, group, place.input_topics)
@@ -80,8 +80,8 @@ def measure(
             figures = _watch(place, workers, committed, flame)
         committed.close()
         counted = count_rows(ledger_url)
-        if look:
-            look(ledger_url)
+        if inspect:
+            inspect(ledger_url)
     made = {name: counted[name] - before[name] for name in ("triggers", "decisions")}
     kept = {name: counted[name] for name in ("memberships", "unsent")}
     percent = round(100 * made["triggers"] / place.events, 2)
@@ -90,31 +90,31 @@ def measure(
 
 
 def count_rows(ledger_url: str) -> dict[str, int]:
-    """Return how many rows of interest the ledger has."""
+    """Return the numbers of triggers, decisions, memberships and unsent messages in the ledger."""
     with psycopg.connect(ledger_url) as ledger:
         found = ledger.execute(COUNTS).fetchone()
     return dict(zip(NAMES, found or (), strict=True))
 
 
 def check_work(place: Place, trigger_percent: float, unsent: int) -> None:
-    """Refuse a measurement of other work than was meant.
+    """Check that the run did the intended work.
 
     Raises:
-        WorkloadError: it is so.
+        WorkloadError: messages are unsent, or the trigger rate is outside its bounds.
     """
     if unsent:
-        raise WorkloadError(f"{unsent} messages of the outbox were not published, though all events are acknowledged")
+        raise WorkloadError(f"{unsent} outbox messages are unpublished although all events are acknowledged")
     least, most = TRIGGER_PERCENT
     if place.events >= LEAST_EVENTS and place.size.entering == NORMAL.entering and not least <= trigger_percent <= most:
         raise WorkloadError(
-            f"{trigger_percent} % of the events made a trigger, and {least} to {most} % should; set Size.entering in "
-            "benchmarks/workload.py anew, batches have probably another size"
+            f"{trigger_percent} % of the events made a trigger instead of {least} to {most} %; the batch size has "
+            "probably changed, so adjust Size.entering in benchmarks/workload.py"
         )
 
 
 def _watch(place: Place, workers: Workers, committed: Committed, flame: Path | None) -> dict[str, Any]:
     pids = {**workers.pids, **place.services.find_pids()}
-    # What starting costs is not counted, of none of them.
+    # Exclude the start-up cost of every worker.
     committed.wait_for_members(workers)
     first = committed.wait_for(int(place.events * WARM_UP), workers)
     with record_flames(workers.processes[0].pid, flame) if flame else nullcontext():
@@ -125,7 +125,7 @@ def _watch(place: Place, workers: Workers, committed: Committed, flame: Path | N
     workers.check_alive()
     events = last - first
     if not events:
-        raise WorkloadError("the workers were done before all of them had joined; measure more events")
+        raise WorkloadError("the workers finished before all of them had joined; measure more events")
     mine = sum(spent.pop(name) for name in workers.pids)
     return {
         "events": events,
@@ -140,18 +140,18 @@ def _watch(place: Place, workers: Workers, committed: Committed, flame: Path | N
 
 @contextmanager
 def record_flames(pid: int, target: Path) -> Iterator[None]:
-    """Let py-spy look at a process meanwhile, 200 times a second, and write where its time went."""
+    """Let py-spy sample a process 200 times a second during the block, and write a flame graph."""
     program = Path(sys.executable).with_name("py-spy")
     if not program.exists():
-        raise click.ClickException("py-spy is not installed beside this interpreter; leave --flame out")
+        raise click.ClickException("py-spy is not installed in this interpreter's environment; omit --flame")
     command = [str(program), "record", "--rate", "200", "--pid", str(pid), "--output", str(target), "--nonblocking"]
-    recorder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own environment's
+    recorder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - from this environment
     try:
         yield
     finally:
         recorder.send_signal(signal.SIGINT)
         recorder.wait(60)
-        # py-spy's title is its command, with paths of this machine.
+        # py-spy uses its command as title, with paths of this machine.
         target.write_text(TITLE.sub(r"\1A worker on the whole job\2", target.read_text(), count=1))
 
 
@@ -163,7 +163,7 @@ def record_flames(pid: int, target: Path) -> Iterator[None]:
 @click.option("--rounds", default=1, show_default=True)
 @click.option("--flame", type=click.Path(dir_okay=False, path_type=Path), help="Write a flame graph here (SVG).")
 def main(events: int, customers: int, rules: int, campaigns: int, rounds: int, flame: Path | None) -> None:
-    """Measure and print one JSON object a round."""
+    """Measure and print one JSON object per round."""
     size = Size(events, customers, rules, campaigns)
     with (
         tempfile.TemporaryDirectory(prefix="holdfast-") as data,

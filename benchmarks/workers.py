@@ -1,4 +1,4 @@
-"""Workers in processes of their own, and how far they have come."""
+"""Worker processes and the progress of their consumer group."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ STALLED_S = 120
 
 
 class Workers:
-    """Worker processes of one group.
+    """Worker processes of one consumer group.
 
     Attributes:
-        processes: those that were started.
-        memory_mb: resident memory of the first one, each time that it was looked at.
+        processes: the processes started.
+        memory_mb: resident memory of the first one at each check.
     """
 
     def __init__(self, processes: Sequence[subprocess.Popen[bytes]], log: Path) -> None:
@@ -44,14 +44,14 @@ class Workers:
 
     @property
     def pids(self) -> dict[str, int]:
-        """The number of each process, by a name for it."""
+        """The process id of each worker, by name."""
         return {f"worker {number}": process.pid for number, process in enumerate(self.processes)}
 
     def check_alive(self) -> None:
-        """Look at them once.
+        """Check all processes once.
 
         Raises:
-            WorkerEndedError: one of them has ended.
+            WorkerEndedError: a process has ended.
         """
         for process in self.processes:
             if process.poll() is not None:
@@ -59,11 +59,11 @@ class Workers:
         self.memory_mb.append(resident_mb(self.processes[0].pid))
 
     def describe_log(self) -> str:
-        """Return how the log ends, in words."""
+        """Return the end of the log for an error message."""
         return "its log ends:\n" + self._log.read_text(errors="replace")[-LOG_END:]
 
     def stop(self) -> None:
-        """Ask all of them to end, and wait until they have."""
+        """Send SIGTERM to all processes, and wait until they have ended."""
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
@@ -78,13 +78,13 @@ def run_workers(
     cores: Sequence[int | None] = (None,),
     command: Sequence[str] = COMMAND,
 ) -> Iterator[Workers]:
-    """Yield workers, one for each of `cores` and bound to it; None is bound to no core. They have ended afterwards.
+    """Run one worker per entry of `cores` during the block, bound to that core; None does not bind it.
 
     Args:
-        environment: their settings.
-        log: what they write goes here.
-        cores: where each of them may run.
-        command: the arguments to our interpreter.
+        environment: settings of the workers.
+        log: file for their output.
+        cores: the core of each worker.
+        command: the interpreter arguments that start a worker.
     """
     with log.open("wb") as output:
         workers = Workers([_start(environment, output.fileno(), core, command) for core in cores], log)
@@ -100,21 +100,21 @@ def run_workers(
 def _start(
     environment: Mapping[str, str], output: int, core: int | None, command: Sequence[str]
 ) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+    process = subprocess.Popen(  # noqa: S603 - this interpreter and a module of this repository
         [sys.executable, *command], cwd=ROOT, env={**os.environ, **environment}, stdout=output, stderr=output
     )
     if core is not None:
-        # Before it has threads: those to come inherit it.
+        # Set before it has threads: later threads inherit it.
         os.sched_setaffinity(process.pid, {core})
     return process
 
 
 class Committed:
-    """How much of the input a group has committed.
+    """The committed progress of a consumer group.
 
     Args:
         broker: Kafka's address.
-        group: the workers' group.
+        group: the workers' consumer group.
         topics: full names of the input topics.
     """
 
@@ -125,18 +125,18 @@ class Committed:
         self._places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
 
     def count(self) -> int:
-        """Return the number of records committed; 0 while the broker has not yet found who keeps the group."""
+        """Return the number of records committed; 0 while the group has no coordinator."""
         try:
             return sum(max(place.offset, 0) for place in self._client.committed(self._places, timeout=20))
         except KafkaException:
             return 0
 
     def wait_for_members(self, workers: Workers) -> None:
-        """Wait until all workers have joined the group and know their partitions.
+        """Wait until all workers have joined the group and have their partitions.
 
         Raises:
-            WorkerEndedError: a worker has ended meanwhile.
-            WorkerStalledError: they have not within two minutes.
+            WorkerEndedError: a worker has ended.
+            WorkerStalledError: they have not joined within two minutes.
         """
         since = time.monotonic()
         while self._count_members() < len(workers.processes):
@@ -146,7 +146,7 @@ class Committed:
             time.sleep(POLL_S)
 
     def _count_members(self) -> int:
-        """Return how many the group has; 0 while it shares partitions out."""
+        """Return the number of members; 0 during a rebalance."""
         try:
             found = self._admin.describe_consumer_groups([self._group])[self._group].result()
         except KafkaException:
@@ -154,10 +154,10 @@ class Committed:
         return len(found.members) if found.state == ConsumerGroupState.STABLE else 0
 
     def wait_for(self, count: int, workers: Workers) -> int:
-        """Wait until so many are committed, and return how many are then.
+        """Wait until at least `count` records are committed, and return the number committed.
 
         Raises:
-            WorkerEndedError: a worker has ended meanwhile.
+            WorkerEndedError: a worker has ended.
             WorkerStalledError: nothing was committed for two minutes.
         """
         before, since = 0, time.monotonic()
@@ -166,7 +166,9 @@ class Committed:
             if found > before:
                 before, since = found, time.monotonic()
             if time.monotonic() > since + STALLED_S:
-                raise WorkerStalledError(f"a worker stands at {found} of {count} events; {workers.describe_log()}")
+                raise WorkerStalledError(
+                    f"the workers have stalled at {found} of {count} events; {workers.describe_log()}"
+                )
             time.sleep(POLL_S)
         return found
 

@@ -1,13 +1,13 @@
-"""The work measured: 100,000 customers, 400,000 updates and a tenth as many messages, 100 rules, 20 campaigns.
+"""The benchmark's workload: 100,000 customers, 400,000 updates and a tenth as many messages, 100 rules, 20 campaigns.
 
-Customers are drawn by Zipf's law. The view's column `activity` is another random number at each read, so that a
-re-read row differs each time; twenty rules on it let a read enter a segment that a campaign waits for, and the next
-read of the same customer leaves it. The other rules are on columns that stay.
+Customers are drawn from a Zipf distribution. The view's column `activity` is a new random number at each read, so that
+a re-read row always differs; with twenty rules on it, a read enters a segment that has a campaign, and the next read of
+the same customer leaves it. The other rules use constant columns.
 
-Two events in a hundred are to make a trigger, as a campaign system sees it. A batch reads a customer once whatever
-the number of their events in it, messages read the cached row, one customer in twenty consents to nothing, one in
-twenty is held out, and every other campaign cools for a day after a contact: for that, the rules on `activity` hold
-6.6 reads in a hundred (`Size.entering`).
+The target is two triggers per hundred events. A batch reads a customer once however many of their events it has,
+messages use the cached row, one customer in twenty has no consent, one in twenty is in the holdout, and every other
+campaign has a cooldown of a day. To reach the target, the rules on `activity` match 6.6 reads in a hundred
+(`Size.entering`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ CUSTOMERS = 100_000
 RULES = 100
 CAMPAIGNS = 20
 MESSAGES_PERCENT = 10
-WAITED_FOR = 20
-"""How many segments campaigns wait for; more campaigns than these share them."""
+CAMPAIGN_SEGMENTS = 20
+"""Number of segments that have campaigns; a larger number of campaigns shares them."""
 ZIPF_EXPONENT = 1.1
 START = datetime(2011, 6, 1, tzinfo=UTC)
 TEXTS = (
@@ -44,7 +44,7 @@ TEXTS = (
     "When do you deliver?",
     "Great service, I am happy.",
 )
-STAYING = ("total_revenue", "transaction_count", "days_since_last_transaction", "tenure_days")
+CONSTANT_COLUMNS = ("total_revenue", "transaction_count", "days_since_last_transaction", "tenure_days")
 VIEW = """
     CREATE VIEW customer_features_view AS
     SELECT customer_id, total_revenue, transaction_count, days_since_last_transaction, avg_transaction_value,
@@ -76,11 +76,11 @@ INSERT = """
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of everything; one thing at a time is varied for the cost curves.
+    """Size of the workload; the cost curves vary one attribute at a time.
 
     Attributes:
-        events: updates of customers; messages come on top.
-        entering: in a thousand reads of a row, how many make a campaign contact a customer who lets it.
+        events: customer updates; messages are added to these.
+        entering: reads per thousand that enter a segment with a campaign.
     """
 
     events: int = 400_000
@@ -92,7 +92,7 @@ class Size:
 
     @property
     def total(self) -> int:
-        """All events, messages too."""
+        """Number of all events, messages included."""
         return self.events + self.events * MESSAGES_PERCENT // 100
 
 
@@ -106,7 +106,7 @@ def fill_warehouse(url: str, size: Size) -> None:
 
 
 def draw_rows(size: Size) -> dict[str, dict[str, Any]]:
-    """Return rows like the view's, by customer, for a warehouse in memory."""
+    """Return rows like those of the view, by customer, for an in-memory warehouse."""
     drawn = np.random.default_rng(size.seed + 2).integers(0, 2**31, size.customers).tolist()
     return {f"c{number}": _row(f"c{number}", h) for number, h in enumerate(drawn)}
 
@@ -141,7 +141,7 @@ def _row(customer: str, h: int) -> dict[str, Any]:
 
 
 def write_definitions(folder: Path, size: Size) -> Path:
-    """Write segments and campaigns, and return their folder."""
+    """Write segments, campaigns and offers, and return their folder."""
     (folder / "segments").mkdir(parents=True)
     (folder / "campaigns").mkdir()
     for number in range(size.rules):
@@ -155,15 +155,15 @@ def write_definitions(folder: Path, size: Size) -> Path:
 
 
 def _rule(number: int, size: Size) -> dict[str, Any]:
-    """Return one of the rules that campaigns wait for, or a staying one.
+    """Return a rule on `activity` for a segment with a campaign, or a rule on constant columns.
 
-    Where more campaigns wait for a segment it is entered less often, so that as many triggers are made.
+    A segment that more campaigns share is entered less often, so that the number of triggers stays the same.
     """
-    waited = min(WAITED_FOR, size.campaigns)
+    waited = min(CAMPAIGN_SEGMENTS, size.campaigns)
     if number < waited:
         width = size.entering / size.campaigns
         return _between("activity", number * width, (number + 1) * width)
-    column = STAYING[number % len(STAYING)]
+    column = CONSTANT_COLUMNS[number % len(CONSTANT_COLUMNS)]
     low = 7 * number % 4000
     both = [_between(column, low, low + 5 + number), {"==": [{"var": "country"}, ("GB", "DE", "FR", "ES")[number % 4]]}]
     return {"and": both} if number % 3 else {"or": [both[0], {">": [{"var": "churn_probability"}, 0.98]}]}
@@ -178,7 +178,7 @@ def _campaign(number: int) -> dict[str, Any]:
     return {
         "key": f"campaign-{number}",
         "name": f"Campaign {number}",
-        "segment": f"s{number % WAITED_FOR}",
+        "segment": f"s{number % CAMPAIGN_SEGMENTS}",
         "launch": "on_enter",
         "offers": [1, 2, 3],
         "channels": ["email", "sms"],
@@ -193,7 +193,7 @@ Addressed = tuple[str, bytes, bytes]
 
 
 def produce(broker: str, prefix: str, events: Iterable[Addressed]) -> int:
-    """Write events to the input topics and return how many there are."""
+    """Write events to the input topics and return their number."""
     producer = Producer(
         {"bootstrap.servers": broker, "linger.ms": 50, "queue.buffering.max.messages": 2_000_000, "acks": "all"}
     )
@@ -210,7 +210,7 @@ def produce(broker: str, prefix: str, events: Iterable[Addressed]) -> int:
 
 
 def draw_customers(size: Size, count: int) -> NDArray[np.int64]:
-    """Return customer numbers by a bounded Zipf law, shape [count], the frequent ones anywhere among the numbers."""
+    """Draw customer numbers from a bounded Zipf distribution in shuffled order of rank, shape [count]."""
     generator = np.random.default_rng(size.seed)
     weights = 1.0 / np.arange(1, size.customers + 1) ** ZIPF_EXPONENT
     ranks = generator.choice(size.customers, count, p=weights / weights.sum())
@@ -219,7 +219,7 @@ def draw_customers(size: Size, count: int) -> NDArray[np.int64]:
 
 
 def draw_events(size: Size) -> Iterator[Addressed]:
-    """Yield updates and messages of customers in the order they happened, 20 ms apart."""
+    """Yield updates and messages of customers in order of time, 20 ms apart."""
     messages = size.total - size.events
     kinds = np.random.default_rng(size.seed + 1).permutation(np.arange(size.total) < messages)
     for number, (customer, is_message) in enumerate(zip(draw_customers(size, size.total), kinds, strict=True)):
@@ -231,7 +231,7 @@ def draw_events(size: Size) -> Iterator[Addressed]:
 
 
 def first_events(size: Size) -> Iterator[Addressed]:
-    """Yield one update of every customer, before all others: whoever has had one is no longer new to the ledger."""
+    """Yield one update per customer, dated before all other events, so that the ledger has evaluated every customer."""
     for customer in range(size.customers):
         event = {"id": f"first-{customer}", "type": "customer.updated", "occurred_at": START.isoformat()}
         yield address("customer-updates", event | {"customer_id": f"c{customer}"})

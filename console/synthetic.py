@@ -1,6 +1,6 @@
-"""What the real invoices lack, made up from a seed: consent, channels, conversations, offers.
+"""Synthetic data that the real invoices lack, generated from a seed: consent, channels, conversations, offers.
 
-Everything here is a pure function of its arguments and the seed. Nothing is fitted to real people.
+Every function is pure in its arguments and the seed. Nothing is fitted to real people.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OFFERS = 8
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """How a customer may be reached: synthetic."""
+    """Synthetic channel and consents of a customer."""
 
     email_tier: str
     preferred_channel: str
@@ -36,7 +36,7 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation: synthetic."""
+    """One synthetic message of a conversation."""
 
     id: str
     customer_id: str
@@ -47,7 +47,7 @@ class Message:
 
 
 def draw_attributes(customer_id: str) -> Attributes:
-    """Return the customer's attributes, the same at every call and in any order of calls."""
+    """Return the customer's attributes, independent of the order of calls."""
     draw = random.Random(f"{SEED}:attributes:{customer_id}")  # noqa: S311 - reproducible, not secret
     return Attributes(
         email_tier=draw.choices(("engaged", "occasional", "dormant"), (35, 45, 20))[0],
@@ -114,11 +114,11 @@ REPLY_SHARE = 0.30
 def write_conversations(orders: Iterable[tuple[str, str, datetime]]) -> list[Message]:
     """Write about one conversation per nine orders, some with an agent's reply, in order of time.
 
-    A customer who will not order in the 90 days after a message is likelier to complain or to cancel. A
-    message so late that this is not known is taken as one of a customer who stays.
+    A customer who will not order in the 90 days after a message is more likely to complain or to cancel. If the data
+    end before that, the customer counts as staying.
 
     Args:
-        orders: (order_id, customer_id, ordered_at) of every order that is no cancellation.
+        orders: (order_id, customer_id, ordered_at) of every order that is not a cancellation.
     """
     in_time = sorted(orders, key=lambda order: (order[2], order[0]))
     days_by_customer: dict[str, list[datetime]] = {}
@@ -136,7 +136,7 @@ def write_conversations(orders: Iterable[tuple[str, str, datetime]]) -> list[Mes
 
 
 def _leaves(when: datetime, ordered: Sequence[datetime], end: datetime) -> bool:
-    """Tell whether no order follows within the window, as far as the data can say."""
+    """Return whether the data cover the window and contain no order in it."""
     return when + CHURN_WINDOW <= end and not any(when < day <= when + CHURN_WINDOW for day in ordered)
 
 
@@ -153,7 +153,7 @@ def _converse(draw: random.Random, order_id: str, customer_id: str, when: dateti
 
 @dataclass(frozen=True, slots=True)
 class Exposures:
-    """Offers shown to n customers: synthetic. Each array has shape [n]; offers are 1 to 8, none is 0."""
+    """Synthetic exposures of n customers. Each array has shape [n]; offers are 1 to 8, and 0 means none."""
 
     shown: NDArray[np.int64]
     propensity: NDArray[np.float64]
@@ -161,25 +161,25 @@ class Exposures:
 
 
 def show_offers(features: Mapping[str, NDArray[Any]], generator: np.random.Generator) -> Exposures:
-    """Show one offer to each customer by a policy of half exploration, and draw who converts.
+    """Show one offer to each customer by a policy with 50 % exploration, and draw the conversions.
 
     Args:
         features: columns days_since_last_transaction, transaction_count, avg_transaction_value,
             cancellations and lifetime_value of shape [n], none null.
         generator: the source of randomness.
     """
-    chance = conversion_probability(features)
-    guess = np.exp(3 * chance[:, ::-1])  # the policy of the day is no oracle: it ranks the offers the wrong way round
+    probability = conversion_probability(features)
+    guess = np.exp(3 * probability[:, ::-1])  # a bad logging policy: it uses the probabilities in reverse order
     policy = 0.5 / OFFERS + 0.5 * guess / guess.sum(axis=1, keepdims=True)
     draws = generator.random((len(policy), 2))
     shown = np.minimum((draws[:, :1] > policy.cumsum(axis=1)).sum(axis=1), OFFERS - 1)
     each = np.arange(len(policy))
-    converted = draws[:, 1] < chance[each, shown]
+    converted = draws[:, 1] < probability[each, shown]
     return Exposures(shown + 1, policy[each, shown], np.where(converted, shown + 1, 0))
 
 
 def conversion_probability(features: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Return the made-up truth: the probability that each customer converts on each offer, shape [n, 8].
+    """Return the synthetic true probability that each customer converts on each offer, shape [n, 8].
 
     In the order of campaigns' offers.json: free shipping suits small baskets, the discounts the lapsed (the
     larger the better), a gift those who had to cancel, points and early access the frequent, an advisor the
@@ -203,5 +203,5 @@ def conversion_probability(features: Mapping[str, NDArray[Any]]) -> NDArray[np.f
         ],
         axis=1,
     )
-    chance: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
-    return chance
+    probability: NDArray[np.float64] = 1 / (1 + np.exp(-logits))
+    return probability

@@ -1,6 +1,6 @@
 """The example warehouse: real invoices loaded up to a date, then played forward day by day.
 
-A date here is its midnight, UTC: what happened before it is loaded, what happened from it on is played.
+A date stands for its midnight, UTC: earlier events are loaded, later ones are played.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Invoice:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What happened on one day, each list in order of time."""
+    """The events of one day, each list in order of time."""
 
     date: date
     invoices: list[Invoice] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class LoadSummary:
-    """How many rows were loaded, and the date the warehouse now stands at."""
+    """The numbers of rows loaded, and the warehouse's business date."""
 
     business_date: date
     customers: int
@@ -94,17 +94,17 @@ def connect(warehouse_url: str) -> Connection:
 
 
 def load_example(warehouse_url: str, until: date, folder: Path) -> LoadSummary:
-    """Create the example's schema in an empty database and load what happened before `until`.
+    """Create the example's schema in an empty database and load the events before `until`.
 
-    The business date becomes `until`, a day that is yet to bring its orders.
+    The business date becomes `until`, a day without orders yet.
 
     Args:
         warehouse_url: a database without the example's tables.
-        until: first date not to be loaded.
+        until: first date that is not loaded.
         folder: examples/online_retail.
 
     Raises:
-        ExampleError: a file or the database cannot be used, or nothing happened before `until`.
+        ExampleError: a file or the database cannot be used, or there are no invoices before `until`.
     """
     example = _read_example(folder)
     start = _midnight(until)
@@ -128,9 +128,9 @@ def load_example(warehouse_url: str, until: date, folder: Path) -> LoadSummary:
 
 
 def example_days(after: date, to: date, folder: Path) -> Iterator[Day]:
-    """Yield each day from midnight of `after` to the end of `to`, days without any event included.
+    """Yield each day from midnight of `after` to the end of `to`, including days without events.
 
-    Called with the date given to `load_example`, it continues exactly where loading stopped.
+    With the date given to `load_example`, it continues exactly where loading stopped.
 
     Raises:
         ExampleError: the example's files cannot be read.
@@ -165,7 +165,7 @@ def _create_schema(connection: Connection, folder: Path) -> None:
 
 
 def _insert_customers(connection: Connection, invoices: Sequence[Invoice]) -> int:
-    """Insert the customers not yet known, each with the country and time of the first invoice; count them."""
+    """Insert new customers with the country and time of their first invoice; return their number."""
     first = {invoice.customer_id: invoice for invoice in reversed(invoices)}
     rows = [_customer_row(invoice) for invoice in first.values()]
     columns = list(zip(*rows, strict=True))
@@ -213,7 +213,7 @@ def _copy(connection: Connection, statement: str, rows: Iterable[tuple[Any, ...]
 
 
 def _fill_offer_history(connection: Connection, first: date, until: date) -> int:
-    """Show offers to a sample of the customers of every tenth day; count them."""
+    """Show offers to a sample of the customers of every tenth day; return the number of exposures."""
     generator = np.random.default_rng(SEED)
     shown = 0
     day = first + FIRST_SHOWN_AFTER
@@ -224,7 +224,7 @@ def _fill_offer_history(connection: Connection, first: date, until: date) -> int
 
 
 def _show_offers_on(connection: Connection, day: date, generator: np.random.Generator) -> int:
-    # Features of the day before: an order placed after the offer must not be among them.
+    # Features of the day before, so that they exclude orders placed after the offer.
     cursor = connection.execute(
         "SELECT * FROM customer_features(%s) WHERE transaction_count > 0 ORDER BY customer_id",
         (day - timedelta(days=1),),
@@ -238,7 +238,8 @@ def _show_offers_on(connection: Connection, day: date, generator: np.random.Gene
     extra = zip(exposures.shown.tolist(), exposures.propensity.tolist(), exposures.converted.tolist(), strict=True)
     at = _midnight(day) + timedelta(hours=9)
     history = (
-        (*row, offer, chance, won or None, at, True) for row, (offer, chance, won) in zip(sample, extra, strict=True)
+        (*row, offer, propensity, won or None, at, True)
+        for row, (offer, propensity, won) in zip(sample, extra, strict=True)
     )
     _copy(connection, "COPY customer_offer_history FROM STDIN", history)
     return len(sample)
@@ -275,7 +276,7 @@ def _parse_invoice(row: Mapping[str, str]) -> Invoice:
 
 
 def _join_parts(rows: Iterable[Invoice]) -> list[Invoice]:
-    """Join the few invoices that were stamped in two adjacent minutes, and sort by time."""
+    """Join the few invoices with timestamps in two adjacent minutes, and sort by time."""
     joined: dict[str, Invoice] = {}
     for row in rows:
         part = joined.get(row.order_id)

@@ -1,7 +1,7 @@
-"""What a customer's message says: sentiment by VADER, concerns and cancellation by words.
+"""Reads a customer's message: sentiment by VADER, concerns and cancellation by keywords.
 
-VADER: Hutto and Gilbert (2014), a lexicon with rules for negation, emphasis and punctuation. It is a
-beginning: on short complaints about a service it is right about half the time.
+VADER: Hutto and Gilbert (2014), a lexicon with rules for negation, emphasis and punctuation. It is a baseline: on
+short complaints about a service it is right about half the time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CONCERNS: Mapping[str, str] = {
     "refund": r"refund(?:s|ed)?|return(?:s|ed|ing)?|money back",
     "website": r"web ?site|app|checkout|log ?in|password|crash(?:ed|es)?",
 }
-"""What words of a customer name each concern, whole and in whatever case; no two concerns share a word."""
+"""Regular expression of each concern's words, matched as whole words in any case; concerns share no words."""
 
 _ENDED = r"(?:account|subscription|membership|contract|plan|service)"
 _CANCELS = re.compile(
@@ -44,13 +44,13 @@ _DENIED = re.compile(
     r"(?:cancel\w*|clos(?:e|ing)|leave|quit|unsubscribe|stop\s+\w+)[^.!?;,]*",
     re.IGNORECASE,
 )
-# No wish to cancel is without one of these.
+# Every cancellation request contains one of these.
 _LEAVING = r"cancel|close|delete|terminate|end|leave|quit|unsubscribe|stop|again|switch(?:ing)?"
-# All of them in one pass over a text in small letters.
+# All of them in one pass over the lowercased text.
 _NAMED = "|".join(f"(?P<{name}>{words})" for name, words in {**CONCERNS, "leaving": _LEAVING}.items())
-_TOLD = re.compile(rf"\b(?:{_NAMED})\b")
-# Letters that are i, s and k where case is ignored, and stay others when made small.
-_ODD_LETTERS = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
+_KEYWORDS = re.compile(rf"\b(?:{_NAMED})\b")
+# Letters that match i, s and k if case is ignored, but that lower() does not map to them.
+_CASE_FOLDED = str.maketrans("\u0130\u0131\u017f\u212a", "iisk")
 
 
 def read_message(text: str) -> MessageReading:
@@ -59,8 +59,8 @@ def read_message(text: str) -> MessageReading:
     Sentiment is VADER's compound score from -1 to 1. Only the first 2,000 characters are read.
     """
     read = text[:READ_AT_MOST]
-    plain = read if read.isascii() else read.translate(_ODD_LETTERS)
-    described = {match.lastgroup for match in _TOLD.finditer(plain.lower())}
+    plain = read if read.isascii() else read.translate(_CASE_FOLDED)
+    described = {match.lastgroup for match in _KEYWORDS.finditer(plain.lower())}
     return MessageReading(
         sentiment=_sentiment().score(read),
         concerns=tuple(concern for concern in CONCERNS if concern in described),

@@ -1,4 +1,4 @@
-"""VADER's compound score, with its rules evaluated only where one of them can apply.
+"""VADER's compound score, with the library's rules applied only where one of them can match.
 
 The library evaluates every rule for every word and rewrites the text character by character for its emojis. Most
 words are in no lexicon, and few that are stand near a word that a rule is about: the score of such a text needs the
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SPECIAL_CASES, SentimentIntensityAnalyzer, SentiText
 
 BEFORE, AFTER = 3, 2
-"""How many words before and after a word the library's rules look at."""
+"""Number of words before and after a word that the library's rules read."""
 
 _PHRASES = [phrase for phrase in (*SPECIAL_CASES, *BOOSTER_DICT) if " " in phrase]
 _RULED = frozenset(
@@ -20,15 +20,15 @@ _RULED = frozenset(
         *NEGATE,
         *BOOSTER_DICT,
         *("no", "least", "this"),
-        # One word of each phrase is enough, and any word will do: long ones are rare, and "ass" is rarer than "bad".
+        # Any one word of each phrase is enough; the longest is chosen, because long words are rare.
         *(max(sorted(phrase.split()), key=len) for phrase in _PHRASES),
     )
 )
-"""Where none of these is near, and no "n't", no rule applies but that of capitals."""
+"""Without one of these or "n't" near a word, only the rule on capitals can apply to it."""
 
 
 class CompoundScore:
-    """Scores texts by VADER; created once, because it reads the lexicon."""
+    """Scores texts by VADER; create it once, because it reads the lexicon."""
 
     def __init__(self) -> None:
         self._library = SentimentIntensityAnalyzer()
@@ -47,7 +47,7 @@ class CompoundScore:
             return 0.0
         valences = [self._valence(parsed, words, at) if word in self._weights else 0.0 for at, word in enumerate(words)]
         if "but" in words:
-            valences = self._library._but_check(words, valences)  # noqa: SLF001 - it has no public name
+            valences = self._library._but_check(words, valences)  # noqa: SLF001 - it has no public equivalent
         return float(self._library.score_valence([each for each in valences if each], text)["compound"])
 
     def _valence(self, parsed: SentiText, words: list[str], at: int) -> float:
@@ -63,7 +63,7 @@ class CompoundScore:
 
 
 class _Window(NamedTuple):
-    """The words near one, as the library takes them: it converts each word to lower case, often."""
+    """The words near a word, in the library's interface; a small window, because the library lowercases all of it."""
 
     words_and_emoticons: list[str]
     is_cap_diff: bool

@@ -1,7 +1,7 @@
 """JSONLogic's operators on single JSON values, with the coercions of JavaScript.
 
 JSONLogic (https://jsonlogic.com) is defined by its JavaScript implementation, which applies the
-language's own operators. The rules of coercion are ECMAScript's: IsLooselyEqual, IsStrictlyEqual,
+language's own operators. The coercion rules are ECMAScript's: IsLooselyEqual, IsStrictlyEqual,
 IsLessThan, ToNumber, ToString and ToPrimitive (https://tc39.es/ecma262/, chapter 7). A value here is
 None, bool, float, str, list or dict; NaN is JavaScript's NaN, never null.
 """
@@ -61,7 +61,7 @@ def truthy(value: Any) -> bool:
     """Return whether a value is true in JSONLogic: 0, NaN, "", null and [] are false, {} is true."""
     if isinstance(value, dict):
         return True
-    return bool(value) and value == value  # noqa: PLR0124 - NaN is the one value unlike itself
+    return bool(value) and value == value  # noqa: PLR0124 - only NaN differs from itself
 
 
 def to_number(value: Any) -> float:
@@ -122,7 +122,7 @@ def _kind(value: Any) -> str:
 
 
 def strictly_equal(left: Any, right: Any) -> bool:
-    """Compare as `===` does: of one type and equal; two arrays only if they are the same one."""
+    """Compare as `===` does: same type and value; arrays are equal only to themselves."""
     kind = _kind(left)
     if kind != _kind(right):
         return False

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
     Floats = NDArray[np.float64]
-    # A kernel returns None where it has no faster way than cell by cell.
+    # A kernel returns None if it has no faster way than cell by cell.
     Kernel = Callable[[Sequence["Value"], int], "Value | None"]
 
 
@@ -86,7 +86,7 @@ class Facts:
         self.count = len(table)
 
     def fact(self, name: str) -> Value | None:
-        """Return a column's values, or None where there is no such column."""
+        """Return a column's values, or None if there is no such column."""
         value = self._prepared.get(name)
         if value is None and name in self._columns:
             value = self._prepared[name] = from_column(self._columns[name])
@@ -232,7 +232,7 @@ def _parsed(value: Value) -> Floats | float | None:
 
 def _ordering(compare: Callable[[Any, Any], Any]) -> Kernel:
     def kernel(args: Sequence[Value], _: int) -> Value | None:
-        # Two neighbours that are constants may both be texts, which are not compared as numbers.
+        # Two adjacent constants may both be texts, which are not compared as numbers.
         if any(isinstance(left, Constant) and isinstance(right, Constant) for left, right in pairwise(args)):
             return None
         sides = [_coerced(arg) for arg in args]

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         "postgresql://127.0.0.1/warehouse",
         alias="HOLDFAST_WAREHOUSE_URL",
         repr=False,
-        description="PostgreSQL data warehouse, read only.",
+        description="PostgreSQL database of the data warehouse; only read.",
     )
     models_dir: Path | None = Field(
         None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it the rules decide."
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     instance_id: str | None = Field(
         None,
         alias="HOLDFAST_INSTANCE_ID",
-        description="Static group membership: a name for this worker that survives its restart.",
+        description="Static group membership: an id of this worker, unique in the group and kept across restarts.",
     )
     session_timeout_s: float = Field(
         10,
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     withhold_expired: bool = Field(
         True,
         alias="HOLDFAST_WITHHOLD_EXPIRED",
-        description="Withhold triggers that had expired when their event arrived; false to replay old events.",
+        description="Withhold triggers that had expired when their event arrived; false for replays of old events.",
     )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
@@ -156,14 +156,14 @@ class Settings(BaseSettings):
     health_host: str = Field(
         "127.0.0.1",
         alias="HOLDFAST_HEALTH_HOST",
-        description="Address that serves /health and /metrics; 0.0.0.0 in a container that others probe.",
+        description="Address that serves /health and /metrics; use 0.0.0.0 in a container that is probed from outside.",
     )
     health_port: int = Field(
         8080,
         alias="HOLDFAST_HEALTH_PORT",
         ge=0,
         le=65_535,
-        description="Port of /health and /metrics; 0 takes a free one.",
+        description="Port of /health and /metrics; 0 chooses a free port.",
     )
     stuck_after_s: float = Field(
         120,
@@ -207,16 +207,16 @@ class Settings(BaseSettings):
     feature_mapping: Annotated[dict[str, str], Field(min_length=1)] = Field(
         dict(FEATURE_MAPPING),
         alias="ML_FEATURE_MAPPING",
-        description="JSON object: the model's feature name to the view's column.",
+        description="JSON object: feature name of the models to column of the view.",
     )
     model_input_size: int | None = Field(
         None,
         alias="ML_MODEL_INPUT_SIZE",
         ge=1,
-        description="Number of features the models must take; checked when set.",
+        description="Number of features that the models must take; checked if set.",
     )
     mock_mode: bool = Field(
-        False, alias="ML_MOCK_MODE", description="Deterministic sample predictions, no model files needed."
+        False, alias="ML_MOCK_MODE", description="Deterministic sample predictions without model files."
     )
 
     @field_validator("private_columns", mode="before")

@@ -1,4 +1,4 @@
-"""Values that several tests need, with defaults: a test names only what it is about."""
+"""Builders of values with defaults; a test names only the fields it is about."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def offers() -> dict[int, Offer]:
 
 
 def campaign(**changes: Any) -> Campaign:
-    """A campaign that contacts whoever enters the segment `at-risk`: no holdout, no cooldown."""
+    """A campaign that contacts every customer who enters the segment `at-risk`: no holdout, no cooldown."""
     defaults = {
         "key": "win-back",
         "name": "Win back",
@@ -39,7 +39,7 @@ def campaign(**changes: Any) -> Campaign:
 
 
 def candidate(**changes: Any) -> Candidate:
-    """A chance for `campaign()` to contact ann, who entered its segment for the first time."""
+    """A candidate of `campaign()` for ann, who entered its segment for the first time."""
     defaults = {
         "customer_id": "ann",
         "campaign": campaign(),
@@ -75,17 +75,17 @@ def scores(*best: int) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def decision(history: ContactHistory | None = None, *, best: Sequence[int] = (3,), **changes: Any) -> Decision:
-    """The decision about `candidate(**changes)`; it fires unless a change keeps it from firing."""
+    """The decision about `candidate(**changes)`; it fires unless a change prevents it."""
     return decide(candidate(**changes), facts(), history or ContactHistory(), offers(), scores(*best))
 
 
 def control(**changes: Any) -> Decision:
-    """The decision about ann when half of all customers, she among them, are the control group."""
+    """The decision about ann with a holdout of half of all customers, which includes her."""
     return decision(campaign=campaign(holdout_percent=50), **changes)
 
 
 def segment(key: str = "at-risk", rule: Any = None) -> Segment:
-    """A segment; without a rule, everybody is in it."""
+    """A segment; without a rule, every customer is in it."""
     return build_segment({"key": key, "name": key.title(), "rule": rule}, where="test")
 
 

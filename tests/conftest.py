@@ -1,4 +1,4 @@
-"""Fixtures for every test. Nothing is started until a test asks for it."""
+"""Fixtures for all tests. Services start only when a test requests them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from console.embedded.services import Endpoints
 
-# Database 0 is left to those who take the endpoint as it is.
+# Database 0 is reserved for clients that use the endpoint unchanged.
 _redis_databases = itertools.cycle(range(1, DATABASES))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as journeys what lies in tests/journey, and whatever else needs the services."""
+    """Mark tests in tests/journey, and all tests that need the services, as journeys."""
     for item in items:
         in_folder = "journey" in item.path.parts
         if in_folder or "services" in getattr(item, "fixturenames", ()):
@@ -36,9 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[EmbeddedServices]:
-    """Kafka, Redis and PostgreSQL, started by the first test that asks and shared by all.
+    """Kafka, Redis and PostgreSQL, started by the first test that requests them and shared by all.
 
-    A test that stops or pauses a service starts or resumes it before it ends.
+    A test that stops or pauses a service must start or resume it before it ends.
     """
     with _lend_folder() as folder, EmbeddedServices(folder) as running:
         yield running
@@ -46,16 +46,16 @@ def services() -> Iterator[EmbeddedServices]:
 
 @pytest.fixture
 def data_folder() -> Iterator[Path]:
-    """A folder for services of the test's own."""
+    """A folder for dedicated services of a test."""
     with _lend_folder() as folder:
         yield folder
 
 
 @contextmanager
 def _lend_folder() -> Iterator[Path]:
-    """Lend a folder outside pytest's own: that one is closed to other accounts whenever another pytest starts.
+    """Yield a folder outside pytest's: another pytest run closes that one to other accounts.
 
-    As root, PostgreSQL runs under an account of its own, and must reach its data.
+    As root, PostgreSQL runs under its own account, which must be able to read its data.
     """
     with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
         yield Path(folder)
@@ -63,13 +63,13 @@ def _lend_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def endpoints(services: EmbeddedServices) -> Endpoints:
-    """Where the shared services are."""
+    """The addresses of the shared services."""
     return services.start()
 
 
 @pytest.fixture
 def topic_prefix() -> str:
-    """A prefix for topics and consumer groups that no other test has."""
+    """A unique prefix for topics and consumer groups."""
     return f"t{secrets.token_hex(4)}."
 
 
@@ -96,7 +96,7 @@ def redis_url(endpoints: Endpoints) -> Iterator[str]:
 
 
 def _lend_database(url: str) -> Iterator[str]:
-    """Create a database beside the one at `url`, lend it, and drop it however many clients it has."""
+    """Create a database on the server of `url`, yield its URL, and drop it even if clients are connected."""
     server, _, name = url.rpartition("/")
     own = f"{name}_{secrets.token_hex(4)}"
     with psycopg.connect(url, autocommit=True) as connection:

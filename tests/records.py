@@ -1,4 +1,4 @@
-"""Kafka records and events for tests of what comes after the consumer; a test names only what it is about."""
+"""Kafka records and events for tests of the steps after the consumer; a test names only the fields it is about."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Arrived:
 
 
 def body(**changes: Any) -> dict[str, Any]:
-    """Return an update of ann as it is written; a change to None leaves the field out."""
+    """Return the body of an update of ann; a change to None removes the field."""
     event = {
         "id": "e1",
         "type": "customer.updated",
@@ -50,17 +50,17 @@ def body(**changes: Any) -> dict[str, Any]:
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    """Return a message that ann wrote."""
+    """Return the body of a message from ann."""
     return body(**{"type": "conversation.message", "role": "customer", "text": "hello", **changes})
 
 
 def outcome(kind: str = "delivered", **changes: Any) -> dict[str, Any]:
-    """Return a report of what became of a trigger."""
+    """Return the body of a trigger's outcome report."""
     return body(**{"type": f"outcome.{kind}", "trigger_id": TRIGGER_ID, **changes})
 
 
 def arrive(content: dict[str, Any], **changes: Any) -> Arrived:
-    """Return an event's record on the topic of its type, keyed by its customer."""
+    """Return the record of an event on the topic of its type, keyed by its customer."""
     topic = PREFIX + TOPICS[content["type"].partition(".")[0]]
     key = content.get("customer_id", "").encode()
     return Arrived(**{"topic": topic, "key": key, "value": msgspec.json.encode(content), **changes})
@@ -72,7 +72,7 @@ def decode(*records: Arrived, max_bytes: int = 262_144, max_future_s: float = 86
 
 
 def events(*contents: dict[str, Any]) -> list[Event]:
-    """Return good events, each in a record with an offset of its own."""
+    """Return valid events, each from a record with its own offset."""
     decoded = decode(*(arrive(content, offset=offset) for offset, content in enumerate(contents)))
     assert not decoded.rejects, decoded.rejects
     return list(decoded.events)

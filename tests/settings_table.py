@@ -21,23 +21,23 @@ This page is written from `streams/settings.py` by `python -m tests.settings_tab
 CONNECTIONS = """
 ## Connections
 
-Passwords are read from these variables and nowhere else; they are in no log, no error and no `repr`. Settings that
+Passwords are read from these variables and nowhere else; no log, error or `repr` contains them. Settings that
 contradict each other (a user name without SASL, a certificate without its key, a file that is not there) are refused
 at the start. Certificates and host names are always checked.
 
-**Kafka.** `HOLDFAST_KAFKA_SECURITY_PROTOCOL` says how: `ssl` takes the certificate and key files for mutual TLS, the
-`sasl_` protocols take mechanism, user name and password. With `sasl_plaintext` the connection is not encrypted, and
-the mechanism `PLAIN` then sends the password as it is: use that on loopback only. On a broker with ACLs:
+**Kafka.** `HOLDFAST_KAFKA_SECURITY_PROTOCOL` selects the protocol: `ssl` uses the certificate and key files for mutual
+TLS, the `sasl_` protocols use mechanism, user name and password. With `sasl_plaintext` the connection is not encrypted,
+and the mechanism `PLAIN` then sends the password in clear text: use it on loopback only. On a broker with ACLs:
 
 - a worker needs Read on the input topics, Write on the outgoing ones, Read on its group and on groups that begin with
-  the group's name and `.outbox.`, Write on transactional ids that begin so.
+  the group's name and `.outbox.`, Write on transactional ids that begin the same way.
   DescribeConfigs on the outgoing topics lets it compare them with their description; without it the worker does not;
 - `holdfast topics create` needs Create on the topics, `holdfast campaigns launch` Write on `evaluations`;
 - `holdfast dead-letters requeue` needs Write on the input topics, Read on `dead-letters`, Read on groups that begin
-  with the group's name and `.requeue.`, Write on transactional ids that begin so.
+  with the group's name and `.requeue.`, Write on transactional ids that begin the same way.
 
 **Redis.** TLS and ACL users go in the URL: `rediss://user:password@host:6379/0`, special characters as %XX;
-`HOLDFAST_REDIS_CA_FILE` names the CA when it is not one of the system's. This user is enough:
+`HOLDFAST_REDIS_CA_FILE` names the CA if it is not one of the system's. This user is sufficient:
 
     ACL SETUSER holdfast on >password resetkeys ~holdfast:features:* -@all
         +mget +get +set +unlink +evalsha +script|load +select +ping
@@ -46,12 +46,12 @@ the mechanism `PLAIN` then sends the password as it is: use that on loopback onl
 `postgresql://user:password@host/ledger?sslmode=verify-full&sslrootcert=/etc/holdfast/ca.pem`, and `sslcert` and
 `sslkey` for a client's certificate. libpq checks the server only with `sslmode=verify-full`.
 
-The warehouse's role needs `USAGE` on the view's schema and `SELECT` on the view, no more. With
+The warehouse's role needs `USAGE` on the view's schema and `SELECT` on the view. With
 `HOLDFAST_PRIVATE_COLUMNS`, `SELECT` on the other columns is enough. Workers and `holdfast explain` never select private
 columns; training and model previews run queries of their own. Rows that were cached before a column became private
 stay in Redis for `HOLDFAST_CACHE_TTL_S` at most: flush its database to remove them now. The ledger has an owner, who
 runs `holdfast ledger migrate`, and a role for workers that owns nothing: `campaigns/roles.sql` grants it what it needs.
-Such a worker refuses to start on a ledger that is behind, and says so. Run it again after every migration. With
+Such a worker refuses to start if the ledger's schema is behind. Run `roles.sql` again after every migration. With
 `--set operator=1` it grants what `segments activate`, `campaigns launch` and `dead-letters` need.
 """
 

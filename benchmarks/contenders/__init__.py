@@ -1,8 +1,8 @@
-"""Programs that are compared, each a module to run: broker, topic, group and events are arguments.
+"""The programs compared, one runnable module each; arguments: broker, topic, group and number of events.
 
-Each prints one line of JSON, see stopwatch.py. Those of other makers run in an environment of their own, `.venv/peers`.
+Each prints one line of JSON, see stopwatch.py. Third-party frameworks run in their own environment, `.venv/peers`.
 
-nothing done: holdfast, stock_faust, quix, tuned_confluent count what comes, acknowledged where that is usual
+consume only: holdfast, stock_faust, quix, tuned_confluent count records and acknowledge where the framework does so
 JSON parsed: parse_confluent, parse_faust, parse_quix, parse_bytewax
-the whole job: usual_faust and usual_quix, the way people write it (usual.py); own_code, Holdfast over stores in memory
+the whole job: usual_faust and usual_quix, per-event baselines (baseline.py); own_code, Holdfast over in-memory stores
 """

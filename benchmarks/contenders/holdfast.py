@@ -1,4 +1,4 @@
-"""Holdfast's consumer: chunks through the pump and the collector, every batch acknowledged and committed."""
+"""Holdfast's consumer: chunks pass through the pump and the collector; every batch is acknowledged and committed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streams.runtime.memory import freeze_memory
 
 
 async def read(broker: str, topic: str, group: str, events: int) -> None:
-    """Read so many events in a group that is new."""
+    """Read this many events in a new consumer group."""
     app, until = build_app(AppSettings(broker, group, (topic,))), asyncio.Event()
     freeze_memory()
     running = asyncio.create_task(run_app(app, until))

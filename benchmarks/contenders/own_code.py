@@ -1,7 +1,7 @@
-"""Holdfast's own code: the pipeline over the stores in memory of tests/fakes, in one process, on one core.
+"""Holdfast's own code: the pipeline over the in-memory stores of tests/fakes, in one process, on one core.
 
-The argument is the number of events. The CPU time of the stores is told apart: they stand for work that
-PostgreSQL, Redis and their clients do. Reading from Kafka, publishing and acknowledging are left out.
+The argument is the number of events. The CPU time of the stores is reported separately: they stand for the work of
+PostgreSQL, Redis and their clients. Reading from Kafka, publishing and acknowledging are left out.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Record(NamedTuple):
 
 
 class RestlessWarehouse(InMemoryWarehouse):
-    """Gives every customer another `activity` at each read, as the view of the whole job does."""
+    """Returns a new `activity` for every customer at each read, as the view of the whole job does."""
 
     def __init__(self, size: Size) -> None:
         rows = draw_rows(size)
@@ -71,7 +71,7 @@ class RestlessWarehouse(InMemoryWarehouse):
 
 
 class Timed:
-    """A store whose calls are timed. None of them waits for anything, so what passes is its own work."""
+    """A store whose calls are timed. No call waits, so the elapsed time is the store's own work."""
 
     def __init__(self, store: object) -> None:
         self._store = store
@@ -91,7 +91,7 @@ class Timed:
 
 
 async def run(events: int) -> None:
-    """Decide so many events and print figures."""
+    """Decide this many events and print the figures."""
     size = Size(events=events)
     stores = {"warehouse": Timed(RestlessWarehouse(size)), "cache": Timed(InMemoryFeatureCache())}
     ledger = Timed(InMemoryLedger())
@@ -112,7 +112,7 @@ async def run(events: int) -> None:
 
 
 async def build_pipeline(size: Size, warehouse: Any, cache: Any, ledger: Any) -> Pipeline:
-    """Return the pipeline over these stores, with the shipped models and the definitions of the work measured."""
+    """Return the pipeline over these stores, with the shipped models and the definitions of the benchmark."""
     with tempfile.TemporaryDirectory() as folder:
         definitions = load_definitions(write_definitions(Path(folder) / "definitions", size))
     knowledge = await activate(ledger, load_scorers(MODELS, FEATURE_MAPPING), definitions)
@@ -120,12 +120,12 @@ async def build_pipeline(size: Size, warehouse: Any, cache: Any, ledger: Any) ->
 
 
 async def decide(pipeline: Pipeline, batch: Sequence[Record]) -> None:
-    """Do with a batch what the worker does, up to the commit."""
+    """Process a batch as the worker does, up to and including the commit."""
     await pipeline.decide(await pipeline.prepare(batch), {})
 
 
 def batches(events: Iterable[Addressed]) -> Iterator[list[Record]]:
-    """Yield batches as the worker gets them: of one partition each, in the order in which they are full."""
+    """Yield batches as the worker gets them: one partition per batch, in the order in which the batches fill up."""
     open_ones: dict[tuple[str, int], list[Record]] = defaultdict(list)
     for number, (topic, key, value) in enumerate(events):
         partition = int(key[1:]) % PARTITIONS

@@ -15,7 +15,7 @@ from benchmarks.contenders.stopwatch import Stopwatch
 
 
 def read(broker: str, topic: str, events: int) -> None:
-    """Read all of a topic's events; Bytewax keeps offsets itself and has no group."""
+    """Read all events of a topic; Bytewax stores offsets itself and has no consumer group."""
     watch = Stopwatch(events)
 
     def parse(message: object) -> None:

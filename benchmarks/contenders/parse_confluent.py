@@ -1,4 +1,4 @@
-"""confluent-kafka's consumer, 1,000 messages at a time, with a deep queue, and the JSON of each parsed: the ceiling."""
+"""confluent-kafka's consumer, 1,000 messages per call, a deep queue, JSON parsed: the upper bound for Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.contenders.tuned_confluent import TUNED
 
 
 def read(broker: str, topic: str, group: str, events: int) -> None:
-    """Read so many events in a group that is new."""
+    """Read this many events in a new consumer group."""
     reached = {"bootstrap.servers": broker, "group.id": group, "auto.offset.reset": "earliest"}
     consumer, watch, done = Consumer({**reached, **TUNED}), Stopwatch(events), False
     consumer.subscribe([topic])

@@ -13,7 +13,7 @@ from benchmarks.contenders.stopwatch import Stopwatch
 
 
 async def read(broker: str, topic: str, group: str, events: int) -> None:
-    """Read so many events in a group that is new."""
+    """Read this many events in a new consumer group."""
     app = build_app(broker, group)
     done, watch = asyncio.Event(), Stopwatch(events)
 

@@ -10,7 +10,7 @@ from benchmarks.contenders.stopwatch import Stopwatch
 
 
 def read(broker: str, topic: str, group: str, events: int) -> None:
-    """Read so many events in a group that is new."""
+    """Read this many events in a new consumer group."""
     watch = Stopwatch(events)
 
     def note(*_: object) -> None:

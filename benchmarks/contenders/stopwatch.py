@@ -1,4 +1,4 @@
-"""Counts events, and takes the time between the first that come and the last."""
+"""Counts events and measures the time between the first and the last."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 
 
 class Stopwatch:
-    """Starts with the first events noted, which do not count, and is done with the last.
+    """Starts at the first events noted, which are not counted, and stops at the last.
 
     Args:
-        events: how many will come.
-        warm: how many of them come before it starts.
+        events: number of events expected.
+        warm: number of events processed before the clock starts.
     """
 
     def __init__(self, events: int, warm: int = 0) -> None:
@@ -23,7 +23,7 @@ class Stopwatch:
         self._spent = 0.0
 
     def note(self, events: int) -> bool:
-        """Note that events came, and return whether they were the last."""
+        """Add events to the count, and return whether all expected events have been seen."""
         if self._began:
             self._counted += events
         else:
@@ -34,7 +34,7 @@ class Stopwatch:
         return self._left <= 0
 
     def report(self, **more: float) -> None:
-        """Print events per second, and CPU seconds of this process (all threads) for a million events."""
+        """Print events per second, and CPU seconds of this process (all threads) per million events."""
         seconds, spent = time.perf_counter() - self._began, time.process_time() - self._spent
         figures = {"events_per_s": self._counted / seconds, "cpu_s_per_million": spent / self._counted * 1e6}
         sys.stdout.write(json.dumps(figures | more) + "\n")

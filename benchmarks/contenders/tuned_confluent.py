@@ -1,4 +1,4 @@
-"""confluent-kafka's consumer, 1,000 messages at a time, with a deep queue: what a Python process can do at best."""
+"""confluent-kafka's consumer, 1,000 messages per call, a deep queue: the upper bound for a Python process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TUNED = {"queued.min.messages": 1_000_000, "queued.max.messages.kbytes": 1_000_0
 
 
 def read(broker: str, topic: str, group: str, events: int) -> None:
-    """Read so many events in a group that is new."""
+    """Read this many events in a new consumer group."""
     reached = {"bootstrap.servers": broker, "group.id": group, "auto.offset.reset": "earliest"}
     consumer, watch, done = Consumer({**reached, **TUNED}), Stopwatch(events), False
     consumer.subscribe([topic])

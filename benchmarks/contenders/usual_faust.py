@@ -1,4 +1,4 @@
-"""The way people write it: a stock Faust agent that treats one event after another. See usual.py."""
+"""The per-event baseline in Faust: a stock agent that processes one event at a time. See baseline.py."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import uvloop
 from psycopg.rows import dict_row
 from redis.asyncio import Redis
 
+from benchmarks.contenders.baseline import CREATE, INSERT, KEY, SELECT, Addresses, BaselineJob, outcome
 from benchmarks.contenders.stock_faust import build_app
 from benchmarks.contenders.stopwatch import Stopwatch
-from benchmarks.contenders.usual import CREATE, INSERT, KEY, SELECT, Places, UsualJob, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,13 +25,15 @@ class Stores:
 
     async def open(self) -> None:
         """Connect."""
-        self.cache = Redis.from_url(Places.redis)
-        self.warehouse = await psycopg.AsyncConnection.connect(Places.warehouse, autocommit=True, row_factory=dict_row)
-        self.ledger = await psycopg.AsyncConnection.connect(Places.ledger, autocommit=True)
+        self.cache = Redis.from_url(Addresses.redis)
+        self.warehouse = await psycopg.AsyncConnection.connect(
+            Addresses.warehouse, autocommit=True, row_factory=dict_row
+        )
+        self.ledger = await psycopg.AsyncConnection.connect(Addresses.ledger, autocommit=True)
         await self.ledger.execute(CREATE)
 
-    async def treat(self, job: UsualJob, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Do everything for one event and return what is to be sent."""
+    async def treat(self, job: BaselineJob, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Process one event and return the outcome to send."""
         customer = event["customer_id"]
         known = json.loads(await self.cache.get(KEY.format(customer)) or "[]")
         row: Any = await (await self.warehouse.execute(SELECT, [customer])).fetchone()
@@ -45,11 +47,11 @@ class Stores:
 
 
 async def read(broker: str, topic: str, group: str, events: int) -> None:
-    """Treat so many events in a group that is new."""
-    app, job, stores = build_app(broker, group), UsualJob(), Stores()
+    """Process this many events in a new consumer group."""
+    app, job, stores = build_app(broker, group), BaselineJob(), Stores()
     await stores.open()
-    done, watch, sent = asyncio.Event(), Stopwatch(events, Places.warm), 0
-    outcomes = app.topic(Places.outcomes, value_serializer="json")
+    done, watch, sent = asyncio.Event(), Stopwatch(events, Addresses.warm), 0
+    outcomes = app.topic(Addresses.outcomes, value_serializer="json")
 
     @app.agent(app.topic(topic, value_serializer="json"))
     async def treat(stream: Any) -> None:

@@ -1,4 +1,4 @@
-"""The same work in the idiom of Quix Streams: a dataframe of functions, triggers to a topic. See usual.py."""
+"""The per-event baseline in Quix Streams: a dataframe of functions, triggers sent to a topic. See baseline.py."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from psycopg.rows import dict_row
 from quixstreams import Application
 from redis import Redis
 
+from benchmarks.contenders.baseline import CREATE, INSERT, KEY, SELECT, Addresses, BaselineJob, outcome
 from benchmarks.contenders.stopwatch import Stopwatch
-from benchmarks.contenders.usual import CREATE, INSERT, KEY, SELECT, Places, UsualJob, outcome
 
 Event = dict[str, Any]
 
@@ -21,15 +21,15 @@ class Steps:
     """The functions of the dataframe, in their order."""
 
     def __init__(self) -> None:
-        self._job = UsualJob()
-        self._cache = Redis.from_url(Places.redis)
-        self._warehouse = psycopg.connect(Places.warehouse, autocommit=True, row_factory=dict_row)
-        self._ledger = psycopg.connect(Places.ledger, autocommit=True)
+        self._job = BaselineJob()
+        self._cache = Redis.from_url(Addresses.redis)
+        self._warehouse = psycopg.connect(Addresses.warehouse, autocommit=True, row_factory=dict_row)
+        self._ledger = psycopg.connect(Addresses.ledger, autocommit=True)
         self._ledger.execute(CREATE)
         self.sent = 0
 
     def add_facts(self, event: Event) -> Event:
-        """Read what is known of the customer, and the row."""
+        """Read the customer's segments and warehouse row."""
         customer = event["customer_id"]
         known = json.loads(self._cache.get(KEY.format(customer)) or "[]")  # type: ignore[arg-type]
         row: Any = self._warehouse.execute(SELECT, [customer]).fetchone()
@@ -45,7 +45,7 @@ class Steps:
         return event | {"segments": self._job.classify(event["facts"])}
 
     def keep_memberships(self, event: Event) -> Event:
-        """Remember the segments where they changed."""
+        """Store the segments if they changed."""
         known = set(event["known"])
         if event["segments"] != known:
             self._cache.set(KEY.format(event["customer_id"]), json.dumps(sorted(event["segments"])))
@@ -61,8 +61,8 @@ class Steps:
 
 
 def read(broker: str, topic: str, group: str, events: int) -> None:
-    """Treat so many events in a group that is new."""
-    watch, steps = Stopwatch(events, Places.warm), Steps()
+    """Process this many events in a new consumer group."""
+    watch, steps = Stopwatch(events, Addresses.warm), Steps()
 
     def note(*_: object) -> None:
         if watch.note(1):
@@ -79,7 +79,7 @@ def read(broker: str, topic: str, group: str, events: int) -> None:
     updates = app.dataframe(app.topic(topic, value_deserializer="json"))
     updates = updates.apply(steps.add_facts).apply(steps.add_score).apply(steps.add_segments)
     updates = updates.apply(steps.keep_memberships).apply(steps.keep_outcome)
-    updates.to_topic(app.topic(Places.outcomes, value_serializer="json"))
+    updates.to_topic(app.topic(Addresses.outcomes, value_serializer="json"))
     app.run()
 
 

@@ -52,7 +52,7 @@ EXAMPLE = Path("examples/online_retail")
 
 
 def main() -> None:
-    """Run the command; what a person can mend ends with one sentence and exit code 2, without a traceback."""
+    """Run the command; an error that a person can fix gives one sentence and exit code 2, without a traceback."""
     try:
         holdfast(prog_name="holdfast")
     except FOR_PEOPLE as error:
@@ -78,7 +78,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 @click.version_option(package_name="holdfast")
 @click.pass_context
 def holdfast(context: click.Context) -> None:
-    """Holdfast decides on a stream whom to keep: updates in, explained campaign triggers out."""
+    """Decide on a stream of events which customers to contact, and explain every decision."""
     # Training knows no definitions: the number of offers is a default from here, read when an option asks for it.
     context.default_map = {"train": {name: {"offers": count_offers} for name in train.commands}}
 
@@ -98,7 +98,7 @@ def count_offers() -> int:
     help="Folder for the services' data.",
 )
 def up(data: Path) -> None:
-    """Run Kafka, Redis and PostgreSQL on loopback until Ctrl-C, and print the settings that reach them."""
+    """Run Kafka, Redis and PostgreSQL on loopback until Ctrl-C, and print the settings to connect to them."""
     from console.embedded.up import run_until_stopped  # noqa: PLC0415 - needs the extra `local`, which a production worker has not
 
     sys.exit(run_until_stopped(data))
@@ -112,7 +112,7 @@ def worker() -> None:
 
 @holdfast.group()
 def topics() -> None:
-    """The topics on the broker."""
+    """Manage the topics on the broker."""
 
 
 @topics.command("create")
@@ -131,37 +131,37 @@ def topics() -> None:
     help="Replicas of each partition.",
 )
 def create(partitions: int, replication: int) -> None:
-    """Create whichever of Holdfast's topics are missing."""
+    """Create the topics of Holdfast that are missing."""
     made = create_missing_topics(load_settings(), partitions=partitions, replication=replication)
-    click.echo(f"created {', '.join(made)}" if made else "every topic exists already")
+    click.echo(f"created {', '.join(made)}" if made else "all topics exist")
 
 
 @holdfast.group()
 def ledger() -> None:
-    """The PostgreSQL database that remembers every decision."""
+    """Manage the PostgreSQL database that stores every decision."""
 
 
 @ledger.command("migrate")
 def migrate_ledger() -> None:
-    """Bring the ledger's schema up to date; workers do it at their start, too."""
+    """Bring the ledger's schema up to date; workers also do it when they start."""
     steps = migrate(load_settings().ledger_url)
     click.echo(f"applied {', '.join(steps)}" if steps else "the ledger is up to date")
 
 
 @ledger.command("renew")
 def renew_ledger() -> None:
-    """Take a ledger restored from a backup into use: stop the workers first.
+    """Put a ledger restored from a backup into use; stop the workers first.
 
-    It gets a new name, so that nothing it publishes is taken for published. Messages that went out after the
-    backup go out once more, under the same trigger ids.
+    The ledger gets a new name, so that none of its messages counts as published. Messages published after the backup
+    are published again, under the same trigger ids.
     """
     name = ask_ledger(load_settings(), lambda ledger: ledger.renew())
-    click.echo(f"the ledger is called {name} from now on; start the workers")
+    click.echo(f"the ledger has the new name {name}; start the workers")
 
 
 @holdfast.group()
 def warehouse() -> None:
-    """The example data warehouse."""
+    """Manage the example data warehouse."""
 
 
 @warehouse.command("load-example")
@@ -170,14 +170,14 @@ def warehouse() -> None:
     type=click.DateTime(["%Y-%m-%d"]),
     default="2011-06-01",
     show_default=True,
-    help="First date not to be loaded.",
+    help="First date that is not loaded.",
 )
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
     default=EXAMPLE,
     show_default=True,
-    help="The example's files.",
+    help="Folder with the files of the example.",
 )
 def load(until: datetime, folder: Path) -> None:
     """Load real customers of an online retailer into an empty warehouse."""
@@ -187,7 +187,7 @@ def load(until: datetime, folder: Path) -> None:
 
 @holdfast.group()
 def segments() -> None:
-    """Who belongs where."""
+    """Show segments, and activate their rules."""
 
 
 @segments.command("list")
@@ -208,12 +208,12 @@ def list_segments() -> None:
     "--mode",
     type=click.Choice(["silent", "emit"]),
     required=True,
-    help="May the first evaluation of a customer fire?",
+    help="Whether the first evaluation of a customer may fire campaigns.",
 )
 def activate_segment(key: str, mode: str) -> None:
-    """Say whether the first evaluation under a segment's present rule is silent or may fire campaigns.
+    """Set whether the first evaluation under a segment's present rule is silent or may fire campaigns.
 
-    Workers read it at their start.
+    Workers read this when they start.
     """
     segment = set_first_evaluation(load_settings(), key, mode)
     click.echo(f"{key} version {segment.version}: {mode}; restart the workers")
@@ -221,7 +221,7 @@ def activate_segment(key: str, mode: str) -> None:
 
 @holdfast.group()
 def campaigns() -> None:
-    """Whom to contact, with what."""
+    """Show campaigns, and launch those that an operator launches."""
 
 
 @campaigns.command("list")
@@ -236,15 +236,15 @@ def list_campaigns() -> None:
 
 @campaigns.command("launch")
 @click.argument("key")
-@click.option("--launch-id", help="Continue a launch that was cut short, or name a new one.")
-@click.option("--again", is_flag=True, help="Begin a new launch though the campaign has been launched before.")
-@click.option("--at", type=click.DateTime(["%Y-%m-%d"]), help="Event time of a new launch; now, when left out. UTC.")
-@click.option("--by", default=current_user, help="Who launches, for the record; you, when left out.")
+@click.option("--launch-id", help="Id of an interrupted launch to resume, or of a new launch.")
+@click.option("--again", is_flag=True, help="Begin a new launch of a campaign that has been launched before.")
+@click.option("--at", type=click.DateTime(["%Y-%m-%d"]), help="Event time of a new launch, UTC; default: now.")
+@click.option("--by", default=current_user, help="Name recorded with the launch; default: the current user.")
 def launch_campaign(key: str, launch_id: str | None, again: bool, at: datetime | None, by: str) -> None:
     """Contact all members of a campaign's segment, each as consent, cooldown and holdout allow.
 
-    A launch contacts nobody twice, however often it is repeated under its id. A campaign that has been launched is
-    launched once more only with --again or under another --launch-id.
+    A launch contacts no customer twice, however often it is repeated under its id. A campaign that has been launched
+    is launched again only with --again or under another --launch-id.
     """
     if again and launch_id is not None:
         raise click.UsageError("--again begins a launch under a new id; leave out --launch-id or --again")
@@ -283,7 +283,7 @@ holdfast.add_command(train)
 @holdfast.command()
 @click.argument("customer_id")
 def explain(customer_id: str) -> None:
-    """Tell why a customer was contacted, and why not."""
+    """Explain why a customer was contacted or not."""
     for line in describe_customer(explain_customer(load_settings(), customer_id)):
         click.echo(line)
 
@@ -297,16 +297,16 @@ def explain(customer_id: str) -> None:
     help="Folder for the demo's data.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object last.")
-@click.option("--keep", is_flag=True, help="Leave everything running and say how to look around.")
+@click.option("--keep", is_flag=True, help="Keep the services running and print commands to explore them.")
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%d"]),
     default="2011-12-10",
     show_default=True,
-    help="First day not to be played.",
+    help="First day that is not replayed.",
 )
 def demo(data: Path, as_json: bool, keep: bool, until: datetime) -> None:
-    """Play half a year of a real retailer through real services, and check that nothing was lost or doubled."""
+    """Replay half a year of a real retailer through real services; check that no trigger is lost or duplicated."""
     from console.demo.run import run_demo  # noqa: PLC0415 - needs the extra `local`, which a production worker has not
 
     sys.exit(run_demo(data, until=date(until.year, until.month, until.day), as_json=as_json, keep=keep))

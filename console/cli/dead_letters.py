@@ -40,10 +40,10 @@ _FILTERS = (
     click.option(
         "--since",
         type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-        help="Only letters written at this time or later, UTC.",
+        help="Only dead letters written at this time or later, UTC.",
     ),
 )
-_BY = click.option("--by", default=current_user, help="Who does it, for the record; you, when left out.")
+_BY = click.option("--by", default=current_user, help="Name recorded with the action; default: the current user.")
 
 
 def _filters(command: Command) -> Command:
@@ -54,7 +54,7 @@ def _filters(command: Command) -> Command:
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """What could not be decided or published: look at it, send it back, or discard it."""
+    """List, show, requeue or discard records that could not be decided or published."""
 
 
 @dead_letters.command("list")
@@ -64,9 +64,11 @@ def dead_letters() -> None:
     type=click.Choice([*(each.value for each in Resolution), "all"]),
     default=Resolution.OPEN.value,
     show_default=True,
-    help="Only letters that stand so.",
+    help="Only dead letters with this status.",
 )
-@click.option("--limit", type=click.IntRange(0), default=SHOWN, show_default=True, help="Show so many, the newest.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=SHOWN, show_default=True, help="Maximum number shown, newest first."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_letters(status: str, limit: int, as_json: bool, **filters: Any) -> None:
     """Show dead letters, newest first, and how many there are for each reason."""
@@ -86,27 +88,27 @@ def list_letters(status: str, limit: int, as_json: bool, **filters: Any) -> None
 @click.argument("letter_id")
 @click.option("--full", is_flag=True, help=f"Show the whole value, not its first {CUT_BYTES:,} bytes.")
 def show(letter_id: str, full: bool) -> None:
-    """Show all there is of a dead letter."""
+    """Show a dead letter with its headers and value."""
     letter, value = read_dead_letter(load_settings(), letter_id)
     click.echo("\n".join([*describe(letter), "value", render(value, None if full else CUT_BYTES)]))
 
 
 @dead_letters.command("requeue")
 @click.argument("letter_ids", nargs=-1)
-@click.option("--all-matching", is_flag=True, help="Every open letter that the filters leave.")
+@click.option("--all-matching", is_flag=True, help="Every open dead letter that matches the filters.")
 @_filters
-@click.option("--limit", type=click.IntRange(1), help="With --all-matching: the oldest so many.")
+@click.option("--limit", type=click.IntRange(1), help="With --all-matching: maximum number, oldest first.")
 @_BY
 def requeue_letters(
     letter_ids: tuple[str, ...], all_matching: bool, limit: int | None, by: str, **filters: Any
 ) -> None:
-    """Send open dead letters back, as they came, to the topic and partition they came from, each once.
+    """Send open dead letters unchanged to their original topic and partition, each once.
 
     An event that fails again makes a new dead letter. `list` with the same filters shows what --all-matching takes.
     """
     filtered = limit is not None or any(value is not None for value in filters.values())
     if bool(letter_ids) == all_matching or (letter_ids and filtered):
-        raise click.UsageError("name the letters, or give --all-matching and filters")
+        raise click.UsageError("give ids of dead letters, or --all-matching with filters")
     settings = load_settings()
     wanted = _wanted(settings, ids=None if all_matching else letter_ids, **filters)
     click.echo("\n".join(report(requeue(settings, wanted, by=by, limit=limit))))
@@ -114,10 +116,10 @@ def requeue_letters(
 
 @dead_letters.command()
 @click.argument("letter_ids", nargs=-1, required=True)
-@click.option("--why", required=True, help="The reason, for the record.")
+@click.option("--why", required=True, help="Reason recorded with the action.")
 @_BY
 def discard(letter_ids: tuple[str, ...], why: str, by: str) -> None:
-    """Mark open dead letters as never to be sent again; they are kept."""
+    """Mark open dead letters as discarded; they stay in the ledger and cannot be requeued."""
     done = discard_dead_letters(load_settings(), letter_ids, by=by, why=why)
     click.echo("\n".join([f"discarded {len(done.ids)}", *map(describe_resolution, done.others)]))
 

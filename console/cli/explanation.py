@@ -82,13 +82,13 @@ def describe_rule(explained: RuleExplanation) -> str:
     segment, explanation = explained.segment, explained.explanation
     if not segment.rule.facts:
         return f"{segment.name}: the rule asks for no fact and {'always' if explanation.met else 'never'} holds."
-    told = "; ".join(_tell(each) for each in explanation.comparisons)
+    comparisons = "; ".join(_describe_comparison(each) for each in explanation.comparisons)
     miss = explanation.nearest_miss
     nearest = f", nearest miss {miss.subject}" if miss and len(explanation.comparisons) > 1 else ""
-    return f"{segment.name} ({'holds' if explanation.met else 'does not hold'}{nearest}): {told}."
+    return f"{segment.name} ({'holds' if explanation.met else 'does not hold'}{nearest}): {comparisons}."
 
 
-def _tell(comparison: Comparison) -> str:
+def _describe_comparison(comparison: Comparison) -> str:
     if comparison.operator == "is":
         return f"{comparison.subject} is {_plain(comparison.value)}"
     verb = "is" if comparison.met != comparison.negated else "is not"
@@ -111,8 +111,8 @@ def pick_examples(decisions: Sequence[tuple[str, DecisionRecord]]) -> list[tuple
     picked: list[tuple[str, DecisionRecord]] = []
     for outcome in Outcome:
         found = [pair for pair in decisions if pair[1].outcome == outcome]
-        told = {each.campaign for _, each in picked}
-        picked += sorted(found, key=lambda pair: pair[1].campaign in told)[:1]
+        campaigns = {each.campaign for _, each in picked}
+        picked += sorted(found, key=lambda pair: pair[1].campaign in campaigns)[:1]
     return picked
 
 

@@ -1,1 +1,1 @@
-"""The demo: half a year of a real retailer, played through real services and checked at the end."""
+"""The demo: half a year of a real retailer, played through real services, with a self-check at the end."""

@@ -1,4 +1,4 @@
-"""A stand-in for the campaign system: reads triggers as a read_committed consumer and reports outcomes back."""
+"""A simulated campaign system: reads triggers as a read_committed consumer and reports outcomes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONVERTED, CLICKED, OPENED, UNSUBSCRIBED = 0.08, 0.18, 0.45, 0.47
 
 
 class CampaignSystem:
-    """Consumes campaign-triggers on a thread of its own; half of them are answered, by a seeded draw per trigger."""
+    """Consumes campaign-triggers on its own thread; reports outcomes for half of them, by a seeded draw per trigger."""
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
         self.received = 0
@@ -44,7 +44,7 @@ class CampaignSystem:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and leave the group."""
+        """Stop the thread and leave the group."""
         self._stop.set()
         self._thread.join(timeout=10)
         self._consumer.close()
@@ -65,7 +65,7 @@ class CampaignSystem:
 
 
 def draw_outcome(trigger_id: str) -> str | None:
-    """Draw what becomes of a trigger; the same trigger always draws the same."""
+    """Draw the outcome of a trigger, None for none; the same trigger always has the same outcome."""
     draw = random.Random(f"{SEED}:{trigger_id}").random()  # noqa: S311 - reproducible, not secret
     ladder = (
         (CONVERTED, "converted"),

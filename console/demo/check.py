@@ -1,4 +1,4 @@
-"""The self-check: what the ledger says was sent is on its topic exactly once, and every input event has a fate."""
+"""The self-check: every outbox message of the ledger is on its topic exactly once, and every event is accounted for."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 TIMEOUT_S = 10.0
-# consume() waits this long when fewer messages than asked for are left.
+# consume() waits this long if fewer messages than requested are left.
 POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the check found; ids are counted over all outgoing topics."""
+class SelfCheck:
+    """The result of the self-check; ids are counted over all outgoing topics."""
 
     triggers: int
     control: int
@@ -42,16 +42,16 @@ class Verdict:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing was lost, doubled or invented."""
+        """Whether nothing was lost, duplicated or added."""
         return not (self.duplicates or self.missing or self.unexpected or self.unaccounted)
 
 
-def check(settings: Settings, *, events_in: int, events_decided: int) -> Verdict:
-    """Compare the ledger's outbox with everything a read_committed consumer finds on the outgoing topics."""
+def check(settings: Settings, *, events_in: int, events_decided: int) -> SelfCheck:
+    """Compare the ledger's outbox with the messages that a read_committed consumer finds on the outgoing topics."""
     expected = _outbox(settings.ledger_url)
     found = {destination: _read_ids(settings, topic) for destination, topic in settings.output_topics.items()}
     here = Counter((destination, message_id) for destination, ids in found.items() for message_id in ids)
-    return Verdict(
+    return SelfCheck(
         triggers=len(found["campaign_triggers"]),
         control=len(found["control"]),
         decisions=len(found["decisions"]),

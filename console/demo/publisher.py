@@ -1,4 +1,4 @@
-"""The events that the demo's warehouse, channels and campaign system publish."""
+"""Builds and publishes the events of the demo's warehouse, channels and campaign system."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLUSH_TIMEOUT_S = 30
 
 
 def order_event(invoice: Invoice) -> dict[str, Any]:
-    """Return the warehouse's announcement of an order."""
+    """Return the warehouse's event for an order."""
     attributes = {"order_id": invoice.order_id, "amount": invoice.amount, "cancelled": invoice.cancelled}
     return _updated(
         f"order-{invoice.order_id}-{invoice.customer_id}", invoice.customer_id, invoice.ordered_at, attributes
@@ -32,12 +32,12 @@ def order_event(invoice: Invoice) -> dict[str, Any]:
 
 
 def refresh_event(customer_id: str, at: datetime) -> dict[str, Any]:
-    """Return the warehouse's announcement that a customer's row was computed again."""
+    """Return the warehouse's event for a recomputed customer row."""
     return _updated(f"refresh-{at:%Y%m%d}-{customer_id}", customer_id, at, {"refresh": "weekly"})
 
 
 def message_event(message: Message) -> dict[str, Any]:
-    """Return a channel's announcement of a conversation message."""
+    """Return a channel's event for a conversation message."""
     return {
         "id": message.id,
         "type": "conversation.message",
@@ -50,7 +50,7 @@ def message_event(message: Message) -> dict[str, Any]:
 
 
 def outcome_event(trigger: dict[str, Any], outcome: str, value: float | None) -> dict[str, Any]:
-    """Return the campaign system's report of what became of a trigger."""
+    """Return the campaign system's outcome event for a trigger."""
     return {
         "id": f"{outcome}-{trigger['trigger_id']}",
         "type": f"outcome.{outcome}",
@@ -73,7 +73,7 @@ def _updated(event_id: str, customer_id: str, at: datetime, attributes: dict[str
 
 @dataclass(slots=True)
 class Publisher:
-    """Publishes events keyed by customer and counts them; usable from several threads."""
+    """Publishes events keyed by customer and counts them; thread-safe."""
 
     settings: Settings
     sent: int = 0
@@ -97,7 +97,7 @@ class Publisher:
         self.publish_bytes(topic, event["customer_id"].encode(), msgspec.json.encode(event))
 
     def publish_bytes(self, topic: str, key: bytes, value: bytes) -> None:
-        """Publish bytes as they are."""
+        """Publish bytes unchanged."""
         with self._lock:
             self.sent += 1
         self._producer.produce(self.settings.topic_prefix + topic, key=key, value=value, on_delivery=self._note)
@@ -107,7 +107,7 @@ class Publisher:
         """Wait until the broker has acknowledged everything.
 
         Raises:
-            BrokerUnavailableError: it has not.
+            BrokerUnavailableError: the broker has not acknowledged all events.
         """
         unsent = self._producer.flush(FLUSH_TIMEOUT_S)
         if unsent or self.failed:

@@ -1,4 +1,4 @@
-"""The demo from start to exit code."""
+"""Runs the demo from start to exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from console.cli.explanation import describe_decision, headline, pick_examples
 from console.demo.campaign_system import CampaignSystem
 from console.demo.check import check
 from console.demo.publisher import Publisher
-from console.demo.scenario import BEGIN, END, Story
+from console.demo.scenario import BEGIN, END, Scenario
 from console.demo.view import Snapshot, Speed, describe, draw_tables, render
 from console.demo.worker_process import DemoWorkerError, WorkerProcess
 from console.embedded.services import EmbeddedServices
@@ -41,7 +41,7 @@ from streams.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from console.demo.check import Verdict
+    from console.demo.check import SelfCheck
     from console.embedded.services import Endpoints
     from segments.definition import Segment
     from streams.settings import Settings
@@ -54,9 +54,9 @@ OK, FAILED = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """How the play went."""
+    """The results of the play."""
 
-    verdict: Verdict
+    verdict: SelfCheck
     last: Snapshot
     seconds: float
     events_per_second: float
@@ -65,21 +65,21 @@ class Played:
 
 
 def run_demo(data: Path, *, until: date, as_json: bool, keep: bool) -> int:
-    """Play the demo and return 0 when its self-check holds.
+    """Play the demo and return 0 if its self-check holds.
 
     Args:
-        data: folder for the services' data; what an earlier demo left there is removed.
-        until: first day not to be played.
+        data: folder for the services' data; data of an earlier demo are removed.
+        until: first day that is not played.
         as_json: print one JSON object last.
         keep: leave everything running until Ctrl-C.
 
     Raises:
-        EmbeddedError, HoldfastStreamError, ExampleError: something could not be started.
+        EmbeddedError, HoldfastStreamError, ExampleError: a service, the worker or the example could not be started.
     """
     if not BEGIN < until <= END:
-        raise ExampleError(f"--until is {until}; the story goes from {BEGIN} to {END}")
+        raise ExampleError(f"--until is {until}; choose a date from {BEGIN} to {END}")
     began = time.monotonic()
-    # Its warnings of the first second, while Kafka loads its coordinators, are of no use to the person who looks on.
+    # Hide the warnings of the first second, while Kafka loads its coordinators: they do not concern the viewer.
     logging.getLogger("librdkafka").setLevel(logging.ERROR)
     console = Console(stderr=as_json, highlight=False)
     console.print("[bold]Holdfast demo[/]: half a year of a real retailer, played through real services")
@@ -149,7 +149,7 @@ async def _activate(settings: Settings) -> None:
 
 def _play(settings: Settings, worker: WorkerProcess, until: date, console: Console) -> Played:
     publisher = Publisher(settings)
-    story = Story(settings, EXAMPLE, publisher)
+    scenario = Scenario(settings, EXAMPLE, publisher)
     campaign_system = CampaignSystem(settings, publisher)
     began = time.monotonic()
 
@@ -157,15 +157,15 @@ def _play(settings: Settings, worker: WorkerProcess, until: date, console: Conso
         _wait_until_done(worker, publisher)
 
     try:
-        with _watching(settings, worker, story, publisher, console):
-            story.play(until, catch_up)
+        with _watching(settings, worker, scenario, publisher, console):
+            scenario.play(until, catch_up)
             _finish(settings, worker, publisher, campaign_system)
     finally:
         campaign_system.stop()
     seconds = time.monotonic() - began
     figures = worker.read_figures()
     with psycopg.connect(settings.ledger_url) as ledger:
-        last = _snapshot(ledger, worker, story, publisher)
+        last = _snapshot(ledger, worker, scenario, publisher)
     verdict = check(settings, events_in=publisher.sent, events_decided=figures.events)
     latencies = np.percentile(campaign_system.latencies_ms or [0.0], [50, 99])
     latency = {"p50": round(float(latencies[0]), 1), "p99": round(float(latencies[1]), 1)}
@@ -173,7 +173,7 @@ def _play(settings: Settings, worker: WorkerProcess, until: date, console: Conso
 
 
 def _finish(settings: Settings, worker: WorkerProcess, publisher: Publisher, campaign_system: CampaignSystem) -> None:
-    """Wait until every trigger has reached the campaign system and its answers are folded."""
+    """Wait until the campaign system has every trigger and its outcome events are folded."""
     _wait_until_done(worker, publisher)
     query = "SELECT count(*) FROM outbox WHERE destination = 'campaign_triggers'"
     with psycopg.connect(settings.ledger_url) as ledger:
@@ -189,7 +189,7 @@ def _wait_until_done(worker: WorkerProcess, publisher: Publisher) -> None:
     deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
     while time.monotonic() < deadline:
         worker.check_alive()
-        # Read before the count of events: the campaign system may add some meanwhile.
+        # Read before the figures, because the campaign system may publish more in between.
         sent = publisher.sent
         figures = worker.read_figures()
         if figures.events + figures.dead_letters >= sent:
@@ -200,13 +200,13 @@ def _wait_until_done(worker: WorkerProcess, publisher: Publisher) -> None:
 
 @contextmanager
 def _watching(
-    settings: Settings, worker: WorkerProcess, story: Story, publisher: Publisher, console: Console
+    settings: Settings, worker: WorkerProcess, scenario: Scenario, publisher: Publisher, console: Console
 ) -> Iterator[None]:
-    """Show the play four times a second on a terminal, once a month elsewhere."""
+    """Show progress four times a second on a terminal, otherwise once per simulated month."""
     stop = threading.Event()
     watch = _watch_live if console.is_terminal else _watch_lines
     with psycopg.connect(settings.ledger_url, autocommit=True) as ledger:
-        observe = partial(_snapshot, ledger, worker, story, publisher)
+        observe = partial(_snapshot, ledger, worker, scenario, publisher)
         thread = threading.Thread(target=watch, args=(observe, console, stop), daemon=True)
         thread.start()
         try:
@@ -235,7 +235,9 @@ def _watch_lines(observe: Callable[[], Snapshot], console: Console, stop: thread
             console.print(f"  {describe(snapshot)}", soft_wrap=True)
 
 
-def _snapshot(ledger: psycopg.Connection[Any], worker: WorkerProcess, story: Story, publisher: Publisher) -> Snapshot:
+def _snapshot(
+    ledger: psycopg.Connection[Any], worker: WorkerProcess, scenario: Scenario, publisher: Publisher
+) -> Snapshot:
     figures = worker.read_figures()
     sizes = ledger.execute("SELECT segment, count(*) FROM membership WHERE is_member GROUP BY 1 ORDER BY 1").fetchall()
     outcomes: dict[str, dict[str, int]] = {}
@@ -243,27 +245,27 @@ def _snapshot(ledger: psycopg.Connection[Any], worker: WorkerProcess, story: Sto
         "SELECT campaign, outcome, count(*) FROM decision GROUP BY 1, 2 ORDER BY 1"
     ):
         outcomes.setdefault(campaign, {})[outcome] = count
-    return Snapshot(story.day, publisher.sent, figures.events + figures.dead_letters, dict(sizes), outcomes)
+    return Snapshot(scenario.day, publisher.sent, figures.events + figures.dead_letters, dict(sizes), outcomes)
 
 
 def _summarise(settings: Settings, played: Played, console: Console) -> None:
     verdict, latency = played.verdict, played.latency_ms
-    told = (
-        f"[bold]{verdict.events_in:,} events[/] in {played.seconds:.0f} s, {played.events_per_second:,.0f} a second:",
-        f"  {verdict.events_decided:,} decided or folded, {verdict.dead_letters} malformed and kept as dead letter",
-        f"[bold]{verdict.triggers:,} triggers[/] sent, {verdict.control:,} held out as control, each for a reason:",
-        f"  {verdict.decisions:,} decisions recorded, the withheld ones too",
-        f"Trigger readable after its event: median {latency['p50']:,.0f} ms, 99 % within {latency['p99']:,.0f} ms,",
-        f"  bursts of the weekly refresh included; the worker holds {played.worker_memory_mb:,.0f} MB",
+    summary = (
+        f"[bold]{verdict.events_in:,} events[/] in {played.seconds:.0f} s, {played.events_per_second:,.0f} events/s:",
+        f"  {verdict.events_decided:,} decided or folded, {verdict.dead_letters} malformed, stored as dead letters",
+        f"[bold]{verdict.triggers:,} triggers[/] sent, {verdict.control:,} control exposures (holdout),",
+        f"  {verdict.decisions:,} decisions recorded with their reasons, including withheld ones",
+        f"Latency from event to trigger: median {latency['p50']:,.0f} ms, 99 % within {latency['p99']:,.0f} ms,",
+        f"  including bursts of the weekly refresh; worker memory {played.worker_memory_mb:,.0f} MB",
     )
-    if not console.is_terminal:  # where the live view has just shown the same
+    if not console.is_terminal:  # on a terminal the live view has just shown the same tables
         console.print()
         console.print(draw_tables(played.last))
-    for line in ("", *told):
+    for line in ("", *summary):
         console.print(line, soft_wrap=True)
     segments = load_definitions(settings.definitions_dir).segments
     console.print("\n[bold]Three customers, in words[/]")
-    for line in _tell_examples(settings, segments):
+    for line in _explain_examples(settings, segments):
         console.print(f"  {line}", soft_wrap=True)
     mark = "[green]holds[/]" if verdict.holds else "[red]FAILS[/]"
     found = f"duplicates {verdict.duplicates}, missing {verdict.missing}, unknown to the ledger {verdict.unexpected}"
@@ -271,7 +273,7 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
     console.print(f"\n[bold]Self-check {mark}[/]: {found}, {lost}", soft_wrap=True)
 
 
-def _tell_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]:
+def _explain_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]:
     query = """SELECT customer_id, campaign, segment, occasion, outcome, reason, detail, as_of, facts, versions,
                       event_id
                  FROM decision
@@ -304,7 +306,7 @@ def _as_json(played: Played, seconds: float) -> dict[str, Any]:
 
 
 def _stay(endpoints: Endpoints, worker: WorkerProcess, console: Console) -> None:
-    console.print("\nEverything stays up until Ctrl-C. In another terminal:")
+    console.print("\nThe services run until Ctrl-C. In another terminal:")
     for name, setting in _environment(endpoints).items():
         console.print(f"  export {name}='{setting}'", soft_wrap=True)
     console.print(

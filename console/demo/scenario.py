@@ -28,8 +28,8 @@ MALFORMED = b'{"id": "cut-short", "type": "customer.updated", "customer_id": "17
 MONDAY = 0
 
 
-class Story:
-    """Plays the days into the warehouse and onto the topics.
+class Scenario:
+    """Plays days: inserts their data into the warehouse and publishes their events.
 
     Args:
         settings: of the demo's services.
@@ -45,9 +45,10 @@ class Story:
         self.launched = 0
 
     def play(self, until: date, catch_up: Callable[[], None]) -> None:
-        """Play every day before `until`; after each weekly refresh wait for the worker, so that both live in one week.
+        """Play every day before `until`; after each weekly refresh wait until the worker has caught up.
 
-        The refresh of the first day is the first evaluation of every customer: it records and fires nothing.
+        The refresh of the first day is the first evaluation of every customer: memberships are recorded, and all
+        triggers are suppressed.
         """
         with connect(self._settings.warehouse_url) as connection:
             self._refresh(connection, BEGIN)

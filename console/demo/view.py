@@ -1,4 +1,4 @@
-"""What the person at the terminal sees while the demo plays."""
+"""The terminal view of the running demo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One moment of the demo."""
+    """The state of the demo at one moment."""
 
     day: date
     sent: int
@@ -29,19 +29,19 @@ class Snapshot:
 
     @property
     def lag(self) -> int:
-        """Events published and not yet decided, folded or dead-lettered."""
+        """Number of published events not yet decided, folded or dead-lettered."""
         return max(0, self.sent - self.done)
 
 
 @dataclass(slots=True)
 class Speed:
-    """Events a second over the last second or so."""
+    """Events per second over about the last second."""
 
     _last: tuple[float, int] = field(default_factory=lambda: (time.monotonic(), 0))
     _rate: float = 0.0
 
     def update(self, done: int) -> float:
-        """Note how many events are done by now and return the rate."""
+        """Record the number of processed events and return the rate."""
         then, before = self._last
         now = time.monotonic()
         if now - then >= 1:
@@ -51,19 +51,19 @@ class Speed:
 
 
 def render(snapshot: Snapshot, events_per_second: float) -> RenderableType:
-    """Draw a moment."""
+    """Render a snapshot."""
     speed = f"{events_per_second:,.0f} events/s   lag {snapshot.lag:,}"
     title = f"[bold]Holdfast[/]  simulated date {snapshot.day}   {snapshot.done:,} events done   {speed}"
     return Panel(draw_tables(snapshot), title=title, title_align="left")
 
 
 def draw_tables(snapshot: Snapshot) -> RenderableType:
-    """Draw segment sizes next to what each campaign did."""
+    """Render segment sizes next to the decisions of each campaign."""
     return Columns([_segments(snapshot), _triggers(snapshot)], padding=(1, 4))
 
 
 def describe(snapshot: Snapshot) -> str:
-    """Tell a moment in one line, for output that is no terminal."""
+    """Describe a snapshot in one line, for output without a terminal."""
     fired = sum(count.get("fired", 0) for count in snapshot.outcomes.values())
     sizes = ", ".join(f"{name} {size:,}" for name, size in snapshot.segments.items())
     return f"{snapshot.day}  events {snapshot.done:,}  triggers {fired:,}  {sizes}"

@@ -1,4 +1,4 @@
-"""The demo's worker: the `holdfast worker` command in a process of its own, watched over HTTP."""
+"""The demo's worker: a process of the `holdfast worker` command, monitored over HTTP."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ STOP_TIMEOUT_S = 30
 
 
 class DemoWorkerError(HoldfastStreamError):
-    """The worker did not start, or ended before its time; the message shows the end of its log."""
+    """The worker did not start, or ended too early; the message shows the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What the worker's metrics say."""
+    """Figures from the worker's metrics."""
 
     events: int = 0
     dead_letters: int = 0
@@ -39,11 +39,11 @@ class Figures:
 
 
 class WorkerProcess:
-    """Start, watch and stop one worker.
+    """Starts, monitors and stops one worker.
 
     Args:
-        environment: its settings.
-        log: the file for its JSON log.
+        environment: settings of the worker.
+        log: file for its JSON log.
     """
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
@@ -60,10 +60,10 @@ class WorkerProcess:
         self.pid = self._process.pid
 
     def wait_until_ready(self) -> None:
-        """Return when /health says so.
+        """Return when /health reports that the worker is ready.
 
         Raises:
-            DemoWorkerError: it does not within 30 s.
+            DemoWorkerError: it is not ready within 30 s.
         """
         deadline = time.monotonic() + READY_TIMEOUT_S
         while time.monotonic() < deadline:
@@ -74,7 +74,7 @@ class WorkerProcess:
         raise DemoWorkerError(f"the worker was not ready within {READY_TIMEOUT_S} s; its log ends:\n{self._log_end()}")
 
     def check_alive(self) -> None:
-        """Raise DemoWorkerError when the process has ended."""
+        """Raise DemoWorkerError if the process has ended."""
         if self._process.poll() is not None:
             raise DemoWorkerError(
                 f"the worker ended with exit code {self._process.returncode}; its log ends:\n{self._log_end()}"
@@ -95,7 +95,7 @@ class WorkerProcess:
         )
 
     def stop(self) -> None:
-        """Ask the worker to end, and make it when it does not."""
+        """Stop the worker with SIGTERM, and kill it if it does not end."""
         self._process.terminate()
         try:
             self._process.wait(STOP_TIMEOUT_S)
@@ -115,7 +115,7 @@ class WorkerProcess:
 
 
 def free_port() -> int:
-    """Return a loopback port that no process listens on now."""
+    """Return a loopback port that is currently free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -46,13 +46,12 @@ PERMANENT = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.RECORD_LIST_TOO_LARGE,
     KafkaError.INVALID_RECORD,
-    KafkaError.INVALID_TIMESTAMP,
 }
 """Errors that lie in the record: it fails again however often it is sent.
 
-TOPIC_AUTHORIZATION_FAILED and an unknown topic are not among them. They concern every record of the topic, and end when
-an operator grants the right or creates the topic; setting records aside until then would lose all of them. They are
-retried, and health says so.
+TOPIC_AUTHORIZATION_FAILED, an unknown topic and INVALID_TIMESTAMP are not among them. They concern every record of the
+topic, and end when an operator grants the right, creates the topic or corrects this host's clock, which stamps the
+records; setting records aside until then would lose all of them. They are retried, and health says so.
 """
 
 

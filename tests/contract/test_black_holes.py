@@ -1,4 +1,4 @@
-"""Services that take a request and never answer, as behind a network that is gone without a word."""
+"""Services that accept a request and never answer, as after a silent network failure."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def proxy(ledger_url: str) -> Iterator[Proxy]:
-    """A way to PostgreSQL."""
+    """A proxy to PostgreSQL."""
     with Proxy(urlsplit(ledger_url).port or 0) as proxy:
         yield proxy
 
 
 async def test_who_never_answers_is_away_until_asked_again(ledger_url: str, warehouse_url: str, proxy: Proxy) -> None:
-    """Ledger and warehouse alike, though their connections are open."""
+    """Both ledger and warehouse, although their connections are open."""
     migrate(ledger_url)
     with psycopg.connect(warehouse_url) as connection:
         connection.execute("CREATE TABLE customers AS SELECT 'ann'::text AS customer_id")

@@ -89,7 +89,7 @@ async def test_nothing_asked_is_nothing_done(cache: FeatureCache) -> None:
 
 
 async def test_five_hundred_customers_are_filled_and_removed_at_once(cache: FeatureCache) -> None:
-    """However their ids are written."""
+    """Whatever characters their ids contain."""
     rows = {f"\u0416 {n}\r\n": b"%d\0" % n for n in range(500)}
     _, leases = await cache.read([*rows])
     await cache.fill(rows, leases)

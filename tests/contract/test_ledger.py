@@ -1,4 +1,4 @@
-"""What every ledger must do, on the one in memory and on PostgreSQL."""
+"""The contract of a ledger, run on the in-memory fake and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def _prepared(ledger: Ledger) -> Ledger:
 
 
 def batch(*decisions: Decision, **changes: Any) -> BatchChanges:
-    """All that a batch in which ann enters the segment would change, and these decisions."""
+    """The changes of a batch in which ann enters the segment, with these decisions."""
     triggers = [trigger_message(each) for each in decisions if each.offer]
     defaults = {
         "transitions": [transition()],
@@ -186,7 +186,7 @@ async def test_a_member_whom_another_version_removed_is_restored_silently(ledger
 
 
 async def test_a_member_by_a_suppressed_entry_of_another_version_enters_the_restored_one(ledger: Ledger) -> None:
-    """A version that lets everybody in by mistake, and is taken back, costs no entry."""
+    """A version that admits every customer by mistake, and is rolled back, loses no entry."""
     await evaluate(ledger, 5, 0)
     assert [each.suppressed for each in await evaluate(ledger, 0, 0)] == [True]
     assert await evaluate(ledger, 5, 6) == (transition(episode=2),)
@@ -223,7 +223,7 @@ async def test_as_many_earlier_versions_are_kept_as_promised_and_an_older_one_is
 
 
 async def test_a_worker_that_starts_reads_the_same_earlier_versions(ledger_url: str) -> None:
-    """It has no roster in memory yet, and learns the one in force from the customers it reads."""
+    """It has no evaluated versions in memory yet, and reads the current ones with the customers."""
     migrate(ledger_url)
     workers = [PostgresLedger(ledger_url), PostgresLedger(ledger_url)]
     for worker in workers:
@@ -266,7 +266,7 @@ async def test_a_message_seen_before_is_a_conflict_and_nothing_is_stored(ledger:
 
 
 async def test_a_batch_decided_again_after_a_conflict_can_be_committed(ledger: Ledger) -> None:
-    """Nothing of the refused attempt may be taken for stored."""
+    """No part of the rejected attempt counts as stored."""
     await ledger.commit(BatchChanges(message_ids=[("ann", "m-1")]), owners=OWNED)
     with pytest.raises(LedgerConflictError):
         await ledger.commit(batch(message_ids=[("ann", "m-1")]), owners=OWNED)
@@ -300,7 +300,7 @@ async def test_a_claim_of_one_partition_leaves_the_others_alone(ledger: Ledger) 
 
 
 async def test_sequences_grow_in_the_order_of_the_messages(ledger: Ledger) -> None:
-    """Ids do not sort as the messages do."""
+    """The ids sort differently from the messages."""
     message = decision_message(decision())
     names = ["z", "b", "y", "a"]
     first = await ledger.commit(BatchChanges(messages=[replace(message, message_id=n) for n in names]), owners=OWNED)
@@ -338,7 +338,7 @@ async def test_unsent_messages_come_back_whole_and_in_order_until_marked_sent(le
 
 
 async def test_a_message_without_key_or_value_comes_back_as_it_is(ledger: Ledger) -> None:
-    """A dead letter keeps the original bytes, whatever they are."""
+    """A dead letter keeps the original bytes."""
     headers = (("empty", None), ("raw", b"\xff\x00"), ("raw", b"again"))
     odd = replace(decision_message(decision()), customer_id="", key=None, value=None, headers=headers)
     await ledger.commit(BatchChanges(messages=[odd]), owners=OWNED)
@@ -515,7 +515,7 @@ async def test_the_latest_contact_of_each_campaign_counts_for_cooldowns(ledger: 
 
 
 async def test_contacts_that_no_cooldown_counts_from_are_not_read(ledger: Ledger) -> None:
-    """A customer who is contacted every day would be ever slower to read."""
+    """Otherwise reads of a customer with daily contacts would become slower and slower."""
     await ledger.commit(batch(decision(), decision(campaign=campaign(key="untiring"))), owners=OWNED)
     assert (await ledger.read(["ann"], [])).contact_histories["ann"].last_contacts == {"win-back": AS_OF}
 
@@ -649,7 +649,7 @@ async def test_a_ledger_out_of_reach_says_so() -> None:
 
 
 async def test_a_session_that_turns_out_to_be_read_only_is_not_used_again(ledger_url: str) -> None:
-    """PostgreSQL alone: a connection to a former primary stays read only for as long as it lasts."""
+    """PostgreSQL only: a connection to a former primary stays read-only until it is closed."""
     migrate(ledger_url)
     with psycopg.connect(ledger_url, autocommit=True) as operator:
         operator.execute(_set_read_only(ledger_url, "on"))
@@ -668,7 +668,7 @@ def _set_read_only(url: str, value: str) -> sql.Composed:
 
 
 async def test_a_claim_waits_for_a_commit_in_flight(ledger_url: str) -> None:
-    """PostgreSQL alone: in memory nothing is ever in flight."""
+    """PostgreSQL only: the in-memory fake has no commits in flight."""
     migrate(ledger_url)
     postgres = PostgresLedger(ledger_url)
     await postgres.open()
@@ -684,7 +684,7 @@ async def test_a_claim_waits_for_a_commit_in_flight(ledger_url: str) -> None:
 
 
 async def test_two_workers_that_meet_a_new_roster_at_once_both_commit(ledger_url: str) -> None:
-    """The second waits for the first and then finds its roster."""
+    """The second waits for the first and then finds its entry."""
     migrate(ledger_url)
     postgres = PostgresLedger(ledger_url)
     await postgres.open()
@@ -723,7 +723,7 @@ async def test_a_violation_of_an_index_that_is_not_ours_is_no_conflict(ledger_ur
 
 
 async def _wait_until_blocked(url: str) -> None:
-    """Return as soon as some session of the database waits for a lock."""
+    """Return as soon as a session of the database waits for a lock."""
     blocked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher, asyncio.timeout(30):
         while not await (await watcher.execute(blocked)).fetchone():  # noqa: ASYNC110 - another process ends the wait

@@ -1,4 +1,4 @@
-"""Arrays of texts reach PostgreSQL as they are."""
+"""Arrays of texts reach PostgreSQL unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private columns on real services: their values are neither on the wire nor in the cache."""
+"""Private columns on real services: their values appear neither on the wire nor in the cache."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_private_values_are_neither_on_the_wire_nor_in_redis(
 
 
 async def test_a_column_that_is_added_is_read_and_a_private_one_is_not(url: str) -> None:
-    """With the setting too, a changed view is read without a restart."""
+    """With the setting, a changed view is also read without a restart."""
     warehouse = await opened(url)
     for _ in range(2):
         assert (await warehouse.fetch(["ann"])).row(0) == FACTS
@@ -81,7 +81,7 @@ async def test_a_column_that_is_added_is_read_and_a_private_one_is_not(url: str)
 
 
 async def test_select_on_the_other_columns_is_enough(url: str) -> None:
-    """So the database itself can refuse the private ones."""
+    """So the database itself can deny access to the private ones."""
     name = "reader_" + url.rpartition("_")[2]
     execute(url, f"CREATE ROLE {name} LOGIN PASSWORD 'reader'")
     execute(url, f"GRANT SELECT (customer_id, country, revenue) ON customers TO {name}")

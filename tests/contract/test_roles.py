@@ -1,4 +1,4 @@
-"""What roles of least privilege can do on ledger and warehouse, and what they cannot."""
+"""The rights of least-privilege roles on ledger and warehouse, and their limits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LETTERS = [dead_letter(Reject(Arrived(partition=3, offset=n), "decode", RejectRe
 
 
 def grant(owner_url: str, role: str, *more: str) -> None:
-    """Run the shipped script as its first lines say."""
+    """Run the shipped script as its first lines describe."""
     options = ["--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--set", f"role={role}", *more]
     command = [str(find_binaries() / "psql"), owner_url, *options, "--file", str(ROLES)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -45,7 +45,7 @@ def grant(owner_url: str, role: str, *more: str) -> None:
 
 @pytest.fixture
 def role(ledger_url: str) -> Iterator[str]:
-    """A role that may log in, and no more."""
+    """A role with login and no other rights."""
     name = "worker_" + ledger_url.rpartition("_")[2]
     with psycopg.connect(ledger_url, autocommit=True) as owner:
         owner.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), ROLE_PASSWORD))
@@ -55,20 +55,20 @@ def role(ledger_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def worker_url(ledger_url: str, role: str) -> str:
-    """The ledger as a worker's role reaches it, migrated and granted by its owner."""
+    """The ledger's URL for a worker's role, after migration and grants by the owner."""
     migrate(ledger_url)
     grant(ledger_url, role)
     return as_role(ledger_url, role)
 
 
 def as_role(url: str, role: str) -> str:
-    """Return the URL with another user, still a URL: yoyo takes nothing else."""
+    """Return the URL with another user; yoyo accepts only URLs."""
     server = url.rpartition("@")[2]
     return f"postgresql://{role}:{ROLE_PASSWORD}@{server}"
 
 
 async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> None:
-    """From its start to the message that is marked as sent, every kind of change included."""
+    """From its start to marking messages as sent, with every kind of change."""
     assert list(migrate(worker_url)) == []
     ledger = PostgresLedger(worker_url)
     await ledger.open()
@@ -119,7 +119,7 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     ],
 )
 def test_a_workers_role_cannot(worker_url: str, statement: str) -> None:
-    """Take anything away, forge a message, or change the schema."""
+    """Delete rows, forge a message, or change the schema."""
     with psycopg.connect(worker_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement.encode())
 
@@ -141,7 +141,7 @@ def test_a_workers_role_is_told_that_the_ledger_is_behind(worker_url: str, ledge
 async def test_an_operators_role_can_activate_and_settle_dead_letters(
     worker_url: str, ledger_url: str, role: str
 ) -> None:
-    """Each with what the script grants them beyond a worker's role."""
+    """Each with the rights that the script grants in addition to a worker's role."""
     ledger = PostgresLedger(worker_url)
     await ledger.open()
     epoch = await ledger.claim(3)
@@ -165,7 +165,7 @@ async def test_an_operators_role_can_activate_and_settle_dead_letters(
 
 
 async def test_the_warehouses_role_needs_select_on_the_view_alone(warehouse_url: str) -> None:
-    """And cannot read what lies under it."""
+    """And cannot read the underlying table."""
     name = "reader_" + warehouse_url.rpartition("_")[2]
     role = sql.Identifier(name)
     with psycopg.connect(warehouse_url, autocommit=True) as owner:

@@ -1,4 +1,4 @@
-"""Every Scorer keeps the same promises: models, rules, mocks and the fake."""
+"""The contract of a Scorer, run on models, rules, mocks and the fake."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_text_for_one_customer_leaves_the_scores_of_the_others(scorer: tuple[Sco
 
 
 def test_a_customer_who_cannot_be_scored_does_not_change_the_others(scorer: tuple[Scorer, int]) -> None:
-    """A usable score for each, or NaN: never an error, and never another one's score."""
+    """Each gets a finite score or NaN, never an error and never the score of another customer."""
     table = customers(3)
     spoiled = {name: cells.astype(object) for name, cells in table.columns.items()}
     for cells in spoiled.values():

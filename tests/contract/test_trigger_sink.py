@@ -1,4 +1,4 @@
-"""What every TriggerSink promises, on the one in memory and on the one on Kafka."""
+"""The contract of a TriggerSink, run on the in-memory fake and on Kafka."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Broker(Protocol):
-    """A broker that any number of workers publish to."""
+    """A broker to which any number of workers publish."""
 
     def connect(self) -> TriggerSink:
         """Return the sink of another worker."""
@@ -40,7 +40,7 @@ class Broker(Protocol):
 
 
 class InMemoryBroker:
-    """A broker for sinks in memory."""
+    """A broker for in-memory sinks."""
 
     def __init__(self) -> None:
         self.topics = InMemoryTopics()
@@ -59,7 +59,7 @@ class InMemoryBroker:
 
 
 class KafkaBroker:
-    """One topic of one partition for all that is published, and another whose partitions name ours."""
+    """One topic with one partition for all published messages, and an input topic that defines the partitions."""
 
     def __init__(self, broker: str, prefix: str, stack: ExitStack) -> None:
         self.broker = broker
@@ -71,7 +71,7 @@ class KafkaBroker:
         create_topics(broker, [self.input], 2)
 
     def connect(self, ledger_id: str = "ledger") -> KafkaTriggerSink:
-        """See above; the ledger is the same one unless another is named."""
+        """See the protocol; all sinks have the same ledger id by default."""
         sink = KafkaTriggerSink(
             {"bootstrap.servers": self.broker},
             group=self.group,
@@ -83,7 +83,7 @@ class KafkaBroker:
         return sink
 
     def see(self) -> list[Seen]:
-        """Return what a read_committed consumer sees."""
+        """Return the records that a read_committed consumer sees."""
         return read_committed(self.broker, self.topic)
 
     def ids(self) -> list[str]:
@@ -97,14 +97,14 @@ class KafkaBroker:
 
 @pytest.fixture
 def kafka(endpoints: Endpoints, topic_prefix: str) -> Iterator[KafkaBroker]:
-    """A topic of this test's own on the real broker."""
+    """A dedicated topic on the real broker."""
     with ExitStack() as stack:
         yield KafkaBroker(endpoints.broker, topic_prefix, stack)
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.journey)])
 def broker(request: pytest.FixtureRequest) -> Broker:
-    """Either broker; the real one is started only when it is asked for."""
+    """Either broker; the real one starts only if it is requested."""
     if request.param == "memory":
         return InMemoryBroker()
     found: Broker = request.getfixturevalue("kafka")
@@ -125,7 +125,7 @@ def stored(*sequences: int, partition: int = 0) -> list[OutboxRow]:
 
 
 async def test_messages_are_published_in_order_of_sequence(broker: Broker) -> None:
-    """Over several calls."""
+    """Across several calls."""
     sink = broker.connect()
     await sink.fence(0)
     await sink.publish(0, stored(1, 2))
@@ -134,7 +134,7 @@ async def test_messages_are_published_in_order_of_sequence(broker: Broker) -> No
 
 
 async def test_what_is_published_twice_is_seen_once(broker: Broker) -> None:
-    """The same again is skipped; what is new beside it is not."""
+    """Repeated messages are skipped; new ones in the same call are not."""
     sink = broker.connect()
     await sink.fence(0)
     await sink.publish(0, stored(1, 2))
@@ -145,7 +145,7 @@ async def test_what_is_published_twice_is_seen_once(broker: Broker) -> None:
 
 
 async def test_partitions_have_sequences_of_their_own(broker: Broker) -> None:
-    """Progress on one hides nothing of another."""
+    """Progress on one hides no messages of another."""
     sink = broker.connect()
     for partition, number in ((0, 7), (1, 3)):
         await sink.fence(partition)
@@ -154,7 +154,7 @@ async def test_partitions_have_sequences_of_their_own(broker: Broker) -> None:
 
 
 async def test_a_new_owner_goes_on_where_the_old_one_stopped(broker: Broker) -> None:
-    """It skips what is out already, though it never published it."""
+    """It skips messages that the old owner has published."""
     old, new = broker.connect(), broker.connect()
     await old.fence(0)
     await old.publish(0, stored(1, 2))
@@ -164,7 +164,7 @@ async def test_a_new_owner_goes_on_where_the_old_one_stopped(broker: Broker) -> 
 
 
 async def test_an_old_owner_is_shut_out(broker: Broker) -> None:
-    """It is told so, and nothing of it is seen."""
+    """It gets an error, and none of its messages is visible."""
     old, new = broker.connect(), broker.connect()
     await old.fence(0)
     await old.publish(0, stored(1))
@@ -233,7 +233,7 @@ async def test_a_topic_that_is_gone_is_something_to_try_again(kafka: KafkaBroker
 
 
 async def test_an_aborted_transaction_is_invisible(kafka: KafkaBroker) -> None:
-    """The records of an owner that died in the middle are on the topic, and no read_committed consumer sees them."""
+    """Records of an owner that died during a transaction are on the topic, but a read_committed consumer skips them."""
     dying = kafka.connect()
     await dying.fence(0)
     await dying.publish(0, stored(1))
@@ -248,7 +248,7 @@ async def test_an_aborted_transaction_is_invisible(kafka: KafkaBroker) -> None:
 
 
 async def test_sequences_of_another_ledger_are_not_taken_for_ours(kafka: KafkaBroker) -> None:
-    """A ledger made anew begins at 1 again."""
+    """A recreated ledger begins at 1 again."""
     for ledger_id in ("first", "second"):
         sink = kafka.connect(ledger_id)
         await sink.fence(0)
@@ -257,7 +257,7 @@ async def test_sequences_of_another_ledger_are_not_taken_for_ours(kafka: KafkaBr
 
 
 async def test_headers_and_bytes_arrive_as_they_are(kafka: KafkaBroker) -> None:
-    """Null values, nulls in headers and large dead letters included."""
+    """Including null values, nulls in headers and large dead letters."""
     headers = (("a", b"\xff"), ("b", None), ("a", b""))
     sink = kafka.connect()
     await sink.fence(0)

@@ -45,7 +45,7 @@ async def warehouse(request: pytest.FixtureRequest) -> AsyncIterator[Warehouse]:
     postgres = PostgresWarehouse(url, "dwh.features")
     await postgres.open()
     if request.param == "postgres, again":
-        # It knows the columns then.
+        # After the first read it knows the columns.
         await postgres.fetch([])
     yield postgres
     await postgres.close()
@@ -199,7 +199,7 @@ async def test_a_wrong_table_or_column_is_named(url: str, table: str, options: A
 
 
 async def test_every_row_of_a_customer_is_returned(url: str) -> None:
-    """By rows and by arrays; the store decides what becomes of a duplicate."""
+    """By rows and by arrays; the store handles duplicates."""
     execute(url, "CREATE VIEW twice AS SELECT * FROM dwh.features UNION ALL SELECT * FROM dwh.features LIMIT 3")
     warehouse = await opened(url, "twice")
     tables = [await warehouse.fetch(["ann", "bob"]) for _ in range(2)]
@@ -207,7 +207,7 @@ async def test_every_row_of_a_customer_is_returned(url: str) -> None:
     assert [sorted(table.customer_ids) for table in tables] == [["ann", "ann", "bob"]] * 2
 
 
-# Type, odd value, what becomes of it, whether it counts as unreadable. The neighbour has the sound value.
+# Type, odd value, result, whether it counts as unreadable. The neighbour has a valid value.
 ODD_VALUES: list[tuple[str, str, str, Any, bool]] = [
     ("date", "infinity", "2011-12-09", None, True),
     ("date", "-infinity", "2011-12-09", None, True),
@@ -260,7 +260,7 @@ SCALAR_ODD_VALUES = [odd for odd in ODD_VALUES if odd[0] in _SCALARS]
 
 @pytest.mark.parametrize("odd", [ODD_VALUES, SCALAR_ODD_VALUES], ids=["every type", "types that arrays hold"])
 async def test_an_odd_value_costs_no_more_than_itself(url: str, odd: list[tuple[str, str, str, Any, bool]]) -> None:
-    """The same by rows and by arrays; neighbours keep their values, as when they are read alone."""
+    """The same by rows and by arrays; neighbours keep the values that they have when read alone."""
     add_odd_columns(url, odd)
     alone, both = await opened(url), await opened(url)
     bob = [(await alone.fetch(["bob"])).row(0) for _ in range(2)]
@@ -276,7 +276,7 @@ async def test_an_odd_value_costs_no_more_than_itself(url: str, odd: list[tuple[
 
 
 def add_odd_columns(url: str, odd: list[tuple[str, str, str, Any, bool]]) -> None:
-    """Add columns odd_0, odd_1, ...; ann has the odd values and bob the sound ones."""
+    """Add columns odd_0, odd_1, ...; ann has the odd values and bob the valid ones."""
     execute(url, "CREATE TYPE mood AS ENUM ('sad', 'glad')")
     with psycopg.connect(url) as connection:
         for number, (kind, value, sound, *_) in enumerate(odd):
@@ -290,7 +290,7 @@ def add_odd_columns(url: str, odd: list[tuple[str, str, str, Any, bool]]) -> Non
 
 
 async def test_scalar_odd_values_are_read_by_arrays(url: str) -> None:
-    """One statement per read: an odd value costs no second one, and does not end the reading by arrays."""
+    """One statement per read: an odd value causes no second one and does not end the reading by arrays."""
     add_odd_columns(url, SCALAR_ODD_VALUES)
     warehouse = await opened(url)
     await warehouse.fetch(["ann"])
@@ -303,7 +303,7 @@ async def test_scalar_odd_values_are_read_by_arrays(url: str) -> None:
 
 
 async def test_a_number_beyond_double_does_not_end_the_reading_by_arrays(url: str) -> None:
-    """Only the batch that has it is read by rows."""
+    """Only the batch that contains it is read by rows."""
     execute(url, "ALTER TABLE dwh.features ALTER COLUMN revenue TYPE numeric")
     execute(url, "UPDATE dwh.features SET revenue = 1e400 WHERE customer_id = 'ann'")
     warehouse = await opened(url)
@@ -322,7 +322,7 @@ async def test_a_number_beyond_double_does_not_end_the_reading_by_arrays(url: st
     ],
 )
 async def test_a_row_that_the_server_cannot_compute_costs_no_other_row(url: str, expression: str) -> None:
-    """The error is one of its own, so that the worker finds the record; also after the layout is known."""
+    """The error has its own type, so that the worker can isolate the record; also after the layout is known."""
     execute(url, f"CREATE VIEW failing AS SELECT f.*, {expression} AS more FROM dwh.features f")  # noqa: S608
     warehouse = await opened(url, "failing")
     for _ in range(2):

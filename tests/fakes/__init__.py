@@ -1,1 +1,1 @@
-"""In-memory stand-ins for the outside world, one module per port; each passes its port's contract suite."""
+"""In-memory fakes, one module per port; each passes the contract suite of its port."""

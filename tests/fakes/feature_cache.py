@@ -1,4 +1,4 @@
-"""A feature cache in memory."""
+"""An in-memory feature cache."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class InMemoryFeatureCache:
         self._tokens = count()
 
     async def read(self, customer_ids: Sequence[str]) -> tuple[dict[str, bytes], dict[str, bytes]]:
-        """Return the rows found, and leases for the missing ones that nobody holds."""
+        """Return the rows found, and leases for missing rows without a current lease."""
         self._reach()
         found = {each: self.rows[each] for each in customer_ids if each in self.rows}
         free = [each for each in customer_ids if each not in found and each not in self.leases]
@@ -46,4 +46,4 @@ class InMemoryFeatureCache:
 
     def _reach(self) -> None:
         if self.away:
-            raise CacheUnavailableError("the cache in memory is away")
+            raise CacheUnavailableError("the in-memory cache is away")

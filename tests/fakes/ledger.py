@@ -1,4 +1,4 @@
-"""A ledger in memory."""
+"""An in-memory ledger."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Exposure:
 
 @dataclass
 class Customer:
-    """All that is kept of one customer."""
+    """The state of one customer."""
 
     episodes: dict[str, Episode] = field(default_factory=dict)
     evaluated_versions: Mapping[str, str] = field(default_factory=dict)
@@ -105,7 +105,7 @@ class InMemoryLedger:
         """See the port."""
         self._reach()
         if any(self.epochs.get(partition) != epoch for partition, epoch in owners.items()):
-            raise LedgerFencedError(f"the ledger in memory knows other epochs than {dict(owners)}")
+            raise LedgerFencedError(f"the epochs of the in-memory ledger differ from {dict(owners)}")
         await self.dry_run(changes)
         self._write_state(changes)
         refused = self._write_decisions(changes.decisions)
@@ -168,7 +168,7 @@ class InMemoryLedger:
 
     def _reach(self) -> None:
         if self.away:
-            raise LedgerUnavailableError("the ledger in memory is away")
+            raise LedgerUnavailableError("the in-memory ledger is away")
 
     def _customer(self, customer_id: str) -> Customer:
         return self.customers.setdefault(customer_id, Customer())

@@ -1,4 +1,4 @@
-"""A Scorer that says what it is told."""
+"""An in-memory scorer with given scores."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class InMemoryScorer:
-    """Scores by customer id, zero for others; raises `error` instead while that is set.
+    """Returns the given scores by customer id, and zero for other customers; raises `error` while that is set.
 
-    With columns it reads them as a model does: one that is missing is an error, and what cannot be read has no score.
+    With columns it reads them as a model does: a missing column is an error, and an unreadable value gives no score.
     """
 
-    version = "told"
+    version = "given"
     basis = "model"
 
     def __init__(self, scores: Mapping[str, Sequence[float]], outputs: int = 1, columns: Sequence[str] = ()) -> None:
@@ -36,7 +36,7 @@ class InMemoryScorer:
         self.error: ModelError | None = None
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
-        """Return the scores told, shape [customers, outputs]."""
+        """Return the given scores, shape [customers, outputs]."""
         if self.error is not None:
             raise self.error
         rows = [self._scores.get(customer_id, (0.0,) * self._outputs) for customer_id in table.customer_ids]

@@ -1,4 +1,4 @@
-"""A sink in memory."""
+"""An in-memory trigger sink."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class InMemoryTopics:
     limits: dict[str, int] = field(default_factory=dict)
 
     def ids(self) -> list[str]:
-        """Return the ids published, in order."""
+        """Return the published ids, in order."""
         return [message.message_id for message in self.published]
 
 
 class InMemoryTriggerSink:
     """Implements `streams.ports.TriggerSink`.
 
-    `away` makes every call fail; `fails_after_publishing` makes the next publication succeed and say that it failed.
+    `away` makes every call fail; `fails_after_publishing` makes the next publication succeed but report a failure.
     """
 
     def __init__(self, topics: InMemoryTopics | None = None) -> None:
@@ -53,7 +53,7 @@ class InMemoryTriggerSink:
         """See the port."""
         self._reach()
         if self.topics.owners.get(partition) is not self:
-            raise SinkUnavailableError(f"another sink in memory has taken partition {partition} over")
+            raise SinkUnavailableError(f"another in-memory sink has acquired partition {partition}")
         done = self.topics.progress.get(partition, 0)
         fresh = [each for each in rows if each.sequence > done]
         if refusals := {each.sequence: Refusal("t", "too large") for each in fresh if self._refuses(each)}:
@@ -62,7 +62,7 @@ class InMemoryTriggerSink:
         self.topics.progress[partition] = max([done, *(each.sequence for each in fresh)])
         if self.fails_after_publishing:
             self.fails_after_publishing = False
-            raise SinkUnavailableError("the sink in memory lost the answer")
+            raise SinkUnavailableError("the in-memory sink lost the answer")
 
     def _refuses(self, row: OutboxRow) -> bool:
         limit = self.topics.limits.get(row.message.destination)
@@ -70,4 +70,4 @@ class InMemoryTriggerSink:
 
     def _reach(self) -> None:
         if self.away:
-            raise SinkUnavailableError("the sink in memory is away")
+            raise SinkUnavailableError("the in-memory sink is away")

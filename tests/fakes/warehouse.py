@@ -1,4 +1,4 @@
-"""A data warehouse in memory."""
+"""An in-memory data warehouse."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class InMemoryWarehouse:
     """Implements `features.ports.Warehouse`.
 
-    `away` makes every call fail, `queries` lists who was asked for, `copies` is the number of rows of a customer who
-    has more than one.
+    `away` makes every call fail, `queries` lists the customer ids of each call, `copies` is the number of rows of each
+    customer who has more than one.
     """
 
     def __init__(self, kinds: Mapping[str, Kind], rows: Mapping[str, Mapping[str, Any]] | None = None) -> None:
@@ -28,9 +28,9 @@ class InMemoryWarehouse:
         self.copies: dict[str, int] = {}
 
     async def fetch(self, customer_ids: Sequence[str]) -> FeatureTable:
-        """Return the rows of those who exist, and note who was asked for."""
+        """Return the rows of the customers that exist, and record the ids."""
         if self.away:
-            raise WarehouseUnavailableError("the warehouse in memory is away")
+            raise WarehouseUnavailableError("the in-memory warehouse is away")
         self.queries.append(list(customer_ids))
         found = [each for each in dict.fromkeys(customer_ids) if each in self.rows]
         if self.copies:

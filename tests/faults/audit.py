@@ -1,6 +1,6 @@
-"""What happened when: an append-only file of JSON lines that all processes of a soak write, and what it tells.
+"""The audit log of a soak: an append-only file of JSON lines that all its processes write, and functions that read it.
 
-Moments are seconds of the monotonic clock, which Linux has one of for all processes.
+Times are seconds of the monotonic clock, which all processes on Linux share.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 Entry = dict[str, Any]
 RECENT_S = 5.0
-"""A worker had the partitions of which it decided something so shortly before."""
+"""A worker is taken to own the partitions that it decided within this time, s."""
 
 
 class Audit:
-    """The file, for writing; without a path nothing is written."""
+    """Writes the audit log; without a path nothing is written."""
 
     def __init__(self, path: str | Path | None) -> None:
-        # One write for each line, and only at the end: lines of several processes do not mix.
+        # One append per line: lines of several processes do not interleave.
         self._file = os.open(path, os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o644) if path else None
 
     def note(self, what: str, **more: Any) -> None:
-        """Write down what happens now."""
+        """Append an entry with the current time."""
         if self._file is not None:
             entry = {"at": time.monotonic(), "pid": os.getpid(), "what": what, **more}
             os.write(self._file, json.dumps(entry).encode() + b"\n")
 
     def note_decided(self, records: Iterable[Record]) -> None:
-        """Write down that the decisions on these records are in the ledger."""
+        """Append an entry that the decisions on these records are in the ledger."""
         self.note("decided", records=[(record.topic, record.partition, record.offset) for record in records])
 
     def close(self) -> None:
@@ -49,16 +49,16 @@ class Audit:
 
 @dataclass(slots=True)
 class AuditReader:
-    """The file as far as it was written."""
+    """Reads the audit log incrementally."""
 
     path: Path
     entries: list[Entry] = field(default_factory=list)
     decided_at: dict[int, float] = field(default_factory=dict)
-    """When each process has last decided something."""
+    """Time of the last decision, by process id."""
     _read: int = 0
 
     def update(self) -> Sequence[Entry]:
-        """Read on, and return all entries so far."""
+        """Read the new entries, and return all entries so far."""
         if self.path.exists():
             with self.path.open("rb") as file:
                 file.seek(self._read)
@@ -71,12 +71,12 @@ class AuditReader:
 
 
 def count_faults(entries: Iterable[Entry]) -> Counter[str]:
-    """Return how many faults of each kind happened."""
+    """Return the number of faults by kind."""
     return Counter(entry["kind"] for entry in entries if entry["what"] == "fault")
 
 
 def count_decided(entries: Iterable[Entry]) -> Counter[tuple[str, int, int]]:
-    """Return how often each record, told by topic, partition and offset, was decided."""
+    """Return how often each record was decided, by topic, partition and offset."""
     return Counter(
         (topic, partition, offset)
         for entry in entries
@@ -86,14 +86,14 @@ def count_decided(entries: Iterable[Entry]) -> Counter[tuple[str, int, int]]:
 
 
 def find_partitions(entry: Entry) -> set[int]:
-    """Return the partitions of which something was decided."""
+    """Return the partitions of the decided records."""
     return {partition for _, partition, _ in entry["records"]}
 
 
 def measure_recovery(entries: Sequence[Entry], kill: Entry) -> float | None:
-    """Return the seconds from a kill until each of the killed worker's partitions has decided something.
+    """Return the seconds from a kill until a record of each of the killed worker's partitions has been decided.
 
-    None when it has not come to that, or when another fault happened meanwhile.
+    None if that has not happened, or if another fault happened in between.
     """
     decided = [entry for entry in entries if entry["what"] == "decided"]
     since = kill["at"] - RECENT_S
@@ -112,7 +112,7 @@ def measure_recovery(entries: Sequence[Entry], kill: Entry) -> float | None:
 
 
 def measure_recoveries(entries: Sequence[Entry]) -> list[float]:
-    """Return how long each recovery from a kill took that no other fault disturbed, in seconds."""
+    """Return the duration of each recovery from a kill without another fault, in seconds."""
     kills = [entry for entry in entries if entry["what"] == "fault" and entry.get("is_calm")]
     measured = [measure_recovery(entries, kill) for kill in kills]
     return [seconds for seconds in measured if seconds is not None]

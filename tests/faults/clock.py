@@ -1,4 +1,4 @@
-"""The wall clock of a worker with faults: it jumps at a signal, a week ahead of the truth or a week behind it."""
+"""The wall clock of a worker with faults: a signal moves it a week ahead of the real time or a week behind it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _shift_s = 0.0
 
 
 def read_clock() -> float:
-    """Return the time as this process believes it to be, seconds since 1970."""
+    """Return the shifted time of this process, seconds since 1970."""
     return _true_time() + _shift_s
 
 
@@ -36,24 +36,24 @@ def _jump(number: int, _: object) -> None:
 
 
 class JumpingDatetime(datetime):
-    """A datetime whose present is this process's."""
+    """A datetime whose `now` is the shifted time of this process."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Any:
-        """Return the time as this process believes it to be."""
+        """Return the shifted time of this process."""
         return datetime.fromtimestamp(read_clock(), tz)
 
 
 class JumpingProducer(Producer):
-    """A producer that stamps messages with this process's time, as librdkafka would if the machine's clock jumped."""
+    """A producer that stamps messages with the shifted time, as librdkafka would if the machine's clock jumped."""
 
     def produce(self, *arguments: Any, **named: Any) -> None:
-        """Send with a stamp."""
+        """Send with the shifted timestamp."""
         super().produce(*arguments, timestamp=int(read_clock() * 1000), **named)
 
 
 def let_clock_jump() -> None:
-    """Put the clock wherever Python code reads the time, and have it jump at the signals AHEAD and BEHIND."""
+    """Replace the clock wherever Python code reads the time, and shift it at the signals AHEAD and BEHIND."""
     for module in list(sys.modules.values()):
         if getattr(module, "time", None) is _true_time:
             vars(module)["time"] = read_clock

@@ -1,4 +1,4 @@
-"""What the fault tests share: a warehouse that never changes, and what an undisturbed run makes of the input."""
+"""Fixtures of the fault tests: a constant warehouse, and the outcome of an undisturbed run of the input."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def world(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="session")
 def undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:
-    """What comes out when nothing breaks."""
+    """The outcome of a run without faults."""
     with Run(world, records) as run:
         run.send()
         run.start()
@@ -51,6 +51,6 @@ def undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:
 
 @pytest.fixture
 def run(world: World, records: Sequence[InputRecord]) -> Iterator[Run]:
-    """A run that a test disturbs."""
+    """A run for a test to disturb."""
     with Run(world, records) as entered:
         yield entered

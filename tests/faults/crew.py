@@ -1,4 +1,4 @@
-"""The workers of a soak and the supervisor that starts them again, as systemd or Kubernetes would."""
+"""The workers of a soak and the supervisor that restarts them, as systemd or Kubernetes would."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CLAIMED = "partition_acquired"
 
 @dataclass(slots=True)
 class Seat:
-    """A place for one worker after the other; moments are of the monotonic clock."""
+    """A slot for successive workers; times are of the monotonic clock."""
 
     name: str
     chance: random.Random
@@ -39,21 +39,21 @@ class Seat:
 
     @property
     def running(self) -> WorkerProcess | None:
-        """The worker, if it has not ended."""
+        """The worker, or None if it has ended."""
         return self.worker if self.worker is not None and self.worker.is_running() else None
 
 
 @dataclass(slots=True)
 class Crew:
-    """Two seats that are always taken again, and one for a guest. To be used by one thread.
+    """Two seats whose workers are always restarted, and one for a temporary worker. Not thread-safe.
 
-    The first seat has a name of its own in the consumer group (static membership), the others have none.
+    The first seat has an instance id in the consumer group (static membership), the others have none.
     """
 
     run: Run
     seed: int
     disturbs: bool = False
-    """Whether workers that start get faults of their own."""
+    """Whether new workers are started with faults."""
     exits: Counter[str] = field(default_factory=Counter)
     seats: dict[str, Seat] = field(default_factory=dict)
     _guest_leaves: tuple[float, signal.Signals] = (0.0, signal.SIGTERM)
@@ -65,7 +65,7 @@ class Crew:
         self.seats["guest"].is_open = False
 
     def tend(self) -> None:
-        """Start what has ended, wake what has slept, see the guest off; to be called again and again."""
+        """Restart ended workers, wake frozen ones, and stop the temporary worker in time; call it periodically."""
         now = time.monotonic()
         self._part_with_guest(now)
         for seat in self.seats.values():
@@ -77,7 +77,7 @@ class Crew:
             self._probe(seat, now)
 
     def signal(self, name: str, number: signal.Signals) -> int | None:
-        """Send a signal to the worker on a seat and return its process number; None when there is none."""
+        """Send a signal to the worker of a seat and return its process id; None if there is none."""
         worker = self.seats[name].running
         if worker is None:
             return None
@@ -85,24 +85,24 @@ class Crew:
         return worker.process.pid
 
     def freeze(self, name: str, seconds: float) -> bool:
-        """Put a worker to sleep; False when there is none."""
+        """Stop a worker with SIGSTOP for this time; False if there is none."""
         self.seats[name].wake_at = time.monotonic() + seconds
         return self.signal(name, signal.SIGSTOP) is not None
 
     def invite(self, seconds: float, parting: signal.Signals) -> None:
-        """Let a guest come, and leave by a signal later."""
+        """Start a temporary worker, and end it by a signal after this time."""
         self.seats["guest"].is_open = True
         self._guest_leaves = time.monotonic() + seconds, parting
 
     def calm_down(self) -> None:
-        """Wake everybody, send the guest away, and give no more faults to those who start."""
+        """Wake all workers, stop the temporary one, and start new workers without faults."""
         self.disturbs = False
         self._guest_leaves = time.monotonic(), signal.SIGTERM
         for seat in self.seats.values():
             seat.wake_at = time.monotonic()
 
     def stop(self) -> list[str]:
-        """Stop all workers in order, and return complaints of those that would not."""
+        """Stop all workers gracefully, and return a complaint for each that did not stop."""
         for seat in self.seats.values():
             seat.is_open = False
         running = list(self._running())
@@ -119,11 +119,11 @@ class Crew:
         return stubborn
 
     def find_pids(self) -> set[int]:
-        """Return the process numbers of the workers that run."""
+        """Return the process ids of the running workers."""
         return {worker.process.pid for _, worker in self._running()}
 
     def is_at_work(self) -> bool:
-        """Say whether there are just the two workers, awake, and each has claimed partitions."""
+        """Return whether exactly the two workers run, both are awake, and both have claimed partitions."""
         running = list(self._running())
         seats = [seat.name for seat, worker in running if not worker.is_frozen() and CLAIMED in worker.log.read_text()]
         return len(running) == len(seats) and seats == list(SEATS)
@@ -147,7 +147,7 @@ class Crew:
             self.signal("guest", parting)
 
     def _wake(self, seat: Seat, now: float) -> None:
-        """Wake a worker whose time has come; one that froze itself sleeps from now on."""
+        """Wake a worker whose sleep is over; the sleep of one that froze itself begins now."""
         worker = seat.running
         if worker is None or not worker.is_frozen():
             return
@@ -158,7 +158,7 @@ class Crew:
             worker.signal(signal.SIGCONT)
 
     def _probe(self, seat: Seat, now: float) -> None:
-        """End a worker that is awake and has failed its liveness probe several times in a row."""
+        """Kill a worker that is awake and has failed its liveness probe several times in a row."""
         worker = seat.running
         if worker is None or seat.wake_at is not None or now < seat.probe_at:
             return

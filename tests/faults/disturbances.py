@@ -1,4 +1,4 @@
-"""What a soak does to workers and services, and when: drawn from a seed, the same for the same seed."""
+"""The schedule of a soak's disturbances of workers and services, drawn from a seed and reproducible by it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 SEATS = ("first", "second")
 SERVICES = ("kafka", "postgres", "redis")
 GAP_S = 0.8
-"""Mean time between two disturbances from outside; those from inside come on top."""
+"""Mean time between two external disturbances; faults inside the workers are additional."""
 REST_S = 2.0
-"""A service is left alone for so long after a disturbance, or nobody would work."""
+"""Time without disturbances of a service after each one, so that workers make progress."""
 START_S = 5.0
 CALM_EVERY_S = 75.0
 LATEST_OCCURRENCE = 120
 
-# Kind: how often in relation to the others, and the bounds of how long it lasts, s.
+# Kind: relative frequency, and the bounds of its duration, s.
 OF_WORKERS = {
     "kill": (8, 0.0, 0.0),
     "terminate": (6, 0.0, 0.0),
@@ -54,10 +54,10 @@ LONGEST_DELAY_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What happens when, in seconds of a clock that stands still while nobody works.
+    """A disturbance and its time, in seconds of a clock that stops while no worker works.
 
-    `seat` is the worker it happens to, if it is one of workers; `delay_s` is how much later bytes arrive, if it is a
-    delay. A calm one is a kill around which nothing else happens, so that the recovery can be measured.
+    `seat` is the disturbed worker, for disturbances of workers; `delay_s` is the added latency, for delays. A calm
+    disturbance is a kill without other faults around it, so that the recovery can be measured.
     """
 
     at_s: float
@@ -69,12 +69,12 @@ class Disturbance:
 
     @property
     def service(self) -> str:
-        """The service it happens to, if it is one of services."""
+        """The disturbed service, for disturbances of services."""
         return self.kind.partition("-")[0] if self.kind in OF_SERVICES else ""
 
 
 def plan(seed: int, seconds: float) -> list[Disturbance]:
-    """Return what happens, in order."""
+    """Return the disturbances in order of time."""
     chance = random.Random(f"disturbances {seed}")
     planned, at, resting_until = list(_plan_calm(chance, seconds)), 0.0, dict.fromkeys(("", *SERVICES), 0.0)
     while (at := at + chance.expovariate(1 / GAP_S)) < seconds:
@@ -101,19 +101,19 @@ def _draw(chance: random.Random, at: float) -> Disturbance:
 
 
 def draw_inside(chance: random.Random) -> str:
-    """Return what a worker that starts will do to itself, in the words of HOLDFAST_FAULT; often nothing."""
+    """Return the faults of a new worker as a value of HOLDFAST_FAULT; often empty."""
     away = [_draw_step(chance, "away") for _ in range(chance.choice((0, 0, 1, 2)))]
     end = chance.choice(("", "kill", "freeze", "crash"))
     return ",".join(away + ([_draw_step(chance, end)] if end else []))
 
 
 def _draw_step(chance: random.Random, action: str) -> str:
-    # Early steps are as likely as late ones: most workers are disturbed before they come far.
+    # Early occurrences are as likely as late ones, because most workers are disturbed early.
     occurrence = int(math.exp(chance.uniform(0, math.log(LATEST_OCCURRENCE))))
     steps: Sequence[str] = [step for step in STEPS if (step, action) != ("before_ack", "away")]
     return f"{chance.choice(steps)}:{occurrence}:{action}"
 
 
 def draw_sleep(chance: random.Random) -> float:
-    """Return how long a worker sleeps that froze itself: every second time past its session, s."""
+    """Return the sleep of a worker that froze itself, s; half of the draws exceed its session timeout."""
     return chance.choice((chance.uniform(0.1, SESSION_S - 2), chance.uniform(SESSION_S + 1, SESSION_S + 4)))

@@ -1,4 +1,4 @@
-"""The input of a soak: sent over a time, whatever happens to the broker, and read back as it is on the topics."""
+"""The input of a soak: sent over a period despite broker outages, and read back from the topics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
 from streams.settings import INPUT_TOPICS
-from tests.faults.run import PATIENCE_S
+from tests.faults.run import TIMEOUT_S
 from tests.faults.scenario import PARTITIONS, InputRecord
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Feeder(Thread):
-    """Sends the input over a time, whatever happens to the broker."""
+    """Sends the input over a period despite broker outages."""
 
     def __init__(self, broker: str, prefix: str, records: Sequence[InputRecord], seconds: float) -> None:
         super().__init__(name="feeder", daemon=True)
@@ -27,7 +27,7 @@ class Feeder(Thread):
         self._pause = Event()
 
     def run(self) -> None:
-        """Send; a producer that has given up is replaced."""
+        """Send the input; replace a producer after a fatal error."""
         begin, producer = time.monotonic(), self._connect()
         for number, record in enumerate(self._records):
             self._pause.wait(max(0.0, begin + self._seconds * number / len(self._records) - time.monotonic()))
@@ -36,14 +36,14 @@ class Feeder(Thread):
                 producer.poll(0)
             except KafkaException:
                 producer = self._connect()
-        producer.flush(PATIENCE_S)
+        producer.flush(TIMEOUT_S)
 
     def _connect(self) -> Producer:
         return Producer({"bootstrap.servers": self._broker, "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
 
 
 def read_input(broker: str, prefix: str) -> list[InputRecord]:
-    """Return what the input topics hold, the records of each partition in their order."""
+    """Return the records of the input topics, in order of offset within each partition."""
     properties = {"bootstrap.servers": broker, "group.id": f"{prefix}reader", "enable.auto.commit": False}
     consumer = Consumer(properties)
     try:
@@ -62,7 +62,7 @@ def read_partition(consumer: Consumer, place: TopicPartition, prefix: int) -> It
     while expected < end:
         for record in consumer.consume(1000, 0.05):
             if record.error() is None:
-                # The undisturbed run's offsets are the same only if there are none without a record.
+                # The undisturbed run has the same offsets only if there are no gaps.
                 assert record.offset() == expected, f"{place.topic} has a gap before offset {record.offset()}"
                 expected += 1
                 value = InputRecord(place.topic[prefix:], place.partition, record.key(), record.value())

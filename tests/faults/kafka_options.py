@@ -1,4 +1,4 @@
-"""Options of a running broker and of its topics."""
+"""Changes the configuration of a running broker and of its topics."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ BROKER_ID = "1"
 
 
 def set_options(address: str, kind: ResourceType, name: str, **options: object) -> None:
-    """Set options, underscores for dots in their names; None brings the default back.
+    """Set options, with underscores for the dots in their names; None restores the default.
 
     Args:
-        address: where the broker is.
+        address: address of the broker.
         kind: TOPIC or BROKER.
         name: the topic's name, or BROKER_ID.
         options: the options.

@@ -1,4 +1,4 @@
-"""What a run has done, seen from outside, and what a disturbed run did differently from an undisturbed one."""
+"""The externally visible outcome of a run, and the differences between a disturbed run and an undisturbed one."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ UNSENT = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Everything that two runs of one input must have in common, by kind, each thing with its number."""
+    """Everything that must be equal in two runs of one input: the number of each item, by kind."""
 
     things: Mapping[str, Counter[Hashable]]
     unsent: int
 
     @property
     def triggers(self) -> int:
-        """Number of different triggers."""
+        """Number of distinct triggers."""
         return len(self.things["campaign_triggers"])
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a disturbed run lost, did twice or more often, and did without being asked; all empty when it is right."""
+    """The items that a disturbed run lost, duplicated or added; all empty if it is correct."""
 
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -52,18 +52,18 @@ class Verdict:
 
     @property
     def complaints(self) -> list[str]:
-        """The numbers and the first of each kind, in words; none when the run is right."""
+        """One sentence per kind, with the number of items and the first of them; empty if the run is correct."""
         kinds = {"lost": self.lost, "doubled": self.doubled, "differing": self.differing}
         return [f"{len(things)} {name}: {things[:3]}" for name, things in kinds.items() if things]
 
 
 def forget_dead_letters(outcome: Outcome) -> Outcome:
-    """Return the outcome of the same input without its poison; nothing else of it may differ."""
+    """Return the outcome without dead letters, for comparison with a run of the input without its poison."""
     return replace(outcome, things={**outcome.things, "dead_letters": Counter()})
 
 
 def collect(broker: str, prefix: str, ledger_url: str) -> Outcome:
-    """Read the outgoing topics as a read_committed consumer does, and the ledger."""
+    """Read the outgoing topics as a read_committed consumer, and the ledger."""
     things: dict[str, Counter[Hashable]] = {
         destination: Counter(_name(destination, seen, prefix) for seen in read_committed(broker, prefix + topic))
         for destination, topic in OUTPUT_TOPICS.items()
@@ -76,7 +76,7 @@ def collect(broker: str, prefix: str, ledger_url: str) -> Outcome:
 
 
 def _name(destination: str, seen: Seen, prefix: str) -> Hashable:
-    """Return what tells a message from all others, the same in every run."""
+    """Return an identity of a message that is the same in every run."""
     if destination == "dead_letters":
         place = seen.header("holdfast_topic").removeprefix(prefix), seen.header("holdfast_partition")
         return *place, seen.header("holdfast_offset"), seen.header("holdfast_reason"), seen.key, seen.value
@@ -86,7 +86,7 @@ def _name(destination: str, seen: Seen, prefix: str) -> Hashable:
 
 
 def compare(undisturbed: Outcome, disturbed: Outcome) -> Verdict:
-    """Say what the disturbed run has lost, doubled, or done differently."""
+    """Return what the disturbed run has lost, duplicated or changed."""
     verdict = Verdict()
     for kind, expected in undisturbed.things.items():
         found = disturbed.things[kind]
@@ -101,7 +101,7 @@ def compare(undisturbed: Outcome, disturbed: Outcome) -> Verdict:
 
 
 class Progress:
-    """How much of the input a group has committed.
+    """The committed progress of a consumer group.
 
     Attributes:
         partitions: number of each input topic's partitions.
@@ -117,13 +117,13 @@ class Progress:
         return sum(place.offset for place in self.places())
 
     def places(self) -> list[TopicPartition]:
-        """Return every partition with the offset that is committed."""
+        """Return every partition with its committed offset."""
         asked = [TopicPartition(topic, number) for topic in self._topics for number in range(self.partitions)]
         found = self._client.committed(asked, timeout=20)
         return [TopicPartition(each.topic, each.partition, max(each.offset, 0)) for each in found]
 
     def ends(self) -> list[TopicPartition]:
-        """Return every partition with the offset where it ends."""
+        """Return every partition with its end offset."""
         return [
             TopicPartition(each.topic, each.partition, self._client.get_watermark_offsets(each, timeout=20)[1])
             for each in self.places()

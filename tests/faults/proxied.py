@@ -1,4 +1,4 @@
-"""Services of a test's own that workers reach through proxies, while the test goes straight to them."""
+"""Dedicated services that workers reach through proxies, while the test connects directly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LISTENER = "PROXIED"
 
 
 class ProxiedKafka(KafkaServer):
-    """Kafka with one more listener, whose clients are told to come by the proxy in front of it."""
+    """Kafka with an additional listener, which advertises the address of its proxy to clients."""
 
     proxy: Proxy
 
@@ -38,7 +38,7 @@ class ProxiedKafka(KafkaServer):
 class ProxiedServices(EmbeddedServices):
     """Kafka, Redis and PostgreSQL, each with a proxy in front of it, as a context manager.
 
-    `direct` and `gates` say where they are: straight, and by way of the proxies.
+    `direct` has the addresses of the services, `gates` those of the proxies.
     """
 
     direct: Endpoints

@@ -1,7 +1,7 @@
-"""A way to a service that can be cut, closed, slowed down and held up, and made whole again.
+"""A proxy to a service that can drop connections, reject new ones, delay and hold traffic, and recover.
 
-It forwards one port of loopback to another. PostgreSQL and Redis are reached through it by another URL; Kafka tells
-its clients where to come, so it needs a listener that names the proxy: see proxied.py.
+It forwards one loopback port to another. Clients of PostgreSQL and Redis use a URL with the proxy's port; Kafka
+advertises its address to clients, so it needs a listener that advertises the proxy: see proxied.py.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ START_S = 10
 
 
 class Proxy:
-    """Forwards connections to a port of 127.0.0.1, on a thread of its own, as a context manager.
+    """Forwards connections to a port of 127.0.0.1 on its own thread, as a context manager.
 
-    Every method may be called from any thread, and has happened when it returns. What was done to the proxy lasts
-    until `heal`.
+    Every method is thread-safe and synchronous: its effect is complete when it returns, and lasts until `heal`.
 
     Args:
         target: the service's port.
-        port: where it is reached; by default a free one.
+        port: the proxy's port; by default a free one.
     """
 
     def __init__(self, target: int, port: int | None = None) -> None:
@@ -56,23 +55,23 @@ class Proxy:
         return url.replace(f"127.0.0.1:{self.target}", f"127.0.0.1:{self.port}")
 
     def cut(self) -> int:
-        """End every connection at once, without a word; return how many there were. New ones are welcome."""
+        """Abort every connection, and return their number. New connections are accepted."""
         return self._call(self._cut())
 
     def refuse(self) -> None:
-        """Let nobody connect any more; who is connected stays."""
+        """Reject new connections; existing ones remain."""
         self._call(self._refuse())
 
     def delay(self, seconds: float) -> None:
-        """Send each piece on so much later, in both directions."""
+        """Delay all traffic by this time, in both directions."""
         self._call(self._set_delay(seconds))
 
     def hold(self) -> None:
-        """Be a black hole: take connections and bytes, and forward nothing before `heal`, which loses none."""
+        """Act as a black hole: accept connections and bytes, but forward them only after `heal`."""
         self._call(self._hold())
 
     def heal(self) -> None:
-        """Forward everything at once again, to everybody."""
+        """Accept connections and forward everything without delay again."""
         self._call(self._heal())
 
     def _call(self, work: Coroutine[object, object, Result]) -> Result:
@@ -85,11 +84,11 @@ class Proxy:
         await self._stop.wait()
         await self._heal()
         await self._refuse()
-        # Not cancelled: asyncio would write of each connection's task that it was (Python 3.11).
+        # Tasks are not cancelled: asyncio (Python 3.11) would log the cancellation of each connection.
         while self._tasks:
             await self._cut()
             await asyncio.wait(self._tasks, timeout=0.1)
-        # Connections that were cut are closed by the loop's next round.
+        # The next iteration of the loop closes the aborted connections.
         await asyncio.sleep(0)
 
     async def _cut(self) -> int:
@@ -127,7 +126,7 @@ class Proxy:
             writers.add(service)
             self._writers |= writers
             await self._join(self._pump(reader, service), self._pump(service_reader, writer))
-        except OSError:  # the service is away: its client shall see that, too
+        except OSError:  # the service is down: close the client's connection as well
             writer.transport.abort()
         finally:
             self._writers -= writers
@@ -153,7 +152,7 @@ class Proxy:
 
 
 def choose_port() -> int:
-    """Return a free port that the kernel gives to no client, so that it can be closed and opened again."""
+    """Return a free port outside the kernel's ephemeral range, so that it can be closed and reopened."""
     while True:
         port = random.randrange(20_000, 32_000)
         if is_free(port):

@@ -1,4 +1,4 @@
-"""One run of an input: topics and ledger of its own, workers as processes, and what came out."""
+"""One run of an input: its own topics and ledger, worker processes, and the outcome."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     from tests.faults.scenario import InputRecord
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 180.0
+TIMEOUT_S = 180.0
 BATCH_EVENTS = 40
 SESSION_S = 6
-"""The shortest that the broker's defaults allow."""
+"""The minimum that the broker's defaults allow."""
 
 
 @dataclass(slots=True)
 class WorkerProcess:
-    """A worker in a process of its own, and its log."""
+    """A worker process and its log."""
 
     process: subprocess.Popen[bytes]
     log: Path
 
     def begin(self, environment: Mapping[str, str]) -> None:
-        """Give a process that waits its settings."""
+        """Send the settings to a waiting process."""
         assert self.process.stdin is not None
         with self.process.stdin as given:
             given.write(json.dumps(dict(environment)).encode() + b"\n")
@@ -61,28 +61,28 @@ class WorkerProcess:
 
     def wait(self) -> int:
         """Wait until it ends, and return its exit code."""
-        return self.process.wait(PATIENCE_S)
+        return self.process.wait(TIMEOUT_S)
 
     def end(self) -> None:
-        """End it by force, if it still runs."""
+        """Kill the process if it still runs."""
         self.process.kill()
         self.process.communicate()
 
     def is_running(self) -> bool:
-        """Say whether it has not ended."""
+        """Return whether the process has not ended."""
         return self.process.poll() is None
 
     def is_frozen(self) -> bool:
-        """Say whether a signal has stopped it."""
+        """Return whether a signal has stopped the process."""
         return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def said(self, event: str) -> list[dict[str, Any]]:
-        """Return what it has logged under that name."""
+        """Return the log entries of this event."""
         lines = (line for line in self.log.read_text().splitlines() if f'"{event}"' in line and line.endswith("}"))
         return [said for said in map(json.loads, lines) if said["event"] == event]
 
     def ask(self, path: str) -> str:
-        """Return what it answers on its health port, whatever the status; nothing while it does not listen."""
+        """Return the response of a path on the health port, whatever the status; empty while it does not listen."""
         starts = self.said("worker_starting")
         if not starts:
             return ""
@@ -94,7 +94,7 @@ class WorkerProcess:
                 return str(answer.read().decode())
 
     def is_live(self, *, seconds: float = 2.0) -> bool:
-        """Say whether it answers its liveness probe in time and well; one that does not listen yet is starting."""
+        """Return whether the liveness probe succeeds in time; a worker that does not listen yet counts as starting."""
         starts = self.said("worker_starting")
         if not starts:
             return True
@@ -105,16 +105,16 @@ class WorkerProcess:
             return False
 
     def faults(self) -> list[str]:
-        """Return the faults that have happened in it."""
+        """Return the faults that have happened in the process."""
         return [line.split()[1] for line in self.log.read_text().splitlines() if line.startswith("FAULT ")]
 
     def tail(self) -> str:
-        """Return the end of its log, for messages."""
+        """Return the end of the log, for error messages."""
         return self.log.read_text()[-3000:]
 
 
 def prepare_worker(log: Path) -> WorkerProcess:
-    """Start a process that imports what a worker needs and then waits for its settings."""
+    """Start a process that imports the worker's modules and then waits for its settings."""
     with log.open("wb") as output:
         command = [sys.executable, "-m", "tests.faults.worker_with_faults"]
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=output, stderr=output)
@@ -123,7 +123,7 @@ def prepare_worker(log: Path) -> WorkerProcess:
 
 @dataclass(slots=True)
 class World:
-    """What all runs share: services, warehouse, definitions, and a worker process that waits for its settings."""
+    """Environment shared by runs: services, warehouse, definitions, and a worker process waiting for its settings."""
 
     endpoints: Endpoints
     warehouse_url: str
@@ -133,13 +133,13 @@ class World:
     _spare: WorkerProcess | None = None
 
     def take_worker(self) -> WorkerProcess:
-        """Return a process that waits for its settings, and prepare the next one."""
+        """Return the waiting process, and prepare the next one."""
         taken = self._spare or self._prepare()
         self._spare = self._prepare()
         return taken
 
     def close(self) -> None:
-        """End the process that waits."""
+        """End the waiting process."""
         if self._spare is not None:
             self._spare.end()
 
@@ -150,7 +150,7 @@ class World:
 
 @dataclass(slots=True)
 class Run:
-    """Topics, a group and a ledger of their own, as a context manager that ends its workers."""
+    """Dedicated topics, consumer group and ledger, as a context manager that ends its workers."""
 
     world: World
     records: Sequence[InputRecord]
@@ -158,7 +158,7 @@ class Run:
     workers: list[WorkerProcess] = field(default_factory=list)
     ledger_url: str = ""
     environment: dict[str, str] = field(default_factory=dict)
-    """Settings of its workers that differ from the usual ones."""
+    """Settings of its workers that differ from the defaults."""
     _stack: ExitStack = field(default_factory=ExitStack)
     progress: Progress = field(init=False)
     _admin: AdminClient = field(init=False)
@@ -186,7 +186,7 @@ class Run:
         return f"{self.prefix}group"
 
     def start(self, fault: str = "", *, instance: str | None = "worker", **settings: str) -> WorkerProcess:
-        """Start a worker; under the same instance name it takes over at once from one that was killed."""
+        """Start a worker; with the same instance id it replaces a killed worker without a rebalance."""
         worker = self.world.take_worker()
         worker.begin({**self._environment(), "HOLDFAST_FAULT": fault, **self._name(instance), **settings})
         self.workers.append(worker)
@@ -216,40 +216,40 @@ class Run:
         send(self.world.endpoints.broker, self.prefix, self.records)
 
     def send_lots(self, number: int) -> Iterator[int]:
-        """Send the input in so many lots, each when the next one is asked for; yield how much was sent by then."""
+        """Send the input in this many lots, one per iteration; yield the number of records sent so far."""
         bounds = [len(self.records) * lot // number for lot in range(number + 1)]
         for begin, end in pairwise(bounds):
             send(self.world.endpoints.broker, self.prefix, self.records[begin:end])
             yield end
 
     def committed(self) -> int:
-        """Return how many records the group has committed."""
+        """Return the number of records that the group has committed."""
         return self.progress.committed()
 
     def assignments(self) -> list[list[TopicPartition]]:
-        """Return what each worker of the group has been given; nothing while the group is not at rest."""
+        """Return the assignment of each worker of the group; empty while the group is not stable."""
         described = self._admin.describe_consumer_groups([self.group])[self.group].result()
         members = described.members if described.state is ConsumerGroupState.STABLE else []
         return [member.assignment.topic_partitions for member in members]
 
     def wait_for_members(self, number: int) -> None:
-        """Wait until the group has so many workers and is at rest."""
+        """Wait until the group has this many workers and is stable."""
         self.wait_until(lambda: len(self.assignments()) == number)
 
     def wait_for(self, records: int) -> None:
-        """Wait until the group has committed so many records."""
+        """Wait until the group has committed this many records."""
         self.wait_until(lambda: self.committed() >= records)
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds; fail when it does not for long, or when no worker runs any more."""
-        deadline = time.monotonic() + PATIENCE_S
+        """Wait until a condition holds; fail after a timeout, or when no worker runs any more."""
+        deadline = time.monotonic() + TIMEOUT_S
         while not _holds(condition):
             assert time.monotonic() < deadline, f"{self.committed()} records committed\n" + self.workers[-1].tail()
             assert any(worker.is_running() for worker in self.workers), self.workers[-1].tail()
             time.sleep(0.05)
 
     def finish(self) -> Outcome:
-        """Wait until everything is committed, stop the workers that run, and return what came out."""
+        """Wait until everything is committed, stop the running workers, and return the outcome."""
         self.wait_for(len(self.records))
         running = [worker for worker in self.workers if worker.is_running()]
         for worker in running:
@@ -266,7 +266,7 @@ class Run:
 def _holds(condition: Callable[[], bool]) -> bool:
     try:
         return condition()
-    except KafkaException:  # the broker may be away
+    except KafkaException:  # the broker may be down
         return False
 
 

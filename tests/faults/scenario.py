@@ -1,8 +1,8 @@
-"""An input whose outcome does not depend on how it is cut into batches, and the world it needs.
+"""An input whose outcome does not depend on batching, with its warehouse and definitions.
 
-Rows of the warehouse are fixed before the first event, counts of messages and of cancellation requests only grow,
-and a launch reaches members of a segment that holds everybody. So the set of triggers, the memberships and the
-signals are the same however often anything is redelivered, and whatever is coalesced.
+Warehouse rows are fixed before the first event, counts of messages and of cancellation requests only grow, and a
+launch reaches members of a segment that holds every customer. So triggers, memberships and signals are the same
+under any redelivery and any coalescing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PARTITIONS = 4
 CUSTOMERS = 90
-# Later than any activation: such a customer is new, so that the first evaluation is not silent.
+# Later than any activation: such a customer is new, so the first evaluation is not suppressed.
 JOINED = "2099-01-01"
 START = datetime(2011, 6, 1, tzinfo=UTC)
 
@@ -55,7 +55,7 @@ POISON: tuple[tuple[bytes | None, bytes | None], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class InputRecord:
-    """A record as it is sent; the topic without its prefix."""
+    """An input record; the topic is without its prefix."""
 
     topic: str
     partition: int
@@ -64,7 +64,7 @@ class InputRecord:
 
 
 def generate(seed: int, events: int, customers: int = CUSTOMERS) -> list[InputRecord]:
-    """Return customer updates, conversations, launches, events sent twice, and poison in between."""
+    """Return customer updates, conversations, launches, duplicate events, and poison records in between."""
     chance = random.Random(seed)
     records = [_event(chance, number, customers) for number in range(events)]
     for number, (key, value) in enumerate(POISON * 3):
@@ -99,7 +99,7 @@ def _event(chance: random.Random, number: int, customers: int) -> InputRecord:
 
 
 def fill_warehouse(url: str, customers: int = CUSTOMERS) -> None:
-    """Create the view's table, with one row for each customer that never changes again."""
+    """Create the view's table, with one constant row for each customer."""
     with psycopg.connect(url) as connection:
         connection.execute("""
             CREATE TABLE customer_features_view (

@@ -1,4 +1,4 @@
-"""A second broker for a moment: a topic that has a copy on it lacks that copy ever after."""
+"""A temporary second broker: a topic with a replica on it lacks that replica afterwards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic  # where its types say it is
+from confluent_kafka.cimpl import NewTopic  # the module in its type stubs
 
 from console.embedded.kafka import KafkaServer
 from console.embedded.process import ServerProcess
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SecondKafka(KafkaServer):
-    """Kafka that joins the cluster of an embedded one as a broker, not as a controller."""
+    """A Kafka server that joins an embedded cluster as a broker, not as a controller."""
 
     def __init__(self, first: EmbeddedServices, folder: Path) -> None:
         kafka = first._servers["kafka"]
@@ -54,14 +54,14 @@ class SecondKafka(KafkaServer):
 
 
 def take_copies_away(services: EmbeddedServices, folder: Path, broker: str, topic: str) -> None:
-    """Make an empty topic anew with two copies that must both be written, one of them on a broker that is no more."""
+    """Recreate an empty topic with two replicas and min.insync.replicas 2, one of them on a broker that then stops."""
     second = SecondKafka(services, folder)
     second.start(Event())
     try:
         wait_until(lambda: len(ask(broker).list_topics().brokers) > 1)
     finally:
         second.process.stop()
-    # Before it is forgotten, a client may take it for the controller, and wait for it.
+    # Until the cluster has removed it, a client may take it for the controller and wait for it.
     wait_until(lambda: len(ask(broker).list_topics().brokers) == 1)
     client = ask(broker)
     partitions = len(client.list_topics(topic).topics[topic].partitions)
@@ -72,5 +72,5 @@ def take_copies_away(services: EmbeddedServices, folder: Path, broker: str, topi
 
 
 def ask(broker: str) -> AdminClient:
-    """Return a client that knows nothing yet."""
+    """Return a client without cached metadata."""
     return AdminClient({"bootstrap.servers": broker, "log_level": 0})

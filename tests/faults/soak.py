@@ -1,10 +1,10 @@
-"""Random faults on two workers for a while, then the oracle: `make soak SECONDS=600 SEED=7`.
+"""Random faults on two workers, then a comparison by the oracle: `make soak SECONDS=600 SEED=7`.
 
-Input, faults, their moments and their lengths are drawn from the seed. What then meets what depends on the machine, so
-a seed that failed once may have to be run several times.
+Input, faults, their times and durations are drawn from the seed. The interleaving depends on the machine, so it can
+take several runs to reproduce the failure of a seed.
 
-The undisturbed run reads the very records that the disturbed one has read, in the same order: an idempotent producer
-that lives through the restart of a broker may send a record twice, and that shall not count as ours.
+The undisturbed run reads the same records in the same order as the disturbed one: an idempotent producer may send a
+record twice across a broker restart, and such a duplicate must not count as a fault of Holdfast.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.faults.disturbances import plan
 from tests.faults.feed import Feeder, read_input
 from tests.faults.oracle import Outcome, Verdict, collect, compare
 from tests.faults.proxied import ProxiedServices
-from tests.faults.run import PATIENCE_S, Run, World
+from tests.faults.run import TIMEOUT_S, Run, World
 from tests.faults.stage import Stage
 from tests.journey.workplace import lend_database
 
@@ -46,17 +46,17 @@ EVENTS_PER_S = 60
 EVENTS_PER_CUSTOMER = 33
 TICK_S = 0.05
 TELL_EVERY_S = 5.0
-CALM_PATIENCE_S = 30.0
-RECOVERY_PATIENCE_S = 60.0
+CALM_TIMEOUT_S = 30.0
+RECOVERY_TIMEOUT_S = 60.0
 AT_WORK_S = 2.0
 LONGEST_IDLE_S = 20.0
 LONGEST_STEP_S = 0.5
-"""The plan's clock goes no further at once: calm and a slow machine are no time for faults to pile up."""
+"""Largest step of the plan's clock, so that faults do not pile up after a calm period or on a slow machine."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What a soak has found; the last line of its output. Times are in seconds."""
+    """The results of a soak, printed as the last line of its output. Times are in seconds."""
 
     seconds: int
     seed: int
@@ -74,11 +74,11 @@ class Report:
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing is lost, doubled or different, and everybody came to an end."""
+        """Whether nothing is lost, duplicated or different, and all workers finished."""
         return not self.complaints
 
     def judge(self, verdict: Verdict) -> None:
-        """Add what the oracle says."""
+        """Add the result of the oracle."""
         self.lost, self.doubled, self.differing = map(len, (verdict.lost, verdict.doubled, verdict.differing))
         self.complaints += verdict.complaints
 
@@ -87,11 +87,11 @@ class Soak:
     """The disturbed run.
 
     Args:
-        services: with proxies.
+        services: the services and their proxies.
         run: the topics, the ledger and the input.
-        seed: of the faults.
-        seconds: how long faults happen.
-        say: told in a line what goes on.
+        seed: seed of the faults.
+        seconds: duration of the faults.
+        say: called with one line per progress report.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Soak:
         self._told = 0.0
 
     def disturb(self) -> list[InputRecord]:
-        """Feed and disturb, then heal, let the workers finish and stop; return what the input was in the end."""
+        """Send the input with disturbances, heal everything, let the workers finish; return the input as recorded."""
         while not self.crew.is_at_work():
             self._tick()
         feeder = Feeder(self._services.direct.broker, self._run.prefix, self._run.records, self._seconds)
@@ -131,7 +131,7 @@ class Soak:
         return read_input(self._services.direct.broker, self._run.prefix)
 
     def finish(self, records: int) -> list[str]:
-        """Wait until so many records are committed, stop the workers, and return complaints."""
+        """Wait until this many records are committed, stop the workers, and return complaints."""
         is_done = wait_for_all(self._run, records, self._tick)
         complaints = [] if is_done else [f"stuck: {self._run.committed()} of {records} records committed"]
         if not is_done:
@@ -154,14 +154,14 @@ class Soak:
                 clock += min(time.monotonic() - now, LONGEST_STEP_S)
 
     def _is_anybody_at_work(self) -> bool:
-        """Say so, too, when nobody has been for so long that waiting seems no use."""
+        """Return whether a worker has decided recently, or none has for so long that waiting is pointless."""
         idle = time.monotonic() - max(self.reader.decided_at.values(), default=0.0)
         return idle < AT_WORK_S or idle > LONGEST_IDLE_S
 
     def _kill_in_calm(self, kill: Disturbance) -> None:
-        """Kill when both are at work and nothing else is wrong, and wait for the recovery; kill in any case."""
+        """Wait for both workers to work without other faults, kill, and wait for the recovery; kill in any case."""
         self.crew.disturbs = False
-        until = time.monotonic() + CALM_PATIENCE_S
+        until = time.monotonic() + CALM_TIMEOUT_S
         while not (is_calm := self._is_calm()) and time.monotonic() < until:
             self._tick()
         self._stage.kill(kill.seat, is_calm=is_calm)
@@ -170,9 +170,9 @@ class Soak:
         self.crew.disturbs = True
 
     def _wait_for_recovery(self) -> None:
-        """Wait until what was killed last has recovered, or until a fault makes that not worth measuring."""
+        """Wait until the last kill has recovered, or until another fault invalidates the measurement."""
         *_, kill = (entry for entry in self.reader.update() if entry["what"] == "fault")
-        faults, until = count_faults(self.reader.entries), time.monotonic() + RECOVERY_PATIENCE_S
+        faults, until = count_faults(self.reader.entries), time.monotonic() + RECOVERY_TIMEOUT_S
         while count_faults(self.reader.entries) == faults and time.monotonic() < until:
             self._tick()
             if measure_recovery(self.reader.entries, kill) is not None:
@@ -194,27 +194,27 @@ class Soak:
 
 
 def soak(folder: Path, *, seconds: int, seed: int, say: Callable[[str], None] = lambda _: None) -> Report:
-    """Run a soak with services of its own in a folder, which then holds all logs."""
+    """Run a soak with dedicated services in a folder, which then holds all logs."""
     begin = time.monotonic()
     events = seconds * EVENTS_PER_S
     customers = max(scenario.CUSTOMERS, events // EVENTS_PER_CUSTOMER)
     records = scenario.generate(seed, events, customers)
     report = Report(seconds, seed)
 
-    def tell(text: str) -> None:
+    def report_progress(text: str) -> None:
         say(f"{time.monotonic() - begin:5.0f} s  {text}")
 
     with (
-        ProxiedServices(folder / "services", report=tell) as services,
+        ProxiedServices(folder / "services", report=report_progress) as services,
         lend_world(services, folder, customers) as world,
     ):
         with Run(world, records) as run:
-            disturbed = Soak(services, run, seed=seed, seconds=seconds, say=tell)
+            disturbed = Soak(services, run, seed=seed, seconds=seconds, say=report_progress)
             found = disturbed.disturb()
             report.complaints += disturbed.finish(len(found))
             outcome = collect(services.direct.broker, run.prefix, run.ledger_url)
         add_figures(report, disturbed)
-        tell(f"running the {len(found)} records undisturbed")
+        report_progress(f"running the {len(found)} records undisturbed")
         undisturbed = run_undisturbed(world, found)
     report.events, report.triggers = len(found), undisturbed.triggers
     report.judge(compare(undisturbed, outcome))
@@ -223,7 +223,7 @@ def soak(folder: Path, *, seconds: int, seed: int, say: Callable[[str], None] = 
 
 @contextmanager
 def lend_world(services: ProxiedServices, folder: Path, customers: int) -> Iterator[World]:
-    """Lend a filled warehouse and definitions."""
+    """Yield a filled warehouse and definitions."""
     definitions = scenario.write_definitions(folder / "definitions")
     with ExitStack() as stack:
         warehouse = stack.enter_context(lend_database(services.direct.warehouse_url, "soak_warehouse"))
@@ -234,7 +234,7 @@ def lend_world(services: ProxiedServices, folder: Path, customers: int) -> Itera
 
 
 def run_undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:
-    """Return what comes of the records when nothing breaks."""
+    """Return the outcome of the records without faults."""
     with Run(world, records) as run:
         run.send()
         run.start()
@@ -243,18 +243,18 @@ def run_undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:
 
 
 def wait_for_all(run: Run, records: int, tick: Callable[[], None]) -> bool:
-    """Wait until so many records are committed; False when for long none has been."""
+    """Wait until this many records are committed; return False if there is no progress for a long time."""
     committed, moved = 0, time.monotonic()
-    while committed < records and time.monotonic() < moved + PATIENCE_S:
+    while committed < records and time.monotonic() < moved + TIMEOUT_S:
         tick()
-        with suppress(KafkaException):  # a broker that has just come back may not know yet
+        with suppress(KafkaException):  # a broker that has just restarted may not have the offsets yet
             before, committed = committed, run.committed()
             moved = time.monotonic() if committed > before else moved
     return committed >= records
 
 
 def add_figures(report: Report, disturbed: Soak) -> None:
-    """Add what the audit and the supervisor know."""
+    """Add the figures of the audit log and of the supervisor."""
     entries = disturbed.reader.update()
     faults, recoveries = count_faults(entries), measure_recoveries(entries)
     report.faults, report.fault_count = dict(sorted(faults.items())), faults.total()
@@ -273,11 +273,11 @@ def as_json(report: Report) -> str:
 
 
 @click.command()
-@click.option("--seconds", default=600, show_default=True, help="How long faults happen.")
-@click.option("--seed", type=int, help="What everything is drawn from; by default a new one.")
-@click.option("--keep", is_flag=True, help="Keep logs and data even when all is right.")
+@click.option("--seconds", default=600, show_default=True, help="Duration of the faults.")
+@click.option("--seed", type=int, help="Seed of input and faults; random by default.")
+@click.option("--keep", is_flag=True, help="Keep logs and data even after a success.")
 def main(seconds: int, seed: int | None, keep: bool) -> None:
-    """Disturb two workers at random, and compare what they do with an undisturbed run."""
+    """Disturb two workers at random, and compare the outcome with an undisturbed run."""
     seed = random.randrange(1_000_000) if seed is None else seed
     folder = Path(tempfile.mkdtemp(prefix=f"holdfast-soak-{seed}-"))
     click.echo(f"seed {seed}, logs in {folder}")
@@ -285,7 +285,7 @@ def main(seconds: int, seed: int | None, keep: bool) -> None:
     if report.is_right and not keep:
         shutil.rmtree(folder)
     elif not report.is_right:
-        click.echo(f"not right; logs are in {folder}; again: make soak SECONDS={seconds} SEED={seed}")
+        click.echo(f"failed; logs are in {folder}; to repeat: make soak SECONDS={seconds} SEED={seed}")
         click.echo("\n".join(report.complaints))
     click.echo(as_json(report))
     sys.exit(0 if report.is_right else 1)

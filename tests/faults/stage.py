@@ -1,4 +1,4 @@
-"""Where disturbances happen: workers in one thread, services each in its turn, and everything healed in the end."""
+"""Applies disturbances: those of workers on one thread, those of a service one at a time; heals at the end."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ DISTURBED_AT_ONCE = 16
 
 
 class Stage:
-    """Lets disturbances happen, as a context manager that heals everything in the end.
+    """Applies disturbances, as a context manager that heals everything at the end.
 
     Args:
-        services: they and their proxies.
+        services: the services and their proxies.
         crew: the workers.
-        ledger_url: the ledger, not by way of a proxy.
-        audit: where every disturbance is written down when it begins.
+        ledger_url: direct URL of the ledger, without a proxy.
+        audit: the audit log, which gets an entry when a disturbance begins.
     """
 
     def __init__(self, services: ProxiedServices, crew: Crew, ledger_url: str, audit: Audit) -> None:
@@ -66,7 +66,7 @@ class Stage:
         return all(each.done() for each in self._begun)
 
     def disturb(self, disturbance: Disturbance) -> None:
-        """Let it happen, or begin when it takes time."""
+        """Apply a disturbance, or start it if it takes time."""
         if disturbance.service:
             self._begun.append(self._pool.submit(self._disturb_service, disturbance))
         else:
@@ -79,10 +79,10 @@ class Stage:
             self._audit.note("fault", kind="kill", victim=victim, is_calm=is_calm)
 
     def heal(self) -> None:
-        """End what is under way, wait until it has, and see that everything is there."""
+        """End the current disturbances, wait for their end, and check that all services run."""
         self._over.set()
         for each in self._begun:
-            with suppress(ServiceStartError):  # not within a minute; once more then
+            with suppress(ServiceStartError):  # not started within a minute: try once more
                 each.result()
         for name, proxy in self._services.proxies.items():
             self._services.start_service(name)
@@ -105,7 +105,7 @@ class Stage:
             self._audit.note("fault", kind=kind, seat=seat, lasts_s=disturbance.lasts_s)
 
     def _disturb_service(self, disturbance: Disturbance) -> None:
-        """Wait until the service is whole, then disturb it, and make it whole again."""
+        """Wait until the service is healthy, disturb it, and heal it."""
         service, _, deed = disturbance.kind.partition("-")
         with self._turns[service]:
             if not self._over.is_set():
@@ -138,7 +138,7 @@ class Stage:
         self._services.proxies[service].heal()
 
     def _terminate(self, service: ServiceName, disturbance: Disturbance) -> None:
-        """End every connection to the ledger again and again, in whatever transaction it is."""
+        """Terminate every connection to the ledger repeatedly, whatever its transaction."""
         del service
         until = time.monotonic() + disturbance.lasts_s
         database = self._ledger_url.rpartition("/")[2]

@@ -1,6 +1,6 @@
-"""Workers come, go and fall asleep, and services go away, in the middle of the input: nothing is lost or doubled.
+"""Workers join, leave and freeze, and services fail, in the middle of the input: nothing is lost or duplicated.
 
-HOLDFAST_FAULT_REPEATS lets a worker fall asleep at every step, not only at two.
+With HOLDFAST_FAULT_REPEATS a worker freezes at every step, not only at two.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def test_workers_that_join_and_leave_lose_and_double_nothing(run: Run, undisturbed: Outcome) -> None:
-    """One stays; one leaves in order, one is killed, and one comes late, each with a part of the input under way."""
+    """One stays; one leaves gracefully, one is killed, and one joins late, each while input is in flight."""
     lots = run.send_lots(5)
     run.start(instance=None)
     for parting in (signal.SIGTERM, signal.SIGKILL):
@@ -47,7 +47,7 @@ def test_workers_that_join_and_leave_lose_and_double_nothing(run: Run, undisturb
     "step", STEPS if "HOLDFAST_FAULT_REPEATS" in os.environ else ["in_transaction", "after_commit"]
 )
 def test_a_worker_that_sleeps_past_its_session_changes_nothing(run: Run, undisturbed: Outcome, step: str) -> None:
-    """It is frozen with a batch in hand, loses its partitions, and wakes when another one has done its work."""
+    """It freezes with a batch in progress, loses its partitions, and resumes after another worker decided it."""
     run.send()
     sleeper = run.start(f"{step}:8:freeze", instance=None)
     run.wait_until(sleeper.is_frozen)
@@ -59,7 +59,7 @@ def test_a_worker_that_sleeps_past_its_session_changes_nothing(run: Run, undistu
 
 
 def test_a_worker_that_slept_does_not_undo_what_was_decided_on_later_rows(world: World) -> None:
-    """It read a row, slept while the row changed and another worker decided, and woke with the old row in hand."""
+    """It reads a row and freezes; the row changes and another worker decides; it resumes with the old row."""
     with Run(world, []) as run:
         set_revenue(world, 0)
         announce(run, "before")
@@ -77,7 +77,7 @@ def test_a_worker_that_slept_does_not_undo_what_was_decided_on_later_rows(world:
 
 
 def set_revenue(world: World, revenue: float) -> None:
-    """Write the row of a customer whom the generated input does not know."""
+    """Write the row of a customer who is not in the generated input."""
     row = ("sleepy", JOINED, revenue, 1, 1.0, True, True, "sms")
     with psycopg.connect(world.warehouse_url) as warehouse:
         warehouse.execute("DELETE FROM customer_features_view WHERE customer_id = 'sleepy'")
@@ -92,14 +92,14 @@ def announce(run: Run, name: str) -> None:
 
 
 def restart_kafka(services: EmbeddedServices) -> None:
-    """Take the broker away for two seconds and the time it needs to start."""
+    """Stop the broker for two seconds and restart it."""
     services.stop_service("kafka")
     time.sleep(2)
     services.start_service("kafka")
 
 
 def restart_postgres(services: EmbeddedServices, run: Run) -> None:
-    """Take ledger and warehouse away for five seconds."""
+    """Stop ledger and warehouse for five seconds."""
     del run
     services.stop_service("postgres")
     time.sleep(5)
@@ -107,7 +107,7 @@ def restart_postgres(services: EmbeddedServices, run: Run) -> None:
 
 
 def terminate_backends(services: EmbeddedServices, run: Run) -> None:
-    """Cut every connection to the ledger, in whatever transaction it is, fifteen times."""
+    """Terminate every connection to the ledger fifteen times, whatever its transaction."""
     del services
     with psycopg.connect(run.ledger_url, autocommit=True) as ledger:
         for _ in range(15):
@@ -116,7 +116,7 @@ def terminate_backends(services: EmbeddedServices, run: Run) -> None:
 
 
 def restart_redis(services: EmbeddedServices, run: Run) -> None:
-    """Take the cache away for two seconds."""
+    """Stop the cache for two seconds."""
     del run
     services.stop_service("redis")
     time.sleep(2)
@@ -126,7 +126,7 @@ def restart_redis(services: EmbeddedServices, run: Run) -> None:
 def test_a_broker_that_restarts_costs_time_and_nothing_else(
     services: EmbeddedServices, run: Run, undisturbed: Outcome
 ) -> None:
-    """All input is on the topics before: a producer that lives through the restart may send a record twice."""
+    """All input is sent before: a producer may send a record twice across a restart."""
     run.send()
     run.start()
     run.wait_for(300)
@@ -141,7 +141,7 @@ def test_a_service_that_goes_away_costs_time_and_nothing_else(
     undisturbed: Outcome,
     disturb: Callable[[EmbeddedServices, Run], None],
 ) -> None:
-    """With a part of the input under way, and another one that comes after; the same worker goes on by itself."""
+    """While input is in flight, and with more input afterwards; the same worker recovers without a restart."""
     lots = run.send_lots(3)
     run.start()
     run.wait_for(next(lots) // 2)

@@ -1,4 +1,4 @@
-"""A ledger restored from a backup: refused until somebody says so, then used without losing what it decides."""
+"""A ledger restored from a backup is rejected until an operator renews it; then none of its decisions is lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def announce(run: Run, customer: str) -> None:
 
 
 async def renew(ledger_url: str) -> None:
-    """Do what `holdfast ledger renew` does."""
+    """Renew the ledger as `holdfast ledger renew` does."""
     ledger = PostgresLedger(ledger_url)
     await ledger.open()
     await ledger.renew()
@@ -38,7 +38,7 @@ async def renew(ledger_url: str) -> None:
 
 
 def test_a_ledger_that_was_restored_is_refused_until_it_is_renewed(world: World) -> None:
-    """Without that, the triggers of c63 would get sequences that count as published, and be lost."""
+    """Otherwise the triggers of c63 would get sequences that count as published, and would be lost."""
     with Run(world, []) as run:
         announce(run, "c41")
         run.start()

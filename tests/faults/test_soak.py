@@ -18,9 +18,9 @@ SEED = 4
 
 @pytest.mark.journey
 def test_random_faults_lose_and_double_nothing(data_folder: Path) -> None:
-    """With services of its own; how many faults find a victim depends on the machine, the verdict does not."""
+    """With dedicated services; the number of effective faults depends on the machine, the result does not."""
     report = soak(data_folder, seconds=SECONDS, seed=SEED)
-    assert report.complaints == [], f"again: make soak SECONDS={SECONDS} SEED={SEED}"
+    assert report.complaints == [], f"to repeat: make soak SECONDS={SECONDS} SEED={SEED}"
     assert (report.lost, report.doubled, report.differing) == (0, 0, 0)
     assert report.fault_count >= 8
     assert len(report.faults) >= 5

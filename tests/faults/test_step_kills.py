@@ -1,6 +1,6 @@
-"""Whatever step a worker dies at, or is lied to, the next one leaves no trigger out and makes none twice.
+"""A worker that dies, or gets a false error, at any step loses and duplicates no trigger.
 
-HOLDFAST_FAULT_REPEATS=20 runs each test so often, each time with kills at other occurrences of the steps.
+HOLDFAST_FAULT_REPEATS=20 runs each test 20 times, with kills at other occurrences of the steps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SEED = 4
 
 @pytest.mark.parametrize("repeat", range(REPEATS))
 def test_a_kill_at_every_step_in_turn_loses_and_doubles_nothing(run: Run, undisturbed: Outcome, repeat: int) -> None:
-    """Each worker kills itself at another step, some time from its first batch on; the last one finishes."""
+    """Each worker kills itself at another step, in its first batch or later; the last one finishes."""
     chance = random.Random(SEED + repeat)
     run.send()
     for step in chance.sample(STEPS, len(STEPS)):
@@ -38,7 +38,7 @@ def test_a_kill_at_every_step_in_turn_loses_and_doubles_nothing(run: Run, undist
 
 @pytest.mark.parametrize("repeat", range(REPEATS))
 def test_answers_that_never_arrive_lose_and_double_nothing(run: Run, undisturbed: Outcome, repeat: int) -> None:
-    """Each operation happens and is reported as failed, at every step three times; the worker goes on."""
+    """Each operation succeeds but is reported as failed, three times at every step; the worker continues."""
     chance = random.Random(repeat)
     steps = [step for step in STEPS if step != "before_ack"]
     faults = [f"{step}:{place}:away" for step in steps for place in chance.sample(range(1, MAX_OCCURRENCE), 3)]
@@ -50,7 +50,7 @@ def test_answers_that_never_arrive_lose_and_double_nothing(run: Run, undisturbed
 
 @pytest.mark.parametrize("repeat", range(REPEATS))
 def test_unexpected_errors_end_the_worker_and_lose_nothing(run: Run, undisturbed: Outcome, repeat: int) -> None:
-    """At steps one after another; each time the process ends with a failure and is started again."""
+    """At one step after another; each time the process exits with an error and is restarted."""
     run.send()
     for step in ("in_transaction", "after_publish", "before_ack"):
         crashed = run.start(f"{step}:{1 + repeat % 5}:crash")

@@ -1,4 +1,4 @@
-"""The worker's wall clock jumps, a week ahead and then a week behind the truth."""
+"""The worker's wall clock jumps to a week ahead of the real time, then to a week behind it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAULTS = ["clock:+604800", "clock:-604800"]
 
 
 def test_a_clock_that_jumps_changes_nothing(run: Run, undisturbed: Outcome) -> None:
-    """On topics that the broker stamps, as `holdfast topics create` makes them."""
+    """On topics with LogAppendTime, as `holdfast topics create` creates them."""
     worker, lots = run.start(), run.send_lots(3)
     for fault, number in zip(FAULTS, (AHEAD, BEHIND), strict=True):
         run.wait_for(next(lots))
@@ -29,7 +29,7 @@ def test_a_clock_that_jumps_changes_nothing(run: Run, undisturbed: Outcome) -> N
 
 
 def test_a_clock_too_far_ahead_for_the_broker_costs_time_and_nothing_else(run: Run, undisturbed: Outcome) -> None:
-    """Topics that producers stamp refuse messages from more than an hour ahead: the worker waits for the right time."""
+    """Topics with CreateTime reject timestamps more than an hour ahead: the worker waits until its clock is right."""
     for topic in OUTPUT_TOPICS.values():
         set_options(run.world.endpoints.broker, TOPIC, run.prefix + topic, message_timestamp_type="CreateTime")
     lots = run.send_lots(2)

@@ -1,4 +1,4 @@
-"""The group changes: workers fail at their first event, come and go, are told to end, and topics grow."""
+"""Group changes: workers fail at their first event, join, leave and are stopped, and topics get more partitions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BLOCKED = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND
 
 
 def test_a_new_group_that_fails_with_its_first_event_loses_it_not(run: Run, undisturbed: Outcome) -> None:
-    """A batch of one event, with an error that nobody expected; then another worker."""
+    """A batch of one event fails with an unexpected error; then another worker starts."""
     run.send()
     crashed = run.start("in_transaction:1:crash", HOLDFAST_BATCH_EVENTS="1")
     assert crashed.wait() == 1, crashed.tail()
@@ -42,7 +42,7 @@ def test_a_new_group_that_fails_with_its_first_event_loses_it_not(run: Run, undi
 
 
 def test_a_customer_has_one_owner_on_all_topics(run: Run, undisturbed: Outcome) -> None:
-    """With one, two and three workers: a partition's number belongs to one of them on every topic."""
+    """With one, two and three workers: one worker owns a partition number on every topic."""
     for members, _ in enumerate(run.send_lots(3), start=1):
         run.start(instance=None)
         run.wait_for_members(members)
@@ -53,7 +53,7 @@ def test_a_customer_has_one_owner_on_all_topics(run: Run, undisturbed: Outcome) 
 
 
 def find_owners(run: Run) -> list[set[int]]:
-    """Return the partition numbers of each worker, checked to be the same on all topics."""
+    """Return the partition numbers of each worker, after checking that they are the same on all topics."""
     owners = []
     for places in run.assignments():
         numbers = {place.partition for place in places}
@@ -65,7 +65,7 @@ def find_owners(run: Run) -> list[set[int]]:
 
 
 def test_ten_rebalances_under_load_lose_and_double_nothing(run: Run, undisturbed: Outcome) -> None:
-    """A second worker joins and leaves five times, each time with a part of the input under way."""
+    """A second worker joins and leaves five times, each time while input is in flight."""
     lots = run.send_lots(2 * ROUNDS + 1)
     run.start(instance=None)
     next(lots)
@@ -83,14 +83,14 @@ def test_ten_rebalances_under_load_lose_and_double_nothing(run: Run, undisturbed
 
 @contextmanager
 def claiming(run: Run) -> Iterator[None]:
-    """Wait, after the block, until every partition has been claimed anew: the group has another generation."""
+    """After the block, wait until every partition has been claimed again: the group has another generation."""
     before = count_claims(run)
     yield
     run.wait_until(lambda: all(now > then for now, then in zip(count_claims(run), before, strict=True)))
 
 
 def count_claims(run: Run) -> list[int]:
-    """Return how often each partition has been claimed; fewer partitions before the first claims."""
+    """Return the number of claims of each partition; partitions without claims are missing."""
     with psycopg.connect(run.ledger_url) as ledger:
         if ledger.execute("SELECT to_regclass('partition_owner')").fetchone() == (None,):
             return []
@@ -102,10 +102,10 @@ def count_claims(run: Run) -> list[int]:
 def test_a_service_away_across_a_rebalance_costs_time_and_nothing_else(
     services: EmbeddedServices, run: Run, undisturbed: Outcome, service: ServiceName
 ) -> None:
-    """One of two workers dies meanwhile, and the other one gets its partitions.
+    """One of two workers dies during the outage, and the other one gets its partitions.
 
-    The service is away for longer than the session, which is 6 s here. With a session of 60 s it would take more
-    than 60 s, and nothing else would differ: no other limit of the group is as long.
+    The outage is longer than the session timeout, which is 6 s here. A session timeout of 60 s would only need a
+    longer outage: no other limit of the group is as long.
     """
     lots = run.send_lots(2)
     dying, _ = run.start(instance=None), run.start(instance=None)
@@ -125,7 +125,7 @@ def test_a_service_away_across_a_rebalance_costs_time_and_nothing_else(
 def test_a_worker_told_to_end_in_the_middle_of_a_slow_batch_loses_and_doubles_nothing(
     run: Run, undisturbed: Outcome, table: str
 ) -> None:
-    """While it reads features or writes the ledger; it ends in order before the slow statement does."""
+    """While it reads features or writes the ledger; it ends gracefully before the slow statement does."""
     lots = run.send_lots(2)
     slow = run.start()
     run.wait_for(next(lots) // 2)
@@ -146,10 +146,10 @@ def test_topics_that_grow_under_a_worker_lose_and_double_nothing(
 ) -> None:
     """From four partitions to six, in the middle of the input; customers move to other partitions.
 
-    What is promised: the worker finds the new partitions by itself (within METADATA_MAX_AGE_MS, half a second here),
-    reads them from their beginning, and all is decided as before. The order of the events of a customer who moves is
-    kept when the group has read everything before producers use the new partitions, as here. A worker that starts
-    while the topics' counts differ refuses to.
+    Guarantees: the worker discovers the new partitions (within METADATA_MAX_AGE_MS, half a second here), reads them
+    from their beginning, and the decisions do not change. The order of events of a moved customer is kept if the group
+    has read everything before producers use the new partitions, as here. A worker does not start while the partition
+    counts of the topics differ.
     """
     sound = without_poison(records)
     half = len(sound) // 2
@@ -168,7 +168,7 @@ def test_topics_that_grow_under_a_worker_lose_and_double_nothing(
 
 
 def number_of(record: InputRecord) -> int:
-    """Return the number of a record's customer."""
+    """Return the customer number of a record."""
     return int((record.key or b"").removeprefix(b"c"))
 
 

@@ -1,4 +1,4 @@
-"""The broker stands still, takes no messages, or has topics with gaps."""
+"""The broker freezes, rejects messages, or has topics with offset gaps."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ UNSENT = """
 def test_a_broker_that_is_away_past_the_session_with_full_buffers_costs_time_and_nothing_else(
     services: EmbeddedServices, run: Run, undisturbed: Outcome
 ) -> None:
-    """The ledger is locked until every buffer of the worker is full; then the broker stands still."""
+    """The ledger is locked until every buffer of the worker is full; then the broker freezes."""
     lots = run.send_lots(6)
     worker = run.start()
     run.wait_for(next(lots))
@@ -57,13 +57,16 @@ def test_a_broker_that_is_away_past_the_session_with_full_buffers_costs_time_and
 
 
 @pytest.mark.parametrize("destination", ["campaign_triggers", "dead_letters"])
-def test_what_cannot_be_published_is_not_committed(run: Run, undisturbed: Outcome, destination: str) -> None:
-    """The broker takes no message of a topic, for each is too large for it; then it takes them."""
+def test_what_cannot_be_published_is_not_committed(
+    services: EmbeddedServices, run: Run, undisturbed: Outcome, tmp_path: Path, destination: str
+) -> None:
+    """The broker says NOT_ENOUGH_REPLICAS of a topic for longer than the producer waits; then one is enough."""
     broker, topic = run.world.endpoints.broker, run.prefix + destination.replace("_", "-")
-    set_options(broker, TOPIC, topic, max_message_bytes=100)
+    take_copies_away(services, tmp_path, broker, topic)
+    assert refusal(broker, topic) == KafkaError.NOT_ENOUGH_REPLICAS
     run.send()
-    worker = run.start()
-    run.wait_until(lambda: any(each["service"] == "broker" for each in worker.said("service_unavailable")))
+    worker = run.start(HOLDFAST_FAULT_BROKER_TIMEOUT_S="4")
+    run.wait_until(lambda: worker.said("publish_failed") != [])
     # What is committed is read first: more may become unsent meanwhile, but nothing less.
     committed = {(each.topic, each.partition): each.offset for each in run.progress.places()}
     places = find_places(run)
@@ -71,37 +74,22 @@ def test_what_cannot_be_published_is_not_committed(run: Run, undisturbed: Outcom
         unsent = [places[name] for (name,) in ledger.execute(UNSENT, [destination]).fetchall()]
     assert unsent
     assert not [place for place in unsent if place.offset < committed[place.topic, place.partition]]
-    set_options(broker, TOPIC, topic, max_message_bytes=None)
-    assert compare(undisturbed, run.finish()).complaints == []
-
-
-def test_a_topic_without_enough_replicas_costs_time_and_nothing_else(
-    services: EmbeddedServices, run: Run, undisturbed: Outcome, tmp_path: Path
-) -> None:
-    """The broker says NOT_ENOUGH_REPLICAS of the triggers for longer than the producer waits; then one is enough."""
-    broker, topic = run.world.endpoints.broker, f"{run.prefix}campaign-triggers"
-    take_copies_away(services, tmp_path, broker, topic)
-    assert refusal(broker, topic) == KafkaError.NOT_ENOUGH_REPLICAS
-    run.send()
-    worker = run.start(HOLDFAST_FAULT_PATIENCE_S="4")
-    run.wait_until(lambda: worker.said("publish_failed") != [])
-    assert run.committed() < len(run.records)
     set_options(broker, TOPIC, topic, min_insync_replicas=1)
     assert compare(undisturbed, run.finish()).complaints == []
 
 
 def refusal(broker: str, topic: str) -> int | None:
-    """Return with which code the broker refuses a message, sent once."""
-    told: list[KafkaError | None] = []
+    """Return the error code with which the broker rejects a message, sent once."""
+    errors: list[KafkaError | None] = []
     once = {"bootstrap.servers": broker, "acks": "all", "retries": 0, "log_level": 0}
     producer = Producer(once)
-    producer.produce(topic, b"", on_delivery=lambda error, _: told.append(error))
+    producer.produce(topic, b"", on_delivery=lambda error, _: errors.append(error))
     producer.flush()
-    return told[0].code() if told[0] is not None else None
+    return errors[0].code() if errors[0] is not None else None
 
 
 def find_places(run: Run) -> dict[str, TopicPartition]:
-    """Return where each event, by its id, and each record, by the id of its dead letter, lies at last."""
+    """Return the last position of each event, by its id, and of each bad record, by the id of its dead letter."""
     places: dict[str, TopicPartition] = {}
     consumer = Consumer({"bootstrap.servers": run.world.endpoints.broker, "group.id": f"{run.prefix}places"})
     try:
@@ -121,7 +109,7 @@ def find_places(run: Run) -> dict[str, TopicPartition]:
 def test_topics_with_gaps_are_read_and_committed_to_their_ends(
     world: World, records: Sequence[InputRecord], undisturbed: Outcome
 ) -> None:
-    """Updates are compacted; all else is written in transactions, and after each comes one that is aborted."""
+    """Updates are compacted; other records are written in transactions, each followed by an aborted one."""
     sound = without_poison(records)
     with Run(world, sound) as run:
         send_compacted(run, [record for record in sound if record.topic == "customer-updates"])
@@ -134,11 +122,11 @@ def test_topics_with_gaps_are_read_and_committed_to_their_ends(
 
 
 def send_compacted(run: Run, records: Sequence[InputRecord]) -> None:
-    """Send the records of one topic, and return when no more than the last of each customer is left of them."""
+    """Send the records of one topic, and wait until compaction leaves only the last record of each customer."""
     broker, topic = run.world.endpoints.broker, run.prefix + records[0].topic
     set_options(broker, TOPIC, topic, cleanup_policy="compact", segment_ms=100, min_cleanable_dirty_ratio=0)
     send(broker, run.prefix, records)
-    time.sleep(0.2)  # The next record of a partition begins another segment: what lies before it is compacted.
+    time.sleep(0.2)  # The next record of a partition begins another segment; earlier segments are compacted.
     send(broker, run.prefix, list({record.partition: record for record in records}.values()))
     set_options(broker, BROKER, BROKER_ID, log_cleaner_backoff_ms=100)
     try:
@@ -148,7 +136,7 @@ def send_compacted(run: Run, records: Sequence[InputRecord]) -> None:
 
 
 def send_transactions(run: Run, records: Sequence[InputRecord]) -> None:
-    """Send the records in transactions, and after each one that is aborted: wishes to cancel, which would count."""
+    """Send the records in transactions, each followed by an aborted one: cancellation requests, which would count."""
     producer = Producer(
         {"bootstrap.servers": run.world.endpoints.broker, "transactional.id": f"{run.prefix}source", "log_level": 0}
     )

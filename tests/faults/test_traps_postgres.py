@@ -1,4 +1,4 @@
-"""PostgreSQL fails over in the middle of transactions, takes no writes, or has no room: the worker waits."""
+"""PostgreSQL fails over during transactions, is read-only, or has a full disk: the worker waits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BE_FULL = """
 
 
 def test_a_failover_in_mid_transaction_loses_and_doubles_nothing(run: Run, undisturbed: Outcome) -> None:
-    """All sessions end before, in and after a transaction, and between publishing and noting it; ten times."""
+    """All sessions end before, in and after a transaction, and between publishing and marking as sent; ten times."""
     steps = ("in_transaction", "before_commit", "in_transaction", "after_commit", "after_publish")
     faults = [f"{step}:{2 + 3 * place}:cut" for place, step in enumerate(steps * 2)]
     run.send()
@@ -38,7 +38,7 @@ def test_a_failover_in_mid_transaction_loses_and_doubles_nothing(run: Run, undis
 
 @contextmanager
 def be_read_only(ledger_url: str) -> Iterator[None]:
-    """Fail over to a server that takes no writes, then make it take them without ending a session."""
+    """Fail over to a read-only server, then make it writable without ending a session."""
     name = sql.Identifier(ledger_url.rpartition("/")[2])
     with psycopg.connect(ledger_url, autocommit=True) as ledger:
         ledger.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = on").format(name))
@@ -49,7 +49,7 @@ def be_read_only(ledger_url: str) -> Iterator[None]:
 
 @contextmanager
 def be_full(ledger_url: str) -> Iterator[None]:
-    """Refuse writes to the outbox as a full disk does: SQLSTATE 53100. A real one would need a file system."""
+    """Reject writes to the outbox with SQLSTATE 53100, as a full disk does. A real one would need a file system."""
     with psycopg.connect(ledger_url, autocommit=True) as ledger:
         ledger.execute(BE_FULL)
         yield
@@ -60,7 +60,7 @@ def be_full(ledger_url: str) -> Iterator[None]:
 def test_a_ledger_that_takes_no_writes_costs_time_and_nothing_else(
     run: Run, undisturbed: Outcome, refuse_writes: Callable[[str], AbstractContextManager[None]]
 ) -> None:
-    """It answers reads all the while; the same worker waits, says so, and goes on by itself."""
+    """Reads still succeed; the same worker waits, reports that, and recovers without a restart."""
     lots = run.send_lots(2)
     worker = run.start()
     next(lots)

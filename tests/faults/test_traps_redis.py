@@ -1,4 +1,4 @@
-"""The cache is emptied, holds what nobody of us wrote, or answers slowly: no decision differs."""
+"""The cache is emptied, holds foreign values, or answers slowly: no decision changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOTS = 6
 
 @pytest.fixture
 def cache(redis_url: str) -> Iterator[Redis]:
-    """A cache of the test's own."""
+    """A dedicated cache."""
     with Redis.from_url(redis_url) as client:
         yield client
         client.client_unpause()
@@ -37,7 +37,7 @@ def flush(cache: Redis, _: int) -> None:
 
 
 def hold_garbage(cache: Redis, lot: int) -> None:
-    """Hold what begins like a row, like a lease or like nothing, and rows that are cut short."""
+    """Store values with the prefix of a row, of a lease or neither, and truncated rows."""
     chance = random.Random(SEED + lot)
     rows = dict(zip(KEYS, cache.mget(KEYS), strict=True))
     garbage = [b"", b"r", b"l", b"r" + chance.randbytes(40), chance.randbytes(9)]
@@ -47,7 +47,7 @@ def hold_garbage(cache: Redis, lot: int) -> None:
 
 
 def hold_other_types(cache: Redis, _: int) -> None:
-    """Hold lists and hashes where texts belong."""
+    """Store lists and hashes under keys of strings."""
     cache.delete(*KEYS)
     for key in KEYS[::2]:
         cache.rpush(key, "1")
@@ -56,7 +56,7 @@ def hold_other_types(cache: Redis, _: int) -> None:
 
 
 def answer_slowly(cache: Redis, _: int) -> None:
-    """Take almost as long as the worker waits, which is 250 ms."""
+    """Answer just within the worker's timeout of 250 ms."""
     cache.client_pause(150)
 
 
@@ -64,7 +64,7 @@ def answer_slowly(cache: Redis, _: int) -> None:
 def test_a_cache_that_misbehaves_changes_no_decision(
     run: Run, undisturbed: Outcome, cache: Redis, redis_url: str, kinds: Sequence[Callable[[Redis, int], None]]
 ) -> None:
-    """After each of six lots of the input, in turn; by then the worker uses it."""
+    """After each of six lots of the input; the worker uses the cache by then."""
     run.start(HOLDFAST_REDIS_URL=redis_url)
     for lot, sent in enumerate(run.send_lots(LOTS)):
         run.wait_for(sent)
@@ -76,7 +76,7 @@ def test_a_cache_that_misbehaves_changes_no_decision(
 def test_a_cache_that_answers_too_late_changes_no_decision(
     run: Run, undisturbed: Outcome, cache: Redis, redis_url: str
 ) -> None:
-    """Nobody knows what it still holds, so the ledger raises the cache's generation."""
+    """Its content is unknown then, so the ledger raises the cache generation."""
     run.start(HOLDFAST_REDIS_URL=redis_url)
     for sent in run.send_lots(LOTS):
         cache.client_pause(800)

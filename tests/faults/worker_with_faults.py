@@ -1,15 +1,14 @@
-"""The production worker with faults at named steps: what HOLDFAST_FAULT says, and nothing without it.
+"""The production worker with faults at named steps, as listed in HOLDFAST_FAULT.
 
-HOLDFAST_FAULT is a comma-separated list of `step:occurrence:action`. Steps are in STEPS and are counted from 1
-each time the worker passes them; actions are in ACTIONS. The faults are put in by subclasses of the adapters that
-the composition root chooses, so that the product knows nothing of them. HOLDFAST_AUDIT names a file in which faults
-and decided records are written down, see audit.py.
+HOLDFAST_FAULT is a comma-separated list of `step:occurrence:action`. Steps are in STEPS; occurrences are counted from
+1; actions are in ACTIONS. Subclasses of the adapters that the composition root chooses inject the faults, so the
+product does not depend on them. HOLDFAST_AUDIT names the audit log for faults and decided records, see audit.py.
 
-HOLDFAST_FAULT_PATIENCE_S shortens the time after which the worker gives up waiting for the broker, and tries again.
-Its wall clock jumps at signals, see clock.py.
+HOLDFAST_FAULT_BROKER_TIMEOUT_S shortens the time after which the worker stops waiting for the broker and retries.
+Signals shift its wall clock, see clock.py.
 
 The process imports everything, then waits for its settings as one line of JSON on standard input: a test keeps one
-ready, for the imports take longer than the recovery it is about.
+ready, because the imports take longer than the recovery under test.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ AWAY = {
     "after_commit": LedgerUnavailableError,
     "after_publish": SinkUnavailableError,
     "after_mark_sent": LedgerUnavailableError,
-    # Nothing that may be away is asked there: an error there is an unexpected one.
+    # This step uses no service that can fail, so an error here is unexpected.
     "before_ack": RuntimeError,
 }
 TERMINATE = """
@@ -60,12 +59,12 @@ TERMINATE = """
      WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 STEPS = tuple(AWAY)
-"""Where faults may happen, in the order in which a batch passes."""
+"""Steps at which faults can happen, in the order in which a batch passes them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens when a step is passed for the n-th time."""
+    """An action at the n-th occurrence of a step."""
 
     step: str
     occurrence: int
@@ -94,15 +93,15 @@ def _freeze(_: str) -> None:
 
 
 def _say_away(step: str) -> None:
-    raise AWAY[step](f"a fault {step}: it happened, and nobody said so")
+    raise AWAY[step](f"a fault {step}: the operation succeeded, but its answer was lost")
 
 
 def _crash(step: str) -> None:
-    raise RuntimeError(f"a fault {step}: nobody expected it")
+    raise RuntimeError(f"a fault {step}: an unexpected error")
 
 
 def _cut(_: str) -> None:
-    """End every session of the ledger, this worker's in the middle of its work, as a failover does."""
+    """Terminate every session of the ledger, including this worker's active ones, as a failover does."""
     with psycopg.connect(os.environ["HOLDFAST_LEDGER_URL"], autocommit=True) as ledger:
         ledger.execute(TERMINATE)
 
@@ -117,7 +116,7 @@ ACTIONS: dict[str, Callable[[str], None]] = {
 
 
 class Faults:
-    """Counts how often each step was passed and lets faults happen."""
+    """Counts the occurrences of each step and triggers the faults."""
 
     def __init__(self) -> None:
         self.audit = Audit(None)
@@ -125,11 +124,11 @@ class Faults:
         self._passed: Counter[str] = Counter()
 
     def expect(self, faults: Iterable[Fault]) -> None:
-        """Let these faults happen from now on."""
+        """Add these faults."""
         self._faults = {(fault.step, fault.occurrence): fault for fault in faults}
 
     def reach(self, step: str) -> None:
-        """Pass a step."""
+        """Count an occurrence of a step, and trigger its faults."""
         self._passed[step] += 1
         fault = self._faults.get((step, self._passed[step]))
         if fault is not None:
@@ -143,10 +142,10 @@ FAULTS = Faults()
 
 
 class FaultyStore(FeatureStore):
-    """A feature store that fails once it has read."""
+    """A feature store that fails after reading."""
 
     async def read(self, customer_ids: Sequence[str], **named: Any) -> Any:
-        """Read, then reach the step; reading nobody is a check at the start, and no batch."""
+        """Read, then reach the step; a read without customers is the check at start-up, not a batch."""
         read = await super().read(customer_ids, **named)
         if customer_ids:
             FAULTS.reach("after_features")
@@ -154,7 +153,7 @@ class FaultyStore(FeatureStore):
 
 
 class FaultyLedger(PostgresLedger):
-    """A ledger that fails before, in and after the transaction."""
+    """A ledger that fails before, inside and after the transaction."""
 
     async def commit(self, *arguments: Any, **named: Any) -> Any:
         """Commit between two steps."""
@@ -175,17 +174,17 @@ class FaultyLedger(PostgresLedger):
 
 
 class AuditedPipeline(Pipeline):
-    """A pipeline that writes down which records it has decided."""
+    """A pipeline that writes its decided records to the audit log."""
 
     async def decide(self, prepared: Any, *arguments: Any, **named: Any) -> Any:
-        """Decide, then write it down."""
+        """Decide, then write the records to the audit log."""
         decided = await super().decide(prepared, *arguments, **named)
         FAULTS.audit.note_decided(each.record for each in (*prepared.decoded.events, *prepared.rejects))
         return decided
 
 
 class FaultySink(KafkaTriggerSink):
-    """A sink that fails once it has published."""
+    """A sink that fails after publishing."""
 
     async def publish(self, *arguments: Any, **named: Any) -> None:
         """Publish, then reach the step."""
@@ -212,7 +211,7 @@ def decode_records(*arguments: Any, decode: Callable[..., Any] = streams.pipelin
 
 
 def put_faults_in() -> None:
-    """Put the faulty adapters where the composition root finds its own."""
+    """Replace the adapters of the composition root by the faulty ones."""
     streams.pipeline.decode_records = decode_records
     for name, faulty in {
         "FeatureStore": FaultyStore,
@@ -225,7 +224,7 @@ def put_faults_in() -> None:
     let_clock_jump()
 
 
-def shorten_patience(seconds: float) -> None:
+def shorten_broker_timeout(seconds: float) -> None:
     """Give up waiting for the broker after so long, and try again soon."""
     streams.services.KafkaTriggerSink = partial(  # type: ignore[misc, assignment]
         streams.services.KafkaTriggerSink, timeout_s=seconds, abandon_s=2 * seconds
@@ -240,6 +239,6 @@ if __name__ == "__main__":
         FAULTS.audit = Audit(os.environ.get("HOLDFAST_AUDIT"))
         FAULTS.expect(parse(os.environ.get("HOLDFAST_FAULT", "")))
         put_faults_in()
-        if "HOLDFAST_FAULT_PATIENCE_S" in os.environ:
-            shorten_patience(float(os.environ["HOLDFAST_FAULT_PATIENCE_S"]))
+        if "HOLDFAST_FAULT_BROKER_TIMEOUT_S" in os.environ:
+            shorten_broker_timeout(float(os.environ["HOLDFAST_FAULT_BROKER_TIMEOUT_S"]))
         streams.__main__.run()

@@ -1,4 +1,4 @@
-"""A worker that writes what it handled to a file, then acknowledges; the journeys kill it.
+"""A worker that writes the records that it handled to a file, then acknowledges them; the journeys kill it.
 
 Arguments: broker, group, topic, file.
 """

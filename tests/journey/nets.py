@@ -1,7 +1,7 @@
-"""Train small nets and write what they do: python nets.py FOLDER.
+"""Trains small nets and writes their results: python nets.py FOLDER.
 
-A process of its own, because TensorFlow and tflite-runtime crash when imported into one. FOLDER gets
-found.npz and, for each net, a folder as serving loads it with rows.npz beside it.
+Runs in its own process, because TensorFlow and tflite-runtime crash in the same one. FOLDER gets found.npz and, for
+each net, a model folder as serving loads it, with rows.npz in it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OPTIONS = Options(members=4, hidden=16)
 
 
 def make_rows(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return inputs, whether bought and what was spent: both hang on days and, at random, on the kind."""
+    """Return inputs, purchase and spend: both depend on the days and, with noise, on the kind."""
     draw = np.random.default_rng(seed)
     inputs = np.stack([draw.gamma(1, 50, ROWS), draw.uniform(0, 100, ROWS), draw.integers(0, 3, ROWS)], axis=1)
     logit = 3 - inputs[:, 1] / 15 + np.array([0, 2, -1])[inputs[:, KIND].astype(int)]
@@ -47,7 +47,7 @@ def make_rows(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDAr
 
 
 def train(method: str, likelihood: str, seed: int = 1) -> Trained:
-    """Train one of the nets; spend gets an interval, conformed on other rows."""
+    """Train one of the nets; spend gets a conformal interval, calibrated on other rows."""
     inputs, buys, spend = make_rows(1)
     interval = None if likelihood == "binary" else 0.8
     targets = buys if likelihood == "binary" else spend
@@ -60,7 +60,7 @@ def train(method: str, likelihood: str, seed: int = 1) -> Trained:
 
 
 def mean_of_members(trained: Trained, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the ensemble's probabilities member by member, as the paper writes it, nothing folded."""
+    """Return the ensemble's probabilities as the mean over its members, computed as in the paper."""
     rows = encode(inputs, trained.preprocessing).numpy().astype(np.float64)
     net = {name: np.asarray(getattr(trained.net, name), np.float64) for name in trained.net.__slots__}
     chances = []
@@ -91,7 +91,7 @@ def write(trained: Trained, folder: Path) -> None:
 
 
 def main(root: str) -> None:
-    """Train, and write what was found."""
+    """Train the nets, and write the results."""
     inputs, buys, spend = make_rows(3)
     nets = {f"{method}-{likelihood}": train(method, likelihood) for method, likelihood in NETS}
     for name, trained in nets.items():

@@ -1,6 +1,6 @@
-"""Write models as other people export them, good and bad: python odd_models.py FOLDER.
+"""Writes valid and invalid models as third parties export them: python odd_models.py FOLDER.
 
-A process of its own, because TensorFlow and tflite-runtime crash when imported into one.
+Runs in its own process, because TensorFlow and tflite-runtime crash in the same one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def rows(batch: int | None = None, features: int = FEATURES, dtype: Any = tf.flo
 
 
 def total(inputs: Any) -> Any:
-    """Return the sum of a row without its nulls, shape [rows, 1]."""
+    """Return the sum of the non-null values of each row, shape [rows, 1]."""
     known = tf.where(tf.math.is_nan(inputs), tf.zeros_like(inputs), inputs)
     return tf.reduce_sum(known, axis=1, keepdims=True)
 

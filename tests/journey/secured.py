@@ -1,4 +1,4 @@
-"""Services that ask who comes: certificates, a Kafka with TLS and SASL, and TLS before a server that has none."""
+"""Services with authentication and TLS: certificates, a Kafka with TLS and SASL, and a TLS proxy for other servers."""
 
 from __future__ import annotations
 
@@ -48,25 +48,25 @@ MODULES = {
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Two authorities, and certificates of the first for 127.0.0.1 and for a client."""
+    """Two certificate authorities, and certificates of the first for 127.0.0.1 and for a client."""
 
     folder: Path
 
     def path(self, name: str) -> Path:
-        """Return a file: ca.pem, other-ca.pem, and .pem and .key of server and client."""
+        """Return the path of a file: ca.pem, other-ca.pem, and .pem and .key of server and client."""
         return self.folder / name
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """Whose certificate it is, and the key to sign others with."""
+    """The subject of a certificate, and its key for signing others."""
 
     name: x509.Name
     key: rsa.RSAPrivateKey
 
 
 def make_certificates(folder: Path) -> Certificates:
-    """Make everything, good for a day."""
+    """Create all certificates, valid for a day."""
     authorities = {name: _issue(folder, name, name) for name in ("ca", "other-ca")}
     _issue(folder, "server", "server", authorities["ca"])
     _issue(folder, "client", USER, authorities["ca"])
@@ -74,7 +74,7 @@ def make_certificates(folder: Path) -> Certificates:
 
 
 def _issue(folder: Path, file: str, subject: str, issuer: Issued | None = None) -> Issued:
-    """Write FILE.pem and FILE.key; without an issuer the certificate is an authority's own."""
+    """Write FILE.pem and FILE.key; without an issuer the certificate is self-signed."""
     key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     signer = issuer or Issued(name, key)
@@ -96,7 +96,7 @@ def _issue(folder: Path, file: str, subject: str, issuer: Issued | None = None) 
 
 
 class GuardedKafka(KafkaServer):
-    """Kafka with three more listeners, one for each protocol that asks who comes."""
+    """Kafka with three additional listeners, one for each protocol with authentication."""
 
     ports: dict[str, int]
     certificates: Certificates
@@ -114,7 +114,7 @@ class GuardedKafka(KafkaServer):
                 future.result(30)
 
     def grant(self, resource: ResourceType, name: str, *operations: AclOperation, prefixed: bool = False) -> None:
-        """Let the user, come by SASL or by certificate, do something with what has the name, or begins so."""
+        """Grant operations to the SASL and certificate user on a resource of this name, or with this prefix."""
         pattern = ResourcePatternType.PREFIXED if prefixed else ResourcePatternType.LITERAL
         granted = [
             AclBinding(resource, name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
@@ -127,7 +127,7 @@ class GuardedKafka(KafkaServer):
 
     def _write_properties(self, name: str, logs: Path) -> Path:
         path = super()._write_properties(name, logs)
-        # Of a property that is there twice, the last one counts.
+        # The last occurrence of a repeated property wins.
         settings = dict(line.partition("=")[::2] for line in path.read_text().splitlines())
         path.write_text("".join(f"{key}={value}\n" for key, value in (settings | self._guards(settings)).items()))
         return path
@@ -147,7 +147,7 @@ class GuardedKafka(KafkaServer):
             "ssl.truststore.location": str(self.certificates.path("ca.pem")),
             "listener.name.ssl.ssl.client.auth": "required",
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            # Whoever comes to the plaintext listener, this test and the broker itself among them.
+            # Clients of the plaintext listener, including this test and the broker itself.
             "super.users": "User:ANONYMOUS",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
             **{
@@ -182,12 +182,12 @@ def run_guarded_kafka(folder: Path, certificates: Certificates) -> Iterator[Guar
 
 
 class TlsFront:
-    """Takes TLS connections on loopback for a server that has no TLS, on a thread of its own.
+    """Terminates TLS on loopback for a server without TLS, on its own thread.
 
     Args:
-        context: our certificate.
-        port: the server's.
-        asks_first: whether clients ask for TLS in plain words first, as those of PostgreSQL do.
+        context: TLS context with the server certificate.
+        port: port of the server.
+        asks_first: whether clients request TLS in plaintext first, as those of PostgreSQL do.
     """
 
     def __init__(self, context: ssl.SSLContext, port: int, *, asks_first: bool) -> None:

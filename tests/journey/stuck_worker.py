@@ -1,6 +1,6 @@
 """A worker that gets stuck in one of the ways of WAYS; the journeys start it as a process.
 
-Argument: the way. The product knows nothing of it: the composition root finds another class in place of its own.
+Argument: the way. The product is unchanged: this module replaces a class in the composition root.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ForgetfulWorker(Worker):
-    """A worker whose n-th acknowledgement never comes, for the numbers in `forgotten`."""
+    """A worker that omits the n-th acknowledgement, for the numbers in `forgotten`."""
 
     forgotten: Any = ()
 
@@ -36,7 +36,7 @@ class ForgetfulWorker(Worker):
 
 
 class AbsentConsumer(ChunkConsumer):
-    """A consumer that fetches nothing, and so does not even see where its partitions end."""
+    """A consumer that fetches nothing, and so does not see the end offsets of its partitions either."""
 
     async def _drain_once(self) -> None:
         await asyncio.sleep(1)
@@ -55,7 +55,7 @@ def forget_one() -> None:
 
 
 def fetch_nothing() -> None:
-    """Be in the group and do nothing there."""
+    """Join the group without fetching."""
     ChunkTransport.Consumer = AbsentConsumer
 
 

@@ -1,4 +1,4 @@
-"""Workers that are stuck, held up, or asked to end while they are: what they say of it, and that they lose nothing."""
+"""Workers that are stuck, blocked, or stopped while blocked: they report it and lose nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class WatchedProcess:
-    """A worker's process of whatever module, and what its probes say."""
+    """A worker process of a given module, and the responses of its probes."""
 
     def __init__(self, command: list[str], environment: dict[str, str], log: Path) -> None:
         self.port = free_port()
@@ -46,7 +46,7 @@ class WatchedProcess:
             )
 
     def ask(self, path: str = "health") -> tuple[int, dict[str, Any]]:
-        """Return the code and the report that a path answers with; (0, {}) when nobody answers."""
+        """Return the status code and the report of a path; (0, {}) without a response."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=10) as answer:
                 return answer.status, json.load(answer)
@@ -57,12 +57,12 @@ class WatchedProcess:
             return 0, {}
 
     def is_in(self, status: str) -> bool:
-        """Tell whether /health says so."""
+        """Return whether /health reports this status."""
         assert self.process.poll() is None, f"the worker ended with exit code {self.process.returncode}"
         return self.ask()[1].get("status") == status
 
     def metrics(self) -> str:
-        """Return what /metrics says."""
+        """Return the text of /metrics."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
             return str(answer.read().decode())
 
@@ -81,7 +81,7 @@ def watched(command: list[str], place: Workplace, **environment: str) -> Iterato
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_worker_that_is_stuck_says_so(way: str, endpoints: Endpoints, tmp_path: Path) -> None:
-    """Whatever the way: it is neither ready nor alive, names what stands still, and counts the time."""
+    """In every way: it is neither ready nor live, and reports the stalled part and its duration."""
     settings = {"HOLDFAST_STUCK_AFTER_S": "3", "HOLDFAST_BATCH_EVENTS": "1"}
     with workplace(endpoints, tmp_path) as place, ExitStack() as stack:
         customers = [f"c{number}" for number in range(200)]
@@ -101,13 +101,13 @@ def test_a_worker_that_is_stuck_says_so(way: str, endpoints: Endpoints, tmp_path
 
 @pytest.fixture(scope="module")
 def held_place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """A workplace for the tests that hold PostgreSQL up."""
+    """A workplace for the tests that block PostgreSQL."""
     with workplace(endpoints, tmp_path_factory.mktemp("held")) as place:
         yield place
 
 
 def test_a_worker_that_waits_for_the_ledger_is_not_stuck(held_place: Workplace) -> None:
-    """It says what it waits for, since when, how often it tried and what it heard, and that it need not be killed."""
+    """It reports the awaited service, the duration, the attempts and the last error, and stays live."""
     place, ledger = held_place, held_place.environment["HOLDFAST_LEDGER_URL"]
     with Proxy(urlsplit(ledger).port or 0) as proxy, ExitStack() as stack:
         settings = {"HOLDFAST_LEDGER_URL": proxy.lead(ledger), "HOLDFAST_STUCK_AFTER_S": "1"}
@@ -129,7 +129,7 @@ def test_a_worker_that_waits_for_the_ledger_is_not_stuck(held_place: Workplace) 
 
 
 def test_a_worker_ends_in_time_while_postgresql_hangs_and_loses_nothing(held_place: Workplace) -> None:
-    """By its own decision, with the exit code that says so; the next one finds every event once."""
+    """It stops by itself with the exit code for this case; the next worker processes every event once."""
     place = held_place
     customers = [f"h{number}" for number in range(600)]
     place.set_customers(customers)
@@ -155,7 +155,7 @@ def test_a_worker_ends_in_time_while_postgresql_hangs_and_loses_nothing(held_pla
 
 
 def test_memory_stays_flat_while_a_backlog_stands(endpoints: Endpoints, tmp_path: Path) -> None:
-    """The ledger is slow: what is read ahead is bounded, the rest stays in Kafka; as records it would be 130 MB."""
+    """The ledger is slow: the read-ahead is bounded, and the rest, 130 MB as records, stays in Kafka."""
     with workplace(endpoints, tmp_path) as place, ExitStack() as stack:
         ledger = place.environment["HOLDFAST_LEDGER_URL"]
         proxy = stack.enter_context(Proxy(urlsplit(ledger).port or 0))
@@ -168,5 +168,5 @@ def test_memory_stays_flat_while_a_backlog_stands(endpoints: Endpoints, tmp_path
         proxy.delay(backlog.DELAY_S)
         backlog.produce(place.broker, f"{place.prefix}customer-updates", 150_000)
         samples = list(backlog.sample(worker, lambda each: each.events >= 5_000))
-    assert samples[-1].events < 100_000, "the backlog is gone too soon to tell anything"
+    assert samples[-1].events < 100_000, "the backlog has drained too soon for a measurement"
     assert max(each.memory_mb for each in samples) - idle.memory_mb < 60

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from streams.runtime.batching import Batch, Chunk
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 45.0
+TIMEOUT_S = 45.0
 
 
 class Journey:
-    """Topics of one test, and what its group has committed."""
+    """The topics of one test, and the committed offsets of its group."""
 
     def __init__(self, broker: str, prefix: str) -> None:
         self.broker = broker
@@ -45,7 +45,7 @@ class Journey:
         return topics
 
     def produce(self, count: int, *, transactional: bool = False) -> None:
-        """Write records evenly over all partitions; transactional, in tens, of which every third is aborted."""
+        """Write records evenly over all partitions; transactional: in transactions of ten, every third one aborted."""
         transaction = {"transactional.id": self.group} if transactional else {}
         producer = Producer({"bootstrap.servers": self.broker, "linger.ms": 5, **transaction})
         for begin in range(0, count, 10) if transactional else ():
@@ -60,13 +60,13 @@ class Journey:
         return AppSettings(self.broker, self.group, topics, commit_interval_s=0.1, chunk_records=100)
 
     def committed(self) -> dict[tuple[str, int], int]:
-        """Return what the group has committed; nothing for partitions without."""
+        """Return the committed offsets of the group; partitions without a commit are missing."""
         with self._client() as client:
             found = client.committed(self.partitions, timeout=10)
         return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
     def ends(self) -> dict[tuple[str, int], int]:
-        """Return where each partition ends, transaction markers included."""
+        """Return the end offset of each partition, transaction markers included."""
         with self._client() as client:
             return {
                 (one.topic, one.partition): client.get_watermark_offsets(one, timeout=10)[1] for one in self.partitions
@@ -101,7 +101,7 @@ def journey(endpoints: Endpoints, topic_prefix: str) -> Journey:
 
 @contextlib.asynccontextmanager
 async def running(settings: AppSettings) -> AsyncIterator[StreamApp]:
-    """Run an app while the block lasts, and raise its error if it has one."""
+    """Run an app during the block, and raise its error if it has one."""
     app, until = build_app(settings), asyncio.Event()
     task = asyncio.create_task(run_app(app, until))
     try:
@@ -112,23 +112,23 @@ async def running(settings: AppSettings) -> AsyncIterator[StreamApp]:
 
 
 async def collect(app: StreamApp, count: int) -> list[Batch]:
-    """Collect at least so many records, acknowledging none."""
+    """Collect at least this many records without acknowledging them."""
     collector = Collector(app.intake, app.owns)
     batches: list[Batch] = []
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(TIMEOUT_S):
         while sum(map(len, batches)) < count:
             batches.append(await collector.collect())
     return batches
 
 
 async def until_true(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110 - what changes is in another process
+    async with asyncio.timeout(TIMEOUT_S):
+        while not condition():  # noqa: ASYNC110 - the condition changes in another process
             await asyncio.sleep(0.05)
 
 
 async def test_what_is_acknowledged_is_committed_to_the_end(journey: Journey) -> None:
-    """2,000 records over four topics come once each, in order, and nothing stays behind."""
+    """2,000 records over four topics are delivered once each, in order, and all are committed."""
     topics = journey.create("updates", "conversations", "outcomes", "evaluations")
     journey.produce(2000)
     async with running(journey.settings(*topics)) as app:
@@ -141,7 +141,7 @@ async def test_what_is_acknowledged_is_committed_to_the_end(journey: Journey) ->
 
 
 async def test_records_have_all_they_came_with(journey: Journey) -> None:
-    """They are made by us and not by aiokafka, which takes three times as long."""
+    """Holdfast builds them itself, because aiokafka takes three times as long."""
     (topic,) = journey.create("updates", partitions=1)
     producer = Producer({"bootstrap.servers": journey.broker})
     producer.produce(topic, b"value", b"key", timestamp=1_306_931_400_000, headers=[("a", b"1"), ("a", None)])
@@ -156,7 +156,7 @@ async def test_records_have_all_they_came_with(journey: Journey) -> None:
 
 
 async def test_a_chunk_that_is_not_acknowledged_is_never_passed(journey: Journey) -> None:
-    """Whatever comes after it is acknowledged; once it is too, all is committed."""
+    """Later chunks are acknowledged but not committed; after its acknowledgement all are committed."""
     (topic,) = journey.create("updates", partitions=1)
     journey.produce(1000)
     async with running(journey.settings(topic)) as app:
@@ -171,7 +171,7 @@ async def test_a_chunk_that_is_not_acknowledged_is_never_passed(journey: Journey
 
 
 async def test_a_new_group_whose_first_batch_fails_commits_nothing(journey: Journey) -> None:
-    """The error comes out of run_app, and the next run begins at the first record."""
+    """run_app raises the error, and the next run begins at the first record."""
     (topic,) = journey.create("updates", partitions=1)
     journey.produce(300)
 
@@ -190,10 +190,10 @@ async def test_a_new_group_whose_first_batch_fails_commits_nothing(journey: Jour
 async def test_a_group_whose_leader_could_not_ask_for_its_topics_begins_soon(
     journey: Journey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As when the broker restarts just after a worker has found it; aiokafka alone asks again in five minutes."""
+    """As after a broker restart during the join; aiokafka by itself refreshes its metadata after five minutes."""
     (topic,) = journey.create("updates", partitions=1)
     journey.produce(10)
-    async with running(journey.settings(topic)) as app:  # or the search for a coordinator asks again
+    async with running(journey.settings(topic)) as app:  # otherwise the coordinator look-up refreshes the metadata
         await collect(app, 10)
     ask, answers = AIOKafkaClient._metadata_update, [False]
 
@@ -207,7 +207,7 @@ async def test_a_group_whose_leader_could_not_ask_for_its_topics_begins_soon(
 
 
 async def test_an_error_in_the_pump_ends_the_app(journey: Journey) -> None:
-    """Faust by itself would start the agent again, after the event."""
+    """Faust by itself would restart the agent after the event."""
     (topic,) = journey.create("updates", partitions=1)
     journey.produce(1)
 
@@ -218,12 +218,12 @@ async def test_an_error_in_the_pump_ends_the_app(journey: Journey) -> None:
     app = build_app(journey.settings(topic))
     app.intake = BrokenQueue()
     with pytest.raises(OSError, match="no room for offset 0"):
-        await asyncio.wait_for(run_app(app, asyncio.Event()), PATIENCE_S)
+        await asyncio.wait_for(run_app(app, asyncio.Event()), TIMEOUT_S)
     assert journey.committed() == {}
 
 
 async def test_a_transactional_topic_is_committed_to_its_end(journey: Journey) -> None:
-    """Markers and aborted records are gaps; the aborted records are not delivered."""
+    """Markers and aborted records are offset gaps; aborted records are not delivered."""
     (topic,) = journey.create("updates", partitions=2)
     journey.produce(300, transactional=True)
     async with running(journey.settings(topic)) as app:
@@ -235,7 +235,7 @@ async def test_a_transactional_topic_is_committed_to_its_end(journey: Journey) -
 
 
 async def test_a_killed_worker_loses_nothing(journey: Journey, tmp_path: Path) -> None:
-    """Two kill -9 in mid-stream; what was in flight is handled again, nothing is missing."""
+    """Two kill -9 during processing; records in flight are handled again, and none is missing."""
     (topic,) = journey.create("updates", partitions=2)
     journey.produce(4000)
     audit = tmp_path / "audit"
@@ -258,7 +258,7 @@ def has_handled(audit: Path, count: int) -> bool:
 async def test_two_workers_share_partition_numbers_and_lose_nothing_when_the_second_joins(
     journey: Journey,
 ) -> None:
-    """One customer's events on all topics go to one worker; what the first had in hand comes again."""
+    """One worker gets a customer's events of all topics; unacknowledged records of the first are redelivered."""
     topics = journey.create("updates", "conversations", "outcomes", "evaluations")
     journey.produce(8000)
     handled: set[tuple[str, int, int]] = set()
@@ -285,7 +285,7 @@ async def test_two_workers_share_partition_numbers_and_lose_nothing_when_the_sec
 
 
 def shared_numbers(app: StreamApp, topics: tuple[str, ...]) -> set[int]:
-    """Return the partition numbers an app owns, checked to be the same on all topics."""
+    """Return the partition numbers an app owns, after checking that they are the same on all topics."""
     numbers = {
         topic: {tp.partition for tp in app.chunk_consumer.find_progress() if tp.topic == topic} for topic in topics
     }
@@ -295,7 +295,7 @@ def shared_numbers(app: StreamApp, topics: tuple[str, ...]) -> set[int]:
 
 
 def test_topics_are_created_once_and_checked(journey: Journey) -> None:
-    """Creating again changes nothing; a topic of another size is refused."""
+    """Creating them again changes nothing; a topic with another partition count is rejected."""
     topics = journey.create("updates", "outcomes")
     assert create_topics(journey.broker, topics, 8) == ()
     assert verify_topics(journey.broker, topics) == 4

@@ -44,7 +44,7 @@ HEADERS = (("trace", b"\xff\x00"), ("empty", None), ("trace", b"2"), ("holdfast_
 
 @dataclass(slots=True)
 class Desk:
-    """An operator's desk: settings, the command, and what lies on the topics."""
+    """An operator's environment: settings, the command, and the records on the topics."""
 
     environment: Mapping[str, str] = field(repr=False)
     settings: Settings
@@ -64,13 +64,13 @@ class Desk:
         return CliRunner().invoke(holdfast, ["dead-letters", *arguments], env=dict(self.environment))
 
     def listed(self, *arguments: str) -> dict[str, Any]:
-        """Return what `list --json` says."""
+        """Return the output of `list --json`."""
         result = self.run("list", "--json", *arguments)
         assert result.exit_code == 0, result.output
         return dict(json.loads(result.stdout))
 
     def sent(self, topic: str = "outcomes") -> list[tuple[Any, ...]]:
-        """Return partition, key, value and headers of what a read_committed consumer sees."""
+        """Return partition, key, value and headers of the records that a read_committed consumer sees."""
         return list(read_back(self.settings.broker, self.settings.topic_prefix + topic))
 
     def resolution(self, letter_id: str) -> Resolution:
@@ -120,7 +120,7 @@ def desk(endpoints: Endpoints, ledger_url: str, topic_prefix: str) -> Desk:
 
 
 def test_requeue_sends_back_bytes_key_and_headers_once(desk: Desk) -> None:
-    """Called twice, it says the second time who was first."""
+    """A second call reports the operator of the first."""
     letter = desk.write()
     first = desk.run("requeue", letter, "--by", "olga")
     second = desk.run("requeue", letter)
@@ -151,14 +151,14 @@ def test_two_operators_at_once_send_each_letter_once(desk: Desk) -> None:
 
 
 def claim(desk: Desk, letter_id: str) -> list[DeadLetter]:
-    """Do what a requeue does first: note run 1 on the letter."""
+    """Do the first step of a requeue: record run 1 on the dead letter."""
     with open_dead_letters(desk.settings.ledger_url) as letters:
         assert letters.claim([letter_id], by="olga", run=1) == {letter_id}
         return letters.name([letter_id])
 
 
 def send(returns: DeadLetterRequeuer, chosen: Sequence[DeadLetter]) -> bool:
-    """Do what a requeue does next: send run 1."""
+    """Do the second step of a requeue: send run 1."""
     return returns.send(chosen, {letter.letter_id: b"value" for letter in chosen}, run=1)
 
 
@@ -182,7 +182,7 @@ def test_a_crash_after_all_is_sent_doubles_nothing(desk: Desk) -> None:
 
 
 def test_an_operator_who_was_overtaken_sends_nothing(desk: Desk) -> None:
-    """A process that stood still, and lost its lock, wakes up when another has requeued its letters."""
+    """A process that was frozen and lost its lock resumes after another one has requeued its dead letters."""
     letter = desk.write()
     with open_dead_letters(desk.settings.ledger_url) as letters:
         ledger_id = letters.ledger_id()
@@ -196,7 +196,7 @@ def test_an_operator_who_was_overtaken_sends_nothing(desk: Desk) -> None:
 
 
 def test_a_letter_that_cannot_go_back_stays_open(desk: Desk) -> None:
-    """Its topic has fewer partitions now; the reason names the letter and the place."""
+    """Its topic now has fewer partitions; the reason names the dead letter and the partition."""
     letter = desk.write(partition=PARTITIONS)
     result = desk.run("requeue", letter)
     assert isinstance(result.exception, SinkUnavailableError)
@@ -318,7 +318,7 @@ def test_a_requeued_letter_is_not_discarded(desk: Desk) -> None:
 def test_an_unknown_id_is_one_clear_sentence(
     desk: Desk, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And exit code 2; a known id beside it is left alone."""
+    """With exit code 2; a known id in the same call is not changed."""
     for name, value in desk.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("sys.argv", ["holdfast", "dead-letters", *command, "nonesuch"])
@@ -333,7 +333,7 @@ def test_an_unknown_id_is_one_clear_sentence(
     "arguments", [(), ("one", "--all-matching"), ("one", "--reason", "not_json"), ("--reason", "not_json")]
 )
 def test_requeue_takes_names_or_filters(desk: Desk, arguments: tuple[str, ...]) -> None:
-    """Never all letters by accident."""
+    """Without either, no dead letter is requeued."""
     result = desk.run("requeue", *arguments)
     assert result.exit_code == 2
     assert "--all-matching" in result.stderr

@@ -45,13 +45,14 @@ def test_the_worker_that_lost_its_instance_id_ends_and_the_other_one_works(place
         assert "exit code 2" in str(ended.value)
         assert "HOLDFAST_INSTANCE_ID: another worker has joined the group as" in str(ended.value)
         assert "Traceback" not in str(ended.value)
-        epochs = place.ask_ledger("SELECT * FROM partition_owner ORDER BY 1")
-        time.sleep(WATCHED_S)
+        wait_until(lambda: read_health(second)["status"] == "ok")
         place.set_customer("bea", days=90)
         place.update("bea")
+        assert place.decisions("bea") == [("win-back", "withheld", "first_evaluation")]
+        epochs = place.ask_ledger("SELECT * FROM partition_owner ORDER BY 1")
+        time.sleep(WATCHED_S)
         assert place.ask_ledger("SELECT * FROM partition_owner ORDER BY 1") == epochs
         assert read_health(second)["status"] == "ok"
-        assert place.decisions("bea") == [("win-back", "withheld", "first_evaluation")]
 
 
 def test_a_worker_that_restarts_with_its_instance_id_is_not_stopped(place: Workplace) -> None:

@@ -1,4 +1,4 @@
-"""The embedded services are real, keep their data, listen on loopback only and are never left behind."""
+"""The embedded services are real, keep their data, listen on loopback only and never outlive their parent."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _run(script: str, data: Path) -> subprocess.Popen[str]:
 
 
 def _wait_gone(pids: list[int]) -> list[int]:
-    """Return those of the processes that still run after half a minute."""
+    """Return the processes that still run after half a minute."""
     deadline = time.monotonic() + 30
     alive = pids
     while alive and time.monotonic() < deadline:
@@ -86,7 +86,7 @@ def _is_alive(pid: int) -> bool:
 
 @pytest.fixture
 def killed_parent(data_folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """A process that has started the services on `data_folder`, its watchdog's and its servers' numbers."""
+    """A killed process that had started the services on `data_folder`, and the process ids of watchdog and servers."""
     with _run(PARENT, data_folder) as parent:
         assert parent.stdout is not None
         yield parent, [int(word) for word in parent.stdout.readline().split()]
@@ -131,20 +131,20 @@ def test_postgres_has_pgvector(ledger_url: str) -> None:
 
 
 def test_postgres_asks_for_the_password(endpoints: Endpoints) -> None:
-    """Another user of the machine does not get in."""
+    """Other users of the machine cannot connect."""
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(endpoints.ledger_url, password="guess")  # noqa: S106 - a wrong one
 
 
 def test_every_test_has_databases_of_its_own(ledger_url: str, warehouse_url: str) -> None:
-    """Ledger and warehouse are apart, and neither is the shared one."""
+    """Ledger and warehouse are separate, and neither is the shared one."""
     names = {url.rpartition("/")[2] for url in (ledger_url, warehouse_url)}
     assert len(names) == 2
     assert not names & {"ledger", "warehouse"}
 
 
 def test_everything_listens_on_loopback_only(services: EmbeddedServices) -> None:
-    """Nothing can be reached from another machine."""
+    """No service is reachable from another machine."""
     listening = set()
     for pid in services.find_pids().values():
         for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
@@ -154,14 +154,14 @@ def test_everything_listens_on_loopback_only(services: EmbeddedServices) -> None
 
 
 def test_a_second_start_on_the_same_folder_is_refused(services: EmbeddedServices) -> None:
-    """One clear sentence, and the services that run are left alone."""
+    """It fails with one clear sentence, and the running services are not affected."""
     with pytest.raises(DataFolderBusyError, match=f"in use by process {os.getpid()}"):
         EmbeddedServices(services.data).start()
 
 
 @pytest.mark.parametrize("name", ["kafka", "redis", "postgres"])
 def test_one_service_stops_and_comes_back_where_it_was(services: EmbeddedServices, name: ServiceName) -> None:
-    """Clients find it again under the same address, and the others never went away."""
+    """Clients reach it at the same address, and the other services keep running."""
     before = services.find_pids()
     services.stop_service(name)
     left = services.find_pids()
@@ -171,7 +171,7 @@ def test_one_service_stops_and_comes_back_where_it_was(services: EmbeddedService
 
 
 def test_a_paused_service_is_silent_until_it_is_resumed(services: EmbeddedServices, redis_url: str) -> None:
-    """Its connections stay open meanwhile."""
+    """Its connections stay open."""
     with redis.Redis.from_url(redis_url, socket_timeout=0.2, retry=None) as client:
         client.set("greeting", "hello")
         services.pause_service("redis")
@@ -184,7 +184,7 @@ def test_a_paused_service_is_silent_until_it_is_resumed(services: EmbeddedServic
 
 
 def test_data_and_ports_survive_a_stop_and_a_start(data_folder: Path) -> None:
-    """What was stored is there again, under the same addresses."""
+    """The stored data is available at the same addresses."""
     with EmbeddedServices(data_folder) as first:
         endpoints = first.start()
         _create_topic(endpoints.broker, "kept")
@@ -201,7 +201,7 @@ def test_data_and_ports_survive_a_stop_and_a_start(data_folder: Path) -> None:
 def test_the_next_start_ends_what_a_killed_parent_left(
     data_folder: Path, killed_parent: tuple[subprocess.Popen[str], list[int]]
 ) -> None:
-    """Even when the watchdog was killed as well."""
+    """Even if the watchdog was killed as well."""
     parent, (watchdog, *servers) = killed_parent
     os.kill(watchdog, signal.SIGKILL)
     parent.kill()
@@ -215,7 +215,7 @@ def test_the_next_start_ends_what_a_killed_parent_left(
 def test_the_watchdog_ends_the_services_when_the_parent_is_killed(
     killed_parent: tuple[subprocess.Popen[str], list[int]],
 ) -> None:
-    """No next start is needed."""
+    """Without a further start."""
     parent, pids = killed_parent
     parent.kill()
     parent.wait()
@@ -224,7 +224,7 @@ def test_the_watchdog_ends_the_services_when_the_parent_is_killed(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_up_prints_the_settings_and_stops_everything_when_asked(data_folder: Path, number: signal.Signals) -> None:
-    """Exit code 0, and nothing is left."""
+    """With exit code 0, and no process is left."""
     with _run(UP, data_folder) as process:
         assert process.stdout is not None
         printed = [process.stdout.readline() for _ in range(4)]

@@ -1,4 +1,4 @@
-"""The example warehouse on a real PostgreSQL: load, look, play forward."""
+"""The example warehouse on a real PostgreSQL: load it, query it, play it forward."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger's schema comes about once, however many workers start."""
+"""The ledger's schema is created once, however many workers start."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def migrate_to(url: str, last: str) -> None:
 
 
 def test_workers_that_start_at_once_migrate_once(ledger_url: str) -> None:
-    """Both wait for a lock that a third holds, so neither can be through before the other begins."""
+    """Both wait for a lock that a third session holds, so neither can finish before the other begins."""
     with ThreadPoolExecutor(2) as workers, psycopg.connect(ledger_url, autocommit=True) as third:
         third.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
         both = [workers.submit(migrate, ledger_url) for _ in range(2)]
@@ -131,7 +131,7 @@ def test_workers_that_start_at_once_migrate_once(ledger_url: str) -> None:
 
 
 def test_every_table_of_the_ledger_says_what_it_is_for(ledger_url: str) -> None:
-    """The tables of yoyo itself are not ours to describe."""
+    """Except the tables of yoyo itself."""
     migrate(ledger_url)
     with psycopg.connect(ledger_url) as connection:
         tables = {row[0] for row in connection.execute(UNDESCRIBED)}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def place(endpoints: Endpoints, tmp_path: Path) -> Iterator[Workplace]:
-    """A workplace with models of its own."""
+    """A workplace with its own models."""
     models = shutil.copytree(SHIPPED, tmp_path / "models")
     with workplace(endpoints, tmp_path) as lent:
         environment = {**lent.environment, "HOLDFAST_MODELS_DIR": str(models), "ML_MOCK_MODE": "false"}

@@ -1,4 +1,4 @@
-"""`holdfast models` on the example warehouse: rows of later days judge the shipped model."""
+"""`holdfast models` on the example warehouse: rows of later days evaluate the shipped model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ THEN = "SELECT * FROM customer_features('2011-02-16')"
 
 @pytest.fixture
 def example_url(warehouse_url: str) -> str:
-    """The warehouse as it stood half a year after the last day that the shipped model was trained on."""
+    """The warehouse as of half a year after the last training day of the shipped model."""
     load_example(warehouse_url, date(2011, 9, 15), EXAMPLE)
     return warehouse_url
 
@@ -45,19 +45,19 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(example_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command with --json and return its exit code and what it prints."""
+    """Return a function that runs a command with --json and returns its exit code and output."""
     monkeypatch.setenv("HOLDFAST_WAREHOUSE_URL", example_url)
     monkeypatch.setenv("HOLDFAST_MODELS_DIR", str(folder))
 
     def invoke(*arguments: str) -> tuple[int, Any]:
-        told = CliRunner().invoke(holdfast, ["models", *arguments, "--json"])
-        return told.exit_code, json.loads(told.stdout)
+        result = CliRunner().invoke(holdfast, ["models", *arguments, "--json"])
+        return result.exit_code, json.loads(result.stdout)
 
     return invoke
 
 
 def remember_training(folder: Path, url: str) -> None:
-    """Promote a copy of the churn model that has a snapshot of the customers it was trained on."""
+    """Promote a copy of the churn model with a snapshot of its training customers."""
     home = folder / "churn"
     current = read_current(home)
     assert current is not None
@@ -111,8 +111,8 @@ def test_customers_have_moved_since_training_and_not_from_themselves(run: Run, f
 
 
 def test_nothing_to_judge_by_is_said_with_code_two(run: Run) -> None:
-    nobody = "SELECT * FROM customer_features_view WHERE false"
-    code, result = run("monitor", "churn", "--since", "2012-01-01", "--population", nobody)
+    empty = "SELECT * FROM customer_features_view WHERE false"
+    code, result = run("monitor", "churn", "--since", "2012-01-01", "--population", empty)
     assert (code, result["verdict"]) == (2, "cannot be judged")
 
 

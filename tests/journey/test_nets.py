@@ -1,4 +1,4 @@
-"""Nets learn what is there, are exact about why, and score the same exported as trained."""
+"""Nets learn the signal, explain their scores exactly, and score the same after export."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 PROBABILITY = 1e-6
-# Of some hundreds in float32.
+# For sums of some hundreds in float32.
 SPEND = 1e-3
-# Looked up and not imported: TensorFlow and the interpreter crash in one process.
+# find_spec, not import: TensorFlow and the interpreter crash in one process.
 pytestmark = pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra `training`")
 
 

@@ -1,4 +1,4 @@
-"""Models as other people export them: those that can serve do, and the others are refused with the reason."""
+"""Models exported by third parties: usable ones serve, and the others are rejected with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Odd rows of the warehouse under a real worker: each costs its value or its customer, never the worker."""
+"""Unreadable warehouse rows with a real worker: each affects its value or its customer, never the worker."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ODD = [
 
 @pytest.fixture
 def place(endpoints: Endpoints, tmp_path: Path) -> Iterator[Workplace]:
-    """A workplace whose ten customers are known and not lapsing."""
+    """A workplace with ten known customers who are not lapsing."""
     with workplace(endpoints, tmp_path) as lent:
         lent.set_customers(CUSTOMERS)
         yield lent
@@ -64,7 +64,7 @@ def change(place: Workplace, *statements: str) -> None:
 
 
 def let_lapse(place: Workplace, customers: Sequence[str], days: int = 90) -> None:
-    """Set the days since the last transaction, and announce it."""
+    """Set the days since the last transaction, and publish an update."""
     ids = ", ".join(f"'{each}'" for each in customers)
     change(
         place,
@@ -74,7 +74,7 @@ def let_lapse(place: Workplace, customers: Sequence[str], days: int = 90) -> Non
 
 
 def contacted(place: Workplace) -> list[str]:
-    """Return the customers with a trigger, each as often as it has one."""
+    """Return the customer of each trigger."""
     return sorted((each.key or b"").decode() for each in place.see("campaign-triggers"))
 
 
@@ -84,7 +84,7 @@ def reasons(place: Workplace) -> list[tuple[bytes | None, str]]:
 
 
 def test_odd_values_cost_only_themselves(place: Workplace, worker: WorkerProcess) -> None:
-    """Every customer is decided, c5 too; health and metrics name the columns."""
+    """Every customer is decided, including c5; health and metrics name the columns."""
     for number, (kind, value) in enumerate(ODD):
         change(place, f"ALTER TABLE customer_features_view ADD odd_{number} {kind}")
         change(place, f"UPDATE customer_features_view SET odd_{number} = '{value}' WHERE customer_id = 'c5'")  # noqa: S608
@@ -101,7 +101,7 @@ def test_odd_values_cost_only_themselves(place: Workplace, worker: WorkerProcess
 
 
 def test_a_customer_with_two_rows_costs_only_its_own_events(place: Workplace, worker: WorkerProcess) -> None:
-    """Also at the start of a worker; the customer is decided as soon as one row is left."""
+    """Also at the start of a worker; the customer is decided once only one row is left."""
     change(
         place,
         "ALTER TABLE customer_features_view DROP CONSTRAINT customer_features_view_pkey",
@@ -125,7 +125,7 @@ def test_a_customer_with_two_rows_costs_only_its_own_events(place: Workplace, wo
 
 @contextmanager
 def closing_worker(worker: WorkerProcess) -> Iterator[None]:
-    """Stop a worker in the end."""
+    """Stop a worker at the end of the block."""
     try:
         yield
     finally:
@@ -149,7 +149,7 @@ def test_a_row_that_the_server_cannot_compute_costs_only_its_customer(place: Wor
 
 
 def test_a_column_that_disappears_leaves_its_segments_unchanged(place: Workplace, worker: WorkerProcess) -> None:
-    """Nobody enters or leaves for it, other segments go on, and all goes on when the column is back."""
+    """No customer enters or leaves them, other segments are evaluated, and all are once the column is back."""
     let_lapse(place, CUSTOMERS[:5])
     change(
         place,

@@ -1,4 +1,4 @@
-"""The quality benchmark, as the command a person runs."""
+"""The quality benchmark, run as its documented command."""
 
 from __future__ import annotations
 

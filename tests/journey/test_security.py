@@ -1,4 +1,4 @@
-"""Services that ask who comes: reached with the right words, refused without, and no password told to anybody."""
+"""Services with authentication: reached with valid credentials, refused otherwise, and no password is disclosed."""
 
 from __future__ import annotations
 
@@ -83,27 +83,27 @@ CLIENT = (("cert", "pem"), ("key", "key"))
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Made anew for each run."""
+    """Created for each run."""
     return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")
 def kafka(certificates: Certificates, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedKafka]:
-    """A second broker, which asks who comes."""
+    """A second broker, with authentication."""
     with run_guarded_kafka(tmp_path_factory.mktemp("guarded"), certificates) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def context(certificates: Certificates) -> ssl.SSLContext:
-    """A server's side of TLS."""
+    """The TLS context of a server."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(certificates.path("server.pem"), certificates.path("server.key"))
     return made
 
 
 def come(kafka: GuardedKafka, certificates: Certificates, way: str, prefix: str, **changes: Any) -> Settings:
-    """Return the settings that reach the guarded broker in one of the ways."""
+    """Return the settings that connect to the guarded broker in one of the ways."""
     protocol: str = WAYS[way]["kafka_security_protocol"]
     files: dict[str, Any] = {"kafka_ca_file": certificates.path("ca.pem")} if protocol.endswith("ssl") else {}
     if protocol == "ssl":
@@ -113,7 +113,7 @@ def come(kafka: GuardedKafka, certificates: Certificates, way: str, prefix: str,
 
 
 def admit(kafka: GuardedKafka, prefix: str) -> None:
-    """Create the topics as a super user, and grant what docs/settings.md says that a worker needs."""
+    """Create the topics as a super user, and grant the rights that docs/settings.md lists for a worker."""
     create_missing_topics(load_settings(broker=kafka.broker, topic_prefix=prefix), partitions=2, replication=1)
     for name in INPUTS:
         kafka.grant(ResourceType.TOPIC, prefix + name, AclOperation.READ)
@@ -129,7 +129,7 @@ def admit(kafka: GuardedKafka, prefix: str) -> None:
 async def test_kafka_is_reached_by(
     way: str, kafka: GuardedKafka, certificates: Certificates, topic_prefix: str
 ) -> None:
-    """Topics are checked, an event is consumed, a trigger is published, and no more is granted than is documented."""
+    """Topics are checked, an event is consumed and a trigger is published, with only the documented rights."""
     admit(kafka, topic_prefix)
     settings = come(kafka, certificates, way, topic_prefix)
     check_topics(settings)
@@ -169,7 +169,7 @@ async def publish_one(settings: Settings) -> None:
 
 
 def test_operators_commands_reach_kafka_too(kafka: GuardedKafka, certificates: Certificates, topic_prefix: str) -> None:
-    """A launch, and what sends dead letters back, with what docs/settings.md says that they need beyond a worker."""
+    """A launch and a requeue, with the additional rights that docs/settings.md lists for them."""
     admit(kafka, topic_prefix)
     settings = come(kafka, certificates, "SASL_SSL with SCRAM", topic_prefix)
     kafka.grant(ResourceType.TOPIC, f"{topic_prefix}evaluations", AclOperation.WRITE)
@@ -197,7 +197,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("difference", REFUSED)
 def test_a_broker_is_not_reached_with(difference: str, kafka: GuardedKafka, certificates: Certificates) -> None:
-    """The message says what was objected to, without the password."""
+    """The message gives the reason, without the password."""
     changes, said = REFUSED[difference]
     changes = dict(changes)
     if changes.get("kafka_ca_file"):
@@ -212,7 +212,7 @@ def test_a_broker_is_not_reached_with(difference: str, kafka: GuardedKafka, cert
 
 @pytest.fixture
 def redis_user(endpoints: Endpoints) -> Iterator[str]:
-    """A user of Redis with the rights that docs/settings.md names."""
+    """A Redis user with the rights that docs/settings.md lists."""
     (rights,) = re.findall(r"ACL SETUSER holdfast on >password (.*?)\n\n", PAGE.read_text(), re.DOTALL)
     with lend_user(endpoints.redis_url, rights) as name:
         yield name
@@ -220,7 +220,7 @@ def redis_user(endpoints: Endpoints) -> Iterator[str]:
 
 @contextmanager
 def lend_user(url: str, rights: str) -> Iterator[str]:
-    """Create a user of Redis, and remove it in the end."""
+    """Create a Redis user, and remove it at the end."""
     name = f"holdfast-{secrets.token_hex(4)}"
     with redis.Redis.from_url(url) as client:
         client.execute_command("ACL", "SETUSER", name, "on", f">{PASSWORD}", *rights.split())
@@ -231,7 +231,7 @@ def lend_user(url: str, rights: str) -> Iterator[str]:
 async def test_redis_is_reached_by_tls_and_an_acl_user(
     endpoints: Endpoints, redis_user: str, context: ssl.SSLContext, certificates: Certificates
 ) -> None:
-    """Who may do nothing but what the cache does."""
+    """A user with only the rights that the cache needs."""
     port = urlsplit(endpoints.redis_url).port or 0
     with TlsFront(context, port, asks_first=False) as front:
         url = f"rediss://{redis_user}:{PASSWORD}@127.0.0.1:{front.port}/1"
@@ -249,7 +249,7 @@ async def test_redis_is_reached_by_tls_and_an_acl_user(
 async def test_redis_must_prove_who_it_is(
     endpoints: Endpoints, context: ssl.SSLContext, certificates: Certificates, authority: str, host: str
 ) -> None:
-    """By a certificate of the right authority for the right host."""
+    """With a certificate of the trusted authority for the right host."""
     port = urlsplit(endpoints.redis_url).port or 0
     with TlsFront(context, port, asks_first=False) as front:
         cache = RedisFeatureCache(f"rediss://:{WRONG}@{host}:{front.port}/1", ca_file=certificates.path(authority))
@@ -261,7 +261,7 @@ async def test_redis_must_prove_who_it_is(
 
 @pytest.fixture
 def place(endpoints: Endpoints, kafka: GuardedKafka, tmp_path: Path) -> Iterator[Workplace]:
-    """A workplace on the guarded broker; the test itself comes by its plaintext listener and as the owner."""
+    """A workplace on the guarded broker; the test itself uses the plaintext listener and the owner's account."""
     name = secrets.token_hex(4)
     admit(kafka, f"{name}.")
     with (
@@ -303,7 +303,7 @@ def role(place: Workplace) -> Iterator[str]:
 def lock_up(
     place: Workplace, kafka: GuardedKafka, certificates: Certificates, role: str, ports: tuple[int, int], user: str
 ) -> dict[str, str]:
-    """Return the environment in which everything is reached by TLS, with a password and the least rights."""
+    """Return the environment in which every service uses TLS, a password and the least rights."""
     postgres, cache = ports
     tls = f"sslmode=verify-full&sslrootcert={certificates.path('ca.pem')}"
     urls = {
@@ -338,7 +338,7 @@ def test_a_worker_works_where_everything_is_locked(
 ) -> None:
     """From event to trigger with TLS on every connection and the least rights on every service.
 
-    Neither its log at its most talkative nor its probes tell a password, then or when connections break.
+    Neither its debug log nor its probes contain a password, also when connections break.
     """
     postgres, cache = (urlsplit(url).port or 0 for url in (endpoints.ledger_url, endpoints.redis_url))
     with ExitStack() as stack:
@@ -356,19 +356,19 @@ def test_a_worker_works_where_everything_is_locked(
             place.update("ann")
         wait_until(lambda: len(place.triggers("ann")) == 1)
         assert min(front.taken for front in fronts) > 0
-        told = [ask(worker, path) for path in ("health", "metrics")]
+        responses = [ask(worker, path) for path in ("health", "metrics")]
         proxy.refuse()
         proxy.cut()
         place.publish("customer-updates", place.event("ann"))
         wait_until(lambda: "ledger cannot be reached" in ask(worker, "health"))
-        told += [ask(worker, path) for path in ("health", "metrics")]
-    told.append((place.folder / "worker.log").read_text())
-    assert "ledger cannot be reached" in told[-1]
-    assert [word for word in (PASSWORD, ROLE_PASSWORD) for text in told if word in text] == []
+        responses += [ask(worker, path) for path in ("health", "metrics")]
+    responses.append((place.folder / "worker.log").read_text())
+    assert "ledger cannot be reached" in responses[-1]
+    assert [word for word in (PASSWORD, ROLE_PASSWORD) for text in responses if word in text] == []
 
 
 def ask(worker: WorkerProcess, path: str) -> str:
-    """Return what a probe answers, whatever its code."""
+    """Return the response of a probe, whatever its status code."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/{path}", timeout=10) as answer:
             return str(answer.read().decode())
@@ -381,7 +381,7 @@ def ask(worker: WorkerProcess, path: str) -> str:
 def test_a_worker_with_a_wrong_password_says_so_and_tells_no_password(
     wrong: str, place: Workplace, kafka: GuardedKafka, certificates: Certificates
 ) -> None:
-    """Neither the wrong one nor those that are right, with logs at their most talkative."""
+    """Neither the wrong one nor the valid ones, in debug logs."""
     environment = {
         **place.environment,
         "HOLDFAST_BROKER": kafka.locate("SASL_SSL"),
@@ -410,7 +410,7 @@ def test_a_worker_with_a_wrong_password_says_so_and_tells_no_password(
 def test_a_worker_that_may_do_nothing_in_redis_works_without_and_tells_no_password(
     place: Workplace, endpoints: Endpoints
 ) -> None:
-    """Redis is not needed to decide; that it is away is told, the password is not."""
+    """Redis is not needed to decide; its outage is reported, the password is not."""
     address = endpoints.redis_url.partition("//")[2]
     with ExitStack() as stack:
         user = stack.enter_context(lend_user(endpoints.redis_url, "-@all +ping +select"))

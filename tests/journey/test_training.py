@@ -1,4 +1,4 @@
-"""Training from the example warehouse, as the command a person runs."""
+"""Training from the example warehouse, run as its documented command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "online_retail"
-# Looked up and not imported: TensorFlow and the interpreter crash in one process.
+# find_spec, not import: TensorFlow and the interpreter crash in one process.
 needs_tensorflow = pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra `training`")
 
 
@@ -37,22 +37,22 @@ def run(*arguments: str, url: str, out: Path, **environment: str) -> subprocess.
     )
 
 
-def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """Return the JSON object that came last."""
+def output(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """Return the JSON object on the last line of the output."""
     assert done.stdout, done.stderr
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def manifest(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest of the version that a run made."""
+    """Return the manifest of the version that a run created."""
     return dict(json.loads((Path(outcome["folder"]) / "manifest.json").read_text()))
 
 
 @needs_tensorflow
 def test_all_is_promoted_or_refused_with_reasons_twice_and_the_same_each_time(example_url: str, tmp_path: Path) -> None:
-    """With the documented command: the models shipped are what it gives."""
+    """With the documented command, which gives the shipped models."""
     runs = [run("all", "--net", "additive", "--json", url=example_url, out=tmp_path) for _ in range(2)]
-    first, second = (told(done)["models"] for done in runs)
+    first, second = (output(done)["models"] for done in runs)
     assert {done.returncode for done in runs} <= {0, 3}
     for name in ("churn", "ltv", "nbo"):
         assert first[name]["verdict"] in {"promoted", "refused"}
@@ -83,7 +83,7 @@ def test_ones_own_query_mapping_groups_and_search_are_used_and_force_is_recorded
         ML_FEATURE_MAPPING=json.dumps({"spend": "spend", "recency": "days"}),
     )
     assert done.returncode == 0, done.stderr
-    made = manifest(told(done)["models"]["churn"])
+    made = manifest(output(done)["models"]["churn"])
     assert made["features"] == ["spend", "recency"]
     assert made["choice"]["tuning"]["trials"] == 2
     assert made["routes"]["groups"]["United Kingdom"]["served"]["auc"] > 0.5
@@ -96,7 +96,7 @@ def test_orders_are_enough_to_train_on(example_url: str, tmp_path: Path) -> None
     orders = "SELECT customer_id, ordered_at, amount FROM orders WHERE ordered_at < '2011-05-31'"
     done = run("ltv", "--orders", orders, *windows, "--net", "additive", "--json", url=example_url, out=tmp_path)
     assert done.returncode in {0, 3}, done.stderr
-    made = manifest(told(done)["models"]["ltv"])
+    made = manifest(output(done)["models"]["ltv"])
     assert made["window_days"] == 50
     assert "days_since_last_transaction" in made["features"]
     assert made["outputs"] == 3

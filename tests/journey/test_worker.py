@@ -1,4 +1,4 @@
-"""What a worker promises, seen from outside: its topics, its ledger, its health."""
+"""The guarantees of a worker, checked from outside: its topics, its ledger, its health."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from streams.formats.events import PREFIX_BYTES
 from streams.kafka.topics import create_topics
 from streams.settings import OUTPUT_TOPICS
 from tests.journey.workplace import (
@@ -49,7 +50,7 @@ SEED = 20111209
 
 @contextmanager
 def workplace(endpoints: Endpoints, folder: Path) -> Iterator[Workplace]:
-    """Lend everything a worker needs, its topics created by the command."""
+    """Yield everything a worker needs, with its topics created by the command."""
     name = secrets.token_hex(4)
     with (
         lend_database(endpoints.ledger_url, f"ledger_{name}") as ledger,
@@ -76,14 +77,14 @@ def workplace(endpoints: Endpoints, folder: Path) -> Iterator[Workplace]:
 
 @pytest.fixture(scope="module")
 def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """The workplace of the shared worker; each test has customers of its own."""
+    """The workplace of the shared worker; each test has its own customers."""
     with workplace(endpoints, tmp_path_factory.mktemp("shared")) as lent:
         yield lent
 
 
 @pytest.fixture(scope="module")
 def worker(place: Workplace) -> Iterator[WorkerProcess]:
-    """A worker that all but the violent tests share."""
+    """A worker shared by all tests that do not kill it."""
     with ExitStack() as stack:
         process = place.start_worker()
         stack.callback(process.stop)
@@ -91,7 +92,7 @@ def worker(place: Workplace) -> Iterator[WorkerProcess]:
 
 
 def read_health(worker: WorkerProcess) -> dict[str, Any]:
-    """Return what /health says, whatever its status code."""
+    """Return the report of /health, whatever its status code."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/health", timeout=5) as answer:
             return dict(json.load(answer))
@@ -102,7 +103,7 @@ def read_health(worker: WorkerProcess) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("worker")
 def test_entering_a_segment_makes_exactly_one_trigger(place: Workplace) -> None:
-    """However often the same change is announced; offer and message are filled in."""
+    """However often the same change is published; offer and message are filled in."""
     place.set_customer("ann")
     place.update("ann")
     place.set_customer("ann", days=90)
@@ -116,7 +117,7 @@ def test_entering_a_segment_makes_exactly_one_trigger(place: Workplace) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_a_first_evaluation_is_silent(place: Workplace) -> None:
-    """Membership is recorded, the decision says why nothing fires."""
+    """Membership is recorded, and the decision has the reason."""
     place.set_customer("bea", days=90)
     place.update("bea")
     assert place.triggers("bea") == []
@@ -126,7 +127,7 @@ def test_a_first_evaluation_is_silent(place: Workplace) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_leaving_and_entering_again_is_another_occasion(place: Workplace) -> None:
-    """Two triggers with ids of their own."""
+    """Two triggers with different ids."""
     place.set_customer("cleo")
     place.update("cleo")
     for days in (90, 5, 90):
@@ -138,7 +139,7 @@ def test_leaving_and_entering_again_is_another_occasion(place: Workplace) -> Non
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A record that can never be decided, and the reason its dead letter gives."""
+    """A record that cannot be decided, and the reason of its dead letter."""
 
     topic: str
     key: bytes | None
@@ -148,7 +149,7 @@ class Bad:
 
 
 def wire(kind: str, customer_id: Any = "dora", **more: Any) -> bytes:
-    """Return an event that is right but for what is said."""
+    """Return an event that is valid except for the given changes."""
     event = {"id": "x", "type": kind, "customer_id": customer_id, "occurred_at": "2011-06-01T00:00:00Z", **more}
     return json.dumps({name: part for name, part in event.items() if part != "left out"}).encode()
 
@@ -189,7 +190,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def letters(place: Workplace, worker: WorkerProcess) -> list[Seen]:
-    """The dead letters after every kind of bad record was published, with good events in between."""
+    """The dead letters after publishing every kind of bad record, with valid events in between."""
     place.set_customer("dora")
     place.update("dora")
     place.set_customer("dora", days=90)
@@ -203,11 +204,15 @@ def letters(place: Workplace, worker: WorkerProcess) -> list[Seen]:
 
 @pytest.mark.parametrize("bad", [pytest.param(bad, id=name) for name, bad in BAD.items()])
 def test_a_bad_record_is_one_dead_letter_as_it_came(bad: Bad, letters: list[Seen]) -> None:
-    """Bytes, key and headers are the original ones; stage and reason are in headers of ours."""
+    """Bytes, key and headers are the original ones; stage and reason are in headers of ours.
+
+    Of a value that is too large the beginning is kept.
+    """
+    kept = bad.value[:PREFIX_BYTES] if bad.value and bad.reason == "too_large" else bad.value
     (letter,) = [
-        each for each in letters if (each.key, each.value or None) == (bad.key, bad.value or None) and is_of(each, bad)
+        each for each in letters if (each.key, each.value or None) == (bad.key, kept or None) and is_of(each, bad)
     ]
-    assert letter.value == bad.value
+    assert letter.value == kept
     assert tuple(letter.headers[:3]) == bad.headers
     assert letter.header("holdfast_reason") == bad.reason
     assert letter.header("holdfast_stage") in ("decode", "refresh", "fold")
@@ -215,19 +220,19 @@ def test_a_bad_record_is_one_dead_letter_as_it_came(bad: Bad, letters: list[Seen
 
 
 def is_of(letter: Seen, bad: Bad) -> bool:
-    """Tell whether a dead letter came from the bad record's topic."""
+    """Return whether a dead letter is that of the bad record."""
     return letter.header("holdfast_topic").endswith(bad.topic)
 
 
 def test_good_events_among_bad_ones_are_decided(place: Workplace, letters: list[Seen]) -> None:
-    """Nothing but the bad records became dead letters."""
+    """Only the bad records became dead letters."""
     assert len(letters) == len(BAD)
     assert len({each.header("holdfast_dead_letter_id") for each in letters}) == len(BAD)
     assert len(place.triggers("dora")) == 1
 
 
 def test_kills_lose_no_trigger_and_double_none(endpoints: Endpoints, tmp_path: Path) -> None:
-    """Three times in the middle of the work, at moments that the ledger's growth tells."""
+    """Three kills during processing, timed by the growth of the ledger."""
     rng = random.Random(SEED)
     with workplace(endpoints, tmp_path) as place, ExitStack() as stack:
         customers = [f"k{number}" for number in range(3000)]
@@ -249,26 +254,26 @@ def test_kills_lose_no_trigger_and_double_none(endpoints: Endpoints, tmp_path: P
 
 
 def has_triggers(place: Workplace, count: int) -> bool:
-    """Tell whether the ledger holds so many triggers."""
+    """Return whether the ledger has at least this many triggers."""
     return count_triggers(place) >= count
 
 
 def count_triggers(place: Workplace) -> int:
-    """Return how many triggers the ledger holds."""
+    """Return the number of triggers in the ledger."""
     return int(place.ask_ledger("SELECT count(*) FROM contact")[0][0])
 
 
 def assert_outbox_is_published_once(place: Workplace, destination: str, topic: str, count: int) -> None:
-    """Compare what the ledger meant to publish with what consumers see."""
+    """Compare the messages of the ledger with those that consumers see."""
     seen = Counter(each.header("ce_id") for each in place.see(topic))
-    meant = {row[0] for row in place.ask_ledger(f"SELECT message_id FROM outbox WHERE destination = '{destination}'")}  # noqa: S608 - our own words
+    meant = {row[0] for row in place.ask_ledger(f"SELECT message_id FROM outbox WHERE destination = '{destination}'")}  # noqa: S608 - a constant of this module
     assert set(seen) == meant
     assert len(meant) == count
     assert set(seen.values()) == {1}
 
 
 def test_decisions_go_on_without_redis(place: Workplace, worker: WorkerProcess, services: EmbeddedServices) -> None:
-    """What changes in the warehouse while Redis is away is seen, even after it is back with old rows."""
+    """Changes in the warehouse during a Redis outage are seen, even after Redis is back with old rows."""
     place.set_customer("emma")
     place.update("emma")
     services.stop_service("redis")
@@ -285,14 +290,14 @@ def test_decisions_go_on_without_redis(place: Workplace, worker: WorkerProcess, 
 
 
 def is_ok_after_update(place: Workplace, worker: WorkerProcess) -> bool:
-    """Announce a change, which has the worker try Redis, and tell whether it found it."""
+    """Publish an update, which makes the worker use Redis, and return whether the worker is healthy."""
     place.update("emma")
     return bool(read_health(worker)["status"] == "ok")
 
 
 @pytest.mark.usefixtures("worker")
 def test_an_angry_message_pushes_a_customer_into_a_segment(place: Workplace) -> None:
-    """It is folded once, though it comes twice."""
+    """It is folded once, although it is delivered twice."""
     place.set_customer("fay")
     place.update("fay")
     text = "This is terrible, awful service. I hate it and I am furious!"
@@ -397,7 +402,7 @@ def test_a_trigger_that_would_be_expired_is_withheld(place: Workplace) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_a_launch_reaches_each_consenting_member_once(place: Workplace) -> None:
-    """Even when it is launched twice under one id."""
+    """Even if it is launched twice under one id."""
     place.set_customers(["hal", "hans", "hugo"], revenue=5000)
     place.set_customer("henk", revenue=5000, consent=False)
     place.update("hal", "hans", "hugo", "henk")
@@ -412,17 +417,17 @@ def test_a_launch_reaches_each_consenting_member_once(place: Workplace) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An environment that differs from one that would do, and what the sentence on stderr says of it."""
+    """An invalid change of the environment, and a part of the expected error message."""
 
     environment: dict[str, str]
     says: str
 
 
-NOBODY = "127.0.0.1:1"
+UNREACHABLE = "127.0.0.1:1"
 REFUSALS = {
-    "nobody at the broker": Refusal({"HOLDFAST_BROKER": NOBODY}, NOBODY),
-    "nobody at the ledger": Refusal({"HOLDFAST_LEDGER_URL": f"postgresql://u:s3cret@{NOBODY}/x"}, "ledger"),
-    "nobody at the warehouse": Refusal({"HOLDFAST_WAREHOUSE_URL": f"postgresql://u:s3cret@{NOBODY}/x"}, "warehouse"),
+    "unreachable broker": Refusal({"HOLDFAST_BROKER": UNREACHABLE}, UNREACHABLE),
+    "unreachable ledger": Refusal({"HOLDFAST_LEDGER_URL": f"postgresql://u:s3cret@{UNREACHABLE}/x"}, "ledger"),
+    "unreachable warehouse": Refusal({"HOLDFAST_WAREHOUSE_URL": f"postgresql://u:s3cret@{UNREACHABLE}/x"}, "warehouse"),
     "no URL of Redis": Refusal({"HOLDFAST_REDIS_URL": "u:s3cret@host/0"}, "Redis"),
     "missing topics": Refusal({"HOLDFAST_TOPIC_PREFIX": "nothing-here."}, "holdfast topics create"),
     "no such view": Refusal({"DWH_CUSTOMER_FEATURES_TABLE": "no_such_view"}, "DWH_CUSTOMER_FEATURES_TABLE"),
@@ -450,7 +455,7 @@ def misspelt_definitions(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def refusals(place: Workplace) -> dict[str, Refusal]:
-    """All refusals; these depend on the services."""
+    """All refusals, including those that depend on the services."""
     odd = f"odd.{place.prefix}"
     names = [f"{odd}{name}" for name in (*INPUTS, *OUTPUT_TOPICS.values())]
     create_topics(place.broker, names[:1], 3)
@@ -472,7 +477,7 @@ def refusals(place: Workplace) -> dict[str, Refusal]:
 
 @pytest.fixture(scope="module")
 def ended(place: Workplace, refusals: dict[str, Refusal]) -> dict[str, subprocess.CompletedProcess[str]]:
-    """How each refused worker ended; they are started two at a time, for most of it is waiting."""
+    """The result of each refused worker; two run at a time, because they mostly wait."""
     with ThreadPoolExecutor(2) as pool:
         starts = {name: pool.submit(place.holdfast, "worker", **each.environment) for name, each in refusals.items()}
         return {name: start.result() for name, start in starts.items()}
@@ -491,12 +496,12 @@ OF_SERVICES = (
 def test_a_worker_refuses_to_start_with(
     name: str, refusals: dict[str, Refusal], ended: dict[str, subprocess.CompletedProcess[str]]
 ) -> None:
-    """What a person must mend is said in one sentence; tests/unit/test_cli.py has what needs no service."""
+    """One sentence says what to fix; tests/unit/test_cli.py has the cases without services."""
     assert_refused(ended[name], refusals[name])
 
 
 def assert_refused(ended: subprocess.CompletedProcess[str], refusal: Refusal) -> None:
-    """Check for exit code 2, one sentence, no traceback, no password."""
+    """Check for exit code 2, one sentence, no traceback and no password."""
     assert ended.returncode == 2, ended.stderr
     (sentence,) = [line for line in ended.stderr.splitlines() if not line.startswith("{")]
     assert sentence.startswith("holdfast: ")
@@ -527,7 +532,7 @@ def test_a_worker_refuses_to_start_on_a_port_that_is_taken(place: Workplace, wor
 
 @pytest.mark.usefixtures("worker")
 def test_explain_tells_a_decision_in_words(place: Workplace) -> None:
-    """With the customer's own figures."""
+    """With the customer's values."""
     place.set_customer("iris", days=90)
     place.update("iris")
     told = place.holdfast("explain", "iris")

@@ -1,4 +1,4 @@
-"""A place for a worker to work in: topics, ledger, small warehouse and definitions of its own."""
+"""An environment for a worker: its own topics, ledger, small warehouse and definitions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 45.0
+TIMEOUT_S = 45.0
 PARTITIONS = 2
 # The time of the first event: triggers of old events would have expired.
 BEGIN = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=1)
@@ -68,7 +68,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Workplace:
-    """What one worker is given, and what is seen of its work."""
+    """The inputs of one worker, and its visible results."""
 
     environment: Mapping[str, str]
     folder: Path
@@ -84,7 +84,7 @@ class Workplace:
 
     @property
     def broker(self) -> str:
-        """Where Kafka is."""
+        """Address of Kafka."""
         return self.environment["HOLDFAST_BROKER"]
 
     def holdfast(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -95,7 +95,7 @@ class Workplace:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
 
@@ -125,13 +125,13 @@ class Workplace:
             )
 
     def event(self, customer_id: str, kind: str = "customer.updated", **more: Any) -> dict[str, Any]:
-        """Return an event with an id of its own."""
+        """Return an event with a unique id."""
         self.sent += 1
         at = BEGIN + timedelta(seconds=self.sent)
         return {"id": f"e{self.sent}", "type": kind, "customer_id": customer_id, "occurred_at": at.isoformat(), **more}
 
     def publish(self, topic: str, *events: dict[str, Any]) -> None:
-        """Publish events keyed by customer and wait for the broker."""
+        """Publish events keyed by customer, and wait for the broker's acknowledgements."""
         for event in events:
             key = event["customer_id"].encode()
             self._producer.produce(self.prefix + topic, key=key, value=json.dumps(event).encode())
@@ -141,17 +141,17 @@ class Workplace:
     def publish_bytes(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]] = ()
     ) -> None:
-        """Publish a record as it is, on partition 0."""
+        """Publish a record unchanged, on partition 0."""
         self._producer.produce(self.prefix + topic, key=key, value=value, headers=list(headers), partition=0)
         self._producer.flush()
 
     def update(self, *customer_ids: str) -> None:
-        """Announce that rows have changed, and wait until the worker has acknowledged it."""
+        """Publish updates of these customers, and wait until the worker has acknowledged them."""
         self.publish("customer-updates", *(self.event(customer_id) for customer_id in customer_ids))
         self.settle()
 
     def settle(self) -> None:
-        """Wait until the workers' group has committed all that was published."""
+        """Wait until the workers' group has committed all published records."""
         places = [TopicPartition(self.prefix + topic, number) for topic in INPUTS for number in range(PARTITIONS)]
         client = Consumer({"bootstrap.servers": self.broker, "group.id": self.environment["HOLDFAST_GROUP"]})
 
@@ -166,7 +166,7 @@ class Workplace:
             client.close()
 
     def see(self, topic: str) -> list[Seen]:
-        """Return everything on an outgoing topic that a read_committed consumer sees."""
+        """Return all records of an outgoing topic that a read_committed consumer sees."""
         return read_committed(self.broker, self.prefix + topic)
 
     def triggers(self, customer_id: str) -> list[dict[str, Any]]:
@@ -185,8 +185,8 @@ class Workplace:
 
 
 def wait_until(condition: Callable[[], bool], pause_s: float = 0.05) -> None:
-    """Return when the condition holds; fail when it does not for long."""
-    deadline = time.monotonic() + PATIENCE_S
+    """Return when the condition holds; fail after a timeout."""
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(pause_s)
@@ -228,7 +228,7 @@ def _drain(consumer: Consumer, partitions: int) -> Iterator[Seen]:
 
 @contextmanager
 def lend_database(url: str, name: str) -> Iterator[str]:
-    """Create a database beside the one at `url`, and drop it in the end however many clients it has."""
+    """Create a database on the server of `url`, and drop it at the end even if clients are connected."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     yield f"{url.rpartition('/')[0]}/{name}"

@@ -16,7 +16,7 @@ from tests.faults.proxy import Proxy, choose_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE_S = 20
+TIMEOUT_S = 20
 
 
 class Echo(StreamRequestHandler):
@@ -51,7 +51,7 @@ def proxy(service: int) -> Iterator[Proxy]:
 
 def connect(proxy: Proxy) -> closing[socket.socket]:
     """Connect through the proxy."""
-    return closing(socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE_S))
+    return closing(socket.create_connection(("127.0.0.1", proxy.port), timeout=TIMEOUT_S))
 
 
 def ask(connection: socket.socket, line: bytes = b"hello\n") -> bytes:
@@ -128,7 +128,7 @@ def test_a_black_hole_takes_everything_and_gives_it_back_when_it_heals(proxy: Pr
                 connection.settimeout(0.1)
                 with pytest.raises(TimeoutError):
                     connection.recv(1)
-                connection.settimeout(PATIENCE_S)
+                connection.settimeout(TIMEOUT_S)
             proxy.heal()
             assert read(before, 6) == read(meanwhile, 6) == b"hello\n"
 

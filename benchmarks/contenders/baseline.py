@@ -1,9 +1,9 @@
-"""What the usual way does with one event, apart from reading and writing: scores, rules, what a change leads to.
+"""The per-event baseline without its I/O: scores, rules and the campaigns that a membership change triggers.
 
-The stores are reached by usual_faust.py and usual_quix.py, as each framework's own examples would: one GET of what is
-known of the customer, one SELECT of the row, one call of the shipped churn model, json-logic-qubit for each rule, one
-INSERT and one send of the outcome, and a SET where memberships changed. No offer is scored, no sentiment read, no
-trigger protected from doubling: all of that would cost it more. Environment variables say where things are.
+usual_faust.py and usual_quix.py do the I/O in the style of each framework's own examples: one GET of the customer's
+segments, one SELECT of the row, one call of the shipped churn model, json-logic-qubit for each rule, one INSERT and one
+send of the outcome, and a SET if memberships changed. The baseline scores no offers, reads no sentiment and does not
+deduplicate triggers: all of that would cost it more. Environment variables hold the addresses.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ COLUMNS = (
 """The inputs of the shipped churn model, in its order."""
 
 
-class Places:
-    """Where everything is, from the environment."""
+class Addresses:
+    """Addresses and folders, from the environment."""
 
     redis = os.environ["HOLDFAST_REDIS_URL"]
     ledger = os.environ["HOLDFAST_LEDGER_URL"]
@@ -52,19 +52,19 @@ class Places:
     warm = int(os.environ["BENCHMARK_WARM_EVENTS"])
 
 
-class UsualJob:
+class BaselineJob:
     """Model, rules and campaigns, loaded once."""
 
     def __init__(self) -> None:
-        churn = Places.models / "churn"
+        churn = Addresses.models / "churn"
         version = (churn / "current").read_text().strip()
         self._model = Interpreter(str(churn / "versions" / version / "model.tflite"), num_threads=1)
         self._into = self._model.get_input_details()[0]["index"]
         self._model.resize_tensor_input(self._into, [1, len(COLUMNS)])
         self._model.allocate_tensors()
         self._out_of = self._model.get_output_details()[0]["index"]
-        self._rules = {each["key"]: each["rule"] for each in _read_all(Places.definitions / "segments")}
-        self._campaigns = [each for each in _read_all(Places.definitions / "campaigns") if isinstance(each, dict)]
+        self._rules = {each["key"]: each["rule"] for each in _read_all(Addresses.definitions / "segments")}
+        self._campaigns = [each for each in _read_all(Addresses.definitions / "campaigns") if isinstance(each, dict)]
 
     def score(self, row: Mapping[str, Any]) -> float:
         """Return the churn probability of a customer."""
@@ -82,7 +82,7 @@ class UsualJob:
 
 
 def outcome(event: Mapping[str, Any], churn: float, campaigns: Sequence[str]) -> dict[str, Any]:
-    """Return what is kept and sent of an event, in the order of the table's columns."""
+    """Return the outcome to store and send for an event, in the order of the table's columns."""
     return {
         "event_id": event["id"],
         "customer_id": event["customer_id"],
