@@ -142,7 +142,7 @@ class Pipeline:
         """
         events = sort_by_kind(decoded.events)
         customers = list(dict.fromkeys(event.customer_id for event in events.to_evaluate))
-        # A batch without events still reads: without its poison records it must still show the stores' errors.
+        # A batch without events still reads: without its poison it must show errors that no record causes.
         if events.reported and not customers:
             return Refreshed(decoded, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
         read = await self._features.read(customers, fresh={event.customer_id for event in events.updated})

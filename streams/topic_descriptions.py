@@ -33,7 +33,7 @@ class TopicDescription:
     configs: Mapping[str, str] = field(default_factory=dict)
 
 
-# The broker sets the timestamps: it would refuse timestamps more than an hour ahead, as from a wrong clock.
+# The broker sets the timestamps, since it refuses a producer's that is over an hour ahead, as from a wrong clock.
 _STAMPED = {"message.timestamp.type": "LogAppendTime"}
 TOPICS = (
     TopicDescription("customer-updates", "input"),
