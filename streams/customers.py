@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +13,7 @@ from features.times import CUSTOMER_SINCE, parse_time
 from streams.formats.events import Decoded, Reject, RejectReason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from features.signals import MessageReading
@@ -108,9 +109,24 @@ def unseen(messages: Mapping[str, list[Message]], seen: Collection[tuple[str, st
     return {customer: said for customer, said in fresh.items() if said}
 
 
+class JoinTimes(Mapping[str, "datetime | None"]):
+    """When each customer joined, None where it is unknown; parsed on access, since few transitions need it."""
+
+    def __init__(self, customer_ids: Sequence[str], cells: Iterable[object]) -> None:
+        self._cells = dict(zip(customer_ids, cells, strict=True))
+
+    def __getitem__(self, customer_id: str) -> datetime | None:
+        return parse_time(self._cells[customer_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cells)
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+
 def joined_at(table: FeatureTable) -> Mapping[str, datetime | None]:
-    """Return since when each customer is one, if the view has a column `customer_since`; None where it is unknown."""
+    """Return when each customer joined, if the view has a column `customer_since`; otherwise nothing."""
     if CUSTOMER_SINCE not in table.columns:
         return {}
-    since = table.columns[CUSTOMER_SINCE]
-    return {customer_id: parse_time(cell) for customer_id, cell in zip(table.customer_ids, since, strict=True)}
+    return JoinTimes(table.customer_ids, table.columns[CUSTOMER_SINCE])
