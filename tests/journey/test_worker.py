@@ -558,5 +558,5 @@ def test_a_column_that_nothing_reads_stays_in_the_warehouse(place: Workplace) ->
     }
     assert "days_since_last_transaction" in kept["ledger"] + kept["topics"]
     assert not [
-        where for where, text in kept.items() for secret in ("private@", "birth_date", "1971") if secret in text
+        where for where, text in kept.items() for secret in ("private@", "birth_date", "1971-") if secret in text
     ]
