@@ -557,6 +557,5 @@ def test_a_column_that_nothing_reads_stays_in_the_warehouse(place: Workplace) ->
         "logs": "".join(log.read_text() for log in place.folder.glob("worker-*.log")),
     }
     assert "days_since_last_transaction" in kept["ledger"] + kept["topics"]
-    assert not [
-        where for where, text in kept.items() for secret in ("private@", "birth_date", "1971-") if secret in text
-    ]
+    secrets = ("private@", "birth_date", "1971-02-03", "date(1971, 2, 3)")
+    assert not [where for where, text in kept.items() for secret in secrets if secret in text]
