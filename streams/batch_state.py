@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from features.signals import Message, Signals
     from features.table import FeatureTable
     from segments.engine import Transitions
-    from streams.customers import EventsByKind
     from streams.decision_config import DecisionConfig
-    from streams.formats.events import Decoded, Event, Reject
+    from streams.formats.events import Decoded, Event, EventsByKind, Reject
     from streams.outcomes import FoldedOutcomes
 
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """Decoded events of customers that the warehouse knows, and their features, one row per customer."""
+    """Decoded events of customers that the warehouse knows, and their features, one row per customer.
+
+    `latest` has the latest event of each customer to evaluate, of those too that the warehouse does not know.
+    """
 
     decoded: Decoded
+    latest: Mapping[str, Event]
     table: FeatureTable
     cache_lost: bool
     lost_columns: frozenset[str]
@@ -39,18 +42,26 @@ class Prepared:
     """
 
     config: DecisionConfig
-    decoded: Decoded
+    refreshed: Refreshed
     poison: Sequence[Reject]
-    events: EventsByKind
     facts: FeatureTable
     messages: Mapping[str, list[Message]]
-    cache_lost: bool
     unavailable: Mapping[str, Collection[str]]
+
+    @property
+    def events(self) -> EventsByKind:
+        """The events of the batch."""
+        return self.refreshed.decoded.events
+
+    @property
+    def latest(self) -> Mapping[str, Event]:
+        """Each customer's latest event."""
+        return self.refreshed.latest
 
     @property
     def rejects(self) -> list[Reject]:
         """The records that become dead letters, independent of the ledger."""
-        return [*self.decoded.rejects, *self.poison]
+        return [*self.refreshed.decoded.rejects, *self.poison]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +71,7 @@ class Folded:
     Attributes:
         messages: those not folded before, by customer.
         signals: the new signals, by customer.
-        latest: each customer's latest event.
-        as_of: the time of that event.
+        as_of: the time of each customer's latest event.
         facts: one row per customer, all facts.
         outcomes: new states of contacts, changes of consent, and outcomes that become dead letters.
         contact_histories: by customer, with the batch's own changes of consent.
@@ -69,7 +79,6 @@ class Folded:
 
     messages: Mapping[str, list[Message]]
     signals: Mapping[str, Signals]
-    latest: Mapping[str, Event]
     as_of: Mapping[str, datetime]
     facts: FeatureTable
     outcomes: FoldedOutcomes

@@ -9,7 +9,7 @@ from campaigns.candidates import LaunchRequest, launch_occasion
 from campaigns.decide import derive_trigger_id
 from campaigns.definition import Launch
 from streams.customers import trigger_context
-from streams.formats.events import Reject, RejectReason
+from streams.formats.events import Decoded, Reject, RejectReason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,29 +17,23 @@ if TYPE_CHECKING:
     from campaigns.candidates import Definitions
     from campaigns.ports import CustomerKey, LedgerState
     from segments.engine import Transition
-    from streams.formats.events import Decoded, Event
+    from streams.formats.events import Event
 
 
 def reject_unknown_campaigns(decoded: Decoded, definitions: Definitions) -> Decoded:
     """Reject launches of campaigns that are not defined, or that operators do not launch."""
-    if not any(event.wire.campaign for event in decoded.events):
-        return decoded
+    requested = decoded.events.requested
     known = {campaign.key for campaign in definitions.campaigns if campaign.launch is Launch.BY_OPERATOR}
-
-    def unknown(event: Event) -> bool:
-        return bool(event.wire.campaign) and event.wire.campaign not in known
-
+    unknown = [event for event in requested if event.wire.campaign and event.wire.campaign not in known]
+    if not unknown:
+        return decoded
     detail = f"is not one that operators launch; those are: {', '.join(sorted(known)) or 'none'}"
     refused = [
         Reject(event.record, "decode", RejectReason.INVALID_EVENT, f"campaign {event.wire.campaign!r} {detail}")
-        for event in decoded.events
-        if unknown(event)
+        for event in unknown
     ]
-    return replace(
-        decoded,
-        events=[each for each in decoded.events if not unknown(each)],
-        rejects=[*decoded.rejects, *refused],
-    )
+    valid = [event for event in requested if not event.wire.campaign or event.wire.campaign in known]
+    return Decoded(replace(decoded.events, requested=valid), [*decoded.rejects, *refused])
 
 
 def launch_requests(

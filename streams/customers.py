@@ -1,16 +1,15 @@
-"""The customers of a batch: their events by kind, their messages, the event each is evaluated at. Pure."""
+"""The customers of a batch: those without a row, their messages, the event each is evaluated at. Pure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from campaigns.candidates import TriggerContext
 from features.signals import Message
 from features.times import CUSTOMER_SINCE, parse_time
-from streams.formats.events import Decoded, Reject, RejectReason
+from streams.formats.events import Decoded, EventsByKind, Reject, RejectReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -21,46 +20,27 @@ if TYPE_CHECKING:
     from streams.formats.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class EventsByKind:
-    """The events of a batch by kind."""
-
-    updated: Sequence[Event]
-    said: Sequence[Event]
-    requested: Sequence[Event]
-    reported: Sequence[Event]
-
-    @property
-    def to_evaluate(self) -> list[Event]:
-        """Events whose customers must be evaluated; an outcome alone changes no membership."""
-        return [*self.updated, *self.said, *self.requested]
-
-
-def sort_by_kind(events: Sequence[Event]) -> EventsByKind:
-    """Separate updates, messages, requests for evaluation and outcomes, each in the order of arrival."""
-    kinds: dict[str, list[Event]] = defaultdict(list)
-    for event in events:
-        kinds[event.kind].append(event)
-    return EventsByKind(kinds["customer"], kinds["conversation"], kinds["evaluation"], kinds["outcome"])
-
-
 def reject_unknown_customers(
-    decoded: Decoded, events: EventsByKind, table: FeatureTable, duplicates: Mapping[str, int]
+    decoded: Decoded, customers: Iterable[str], table: FeatureTable, duplicates: Mapping[str, int]
 ) -> Decoded:
     """Reject the events of customers that do not have exactly one row in the warehouse.
 
     Args:
-        decoded: all events of the batch.
-        events: the same events by kind; an outcome needs no row.
-        table: the customers with one row.
+        decoded: all events of the batch; an outcome needs no row.
+        customers: the customers to evaluate.
+        table: those with one row.
         duplicates: the number of rows of each customer with several.
     """
-    known = set(table.customer_ids)
-    if all(event.customer_id in known for event in events.to_evaluate):
+    unknown = set(customers).difference(table.customer_ids)
+    if not unknown:
         return decoded
-    unknown = {id(event) for event in events.to_evaluate if event.customer_id not in known}
-    refused = [_reject_customer(event, duplicates) for event in decoded.events if id(event) in unknown]
-    return Decoded([event for event in decoded.events if id(event) not in unknown], [*decoded.rejects, *refused])
+    events = decoded.events
+    refused = [_reject_customer(each, duplicates) for each in events.to_evaluate if each.customer_id in unknown]
+    updated, said, requested = (
+        [each for each in kind if each.customer_id not in unknown]
+        for kind in (events.updated, events.said, events.requested)
+    )
+    return Decoded(EventsByKind(updated, said, requested, events.reported), [*decoded.rejects, *refused])
 
 
 def _reject_customer(event: Event, duplicates: Mapping[str, int]) -> Reject:

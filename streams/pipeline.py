@@ -32,7 +32,6 @@ from streams.customers import (
     latest_events,
     messages_by_customer,
     reject_unknown_customers,
-    sort_by_kind,
     trigger_context,
     unseen,
 )
@@ -131,33 +130,33 @@ class Pipeline:
 
     def decode(self, records: Sequence[Record], poison: Sequence[Reject], config: DecisionConfig) -> Decoded:
         """Decode records to events; what cannot be decoded is rejected."""
-        poisonous = {id(reject.record) for reject in poison}
-        sound = [record for record in records if id(record) not in poisonous]
-        return reject_unknown_campaigns(self._decode_records(sound), config.definitions)
+        if poison:
+            poisonous = {id(reject.record) for reject in poison}
+            records = [record for record in records if id(record) not in poisonous]
+        return reject_unknown_campaigns(self._decode_records(records), config.definitions)
 
     async def refresh(self, decoded: Decoded) -> Refreshed:
         """Read the features of every customer to evaluate; updated customers are invalidated and read fresh.
 
         A batch of outcomes alone reads neither the cache nor the warehouse: an opt-out does not wait for them.
         """
-        events = sort_by_kind(decoded.events)
-        customers = list(dict.fromkeys(event.customer_id for event in events.to_evaluate))
+        events = decoded.events
+        latest = latest_events(events.to_evaluate)
         # A batch without events still reads: without its poison it must show errors that no record causes.
-        if events.reported and not customers:
-            return Refreshed(decoded, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
-        read = await self._features.read(customers, fresh={event.customer_id for event in events.updated})
-        known = reject_unknown_customers(decoded, events, read.table, read.duplicates)
-        return Refreshed(known, read.table, read.cache_lost, read.lost_columns)
+        if events.reported and not latest:
+            return Refreshed(decoded, latest, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
+        read = await self._features.read(list(latest), fresh={event.customer_id for event in events.updated})
+        known = reject_unknown_customers(decoded, latest, read.table, read.duplicates)
+        return Refreshed(known, latest, read.table, read.cache_lost, read.lost_columns)
 
     def score(self, refreshed: Refreshed, poison: Sequence[Reject], config: DecisionConfig) -> Prepared:
         """Score customers and messages with the models."""
-        events = sort_by_kind(refreshed.decoded.events)
         facts = refreshed.table
         if len(facts):
             facts = score_customers(facts, config.scorers, self._fallbacks)
-        messages = messages_by_customer(events.said, read_message)
+        messages = messages_by_customer(refreshed.decoded.events.said, read_message)
         unavailable = unavailable_facts(refreshed.table.columns, refreshed.lost_columns, config.scorers)
-        return Prepared(config, refreshed.decoded, poison, events, facts, messages, refreshed.cache_lost, unavailable)
+        return Prepared(config, refreshed, poison, facts, messages, unavailable)
 
     async def load(self, prepared: Prepared) -> LedgerState:
         """Load what the ledger holds of the batch's customers, messages, outcomes and launches."""
@@ -177,12 +176,12 @@ class Pipeline:
         """
         fresh = unseen(prepared.messages, state.seen_messages)
         signals = {each: fold_messages(state.signals.get(each, Signals()), new) for each, new in fresh.items()}
-        latest = latest_events(prepared.events.to_evaluate)
-        as_of = {customer: event.wire.occurred_at for customer, event in latest.items()}
-        columns = as_columns({**state.signals, **signals}, prepared.facts.customer_ids, as_of)
+        latest, customers = prepared.latest, prepared.facts.customer_ids
+        as_of = {customer: latest[customer].wire.occurred_at for customer in customers}
+        columns = as_columns({**state.signals, **signals}, customers, as_of)
         outcomes = fold_outcomes(prepared.events.reported, state, prepared.config.definitions.channels)
         histories = fold_consent(state.contact_histories, outcomes.consent_changes)
-        return Folded(fresh, signals, latest, as_of, prepared.facts.with_columns(columns), outcomes, histories)
+        return Folded(fresh, signals, as_of, prepared.facts.with_columns(columns), outcomes, histories)
 
     def classify(self, prepared: Prepared, state: LedgerState, folded: Folded) -> Transitions:
         """Compare memberships with what the rules give now."""
@@ -203,7 +202,7 @@ class Pipeline:
     def evaluate(self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions) -> Evaluated:
         """Decide every candidate that a transition or a launch makes, except what the ledger has decided already."""
         definitions, changes = prepared.config.definitions, transitions.changes
-        contexts = {change.customer_id: trigger_context(folded.latest[change.customer_id]) for change in changes}
+        contexts = {change.customer_id: trigger_context(prepared.latest[change.customer_id]) for change in changes}
         requests = launch_requests(prepared.events.requested, definitions, state, changes)
         launched = launch_candidates(requests, definitions)
         candidates = [
@@ -222,7 +221,7 @@ class Pipeline:
         """Commit a batch's changes under the epochs of its partitions."""
         committed = await self._ledger.commit(changes, owners=owners)
         self._features.use_generation(committed.cache_generation)
-        decided = len(prepared.decoded.events) + len(prepared.rejects) - len(rejects)
+        decided = len(prepared.events) + len(prepared.rejects) - len(rejects)
         return Decided(changes, committed, owners, decided, rejects)
 
     # Settings that change while the worker runs
@@ -253,5 +252,5 @@ def collect_changes(
         contact_states=folded.outcomes.contact_states,
         consent_changes=folded.outcomes.consent_changes,
         messages=[*outgoing(decisions), *map(dead_letter, rejects)],
-        cache_lost=prepared.cache_lost,
+        cache_lost=prepared.refreshed.cache_lost,
     )

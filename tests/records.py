@@ -75,4 +75,4 @@ def events(*contents: dict[str, Any]) -> list[Event]:
     """Return valid events, each from a record with its own offset."""
     decoded = decode(*(arrive(content, offset=offset) for offset, content in enumerate(contents)))
     assert not decoded.rejects, decoded.rejects
-    return list(decoded.events)
+    return sorted(decoded.events, key=lambda event: event.record.offset)

@@ -5,10 +5,11 @@ A format is one file with a function of the shape of `native_decoder`, and one l
 
 from __future__ import annotations
 
+from collections import defaultdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from streams.formats.events import OUTCOMES, Decoded, Event
+from streams.formats.events import OUTCOMES, Decoded, Event, EventsByKind
 from streams.formats.native import native_decoder
 from streams.formats.validation import MAX_EVENT_BYTES, MAX_FUTURE_S, limit
 
@@ -47,12 +48,13 @@ def decode_records(
     limits = limit(records, max_bytes=max_bytes, max_future_s=max_future_s)
     names = {topic: topic.removeprefix(topic_prefix) for topic in {record.topic for record in records}}
     decoders = {topic: DECODERS[formats.get(name, "native")](TYPES[name], limits) for topic, name in names.items()}
-    events: list[Event] = []
+    kinds: dict[str, list[Event]] = defaultdict(list)
     rejects: list[Reject] = []
     for record in records:
         outcome = decoders[record.topic](record)
         if isinstance(outcome, Event):
-            events.append(outcome)
+            kinds[outcome.kind].append(outcome)
         else:
             rejects.append(outcome)
+    events = EventsByKind(kinds["customer"], kinds["conversation"], kinds["evaluation"], kinds["outcome"])
     return Decoded(events, rejects)

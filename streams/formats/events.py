@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from campaigns.consent import CONSENT_OUTCOMES
 from campaigns.contact_state import TRANSITIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Name = Annotated[str, Meta(max_length=200)]
@@ -118,14 +118,14 @@ class Reject:
     detail: str
 
 
-class WireEvent(Struct, frozen=True):
+class WireEvent(Struct, frozen=True, gc=False):
     """Every field that any event may have; `type` determines which of them are read."""
 
     id: Id
     type: str
     customer_id: Id
     occurred_at: Annotated[datetime, Meta(tz=True)]
-    attributes: dict[str, Any] = msgspec.field(default_factory=dict)
+    attributes: dict[str, Any] | UnsetType = UNSET
     channel: str | None = ""
     role: str = ""
     text: str | None = None
@@ -136,7 +136,7 @@ class WireEvent(Struct, frozen=True):
     reason: str = ""
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, gc=False):
     """An event and its record; `kind` is the first part of its type."""
 
     wire: WireEvent
@@ -146,8 +146,36 @@ class Event(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """The events of a batch in the order of their records, and the records that cannot be decoded."""
+class EventsByKind:
+    """The events of a batch by kind, each kind in the order of arrival.
 
-    events: Sequence[Event]
+    Attributes:
+        updated: customer updates.
+        said: messages of conversations.
+        requested: requests for evaluation.
+        reported: outcomes.
+    """
+
+    updated: Sequence[Event] = ()
+    said: Sequence[Event] = ()
+    requested: Sequence[Event] = ()
+    reported: Sequence[Event] = ()
+
+    def __len__(self) -> int:
+        return len(self.updated) + len(self.said) + len(self.requested) + len(self.reported)
+
+    def __iter__(self) -> Iterator[Event]:
+        return chain(self.updated, self.said, self.requested, self.reported)
+
+    @property
+    def to_evaluate(self) -> list[Event]:
+        """Events whose customers must be evaluated; an outcome alone changes no membership."""
+        return [*self.updated, *self.said, *self.requested]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The events of a batch, and the records that cannot be decoded."""
+
+    events: EventsByKind
     rejects: Sequence[Reject]

@@ -179,7 +179,7 @@ class AuditedPipeline(Pipeline):
     async def decide(self, prepared: Any, *arguments: Any, **named: Any) -> Any:
         """Decide, then write the records to the audit log."""
         decided = await super().decide(prepared, *arguments, **named)
-        FAULTS.audit.note_decided(each.record for each in (*prepared.decoded.events, *prepared.rejects))
+        FAULTS.audit.note_decided(each.record for each in (*prepared.events, *prepared.rejects))
         return decided
 
 

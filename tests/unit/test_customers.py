@@ -10,14 +10,16 @@ from streams.customers import (
     latest_events,
     messages_by_customer,
     reject_unknown_customers,
-    sort_by_kind,
     trigger_context,
 )
-from streams.formats.events import Decoded, RejectReason
-from tests.records import body, events, message, outcome
+from streams.formats.events import RejectReason
+from tests.records import arrive, body, decode, events, message, outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
+
+    from streams.formats.events import Decoded
 
 
 def at(minute: int) -> str:
@@ -28,24 +30,17 @@ def ids(some: Any) -> list[str]:
     return [event.wire.id for event in some]
 
 
-def test_events_are_sorted_by_what_they_ask_for() -> None:
-    """An outcome alone has nobody evaluated."""
-    concerned = sort_by_kind(
-        events(message(id="m"), body(id="u"), outcome(id="o"), body(id="r", type="evaluation.requested"))
-    )
-    assert [ids(concerned.updated), ids(concerned.said), ids(concerned.requested), ids(concerned.reported)] == [
-        ["u"],
-        ["m"],
-        ["r"],
-        ["o"],
-    ]
-    assert ids(concerned.to_evaluate) == ["u", "m", "r"]
+def reject_unknown(*contents: dict[str, Any], duplicates: Mapping[str, int] | None = None) -> Decoded:
+    """Reject the events of all customers but `ann`, the only one with a row."""
+    decoded = decode(*(arrive(content, offset=offset) for offset, content in enumerate(contents)))
+    customers = [event.customer_id for event in decoded.events.to_evaluate]
+    return reject_unknown_customers(decoded, customers, FeatureTable(("ann",), {}), duplicates or {})
 
 
 def test_events_of_unknown_customers_are_rejected() -> None:
     """At the stage that found out; all others stay in order."""
-    some = events(body(id="1"), body(id="2", customer_id="bob"), message(id="3", customer_id="bob"), body(id="4"))
-    decoded = reject_unknown_customers(Decoded(some, []), sort_by_kind(some), FeatureTable(("ann",), {}), {})
+    some = body(id="1"), body(id="2", customer_id="bob"), message(id="3", customer_id="bob"), body(id="4")
+    decoded = reject_unknown(*some)
     assert ids(decoded.events) == ["1", "4"]
     assert [reject.record.offset for reject in decoded.rejects] == [1, 2]
     assert {(reject.stage, reject.reason) for reject in decoded.rejects} == {("refresh", RejectReason.UNKNOWN_CUSTOMER)}
@@ -54,8 +49,8 @@ def test_events_of_unknown_customers_are_rejected() -> None:
 
 def test_events_of_customers_with_several_rows_are_rejected_for_that_reason() -> None:
     """The detail has the number of rows and what to do; outcomes need no row."""
-    some = events(body(id="1"), body(id="2", customer_id="bob"), outcome(id="3", customer_id="bob"))
-    decoded = reject_unknown_customers(Decoded(some, []), sort_by_kind(some), FeatureTable(("ann",), {}), {"bob": 2})
+    some = body(id="1"), body(id="2", customer_id="bob"), outcome(id="3", customer_id="bob")
+    decoded = reject_unknown(*some, duplicates={"bob": 2})
     assert ids(decoded.events) == ["1", "3"]
     (reject,) = decoded.rejects
     assert (reject.stage, reject.reason) == ("refresh", RejectReason.DUPLICATE_CUSTOMER)
@@ -64,9 +59,7 @@ def test_events_of_customers_with_several_rows_are_rejected_for_that_reason() ->
 
 def test_an_outcome_needs_no_row_in_the_warehouse() -> None:
     """A customer may have been erased there since the contact."""
-    some = events(outcome(customer_id="gone"))
-    table = FeatureTable((), {})
-    assert ids(reject_unknown_customers(Decoded(some, []), sort_by_kind(some), table, {}).events) == ["e1"]
+    assert ids(reject_unknown(outcome(customer_id="gone")).events) == ["e1"]
 
 
 def test_the_latest_event_time_counts_and_not_the_arrival() -> None:

@@ -35,6 +35,16 @@ def test_a_good_event_is_decoded(content: dict[str, object]) -> None:
     assert decoded.rejects == []
 
 
+def test_events_are_separated_by_kind() -> None:
+    """Each kind in the order of arrival; an outcome alone has no customer evaluated."""
+    contents = [message(id="m"), body(id="u"), outcome(id="o"), body(id="r", type="evaluation.requested"), body(id="v")]
+    found = decode(*map(arrive, contents)).events
+    kinds = found.updated, found.said, found.requested, found.reported
+    assert [[event.wire.id for event in kind] for kind in kinds] == [["u", "v"], ["m"], ["r"], ["o"]]
+    assert [event.wire.id for event in found.to_evaluate] == ["u", "v", "m", "r"]
+    assert len(list(found)) == len(found) == len(contents)
+
+
 def test_an_opt_out_may_have_null_where_it_has_nothing() -> None:
     """Many producers write every field."""
     content = {**outcome("unsubscribed"), "trigger_id": None, "channel": None, "value": None}
@@ -98,7 +108,7 @@ def test_a_bad_record_is_one_reject(record: Arrived, reason: RejectReason, detai
     assert (reject.stage, reject.reason) == ("decode", reason)
     assert detail in reject.detail
     assert reject.record is record
-    assert decoded.events == []
+    assert not decoded.events
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"attributes":', b'{"id":"x","attributes":{"a":' + b"[", b'{"a":'])
