@@ -428,7 +428,7 @@ async def test_any_order_duplication_and_batching_of_outcomes_gives_the_same_con
     ledger: Ledger, batches: list[list[int]]
 ) -> None:
     """Folded as the pipeline does, over what the ledger gave back."""
-    told = [
+    reports = [
         ("bounced", None),
         ("converted", 0.1),
         ("converted", 0.2),
@@ -438,7 +438,9 @@ async def test_any_order_duplication_and_batching_of_outcomes_gives_the_same_con
     ]
     await ledger.commit(batch(decision()), owners=OWNED)
     for numbers in batches:
-        await _report(ledger, [outcome(told[n][0], id=f"o{n}", trigger_id=TRIGGER, value=told[n][1]) for n in numbers])
+        await _report(
+            ledger, [outcome(reports[n][0], id=f"o{n}", trigger_id=TRIGGER, value=reports[n][1]) for n in numbers]
+        )
     at = {"bounced": AS_OF, "converted": AS_OF, "opened": AS_OF}
     assert await contact(ledger) == Contact("email", ContactState("converted", Decimal("0.3"), 3, at))
 
@@ -622,7 +624,7 @@ async def test_a_dead_letter_outlives_its_row_in_the_outbox(ledger_url: str) -> 
 
 
 async def test_what_is_asked_of_the_ledger_comes_as_records(ledger_url: str) -> None:
-    """A trigger that could not be published is told with its decision."""
+    """A trigger that could not be published is reported with its decision."""
     migrate(ledger_url)
     ledger = PostgresLedger(ledger_url)
     await ledger.open()

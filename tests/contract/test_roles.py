@@ -75,13 +75,13 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     for _ in range(2):
         assert "at-risk" in await ledger.activate([segment()], [campaign()], at=AS_OF)
         epoch = await ledger.claim(3)
-    told = {
+    reported = {
         "message_ids": [("ann", "m-1")],
         "outcome_ids": [("ann", "o-1"), ("ann", "o-2")],
         "contact_states": {("ann", TRIGGER): ContactState("opened")},
         "consent_changes": [opt_out()],
     }
-    for changes in ({}, {"cache_lost": True}, told):
+    for changes in ({}, {"cache_lost": True}, reported):
         committed = await ledger.commit(batch(decision(), **changes), owners={3: epoch})
     state, unsent = await ledger.read(["ann"], [("ann", "m-1")]), await ledger.unsent(3)
     assert await ledger.count_unsent([3, 4]) == {3: len(unsent), 4: 0}

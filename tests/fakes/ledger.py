@@ -33,7 +33,7 @@ RESERVED = ContactState()
 
 @dataclass(frozen=True)
 class Exposure:
-    """A contact made or a control exposure, and what became of it."""
+    """A contact or a control exposure, with its state."""
 
     campaign: str
     channel: str

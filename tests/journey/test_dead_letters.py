@@ -74,7 +74,7 @@ class Desk:
         return list(read_back(self.settings.broker, self.settings.topic_prefix + topic))
 
     def resolution(self, letter_id: str) -> Resolution:
-        """Return where a letter stands."""
+        """Return the resolution of a dead letter."""
         with open_dead_letters(self.settings.ledger_url) as letters:
             return letters.name([letter_id])[0].resolution
 
@@ -281,9 +281,9 @@ def test_a_letter_that_is_not_complete_is_refused(desk: Desk) -> None:
 def test_letters_that_are_not_complete_are_left_out_of_all(desk: Desk) -> None:
     cut = [desk.write("too_large", ours=TRUNCATED) for _ in range(3)]
     desk.write()
-    told = desk.run("requeue", "--all-matching", "--limit", "1").stdout.splitlines()
-    assert told[0] == "requeued 1"
-    assert [line.split()[2] for line in told[1:]] == cut
+    lines = desk.run("requeue", "--all-matching", "--limit", "1").stdout.splitlines()
+    assert lines[0] == "requeued 1"
+    assert [line.split()[2] for line in lines[1:]] == cut
     assert len(desk.sent()) == 1
 
 

@@ -127,9 +127,11 @@ def test_a_launch_of_250_000_members_is_bounded_and_goes_on_after_an_interruptio
     assert f"--launch-id {launch_id}" in refused.stderr
     resumed = begin_launch(place, "--launch-id", launch_id)
     memory_mb = watch_memory(resumed)
-    told, said = resumed.communicate()
-    assert told == f"launch {launch_id}: 250,000 members of big-spenders asked for, {done:,} of them earlier\n", said
-    assert said == ""  # no progress bar in a pipe
+    output, errors = resumed.communicate()
+    assert output == f"launch {launch_id}: 250,000 members of big-spenders asked for, {done:,} of them earlier\n", (
+        errors
+    )
+    assert errors == ""  # no progress bar in a pipe
     assert 0 < memory_mb < MEMORY_MB
     keys = requested(place)
     assert len(set(keys)) == MEMBERS

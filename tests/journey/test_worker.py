@@ -406,9 +406,9 @@ def test_a_launch_reaches_each_consenting_member_once(place: Workplace) -> None:
     place.set_customers(["hal", "hans", "hugo"], revenue=5000)
     place.set_customer("henk", revenue=5000, consent=False)
     place.update("hal", "hans", "hugo", "henk")
-    for told in ("launch spring: 4 members", "launch spring is complete: 4 members"):
+    for line in ("launch spring: 4 members", "launch spring is complete: 4 members"):
         launched = place.holdfast("campaigns", "launch", "thank-you", "--launch-id", "spring")
-        assert told in launched.stdout, launched.stderr
+        assert line in launched.stdout, launched.stderr
     place.settle()
     reached = {name: len(place.triggers(name)) for name in ("hal", "hans", "hugo", "henk")}
     assert reached == {"hal": 1, "hans": 1, "hugo": 1, "henk": 0}
@@ -535,10 +535,10 @@ def test_explain_tells_a_decision_in_words(place: Workplace) -> None:
     """With the customer's values."""
     place.set_customer("iris", days=90)
     place.update("iris")
-    told = place.holdfast("explain", "iris")
-    assert f"customer iris: member of lapsing since {BEGIN:%Y-%m-%d}" in told.stdout, told.stderr
-    assert "win-back: withheld, first evaluation" in told.stdout
-    assert "days_since_last_transaction 90 is > 60" in told.stdout
+    explained = place.holdfast("explain", "iris")
+    assert f"customer iris: member of lapsing since {BEGIN:%Y-%m-%d}" in explained.stdout, explained.stderr
+    assert "win-back: withheld, first evaluation" in explained.stdout
+    assert "days_since_last_transaction 90 is > 60" in explained.stdout
 
 
 @pytest.mark.usefixtures("worker")
