@@ -31,7 +31,7 @@ check: .venv/all ## Lint, types and architecture
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
-quick: check ## Run the checks and the tests that need no service, under two minutes
+quick: check ## Run the checks and the tests that need no service
 	$(BIN)/pytest -q -n 2 tests/unit tests/properties
 
 coverage: .venv/all ## Measure the branch coverage of the tests that need no service

@@ -6,7 +6,7 @@ the same customer leaves it. The other rules use constant columns.
 
 The target is two triggers per hundred events. A batch reads a customer once however many of their events it has,
 messages use the cached row, one customer in twenty has no consent, one in twenty is in the holdout, and every other
-campaign has a cooldown of a day. To reach the target, the rules on `activity` match 6.6 reads in a hundred
+campaign has a cooldown of a day. To reach the target, the rules on `activity` match 8 reads in a hundred
 (`Size.entering`).
 """
 

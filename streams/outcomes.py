@@ -51,8 +51,8 @@ def trigger_keys(reported: Iterable[Event]) -> list[CustomerKey]:
 def fold_outcomes(reported: Sequence[Event], state: LedgerState, channels: Collection[str]) -> FoldedOutcomes:
     """Fold the outcomes that the ledger has not seen.
 
-    An opt-out counts with any trigger id. Any other outcome needs a contact in the ledger; without one it is
-    rejected, and stays rejected when its record is delivered again.
+    An opt-out counts with any trigger id, consent for a channel that is known. Any other outcome needs a contact in the
+    ledger. What is rejected stays rejected when its record is delivered again, though the reason has gone by then.
 
     Args:
         reported: the outcomes of a batch.
@@ -127,13 +127,14 @@ def _reject(
     seen: set[CustomerKey],
     channels: Collection[str],
 ) -> Reject | None:
+    rejected_before = _rejected_key(event) in seen
     if CONSENT_OUTCOMES.get(outcome):
         channel = event.wire.channel or ""
-        if channel and _known_channel(channel, channels) is None:
+        if channel and (rejected_before or _known_channel(channel, channels) is None):
             known = ", ".join(sorted(channels))
             detail = f"channel is {channel[:80]!r}; it must be one of {known}, or left out for every channel"
             return Reject(event.record, "fold", RejectReason.INVALID_EVENT, detail)
-    elif outcome not in CONSENT_OUTCOMES and (found is None or _rejected_key(event) in seen):
+    elif outcome not in CONSENT_OUTCOMES and (found is None or rejected_before):
         missing = f"customer {event.customer_id!r} has no contact with trigger_id {event.wire.trigger_id!r}"
         detail = f"{missing}; send the outcome with the trigger's own customer_id and trigger_id, or discard it"
         return Reject(event.record, "fold", RejectReason.UNKNOWN_TRIGGER, detail)

@@ -274,6 +274,7 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{name}: {first['msg']}; see docs/settings.md") from error
+        problem = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {problem}; see docs/settings.md") from error
     check_connection(settings)
     return settings

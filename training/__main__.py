@@ -241,7 +241,7 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
         from training.run import RunConfig  # noqa: PLC0415
         from training.run import train as run  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        click.echo(f"error: training needs {error.name}: pip install 'holdfast[training]'", err=True)
+        click.echo(f"error: training needs the package {error.name}; run `make .venv/all` in its folder", err=True)
         sys.exit(MISTAKEN)
     config = RunConfig(
         out=options["out"],

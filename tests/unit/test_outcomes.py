@@ -66,13 +66,15 @@ def test_an_outcome_without_a_contact_becomes_a_dead_letter(content: dict[str, A
     assert folded.contact_states == {}
 
 
-def test_a_rejected_outcome_stays_rejected_when_its_record_is_delivered_again() -> None:
-    """Though its contact is there by then."""
-    reported = events(outcome())
+@pytest.mark.parametrize("content", [outcome(), outcome("resubscribed", channel="letter")])
+def test_a_rejected_outcome_stays_rejected_when_its_record_is_delivered_again(content: dict[str, Any]) -> None:
+    """Though its contact, or its channel, is there by then."""
+    reported = events(content)
     first = fold_outcomes(reported, NOTHING)
-    again = fold_outcomes(reported, replace(KNOWN, seen_messages=set(first.outcome_ids)))
-    assert [each.reason for each in again.rejects] == [RejectReason.UNKNOWN_TRIGGER]
-    assert (again.contact_states, again.outcome_ids) == ({}, [])
+    later = replace(KNOWN, seen_messages=set(first.outcome_ids))
+    again = fold_outcomes(reported, later, channels={"email", "letter"})
+    assert [each.reason for each in again.rejects] == [each.reason for each in first.rejects]
+    assert (len(again.rejects), again.contact_states, again.consent_changes, again.outcome_ids) == (1, {}, [], [])
 
 
 def test_a_rejected_outcome_that_is_requeued_is_folded() -> None:

@@ -198,7 +198,7 @@ def _prepare_snapshots(source: Source, orders_source: OrdersSource, task: Task) 
     if mapping is None:
         flat = [name for name, cells in taken.features.items() if len(np.unique(cells[~np.isnan(cells)])) < 2]  # noqa: PLR2004
         mapping = {name: name for name in taken.features if name not in flat}
-        warnings = tuple(f"{name} is constant and was left out" for name in flat)
+        warnings = tuple(f"the feature {name} is constant and was left out" for name in flat)
     table = _as_table(taken)
     dataset = prepare(table, task, _checked(mapping, source.input_size), orders_source.windows.prediction)
     return replace(dataset, warnings=(*warnings, *dataset.warnings))

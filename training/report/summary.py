@@ -204,9 +204,8 @@ def _how_sure(manifest: Mapping[str, Any], evidence: EvaluationData) -> str:
         else ""
     )
     return (
-        f"It was evaluated on {rows:,} rows of {customers:,} customers{dated}.{folds} The intervals cover the "
-        "sampling of "
-        "customers, not a changing market."
+        f"It was evaluated on {rows:,} rows of {customers:,} customers{dated}.{folds} "
+        "The intervals cover the sampling of customers, not a changing market."
     )
 
 
@@ -224,7 +223,7 @@ def _next(verdict: RunStatus, manifest: Mapping[str, Any]) -> str:
         )
     if verdict == "refused":
         return (
-            "The previous version keeps serving. Fix what the gates report and train again. To override them: "
+            "What serves now keeps serving. Fix what the gates report and train again. To override them: "
             f"`holdfast models promote {name} {version} --force --why REASON`; the reason is recorded."
         )
     if verdict == "forced":
@@ -269,9 +268,8 @@ def _doubts_of_rows(evidence: EvaluationData) -> list[str]:
     expected, actual = float(evidence.scores[observed].mean()), float(evidence.outcome[observed].mean())
     if abs(expected - actual) > DRIFT:
         found.append(
-            f"It predicted {expected:.1%} on average and {actual:.1%} {evidence.task.words.had}: the base rate "
-            "changed, "
-            "so rely on the ranking more than on the probabilities."
+            f"It predicted {expected:.1%} on average and {actual:.1%} {evidence.task.words.had}: "
+            "the base rate changed, so rely on the ranking more than on the probabilities."
         )
     return [*found, *evidence.task.find_doubts(evidence)]
 
