@@ -189,6 +189,23 @@ def classify(
     return Transitions(changes, evaluated, changed, members, frozen, earlier)
 
 
+def evaluates_silently(
+    held: MembershipState | None, activations: Mapping[str, Activation], joined_at: datetime | None
+) -> bool:
+    """Return whether all that an evaluation can do is to set a customer's first memberships, suppressed.
+
+    Args:
+        held: what the ledger holds of the customer, None for one who was never evaluated.
+        activations: by segment key, for the version in force.
+        joined_at: when the customer joined, where that is known.
+    """
+    if held is not None and (held.members or held.evaluated_versions or held.earlier_versions):
+        return False
+    return all(
+        each.mode != "emit" and (joined_at is None or joined_at < each.activated_at) for each in activations.values()
+    )
+
+
 def _frozen_segments(
     segments: Sequence[Segment], columns: AbstractSet[str], unavailable: Mapping[str, Collection[str]]
 ) -> dict[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from campaigns.candidates import TriggerContext
 from features.signals import Message
 from features.times import CUSTOMER_SINCE, parse_time
+from segments.engine import evaluates_silently
 from streams.formats.events import Decoded, EventsByKind, Reject, RejectReason
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from features.signals import MessageReading
     from features.table import FeatureTable
+    from segments.engine import Activation, MembershipState
     from streams.formats.events import Event
 
 
@@ -36,11 +38,12 @@ def reject_unknown_customers(
         return decoded
     events = decoded.events
     refused = [_reject_customer(each, duplicates) for each in events.to_evaluate if each.customer_id in unknown]
-    updated, said, requested = (
+    updated, said, requested, snapshots = (
         [each for each in kind if each.customer_id not in unknown]
-        for kind in (events.updated, events.said, events.requested)
+        for kind in (events.updated, events.said, events.requested, events.snapshots)
     )
-    return Decoded(EventsByKind(updated, said, requested, events.reported), [*decoded.rejects, *refused])
+    known = EventsByKind(updated, said, requested, events.reported, snapshots, events.deleted)
+    return Decoded(known, [*decoded.rejects, *refused])
 
 
 def _reject_customer(event: Event, duplicates: Mapping[str, int]) -> Reject:
@@ -61,6 +64,30 @@ def latest_events(events: Sequence[Event]) -> dict[str, Event]:
         if known is not event and event.wire.occurred_at >= known.wire.occurred_at:
             latest[event.customer_id] = event
     return latest
+
+
+def leave_out_snapshots(
+    table: FeatureTable,
+    events: EventsByKind,
+    memberships: Mapping[str, MembershipState],
+    activations: Mapping[str, Activation],
+) -> FeatureTable:
+    """Leave out the customers of snapshots whose evaluation could fire.
+
+    A customer with no other events is evaluated if that sets the first memberships and nothing else. For any other
+    customer the next event finds what has changed, so neither order nor batching makes a difference.
+    """
+    if not events.snapshots:
+        return table
+    others = {event.customer_id for kind in (events.updated, events.said, events.requested) for event in kind}
+    only = {event.customer_id for event in events.snapshots} - others
+    joined = joined_at(table)
+    kept = [
+        place
+        for place, customer in enumerate(table.customer_ids)
+        if customer not in only or evaluates_silently(memberships.get(customer), activations, joined.get(customer))
+    ]
+    return table.take(kept)
 
 
 def trigger_context(event: Event) -> TriggerContext:

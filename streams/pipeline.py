@@ -12,6 +12,7 @@ the only time.
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from campaigns.candidates import decide_all, entry_candidates, launch_candidates
@@ -30,6 +31,7 @@ from streams.campaign_launches import launch_decisions, launch_requests, reject_
 from streams.customers import (
     joined_at,
     latest_events,
+    leave_out_snapshots,
     messages_by_customer,
     reject_unknown_customers,
     trigger_context,
@@ -37,11 +39,10 @@ from streams.customers import (
 )
 from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
-from streams.formats.validation import MAX_EVENT_BYTES, MAX_FUTURE_S
 from streams.outcomes import fold_consent, fold_outcomes, outcome_keys, trigger_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from campaigns.decide import Decision
     from campaigns.ports import Ledger, LedgerState
@@ -59,9 +60,7 @@ class Pipeline:
         features: the feature store.
         ledger: the ledger.
         config: models and definitions.
-        topic_prefix: precedes every topic's name.
-        max_event_bytes: a larger event becomes a dead letter.
-        max_future_s: an event dated so many seconds after its record's timestamp becomes a dead letter.
+        decode: from records to events; see decode_records.
         fallbacks: counts customers scored by a rule although a model serves.
 
     Attributes:
@@ -74,9 +73,7 @@ class Pipeline:
         ledger: Ledger,
         config: DecisionConfig,
         *,
-        topic_prefix: str = "",
-        max_event_bytes: int = MAX_EVENT_BYTES,
-        max_future_s: float = MAX_FUTURE_S,
+        decode: Callable[[Sequence[Record]], Decoded] = decode_records,
         fallbacks: ModelFallbacks | None = None,
     ) -> None:
         self._features = features
@@ -84,9 +81,7 @@ class Pipeline:
         self._config = config
         self._fallbacks = fallbacks
         self.frozen_segments: Mapping[str, tuple[str, ...]] = {}
-        self._decode_records = partial(
-            decode_records, topic_prefix=topic_prefix, max_bytes=max_event_bytes, max_future_s=max_future_s
-        )
+        self._decode = decode
 
     async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on earlier batches.
@@ -133,7 +128,7 @@ class Pipeline:
         if poison:
             poisonous = {id(reject.record) for reject in poison}
             records = [record for record in records if id(record) not in poisonous]
-        return reject_unknown_campaigns(self._decode_records(records), config.definitions)
+        return reject_unknown_campaigns(self._decode(records), config.definitions)
 
     async def refresh(self, decoded: Decoded) -> Refreshed:
         """Read the features of every customer to evaluate; updated customers are invalidated and read fresh.
@@ -142,10 +137,11 @@ class Pipeline:
         """
         events = decoded.events
         latest = latest_events(events.to_evaluate)
+        fresh = {event.customer_id for event in chain(events.updated, events.snapshots, events.deleted)}
         # A batch without events still reads: without its poison it must show errors that no record causes.
-        if events.reported and not latest:
+        if events.reported and not latest and not fresh:
             return Refreshed(decoded, latest, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
-        read = await self._features.read(list(latest), fresh={event.customer_id for event in events.updated})
+        read = await self._features.read(list(latest), fresh=fresh)
         known = reject_unknown_customers(decoded, latest, read.table, read.duplicates)
         return Refreshed(known, latest, read.table, read.cache_lost, read.lost_columns)
 
@@ -185,7 +181,8 @@ class Pipeline:
 
     def classify(self, prepared: Prepared, state: LedgerState, folded: Folded) -> Transitions:
         """Compare memberships with what the rules give now."""
-        config, facts = prepared.config, folded.facts
+        config = prepared.config
+        facts = leave_out_snapshots(folded.facts, prepared.events, state.memberships, config.activations)
         if not len(facts):
             return Transitions((), {}, (), {}, self.frozen_segments)
         transitions = classify_customers(

@@ -22,6 +22,7 @@ from features.store import FeatureStore
 from models.facts import facts_read
 from models.fallbacks import ModelFallbacks
 from streams.decision_config import DecisionConfig
+from streams.formats.codecs import decode_records
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import build_credentials, describe_connection
 from streams.kafka.decompression import check_codecs
@@ -99,10 +100,15 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             features,
             ledger,
             config,
-            topic_prefix=settings.topic_prefix,
-            max_event_bytes=settings.max_event_bytes,
+            decode=partial(
+                decode_records,
+                topic_prefix=settings.topic_prefix,
+                formats=settings.formats,
+                max_bytes=settings.max_event_bytes,
+                max_future_s=settings.max_future_s,
+                id_field=settings.customer_id_field,
+            ),
             fallbacks=fallbacks,
-            max_future_s=settings.max_future_s,
         )
         models_dir = settings.models_dir or Path()
         load = partial(load_models, settings, definitions.offers)

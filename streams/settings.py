@@ -15,7 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from models.inputs import FEATURE_MAPPING
 from streams.connection_checks import check_connection
 from streams.errors import SettingsError
-from streams.formats.validation import MAX_BATCH_BYTES, MAX_EVENT_BYTES, MAX_FUTURE_S
+from streams.formats.codecs import FORMAT_NAMES
+from streams.formats.validation import ID_FIELD, MAX_BATCH_BYTES, MAX_EVENT_BYTES, MAX_FUTURE_S
 from streams.runtime.batching import BATCH_EVENTS
 from streams.topic_descriptions import TOPICS
 
@@ -145,6 +146,17 @@ class Settings(BaseSettings):
         ge=0,
         description="How far an event may be dated after its record's Kafka timestamp, s; others become dead letters.",
     )
+    formats: Annotated[dict[str, str], NoDecode] = Field(
+        {},
+        alias="HOLDFAST_FORMATS",
+        description="Formats of topics, as customer-updates=debezium,outcomes=native; detected for topics not named.",
+    )
+    customer_id_field: str = Field(
+        ID_FIELD,
+        alias="HOLDFAST_CUSTOMER_ID_FIELD",
+        min_length=1,
+        description="Field of the customer id in formats other than Holdfast's own JSON.",
+    )
     withhold_expired: bool = Field(
         True,
         alias="HOLDFAST_WITHHOLD_EXPIRED",
@@ -218,6 +230,25 @@ class Settings(BaseSettings):
     mock_mode: bool = Field(
         False, alias="ML_MOCK_MODE", description="Deterministic sample predictions without model files."
     )
+
+    @field_validator("formats", mode="before")
+    @classmethod
+    def _read_formats(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+        return {topic.strip(): name.strip().lower() for topic, _, name in pairs}
+
+    @field_validator("formats")
+    @classmethod
+    def _are_formats(cls, formats: dict[str, str]) -> dict[str, str]:
+        for topic, name in formats.items():
+            if topic not in INPUT_TOPICS or name not in FORMAT_NAMES:
+                raise ValueError(
+                    f"{topic}={name} is not TOPIC=FORMAT; topics are {', '.join(INPUT_TOPICS)}, formats are "
+                    f"{', '.join(FORMAT_NAMES)}"
+                )
+        return formats
 
     @field_validator("private_columns", mode="before")
     @classmethod

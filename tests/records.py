@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -66,9 +67,12 @@ def arrive(content: dict[str, Any], **changes: Any) -> Arrived:
     return Arrived(**{"topic": topic, "key": key, "value": msgspec.json.encode(content), **changes})
 
 
+decode_batch = partial(decode_records, topic_prefix=PREFIX)
+
+
 def decode(*records: Arrived, max_bytes: int = 262_144, max_future_s: float = 86_400) -> Decoded:
     """Decode records as the pipeline does."""
-    return decode_records(records, topic_prefix=PREFIX, max_bytes=max_bytes, max_future_s=max_future_s)
+    return decode_batch(records, max_bytes=max_bytes, max_future_s=max_future_s)
 
 
 def events(*contents: dict[str, Any]) -> list[Event]:

@@ -19,7 +19,7 @@ from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.warehouse import InMemoryWarehouse
-from tests.records import PREFIX, arrive, body, outcome
+from tests.records import arrive, body, decode_batch, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,7 +95,7 @@ async def play(
     ledger = InMemoryLedger()
     await ledger.activate([SEGMENT], campaigns(holdout_percent), at=AS_OF)
     features = FeatureStore(warehouse, InMemoryFeatureCache(), generation=1)
-    pipeline = Pipeline(features, ledger, _config(holdout_percent), topic_prefix=PREFIX)
+    pipeline = Pipeline(features, ledger, _config(holdout_percent), decode=decode_batch)
     owners = {PARTITION: await ledger.claim(PARTITION)}
     records: list[Arrived] = []
     at = AS_OF

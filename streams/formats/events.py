@@ -154,23 +154,27 @@ class EventsByKind:
         said: messages of conversations.
         requested: requests for evaluation.
         reported: outcomes.
+        snapshots: rows of a snapshot: they set memberships, and never fire.
+        deleted: deletions of rows, and records that announce them.
     """
 
     updated: Sequence[Event] = ()
     said: Sequence[Event] = ()
     requested: Sequence[Event] = ()
     reported: Sequence[Event] = ()
+    snapshots: Sequence[Event] = ()
+    deleted: Sequence[Event] = ()
 
     def __len__(self) -> int:
-        return len(self.updated) + len(self.said) + len(self.requested) + len(self.reported)
+        return len(self.to_evaluate) + len(self.reported) + len(self.deleted)
 
     def __iter__(self) -> Iterator[Event]:
-        return chain(self.updated, self.said, self.requested, self.reported)
+        return chain(self.to_evaluate, self.reported, self.deleted)
 
     @property
     def to_evaluate(self) -> list[Event]:
-        """Events whose customers must be evaluated; an outcome alone changes no membership."""
-        return [*self.updated, *self.said, *self.requested]
+        """Events whose customers must be evaluated; an outcome or a deletion alone changes no membership."""
+        return [*self.updated, *self.said, *self.requested, *self.snapshots]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,9 +25,12 @@ _NAMES = ("id", "customer_id", "campaign", "launch")
 _WITHOUT_CONTROLS = re.compile(r"^[^\x00-\x1f\x7f]*\Z")
 # Event times outside these years are mistakes, and arithmetic on them overflows.
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+# Kinds of events that have no fields of their own.
+_OF_ROWS = frozenset({"customer", "snapshot", "deletion"})
 _timestamp = attrgetter("timestamp")
 # Consent is revoked and given without a contact, too: these events count with any trigger id.
 _WITHOUT_TRIGGER = {f"outcome.{outcome}" for outcome in CONSENT_OUTCOMES}
+ID_FIELD = "customer_id"
 MAX_EVENT_BYTES = 262_144
 MAX_BATCH_BYTES = 33_554_432
 """Of a compressed batch of records, when decompressed: 32 times what a topic takes by default."""
@@ -43,18 +46,20 @@ class Limits:
         max_bytes: largest value.
         max_future_s: an event may be dated so many seconds after its record's Kafka timestamp.
         sure_until: an event dated earlier is not in the future, in any record of the batch.
+        id_field: the field of the customer id in formats other than Holdfast's own JSON.
     """
 
     max_bytes: int
     max_future_s: float
     sure_until: datetime
+    id_field: str = ID_FIELD
 
 
-def limit(records: Sequence[Record], *, max_bytes: int, max_future_s: float) -> Limits:
+def limit(records: Sequence[Record], *, max_bytes: int, max_future_s: float, id_field: str = ID_FIELD) -> Limits:
     """Return the limits of the events of a batch."""
     earliest = min(map(_timestamp, records), default=0)
     sure_until = _latest_time(earliest, max_future_s) if earliest > 0 else EARLIEST
-    return Limits(max_bytes, max_future_s, sure_until)
+    return Limits(max_bytes, max_future_s, sure_until, id_field)
 
 
 def find_problem(wire: WireEvent, kind: str, record: Record, limits: Limits) -> Reject | None:
@@ -65,10 +70,8 @@ def find_problem(wire: WireEvent, kind: str, record: Record, limits: Limits) -> 
         return reject(record, RejectReason.INVALID_EVENT, detail)
     if not EARLIEST <= wire.occurred_at < limits.sure_until and (found := _check_time(wire, record, limits)):
         return found
-    if kind != "customer" and (problem := _check_kind(wire, kind)):
+    if kind not in _OF_ROWS and (problem := _check_kind(wire, kind)):
         return reject(record, RejectReason.INVALID_EVENT, problem)
-    if record.key != wire.customer_id.encode():
-        return _reject_key(record, wire)
     return None
 
 
@@ -141,7 +144,8 @@ def _is_uuid(text: str | None) -> bool:
     return True
 
 
-def _reject_key(record: Record, wire: WireEvent) -> Reject:
+def reject_key(record: Record, customer_id: str) -> Reject:
+    """Reject a record that is not keyed by its customer."""
     key = "no key" if record.key is None else f"key {record.key[:80]!r}"
     lost = "key every event by its customer_id, or one customer's events lose their order"
-    return reject(record, RejectReason.WRONG_KEY, f"{key}, customer_id {wire.customer_id!r}: {lost}")
+    return reject(record, RejectReason.WRONG_KEY, f"{key}, customer_id {customer_id!r}: {lost}")

@@ -203,7 +203,7 @@ class FaultyWorker(Worker):
         super().__init__(acknowledge=acknowledge_later, **named)
 
 
-def decode_records(*arguments: Any, decode: Callable[..., Any] = streams.pipeline.decode_records, **named: Any) -> Any:
+def decode_records(*arguments: Any, decode: Callable[..., Any] = streams.services.decode_records, **named: Any) -> Any:
     """Decode, then reach the step."""
     decoded = decode(*arguments, **named)
     FAULTS.reach("after_decode")
@@ -212,8 +212,8 @@ def decode_records(*arguments: Any, decode: Callable[..., Any] = streams.pipelin
 
 def put_faults_in() -> None:
     """Replace the adapters of the composition root by the faulty ones."""
-    streams.pipeline.decode_records = decode_records
     for name, faulty in {
+        "decode_records": decode_records,
         "FeatureStore": FaultyStore,
         "PostgresLedger": FaultyLedger,
         "Pipeline": AuditedPipeline,

@@ -6,12 +6,14 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campaigns.candidates import Definitions
+from campaigns.guardrails import Reason
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
@@ -22,7 +24,7 @@ from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.warehouse import InMemoryWarehouse
-from tests.records import PREFIX, Arrived, arrive, body, message
+from tests.records import Arrived, arrive, body, decode_batch, message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=100)
 PARTITION = 1
 RFM_COLUMNS = ("days_since_last_transaction", "transaction_count", "total_revenue")
+OPERATIONS = {"snapshot": "r", "deletion": "d"}
 TEXTS = ("I want to cancel.", "Great service!", "Where is it?")
 # Counts that only grow: a rule on them does not depend on what one batch coalesces.
 RULES = {
@@ -72,7 +75,7 @@ EVENTS = st.lists(
     st.builds(
         Said,
         st.sampled_from(["ann", "bob", "cy"]),
-        st.sampled_from(["update", "message", "agent", "launch", "twice"]),
+        st.sampled_from(["update", "message", "agent", "launch", "twice", "snapshot", "deletion"]),
         st.sampled_from(TEXTS),
     ),
     min_size=1,
@@ -90,11 +93,22 @@ def write(history: Sequence[Said]) -> list[Arrived]:
     records: list[Arrived] = []
     for number, said in enumerate(history):
         before = [each for each in records if each.key == said.customer.encode()]
-        if said.kind != "twice":
+        if said.kind in OPERATIONS:
+            records.append(change(said, number))
+        elif said.kind != "twice":
             records.append(arrive(content_of(said, number), offset=number, partition=PARTITION))
         elif before:
             records.append(replace(before[-1], offset=number))
     return records
+
+
+def change(said: Said, number: int) -> Arrived:
+    """Return a row of a snapshot, or a deletion, as Debezium writes it."""
+    moment = int((AS_OF + timedelta(minutes=number)).timestamp() * 1000)
+    row, operation = {"customer_id": said.customer}, OPERATIONS[said.kind]
+    envelope = {"op": operation, "before": row, "after": row, "source": {"ts_ms": moment}}
+    value, key = msgspec.json.encode(envelope), said.customer.encode()
+    return Arrived(offset=number, partition=PARTITION, timestamp=moment, key=key, value=value)
 
 
 def content_of(said: Said, number: int) -> dict[str, Any]:
@@ -108,15 +122,17 @@ def content_of(said: Said, number: int) -> dict[str, Any]:
     return message(**values, text=said.text, role="agent" if said.kind == "agent" else "customer")
 
 
-async def work(records: Sequence[Arrived], delivery: Delivery) -> InMemoryLedger:
+async def work(
+    records: Sequence[Arrived], delivery: Delivery, config: DecisionConfig = KNOWLEDGE, since: str | None = None
+) -> InMemoryLedger:
     """Decide records as they are delivered and return the ledger; each batch given again was committed before."""
-    kinds: Any = {"email_consent": "boolean", **dict.fromkeys(RFM_COLUMNS, "number")}
-    row = {"email_consent": True, **dict.fromkeys(RFM_COLUMNS, 5.0)}
+    kinds: Any = {"email_consent": "boolean", "customer_since": "other", **dict.fromkeys(RFM_COLUMNS, "number")}
+    row = {"email_consent": True, "customer_since": since, **dict.fromkeys(RFM_COLUMNS, 5.0)}
     warehouse = InMemoryWarehouse(kinds, dict.fromkeys(("ann", "bob", "cy"), row))
     ledger = InMemoryLedger()
     await ledger.activate(SEGMENTS, CAMPAIGNS, at=AS_OF)
     features = FeatureStore(warehouse, InMemoryFeatureCache(), generation=1)
-    pipeline = Pipeline(features, ledger, KNOWLEDGE, topic_prefix=PREFIX)
+    pipeline = Pipeline(features, ledger, config, decode=decode_batch)
     place = 0
     for size, again in zip(delivery.sizes, delivery.again, strict=True):
         place = await _decide(pipeline, ledger, records, slice(place, place + size)) - again
@@ -156,6 +172,29 @@ def test_any_redelivery_duplication_and_batching_ends_in_the_same_ledger(
     disturbed = asyncio.run(work(records, delivery))
     assert remembered(disturbed) == remembered(plain)
     assert sorted(disturbed.outbox) == sorted(plain.outbox)
+
+
+@SETTINGS
+@given(
+    st.lists(st.builds(Said, st.sampled_from(["ann", "bob"]), st.sampled_from(sorted(OPERATIONS)), st.just(""))),
+    DELIVERIES,
+    st.sampled_from(["silent", "emit"]),
+    st.sampled_from([None, "2000-01-01", (AS_OF + timedelta(days=1)).isoformat()]),
+)
+def test_snapshots_and_deletions_never_fire(
+    history: list[Said], delivery: Delivery, mode: Literal["silent", "emit"], since: str | None
+) -> None:
+    """In any mode of the segments and whenever the customers joined; nor do they take the entry from a later event."""
+    activations = {each.key: Activation(each.version, AS_OF, mode) for each in SEGMENTS}
+    config = replace(KNOWLEDGE, activations=activations)
+    ledger = asyncio.run(work(write(history), delivery, config, since))
+    reasons = {each.reason for customer in ledger.customers.values() for each in customer.decisions.values()}
+    assert reasons <= {Reason.FIRST_EVALUATION}
+
+    updated = write([*history, Said("ann", "update", "")])
+    expected = asyncio.run(work(write([Said("ann", "update", "")]), Delivery([1], [0]), config, since))
+    found = asyncio.run(work(updated, delivery, config, since))
+    assert remembered(found)["ann"] == remembered(expected)["ann"]
 
 
 def test_the_history_of_this_test_makes_triggers() -> None:

@@ -28,7 +28,7 @@ from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.scorer import InMemoryScorer
 from tests.fakes.warehouse import InMemoryWarehouse
 from tests.model_versions import SHIPPED, promote_copy
-from tests.records import PREFIX, arrive, body
+from tests.records import arrive, body, decode_batch
 
 if TYPE_CHECKING:
     from streams.batch_state import Decided
@@ -175,7 +175,7 @@ async def open_pipeline(scorers: Scorers, fallbacks: ModelFallbacks | None = Non
     await ledger.activate([everybody], [], at=AS_OF)
     features = FeatureStore(warehouse, InMemoryFeatureCache(), generation=1)
     config = DecisionConfig(scorers, [everybody], activations, definitions)
-    pipeline = Pipeline(features, ledger, config, topic_prefix=PREFIX, fallbacks=fallbacks)
+    pipeline = Pipeline(features, ledger, config, decode=decode_batch, fallbacks=fallbacks)
     return pipeline, {1: await ledger.claim(1)}
 
 

@@ -18,7 +18,7 @@ from tests.builders import AS_OF
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.warehouse import InMemoryWarehouse
-from tests.records import PREFIX, arrive, body, message
+from tests.records import arrive, body, decode_batch, message
 
 PARTITION = 1
 RFM_COLUMNS = ("days_since_last_transaction", "transaction_count", "total_revenue")
@@ -45,7 +45,7 @@ class Conversation:
         self._definitions = segments, no_holdout
         features = FeatureStore(InMemoryWarehouse(kinds, {"ann": row}), InMemoryFeatureCache(), generation=1)
         config = DecisionConfig(scorers, segments, activations, definitions)
-        self._pipeline = Pipeline(features, self.ledger, config, topic_prefix=PREFIX)
+        self._pipeline = Pipeline(features, self.ledger, config, decode=decode_batch)
         self._count = 0
 
     async def start(self) -> None:

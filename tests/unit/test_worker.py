@@ -29,7 +29,7 @@ from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.trigger_sink import InMemoryTriggerSink
 from tests.fakes.warehouse import InMemoryWarehouse
-from tests.records import PREFIX, Arrived, arrive, body, outcome
+from tests.records import Arrived, arrive, body, decode_batch, outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -110,7 +110,7 @@ class Bench:
             collect=self.batches.get,
             acknowledge=self.acknowledge,
             assignment=lambda: self.assignment,
-            pipeline=Pipeline(features, self.ledger, config(), topic_prefix=PREFIX),
+            pipeline=Pipeline(features, self.ledger, config(), decode=decode_batch),
             ledger=self.ledger,
             sink=self.sink,
             retry=RetryPolicy(self.health, first_pause_s=pause_s, longest_pause_s=longest_pause_s or pause_s),

@@ -1,0 +1,160 @@
+"""What formats other than Holdfast's own JSON read of a record, and the draft of an event that they return. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from streams.formats.scalars import ScalarError, read_id, read_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streams.formats.events import Record
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BOM = b"\xef\xbb\xbf"
+_decoder = msgspec.json.Decoder()
+
+
+class FormatError(Exception):
+    """A record has a known format and cannot become an event; the message names what was found and what to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A record and its parsed value.
+
+    Attributes:
+        record: the record.
+        content: the value: JSON, in a `payload` if it has a schema; None when the record has no value.
+        schema: the schema that Kafka Connect's JSON converter adds; empty without one.
+        types: the types that the topic carries, and the kind of each.
+        id_field: the field of the customer id.
+    """
+
+    record: Record
+    content: Any
+    schema: Mapping[str, Any]
+    types: Mapping[str, str]
+    id_field: str
+
+    @property
+    def only_type(self) -> str | None:
+        """The type of every event of the topic, None when it carries several."""
+        return next(iter(self.types)) if len(self.types) == 1 else None
+
+    @property
+    def place(self) -> str:
+        """An id for an event without one: the place of its record, which a redelivery does not change."""
+        return f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
+
+    def read_id(self, value: object, where: str) -> str:
+        """Return an id.
+
+        Raises:
+            FormatError: it is neither text nor an integer.
+        """
+        try:
+            return read_id(value)
+        except ScalarError as error:
+            raise FormatError(f"{where} {error}") from error
+
+    def read_time(self, value: object, where: str) -> datetime:
+        """Return a time; without a value, that of the record.
+
+        Raises:
+            FormatError: the value is no time, or there is none and the record has none either.
+        """
+        if value is None:
+            if self.record.timestamp <= 0:
+                raise FormatError(f"{where} is missing, and the record has no timestamp")
+            return _EPOCH + timedelta(milliseconds=self.record.timestamp)
+        try:
+            return read_time(value)
+        except ScalarError as error:
+            raise FormatError(f"{where} {error}") from error
+
+    def read_key(self) -> str | None:
+        """Return the customer id in the record's key, None without one: text, quoted text, or a struct with the id."""
+        key = self.record.key
+        if not key:
+            return None
+        try:
+            content = unwrap(_decoder.decode(key))[0]
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            content = None
+        if isinstance(content, dict):
+            only = next(iter(content.values())) if len(content) == 1 else None
+            content = content.get(self.id_field, only)
+            return str(content) if isinstance(content, str | int) else None
+        # A number is taken as it is written: 007 and 1e5 are ids, too.
+        return content if isinstance(content, str) else key.decode(errors="replace")
+
+    def check_key(self, customer_id: str) -> None:
+        """Check that the record is keyed by its customer.
+
+        Raises:
+            WrongKeyError: it is not.
+        """
+        if self.read_key() != customer_id:
+            raise WrongKeyError(customer_id)
+
+
+class WrongKeyError(Exception):
+    """A record is not keyed by its customer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a format makes of a record, before the checks that every event passes.
+
+    Attributes:
+        kind: customer, snapshot, deletion, conversation, evaluation or outcome.
+        type: the event's type in Holdfast's terms.
+        others: further fields of the event, by their names in Holdfast's own JSON.
+    """
+
+    kind: str
+    type: str
+    id: str
+    customer_id: str
+    occurred_at: datetime
+    others: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Format(NamedTuple):
+    """A format.
+
+    Attributes:
+        title: its name in errors.
+        recognise: whether a document has it.
+        read: the draft of a document that has it; raises FormatError or WrongKeyError.
+    """
+
+    title: str
+    recognise: Callable[[Document], bool]
+    read: Callable[[Document], Draft]
+
+
+def parse(record: Record, types: Mapping[str, str], id_field: str) -> Document | None:
+    """Return the document of a record, None when its value is no JSON; a record without a value is a document, too."""
+    value = record.value
+    if value is None:
+        return Document(record, None, {}, types, id_field)
+    try:
+        content, schema = unwrap(_decoder.decode(value.removeprefix(_BOM)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return Document(record, content, schema, types, id_field)
+
+
+def unwrap(content: Any) -> tuple[Any, Mapping[str, Any]]:
+    """Return the payload and the schema of what Kafka Connect's JSON converter writes; other content unchanged."""
+    if isinstance(content, dict) and content.keys() == {"schema", "payload"}:
+        schema = content["schema"]
+        return content["payload"], schema if isinstance(schema, dict) else {}
+    return content, {}
