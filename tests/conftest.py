@@ -40,7 +40,8 @@ def services() -> Iterator[EmbeddedServices]:
 
     A test that stops or pauses a service must start or resume it before it ends.
     """
-    with _lend_folder() as folder, EmbeddedServices(folder) as running:
+    # Debezium reads the logical log.
+    with _lend_folder() as folder, EmbeddedServices(folder, postgres_settings={"wal_level": "logical"}) as running:
         yield running
 
 

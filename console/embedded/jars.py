@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from console.embedded.errors import JarFetchError, JarHashError, MissingExtraError, StartCancelledError
 
@@ -53,8 +53,19 @@ def choose_cache() -> Path:
     return (Path(root) if root.startswith("/") else Path.home() / ".cache") / "holdfast"
 
 
-def ensure_jars(cache: Path, report: Callable[[str], None], cancelled: Event) -> Path:
-    """Return the folder that holds every jar of jars.lock, fetching them when it is not there.
+class JarSet(NamedTuple):
+    """Jars that are used together: their name, their lock file, and what they are together in MB."""
+
+    name: str
+    lock: Path
+    megabytes: int
+
+
+KAFKA = JarSet("Kafka", LOCK_FILE, 44)
+
+
+def ensure_jars(cache: Path, report: Callable[[str], None], cancelled: Event, wanted: JarSet = KAFKA) -> Path:
+    """Return the folder that holds every jar of a lock file, fetching them when it is not there.
 
     The folder's name follows the lock file's content, so another lock is another folder. It appears by one
     rename after every hash was checked; later starts only compare file sizes and never touch the network.
@@ -65,14 +76,15 @@ def ensure_jars(cache: Path, report: Callable[[str], None], cancelled: Event) ->
         MissingExtraError: jgo is not installed.
         StartCancelledError: `cancelled` was set meanwhile.
     """
-    text = LOCK_FILE.read_text()
+    text = wanted.lock.read_text()
     jars = read_lock(text)
-    folder = cache / f"kafka-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    folder = cache / f"{wanted.name.lower()}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     if is_complete(folder, jars):
         return folder
     with _only_one(cache, cancelled):
         # Another process may have fetched them while this one waited for the lock.
         if not is_complete(folder, jars):
+            report(f"fetching {wanted.name}'s {len(jars)} jars ({wanted.megabytes} MB, once)")
             _fill(folder, jars, report, cancelled)
     return folder
 
@@ -139,7 +151,6 @@ def _fetch_all(
 ) -> None:
     """Fetch the jars over a few connections, checking each as it arrives."""
     context = _open_repository(repository)
-    report(f"fetching Kafka's {len(jars)} jars (44 MB, once)")
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         fetches = [pool.submit(fetch_jar, context, jar, target, cancelled) for jar in jars]
         try:

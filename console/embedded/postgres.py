@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -18,7 +19,7 @@ from console.embedded.extras import find_folder
 from console.embedded.process import as_user
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from threading import Event
 
@@ -38,13 +39,22 @@ class PostgresServer:
         port: Where it listens.
         process: What runs it; its stop signal should be STOP_SIGNAL.
         report: Receives messages about changed permissions.
+        settings: further settings of the server.
     """
 
-    def __init__(self, folder: Path, port: int, process: ServerProcess, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        process: ServerProcess,
+        report: Callable[[str], None],
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.process = process
         self._folder = folder
         self._port = port
         self._report = report
+        self._settings = settings
 
     def locate(self, database: str) -> str:
         """Return the URL of a database, with the password in it."""
@@ -130,6 +140,7 @@ class PostgresServer:
             "unix_socket_directories": "",
             "timezone": "UTC",
             "log_timezone": "UTC",
+            **self._settings,
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         return [binaries / "postgres", "-D", cluster, *options]

@@ -6,6 +6,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from threading import Event
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from console.embedded import data_dir_lock
@@ -66,11 +67,19 @@ class EmbeddedServices:
     Args:
         data: The folder; created when missing, used by one process at a time.
         report: Receives short progress messages, from several threads.
+        postgres_settings: Further settings of PostgreSQL.
     """
 
-    def __init__(self, data: Path, *, report: Callable[[str], None] = _say_nothing) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        report: Callable[[str], None] = _say_nothing,
+        postgres_settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.data = data.resolve()
         self._report = report
+        self._postgres_settings = postgres_settings
         self._cancelled = Event()
         self._watchdog = Watchdog()
         self._claim: TextIO | None = None
@@ -194,7 +203,9 @@ class EmbeddedServices:
         )
         redis = RedisServer(self.data / "redis", ports["redis"], self._prepare("redis"))
         process = self._prepare("postgres", STOP_SIGNAL)
-        postgres = PostgresServer(self.data / "postgres", ports["postgres"], process, self._report)
+        postgres = PostgresServer(
+            self.data / "postgres", ports["postgres"], process, self._report, self._postgres_settings
+        )
         return kafka, redis, postgres
 
     def _prepare(self, name: ServiceName, stop_signal: int | None = None) -> ServerProcess:

@@ -14,6 +14,7 @@ from console.embedded.errors import JarFetchError, JarHashError, StartCancelledE
 from console.embedded.jars import (
     LOCK_FILE,
     Jar,
+    JarSet,
     check_hash,
     choose_cache,
     ensure_jars,
@@ -116,9 +117,8 @@ def test_a_complete_folder_is_used_without_fetching(tmp_path: Path, monkeypatch:
     lock.write_text(f"{JAR.coordinate} {JAR.sha256}\n")
     folder = tmp_path / f"kafka-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
     _store(folder)
-    monkeypatch.setattr("console.embedded.jars.LOCK_FILE", lock)
     monkeypatch.setitem(sys.modules, "jgo", None)
-    assert ensure_jars(tmp_path, lambda _: None, Event()) == folder
+    assert ensure_jars(tmp_path, lambda _: None, Event(), JarSet("Kafka", lock, 1)) == folder
 
 
 @pytest.mark.parametrize("damage", ["missing", "shorter", "unlisted", "unreadable list"])

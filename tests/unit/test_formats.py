@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -303,6 +304,19 @@ def test_the_customer_id_may_have_another_name(name: str) -> None:
 def test_a_tombstone_is_empty_where_only_our_json_is_read() -> None:
     (reject,) = decode_batch([record(None)], formats={"customer-updates": "native"}).rejects
     assert reject.reason is RejectReason.EMPTY_VALUE
+
+
+def test_the_page_shows_an_example_of_each_format() -> None:
+    """Each is decided with the key that the page names."""
+    page = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Formats\n")[2].partition("\n## ")[0]
+    examples = [each for each in section.split("\n\n") if each.startswith("    {")]
+    events = [event for each in examples for event in decode_batch([record(each.encode())]).events]
+    assert [event.customer_id for event in events] == ["17850"] * len(examples)
+    assert (
+        len({event.wire.id for event in events}) == len(FORMAT_NAMES) - 2
+    )  # two are known by the place of their record
+    assert all(f"`{name}`" in section for name in FORMAT_NAMES)
 
 
 def test_events_of_our_json_are_read_among_others() -> None:
