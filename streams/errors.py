@@ -3,6 +3,8 @@
 HoldfastStreamError
 ├── SettingsError            a setting has a value that cannot be used
 ├── MissingCodecError        a compression codec is not installed
+├── MissingPackageError      a setting needs a package that is not installed
+├── RegistryUnavailableError the schema registry did not answer; retry
 ├── DuplicateInstanceError   another worker uses this worker's instance id
 ├── TopicLayoutError         topics are missing, or their partition counts differ
 ├── BrokerUnavailableError   no broker answered in time
@@ -30,6 +32,14 @@ class SettingsError(HoldfastStreamError):
 
 class MissingCodecError(HoldfastStreamError):
     """Compressed records could not be read, because a codec is not installed."""
+
+
+class MissingPackageError(HoldfastStreamError):
+    """A setting needs a package that is not installed."""
+
+
+class RegistryUnavailableError(HoldfastStreamError):
+    """The schema registry did not return a schema; retry later."""
 
 
 class DuplicateInstanceError(HoldfastStreamError):

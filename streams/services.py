@@ -23,6 +23,7 @@ from models.facts import facts_read
 from models.fallbacks import ModelFallbacks
 from streams.decision_config import DecisionConfig
 from streams.formats.codecs import decode_records
+from streams.formats.schemas import Schemas
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import build_credentials, describe_connection
 from streams.kafka.decompression import check_codecs
@@ -42,15 +43,17 @@ from streams.runtime.model_reload import ModelReloader, load_models
 from streams.runtime.partition_leases import Assignment
 from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
+from streams.schema_registry import SchemaRegistry, check_avro, collect_with_schemas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from campaigns.definition import DefinitionSet
     from campaigns.guardrails import Guardrail
     from features.unreadable_values import UnreadableValues
     from models.registry import Scorers
     from streams.kafka.app import StreamApp
+    from streams.runtime.batching import Batch
     from streams.settings import Settings
 
 log = structlog.get_logger()
@@ -96,6 +99,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         check_facts(definitions, known_facts(columns, scorers), settings.features_table)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings))
         fallbacks = ModelFallbacks()
+        schemas = open_schemas(settings)
         pipeline = Pipeline(
             features,
             ledger,
@@ -107,6 +111,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
                 max_bytes=settings.max_event_bytes,
                 max_future_s=settings.max_future_s,
                 id_field=settings.customer_id_field,
+                schemas=schemas,
             ),
             fallbacks=fallbacks,
         )
@@ -121,14 +126,18 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         collector = Collector(
             app.intake, app.owns, max_records=settings.batch_events, max_wait_s=settings.batch_wait_ms / 1000
         )
+        retry = RetryPolicy(health)
+        collect: Callable[[], Awaitable[Batch]] = collector.collect
+        if schemas is not None:
+            collect = collect_with_schemas(collect, retry, schemas, SchemaRegistry(str(settings.schema_registry_url)))
         worker = Worker(
-            collect=collector.collect,
+            collect=collect,
             acknowledge=app.acknowledge,
             assignment=partial(read_assignment, app),
             pipeline=pipeline,
             ledger=ledger,
             sink=sink,
-            retry=RetryPolicy(health),
+            retry=retry,
             metrics=metrics,
         )
         watch = LagMonitor(
@@ -208,6 +217,18 @@ async def open_features(
     stack.push_async_callback(cache.close)
     await cache.open()
     return FeatureStore(warehouse, cache, generation=generation)
+
+
+def open_schemas(settings: Settings) -> Schemas | None:
+    """Return where schemas are kept, None without a schema registry.
+
+    Raises:
+        MissingPackageError: a schema registry is set, and Avro cannot be read.
+    """
+    if settings.schema_registry_url is None:
+        return None
+    check_avro()
+    return Schemas()
 
 
 async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresLedger) -> KafkaTriggerSink:

@@ -157,6 +157,13 @@ class Settings(BaseSettings):
         min_length=1,
         description="Field of the customer id in formats other than Holdfast's own JSON.",
     )
+    schema_registry_url: str | None = Field(
+        None,
+        alias="HOLDFAST_SCHEMA_REGISTRY_URL",
+        pattern="^https?://",
+        repr=False,
+        description="Schema registry for records in Confluent's wire format, http(s)://user:password@host:port.",
+    )
     withhold_expired: bool = Field(
         True,
         alias="HOLDFAST_WITHHOLD_EXPIRED",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from streams.formats.events import Record, Reject
+    from streams.formats.schemas import Schemas
     from streams.formats.validation import Limits
 
 NATIVE = "native"
@@ -36,6 +37,7 @@ def decode_records(
     max_bytes: int = MAX_EVENT_BYTES,
     max_future_s: float = MAX_FUTURE_S,
     id_field: str = ID_FIELD,
+    schemas: Schemas | None = None,
 ) -> Decoded:
     """Decode a batch; each record ends as one event or one reject.
 
@@ -47,8 +49,9 @@ def decode_records(
         max_bytes: largest value of a record.
         max_future_s: an event may be dated so many seconds after its record's Kafka timestamp.
         id_field: the field of the customer id in formats other than Holdfast's own JSON.
+        schemas: those of records in Confluent's wire format; None without a schema registry.
     """
-    limits = limit(records, max_bytes=max_bytes, max_future_s=max_future_s, id_field=id_field)
+    limits = limit(records, max_bytes=max_bytes, max_future_s=max_future_s, id_field=id_field, schemas=schemas)
     names = {topic: topic.removeprefix(topic_prefix) for topic in {record.topic for record in records}}
     decoders = {topic: find_decoder(formats.get(name), TYPES[name], limits) for topic, name in names.items()}
     kinds: dict[str, list[Event]] = defaultdict(list)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from streams.formats.scalars import ScalarError, read_id, read_time
+from streams.formats.schemas import find_schema_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from streams.formats.events import Record
+    from streams.formats.schemas import Schemas
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOM = b"\xef\xbb\xbf"
@@ -34,6 +36,7 @@ class Document:
         schema: the schema that Kafka Connect's JSON converter adds; empty without one.
         types: the types that the topic carries, and the kind of each.
         id_field: the field of the customer id.
+        key: the content of a key that has a schema of a registry.
     """
 
     record: Record
@@ -41,6 +44,7 @@ class Document:
     schema: Mapping[str, Any]
     types: Mapping[str, str]
     id_field: str
+    key: Any = None
 
     @property
     def only_type(self) -> str | None:
@@ -80,13 +84,16 @@ class Document:
 
     def read_key(self) -> str | None:
         """Return the customer id in the record's key, None without one: text, quoted text, or a struct with the id."""
-        key = self.record.key
+        key, content = self.record.key, self.key
         if not key:
             return None
-        try:
-            content = unwrap(_decoder.decode(key))[0]
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            content = None
+        if content is None:
+            try:
+                content = unwrap(_decoder.decode(key))[0]
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                content = None
+        elif isinstance(content, int):
+            content = str(content)
         if isinstance(content, dict):
             only = next(iter(content.values())) if len(content) == 1 else None
             content = content.get(self.id_field, only)
@@ -140,16 +147,24 @@ class Format(NamedTuple):
     read: Callable[[Document], Draft]
 
 
-def parse(record: Record, types: Mapping[str, str], id_field: str) -> Document | None:
-    """Return the document of a record, None when its value is no JSON; a record without a value is a document, too."""
-    value = record.value
+def parse(record: Record, types: Mapping[str, str], id_field: str, schemas: Schemas | None = None) -> Document | None:
+    """Return the document of a record, None when its value is no JSON; a record without a value is a document, too.
+
+    Raises:
+        SchemaError: a value or a key in Confluent's wire format cannot be read.
+    """
+    value, key = record.value, None
+    if schemas and record.key and find_schema_id(record.key) is not None:
+        key = schemas.read(record.key)
     if value is None:
-        return Document(record, None, {}, types, id_field)
+        return Document(record, None, {}, types, id_field, key)
+    if schemas and find_schema_id(value) is not None:
+        return Document(record, schemas.read(value), {}, types, id_field, key)
     try:
         content, schema = unwrap(_decoder.decode(value.removeprefix(_BOM)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return Document(record, content, schema, types, id_field)
+    return Document(record, content, schema, types, id_field, key)
 
 
 def unwrap(content: Any) -> tuple[Any, Mapping[str, Any]]:

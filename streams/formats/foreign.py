@@ -15,6 +15,7 @@ from streams.formats.debezium import DEBEZIUM
 from streams.formats.documents import FormatError, WrongKeyError, parse
 from streams.formats.events import Event, OversizedRecord, RejectReason, WireEvent
 from streams.formats.rows import ROWS
+from streams.formats.schemas import SchemaError, find_schema_id
 from streams.formats.segment import SEGMENT
 from streams.formats.validation import find_problem, reject, reject_key, reject_size
 
@@ -32,7 +33,6 @@ FORMATS: Mapping[str, Format] = {
     "json": ROWS,
 }
 """By their names in HOLDFAST_FORMATS, in the order in which a record is compared with them."""
-_WIRE_FORMAT = 0
 
 
 def foreign_decoder(types: Mapping[str, str], limits: Limits, form: Format) -> Callable[[Record], Event | Reject]:
@@ -67,10 +67,13 @@ def read_foreign(
     """
     if isinstance(record, OversizedRecord):
         return reject_size(record, limits.max_bytes)
-    if formats and record.value and record.value[0] == _WIRE_FORMAT:
-        detail = "the value begins with a zero byte and a schema id, as Confluent's serializers write it; send JSON"
+    if formats and limits.schemas is None and find_schema_id(record.value) is not None:
+        detail = "the value begins with a zero byte and a schema id; set HOLDFAST_SCHEMA_REGISTRY_URL, or send JSON"
         return reject(record, RejectReason.NOT_JSON, detail)
-    document = parse(record, types, limits.id_field)
+    try:
+        document = parse(record, types, limits.id_field, limits.schemas)
+    except SchemaError as error:
+        return reject(record, RejectReason.INVALID_EVENT, f"Confluent's wire format: {error}")
     if document is None:
         return None
     found = next((each for each in formats if each.recognise(document)), None)

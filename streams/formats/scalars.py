@@ -33,11 +33,13 @@ def read_id(value: object) -> str:
 
 
 def read_time(value: object) -> datetime:
-    """Return a time: ISO 8601 text, or a number since 1970 whose unit is certain, also as text.
+    """Return a time: ISO 8601 text, or a number since 1970 whose unit is certain, also as text; a time as it is.
 
     Raises:
         ScalarError: it is neither.
     """
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     if isinstance(value, str):
         text = value.strip()
         number = _find_number(text)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streams.formats.events import Record, WireEvent
+    from streams.formats.schemas import Schemas
 
 # Control characters stay out: PostgreSQL's text takes no NUL, and no id needs the others. Not as a pattern of the
 # event's fields: msgspec calls Python's re for each, which took three quarters of the time of decoding.
@@ -47,19 +48,28 @@ class Limits:
         max_future_s: an event may be dated so many seconds after its record's Kafka timestamp.
         sure_until: an event dated earlier is not in the future, in any record of the batch.
         id_field: the field of the customer id in formats other than Holdfast's own JSON.
+        schemas: those of the batch's records; None without a schema registry.
     """
 
     max_bytes: int
     max_future_s: float
     sure_until: datetime
     id_field: str = ID_FIELD
+    schemas: Schemas | None = None
 
 
-def limit(records: Sequence[Record], *, max_bytes: int, max_future_s: float, id_field: str = ID_FIELD) -> Limits:
+def limit(
+    records: Sequence[Record],
+    *,
+    max_bytes: int,
+    max_future_s: float,
+    id_field: str = ID_FIELD,
+    schemas: Schemas | None = None,
+) -> Limits:
     """Return the limits of the events of a batch."""
     earliest = min(map(_timestamp, records), default=0)
     sure_until = _latest_time(earliest, max_future_s) if earliest > 0 else EARLIEST
-    return Limits(max_bytes, max_future_s, sure_until, id_field)
+    return Limits(max_bytes, max_future_s, sure_until, id_field, schemas)
 
 
 def find_problem(wire: WireEvent, kind: str, record: Record, limits: Limits) -> Reject | None:

@@ -230,7 +230,7 @@ def test_messages_of_two_sources_with_one_id_are_two(source: str) -> None:
 
 INVALID, WRONG_KEY = RejectReason.INVALID_EVENT, RejectReason.WRONG_KEY
 REJECTED = {
-    "Avro": (record(b"\x00\x00\x00\x00\x07\x0a17850"), RejectReason.NOT_JSON, "Confluent's serializers"),
+    "Avro": (record(b"\x00\x00\x00\x00\x07\x0a17850"), RejectReason.NOT_JSON, "set HOLDFAST_SCHEMA_REGISTRY_URL"),
     "a CloudEvents batch": (record([cloud_event()]), INVALID, "CloudEvents: a batch of events in one record"),
     "CloudEvents without source": (record(cloud_event(source=None)), INVALID, "CloudEvents: the attribute source"),
     "CloudEvents 0.3": (record(cloud_event(specversion="0.3")), INVALID, "specversion is '0.3'"),
