@@ -70,7 +70,8 @@ def _read_flat(content: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any], Mapp
 
 def _find_customer(document: Document, row: Mapping[str, Any]) -> str:
     value = row.get(document.id_field)
-    if isinstance(value, dict) or _is_decimal(document):
+    # With `decimal.format=NUMERIC` a decimal is a number.
+    if isinstance(value, dict) or (isinstance(value, str) and _is_decimal(document)):
         value = _read_decimal(value, _scale(document))
     if value is not None:
         return document.read_id(value, document.id_field)

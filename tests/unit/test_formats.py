@@ -112,6 +112,7 @@ UPDATES = {
         PLACE,
     ),
     "a decimal in base64": (record(decimal_row(base64(17850), **DECIMAL)), "customer", PLACE),
+    "a decimal as a number": (record(decimal_row(17850, **DECIMAL)), "customer", PLACE),
     "a decimal with a scale": (
         record(decimal_row(base64(1785000), **DECIMAL | {"parameters": {"scale": "2"}})),
         "customer",
