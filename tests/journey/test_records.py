@@ -77,6 +77,25 @@ def test_a_batch_of_every_codec_is_decided(place: Workplace, codec: str, by: str
     assert [place.decisions(customer) for customer in customers] == [[WITHHELD]] * 20
 
 
+@pytest.mark.usefixtures("worker")
+def test_a_record_of_every_format_is_decided(place: Workplace) -> None:
+    """Keys and values as the tools of each format write them."""
+    written: dict[str, tuple[dict[str, Any], Any]] = {
+        "row": ({"customer_id": "row", "plan": "gold"}, "row"),
+        "debezium": ({"op": "u", "after": {"customer_id": "debezium"}}, {"customer_id": "debezium"}),
+        "event": ({"specversion": "1.0", "id": "1", "source": "/dwh", "type": "x", "subject": "event"}, "event"),
+        "call": ({"type": "identify", "userId": "call", "messageId": "m"}, "call"),
+    }
+    place.set_customers([*written, "headers"], days=90)
+    for content, key in written.values():
+        place.publish_bytes("customer-updates", json.dumps(key).encode(), json.dumps(content).encode())
+    headers = {"ce_specversion": b"1.0", "ce_id": b"1", "ce_source": b"/dwh", "ce_type": b"x"}
+    place.publish_bytes("customer-updates", b"headers", b'{"customer_id": "headers"}', list(headers.items()))
+    place.settle()
+    customers = [*written, "headers"]
+    assert [place.decisions(customer) for customer in customers] == [[WITHHELD]] * len(customers)
+
+
 def test_records_of_any_size_cost_a_dead_letter_and_little_memory(place: Workplace, worker: WorkerProcess) -> None:
     """5 MB and 30 MB of text, 150 MB beyond the bound, and headers beyond any limit, between two sound records."""
     place.set_customers(["before", "after", "large", "huge", "bomb", "headers"], days=90)
