@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from campaigns.errors import CampaignDefinitionError
 from segments.definition_files import read_json, validate
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CHANNELS_FILE = "channels.json"
 MAX_MESSAGE_CHARACTERS = 2_000
@@ -20,6 +18,34 @@ SHIPPED = Path(__file__).parent / "definitions"
 """The folder of the campaigns, offers and channels that come with Holdfast."""
 
 MessageFormat = Literal["html", "text"]
+
+
+class ConsentValues(BaseModel):
+    """What the values of a consent column that is not boolean mean; text is compared without surrounding blanks.
+
+    Attributes:
+        given: the values with which the customer consents.
+        denied: the values with which the customer does not. Null is always one of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    given: tuple[str | float, ...] = Field(min_length=1)
+    denied: tuple[str | float, ...] = ()
+
+    @model_validator(mode="after")
+    def _say_one_thing(self) -> Self:
+        both = [value for value in map(_plain, self.given) if value in map(_plain, self.denied)]
+        if both:
+            raise ValueError(f"{both[0]!r} is both given and denied")
+        return self
+
+    def read(self, value: object) -> bool | None:
+        """Return whether a value gives consent, None where it is not listed."""
+        plain = _plain(value)
+        if plain in map(_plain, self.given):
+            return True
+        return False if plain in map(_plain, self.denied) else None
 
 
 class Channel(BaseModel):
@@ -30,6 +56,8 @@ class Channel(BaseModel):
         message_format: `html`: what a template inserts is escaped; `text`: it is not.
         max_characters: a longer message is withheld.
         consent_column: the warehouse column that is true where the customer consents; `<key>_consent` when left out.
+        consent_values: what its values mean where it is not boolean.
+        purposes: the consent column of each purpose, for campaigns that name one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +66,31 @@ class Channel(BaseModel):
     message_format: MessageFormat
     max_characters: Annotated[int, Field(ge=1, le=MAX_MESSAGE_CHARACTERS)] = MAX_MESSAGE_CHARACTERS
     consent_column: str = Field(default_factory=lambda data: f"{data.get('key')}_consent", min_length=1, max_length=200)
+
+    consent_values: ConsentValues | None = None
+    purposes: Mapping[str, str] = Field(default_factory=dict)
+
+    def read_consent(self, value: object) -> bool | None:
+        """Return whether a value of the consent column gives consent, None where it cannot be read."""
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        return self.consent_values.read(value) if self.consent_values else None
+
+    def for_purpose(self, purpose: str) -> Channel:
+        """Return the channel with the consent column of a purpose.
+
+        Raises:
+            ValueError: it has no such purpose.
+        """
+        if purpose not in self.purposes:
+            known = ", ".join(sorted(self.purposes)) or "none"
+            raise ValueError(f"channel {self.key!r} has no purpose {purpose!r}; it has: {known}")
+        return self.model_copy(update={"consent_column": self.purposes[purpose]})
+
+    def describe(self) -> dict[str, Any]:
+        """Return what decides, as JSON; what is left out in a definition is left out here."""
+        optional = {"consent_values": self.consent_values, "purposes": self.purposes}
+        return self.model_dump(exclude={name for name, value in optional.items() if not value})
 
     @property
     def consent_time_column(self) -> str:
@@ -59,6 +112,10 @@ def load_channels(folder: Path) -> Mapping[str, Channel]:
 def shipped_channels() -> Mapping[str, Channel]:
     """Return the channels that come with Holdfast: email, sms and push."""
     return _read(SHIPPED / CHANNELS_FILE)
+
+
+def _plain(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
 
 
 def _read(file: Path) -> Mapping[str, Channel]:

@@ -18,6 +18,7 @@ from features.times import parse_time
 if TYPE_CHECKING:
     from campaigns.channels import Channel
     from campaigns.definition import Campaign
+    from features.table import Kind
 
 EVERY_CHANNEL = "*"
 # The outcomes that change consent: whether each gives it.
@@ -81,16 +82,42 @@ def find_revocation(consent: Consent, channel: str) -> datetime | None:
 def has_consent(channel: Channel, facts: Mapping[str, Any], consent: Consent) -> bool:
     """Return whether a customer may be contacted on a channel.
 
-    The channel's consent column must be true; without the column there is no consent. A revocation counts until consent
-    is given again: by an event, or by the warehouse with a time in `<consent column>_at` after the revocation.
+    The channel's consent column must be true, or hold a value that the channel lists as given; without the column there
+    is no consent. A revocation counts until consent is given again: by an event, or by the warehouse with a time in
+    `<consent column>_at` after the revocation.
     """
-    if facts.get(channel.consent_column) is not True:
+    if not channel.read_consent(facts.get(channel.consent_column)):
         return False
     revoked_at = find_revocation(consent, channel.key) if consent else None
     if revoked_at is None:
         return True
     given_at = parse_time(facts.get(channel.consent_time_column))
     return given_at is not None and given_at > revoked_at
+
+
+def describe_unreadable(campaign: Campaign, facts: Mapping[str, Any]) -> str:
+    """Return which consent columns of a campaign have a value that is neither given nor denied; empty if none has."""
+    columns = {campaign.channel(key).consent_column: campaign.channel(key) for key in campaign.channels}
+    odd = [name for name, channel in columns.items() if channel.read_consent(facts.get(name)) is None]
+    return ", ".join(f"{name} is {facts[name]!r}" for name in odd)
+
+
+def find_consent_problems(campaign: Campaign, kinds: Mapping[str, Kind]) -> Mapping[str, str]:
+    """Return for each channel on which a campaign can contact nobody why, by the columns of the view alone.
+
+    Args:
+        campaign: the campaign.
+        kinds: the kind of each column.
+    """
+    problems = {}
+    for key in campaign.channels:
+        channel = campaign.channel(key)
+        name = channel.consent_column
+        if name not in kinds:
+            problems[key] = f"the view has no column {name}"
+        elif kinds[name] != "boolean" and channel.consent_values is None:
+            problems[key] = f"column {name} is not boolean, and channels.json does not list its values"
+    return problems
 
 
 def choose_channel(campaign: Campaign, facts: Mapping[str, Any], consent: Consent) -> str | None:

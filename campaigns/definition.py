@@ -62,6 +62,7 @@ class Campaign(BaseModel):
     segment: str
     launch: Launch = Launch.ON_ENTER
     offers: tuple[int, ...] = Field(min_length=1)
+    purpose: str | None = None
     channels: tuple[str, ...] = Field(min_length=1)
     message: str = Field(min_length=1, max_length=10_000)
     holdout_percent: Annotated[float, Field(ge=0, le=50)] = 0
@@ -78,6 +79,9 @@ class Campaign(BaseModel):
         unknown = [key for key in channels if key not in known]
         if unknown:
             raise ValueError(f"unknown channel {unknown[0]!r}; known channels: {', '.join(sorted(known))}")
+        if purpose := info.data.get("purpose"):
+            for key in channels:
+                known[key].for_purpose(purpose)
         return channels
 
     @field_validator("message")
@@ -95,7 +99,9 @@ class Campaign(BaseModel):
     def model_post_init(self, context: Any, /) -> None:
         """Keep the definitions of the campaign's channels."""
         known = _known_channels(context)
-        self._channels = {key: known[key] for key in self.channels}
+        chosen = {key: known[key] for key in self.channels}
+        purpose = self.purpose
+        self._channels = {key: each.for_purpose(purpose) for key, each in chosen.items()} if purpose else chosen
         self._file = str((context or {}).get("file", ""))
 
     def channel(self, key: str) -> Channel:
@@ -124,8 +130,8 @@ class Campaign(BaseModel):
 
         Channels count where they are not as shipped, so that the version of most campaigns is that of their file.
         """
-        decides = self.model_dump_json(exclude={"description"})
-        own = {key: each.model_dump() for key, each in self._channels.items() if shipped_channels().get(key) != each}
+        decides = self.model_dump_json(exclude={"description"} if self.purpose else {"description", "purpose"})
+        own = {key: each.describe() for key, each in self._channels.items() if shipped_channels().get(key) != each}
         return hashlib.sha256((decides + (json.dumps(own) if own else "")).encode()).hexdigest()[:12]
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from campaigns.consent import has_consent
+from campaigns.consent import describe_unreadable, has_consent
 
 if TYPE_CHECKING:
     from campaigns.decide import Candidate, ContactHistory
@@ -32,6 +32,7 @@ class Reason(StrEnum):
     NOT_A_MEMBER = "not_a_member"
     EXPIRED = "expired"
     NO_CONSENTED_CHANNEL = "no_consented_channel"
+    UNREADABLE_CONSENT = "unreadable_consent"
     COOLDOWN = "cooldown"
     MESSAGE_FAILED = "message_failed"
 
@@ -84,6 +85,9 @@ def refuse_without_consent(candidate: Candidate, history: ContactHistory, facts:
     channels = campaign.channels
     if any(has_consent(campaign.channel(channel), facts, history.consent) for channel in channels):
         return None
+    if unreadable := describe_unreadable(campaign, facts):
+        detail = f"consent cannot be read: {unreadable}; list the value in channels.json as given or denied"
+        return Refusal(Reason.UNREADABLE_CONSENT, detail)
     return Refusal(Reason.NO_CONSENTED_CHANNEL, f"no consent for any of: {', '.join(channels)}")
 
 

@@ -81,6 +81,11 @@ def column(values: Iterable[Any], kind: Kind | None = None) -> Column:
     return np.fromiter(cells, dtype=object, count=len(cells))
 
 
+def find_kind(values: Column) -> Kind:
+    """Return the kind of a column; one of truth values with nulls is of kind other."""
+    return {"f": "number", "b": "boolean"}.get(values.dtype.kind, "other")  # type: ignore[return-value]
+
+
 def _kind(cells: Sequence[Any]) -> Kind:
     kinds = {type(cell) for cell in cells}
     if kinds == {bool}:

@@ -110,7 +110,7 @@ def validate(content: Any, shape: type[Parsed], *, where: object, context: Mappi
 
 
 def _describe(problem: ErrorDetails) -> str:
-    text = f"{_path(problem['loc'])}: {problem['msg']}"
+    text = f"{_path(problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}"
     for python, in_json in _JSON_TYPES.items():
         text = text.replace(python, in_json)
     # Of a missing field pydantic gives the whole object as the value.

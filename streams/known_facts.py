@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from campaigns.consent import find_consent_problems
 from campaigns.unknown_facts import refuse_unknown_facts
 from features.signals import as_columns
+from features.table import find_kind
 from models.scores import score_customers
 from models.sources import unavailable_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
-    from campaigns.definition import DefinitionSet
+    from campaigns.definition import Campaign, DefinitionSet
     from features.table import FeatureTable
     from models.registry import Scorers
 
@@ -37,14 +39,27 @@ def known_facts(columns: FeatureTable, scorers: Scorers) -> Collection[str]:
 
 
 def check_facts(definitions: DefinitionSet, known: Collection[str], view: str) -> None:
-    """Refuse definitions that read unknown facts, and warn of channels without a consent column.
+    """Refuse definitions that read unknown facts.
 
     Raises:
         CampaignDefinitionError: a rule or a message reads a fact that no source supplies.
     """
     refuse_unknown_facts(definitions.segments, definitions.campaigns, known, view)
-    for campaign in definitions.campaigns:
-        columns = {key: campaign.channel(key).consent_column for key in campaign.channels}
-        missing = {key: column for key, column in columns.items() if column not in known}
-        if missing:
-            log.warning("consent_columns_missing", campaign=campaign.key, channels=missing)
+
+
+def report_consent(campaigns: Sequence[Campaign], columns: FeatureTable) -> list[str]:
+    """Log each channel on which a campaign can contact nobody, and return the campaigns that have no other.
+
+    Args:
+        campaigns: the campaigns.
+        columns: the view's columns; it needs no rows.
+    """
+    kinds = {name: find_kind(column) for name, column in columns.columns.items()}
+    silent = []
+    for campaign in campaigns:
+        problems = find_consent_problems(campaign, kinds)
+        if problems:
+            log.warning("consent_unreadable", campaign=campaign.key, channels=problems)
+        if len(problems) == len(set(campaign.channels)):
+            silent.append(f"campaign {campaign.key}: contacts nobody: {'; '.join(sorted(set(problems.values())))}")
+    return silent

@@ -30,7 +30,7 @@ from streams.kafka.decompression import check_codecs
 from streams.kafka.publishing import KafkaTriggerSink
 from streams.kafka.topic_ids import KafkaTopicIds
 from streams.kafka.topics import check_topics
-from streams.known_facts import check_facts, known_facts
+from streams.known_facts import check_facts, known_facts, report_consent
 from streams.observability.health import Health
 from streams.observability.lag_monitor import KafkaEnds, LagMonitor
 from streams.observability.liveness import commit_ages
@@ -71,7 +71,8 @@ class Sources(NamedTuple):
     pipeline: Pipeline
     reloader: ModelReloader
     fallbacks: ModelFallbacks
-    topic_differences: Sequence[str]
+    differences: Sequence[str]
+    """What the start found: topics that differ from their description, campaigns that contact nobody."""
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
@@ -97,6 +98,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
         columns = (await features.read([], fresh=())).table
         check_facts(definitions, known_facts(columns, scorers), settings.features_table)
+        silent_campaigns = report_consent(definitions.campaigns, columns)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings))
         fallbacks = ModelFallbacks()
         schemas = open_schemas(settings)
@@ -118,7 +120,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         models_dir = settings.models_dir or Path()
         load = partial(load_models, settings, definitions.offers)
         reloader = ModelReloader(models_dir, load, pipeline.use_scorers, scorers)
-        sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks, topic_differences)
+        differences = [*topic_differences, *silent_campaigns]
+        sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks, differences)
         health.degraded = partial(name_degradations, sources)
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
@@ -327,7 +330,7 @@ def name_degradations(sources: Sources) -> list[str]:
     away = [] if sources.features.cache_available else ["cache: away, features are read from the warehouse"]
     return [
         *away,
-        *sources.topic_differences,
+        *sources.differences,
         *sources.unreadable.describe(),
         *describe_frozen(sources.pipeline.frozen_segments),
         *sources.reloader.refused,

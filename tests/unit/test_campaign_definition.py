@@ -187,6 +187,14 @@ def test_a_channel_is_added_by_its_file_alone(tmp_path: Path) -> None:
         ([{"key": "whatsapp"}], "$[0].message_format: Field required"),
         ([{**WHATSAPP, "message_format": "markdown"}], "$[0].message_format: Input should be 'html' or 'text'"),
         ([{**WHATSAPP, "key": "Whats App"}], "$[0].key: String should match pattern"),
+        (
+            [{**WHATSAPP, "consent_values": {"given": ["Y"], "denied": ["Y "]}}],
+            "$[0].consent_values: 'Y' is both given",
+        ),
+        (
+            [{**WHATSAPP, "consent_values": {"given": []}}],
+            "$[0].consent_values.given: Tuple should have at least 1 item",
+        ),
         ([{**WHATSAPP, "colour": "green"}], "$[0].colour: Extra inputs are not permitted"),
         ([{**WHATSAPP, "max_characters": 0}], "$[0].max_characters: Input should be greater than or equal to 1"),
     ],

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from campaigns.channels import Channel, ConsentValues, shipped_channels
 from campaigns.consent import EVERY_CHANNEL, ConsentTimes, choose_channel, find_revocation, has_consent
-from tests.builders import campaign
+from campaigns.decide import ContactHistory
+from campaigns.definition import Campaign
+from campaigns.guardrails import Reason, refuse_without_consent
+from tests.builders import campaign, candidate
 
 if TYPE_CHECKING:
     from campaigns.consent import Consent
@@ -43,6 +47,50 @@ def test_the_channel_is_the_preferred_or_first_one_with_consent(
     """Consent is the truth value true, and nothing that resembles it."""
     consent = dict.fromkeys(revoked, REVOKED)
     assert choose_channel(campaign(channels=("email", "sms")), facts, consent) == channel
+
+
+VALUES = ConsentValues(given=("Y", 1, "opt-in"), denied=("N", 0, ""))
+
+
+@pytest.mark.parametrize(
+    ("value", "given"),
+    [
+        *[(value, True) for value in ("Y", " Y ", 1, 1.0, True, "opt-in")],
+        *[(value, False) for value in ("N", "", "  ", 0.0, False, None)],
+        *[(value, None) for value in ("y", "yes", "true", 2, -1.0, ["Y"])],
+    ],
+)
+def test_a_channel_may_say_what_the_values_of_its_column_mean(value: Any, given: bool | None) -> None:
+    """A value that is not listed is neither consent nor its absence."""
+    listed = Channel(key="email", message_format="html", consent_values=VALUES)
+    assert listed.read_consent(value) is given
+    assert has_consent(listed, {"email_consent": value}, {}) is (given is True)
+
+
+@pytest.mark.parametrize(("value", "given"), [(True, True), (False, False), (None, False), (1, None), ("true", None)])
+def test_without_a_list_only_truth_values_are_read(value: Any, given: bool | None) -> None:
+    assert shipped_channels()["email"].read_consent(value) is given
+
+
+def test_a_customer_whose_consent_cannot_be_read_is_not_contacted() -> None:
+    """The reason is its own, and names the column and the value."""
+    facts = {"email_consent": "maybe", "sms_consent": False}
+    refusal = refuse_without_consent(candidate(), ContactHistory(), facts)
+    assert refusal is not None
+    assert refusal.reason is Reason.UNREADABLE_CONSENT
+    assert "email_consent is 'maybe'; list the value in channels.json" in refusal.detail
+
+
+def test_a_campaign_reads_the_consent_column_of_its_purpose() -> None:
+    purposes = {"service": "may_serve"}
+    channels = {"email": Channel(key="email", message_format="html", purposes=purposes)}
+    content = campaign(channels=("email",)).model_dump() | {"purpose": "service"}
+    of_purpose = Campaign.model_validate(content, context={"channels": channels})
+    facts = {"email_consent": False, "may_serve": True}
+    assert choose_channel(of_purpose, facts, {}) == "email"
+    assert "may_serve" in of_purpose.consent_facts
+    with pytest.raises(ValueError, match=r"channel 'email' has no purpose 'adverts'; it has: service"):
+        Campaign.model_validate({**content, "purpose": "adverts"}, context={"channels": channels})
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,13 @@ CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistor
     ),
     Reason.EXPIRED: (Outcome.WITHHELD, {"received_ms": LATE_MS}, {}, ContactHistory(), "expired at 2011-06-15"),
     Reason.NO_CONSENTED_CHANNEL: (Outcome.WITHHELD, {}, NOBODY, ContactHistory(), "no consent for any of: email, sms"),
+    Reason.UNREADABLE_CONSENT: (
+        Outcome.WITHHELD,
+        {},
+        {**NOBODY, "sms_consent": "maybe"},
+        ContactHistory(),
+        "sms_consent is 'maybe'",
+    ),
     Reason.COOLDOWN: (Outcome.WITHHELD, {"campaign": COOLING}, {}, YESTERDAY, "again from 2011-06-30"),
     Reason.MESSAGE_FAILED: (Outcome.WITHHELD, {"campaign": SPEECHLESS}, {}, ContactHistory(), "'surname' is undefined"),
 }

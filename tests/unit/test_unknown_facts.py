@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,12 +12,16 @@ from campaigns.errors import CampaignDefinitionError
 from campaigns.unknown_facts import refuse_unknown_facts
 from console.use_cases.launches import check_launch_facts
 from features.signals import as_columns
+from features.table import FeatureTable, column
 from models.facts import SCORE_FACTS
 from models.rfm import RFM_SOURCES
 from segments.definition import build_segment
-from streams.known_facts import check_facts
+from streams.known_facts import report_consent
 from streams.settings import load_settings
 from tests.builders import AS_OF, campaign
+
+if TYPE_CHECKING:
+    from features.table import Kind
 
 KNOWN = {"score", "plan", "flag", "first_name", "churn_probability"}
 
@@ -83,12 +87,28 @@ def test_the_shipped_definitions_read_no_column_that_a_view_may_lack() -> None:
     refuse_unknown_facts(shipped.segments, shipped.campaigns, known, "customer_features_view")
 
 
-def test_a_channel_without_its_consent_column_is_logged() -> None:
-    """It is no error: a view may know fewer channels than the shipped campaigns use."""
-    definitions = DefinitionSet((), (campaign(),), {}, {})
+MISSING, TEXT = "the view has no column {}", "column {} is not boolean, and channels.json does not list its values"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "problems"),
+    [
+        ({"email_consent": "boolean", "sms_consent": "boolean"}, {}),
+        ({"email_consent": "boolean"}, {"sms": MISSING}),
+        ({"email_consent": "boolean", "sms_consent": "other"}, {"sms": TEXT}),
+        ({"sms_consent": "number"}, {"email": MISSING, "sms": TEXT}),
+        ({}, {"email": MISSING, "sms": MISSING}),
+    ],
+)
+def test_a_channel_whose_consent_cannot_be_read_is_logged(kinds: dict[str, Kind], problems: dict[str, str]) -> None:
+    """A view may know fewer channels than the campaigns use; a campaign without any is shown in health."""
+    columns = FeatureTable((), {name: column((), kind) for name, kind in kinds.items()})
     with capture_logs() as logs:
-        check_facts(definitions, {"email_consent"}, "customer_features_view")
-    assert [(each["event"], each["channels"]) for each in logs] == [("consent_columns_missing", {"sms": "sms_consent"})]
+        silent = report_consent([campaign(key="win-back")], columns)
+    expected = {channel: text.format(f"{channel}_consent") for channel, text in problems.items()}
+    assert [each["channels"] for each in logs] == ([expected] if expected else [])
+    nobody = f"campaign win-back: contacts nobody: {'; '.join(sorted(expected.values()))}"
+    assert silent == ([nobody] if len(expected) == 2 else [])
 
 
 async def test_a_launch_goes_on_where_the_warehouse_cannot_be_asked() -> None:
