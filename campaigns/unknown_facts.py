@@ -59,4 +59,5 @@ def _places(
 
 def _suggest(fact: str, known: Collection[str]) -> str:
     nearest = get_close_matches(fact, sorted(known), n=NEAREST)
-    return f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
+    dots = r"; in a rule, write a dot of a name as \." if any("." in name for name in nearest) else ""
+    return f"; did you mean {' or '.join(map(repr, nearest))}?{dots}" if nearest else ""

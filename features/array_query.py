@@ -16,7 +16,7 @@ import numpy as np
 from psycopg import sql
 
 from features.pg_array_literal import write_literal
-from features.postgres_types import BOOL, KINDS, SCALARS, make_column
+from features.postgres_types import BOOL, KINDS, SCALARS, make_column, read_ids
 from features.table import FeatureTable, column
 
 if TYPE_CHECKING:
@@ -44,10 +44,12 @@ class ArrayQuery:
 
     Attributes:
         columns: the type OID of each column by name, in the table's order.
+        id_column: the column of customer ids, one of them.
         statement: takes one parameter, that of its condition; returns the layout, then the arrays.
     """
 
     columns: Mapping[str, int]
+    id_column: str
     statement: bytes
 
     @property
@@ -80,7 +82,8 @@ class ArrayQuery:
             columns[name], lost = make_column(cells or (), self.columns[name], has_unreadable=has_unreadable)
             if lost:
                 unreadable[name] = lost
-        table = FeatureTable(tuple(map(str, ids or ())), {name: columns[name] for name in self.columns})
+        customer_ids = read_ids(ids or (), self.columns[self.id_column])
+        table = FeatureTable(customer_ids, {name: columns[name] for name in self.columns})
         return table, unreadable
 
 
@@ -113,7 +116,7 @@ def write_query(
         table=table,
         where=where,
     )
-    return ArrayQuery(columns, statement.as_bytes(context))
+    return ArrayQuery(columns, id_column, statement.as_bytes(context))
 
 
 def _numbers(columns: Mapping[str, int]) -> list[str]:

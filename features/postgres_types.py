@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 # Type OIDs as in PostgreSQL's pg_type.dat, which never change.
 BOOL, UUID = 16, 2950
 INTEGERS = frozenset({20, 21, 23})
-_TEXTS = frozenset({25, 1042, 1043})
+PADDED = 1042
+TEXTS = frozenset({25, PADDED, 1043})
 DATES = frozenset({1082, 1114, 1184})
 _MOMENTS = DATES | {1083}
 KINDS: dict[int, Kind] = {
@@ -28,7 +29,13 @@ KINDS: dict[int, Kind] = {
 }
 
 # The types that an array can be made of: also json, jsonb, uuid and interval, but no array type.
-SCALARS = frozenset({*KINDS, *_TEXTS, *_MOMENTS, UUID, 114, 3802, 1186})
+SCALARS = frozenset({*KINDS, *TEXTS, *_MOMENTS, UUID, 114, 3802, 1186})
+
+
+def read_ids(cells: Sequence[Any], oid: int) -> tuple[str, ...]:
+    """Return customer ids as loaded from a column of this type; those of char(n) without their padding."""
+    ids = map(str, cells)
+    return tuple(each.rstrip(" ") for each in ids) if oid == PADDED else tuple(ids)
 
 
 def make_column(cells: Sequence[Any], oid: int, *, has_unreadable: bool) -> tuple[Column, int]:
@@ -44,7 +51,7 @@ def make_column(cells: Sequence[Any], oid: int, *, has_unreadable: bool) -> tupl
         cells, unreadable = replace_unreadable(cells)
     if kind := KINDS.get(oid):
         return column(cells, kind), unreadable
-    if oid in _TEXTS:
+    if oid in TEXTS:
         return column(cells, "other"), unreadable
     return column(_write_moments(cells) if oid in _MOMENTS else map(_json, cells), "other"), unreadable
 

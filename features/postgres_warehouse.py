@@ -10,6 +10,7 @@ for a layout that is not known yet, types that arrays cannot hold, and values th
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
 
 _BIGGEST = 2**63
+_PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
 # How much longer than the server's own limit an answer may take; after that the server or its network is gone.
 GRACE_S = 5.0
 # SQLSTATE classes of errors that a value of a row causes: data exceptions, several rows of a scalar subquery, and
@@ -130,12 +132,48 @@ class PostgresWarehouse:
             ) as connection:
                 cursor = await connection.execute(query)
                 self._id_type = (cursor.description or [])[0].type_code
+                await self._check_ids(cursor)
                 if self._private:
                     known = await self._list_columns(cursor)
                     self.unknown_private_columns = tuple(sorted(self._private.difference(known)))
             await self._pool.open()
+        except _NO_TABLE as error:
+            raise self._translated(error, await self._find_folded()) from error
         except psycopg.Error as error:
             raise self._translated(error) from error
+
+    async def _check_ids(self, cursor: psycopg.AsyncCursor[Any]) -> None:
+        """Check that ids of events can be compared with those of the table.
+
+        Raises:
+            WarehouseLayoutError: the id column has a type that no text can be compared with.
+        """
+        cast, _ = _id_types(self._id_type)
+        query = sql.SQL("SELECT FROM {} WHERE {} = ANY('{{}}'::{}) LIMIT 0")
+        try:
+            await cursor.execute(query.format(self._source(), sql.Identifier(self._id_column), sql.SQL(cast)))
+        except psycopg.errors.UndefinedFunction as error:
+            await cursor.execute("SELECT format_type(%s, NULL)", [self._id_type])
+            (kind,) = await cursor.fetchone() or ("unknown",)
+            raise WarehouseLayoutError(
+                f"{self._table}: {self._id_column} is {kind}, and events carry ids as text; let the view return text, "
+                f"an integer or a UUID, as {self._id_column}::text"
+            ) from error
+
+    async def _find_folded(self) -> str:
+        """Return a hint at the table's name as PostgreSQL folds it, empty where there is none of that name."""
+        folded = self._table.lower()
+        if folded == self._table:
+            return ""
+        try:
+            async with await psycopg.AsyncConnection.connect(
+                self._url, autocommit=True, connect_timeout=int(self._connect_seconds)
+            ) as connection:
+                cursor = await connection.execute("SELECT to_regclass(%s)::text", [folded])
+                (found,) = await cursor.fetchone() or (None,)
+        except psycopg.Error:
+            return ""
+        return f"there is {folded}: PostgreSQL folds names that are not quoted; " if found else ""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -231,7 +269,8 @@ class PostgresWarehouse:
             made[name], lost = postgres_types.make_column(cells[name], oid, has_unreadable=read.has_unreadable)
             if lost:
                 unreadable[name] = lost
-        return self._check_values(FeatureTable(tuple(map(str, cells[self._id_column])), made), columns, unreadable)
+        ids = postgres_types.read_ids(cells[self._id_column], columns[self._id_column])
+        return self._check_values(FeatureTable(ids, made), columns, unreadable)
 
     def _check_values(
         self, table: FeatureTable, columns: Mapping[str, int], unreadable: dict[str, int]
@@ -246,7 +285,7 @@ class PostgresWarehouse:
         return table
 
     def _source(self) -> sql.Identifier:
-        return sql.Identifier(*self._table.split("."))
+        return sql.Identifier(*split_name(self._table))
 
     async def _configure(self, connection: Connection) -> None:
         milliseconds = int(self._statement_seconds * 1000)
@@ -258,14 +297,14 @@ class PostgresWarehouse:
         await connection.execute("SET random_page_cost = 1.1")
         await connection.execute(sql.SQL("SET statement_timeout = {}").format(milliseconds))
 
-    def _translated(self, error: psycopg.Error) -> WarehouseError:
+    def _translated(self, error: psycopg.Error, hint: str = "") -> WarehouseError:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         if _is_row_error(error):
             return WarehouseRowError(
                 f"{self._table}: the server cannot compute a row ({said}); correct its values, or the view"
             )
-        if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
-            return WarehouseLayoutError(f"no table {self._table} ({said}); set DWH_CUSTOMER_FEATURES_TABLE")
+        if isinstance(error, _NO_TABLE):
+            return WarehouseLayoutError(f"no table {self._table} ({said}); {hint}set DWH_CUSTOMER_FEATURES_TABLE")
         if isinstance(error, psycopg.errors.UndefinedColumn):
             return WarehouseLayoutError(f"{self._table} has no column {self._id_column} ({said})")
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
@@ -275,12 +314,21 @@ class PostgresWarehouse:
         return WarehouseUnavailableError(f"the warehouse does not answer: {said}")
 
 
+_NO_TABLE = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
 _LAYOUT_ERRORS = (
     psycopg.ProgrammingError,
     psycopg.DataError,
     psycopg.NotSupportedError,
     psycopg.errors.ReadOnlySqlTransaction,
 )
+
+
+def split_name(table: str) -> list[str]:
+    """Return the parts of a table's name; a part in double quotes may have a dot, and two double quotes for one."""
+    parts = _PART.findall(table)
+    if ".".join(parts) != table:
+        return [table]
+    return [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in parts]
 
 
 def _is_row_error(error: psycopg.Error) -> bool:
@@ -311,7 +359,7 @@ def _id_types(oid: int) -> tuple[str, Callable[[str], Any]]:
         return "int8[]", _integer
     if oid == postgres_types.UUID:
         return "uuid[]", _uuid
-    return "text[]", _text
+    return ("bpchar[]" if oid == postgres_types.PADDED else "text[]"), _text
 
 
 def _integer(text: str) -> int | None:

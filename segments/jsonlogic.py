@@ -42,6 +42,8 @@ LONGEST = 100_000
 KNOWN_OPERATORS = ("var", "and", "or", "if", "?:", *OPERATORS)
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# A dot leads into an object; one behind a backslash belongs to the name.
+_DOT = re.compile(r"(?<!\\)\.")
 _SHOWN = 80
 
 
@@ -162,7 +164,7 @@ class _Compiler:
         if len(defaults) > 1 or not _is_name(name):
             hint = 'write {"var": "name"} or {"var": ["name", default]}'
             raise self._error("'var' takes the name of a fact and at most one default", path, values, hint)
-        first, *keys = to_string(normal(name)).split(".")
+        first, *keys = (part.replace(r"\.", ".") for part in _DOT.split(to_string(normal(name))))
         self.facts.add(first)
         default = self.compile(defaults[0], f"{path}[1]") if defaults else LiteralValue(None)
         return Fact(first, tuple(keys), default)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
+from unicodedata import normalize
 
 from campaigns.candidates import TriggerContext
 from features.signals import Message
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from features.table import FeatureTable
     from segments.engine import Activation, MembershipState
     from streams.formats.events import Event
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 def reject_unknown_customers(
@@ -51,9 +55,22 @@ def _reject_customer(event: Event, duplicates: Mapping[str, int]) -> Reject:
         detail = f"the warehouse has {rows} rows of this customer; leave one, then requeue the event"
         reason = RejectReason.DUPLICATE_CUSTOMER
     else:
-        detail = "the warehouse has no such customer; when it does, send the event again"
+        detail = f"the warehouse has no such customer; when it does, send the event again{_hint(event.customer_id)}"
         reason = RejectReason.UNKNOWN_CUSTOMER
     return Reject(event.record, "refresh", reason, f"{event.customer_id!r}: {detail}")
+
+
+def _hint(customer_id: str) -> str:
+    """Return what may differ between an id and that of the warehouse, which is compared as it is written."""
+    if customer_id.strip() != customer_id:
+        return "; the id has blanks around it"
+    if normalize("NFC", customer_id) != customer_id:
+        return "; the id is not in Unicode's normal form C, in which most text is"
+    if customer_id.isdecimal() and customer_id.startswith("0") and len(customer_id) > 1:
+        return f"; where ids are integers, send {int(customer_id)}"
+    if _UUID.fullmatch(customer_id) and customer_id != customer_id.lower():
+        return f"; where ids are UUIDs, send {customer_id.lower()}"
+    return ""
 
 
 def latest_events(events: Sequence[Event]) -> dict[str, Event]:

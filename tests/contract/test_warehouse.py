@@ -128,7 +128,11 @@ async def test_every_type_becomes_a_json_value(url: str, definition: str, value:
     [
         ("integer", "17", ["017", "17.0", "seventeen", "9" * 30, " 17"]),
         ("uuid", "6f0d3c5e-5d0c-5e0c-9d0a-2f1f6f9b7a11", ["6F0D3C5E-5D0C-5E0C-9D0A-2F1F6F9B7A11", "x"]),
-        ("varchar(40)", "17", ["017"]),
+        ("varchar(40)", "17", ["017", "17 "]),
+        ("char(10)", "c17", ["c1", "c17 ", "C17"]),
+        ("text", "ключ 🦊", ["ключ"]),
+        ("text", "x" * 200, ["x" * 199]),
+        ("text", "Zoë", ["Zoe\u0308"]),
     ],
 )
 async def test_ids_of_other_types_are_compared_as_what_they_are(
@@ -139,6 +143,39 @@ async def test_ids_of_other_types_are_compared_as_what_they_are(
     first, again = [await warehouse.fetch([stored, *odd]) for _ in range(2)]
     await warehouse.close()
     assert first.customer_ids == again.customer_ids == (stored,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"), [("numeric", "17"), ("double precision", "17"), ("date", "2011-12-09"), ("boolean", "true")]
+)
+async def test_ids_that_no_text_can_be_compared_with_are_refused_at_the_start(url: str, kind: str, value: str) -> None:
+    execute(url, f"CREATE TABLE other (id {kind} PRIMARY KEY); INSERT INTO other VALUES ('{value}')")  # noqa: S608
+    with pytest.raises(WarehouseLayoutError, match=rf"other: id is {kind}, .* as id::text"):
+        await opened(url, "other", id_column="id")
+
+
+async def test_ids_of_an_enum_are_refused_at_the_start(url: str) -> None:
+    execute(url, "CREATE TYPE who AS ENUM ('ann'); CREATE TABLE other (id who PRIMARY KEY)")
+    with pytest.raises(WarehouseLayoutError, match=r"other: id is who, .* as id::text"):
+        await opened(url, "other", id_column="id")
+
+
+@pytest.mark.parametrize(
+    ("create", "named"),
+    [
+        ('"Own Schema"."Own.Table"', '"Own Schema"."Own.Table"'),
+        ('dwh."Features"', "dwh.Features"),
+        ('dwh."say ""yes"""', 'dwh."say ""yes"""'),
+        ('dwh."order"', "dwh.order"),
+    ],
+)
+async def test_a_table_may_have_any_name(url: str, create: str, named: str) -> None:
+    """Its parts in double quotes as in SQL, or as they are where they have no dot."""
+    execute(url, f'CREATE SCHEMA "Own Schema"; CREATE TABLE {create} AS SELECT * FROM dwh.features')  # noqa: S608
+    warehouse = await opened(url, named)
+    table = await warehouse.fetch(["ann"])
+    await warehouse.close()
+    assert table.customer_ids == ("ann",)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +226,7 @@ async def test_arrays_hold_what_rows_hold_and_tell_the_layout(url: str) -> None:
     [
         ("dwh.nothing", {}, "no table dwh.nothing .*set DWH_CUSTOMER_FEATURES_TABLE"),
         ("nowhere.features", {}, "no table nowhere.features"),
+        ("DWH.Features", {}, r"no table DWH.Features \(.*\); there is dwh.features: PostgreSQL folds names"),
         ("dwh.features", {"id_column": "client"}, "has no column client"),
         ('dwh.features"; DROP TABLE x; --', {}, "no table"),
     ],

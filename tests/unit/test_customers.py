@@ -3,6 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pytest
+
 from features.signals import MessageReading
 from features.table import FeatureTable
 from streams.customers import (
@@ -55,6 +57,21 @@ def test_events_of_customers_with_several_rows_are_rejected_for_that_reason() ->
     (reject,) = decoded.rejects
     assert (reject.stage, reject.reason) == ("refresh", RejectReason.DUPLICATE_CUSTOMER)
     assert reject.detail == "'bob': the warehouse has 2 rows of this customer; leave one, then requeue the event"
+
+
+@pytest.mark.parametrize(
+    ("customer_id", "hint"),
+    [
+        ("ann ", "the id has blanks around it"),
+        ("Zoe\u0308", "not in Unicode's normal form C"),
+        ("007", "where ids are integers, send 7"),
+        ("6F0D3C5E-5D0C-5E0C-9D0A-2F1F6F9B7A11", "send 6f0d3c5e-5d0c-5e0c-9d0a-2f1f6f9b7a11"),
+    ],
+)
+def test_an_unknown_customer_is_told_what_may_differ(customer_id: str, hint: str) -> None:
+    """Ids are compared as they are written: one customer never gets two."""
+    (reject,) = reject_unknown(body(customer_id=customer_id)).rejects
+    assert hint in reject.detail
 
 
 def test_an_outcome_needs_no_row_in_the_warehouse() -> None:

@@ -106,3 +106,13 @@ def test_a_rule_as_deep_as_allowed_works_and_a_deeper_one_is_refused() -> None:
 def test_a_rule_that_is_too_long_is_refused() -> None:
     with pytest.raises(RuleError, match="more than the 100000 allowed"):
         compile_rule({"in": [{"var": "x"}, ["y" * LONGEST]]}, where="test")
+
+
+@pytest.mark.parametrize(("name", "facts"), [(r"kpi\.x", {"kpi.x"}), ("kpi.x", {"kpi"}), (r"a\.b.c", {"a.b"})])
+def test_a_dot_behind_a_backslash_belongs_to_the_name(name: str, facts: set[str]) -> None:
+    """Warehouses have such columns; a plain dot leads into an object."""
+    rule = compile_rule({"==": [{"var": name}, 1]}, where="test")
+    row = {"kpi.x": 1, "kpi": {"x": 1}, "a.b": {"c": 1}}
+    assert rule.facts == facts
+    assert rule.holds(row)
+    assert rule.evaluate(FeatureTable.from_rows(["ann"], list(row), [list(row.values())])).tolist() == [True]
