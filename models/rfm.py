@@ -77,11 +77,12 @@ class RfmCuts:
 _FILE = TypeAdapter(RfmCuts)
 
 
+_SOURCES = ("days_since_last_transaction", "transaction_count", "total_revenue")
 RFM_SOURCES: Mapping[str, tuple[str, ...]] = {
     "rfm_recency": ("days_since_last_transaction",),
     "rfm_frequency": ("transaction_count",),
     "rfm_monetary": ("total_revenue",),
-    "rfm_segment": ("days_since_last_transaction", "transaction_count", "total_revenue"),
+    "rfm_segment": _SOURCES,
 }
 """The columns of the view that each fact is computed from."""
 
@@ -89,8 +90,8 @@ RFM_SOURCES: Mapping[str, tuple[str, ...]] = {
 def rfm_columns(table: FeatureTable, cuts: RfmCuts) -> dict[str, Column]:
     """Return rfm_recency, rfm_frequency and rfm_monetary from 1 to 5, and rfm_segment.
 
-    A customer without orders has 1 for what is null. A fact is null for all customers if the table lacks a column that
-    it is computed from.
+    A customer without orders has 1 for what is null; one of whom all three columns are null has no score, since nothing
+    is known of their orders. A fact is null for all customers if the table lacks a column that it is computed from.
 
     Raises:
         ModelInputError: a column is not numeric.
@@ -105,9 +106,14 @@ def rfm_columns(table: FeatureTable, cuts: RfmCuts) -> dict[str, Column]:
         "rfm_monetary": monetary.astype(np.float64),
         "rfm_segment": _BY_R_FM[recency - 1, mean - 1],
     }
+    present = [np.isnan(numbers(name, table.columns[name])) for name in _SOURCES if name in table.columns]
+    unknown = np.logical_and.reduce(present) if present else np.ones(len(table), dtype=np.bool_)
     for name, sources in RFM_SOURCES.items():
+        null = None if name == "rfm_segment" else np.nan
         if not table.columns.keys() >= set(sources):
-            columns[name] = np.full(len(table), None if name == "rfm_segment" else np.nan)
+            columns[name] = np.full(len(table), null)
+        elif unknown.any():
+            columns[name][unknown] = null
     return columns
 
 
@@ -123,10 +129,12 @@ def quintiles(table: FeatureTable, value: Column) -> RfmCuts:
 
     Args:
         table: needs the three columns of `rfm_columns`; nulls are left out.
-        value: predicted lifetime value of each customer, cut at the median and the 80th percentile.
+        value: predicted lifetime value of each customer, cut at the median and the 80th percentile; the default cuts
+            stay where none is known.
     """
-    names = ("days_since_last_transaction", "transaction_count", "total_revenue")
-    recency, frequency, monetary = (_fifths(numbers(name, table.columns[name])) for name in names)
+    recency, frequency, monetary = (_fifths(numbers(name, table.columns[name])) for name in _SOURCES)
+    if np.isnan(value).all():
+        return RfmCuts(recency, frequency, monetary)
     low, high = (round(float(cut), 2) for cut in np.nanquantile(value, (0.5, 0.8)))
     return RfmCuts(recency, frequency, monetary, (low, high))
 

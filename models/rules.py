@@ -92,9 +92,9 @@ def lifetime_value_rule(table: FeatureTable) -> NDArray[np.float32]:
     """Return the spend of the next 365 days if it goes on at the rate to date, shape [customers, 1].
 
     The rate is lifetime_value over tenure_days, taken as 180 days at least so that a first order is not
-    multiplied; never below 0, and 0 where nothing is known.
+    multiplied; never below 0, and null where lifetime_value is.
     """
-    spent = _column(table, "lifetime_value", 0.0)
+    spent = _column(table, "lifetime_value", np.nan)
     days = np.maximum(_column(table, "tenure_days", RATE_DAYS_AT_LEAST), RATE_DAYS_AT_LEAST)
     return _float32(np.maximum(spent / days * YEAR_DAYS, 0.0)[:, None])
 

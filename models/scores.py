@@ -103,6 +103,9 @@ def score_task(
         return task.apply_rule(table, scorers.offers), _constant("rules", len(table))
     # NaN compares as false, too.
     usable = ((scores >= task.lowest - TOLERANCE) & (scores <= task.highest + TOLERANCE)).all(axis=1)
+    if scorer.basis == "rules":
+        # What a rule does not know is null.
+        usable |= np.isnan(scores).all(axis=1)
     reasons, detail = ({}, "") if usable.all() else _explain(scorer, table, scores, np.flatnonzero(~usable))
     if counted is not None:
         counted.note(task.name, scorer.version, len(table), reasons, detail)

@@ -112,6 +112,15 @@ OFFERS = (
         help="Highest offer id: scores per customer.  [default: that of the offers file, or of the rows]",
     ),
 )
+VIEW = (
+    click.option(
+        "--view",
+        envvar="DWH_CUSTOMER_FEATURES_TABLE",
+        default="customer_features_view",
+        show_default=True,
+        help="Table or view of the customers, for rfm.",
+    ),
+)
 QUERY = (click.option("--query", help="Your own SQL with :start_date; default DWH_..._TRAINING_QUERY."),)
 
 
@@ -147,14 +156,14 @@ for _task in TASKS.values():
 
 
 @train.command("rfm")
-@_with(WHERE, QUERY)
+@_with(WHERE, VIEW, QUERY)
 def train_rfm(**options: Any) -> None:
     """Compute the RFM cut points from the customers of today."""
     _run([RFM], options)
 
 
 @train.command("all")
-@_with(WHERE, HOW, ORDERS, OFFERS)
+@_with(WHERE, HOW, VIEW, ORDERS, OFFERS)
 def train_all(**options: Any) -> None:
     """Train every model and compute rfm; one that fails does not stop the others."""
     _run([*TASKS, RFM], options)
@@ -196,7 +205,7 @@ def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Train one model, or compute the RFM cut points; print the result and return it."""
     started = time.monotonic()
     if name == RFM:
-        path = write_cuts(_source(None, options), options["out"])
+        path = write_cuts(_source(None, options), options["view"], options["out"])
         _say(options, f"wrote {path}")
         return {"file": str(path)}
     result = _train(_sized(TASKS[name], options), options)

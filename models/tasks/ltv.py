@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 BOUNDED = 3
 """Outputs of a model that also predicts the lower and the upper bound of an interval."""
-_VALUES = np.array(["low", "medium", "high"], dtype=object)
+_VALUES = np.array(["low", "medium", "high", None], dtype=object)
+_UNKNOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,10 @@ class LifetimeValue(ModelTask):
         money = np.hstack([scores.astype(np.float64) * factor, unknown]).round(2)
         medium, high = (np.where(by_model, *cuts) for cuts in zip(scale.cuts or usual, usual, strict=True))
         expected = money[:, 0]
+        places = (expected > medium).astype(np.intp) + (expected > high)
         return {
             "predicted_ltv": expected,
             "predicted_ltv_low": money[:, 1],
             "predicted_ltv_high": money[:, 2],
-            "value_segment": _VALUES[(expected > medium).astype(np.intp) + (expected > high)],
+            "value_segment": _VALUES[np.where(np.isnan(expected), _UNKNOWN, places)],
         }

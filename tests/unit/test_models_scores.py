@@ -10,11 +10,12 @@ import pytest
 from features.table import FeatureTable
 from models.errors import ModelInputError, ModelOutputError
 from models.fallbacks import RECENT_BATCHES, Fallback, ModelFallbacks
-from models.rules import churn_rule, lifetime_value_rule, offers_rule
+from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
 from models.scores import score_all, score_columns, score_offers
 from tests.fakes.scorer import InMemoryScorer, build_scorers
 
 if TYPE_CHECKING:
+    from models.ports import Scorer
     from models.registry import Scorers
 
 IDS = ("a", "b", "c", "d", "e")
@@ -47,13 +48,23 @@ def test_value_segments_follow_the_cut_points() -> None:
     assert got["value_segment"].tolist() == ["low", "low", "medium", "medium", "high"]
 
 
+def test_a_value_of_which_nothing_is_known_is_null() -> None:
+    """And counts as no failure of the rule."""
+    rule = RuleScorer(lifetime_value_rule, "no model")
+    fallbacks = ModelFallbacks()
+    got = score_columns(columns(lifetime_value=[np.nan, 1000.0, 1.0]), with_value_model(rule), fallbacks)
+    assert [None if value != value else value for value in got["predicted_ltv"].tolist()] == [None, 2027.78, 2.03]  # noqa: PLR0124
+    assert got["value_segment"].tolist() == [None, "high", "low"]
+    assert not fallbacks.counts
+
+
 class ValueModel(InMemoryScorer):
     """A model of lifetime value with an interval, trained on 73 days."""
 
     manifest: ClassVar = {"window_days": 73, "value_cuts": [60, 400]}
 
 
-def with_value_model(scorer: InMemoryScorer) -> Scorers:
+def with_value_model(scorer: Scorer) -> Scorers:
     return build_scorers(InMemoryScorer(CHURN), InMemoryScorer({}, outputs=8), scorer)
 
 

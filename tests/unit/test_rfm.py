@@ -61,9 +61,21 @@ def test_a_value_on_a_cut_point_has_not_passed_it() -> None:
     assert got["rfm_frequency"].tolist() == [1, 2]
 
 
-def test_a_customer_without_orders_scores_one() -> None:
-    got = rfm_columns(customers([(np.nan, np.nan, np.nan)]), CUTS)
+@pytest.mark.parametrize("row", [(np.nan, 0, 0), (np.nan, np.nan, 0), (np.nan, 0, np.nan)])
+def test_a_customer_without_orders_scores_one(row: tuple[float, float, float]) -> None:
+    got = rfm_columns(customers([row]), CUTS)
     assert [got[name][0] for name in ("rfm_recency", "rfm_frequency", "rfm_monetary")] == [1, 1, 1]
+    assert got["rfm_segment"].tolist() == ["Lost"]
+
+
+def test_a_customer_of_whom_nothing_is_known_has_no_score() -> None:
+    """Whoever else is in the batch: a view may have the columns and no values in them."""
+    alone, beside = (
+        rfm_columns(customers(rows), CUTS) for rows in ([(np.nan,) * 3], [(1, 9, 9), (np.nan,) * 3, (99, 1, 1)])
+    )
+    nothing = dict.fromkeys(RFM_SOURCES)
+    assert FeatureTable(("a",), alone).row(0) == FeatureTable(("a", "b", "c"), beside).row(1) == nothing
+    assert beside["rfm_segment"].tolist() == ["Champions", None, "Lost"]
 
 
 @pytest.mark.parametrize("missing", NAMES)

@@ -199,7 +199,8 @@ def _scorecard(earlier: FeatureTable, churned: NDArray[Any], later: FeatureTable
 
 
 def _cells(scores: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
-    digits = (scores[f"rfm_{name}"] - 1 for name in ("recency", "frequency", "monetary"))
+    # Customers of whom nothing is known are in the cell of the lowest scores.
+    digits = (np.nan_to_num(scores[f"rfm_{name}"], nan=1.0) - 1 for name in ("recency", "frequency", "monetary"))
     recency, frequency, monetary = digits
     cells: NDArray[np.int64] = (25 * recency + 5 * frequency + monetary).astype(np.int64)
     return cells
