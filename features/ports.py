@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from features.table import FeatureTable
+    from features.unreadable_values import UnreadableValues
 
 
 class Warehouse(Protocol):
@@ -24,6 +25,24 @@ class Warehouse(Protocol):
             WarehouseLayoutError: the table is missing, lacks the id column, or may not be read.
             WarehouseRowError: the server fails on one of the rows.
         """
+
+
+class WarehouseConnection(Warehouse, Protocol):
+    """A warehouse that is opened and closed. Implementations: PostgresWarehouse, ExtractWarehouse."""
+
+    unreadable_values: UnreadableValues
+    unknown_private_columns: tuple[str, ...]
+
+    async def open(self) -> None:
+        """Connect, and check that the table can be read.
+
+        Raises:
+            WarehouseUnavailableError: the warehouse cannot be reached.
+            WarehouseLayoutError: the table or the id column is missing, or may not be read.
+        """
+
+    async def close(self) -> None:
+        """Close what is open."""
 
 
 class FeatureCache(Protocol):

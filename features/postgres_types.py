@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from features.postgres_loaders import replace_unreadable
-from features.table import column
+from features.table import column, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date, time
 
     from features.table import Column, Kind
 
@@ -53,28 +52,10 @@ def make_column(cells: Sequence[Any], oid: int, *, has_unreadable: bool) -> tupl
         return column(cells, kind), unreadable
     if oid in TEXTS:
         return column(cells, "other"), unreadable
-    return column(_write_moments(cells) if oid in _MOMENTS else map(_json, cells), "other"), unreadable
+    return column(_write_moments(cells) if oid in _MOMENTS else map(to_json, cells), "other"), unreadable
 
 
 def _write_moments(cells: Sequence[date | time | None]) -> list[str | None]:
     """Return what `isoformat` returns. msgspec writes the same, apart from Z, without a call per value."""
     written = msgspec.json.encode(cells).replace(b'Z"', b'+00:00"')
     return msgspec.json.decode(written, type=list[str | None])
-
-
-def _json(cell: Any) -> Any:
-    """Return a cell of any other type as a JSON value; NaN is null."""
-    match cell:
-        case float() | Decimal():
-            number = float(cell)
-            return None if number != number else number  # noqa: PLR0124 - NaN is the one value unequal to itself
-        case None | str() | bool() | int() | dict():
-            return cell
-        case list():
-            return [_json(each) for each in cell]
-        case datetime() | date() | time():
-            return cell.isoformat()
-        case timedelta():
-            return cell.total_seconds()
-        case _:
-            return str(cell)

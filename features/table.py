@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -98,3 +100,21 @@ def plain(cell: Any) -> Any:
     if isinstance(cell, np.generic):
         cell = cell.item()
     return None if isinstance(cell, float) and cell != cell else cell  # noqa: PLR0124 - NaN is the one value unequal to itself
+
+
+def to_json(cell: Any) -> Any:
+    """Return a value of a database as a JSON value; NaN is null."""
+    match cell:
+        case float() | Decimal():
+            number = float(cell)
+            return None if number != number else number  # noqa: PLR0124 - NaN is the one value unequal to itself
+        case None | str() | bool() | int():
+            return cell
+        case dict():
+            return {str(name): to_json(each) for name, each in cell.items()}
+        case list() | np.ndarray():
+            return [to_json(each) for each in (cell if isinstance(cell, list) else cell.tolist())]
+        case datetime() | date() | time() | timedelta():
+            return cell.total_seconds() if isinstance(cell, timedelta) else cell.isoformat()
+        case _:
+            return str(cell)

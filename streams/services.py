@@ -16,9 +16,9 @@ from campaigns.definition import load_definitions
 from campaigns.guardrails import GUARDRAILS, refuse_expired
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
-from features.postgres_warehouse import PostgresWarehouse
 from features.redis_cache import RedisFeatureCache
 from features.store import FeatureStore
+from features.warehouses import choose_warehouse, opened
 from models.facts import facts_read
 from models.fallbacks import ModelFallbacks
 from streams.decision_config import DecisionConfig
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from campaigns.definition import DefinitionSet
     from campaigns.guardrails import Guardrail
+    from features.ports import WarehouseConnection
     from features.unreadable_values import UnreadableValues
     from models.registry import Scorers
     from streams.kafka.app import StreamApp
@@ -192,24 +193,30 @@ async def _run(
             raise outcome
 
 
-async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> PostgresWarehouse:
+async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> WarehouseConnection:
     """Return the warehouse; the stack closes its connections.
 
     Raises:
         WarehouseUnavailableError, WarehouseLayoutError: the warehouse cannot be used.
     """
-    warehouse = PostgresWarehouse(
-        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
-    )
-    stack.push_async_callback(warehouse.close)
-    await warehouse.open()
+    warehouse = await stack.enter_async_context(opened(find_warehouse(settings)))
     if unknown := warehouse.unknown_private_columns:
         log.warning("private_columns_unknown", setting="HOLDFAST_PRIVATE_COLUMNS", columns=unknown)
     return warehouse
 
 
+def find_warehouse(settings: Settings) -> WarehouseConnection:
+    """Return the warehouse of the settings, not open yet."""
+    return choose_warehouse(
+        settings.warehouse_url,
+        settings.features_table,
+        id_column=settings.customer_id_column,
+        private_columns=settings.private_columns,
+    )
+
+
 async def open_features(
-    settings: Settings, stack: AsyncExitStack, warehouse: PostgresWarehouse, generation: int
+    settings: Settings, stack: AsyncExitStack, warehouse: WarehouseConnection, generation: int
 ) -> FeatureStore:
     """Return the feature store; the stack closes the cache's connections.
 

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import psycopg
 import pydantic_settings
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from features.extract_warehouse import SCHEMES
+from features.warehouses import POSTGRESQL
 from models.inputs import FEATURE_MAPPING
 from streams.connection_checks import check_connection
 from streams.errors import SettingsError
@@ -82,7 +84,7 @@ class Settings(BaseSettings):
         "postgresql://127.0.0.1/warehouse",
         alias="HOLDFAST_WAREHOUSE_URL",
         repr=False,
-        description="PostgreSQL database of the data warehouse; only read.",
+        description="Data warehouse, only read: a PostgreSQL URL, or csv:, parquet: or duckdb: and the path of a file.",
     )
     models_dir: Path | None = Field(
         None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it the rules decide."
@@ -207,6 +209,12 @@ class Settings(BaseSettings):
         alias="DWH_CUSTOMER_FEATURES_TABLE",
         description="View or table with one row per customer.",
     )
+    customer_id_column: str = Field(
+        "customer_id",
+        alias="DWH_CUSTOMER_ID_COLUMN",
+        min_length=1,
+        description="Column of customer ids in that view: text, an integer or a UUID.",
+    )
     private_columns: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         alias="HOLDFAST_PRIVATE_COLUMNS",
@@ -271,12 +279,24 @@ class Settings(BaseSettings):
 
     @field_validator("private_columns")
     @classmethod
-    def _spares_the_id(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if "customer_id" in names:
-            raise ValueError("customer_id cannot be private: events are matched to rows by it")
+    def _spares_the_id(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if (id_column := info.data.get("customer_id_column")) in names:
+            raise ValueError(f"{id_column} cannot be private: events are matched to rows by it")
         return names
 
-    @field_validator("ledger_url", "warehouse_url")
+    @field_validator("warehouse_url")
+    @classmethod
+    def _is_warehouse_url(cls, url: str) -> str:
+        scheme, separator, path = url.partition(":")
+        if not separator or scheme in POSTGRESQL:
+            return cls._is_postgresql_url(url)
+        if scheme not in SCHEMES or not path.removeprefix("//"):
+            raise ValueError(
+                "must be postgresql://user:password@host:port/database, or csv:, parquet: or duckdb: and a path"
+            )
+        return url
+
+    @field_validator("ledger_url")
     @classmethod
     def _is_postgresql_url(cls, url: str) -> str:
         try:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from campaigns.definition import load_definitions
 from console.use_cases.ledger import ask_ledger
 from features.errors import WarehouseError
-from features.postgres_warehouse import PostgresWarehouse
 from features.signals import as_columns
+from features.warehouses import opened
 from models.scores import score_customers
 from segments.explanation import explain_rule
 from streams.runtime.model_reload import load_models
+from streams.services import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,14 +118,8 @@ async def current_facts(
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
     """
-    warehouse = PostgresWarehouse(
-        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
-    )
-    try:
-        await warehouse.open()
+    async with opened(find_warehouse(settings)) as warehouse:
         table = await warehouse.fetch([customer_id])
-    finally:
-        await warehouse.close()
     if not len(table):
         raise WarehouseError(f"the warehouse has no customer {customer_id!r}; check the id")
     if len(table) > 1:

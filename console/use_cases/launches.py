@@ -18,11 +18,12 @@ from campaigns.definition import Launch, load_definitions
 from campaigns.errors import CampaignDefinitionError, LaunchError
 from campaigns.postgres_launches import open_launches
 from features.errors import WarehouseError
-from features.postgres_warehouse import PostgresWarehouse
+from features.warehouses import opened
 from streams.errors import BrokerUnavailableError
 from streams.kafka.launch_requests import DELIVERY_TIMEOUT_S, LaunchRequestProducer
 from streams.known_facts import check_facts, known_facts
 from streams.runtime.model_reload import load_models
+from streams.services import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,16 +89,11 @@ async def check_launch_facts(settings: Settings, definitions: DefinitionSet, cam
     Raises:
         CampaignDefinitionError: a fact is unknown.
     """
-    warehouse = PostgresWarehouse(
-        settings.warehouse_url, settings.features_table, private_columns=settings.private_columns
-    )
     try:
-        await warehouse.open()
-        columns = await warehouse.fetch([])
+        async with opened(find_warehouse(settings)) as warehouse:
+            columns = await warehouse.fetch([])
     except WarehouseError as error:
         return str(error)
-    finally:
-        await warehouse.close()
     segments = tuple(each for each in definitions.segments if each.key == campaign.segment)
     launched = replace(definitions, segments=segments, campaigns=(campaign,))
     check_facts(launched, known_facts(columns, load_models(settings, definitions.offers)), settings.features_table)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import numpy as np
 import psycopg
 import pytest
@@ -9,11 +10,13 @@ from psycopg import sql
 
 from features.array_query import write_query
 from features.errors import ServiceAddressError, WarehouseLayoutError, WarehouseRowError, WarehouseUnavailableError
+from features.extract_warehouse import SCHEMES, ExtractWarehouse
 from features.postgres_warehouse import PostgresWarehouse
 from tests.fakes.warehouse import InMemoryWarehouse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from features.ports import Warehouse
 
@@ -35,10 +38,32 @@ def execute(url: str, statements: str) -> None:
         connection.execute(statements)  # type: ignore[call-overload]
 
 
-@pytest.fixture(params=["memory", "postgres", "postgres, again"])
-async def warehouse(request: pytest.FixtureRequest) -> AsyncIterator[Warehouse]:
+EXTRACT = """
+CREATE TABLE features (customer_id VARCHAR, revenue DECIMAL(12, 2), country VARCHAR, vip BOOLEAN, tags VARCHAR[]);
+INSERT INTO features VALUES ('ann', 12.5, 'France', true, ['a', 'b']), ('bob', NULL, NULL, false, NULL);
+"""
+
+
+def write_extract(folder: Path, scheme: str, statements: str = EXTRACT) -> str:
+    """Write the table `features` as an extract, and return its URL."""
+    path = folder / f"features.{scheme}"
+    with duckdb.connect(path if scheme == "duckdb" else ":memory:") as connection:
+        connection.execute(statements)
+        if scheme != "duckdb":
+            connection.execute(f"COPY features TO '{path}' (FORMAT {scheme})")
+    return f"{scheme}:{path}"
+
+
+@pytest.fixture(params=["memory", "postgres", "postgres, again", "parquet", "duckdb"])
+async def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Warehouse]:
     if request.param == "memory":
         yield InMemoryWarehouse(KINDS, ROWS)
+        return
+    if request.param in SCHEMES:
+        extract = ExtractWarehouse(write_extract(tmp_path, request.param), "features")
+        await extract.open()
+        yield extract
+        await extract.close()
         return
     url = request.getfixturevalue("warehouse_url")
     execute(url, TABLE)
