@@ -36,13 +36,19 @@ def refuse_unknown_facts(
     Raises:
         CampaignDefinitionError: a fact is unknown; every place is named, each with the nearest known names.
     """
-    problems = [
+    if problems := find_unknown_facts(segments, campaigns, known, view):
+        raise CampaignDefinitionError("; ".join(problems))
+
+
+def find_unknown_facts(
+    segments: Sequence[Segment], campaigns: Sequence[Campaign], known: Collection[str], view: str
+) -> list[str]:
+    """Return a sentence for each fact that definitions read and no source supplies; see refuse_unknown_facts."""
+    return [
         f"{place} reads {fact!r}, which neither the warehouse view {view} nor Holdfast supplies{_suggest(fact, names)}"
         for place, read, names in _places(segments, campaigns, known)
         for fact in unknown_facts(read, names)
     ]
-    if problems:
-        raise CampaignDefinitionError("; ".join(problems))
 
 
 def _places(

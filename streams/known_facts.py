@@ -33,9 +33,13 @@ def known_facts(columns: FeatureTable, scorers: Scorers) -> Collection[str]:
         columns: the view's columns; it needs no rows.
         scorers: the models.
     """
+    return {*score_customers(columns, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
+
+
+def report_missing_columns(columns: FeatureTable, scorers: Scorers) -> None:
+    """Log each fact of the models for which the view lacks a column."""
     for fact, missing in unavailable_facts(columns.columns, (), scorers).items():
         log.warning("columns_missing", fact=fact, columns=sorted(missing))
-    return {*score_customers(columns, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
 
 
 def check_facts(definitions: DefinitionSet, known: Collection[str], view: str) -> None:

@@ -30,7 +30,7 @@ from streams.kafka.decompression import check_codecs
 from streams.kafka.publishing import KafkaTriggerSink
 from streams.kafka.topic_ids import KafkaTopicIds
 from streams.kafka.topics import check_topics
-from streams.known_facts import check_facts, known_facts, report_consent
+from streams.known_facts import check_facts, known_facts, report_consent, report_missing_columns
 from streams.observability.health import Health
 from streams.observability.lag_monitor import KafkaEnds, LagMonitor
 from streams.observability.liveness import commit_ages
@@ -98,6 +98,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         warehouse = await open_warehouse(settings, stack)
         features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
         columns = (await features.read([], fresh=())).table
+        report_missing_columns(columns, scorers)
         check_facts(definitions, known_facts(columns, scorers), settings.features_table)
         silent_campaigns = report_consent(definitions.campaigns, columns)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings))

@@ -16,6 +16,7 @@ from campaigns.migrations import migrate
 from console.cli.dead_letters import dead_letters
 from console.cli.explanation import describe_customer
 from console.cli.launch_progress import LaunchBar
+from console.cli.warehouse import init, warehouse
 from console.embedded.errors import EmbeddedError
 from console.models import models
 from console.tables import print_table
@@ -24,7 +25,8 @@ from console.use_cases.launches import how_to_resume
 from console.use_cases.launches import launch_campaign as begin_or_resume
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.segments import measure_segments, set_first_evaluation
-from console.warehouse import ExampleError, load_example
+from console.use_cases.updates import publish_updates
+from console.warehouse import ExampleError
 from features.errors import FeaturesError
 from models.current_user import current_user
 from models.errors import ModelError
@@ -48,7 +50,6 @@ FOR_PEOPLE = (
 )
 REFUSED = 2
 INTERRUPTED = 130
-EXAMPLE = Path("examples/online_retail")
 
 
 def main() -> None:
@@ -160,32 +161,6 @@ def renew_ledger() -> None:
 
 
 @holdfast.group()
-def warehouse() -> None:
-    """Manage the example data warehouse."""
-
-
-@warehouse.command("load-example")
-@click.option(
-    "--until",
-    type=click.DateTime(["%Y-%m-%d"]),
-    default="2011-06-01",
-    show_default=True,
-    help="First date that is not loaded.",
-)
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path),
-    default=EXAMPLE,
-    show_default=True,
-    help="Folder with the files of the example.",
-)
-def load(until: datetime, folder: Path) -> None:
-    """Load real customers of an online retailer into an empty warehouse."""
-    summary = load_example(load_settings().warehouse_url, until.date(), folder)
-    click.echo(f"{summary.customers:,} customers with {summary.orders:,} orders before {summary.business_date}")
-
-
-@holdfast.group()
 def segments() -> None:
     """Show segments, and activate their rules."""
 
@@ -275,6 +250,20 @@ def _describe_interruption(key: str, bar: LaunchBar) -> str:
     return f"holdfast: {done}; {how_to_resume(key, last.launch_id)}"
 
 
+@holdfast.group()
+def updates() -> None:
+    """Announce that customers changed."""
+
+
+@updates.command("publish")
+@click.argument("customer_ids", nargs=-1, required=True)
+def publish(customer_ids: tuple[str, ...]) -> None:
+    """Publish an update of each customer, as the warehouse's producer does: the worker reads and evaluates them."""
+    click.echo(f"published {publish_updates(load_settings(), customer_ids):,} updates")
+
+
+holdfast.add_command(warehouse)
+holdfast.add_command(init)
 holdfast.add_command(dead_letters)
 holdfast.add_command(models)
 holdfast.add_command(train)

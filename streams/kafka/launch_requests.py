@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import time
 import uuid
 from typing import TYPE_CHECKING
 
-import msgspec
-from confluent_kafka import KafkaException, Producer
-
-from streams.errors import BrokerUnavailableError
-from streams.kafka.connection import describe_connection
+from streams.kafka.event_producer import DELIVERY_TIMEOUT_S, EventProducer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,16 +13,9 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-DELIVERY_TIMEOUT_S = 30.0
-POLL_S = 0.1
 MAX_ID = 200
 """The longest id that an event may have, see streams/formats/events.py."""
 NAMESPACE = uuid.UUID("2c8a5f5e-95b5-5a4c-8b0b-8f3a6e5f0d11")
-
-# What goes wrong is raised once; librdkafka would repeat it on stderr.
-_quiet = logging.getLogger("holdfast.launch.librdkafka")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
 
 
 class LaunchRequestProducer:
@@ -40,19 +27,7 @@ class LaunchRequestProducer:
     """
 
     def __init__(self, settings: Settings, *, timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
-        self._topic = f"{settings.topic_prefix}evaluations"
-        self._timeout_s = timeout_s
-        self._failed: list[str] = []
-        self._producer = Producer(
-            {
-                **describe_connection(settings),
-                "partitioner": settings.partitioner,
-                "enable.idempotence": True,
-                "delivery.report.only.error": True,
-                "linger.ms": 5,
-            },
-            logger=_quiet,
-        )
+        self._events = EventProducer(settings, "evaluations", timeout_s=timeout_s)
 
     def publish(self, campaign: str, launch_id: str, customer_ids: Sequence[str], *, as_of: datetime) -> None:
         """Publish a request for each customer; return when all of them are acknowledged.
@@ -60,9 +35,8 @@ class LaunchRequestProducer:
         Raises:
             BrokerUnavailableError: some are not acknowledged in time.
         """
-        deadline = time.monotonic() + self._timeout_s
-        for customer_id in customer_ids:
-            event = {
+        self._events.publish(
+            {
                 "id": event_id(launch_id, customer_id),
                 "type": "evaluation.requested",
                 "customer_id": customer_id,
@@ -71,31 +45,8 @@ class LaunchRequestProducer:
                 "campaign": campaign,
                 "launch": launch_id,
             }
-            self._produce(customer_id, msgspec.json.encode(event), deadline)
-        while len(self._producer) and not self._failed and time.monotonic() < deadline:
-            self._producer.poll(POLL_S)
-        if self._failed:
-            raise BrokerUnavailableError(self._failed[0])
-        if left := len(self._producer):
-            raise BrokerUnavailableError(f"Kafka did not acknowledge {left:,} requests within {self._timeout_s:g} s")
-
-    def _produce(self, key: str, value: bytes, deadline: float) -> None:
-        while not self._failed:
-            try:
-                self._producer.produce(self._topic, key=key, value=value, on_delivery=self._note)
-                self._producer.poll(0)
-            except BufferError:  # as many as librdkafka queues: some must be acknowledged first
-                if time.monotonic() > deadline:
-                    raise BrokerUnavailableError(f"Kafka acknowledged no request for {self._timeout_s:g} s") from None
-                self._producer.poll(POLL_S)
-            except KafkaException as error:
-                raise BrokerUnavailableError(error.args[0].str()) from error
-            else:
-                return
-
-    def _note(self, error: object, _: object) -> None:
-        if error is not None:
-            self._failed.append(str(error))
+            for customer_id in customer_ids
+        )
 
 
 def event_id(launch_id: str, customer_id: str) -> str:

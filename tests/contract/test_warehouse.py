@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -9,6 +12,7 @@ import pytest
 from psycopg import sql
 
 from features.array_query import write_query
+from features.dbapi_warehouse import DbApiWarehouse
 from features.errors import ServiceAddressError, WarehouseLayoutError, WarehouseRowError, WarehouseUnavailableError
 from features.extract_warehouse import SCHEMES, ExtractWarehouse
 from features.postgres_warehouse import PostgresWarehouse
@@ -44,6 +48,34 @@ INSERT INTO features VALUES ('ann', 12.5, 'France', true, ['a', 'b']), ('bob', N
 """
 
 
+class Decoding(sqlite3.Cursor):
+    """SQLite has no truth values and no lists: a driver for another server would return them."""
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return all rows."""
+        return [
+            (customer, revenue, country, bool(vip), tags and json.loads(tags))
+            for customer, revenue, country, vip, tags in super().fetchall()
+        ]
+
+
+class DecodingConnection(sqlite3.Connection):
+    """A connection with such cursors."""
+
+    def cursor(self, factory: Any = Decoding) -> Any:
+        """Return a new cursor."""
+        return super().cursor(factory)
+
+
+def connect_sqlite(path: Path) -> DecodingConnection:
+    connection = sqlite3.connect(path, check_same_thread=False, factory=DecodingConnection)
+    connection.execute("CREATE TABLE IF NOT EXISTS features (customer_id, revenue, country, vip, tags)")
+    rows = [(customer, *row.values()) for customer, row in ROWS.items()]
+    written = [(*row[:-1], row[-1] and json.dumps(row[-1])) for row in rows]
+    connection.executemany("INSERT INTO features VALUES (?, ?, ?, ?, ?)", written)
+    return connection
+
+
 def write_extract(folder: Path, scheme: str, statements: str = EXTRACT) -> str:
     """Write the table `features` as an extract, and return its URL."""
     path = folder / f"features.{scheme}"
@@ -54,10 +86,13 @@ def write_extract(folder: Path, scheme: str, statements: str = EXTRACT) -> str:
     return f"{scheme}:{path}"
 
 
-@pytest.fixture(params=["memory", "postgres", "postgres, again", "parquet", "duckdb"])
+@pytest.fixture(params=["memory", "postgres", "postgres, again", "parquet", "duckdb", "dbapi"])
 async def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Warehouse]:
     if request.param == "memory":
         yield InMemoryWarehouse(KINDS, ROWS)
+        return
+    if request.param == "dbapi":
+        yield DbApiWarehouse(partial(connect_sqlite, tmp_path / "features.db"), "features", KINDS)
         return
     if request.param in SCHEMES:
         extract = ExtractWarehouse(write_extract(tmp_path, request.param), "features")

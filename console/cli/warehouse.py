@@ -1,0 +1,86 @@
+"""`holdfast warehouse` and `holdfast init`: the data warehouse, and a folder to start from."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from console.tables import print_table
+from console.use_cases.starting_folder import write_starting_folder
+from console.use_cases.warehouse_check import TYPES, check_warehouse
+from console.warehouse import load_example
+from streams.settings import load_settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+EXAMPLE = Path("examples/online_retail")
+UNUSABLE = 2
+
+
+@click.group()
+def warehouse() -> None:
+    """Check the data warehouse, and load the example."""
+
+
+@warehouse.command("check")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check(as_json: bool) -> None:
+    """Show the columns of the view, how each is used, and what is missing.
+
+    Exit code 2 if a worker would not start on this view.
+    """
+    report = check_warehouse(load_settings())
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+        sys.exit(UNUSABLE if report.problems else 0)
+    click.echo(f"{report.view}: {len(report.columns)} columns")
+    rows = [(each.name, TYPES[each.kind], ", ".join(each.uses) or "a fact for rules") for each in report.columns]
+    print_table(("column", "type", "used as"), rows)
+    for sentence in report.missing:
+        click.echo(f"missing: {sentence}")
+    for sentence in report.problems:
+        click.echo(f"problem: {sentence}", err=True)
+    click.echo("a worker would not start" if report.problems else "a worker can start")
+    sys.exit(UNUSABLE if report.problems else 0)
+
+
+@warehouse.command("load-example")
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    default="2011-06-01",
+    show_default=True,
+    help="First date that is not loaded.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=EXAMPLE,
+    show_default=True,
+    help="Folder with the files of the example.",
+)
+def load(until: datetime, folder: Path) -> None:
+    """Load real customers of an online retailer into an empty warehouse."""
+    summary = load_example(load_settings().warehouse_url, until.date(), folder)
+    click.echo(f"{summary.customers:,} customers with {summary.orders:,} orders before {summary.business_date}")
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(path_type=Path))
+def init(folder: Path) -> None:
+    """Write a folder to start from: settings, and a segment and a campaign on a column of your view."""
+    written = write_starting_folder(load_settings(), folder)
+    for file in written.files:
+        click.echo(f"wrote {file}")
+    click.echo(f"The segment is: {written.rule}. Edit it, then read the settings: . {folder / 'settings.env'}")
+    if not written.consented:
+        click.echo(
+            "No column says who may be contacted: name one in definitions/campaigns/channels.json "
+            "(consent_column, and consent_values where it is not boolean)."
+        )

@@ -1,0 +1,152 @@
+"""What the warehouse's view has, how each column will be used, and what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from campaigns.consent import find_consent_problems
+from campaigns.definition import load_definitions
+from campaigns.unknown_facts import find_unknown_facts
+from features.table import find_kind
+from features.times import CUSTOMER_SINCE
+from features.warehouses import opened
+from models.rfm import RFM_SOURCES
+from models.sources import unavailable_facts
+from models.tasks.registry import TASKS
+from streams.known_facts import known_facts
+from streams.runtime.model_reload import load_models
+from streams.services import find_warehouse
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from campaigns.definition import DefinitionSet
+    from features.table import FeatureTable, Kind
+    from models.registry import Scorers
+    from streams.settings import Settings
+
+TYPES = {"number": "number", "boolean": "true or false", "other": "text, time or JSON"}
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnUse:
+    """A column of the view, and what reads it; nothing does where `uses` is empty."""
+
+    name: str
+    kind: Kind
+    uses: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseReport:
+    """What a check of the warehouse found.
+
+    Attributes:
+        view: the table, view or file.
+        columns: in the order of the view.
+        missing: what the view lacks, and what follows; no error.
+        problems: why a worker would not start.
+    """
+
+    view: str
+    columns: Sequence[ColumnUse]
+    missing: Sequence[str]
+    problems: Sequence[str]
+
+
+def check_warehouse(settings: Settings) -> WarehouseReport:
+    """Return what the view has and lacks for the definitions and models of the settings.
+
+    Raises:
+        WarehouseError: the warehouse cannot be read.
+        CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
+    """
+    definitions = load_definitions(settings.definitions_dir)
+    scorers = load_models(settings, definitions.offers)
+    columns = asyncio.run(_read_columns(settings))
+    uses = find_uses(settings.customer_id_column, definitions, scorers)
+    found = [ColumnUse(name, find_kind(column), uses.get(name, ())) for name, column in columns.columns.items()]
+    return WarehouseReport(
+        describe_view(settings),
+        found,
+        [*_missing_times(columns), *_missing_sources(columns, scorers), *_missing_consent(definitions, found)],
+        _find_problems(definitions, columns, scorers, settings),
+    )
+
+
+def describe_view(settings: Settings) -> str:
+    """Return the name of the view, or the file that takes its place."""
+    scheme, _, path = settings.warehouse_url.partition(":")
+    return path.removeprefix("//") if scheme in {"csv", "parquet"} else settings.features_table
+
+
+async def _read_columns(settings: Settings) -> FeatureTable:
+    async with opened(find_warehouse(settings)) as warehouse:
+        return await warehouse.fetch([])
+
+
+def find_uses(id_column: str, definitions: DefinitionSet, scorers: Scorers) -> Mapping[str, Sequence[str]]:
+    """Return what reads each column, by column."""
+    uses: dict[str, list[str]] = defaultdict(list)
+    uses[id_column].append("customer id")
+    uses[CUSTOMER_SINCE].append("when the customer joined")
+    uses["preferred_channel"].append("preferred channel")
+    for sources in RFM_SOURCES["rfm_segment"]:
+        uses[sources].append("RFM")
+    for name, task in TASKS.items():
+        scorer = scorers[name]
+        read: Collection[str] = task.rule_columns if scorer.basis == "rules" else scorer.columns
+        for column in read:
+            uses[column].append(f"{name} {'rule' if scorer.basis == 'rules' else 'model'}")
+    for segment in definitions.segments:
+        for fact in segment.facts:
+            uses[fact].append(f"segment {segment.key}")
+    for campaign in definitions.campaigns:
+        for fact in campaign.message_facts:
+            uses[fact].append(f"message of {campaign.key}")
+    for key, channel in definitions.channels.items():
+        uses[channel.consent_column].append(f"consent for {key}")
+        uses[channel.consent_time_column].append(f"time of consent for {key}")
+    return uses
+
+
+def _missing_times(columns: FeatureTable) -> list[str]:
+    if CUSTOMER_SINCE in columns.columns:
+        return []
+    return [f"no {CUSTOMER_SINCE}: a new customer's first evaluation is suppressed, as that of every customer"]
+
+
+def _missing_sources(columns: FeatureTable, scorers: Scorers) -> list[str]:
+    unavailable = unavailable_facts(columns.columns, (), scorers)
+    parts = {"RFM": tuple(RFM_SOURCES), **{f"the {name} model": task.facts for name, task in TASKS.items()}}
+    of_facts = [
+        f"{what} cannot be computed: no {', '.join(missing)}"
+        for what, facts in parts.items()
+        if (missing := sorted({name for fact in facts for name in unavailable.get(fact, ())}))
+    ]
+    of_rules = [
+        f"the {name} rule takes as null: {', '.join(missing)}"
+        for name, task in TASKS.items()
+        if scorers[name].basis == "rules" and (missing := sorted(task.rule_columns - columns.columns.keys()))
+    ]
+    return of_facts + of_rules
+
+
+def _missing_consent(definitions: DefinitionSet, found: Sequence[ColumnUse]) -> list[str]:
+    kinds = {column.name: column.kind for column in found}
+    sentences = []
+    for campaign in definitions.campaigns:
+        if problems := find_consent_problems(campaign, kinds):
+            reasons = "; ".join(dict.fromkeys(problems.values()))
+            sentences.append(f"campaign {campaign.key} contacts nobody by {', '.join(problems)}: {reasons}")
+    return sentences
+
+
+def _find_problems(
+    definitions: DefinitionSet, columns: FeatureTable, scorers: Scorers, settings: Settings
+) -> list[str]:
+    known, view = known_facts(columns, scorers), describe_view(settings)
+    return find_unknown_facts(definitions.segments, definitions.campaigns, known, view)

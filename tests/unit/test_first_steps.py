@@ -1,0 +1,111 @@
+"""`holdfast warehouse check` and `holdfast init` on an extract: what is found, what is written, what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from campaigns.definition import load_definitions
+from console.cli.command import holdfast
+from console.use_cases.starting_folder import choose_rule, write_starting_folder
+from console.use_cases.warehouse_check import check_warehouse
+from segments.jsonlogic import compile_rule
+from streams.errors import SettingsError
+from streams.settings import load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+    from streams.settings import Settings
+
+HEADER = "customer_id,tenure,vip,email_consent,sms_consent,kpi.x,customer_since"
+ROWS = ("007,3,true,true,Y,1.5,2020-01-01", "8,,false,false,N,,")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    path = tmp_path / "customers.csv"
+    path.write_text("\n".join((HEADER, *ROWS)) + "\n", encoding="utf-8")
+    return load_settings(warehouse_url=f"csv:{path}")
+
+
+def run(settings: Settings, *arguments: str) -> Result:
+    environment = {
+        "HOLDFAST_WAREHOUSE_URL": settings.warehouse_url,
+        "HOLDFAST_DEFINITIONS_DIR": str(settings.definitions_dir or ""),
+    }
+    return CliRunner().invoke(holdfast, arguments, env={name: value for name, value in environment.items() if value})
+
+
+@pytest.mark.parametrize(
+    ("kinds", "rule", "words"),
+    [
+        ({"id": "number", "tenure": "number"}, {">": [{"var": "tenure"}, 0]}, "tenure is above 0"),
+        ({"id": "other", "vip": "boolean"}, {"==": [{"var": "vip"}, True]}, "vip is true"),
+        ({"id": "other", "plan": "other"}, {"!=": [{"var": "plan"}, None]}, "plan has a value"),
+        ({"id": "other", "kpi.x": "number"}, {">": [{"var": r"kpi\.x"}, 0]}, "kpi.x is above 0"),
+        ({"id": "other"}, {">=": [{"var": "message_count"}, 1]}, "has written a message"),
+    ],
+)
+def test_the_first_rule_reads_a_column_that_exists(kinds: Any, rule: Any, words: str) -> None:
+    assert choose_rule(kinds, "id") == (rule, words)
+    compile_rule(rule, where="test")
+
+
+def test_a_starting_folder_fits_the_view(settings: Settings, tmp_path: Path) -> None:
+    """A worker would start with it, and the campaign can contact those who consent."""
+    written = write_starting_folder(settings, tmp_path / "start")
+    assert written.consented == ["email"]
+    started = load_settings(warehouse_url=settings.warehouse_url, definitions_dir=tmp_path / "start" / "definitions")
+    (campaign,) = load_definitions(started.definitions_dir).campaigns
+    assert campaign.channels == ("email",)
+    report = check_warehouse(started)
+    assert report.problems == []
+    assert not [sentence for sentence in report.missing if "contacts nobody" in sentence]
+
+
+def test_the_settings_of_a_starting_folder_name_the_extract_and_no_password(settings: Settings, tmp_path: Path) -> None:
+    write_starting_folder(settings, tmp_path / "start")
+    lines = (tmp_path / "start" / "settings.env").read_text().splitlines()
+    assert f"export HOLDFAST_WAREHOUSE_URL={settings.warehouse_url}" in lines
+    assert f"export HOLDFAST_DEFINITIONS_DIR={tmp_path}/start/definitions" in lines
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_nothing_is_overwritten(settings: Settings, tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "start"
+    if kind == "folder":
+        target.mkdir()
+        (target / "mine").write_text("mine")
+    else:
+        target.write_text("mine")
+    with pytest.raises(SettingsError, match="start is not empty; name a folder that does not exist"):
+        write_starting_folder(settings, target)
+
+
+def test_a_check_says_how_each_column_is_used_and_what_is_missing(settings: Settings, tmp_path: Path) -> None:
+    write_starting_folder(settings, tmp_path / "start")
+    started = load_settings(warehouse_url=settings.warehouse_url, definitions_dir=tmp_path / "start" / "definitions")
+    result = run(started, "warehouse", "check")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.output.splitlines()]
+    assert "customer_id text, time or JSON customer id" in lines
+    assert "tenure number segment first-segment" in lines
+    assert "email_consent true or false consent for email" in lines
+    assert "kpi.x number a fact for rules" in lines
+    assert "missing: RFM cannot be computed: no days_since_last_transaction, total_revenue, transaction_count" in lines
+    assert lines[-1] == "a worker can start"
+
+
+def test_a_check_of_a_view_that_the_definitions_do_not_fit_ends_with_two(settings: Settings) -> None:
+    """The shipped campaigns read columns of a retailer."""
+    result = run(settings, "warehouse", "check", "--json")
+    assert result.exit_code == 2
+    report = json.loads(result.output)
+    assert any("$.message reads 'days_since_last_transaction'" in problem for problem in report["problems"])
+    assert any("by sms, push: column sms_consent is not boolean" in sentence for sentence in report["missing"])
