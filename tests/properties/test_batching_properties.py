@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from features.table import FeatureTable
 from models.fallbacks import ModelFallbacks
+from models.inputs import readable_numbers
 from models.scores import score_customers, score_offers
 from tests.fakes.scorer import InMemoryScorer, build_scorers
 
@@ -71,6 +72,9 @@ def test_every_score_is_in_its_range_whatever_a_model_gives(drawn: tuple[Feature
     table, scorers = drawn
     got = score_customers(table, scorers).columns
     assert ((got["churn_probability"] >= 0) & (got["churn_probability"] <= 1)).all()
-    assert (np.isfinite(got["predicted_ltv"]) & (got["predicted_ltv"] >= 0)).all()
+    values, spent = got["predicted_ltv"], readable_numbers(table.columns["lifetime_value"])[0]
+    # Null is only what neither a model nor the rule can say.
+    assert (np.isfinite(values) & (values >= 0) | np.isnan(values) & ~np.isfinite(spent)).all()
+    assert [segment is None for segment in got["value_segment"]] == np.isnan(values).tolist()
     offers = score_offers(table, scorers)[0]
     assert ((offers >= 0) & (offers <= 1)).all()
