@@ -14,12 +14,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from campaigns.consent import describe_unreadable, has_consent
+from features.row_age import STALE
 
 if TYPE_CHECKING:
     from campaigns.decide import Candidate, ContactHistory
 
-GUARDRAIL_FACTS = frozenset({"preferred_channel"})
-"""The facts read besides the consent columns of a campaign's channels: decisions record them."""
+GUARDRAIL_FACTS = frozenset({"preferred_channel", STALE})
+"""The facts recorded with every decision, besides the consent columns of a campaign's channels."""
 
 
 class Reason(StrEnum):

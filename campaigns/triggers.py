@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from campaigns.decide import Outcome
+from features.row_age import STALE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,6 +98,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         "predicted_ltv": facts.get("predicted_ltv"),
         "decision_basis": facts.get("decision_basis"),
         "versions": dict(candidate.versions),
+        **({STALE: True} if facts.get(STALE) else {}),
     }
 
 

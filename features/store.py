@@ -27,6 +27,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,8 +38,10 @@ from features.table import FeatureTable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     from features.ports import FeatureCache, Warehouse
+    from features.row_age import RowAge
     from features.table import Column, Kind
 
 _GENERATION_BYTES = 8
@@ -118,8 +121,11 @@ class FeatureStore:
         must_bump: the cache is bypassed until a new generation comes.
     """
 
-    def __init__(self, warehouse: Warehouse, cache: FeatureCache, *, generation: int = 0) -> None:
+    def __init__(
+        self, warehouse: Warehouse, cache: FeatureCache, *, generation: int = 0, row_age: RowAge | None = None
+    ) -> None:
         self._warehouse = warehouse
+        self._row_age = row_age
         self._cache = cache
         self._generation = generation
         self._schema: _Schema | None = None
@@ -136,12 +142,24 @@ class FeatureStore:
             self._generation = generation
             self.must_bump = False
 
-    async def read(self, customer_ids: Sequence[str], *, fresh: Collection[str]) -> FeatureRead:
+    @property
+    def reads_age(self) -> bool:
+        """Whether `changed_at` makes a difference."""
+        return self._row_age is not None
+
+    async def read(
+        self,
+        customer_ids: Sequence[str],
+        *,
+        fresh: Collection[str],
+        changed_at: Mapping[str, datetime] = MappingProxyType({}),
+    ) -> FeatureRead:
         """Return the features of customers; a customer without a row in the warehouse is missing from the table.
 
         Args:
             customer_ids: the customers to read; a repeated id counts once.
             fresh: customers who have just changed. They are invalidated, and read from the warehouse.
+            changed_at: the time at which they changed, by their events: an older row is read again for a while.
 
         Raises:
             WarehouseUnavailableError: the warehouse cannot be reached now; retry.
@@ -160,6 +178,8 @@ class FeatureStore:
         finally:
             self._invalidating.remove(fresh)
         table, duplicates = await self._complete(wanted, cached)
+        if self._row_age is not None:
+            table = await self._row_age.await_newer(table, changed_at, self._warehouse.fetch)
         self._seen_columns.update(table.columns)
         lost_columns = frozenset(self._seen_columns.difference(table.columns))
         return FeatureRead(_ordered(table, wanted), not certain, duplicates, lost_columns)

@@ -83,6 +83,11 @@ def latest_events(events: Sequence[Event]) -> dict[str, Event]:
     return latest
 
 
+def latest_times(events: Sequence[Event]) -> dict[str, datetime]:
+    """Return the latest event time of each customer."""
+    return {customer: event.wire.occurred_at for customer, event in latest_events(events).items()}
+
+
 def leave_out_snapshots(
     table: FeatureTable,
     events: EventsByKind,

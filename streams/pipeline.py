@@ -31,6 +31,7 @@ from streams.campaign_launches import launch_decisions, launch_requests, reject_
 from streams.customers import (
     joined_at,
     latest_events,
+    latest_times,
     leave_out_snapshots,
     messages_by_customer,
     reject_unknown_customers,
@@ -141,7 +142,8 @@ class Pipeline:
         # A batch without events still reads: without its poison it must show errors that no record causes.
         if events.reported and not latest and not fresh:
             return Refreshed(decoded, latest, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
-        read = await self._features.read(list(latest), fresh=fresh)
+        changed_at = latest_times(events.updated) if self._features.reads_age else {}
+        read = await self._features.read(list(latest), fresh=fresh, changed_at=changed_at)
         known = reject_unknown_customers(decoded, latest, read.table, read.duplicates)
         return Refreshed(known, latest, read.table, read.cache_lost, read.lost_columns)
 

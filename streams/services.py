@@ -17,6 +17,7 @@ from campaigns.guardrails import GUARDRAILS, refuse_expired
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from features.redis_cache import RedisFeatureCache
+from features.row_age import RowAge
 from features.store import FeatureStore
 from features.warehouses import choose_warehouse, opened
 from models.facts import facts_read
@@ -227,7 +228,7 @@ async def open_features(
     cache = RedisFeatureCache(settings.redis_url, ttl_seconds=settings.cache_ttl_s, ca_file=settings.redis_ca_file)
     stack.push_async_callback(cache.close)
     await cache.open()
-    return FeatureStore(warehouse, cache, generation=generation)
+    return FeatureStore(warehouse, cache, generation=generation, row_age=find_row_age(settings))
 
 
 def open_schemas(settings: Settings) -> Schemas | None:
@@ -240,6 +241,14 @@ def open_schemas(settings: Settings) -> Schemas | None:
         return None
     check_avro()
     return Schemas()
+
+
+def find_row_age(settings: Settings) -> RowAge | None:
+    """Return what compares rows with their events, None where no column has the time of a row's change."""
+    if settings.updated_at_column is None:
+        return None
+    tolerance_s, wait_s = settings.replica_tolerance_s, settings.replica_wait_s
+    return RowAge(settings.updated_at_column, tolerance_s=tolerance_s, wait_s=wait_s)
 
 
 async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresLedger) -> KafkaTriggerSink:

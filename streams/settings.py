@@ -215,6 +215,25 @@ class Settings(BaseSettings):
         min_length=1,
         description="Column of customer ids in that view: text, an integer or a UUID.",
     )
+    updated_at_column: str | None = Field(
+        None,
+        alias="DWH_UPDATED_AT_COLUMN",
+        min_length=1,
+        description="Column with the time of a row's last change: an older row than its event is read again.",
+    )
+    replica_tolerance_s: float = Field(
+        1.0,
+        alias="HOLDFAST_REPLICA_TOLERANCE_S",
+        ge=0,
+        description="How much older than its event a row may be, s; for DWH_UPDATED_AT_COLUMN.",
+    )
+    replica_wait_s: float = Field(
+        2.0,
+        alias="HOLDFAST_REPLICA_WAIT_S",
+        ge=0,
+        le=60,
+        description="How long a batch waits for newer rows at most, s; then it is decided with the fact stale.",
+    )
     private_columns: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         alias="HOLDFAST_PRIVATE_COLUMNS",

@@ -101,7 +101,12 @@ def test_a_candidate_names_the_facts_that_rules_guardrails_message_and_models_re
     )
     (found,) = entry_candidates([transition()], OCCURRENCES, definitions)
     own = {"days_since_last_transaction", "first_name", "total_revenue"}
-    assert set(found.facts_read) - SCORE_FACTS == own | {"email_consent", "email_consent_at", "preferred_channel"}
+    assert set(found.facts_read) - SCORE_FACTS == own | {
+        "email_consent",
+        "email_consent_at",
+        "preferred_channel",
+        "stale",
+    }
 
 
 @pytest.mark.parametrize("contacting", load_definitions(None).campaigns, ids=lambda each: each.key)

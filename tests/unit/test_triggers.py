@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
@@ -112,9 +113,16 @@ def test_the_published_schema_refuses_what_is_no_trigger(change: dict[str, Any])
     assert not VALIDATOR.is_valid({**value, **change})
 
 
-def test_the_schema_is_a_schema_and_requires_every_field() -> None:
+def test_the_schema_is_a_schema_and_requires_every_field_but_that_of_a_stale_row() -> None:
     Draft202012Validator.check_schema(SCHEMA)
-    assert set(SCHEMA["required"]) == set(SCHEMA["properties"])
+    assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) - {"stale"}
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_a_trigger_says_that_the_row_was_older_than_its_event(stale: bool) -> None:
+    value = shown(trigger_message(replace(decision(), facts={**decision().facts, "stale": stale})))["value"]
+    assert value.get("stale") is (True if stale else None)
+    assert VALIDATOR.is_valid(value)
 
 
 def test_a_trigger_id_is_fixed_for_ever() -> None:
