@@ -23,6 +23,7 @@ from streams.kafka.topics import create_topics, verify_topics
 from streams.observability.lag_monitor import KafkaEnds
 from streams.observability.liveness import Progress
 from streams.runtime.batching import Collector
+from tests.journey.workplace import set_topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -192,6 +193,18 @@ async def test_records_have_all_they_came_with(journey: Journey) -> None:
         FetchedRecord(topic, 0, 0, 1_306_931_400_000, b"key", b"value", (("a", b"1"), ("a", None))),
         FetchedRecord(topic, 0, 1, 1_306_931_400_001, None, None, ()),
     ]
+
+
+async def test_a_record_larger_than_a_fetch_is_read(journey: Journey) -> None:
+    """max.partition.fetch.bytes is 1 MiB; the broker returns a larger record alone."""
+    (topic,) = journey.create("updates", partitions=1)
+    set_topic(journey.broker, topic, "max.message.bytes", 4_000_000)
+    producer = Producer({"bootstrap.servers": journey.broker, "message.max.bytes": 4_000_000})
+    for size in (1, 3_000_000, 2):
+        producer.produce(topic, bytes(size))
+        producer.flush()
+    app = await read_all(journey, topic, 3)
+    assert app.chunk_consumer.offsets_deleted == {}
 
 
 async def test_a_chunk_that_is_not_acknowledged_is_never_passed(journey: Journey) -> None:
