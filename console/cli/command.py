@@ -6,6 +6,7 @@ import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import psycopg
@@ -74,7 +75,17 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Interruptible(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; Ctrl-C gives one sentence and exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("holdfast: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=_Interruptible, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="holdfast")
 @click.pass_context
 def holdfast(context: click.Context) -> None:
@@ -92,7 +103,7 @@ def count_offers() -> int:
 @holdfast.command()
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=Path("var"),
     show_default=True,
     help="Folder for the services' data.",
@@ -119,9 +130,7 @@ def topics() -> None:
 @click.option(
     "--partitions",
     type=click.IntRange(1, 10_000),
-    default=4,
-    show_default=True,
-    help="Partitions of each topic.",
+    help="Partitions of each topic; default: as many as the existing topics have, or 4.",
 )
 @click.option(
     "--replication",
@@ -130,8 +139,11 @@ def topics() -> None:
     show_default=True,
     help="Replicas of each partition.",
 )
-def create(partitions: int, replication: int) -> None:
-    """Create the topics of Holdfast that are missing."""
+def create(partitions: int | None, replication: int) -> None:
+    """Create the topics of Holdfast that are missing.
+
+    It changes no topic that exists, and creates none when one has another number of partitions than --partitions says.
+    """
     made = create_missing_topics(load_settings(), partitions=partitions, replication=replication)
     click.echo(f"created {', '.join(made)}" if made else "all topics exist")
 
@@ -174,7 +186,7 @@ def warehouse() -> None:
 )
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=EXAMPLE,
     show_default=True,
     help="Folder with the files of the example.",
@@ -291,7 +303,7 @@ def explain(customer_id: str) -> None:
 @holdfast.command()
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=Path("var/demo"),
     show_default=True,
     help="Folder for the demo's data.",
