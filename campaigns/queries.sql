@@ -284,6 +284,13 @@ UPDATE campaign_launch SET last_customer_id = %(last)s, members = members + %(me
 -- name: finish_launch
 UPDATE campaign_launch SET done_at = now() WHERE launch_id = %(launch_id)s;
 
+-- name: count_launch_decisions
+-- By time first: that index is small, and no other one has the occasion.
+SELECT outcome, reason, count(*) FROM decision
+ WHERE as_of BETWEEN %(as_of)s - interval '1 second' AND %(as_of)s + interval '1 second'
+   AND campaign = %(campaign)s AND occasion = %(occasion)s
+ GROUP BY outcome, reason ORDER BY count(*) DESC, outcome, reason;
+
 -- name: count_members
 SELECT count(*) FROM membership
  WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s::text;

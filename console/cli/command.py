@@ -21,7 +21,7 @@ from console.embedded.errors import EmbeddedError
 from console.models import models
 from console.tables import print_table
 from console.use_cases.explanations import explain_customer
-from console.use_cases.launches import how_to_resume
+from console.use_cases.launches import find_result, how_to_resume
 from console.use_cases.launches import launch_campaign as begin_or_resume
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.segments import measure_segments, set_first_evaluation
@@ -277,6 +277,30 @@ def launch_campaign(key: str, launch_id: str | None, again: bool, at: datetime |
     else:
         earlier = f", {done.earlier:,} of them earlier" if done.earlier else ""
         click.echo(f"launch {done.launch_id}: {done.members:,} members of {done.segment} asked for{earlier}")
+
+    click.echo(
+        f"the workers decide them; for the numbers sent and withheld: holdfast campaigns result {done.launch_id}"
+    )
+
+
+@campaigns.command("result")
+@click.argument("launch_id")
+def show_result(launch_id: str) -> None:
+    """Show how many members a launch has contacted and how many not, by reason."""
+    result = find_result(load_settings(), launch_id)
+    launch = result.launch
+    begun = f"{launch.started_at:%Y-%m-%d %H:%M} by {launch.actor}"
+    click.echo(f"launch {launch_id} of {launch.campaign}, begun {begun}: {launch.members:,} members asked for")
+    if result.decided:
+        print_table(
+            ("outcome", "reason", "customers"),
+            [(outcome, reason, f"{count:,}") for (outcome, reason), count in result.decided.items()],
+        )
+    if result.undecided:
+        click.echo(
+            f"{result.undecided:,} are not decided: their requests wait for a worker, or became dead letters "
+            "(holdfast dead-letters list --topic evaluations)"
+        )
 
 
 def _describe_interruption(key: str, bar: LaunchBar) -> str:
