@@ -20,7 +20,7 @@ from functools import lru_cache, wraps
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import StrictUndefined, TemplateError, Undefined, nodes
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined, nodes
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
 from jinja2.meta import find_undeclared_variables
@@ -29,9 +29,10 @@ from jinja2.tests import TESTS
 
 from campaigns.channels import MAX_MESSAGE_CHARACTERS
 from campaigns.errors import MessageError
+from campaigns.template_errors import describe_syntax_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from jinja2 import Environment, Template
     from jinja2.runtime import Context
@@ -214,20 +215,35 @@ def compile_message(source: str, message_format: MessageFormat = "text") -> Temp
     environment = _ENVIRONMENTS[message_format]
     try:
         tree = environment.parse(source)
-        _refuse_forbidden(tree)
+        _refuse_forbidden(tree, environment)
         _print_parts(tree, environment)
         return environment.from_string(tree)
+    except TemplateSyntaxError as error:
+        wrong = describe_syntax_error(source, error, environment)
+        raise MessageError(f"the message template does not compile: {wrong}") from error
     # The last two are Python's own limits on how deep code may nest.
     except (TemplateError, RecursionError, SyntaxError) as error:
         raise MessageError(f"the message template does not compile: {error}") from error
 
 
-def _refuse_forbidden(tree: nodes.Template) -> None:
+def _refuse_forbidden(tree: nodes.Template, environment: Environment) -> None:
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _ALLOWED):
             raise SecurityError(
                 f"line {node.lineno} uses {type(node).__name__}; a message is text, facts, filters and conditions"
             )
+
+        # Jinja refuses these, too, but inside an `if` only when the message is written.
+        if isinstance(node, nodes.Filter):
+            _refuse_unknown(node, environment.filters)
+        elif isinstance(node, nodes.Test):
+            _refuse_unknown(node, environment.tests)
+
+
+def _refuse_unknown(node: nodes.Filter | nodes.Test, known: Collection[str]) -> None:
+    if node.name not in known:
+        kind, names = type(node).__name__.lower(), sorted(filter(str.isidentifier, known))
+        raise SecurityError(f"line {node.lineno} uses {node.name!r}, which is no {kind}; there are: {', '.join(names)}")
 
 
 def _print_parts(tree: nodes.Template, environment: Environment) -> None:

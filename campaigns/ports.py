@@ -36,7 +36,7 @@ class LedgerState:
         seen_messages: those of the requested messages and outcomes that have been folded already; two channels may use
             one message id for two customers.
         contacts: those of the requested triggers and control exposures that exist.
-        decided: those of the requested decisions that exist.
+        decided: those of the requested decisions that exist; of a contact also when its decision was deleted.
     """
 
     memberships: Mapping[str, MembershipState]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from campaigns.candidates import launch_occasion
 from campaigns.errors import LaunchError
 from campaigns.postgres_dead_letters import connect_ledger
 from campaigns.queries import QUERIES
@@ -73,6 +74,12 @@ class PostgresLaunches:
     def finish(self, launch_id: str) -> None:
         """Record that every member has been requested."""
         self._connection.execute(QUERIES["finish_launch"], {"launch_id": launch_id})
+
+    def count_decisions(self, launch: LaunchRecord) -> dict[tuple[str, str], int]:
+        """Return the number of decisions of a launch by (outcome, reason), the most frequent first."""
+        occasion = launch_occasion(launch.launch_id)
+        rows = self._rows("count_launch_decisions", campaign=launch.campaign, as_of=launch.as_of, occasion=occasion)
+        return {(outcome, reason): count for outcome, reason, count in rows}
 
     def count_members(self, segment: str, *, after: str | None) -> int:
         """Return the number of members of a segment beyond a customer id, of all when there is none."""

@@ -41,10 +41,15 @@ SELECT asked.customer_id, asked.trigger_id::text, found.channel, found.status, f
                  WHERE c.customer_id = asked.customer_id AND c.trigger_id = asked.trigger_id OFFSET 0) AS found;
 
 -- name: read_decided
+-- A contact outlives its decision when old decisions are deleted: its trigger must not be sent again.
 SELECT asked.customer_id, asked.decision_id::text
   FROM unnest(%(customers)s::text[], %(ids)s::uuid[]) AS asked (customer_id, decision_id),
        LATERAL (SELECT FROM decision d
-                 WHERE d.customer_id = asked.customer_id AND d.decision_id = asked.decision_id OFFSET 0) AS found;
+                 WHERE d.customer_id = asked.customer_id AND d.decision_id = asked.decision_id
+                 UNION ALL
+                SELECT FROM contact c
+                 WHERE c.customer_id = asked.customer_id AND c.trigger_id = asked.decision_id
+                 LIMIT 1) AS found;
 
 -- name: hold_partitions
 SELECT partition, epoch FROM partition_owner WHERE partition = ANY (%(partitions)s::integer[]) ORDER BY partition FOR SHARE;
@@ -278,6 +283,13 @@ UPDATE campaign_launch SET last_customer_id = %(last)s, members = members + %(me
 
 -- name: finish_launch
 UPDATE campaign_launch SET done_at = now() WHERE launch_id = %(launch_id)s;
+
+-- name: count_launch_decisions
+-- By time first: that index is small, and no other one has the occasion.
+SELECT outcome, reason, count(*) FROM decision
+ WHERE as_of BETWEEN %(as_of)s - interval '1 second' AND %(as_of)s + interval '1 second'
+   AND campaign = %(campaign)s AND occasion = %(occasion)s
+ GROUP BY outcome, reason ORDER BY count(*) DESC, outcome, reason;
 
 -- name: count_members
 SELECT count(*) FROM membership

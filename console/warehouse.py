@@ -89,7 +89,8 @@ def connect(warehouse_url: str) -> Connection:
         shown = re.sub(r"://([^:@/]+):[^@]*@", r"://\1:***@", warehouse_url)
         reason = str(error).strip().splitlines()[0]
         raise ExampleError(
-            f"the warehouse at {shown} cannot be used ({reason}); check the URL and that the server runs"
+            f"HOLDFAST_WAREHOUSE_URL: the warehouse at {shown} cannot be used ({reason}); check the URL and that the "
+            "server runs"
         ) from error
 
 

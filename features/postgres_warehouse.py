@@ -311,7 +311,7 @@ class PostgresWarehouse:
             return WarehouseLayoutError(f"{self._table} may not be read ({said}); grant SELECT on it")
         if isinstance(error, _LAYOUT_ERRORS):
             return WarehouseLayoutError(f"{self._table} cannot be read ({said})")
-        return WarehouseUnavailableError(f"the warehouse does not answer: {said}")
+        return WarehouseUnavailableError(f"HOLDFAST_WAREHOUSE_URL: the warehouse does not answer: {said}")
 
 
 _NO_TABLE = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)

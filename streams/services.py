@@ -125,7 +125,6 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         reloader = ModelReloader(models_dir, load, pipeline.use_scorers, scorers)
         differences = [*topic_differences, *silent_campaigns]
         sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks, differences)
-        health.degraded = partial(name_degradations, sources)
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
@@ -153,6 +152,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             health=health,
             stuck_after_s=settings.stuck_after_s,
         )
+        health.degraded = partial(name_degradations, sources, app, watch)
         health.joined, health.stuck = lambda: app.consumer_generation_id > 0, watch.find_stuck
         metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, sources))
         server, port = await serve_probes(health, metrics, settings.health_host, settings.health_port)
@@ -304,6 +304,7 @@ def app_settings(settings: Settings) -> AppSettings:
         find_topic_ids=KafkaTopicIds(describe_connection(settings)).find,
         max_batch_bytes=settings.max_batch_bytes,
         max_event_bytes=settings.max_event_bytes,
+        partitioner=settings.partitioner,
     )
 
 
@@ -338,16 +339,21 @@ def take_metrics_snapshot(
         model_fallbacks=sources.fallbacks.counts,
         unreadable_values=sources.unreadable.counts,
         recreated=app.chunk_consumer.topics_recreated,
+        deleted={(place.topic, place.partition): n for place, n in app.chunk_consumer.offsets_deleted.items()},
+        misplaced=app.chunk_consumer.keys.misplaced,
+        open_transactions={(place.topic, place.partition): s for place, s in watch.open_transactions().items()},
     )
 
 
-def name_degradations(sources: Sources) -> list[str]:
+def name_degradations(sources: Sources, app: StreamApp, watch: LagMonitor) -> list[str]:
     """Return what is degraded while the worker continues."""
     scorers = sources.reloader.scorers
     away = [] if sources.features.cache_available else ["cache: away, features are read from the warehouse"]
     return [
         *away,
         *sources.differences,
+        *app.chunk_consumer.describe(),
+        *watch.describe_open_transactions(),
         *sources.unreadable.describe(),
         *describe_frozen(sources.pipeline.frozen_segments),
         *sources.reloader.refused,

@@ -327,6 +327,13 @@ class Settings(BaseSettings):
             raise ValueError("must be postgresql://user:password@host:port/database, special characters as %XX")
         return url
 
+    @field_validator("models_dir", "definitions_dir")
+    @classmethod
+    def _is_no_file(cls, folder: Path | None) -> Path | None:
+        if folder is not None and folder.is_file():
+            raise ValueError(f"{folder} is a file; name a folder")
+        return folder
+
     @property
     def input_topics(self) -> tuple[str, ...]:
         """The four topics read, as named on the broker."""

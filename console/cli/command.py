@@ -6,6 +6,7 @@ import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import psycopg
@@ -21,7 +22,7 @@ from console.embedded.errors import EmbeddedError
 from console.models import models
 from console.tables import print_table
 from console.use_cases.explanations import explain_customer
-from console.use_cases.launches import how_to_resume
+from console.use_cases.launches import find_result, how_to_resume
 from console.use_cases.launches import launch_campaign as begin_or_resume
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.segments import measure_segments, set_first_evaluation
@@ -75,7 +76,17 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Interruptible(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; Ctrl-C gives one sentence and exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("holdfast: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=_Interruptible, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="holdfast")
 @click.pass_context
 def holdfast(context: click.Context) -> None:
@@ -93,7 +104,7 @@ def count_offers() -> int:
 @holdfast.command()
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=Path("var"),
     show_default=True,
     help="Folder for the services' data.",
@@ -120,9 +131,7 @@ def topics() -> None:
 @click.option(
     "--partitions",
     type=click.IntRange(1, 10_000),
-    default=4,
-    show_default=True,
-    help="Partitions of each topic.",
+    help="Partitions of each topic; default: as many as the existing topics have, or 4.",
 )
 @click.option(
     "--replication",
@@ -131,8 +140,11 @@ def topics() -> None:
     show_default=True,
     help="Replicas of each partition.",
 )
-def create(partitions: int, replication: int) -> None:
-    """Create the topics of Holdfast that are missing."""
+def create(partitions: int | None, replication: int) -> None:
+    """Create the topics of Holdfast that are missing.
+
+    It changes no topic that exists, and creates none when one has another number of partitions than --partitions says.
+    """
     made = create_missing_topics(load_settings(), partitions=partitions, replication=replication)
     click.echo(f"created {', '.join(made)}" if made else "all topics exist")
 
@@ -241,6 +253,30 @@ def launch_campaign(key: str, launch_id: str | None, again: bool, at: datetime |
         earlier = f", {done.earlier:,} of them earlier" if done.earlier else ""
         click.echo(f"launch {done.launch_id}: {done.members:,} members of {done.segment} asked for{earlier}")
 
+    click.echo(
+        f"the workers decide them; for the numbers sent and withheld: holdfast campaigns result {done.launch_id}"
+    )
+
+
+@campaigns.command("result")
+@click.argument("launch_id")
+def show_result(launch_id: str) -> None:
+    """Show how many members a launch has contacted and how many not, by reason."""
+    result = find_result(load_settings(), launch_id)
+    launch = result.launch
+    begun = f"{launch.started_at:%Y-%m-%d %H:%M} by {launch.actor}"
+    click.echo(f"launch {launch_id} of {launch.campaign}, begun {begun}: {launch.members:,} members asked for")
+    if result.decided:
+        print_table(
+            ("outcome", "reason", "customers"),
+            [(outcome, reason, f"{count:,}") for (outcome, reason), count in result.decided.items()],
+        )
+    if result.undecided:
+        click.echo(
+            f"{result.undecided:,} are not decided: their requests wait for a worker, or became dead letters "
+            "(holdfast dead-letters list --topic evaluations)"
+        )
+
 
 def _describe_interruption(key: str, bar: LaunchBar) -> str:
     if bar.last is None:
@@ -280,7 +316,7 @@ def explain(customer_id: str) -> None:
 @holdfast.command()
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=Path("var/demo"),
     show_default=True,
     help="Folder for the demo's data.",

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from campaigns.consent import ConsentChange
     from campaigns.records import DecisionRecord
     from console.use_cases.explanations import CustomerExplanation, DecisionExplanation, RuleExplanation
-    from segments.explanation import Comparison
+    from segments.explanation import Comparison, Explanation
 
 SHORT = 1000.0  # from here on numbers are written out, without an exponent
+_BASES = {"decision_basis": ("churn", "churn was scored"), "offer_basis": ("nbo", "the offer was chosen")}
 HEADLINE_FACTS = (
     "churn_probability",
     "days_since_last_transaction",
@@ -36,6 +37,7 @@ def describe_customer(explained: CustomerExplanation) -> list[str]:
         "" if explained.decisions else "no campaign has had this customer as a candidate",
         *(f"- {describe_consent_change(each)}" for each in explained.consent_changes),
         f"now: {headline(explained.facts)}",
+        *(f"- {each}" for each in explained.substitutions),
         *(f"- {describe_rule(each)}" for each in explained.rules),
     ]
 
@@ -55,7 +57,18 @@ def describe_decision(explained: DecisionExplanation) -> str:
             f"published: {decision.failure}"
         )
     rule = describe_rule(explained.rule) if explained.rule else _describe_changed_rule(explained)
-    return f"{verdict}\n    {rule}".rstrip()
+    lines = [verdict, *([rule] if rule else []), *_describe_substitutions(decision)]
+    return "\n    ".join(lines)
+
+
+def _describe_substitutions(decision: DecisionRecord) -> list[str]:
+    """Return a sentence for each model that served then and could not score the customer."""
+    served = {fact: decision.versions.get(model, "rules") for fact, (model, _) in _BASES.items()}
+    return [
+        f"{what} by a rule: {model} {served[fact]} served, but gave no usable score for this customer"
+        for fact, (model, what) in _BASES.items()
+        if decision.facts.get(fact) == "rules" and served[fact] != "rules"
+    ]
 
 
 def describe_consent_change(change: ConsentChange) -> str:
@@ -85,7 +98,15 @@ def describe_rule(explained: RuleExplanation) -> str:
     comparisons = "; ".join(_describe_comparison(each) for each in explanation.comparisons)
     miss = explanation.nearest_miss
     nearest = f", nearest miss {miss.subject}" if miss and len(explanation.comparisons) > 1 else ""
-    return f"{segment.name} ({'holds' if explanation.met else 'does not hold'}{nearest}): {comparisons}."
+    stays = _describe_exit_rule(explained.leaving)
+    return f"{segment.name} ({'holds' if explanation.met else 'does not hold'}{nearest}): {comparisons}.{stays}"
+
+
+def _describe_exit_rule(leaving: Explanation | None) -> str:
+    if leaving is None:
+        return ""
+    comparisons = "; ".join(map(_describe_comparison, leaving.comparisons))
+    return f" Remains a member until the exit rule holds{': ' if comparisons else ''}{comparisons}."
 
 
 def _describe_comparison(comparison: Comparison) -> str:

@@ -60,7 +60,7 @@ def check(as_json: bool) -> None:
 )
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=EXAMPLE,
     show_default=True,
     help="Folder with the files of the example.",

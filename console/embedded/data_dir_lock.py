@@ -6,7 +6,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from console.embedded.errors import DataFolderBusyError
+from console.embedded.errors import DataFolderBusyError, DataFolderError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +20,15 @@ def claim(folder: Path) -> TextIO:
 
     Raises:
         DataFolderBusyError: another process, or another object in this one, holds it.
+        DataFolderError: it cannot be created or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / "lock").open("a+")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "lock").open("a+")
+    except OSError as error:
+        raise DataFolderError(
+            f"The data folder {folder} cannot be used: {error.strerror}. Choose another data folder."
+        ) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -11,7 +11,8 @@ from console.use_cases.ledger import ask_ledger
 from features.errors import WarehouseError
 from features.signals import as_columns
 from features.warehouses import opened
-from models.scores import score_customers
+from models.fallbacks import ModelFallbacks
+from models.scores import score_customers, score_offers
 from segments.explanation import explain_rule
 from streams.runtime.model_reload import load_models
 from streams.services import find_warehouse
@@ -29,10 +30,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RuleExplanation:
-    """A segment's rule evaluated on facts."""
+    """A segment's rule evaluated on facts.
+
+    Attributes:
+        leaving: the exit rule where it keeps a member inside: neither rule holds. None otherwise.
+    """
 
     segment: Segment
     explanation: Explanation
+    leaving: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class CustomerExplanation:
         consent_changes: consent revoked or given again by events, in order of event time.
         facts: the facts that the next event would be decided with.
         rules: each segment's rule evaluated on those facts.
+        substitutions: a sentence for each model that a rule replaces now.
     """
 
     customer_id: str
@@ -67,6 +74,7 @@ class CustomerExplanation:
     consent_changes: Sequence[ConsentChange]
     facts: Mapping[str, Any]
     rules: Sequence[RuleExplanation]
+    substitutions: Sequence[str] = ()
 
 
 def explain_customer(settings: Settings, customer_id: str) -> CustomerExplanation:
@@ -81,14 +89,17 @@ def explain_customer(settings: Settings, customer_id: str) -> CustomerExplanatio
 
     async def ask(ledger: PostgresLedger) -> CustomerExplanation:
         decisions = await ledger.decisions_of(customer_id)
-        facts = await current_facts(settings, ledger, customer_id, decisions)
+        facts, substitutions = await current_facts(settings, ledger, customer_id, decisions)
+        memberships = await ledger.memberships_of(customer_id)
+        inside = {each.segment for each in memberships if each.is_member}
         return CustomerExplanation(
             customer_id,
-            await ledger.memberships_of(customer_id),
+            memberships,
             [explain_decision(each, by_key) for each in decisions],
             await ledger.consent_history(customer_id),
             facts,
-            [explain_membership(segment, facts) for segment in segments],
+            [explain_membership(segment, facts, is_member=segment.key in inside) for segment in segments],
+            substitutions,
         )
 
     return ask_ledger(settings, ask)
@@ -105,15 +116,21 @@ def explain_decision(record: DecisionRecord, segments: Mapping[str, Segment]) ->
     return DecisionExplanation(record, explain_membership(segment, record.facts))
 
 
-def explain_membership(segment: Segment, facts: Mapping[str, Any]) -> RuleExplanation:
-    """Explain each comparison of a segment's rule on facts."""
-    return RuleExplanation(segment, explain_rule(segment.rule, facts))
+def explain_membership(segment: Segment, facts: Mapping[str, Any], *, is_member: bool = False) -> RuleExplanation:
+    """Explain each comparison of a segment's rule on facts, and of the exit rule where that keeps a member inside."""
+    entering = explain_rule(segment.rule, facts)
+    if segment.exit_rule is None or entering.met or not is_member:
+        return RuleExplanation(segment, entering)
+    leaving = explain_rule(segment.exit_rule, facts)
+    return RuleExplanation(segment, entering, None if leaving.met else leaving)
 
 
 async def current_facts(
     settings: Settings, ledger: PostgresLedger, customer_id: str, decisions: Sequence[DecisionRecord]
-) -> Mapping[str, Any]:
-    """Return the facts that the next event of a customer would be decided with; read only.
+) -> tuple[Mapping[str, Any], Sequence[str]]:
+    """Return the facts that the next event of a customer would be decided with, and the models that a rule replaces.
+
+    It only reads.
 
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
@@ -128,5 +145,9 @@ async def current_facts(
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
     as_of = max(moments, default=datetime.now(UTC))
     offers = load_definitions(settings.definitions_dir).offers
-    scored = score_customers(table, load_models(settings, offers))
-    return scored.with_columns(as_columns(signals, table.customer_ids, as_of)).row(0)
+    scorers, fallbacks = load_models(settings, offers), ModelFallbacks()
+    scored = score_customers(table, scorers, fallbacks)
+    score_offers(scored, scorers, fallbacks)
+    by_rule = [f"{model}: the rules score, {why}" for model, why in scorers.reasons.items()]
+    facts = scored.with_columns(as_columns(signals, table.customer_ids, as_of)).row(0)
+    return facts, [*by_rule, *fallbacks.describe(scorers.versions)]

@@ -27,7 +27,7 @@ from streams.runtime.model_reload import load_models
 from streams.services import find_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from campaigns.definition import Campaign, DefinitionSet
     from campaigns.postgres_launches import PostgresLaunches
@@ -64,6 +64,38 @@ class Launched:
     earlier: int = 0
     was_complete: bool = False
     unchecked: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchResult:
+    """What became of a launch so far.
+
+    Attributes:
+        launch: the launch.
+        decided: customers by (outcome, reason), the most frequent first.
+    """
+
+    launch: LaunchRecord
+    decided: Mapping[tuple[str, str], int]
+
+    @property
+    def undecided(self) -> int:
+        """Members requested and not decided: their requests wait, or became dead letters."""
+        return max(0, self.launch.members - sum(self.decided.values()))
+
+
+def find_result(settings: Settings, launch_id: str) -> LaunchResult:
+    """Return what the workers have decided for a launch.
+
+    Raises:
+        LaunchError: there is no launch of that id.
+        LedgerUnavailableError: the ledger cannot be read.
+    """
+    with open_launches(settings.ledger_url) as launches:
+        launch = launches.find(launch_id)
+        if launch is None:
+            raise LaunchError(f"there is no launch {launch_id!r}; `holdfast campaigns launch` prints the id of each")
+        return LaunchResult(launch, launches.count_decisions(launch))
 
 
 def find_launchable(campaigns: Sequence[Campaign], key: str) -> Campaign:

@@ -56,6 +56,8 @@ class AppSettings:
     """Reads topic ids, see streams.kafka.topic_ids; None compares none."""
     topic_check_s: float = 2.0
     """How often topic ids are compared."""
+    partitioner: str = "murmur2_random"
+    """Of all producers, by librdkafka's name."""
     max_batch_bytes: int = MAX_BATCH_BYTES
     """A compressed batch that is larger when decompressed is one dead letter."""
     max_event_bytes: int = MAX_EVENT_BYTES

@@ -30,6 +30,7 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 
 from streams.kafka.fetching import ChunkConsumerThread, cut
+from streams.kafka.key_partitions import KeyPartitionCheck
 from streams.kafka.offsets import ContiguousOffsets
 from streams.kafka.topic_ids import place_offset, read_topic_id
 from streams.observability.liveness import Progress
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from mode import ServiceT
 
     from streams.kafka.app import AppSettings, StreamApp
-    from streams.kafka.fetching import Fetch, Slice
+    from streams.kafka.fetching import Deleted, Fetch, Slice
 
 log = structlog.get_logger()
 
@@ -67,7 +68,10 @@ class ChunkConsumer(driver.Consumer):
         self._has_paused = False
         self.chunks_acknowledged = 0
         self.topics_recreated: Counter[str] = Counter()
+        self.offsets_deleted: Counter[TP] = Counter()
+        self.keys = KeyPartitionCheck(self._settings.partitioner)
         self._recreated: dict[str, str] = {}
+        self._without_commit: set[str] = set()
 
     @property
     def owned_partitions(self) -> frozenset[int]:
@@ -97,6 +101,15 @@ class ChunkConsumer(driver.Consumer):
         }
         return {tp: Progress(offset, ends.get(tp)) for tp, offset in committed.items()}
 
+    def describe(self) -> list[str]:
+        """Return a sentence for each thing that is wrong with what the partitions contain."""
+        deleted = [
+            f"{tp.topic}[{tp.partition}]: {count} offsets were deleted before they were read, by retention or by a "
+            "tool; their events are lost, later ones are read"
+            for tp, count in sorted(self.offsets_deleted.items())
+        ]
+        return [*deleted, *self.keys.describe()]
+
     # Delivery
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:
@@ -119,6 +132,7 @@ class ChunkConsumer(driver.Consumer):
             await self._wait_for_room()
             return
         fetch = await self._thread.fetch(active, POLL_WHEN_SOME_FULL_S if self._buffered_partitions else POLL_S)
+        self._pass_deleted(fetch)
         undelivered = await self._deliver(fetch)
         if undelivered:
             await self._rewind(undelivered)
@@ -150,9 +164,20 @@ class ChunkConsumer(driver.Consumer):
         self._room.set()
 
     def _may_deliver(self, fetch: Fetch) -> bool:
+        return self._is_current(fetch) and self.flow_active and not self.should_stop
+
+    def _is_current(self, fetch: Fetch) -> bool:
         """Return whether a fetch still belongs to the present assignment and positions."""
-        same = fetch.generation == self.app.consumer_generation_id and fetch.seeks == self._thread.seeks
-        return same and self.flow_active and not self.should_stop
+        return fetch.generation == self.app.consumer_generation_id and fetch.seeks == self._thread.seeks
+
+    def _pass_deleted(self, fetch: Fetch) -> None:
+        """Count what was deleted before it was read, and let it be committed: there is nothing left to read."""
+        owned = self._offsets.keys() if self._is_current(fetch) else frozenset[TP]()
+        for tp in owned & fetch.deleted.keys():
+            deleted = fetch.deleted[tp]
+            self.offsets_deleted[tp] += deleted.end - deleted.first
+            self._acknowledge_gap(self._offsets[tp], deleted.first, deleted.end)
+            _log_deleted(tp, deleted)
 
     async def _deliver(self, fetch: Fetch) -> dict[TP, int]:
         """Deliver what was fetched, round robin by partition; return the first offset not delivered of each."""
@@ -168,14 +193,33 @@ class ChunkConsumer(driver.Consumer):
     async def _hand_over(self, tp: TP, part: Slice, generation: int) -> None:
         offsets = self._offsets[tp]
         if not part.records:
-            if offsets.position is not None and part.end > offsets.position:
-                offsets.acknowledge(offsets.note_delivered(offsets.position, part.end), part.end)
+            self._acknowledge_gap(offsets, part.first, part.end)
             return
+        if offsets.position is None and not offsets.reading:
+            self._note_without_commit(tp, part.first)
         if offsets.position is not None and part.first < offsets.position:
             offsets = self._begin_again(tp, offsets)
+        self.keys.check(part.records)
         start = offsets.note_delivered(part.first, part.end)
         chunk = Chunk(tp.topic, tp.partition, start, part.end, part.records, generation, offsets.reading)
         await self.wait_first(self.callback(wrap(tp, chunk)), self.suspend_flow.wait())
+
+    def _acknowledge_gap(self, offsets: ContiguousOffsets, first: int, end: int) -> None:
+        first = first if offsets.position is None else offsets.position
+        if first < end:
+            offsets.acknowledge(offsets.note_delivered(first, end), end)
+
+    def _note_without_commit(self, tp: TP, first: int) -> None:
+        """Log once for each topic of an assignment: the group may be new, or its offsets have expired."""
+        if tp.topic not in self._without_commit:
+            self._without_commit.add(tp.topic)
+            log.warning(
+                "group_has_no_offset",
+                group=self.app.conf.id,
+                topic=tp.topic,
+                partition=tp.partition,
+                action=f"read from the beginning, offset {first}",
+            )
 
     async def _rewind(self, undelivered: Mapping[TP, int]) -> None:
         await self._thread.rewind(undelivered)
@@ -242,6 +286,8 @@ class ChunkConsumer(driver.Consumer):
         for tp, start in starts.items():
             self._offsets[tp] = ContiguousOffsets(start.offset, topic_id=start.topic_id)
             self._committed_offset[tp] = None if start.offset is None else place_offset(start.offset, start.topic_id)
+        self._without_commit.clear()
+        self.keys.partitions = self._thread.count_partitions(self._settings.topics)
         for topic in {tp.topic for tp, start in starts.items() if start.former_id}:
             self._note_recreated(topic)
 
@@ -286,6 +332,18 @@ class ChunkConsumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> ChunkConsumerThread:
         return ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+def _log_deleted(tp: TP, deleted: Deleted) -> None:
+    log.error(
+        "events_deleted_before_they_were_read",
+        topic=tp.topic,
+        partition=tp.partition,
+        offsets=deleted.end - deleted.first,
+        expected=deleted.first,
+        first=deleted.end,
+        action="the deleted events are lost; reading continues at the first offset that is left",
+    )
 
 
 class ChunkTransport(driver.Transport):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -48,15 +48,19 @@ class FetchedRecord(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Records of one partition, and the position after them: all before it are these or hold no record."""
+    """Records of one partition, and the position after them: all before it are these or hold no record.
+
+    `begin` is the position before them, None when it is not known.
+    """
 
     records: list[Record]
     position: int
+    begin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Consecutive records of a fetch and the offsets they span; no records, when a fetch brought only a gap."""
+    """Consecutive records of a fetch and the offsets they span; no records, when a fetch returned only a gap."""
 
     first: int
     end: int
@@ -65,11 +69,22 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """The result of one fetch, with the generation and the number of seeks at that moment."""
+    """The result of one fetch, with the generation and the number of seeks at that moment.
+
+    `deleted` has what was deleted before the position of a partition since the last fetch.
+    """
 
     partitions: Mapping[TP, Fetched]
     generation: int
     seeks: int
+    deleted: Mapping[TP, Deleted] = field(default_factory=dict)
+
+
+class Deleted(NamedTuple):
+    """Offsets [first, end) of a partition that the broker deleted before they were read."""
+
+    first: int
+    end: int
 
 
 class Start(NamedTuple):
@@ -121,6 +136,12 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     seeks: int = 0
     _fetched_from: Any = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sought_in: Any = None
+        self._reached: dict[TP, int] = {}
+        self._deleted: dict[TP, Deleted] = {}
+
     async def on_start(self) -> None:
         """Connect, and make aiokafka build `Record`s in place of its own records."""
         await super().on_start()
@@ -129,6 +150,10 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         decompressor.install()
         consumer: Any = self._ensure_consumer()
         consumer._fetcher._records = _Results(decompressor, settings.max_event_bytes)  # noqa: SLF001 - empty until assigned
+        consumer._fetcher._update_fetch_positions = partial(  # noqa: SLF001 - no listener reports a reset
+            self._reset_positions,
+            consumer._fetcher._update_fetch_positions,  # noqa: SLF001
+        )
         consumer.commit = partial(_commit_with_topic_ids, consumer.commit)
         if settings.instance_id is not None:
             InstanceGuard(
@@ -195,16 +220,36 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
             return False
 
     async def _fetch(self, active: frozenset[TP], timeout_s: float) -> Fetch:
-        before = self._positions(active)
         records = await self._fetch_records(
             self._ensure_consumer(), set(active), timeout=timeout_s, max_records=FETCH_RECORDS
         )
         # No await from here on: records, positions, generation and seeks belong together.
         self._fetched_from = self._find_assignment()
         after = self._positions(active)
-        moved = (tp for tp, position in after.items() if tp in records or before.get(tp, position) != position)
-        partitions = {tp: Fetched(list(records.get(tp, ())), after[tp]) for tp in moved}
-        return Fetch(partitions, self.app.consumer_generation_id, self.seeks)
+        moved = (tp for tp, position in after.items() if tp in records or self._reached.get(tp, position) != position)
+        partitions = {tp: Fetched(list(records.get(tp, ())), after[tp], self._reached.get(tp)) for tp in moved}
+        self._reached.update(after)
+        deleted, self._deleted = self._deleted, {}
+        return Fetch(partitions, self.app.consumer_generation_id, self.seeks, deleted)
+
+    async def _reset_positions(
+        self, reset: Callable[[Any, int, Sequence[TP]], Awaitable[bool]], assignment: Any, node: int, tps: Sequence[TP]
+    ) -> bool:
+        """Set invalid positions, as aiokafka does, and note what lies between the former position and the new one.
+
+        aiokafka invalidates a position that is out of range, and sets it to the log's start. A position of an earlier
+        assignment is not compared: another worker may have read further.
+        """
+        was_reset = await reset(assignment, node, tps)
+        # No await from here on: a fetch would move the positions.
+        if assignment is self._sought_in:
+            for tp, position in self._positions(map(ensure_TP, tps)).items():
+                reached = self._reached.get(tp, position)
+                self._reached[tp] = position
+                if reached < position:
+                    earlier = self._deleted.get(tp)
+                    self._deleted[tp] = Deleted(earlier.first if earlier else reached, position)
+        return was_reset
 
     async def _rewind(self, first: Mapping[TP, int]) -> None:
         if self._find_assignment() is not self._fetched_from:
@@ -212,6 +257,7 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         for tp, position in self._positions(first).items():
             if position > first[tp]:
                 self.seek(tp, first[tp])
+                self._reached[tp] = first[tp]
 
     async def _find_start(self, topic_ids: Mapping[str, str]) -> Mapping[TP, Start]:
         consumer: Any = self._ensure_consumer()
@@ -220,8 +266,11 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         still_ours = partitions & consumer.assignment()
         starts = {tp: choose_start(found.get(tp), topic_ids.get(tp.topic, "")) for tp in still_ours}
         for tp, start in starts.items():
-            if start.offset:
+            if start.offset is not None:
                 consumer.seek(tp, start.offset)
+        self._sought_in, self._deleted = self._find_assignment(), {}
+        # Positions without a commit are where the log starts: nothing was taken since the assignment.
+        self._reached = self._positions(map(ensure_TP, starts))
         self._seek_to_beginning([tp for tp, start in starts.items() if start.former_id])
         self.seeks += 1
         return {ensure_TP(tp): start for tp, start in starts.items()}
@@ -235,6 +284,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     def _seek_to_beginning(self, partitions: Sequence[TP]) -> None:
         """Make the fetcher look up where the partitions begin. Not awaited: a topic may be deleted again."""
         if partitions:
+            for tp in partitions:
+                self._reached.pop(tp, None)
             fetcher: Any = self._ensure_consumer()._fetcher  # noqa: SLF001
             found = fetcher.request_offset_reset(partitions, OffsetResetStrategy.EARLIEST)
             found.add_done_callback(lambda each: each.cancelled() or each.exception())
@@ -244,8 +295,16 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         return {tp: state.position for tp, state in self._states(tps) if state.has_valid_position}
 
     def find_end_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Return the end offsets of the partitions on the broker, as far as fetches have reported them."""
-        return {tp: state.highwater for tp, state in self._states(tps) if state.highwater is not None}
+        """Return where reading the partitions ends, as far as fetches have reported it.
+
+        That is the last stable offset: what follows it waits for an open transaction, and is no lag of this worker.
+        """
+        return {tp: state.lso for tp, state in self._states(tps) if state.lso is not None}
+
+    def count_partitions(self, topics: Collection[str]) -> dict[str, int]:
+        """Return the number of partitions of each topic, as far as the latest metadata has it."""
+        cluster: Any = self._ensure_consumer()._client.cluster  # noqa: SLF001
+        return {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
 
     def _states(self, tps: Iterable[TP]) -> Iterator[tuple[TP, Any]]:
         """Pair the partitions that are assigned with aiokafka's state of them; its public methods wait or raise."""
@@ -306,7 +365,7 @@ def cut(fetched: Fetched, size: int) -> list[Slice]:
     """Split what was fetched of one partition into pieces of at most `size` records; the last reaches its position."""
     records = fetched.records
     if not records:
-        return [Slice(fetched.position, fetched.position, [])]
+        return [Slice(fetched.position if fetched.begin is None else fetched.begin, fetched.position, [])]
     firsts = range(0, len(records), size)
     ends = [records[first].offset for first in firsts[1:]] + [fetched.position]
     return [

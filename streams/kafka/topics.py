@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 TIMEOUT_S = 8.0
+PARTITIONS = 4
 _log = logging.getLogger(__name__)
 # librdkafka repeats its connection errors on stderr several times a second; Holdfast raises one error.
 _quiet = logging.getLogger("holdfast.librdkafka")
@@ -30,12 +31,21 @@ _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 
 
-def create_missing_topics(settings: Settings, *, partitions: int, replication: int) -> tuple[str, ...]:
+def create_missing_topics(settings: Settings, *, partitions: int | None, replication: int) -> tuple[str, ...]:
     """Create the topics that are missing and return their names; others are left as they are.
 
+    Args:
+        settings: the broker and the topics' prefix.
+        partitions: number of partitions; None is that of the existing input topics, or `PARTITIONS`.
+        replication: copies of each partition.
+
     Raises:
-        TopicLayoutError, BrokerUnavailableError: see create_topics.
+        TopicLayoutError: see choose_partitions and create_topics.
+        BrokerUnavailableError: see create_topics.
     """
+    broker = _Broker(settings.broker, describe_security(settings))
+    names = [settings.topic_prefix + topic.name for topic in TOPICS]
+    partitions = choose_partitions(partitions, names, settings.input_topics, broker.count_partitions(TIMEOUT_S))
     made: list[str] = []
     for topic in TOPICS:
         made += create_topics(
@@ -47,6 +57,33 @@ def create_missing_topics(settings: Settings, *, partitions: int, replication: i
             security=describe_security(settings),
         )
     return tuple(made)
+
+
+def choose_partitions(
+    requested: int | None, topics: Sequence[str], inputs: Sequence[str], there: Mapping[str, int]
+) -> int:
+    """Return the number of partitions of the topics to create.
+
+    Args:
+        requested: what the operator asked for, None for no preference.
+        topics: all topics.
+        inputs: those that must have equal numbers of partitions.
+        there: number of partitions of each topic on the broker.
+
+    Raises:
+        TopicLayoutError: a topic exists with another number of partitions than requested.
+    """
+    if requested is None:
+        return max((there[topic] for topic in inputs if topic in there), default=PARTITIONS)
+    others = [topic for topic in topics if there.get(topic, requested) != requested]
+    if others:
+        found = ", ".join(f"{topic} has {there[topic]}" for topic in others)
+        raise TopicLayoutError(
+            f"{requested} partitions were requested, but {found}; nothing was created. Leave out --partitions to keep "
+            "what exists; add partitions with `kafka-topics.sh --alter` (see docs/failure-modes.md first); to have "
+            "fewer, delete the topics and create them again"
+        )
+    return requested
 
 
 def check_topics(settings: Settings) -> list[str]:
@@ -170,11 +207,15 @@ class _Broker:
             metadata = self._admin.list_topics(timeout=timeout_s)
         except KafkaException as error:
             self._admin.poll(0)
-            heard = self._objections or [error.args[0].str()]
-            raise BrokerUnavailableError(
-                f"no Kafka broker answered at {self._broker} within {timeout_s:g} s ({heard[0]}); "
-                "check HOLDFAST_BROKER, HOLDFAST_KAFKA_SECURITY_PROTOCOL and that the broker runs "
+            heard = (self._objections or [error.args[0].str()])[0]
+            cause = (
+                "check HOLDFAST_KAFKA_USERNAME and HOLDFAST_KAFKA_PASSWORD"
+                if "authentication failed" in heard.lower()
+                else "check HOLDFAST_BROKER, HOLDFAST_KAFKA_SECURITY_PROTOCOL and that the broker runs "
                 "(`holdfast up` starts a local one)"
+            )
+            raise BrokerUnavailableError(
+                f"no Kafka broker answered at {self._broker} within {timeout_s:g} s ({heard}); {cause}"
             ) from error
         return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
 

@@ -15,6 +15,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec  # where its types say
 from campaigns.errors import LedgerUnavailableError
 from streams.errors import BrokerUnavailableError
 from streams.observability.liveness import Progress, begin, find_stuck, observe
+from streams.observability.open_transactions import describe_open, find_open
 from streams.tasks import run_together
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from streams.observability.health import Health
     from streams.observability.liveness import GroupState, Observation
+    from streams.observability.open_transactions import OpenTransaction
 
 OBSERVE_EVERY_S = 1.0
 POLL_EVERY_S = 5.0
@@ -44,7 +46,7 @@ class KafkaEnds:
         self._admin = AdminClient(dict(connection), logger=_log)
 
     async def find(self, places: Iterable[TP]) -> dict[TP, Progress]:
-        """Return the first offset and the end of each partition, as a read_committed consumer sees them.
+        """Return the first offset and both ends of each partition.
 
         Raises:
             BrokerUnavailableError: the broker does not answer.
@@ -52,14 +54,17 @@ class KafkaEnds:
         wanted = list(places)
         begins = await self._ask(wanted, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         ends = await self._ask(wanted, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-        return {place: Progress(first, end) for place, first, end in zip(wanted, begins, ends, strict=True)}
+        written = await self._ask(wanted, OffsetSpec.latest(), IsolationLevel.READ_UNCOMMITTED)  # type: ignore[no-untyped-call]
+        return {place: Progress(*each) for place, *each in zip(wanted, begins, ends, written, strict=True)}
 
-    async def _ask(self, places: list[TP], spec: OffsetSpec) -> list[int]:
+    async def _ask(
+        self, places: list[TP], spec: OffsetSpec, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED
+    ) -> list[int]:
         if not places:
             return []
         asked = self._admin.list_offsets(
             {TopicPartition(place.topic, place.partition): spec for place in places},
-            isolation_level=IsolationLevel.READ_COMMITTED,
+            isolation_level=isolation,
             request_timeout=ANSWER_S,
         )
         try:
@@ -100,6 +105,7 @@ class LagMonitor:
         self._stuck_after_s = stuck_after_s
         self._known: Mapping[TP, Progress] = {}
         self._seen = begin(health.clock())
+        self._open: Mapping[TP, OpenTransaction] = {}
         self.unsent: Mapping[int, int] = {}
 
     async def run(self) -> None:
@@ -126,6 +132,15 @@ class LagMonitor:
         """Return a sentence for each partition that has not moved for too long."""
         return find_stuck(self.observe(), self._stuck_after_s)
 
+    def open_transactions(self) -> dict[TP, float]:
+        """Return for how many seconds each partition has waited for an open transaction."""
+        now = self._health.clock()
+        return {place: now - each.since for place, each in self._open.items()}
+
+    def describe_open_transactions(self) -> list[str]:
+        """Return a sentence for each partition that has waited for an open transaction for long."""
+        return describe_open(self._open, self._health.clock())
+
     async def _keep_observing(self) -> None:
         while True:
             self.observe()
@@ -144,6 +159,7 @@ class LagMonitor:
 
     async def _poll_broker(self) -> None:
         self._known = await self._ends.find(self._poll().progress)
+        self._open = find_open(self._open, self._known, now=self._health.clock())
 
     async def _poll_ledger(self) -> None:
         partitions = {place.partition for place in self._poll().progress}

@@ -25,10 +25,14 @@ BLINK_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One partition: the committed offset, or where a group without one begins, and the end offset."""
+    """One partition: the committed offset, or where a group without one begins, and the end offset.
+
+    `end` is the last stable offset: where the first open transaction begins. `written` is the end of what was written.
+    """
 
     committed: int | None
     end: int | None
+    written: int | None = None
 
     @property
     def lag(self) -> int | None:

@@ -85,6 +85,9 @@ class MetricsSnapshot:
         model_fallbacks: customers scored by a rule although a model serves, by (model, reason).
         unreadable_values: values of the warehouse that are null because they cannot be read, by column.
         recreated: how often each topic was found recreated, and read from its beginning.
+        deleted: offsets deleted before they were read.
+        misplaced: sampled records in another partition than their key's, by topic.
+        open_transactions: seconds for which an open transaction has held back a partition.
     """
 
     ready: bool = False
@@ -102,6 +105,9 @@ class MetricsSnapshot:
     model_fallbacks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     unreadable_values: Mapping[str, int] = field(default_factory=dict)
     recreated: Mapping[str, int] = field(default_factory=dict)
+    deleted: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    misplaced: Mapping[str, int] = field(default_factory=dict)
+    open_transactions: Mapping[tuple[str, int], float] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -140,6 +146,13 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         "holdfast_unreadable_values", "Warehouse values that cannot be read and count as null", labels=["column"]
     )
     recreated = CounterMetricFamily("holdfast_topics_recreated", "Topics found recreated", labels=["topic"])
+    deleted = CounterMetricFamily("holdfast_offsets_deleted", "Offsets deleted before they were read", labels=place)
+    misplaced = CounterMetricFamily(
+        "holdfast_misplaced_records", "Sampled records in another partition than their key's", labels=["topic"]
+    )
+    open_s = GaugeMetricFamily(
+        "holdfast_open_transaction_seconds", "Since an open transaction holds back the partition", labels=place
+    )
     return [
         _fill(lag, snapshot.lag),
         _fill(age, snapshot.commit_ages),
@@ -150,6 +163,9 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(fallbacks, snapshot.model_fallbacks),
         _fill(unreadable, snapshot.unreadable_values),
         _fill(recreated, snapshot.recreated),
+        _fill(deleted, snapshot.deleted),
+        _fill(misplaced, snapshot.misplaced),
+        _fill(open_s, snapshot.open_transactions),
     ]
 
 

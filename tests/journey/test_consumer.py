@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka.client import AIOKafkaClient
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from faust.types import TP
 
 from streams.errors import TopicLayoutError
 from streams.kafka.app import AppSettings, StreamApp, build_app, run_app
 from streams.kafka.fetching import FetchedRecord
+from streams.kafka.key_partitions import choose_partition
 from streams.kafka.topics import create_topics, verify_topics
+from streams.observability.lag_monitor import KafkaEnds
+from streams.observability.liveness import Progress
 from streams.runtime.batching import Collector
+from tests.journey.workplace import set_topic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -44,15 +51,18 @@ class Journey:
         self.partitions += [TopicPartition(topic, n) for topic in topics for n in range(partitions)]
         return topics
 
-    def produce(self, count: int, *, transactional: bool = False) -> None:
-        """Write records evenly over all partitions; transactional: in transactions of ten, every third one aborted."""
+    def produce(self, count: int, *, transactional: bool = False, size: int = 0) -> None:
+        """Write records, of at least so many bytes each, evenly over all partitions.
+
+        Transactional: in transactions of ten, every third one aborted.
+        """
         transaction = {"transactional.id": self.group} if transactional else {}
         producer = Producer({"bootstrap.servers": self.broker, "linger.ms": 5, **transaction})
         for begin in range(0, count, 10) if transactional else ():
             _write_transaction(producer, self.partitions, begin)
         for number in range(0 if transactional else count):
             one = self.partitions[number % len(self.partitions)]
-            producer.produce(one.topic, b"event %d" % number, partition=one.partition)
+            producer.produce(one.topic, (b"event %d" % number).ljust(size), partition=one.partition)
         producer.flush()
 
     def settings(self, *topics: str) -> AppSettings:
@@ -71,6 +81,18 @@ class Journey:
             return {
                 (one.topic, one.partition): client.get_watermark_offsets(one, timeout=10)[1] for one in self.partitions
             }
+
+    def delete_before(self, topic: str, offset: int) -> None:
+        """Delete the records of partition 0 before an offset, as retention does."""
+        client = AdminClient({"bootstrap.servers": self.broker})
+        for done in client.delete_records([TopicPartition(topic, 0, offset)]).values():
+            done.result(10)
+
+    def delete_group(self) -> None:
+        """Delete the group with its offsets, as the broker does when they expire."""
+        client = AdminClient({"bootstrap.servers": self.broker})
+        for done in client.delete_consumer_groups([self.group]).values():
+            done.result(10)
 
     @contextlib.contextmanager
     def _client(self) -> Iterator[Consumer]:
@@ -121,6 +143,24 @@ async def collect(app: StreamApp, count: int) -> list[Batch]:
     return batches
 
 
+async def collect_and_acknowledge(app: StreamApp, last: int) -> list[Batch]:
+    """Collect and acknowledge until the record at this offset has come."""
+    batches: list[Batch] = []
+    while not batches or batches[-1].records[-1].offset < last:
+        batches += await collect(app, 1)
+        app.acknowledge(batches[-1])
+    return batches
+
+
+async def read_all(journey: Journey, topic: str, count: int) -> StreamApp:
+    """Run an app that reads so many records and commits to the end of the topic, and return it."""
+    async with running(journey.settings(topic)) as app:
+        for batch in await collect(app, count):
+            app.acknowledge(batch)
+        await until_true(lambda: journey.committed() == journey.ends())
+    return app
+
+
 async def until_true(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(TIMEOUT_S):
         while not condition():  # noqa: ASYNC110 - the condition changes in another process
@@ -153,6 +193,18 @@ async def test_records_have_all_they_came_with(journey: Journey) -> None:
         FetchedRecord(topic, 0, 0, 1_306_931_400_000, b"key", b"value", (("a", b"1"), ("a", None))),
         FetchedRecord(topic, 0, 1, 1_306_931_400_001, None, None, ()),
     ]
+
+
+async def test_a_record_larger_than_a_fetch_is_read(journey: Journey) -> None:
+    """max.partition.fetch.bytes is 1 MiB; the broker returns a larger record alone."""
+    (topic,) = journey.create("updates", partitions=1)
+    set_topic(journey.broker, topic, "max.message.bytes", 4_000_000)
+    producer = Producer({"bootstrap.servers": journey.broker, "message.max.bytes": 4_000_000})
+    for size in (1, 3_000_000, 2):
+        producer.produce(topic, bytes(size))
+        producer.flush()
+    app = await read_all(journey, topic, 3)
+    assert app.chunk_consumer.offsets_deleted == {}
 
 
 async def test_a_chunk_that_is_not_acknowledged_is_never_passed(journey: Journey) -> None:
@@ -232,6 +284,81 @@ async def test_a_transactional_topic_is_committed_to_its_end(journey: Journey) -
             app.acknowledge(batch)
         await until_true(lambda: journey.committed() == journey.ends())
     assert sum(map(len, batches)) == 200
+
+
+@pytest.mark.parametrize("kept", [10, 0], ids=["some left", "none left"])
+async def test_reading_continues_after_what_was_deleted_past_the_committed_offset(journey: Journey, kept: int) -> None:
+    """By retention while the worker is down: the number is known, and no lag remains."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(20)
+    await read_all(journey, topic, 20)
+    journey.produce(60)
+    journey.delete_before(topic, 80 - kept)
+    app = await read_all(journey, topic, kept)
+    assert app.chunk_consumer.offsets_deleted == {(topic, 0): 60 - kept}
+
+
+async def test_what_is_deleted_under_a_running_worker_is_counted(journey: Journey) -> None:
+    """The worker has fetched some megabytes when the others are deleted."""
+    (topic,) = journey.create("updates", partitions=1)
+    settings = replace(journey.settings(topic), buffer_chunks=1)
+    journey.produce(5000, size=2000)
+    async with running(settings) as app:
+        await until_true(app.intake.full)
+        journey.delete_before(topic, 4990)
+        seen = [record.offset for batch in await collect_and_acknowledge(app, 4999) for record in batch.records]
+        await until_true(lambda: journey.committed() == journey.ends())
+    assert len(seen) < 5000
+    assert app.chunk_consumer.offsets_deleted == {(topic, 0): 5000 - len(seen)}
+    assert seen[-10:] == list(range(4990, 5000))
+
+
+async def test_a_group_whose_offsets_have_expired_reads_again(
+    journey: Journey, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And it says so."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(20)
+    await read_all(journey, topic, 20)
+    journey.delete_group()
+    await read_all(journey, topic, 20)
+    assert capfd.readouterr().out.count("group_has_no_offset") == 2
+
+
+async def test_an_open_transaction_is_no_lag_of_the_worker(journey: Journey) -> None:
+    """A read_committed consumer reads up to it; a worker that cannot read on is not stuck."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(5)
+    hanging = Producer({"bootstrap.servers": journey.broker, "transactional.id": journey.group})
+    hanging.init_transactions(10)
+    hanging.begin_transaction()
+    hanging.produce(topic, b"hanging", partition=0)
+    hanging.flush()
+    journey.produce(5)
+    async with running(journey.settings(topic)) as app:
+        for batch in await collect(app, 5):
+            app.acknowledge(batch)
+        place = TP(topic, 0)
+        await until_true(lambda: app.find_group().progress[place] == Progress(5, 5))
+        known = await KafkaEnds({"bootstrap.servers": journey.broker}).find([place])
+        assert known == {place: Progress(0, 5, written=11)}
+        hanging.abort_transaction(10)
+        for batch in await collect(app, 5):
+            app.acknowledge(batch)
+        await until_true(lambda: app.find_group().progress[place] == Progress(12, 12))
+
+
+@pytest.mark.parametrize("partitioner", ["murmur2", "consistent", "fnv1a"])
+def test_the_partition_of_a_key_is_the_one_that_librdkafka_chooses(journey: Journey, partitioner: str) -> None:
+    """By each kind of partitioner."""
+    (topic,) = journey.create("updates", partitions=7)
+    producer = Producer({"bootstrap.servers": journey.broker, "partitioner": partitioner})
+    keys = [f"k{number}-é".encode() * (number % 3 + 1) for number in range(100)]
+    placed: dict[bytes, int] = {}
+    for key in keys:
+        producer.produce(topic, b"", key, on_delivery=lambda _, sent: placed.update({sent.key(): sent.partition()}))
+    producer.flush()
+    assert placed == {key: choose_partition(partitioner, key, 7) for key in keys}
 
 
 async def test_a_killed_worker_loses_nothing(journey: Journey, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from campaigns.errors import LaunchError
 from campaigns.postgres_launches import open_launches
-from console.use_cases.launches import LaunchProgress, launch_campaign
+from console.use_cases.launches import LaunchProgress, find_result, launch_campaign
 from streams.errors import BrokerUnavailableError
 from streams.settings import load_settings
 from tests.builders import AS_OF
@@ -128,9 +128,9 @@ def test_a_launch_of_250_000_members_is_bounded_and_goes_on_after_an_interruptio
     resumed = begin_launch(place, "--launch-id", launch_id)
     memory_mb = watch_memory(resumed)
     output, errors = resumed.communicate()
-    assert output == f"launch {launch_id}: 250,000 members of big-spenders asked for, {done:,} of them earlier\n", (
-        errors
-    )
+    said, result = output.splitlines()
+    assert said == f"launch {launch_id}: 250,000 members of big-spenders asked for, {done:,} of them earlier", errors
+    assert result.endswith(f"holdfast campaigns result {launch_id}")
     assert errors == ""  # no progress bar in a pipe
     assert 0 < memory_mb < MEMORY_MB
     keys = requested(place)
@@ -177,6 +177,8 @@ def test_a_repeated_launch_contacts_nobody_twice_without_any_cooldown(place: Wor
             launch_campaign(settings, "thank-you", by="ann")
         place.settle()
         assert {each: len(place.triggers(each)) for each in customers} == dict.fromkeys(customers, 1)
+        result = find_result(settings, launch_id)
+        assert (result.decided, result.undecided) == ({("fired", "launched"): 7}, 0)
         assert launch_campaign(settings, "thank-you", by="ann", again=True).members == 7
         place.settle()
         assert {each: len(place.triggers(each)) for each in customers} == dict.fromkeys(customers, 2)
@@ -189,6 +191,11 @@ def test_a_launch_keeps_its_time_and_its_campaign(place: Workplace) -> None:
     with stopping_after(1) as stop:
         launch_campaign(settings, "thank-you", by="olga", launch_id="may", at=AS_OF, page=1, on_progress=stop)  # type: ignore[arg-type]
     launch_campaign(settings, "thank-you", by="olga", launch_id="may")
+    shown = place.holdfast("campaigns", "result", "may")
+    assert "launch may of thank-you" in shown.stdout, shown.stderr
+    assert "3 are not decided" in shown.stdout
+    with pytest.raises(LaunchError, match="there is no launch 'june'"):
+        find_result(settings, "june")
     times = {each.body["occurred_at"] for each in place.see("evaluations")}
     assert times == {"2011-06-01T12:30:00Z"}
     with psycopg.connect(settings.ledger_url) as ledger:

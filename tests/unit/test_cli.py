@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,66 @@ def test_a_bad_argument_is_refused_by_the_command_line(run_main: RunMain) -> Non
     code, told = run_main("segments", "activate", "vip-customers", "--mode", "loud")
     assert code == 2
     assert "loud" in told
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("up", "--data", "{file}"),
+        ("up", "--data", "{file}/below"),
+        ("demo", "--data", "{file}/below"),
+        ("warehouse", "load-example", "--folder", "{file}"),
+        ("train", "all", "--out", "{file}"),
+    ],
+    ids=" ".join,
+)
+def test_a_file_in_place_of_a_folder_is_refused(run_main: RunMain, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """By each command that takes a folder, without a traceback."""
+    file = tmp_path / "file"
+    file.touch()
+    code, told = run_main(*(each.format(file=file) for each in arguments))
+    assert code == 2
+    assert str(file) in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("name", ["HOLDFAST_MODELS_DIR", "HOLDFAST_DEFINITIONS_DIR"])
+def test_a_file_in_place_of_a_folder_is_refused_as_a_setting(
+    run_main: RunMain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The sentence names the setting."""
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv(name, str(file))
+    assert_refused(run_main("campaigns", "list"), f"{name}: {file} is a file; name a folder")
+
+
+def test_an_interrupted_command_ends_with_one_sentence(run_main: RunMain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the exit code that shells give to Ctrl-C."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("console.cli.command.load_settings", interrupt)
+    assert run_main("campaigns", "list") == (130, "holdfast: interrupted\n")
+
+
+INTERRUPT_AN_IMPORT = """
+import signal, sys
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "psycopg":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from console.__main__ import main
+main()
+"""
+
+
+def test_a_command_interrupted_while_it_imports_ends_with_one_sentence() -> None:
+    """Importing takes a second, in which people press Ctrl-C."""
+    ended = subprocess.run([sys.executable, "-c", INTERRUPT_AN_IMPORT], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "holdfast: interrupted\n")
 
 
 def test_only_campaigns_for_operators_are_launched() -> None:

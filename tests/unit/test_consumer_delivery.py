@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka.structs import OffsetAndMetadata
 from faust.types import TP
+from structlog.testing import capture_logs
 
 from streams.kafka.app import AppSettings, build_app
-from streams.kafka.fetching import Fetch, Fetched, Start, choose_start, cut
+from streams.kafka.fetching import Deleted, Fetch, Fetched, FetchedRecord, Start, choose_start, cut
 from streams.kafka.offsets import ContiguousOffsets
 from streams.kafka.topic_ids import place_offset, read_metadata, write_metadata
 
@@ -23,7 +24,7 @@ ONE, TWO = TP("updates", 0), TP("updates", 1)
 
 
 def records(*offsets: int) -> list[Any]:
-    return [SimpleNamespace(offset=offset, timestamp=0) for offset in offsets]
+    return [FetchedRecord("updates", 0, offset, 0, None, b"", ()) for offset in offsets]
 
 
 @pytest.fixture
@@ -96,6 +97,13 @@ async def test_a_gap_at_the_end_is_committed_without_a_record(consumer: ChunkCon
     assert consumer._new_offset(ONE) == 2
 
 
+async def test_a_new_group_commits_a_gap_without_any_record(consumer: ChunkConsumer) -> None:
+    """As of a topic with one aborted transaction: otherwise that would be lag for ever."""
+    consumer._offsets[ONE] = ContiguousOffsets()
+    await consumer._deliver(Fetch({ONE: Fetched([], 2, begin=0)}, 0, 0))
+    assert consumer._new_offset(ONE) == 2
+
+
 async def test_a_chunk_of_an_older_generation_is_not_owned(consumer: ChunkConsumer) -> None:
     """Its acknowledgement is ignored."""
     delivered = given_callback(consumer)
@@ -132,6 +140,44 @@ async def test_a_partition_that_lost_its_end_is_read_from_where_it_begins(consum
     assert consumer._new_offset(ONE) is None
     assert consumer.acknowledge(since)
     assert consumer._new_offset(ONE) == 1
+
+
+async def test_offsets_deleted_before_they_were_read_are_counted_and_committed(consumer: ChunkConsumer) -> None:
+    """Also without a record after them: otherwise they would be lag for ever."""
+    delivered = given_callback(consumer)
+    await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0))
+    consumer._pass_deleted(Fetch({}, 0, 0, {ONE: Deleted(1, 61)}))
+    assert consumer.acknowledge(delivered[0])
+    assert consumer._new_offset(ONE) == 61
+    assert consumer.offsets_deleted == {ONE: 60}
+    (sentence,) = consumer.describe()
+    assert sentence.startswith("updates[0]: 60 offsets were deleted before they were read")
+
+
+@pytest.mark.parametrize(("generation", "seeks"), [(1, 0), (0, 1)])
+async def test_offsets_deleted_in_an_older_assignment_are_not_counted(
+    consumer: ChunkConsumer, generation: int, seeks: int
+) -> None:
+    """The present owner, or the position sought since then, finds them again."""
+    consumer._pass_deleted(Fetch({}, generation, seeks, {ONE: Deleted(1, 61)}))
+    assert (consumer.offsets_deleted, consumer.describe()) == ({}, [])
+
+
+async def test_a_group_without_offsets_is_logged_once_for_each_topic(consumer: ChunkConsumer) -> None:
+    """With where reading begins. A topic that is read again for another reason is not such a case."""
+    consumer._offsets = {ONE: ContiguousOffsets(), TWO: ContiguousOffsets()}
+    given_callback(consumer)
+    with capture_logs() as logged:
+        await consumer._deliver(Fetch({ONE: Fetched(records(3), 4), TWO: Fetched(records(0), 1)}, 0, 0))
+        consumer._offsets[ONE] = consumer._offsets[ONE].restart("present")
+        consumer._without_commit.clear()
+        await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0))
+    (line,) = logged
+    assert (line["event"], line["topic"], line["action"]) == (
+        "group_has_no_offset",
+        "updates",
+        "read from the beginning, offset 3",
+    )
 
 
 def given_topic(consumer: ChunkConsumer, *, topic_id: str) -> list[set[str]]:

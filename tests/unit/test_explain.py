@@ -11,6 +11,7 @@ from campaigns.guardrails import Reason
 from campaigns.records import DecisionRecord
 from console.cli.explanation import describe_consent_change, describe_decision, describe_rule, headline, pick_examples
 from console.use_cases.explanations import explain_decision, explain_membership
+from segments.definition import build_segment
 from tests.builders import AS_OF, segment
 
 LAPSING = segment("lapsing", {">": [{"var": "days_since_last_transaction"}, 60]})
@@ -80,6 +81,60 @@ def test_a_rule_that_does_not_hold_names_its_nearest_miss() -> None:
     assert "does not hold, nearest miss total_revenue" in told
     assert "days_since_last_transaction 90 is > 60" in told
     assert "total_revenue 19,500 is not >= " in told
+
+
+STAYING = build_segment(
+    {
+        "key": "lapsing",
+        "name": "Lapsing",
+        "rule": {">": [{"var": "days_since_last_transaction"}, 60]},
+        "exit_rule": {"<": [{"var": "days_since_last_transaction"}, 30]},
+    },
+    where="test",
+)
+
+
+@pytest.mark.parametrize(
+    ("days", "is_member", "told"),
+    [
+        (45.0, True, " Remains a member until the exit rule holds: days_since_last_transaction 45 is not < 30."),
+        (45.0, False, ""),
+        (20.0, True, ""),
+        (90.0, True, ""),
+    ],
+    ids=["stays", "no member", "leaves", "in by the rule"],
+)
+def test_an_exit_rule_that_keeps_a_member_inside_is_explained(days: float, is_member: bool, told: str) -> None:
+    """Otherwise a member whose rule does not hold looks like a mistake."""
+    facts = {"days_since_last_transaction": days}
+    explained = describe_rule(explain_membership(STAYING, facts, is_member=is_member))
+    assert explained.partition(" 60.")[2] == told
+
+
+@pytest.mark.parametrize(
+    ("facts", "versions", "told"),
+    [
+        (
+            {"decision_basis": "rules"},
+            {"churn": "churn-1"},
+            ["churn was scored by a rule: churn churn-1 served, but gave no usable score for this customer"],
+        ),
+        (
+            {"offer_basis": "rules", "decision_basis": "model"},
+            {"churn": "churn-1", "nbo": "nbo-2"},
+            ["the offer was chosen by a rule: nbo nbo-2 served, but gave no usable score for this customer"],
+        ),
+        ({"decision_basis": "rules"}, {"churn": "rules"}, []),
+        ({"decision_basis": "model"}, {"churn": "churn-1"}, []),
+        ({}, {}, []),
+    ],
+)
+def test_a_rule_that_replaced_a_model_is_explained(
+    facts: dict[str, str], versions: dict[str, str], told: list[str]
+) -> None:
+    """Only where a model served: rules that decide for want of a model are no exception."""
+    record = recorded(facts={"days_since_last_transaction": 90.0, **facts}, versions=versions)
+    assert describe_decision(explain_decision(record, {})).split("\n    ")[1:] == told
 
 
 def test_a_missing_fact_is_told_as_null() -> None:
