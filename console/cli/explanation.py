@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from campaigns.consent import EVERY_CHANNEL
 from campaigns.decide import Outcome
 from campaigns.guardrails import Reason
+from models.tasks.churn import Churn
+from models.tasks.nbo import NextBestOffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from segments.explanation import Comparison, Explanation
 
 SHORT = 1000.0  # from here on numbers are written out, without an exponent
-_BASES = {"decision_basis": ("churn", "churn was scored"), "offer_basis": ("nbo", "the offer was chosen")}
+_BASES = {
+    "decision_basis": (Churn.name, "churn was scored"),
+    "offer_basis": (NextBestOffer.name, "the offer was chosen"),
+}
 HEADLINE_FACTS = (
     "churn_probability",
     "days_since_last_transaction",
