@@ -156,7 +156,7 @@ def wire(kind: str, customer_id: Any = "dora", **more: Any) -> bytes:
 
 UPDATE, UUID = "customer.updated", "8d6b2f4e-9d53-5c52-8f0e-2a7b3a3f9c55"
 BAD = {
-    "no value": Bad("outcomes", b"dora", None, "empty_value"),
+    "no value": Bad("conversations", b"dora", None, "empty_value"),
     "empty value": Bad("outcomes", b"dora", b"", "empty_value"),
     "bad UTF-8": Bad("customer-updates", b"dora", b'{"id": "\xff\xfe"}', "not_json"),
     "bad JSON": Bad("conversations", b"dora", b"{'id': 1", "not_json"),
