@@ -1,20 +1,24 @@
 """The data warehouse in a file: CSV, Parquet, or a DuckDB database; for a first try on an extract, without a server.
 
-The file is read into memory, and again when it has changed: no lock is held on it, so it can be replaced at any time.
-Values become what they become from PostgreSQL.
+A CSV or Parquet file is read into memory, and again when it has changed. A DuckDB database is opened for each read, so
+that a view with the present date stays right. No lock is held between reads: a file can be replaced at any time, best
+by renaming a complete one. Values become what they become from PostgreSQL.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from features.csv_extract import find_types, load_csv, quote, quote_text, read_header
+from features.duckdb_types import FLOATS, make_column, write_value
 from features.errors import ServiceAddressError, WarehouseLayoutError, WarehouseUnavailableError
-from features.table import FeatureTable, column, to_json
+from features.table import FeatureTable
 from features.times import TIME_COLUMNS, clear_unreadable_times
 from features.unreadable_values import UnreadableValues
 
@@ -23,16 +27,21 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from features.table import Kind
-
 SCHEMES = ("csv", "parquet", "duckdb")
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
-_KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys((*_NUMBERS, "UHUGEINT", "FLOAT", "DOUBLE"), "number"),
-    "BOOLEAN": "boolean",
-}
-_SELECT = "SELECT * FROM holdfast_rows WHERE holdfast_id IN (SELECT unnest($1::VARCHAR[]))"
-Stamp = tuple[tuple[str, int, int], ...]
+_CSV_ERROR = re.compile(r"CSV Error on Line: (\d+)\nOriginal Line:.*\n(.+)")
+_OPTIONS = {"autoinstall_known_extensions": "false", "TimeZone": "UTC"}
+
+
+class FileState(NamedTuple):
+    """What changes when a file does."""
+
+    path: str
+    inode: int
+    modified_ns: int
+    size: int
+
+
+Stamp = tuple[FileState, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +52,18 @@ class Extract:
     path: str
 
     def stamp(self) -> Stamp:
-        """Return what changes when a file does: path, time of change and size of each.
+        """Return the states of the files.
 
         Raises:
-            WarehouseLayoutError: there is no file.
+            FileNotFoundError: there is no file, or one has gone meanwhile.
+            OSError: a file may not be looked at.
         """
         # Not Path.glob, which takes no absolute pattern.
         files = sorted(glob(self.path))  # noqa: PTH207
         if not files:
-            raise WarehouseLayoutError(f"HOLDFAST_WAREHOUSE_URL: there is no file {self.path}")
+            raise FileNotFoundError(self.path)
         states = [(file, Path(file).stat()) for file in files]
-        return tuple((file, state.st_mtime_ns, state.st_size) for file, state in states)
+        return tuple(FileState(file, state.st_ino, state.st_mtime_ns, state.st_size) for file, state in states)
 
 
 def read_address(url: str) -> Extract:
@@ -67,6 +77,16 @@ def read_address(url: str) -> Extract:
     if not path:
         raise ServiceAddressError(f"HOLDFAST_WAREHOUSE_URL names no file; write {scheme}:customers.{scheme}")
     return Extract(scheme, path)
+
+
+@dataclass(frozen=True, slots=True)
+class _OpenExtract:
+    """An extract that can be queried."""
+
+    connection: DuckDBPyConnection
+    stamp: Stamp
+    types: Mapping[str, str]
+    statement: str
 
 
 class ExtractWarehouse:
@@ -95,9 +115,8 @@ class ExtractWarehouse:
         self._table = table
         self._id_column = id_column
         self._private = frozenset(private_columns)
-        self._stamp: Stamp = ()
-        self._kinds: dict[str, Kind] = {}
-        self._connection: DuckDBPyConnection | None = None
+        self._open: _OpenExtract | None = None
+        self._was_open = False
         # DuckDB's connection serves one thread at a time.
         self._turn = Lock()
         self.unreadable_values = UnreadableValues()
@@ -111,88 +130,130 @@ class ExtractWarehouse:
             WarehouseUnavailableError: the file cannot be read now.
         """
         await asyncio.to_thread(self._fetch, [])
+        self._was_open = True
 
     async def close(self) -> None:
         """Forget the extract."""
-        with self._turn:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        await asyncio.to_thread(self._close)
 
     async def fetch(self, customer_ids: Sequence[str]) -> FeatureTable:
-        """Return every row of the customers, in any order; see the port."""
+        """Return every row of the customers, in any order; see the port.
+
+        A file that is away, empty or incomplete is unavailable, and read again when it is back.
+        """
         return await asyncio.to_thread(self._fetch, list(customer_ids))
 
-    def _fetch(self, customer_ids: list[str]) -> FeatureTable:
+    def _close(self) -> None:
         with self._turn:
-            connection = self._use_present()
-            found = connection.execute(_SELECT, [customer_ids]).fetchall()
-            kinds = self._kinds
-        ids, *cells = zip(*found, strict=True) if found else ((),) * (len(kinds) + 1)
-        made = {
-            name: column(map(to_json, values), kind) for (name, kind), values in zip(kinds.items(), cells, strict=True)
-        }
-        table = FeatureTable(tuple(ids), made)
-        times = [name for name in TIME_COLUMNS if name in made]
-        if times:
-            table, unreadable = clear_unreadable_times(table, times)
-            if unreadable:
-                self.unreadable_values.add(unreadable)
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._open is not None:
+            self._open.connection.close()
+            self._open = None
+
+    def _fetch(self, customer_ids: list[str]) -> FeatureTable:
+        import_duckdb()
+        with self._turn:
+            rows, types = self._select(customer_ids)
+        ids, *cells = zip(*rows, strict=True) if rows else ((),) * (len(types) + 1)
+        made, unreadable = {}, {}
+        for (name, type_name), values in zip(types.items(), cells, strict=True):
+            made[name], lost = make_column(values, type_name)
+            if lost:
+                unreadable[name] = lost
+        table, lost_times = clear_unreadable_times(FeatureTable(tuple(ids), made), self._times(types))
+        unreadable |= {name: lost + unreadable.get(name, 0) for name, lost in lost_times.items()}
+        if unreadable:
+            self.unreadable_values.add(unreadable)
         return table
 
-    def _use_present(self) -> DuckDBPyConnection:
-        """Return the connection to the extract in memory, after reading it where the file has changed."""
-        stamp = self._extract.stamp()
-        if self._connection is None or stamp != self._stamp:
-            before = self._connection
-            self._connection, self._kinds = self._read()
-            self._stamp = stamp
-            if before is not None:
-                before.close()
-        return self._connection
+    def _times(self, types: Mapping[str, str]) -> list[str]:
+        return [name for name in TIME_COLUMNS if name in types]
 
-    def _read(self) -> tuple[DuckDBPyConnection, dict[str, Kind]]:
+    def _select(self, customer_ids: list[str]) -> tuple[list[tuple[Any, ...]], Mapping[str, str]]:
+        duckdb = import_duckdb()
         try:
-            # Only users of an extract need it.
-            import duckdb  # noqa: PLC0415
-        except ModuleNotFoundError as error:
-            raise WarehouseLayoutError(
-                "HOLDFAST_WAREHOUSE_URL names a file, and the package duckdb, which reads it, is not installed; "
-                "run `make install` in Holdfast's folder"
-            ) from error
-        connection = duckdb.connect()
-        try:
-            connection.execute("SET TimeZone = 'UTC'")
-            relation = self._attach(connection)
-            described = connection.execute(f"DESCRIBE FROM {relation}").fetchall()
-            names = [name for name, *_ in described]
-            self._check(names)
-            self.unknown_private_columns = tuple(sorted(self._private.difference(names)))
-            chosen = ", ".join(quote(name) for name in names if name not in self._private)
-            rows = f"SELECT {write_id(self._id_column)} AS holdfast_id, {chosen} FROM {relation}"  # noqa: S608 - quoted
-            connection.execute(f"CREATE TABLE holdfast_rows AS {rows}")
-            described = connection.execute("DESCRIBE holdfast_rows").fetchall()[1:]
+            present = self._use_present()
+            return present.connection.execute(present.statement, [customer_ids]).fetchall(), present.types
+        except OSError as error:
+            raise self._away(error) from error
         except duckdb.CatalogException as error:
-            reason = f"{self._extract.path}: {first_line(error)}; set DWH_CUSTOMER_FEATURES_TABLE"
+            reason = f"{self._extract.path}: {describe_error(error)}; set DWH_CUSTOMER_FEATURES_TABLE"
             raise WarehouseLayoutError(reason) from error
         except duckdb.Error as error:
-            raise WarehouseUnavailableError(f"{self._extract.path} cannot be read: {first_line(error)}") from error
-        return connection, {name: find_kind(kind) for name, kind, *_ in described}
+            raise WarehouseUnavailableError(f"{self._extract.path} cannot be read: {describe_error(error)}") from error
+        finally:
+            if self._extract.scheme == "duckdb":
+                self._forget()
 
-    def _attach(self, connection: DuckDBPyConnection) -> str:
-        """Return the relation to read."""
-        path = quote_text(self._extract.path)
-        if self._extract.scheme == "parquet":
-            return f"read_parquet({path})"
+    def _away(self, error: OSError) -> WarehouseLayoutError | WarehouseUnavailableError:
+        """Return the error of a file that is not there: wrong when a worker starts, replaced while it runs."""
+        if self._was_open:
+            return WarehouseUnavailableError(f"{self._extract.path} is away ({error.strerror or 'no such file'})")
+        if isinstance(error, FileNotFoundError):
+            return WarehouseLayoutError(f"HOLDFAST_WAREHOUSE_URL: there is no file {self._extract.path}")
+        return WarehouseLayoutError(f"HOLDFAST_WAREHOUSE_URL: {self._extract.path} may not be read ({error.strerror})")
+
+    def _use_present(self) -> _OpenExtract:
+        """Return the extract, after reading it where it has changed."""
+        stamp = self._extract.stamp()
+        if self._open is None or self._open.stamp != stamp:
+            present = self._read(stamp)
+            self._forget()
+            self._open = present
+        return self._open
+
+    def _read(self, stamp: Stamp) -> _OpenExtract:
+        if self._was_open and not any(file.size for file in stamp):
+            raise WarehouseUnavailableError(f"{self._extract.path} is empty")
+        duckdb = import_duckdb()
+        connection = duckdb.connect(config=_OPTIONS)
+        try:
+            if self._extract.scheme == "duckdb":
+                path = quote_text(self._extract.path)
+                connection.execute(f"ATTACH {path} AS extract (TYPE duckdb, READ_ONLY); USE extract")
+            return self._prepare(connection, stamp)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _prepare(self, connection: DuckDBPyConnection, stamp: Stamp) -> _OpenExtract:
         if self._extract.scheme == "csv":
-            # As text, or 007 would become 7; all rows decide about the types of the others.
-            types = f"{{{quote_text(self._id_column)}: 'VARCHAR'}}"
-            first = f"SELECT * FROM read_csv({path}, sample_size = -1) LIMIT 0"  # noqa: S608 - quoted
-            header = connection.execute(first).description or []
-            known = self._id_column in [name for name, *_ in header]
-            return f"read_csv({path}, sample_size = -1{f', types = {types}' if known else ''})"
-        connection.execute(f"ATTACH {path} AS extract (TYPE duckdb, READ_ONLY)")
-        return f"extract.{self._table}" if "." in self._table else f"extract.main.{quote(self._table)}"
+            relation, types = self._load_csv(connection, stamp)
+        else:
+            relation = self._find_relation()
+            types = self._choose(describe(connection, relation))
+        if self._extract.scheme == "parquet":
+            relation = copy(connection, relation, types)
+        customer = write_id(self._id_column, types[self._id_column])
+        values = ", ".join(write_value(quote(name), type_name) for name, type_name in types.items())
+        statement = (
+            f"SELECT {customer}, {values} FROM {relation} "  # noqa: S608 - quoted
+            f"WHERE {customer} IN (SELECT unnest($1::VARCHAR[]))"
+        )
+        return _OpenExtract(connection, stamp, types, statement)
+
+    def _load_csv(self, connection: DuckDBPyConnection, stamp: Stamp) -> tuple[str, Mapping[str, str]]:
+        header = read_header([file.path for file in stamp])
+        self._check(header.names)
+        load_csv(connection, self._extract.path, header, "texts")
+        # As text, or 17 and 17.0 would be one customer.
+        found = {**find_types(connection, "texts", header.names), self._id_column: "VARCHAR"}
+        types = self._choose(found)
+        return copy(connection, "texts", types), types
+
+    def _find_relation(self) -> str:
+        """Return the relation of a file with types, as SQL."""
+        if self._extract.scheme == "duckdb":
+            return ".".join(map(quote, self._table.split(".")))
+        return f"read_parquet({quote_text(self._extract.path)})"
+
+    def _choose(self, types: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the types of the columns to read."""
+        self._check(list(types))
+        self.unknown_private_columns = tuple(sorted(self._private.difference(types)))
+        return {name: type_name for name, type_name in types.items() if name not in self._private}
 
     def _check(self, names: Sequence[str]) -> None:
         if self._id_column not in names:
@@ -203,28 +264,43 @@ class ExtractWarehouse:
             )
 
 
-def find_kind(name: str) -> Kind:
-    """Return the kind of a column of a DuckDB type."""
-    # DECIMAL(9,2)[] is a list.
-    return "number" if name.startswith("DECIMAL(") and name.endswith(")") else _KINDS.get(name, "other")
+def import_duckdb() -> Any:
+    """Return the package duckdb, which only users of an extract need.
+
+    Raises:
+        WarehouseLayoutError: it is not installed.
+    """
+    try:
+        import duckdb  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise WarehouseLayoutError(
+            "HOLDFAST_WAREHOUSE_URL names a file, and the package duckdb, which reads it, is not installed; "
+            "run `make install` in Holdfast's folder"
+        ) from error
+    return duckdb
 
 
-def write_id(name: str) -> str:
+def describe(connection: DuckDBPyConnection, relation: str) -> Mapping[str, str]:
+    """Return the type of each column of a relation."""
+    return {name: type_name for name, type_name, *_ in connection.execute(f"DESCRIBE FROM {relation}").fetchall()}
+
+
+def copy(connection: DuckDBPyConnection, relation: str, types: Mapping[str, str]) -> str:
+    """Copy columns of a relation, as these types, into a table in memory, and return its name."""
+    values = ", ".join(f"CAST({quote(name)} AS {type_name}) AS {quote(name)}" for name, type_name in types.items())
+    connection.execute(f"CREATE TABLE rows AS SELECT {values} FROM {relation}")  # noqa: S608 - quoted
+    return "rows"
+
+
+def write_id(name: str, type_name: str) -> str:
     """Return SQL for a customer id as text, as in events; a float without decimals is an integer."""
     text = f"CAST({quote(name)} AS VARCHAR)"
-    return f"regexp_replace({text}, '^(-?[0-9]+)\\.0$', '\\1')"
+    return f"regexp_replace({text}, '\\.0$', '')" if type_name in FLOATS else text
 
 
-def quote(name: str) -> str:
-    """Return a name as an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def quote_text(text: str) -> str:
-    """Return text as a literal of SQL."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error."""
-    return str(error).strip().splitlines()[0]
+def describe_error(error: Exception) -> str:
+    """Return an error of DuckDB in one line, without the customer's line that it quotes."""
+    text = str(error).strip()
+    if found := _CSV_ERROR.search(text):
+        return f"line {found[1]}: {found[2].rstrip('.')}"
+    return text.splitlines()[0]

@@ -112,8 +112,8 @@ def to_json(cell: Any) -> Any:
             return cell
         case dict():
             return {str(name): to_json(each) for name, each in cell.items()}
-        case list() | np.ndarray():
-            return [to_json(each) for each in (cell if isinstance(cell, list) else cell.tolist())]
+        case list() | tuple() | np.ndarray():
+            return [to_json(each) for each in (cell.tolist() if isinstance(cell, np.ndarray) else cell)]
         case datetime() | date() | time() | timedelta():
             return cell.total_seconds() if isinstance(cell, timedelta) else cell.isoformat()
         case _:

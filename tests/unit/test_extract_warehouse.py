@@ -32,6 +32,14 @@ def write(path: Path, *lines: str) -> str:
     return f"csv:{path}"
 
 
+def write_database(folder: Path, query: str) -> str:
+    """Write the rows of a query as the table `features` of a DuckDB database, and return its URL."""
+    path = folder / "x.duckdb"
+    with duckdb.connect(path) as connection:
+        connection.execute(f"CREATE TABLE features AS {query}")
+    return f"duckdb:{path}"
+
+
 async def test_a_csv_file_is_read_by_its_header(tmp_path: Path) -> None:
     """Ids stay as they are written; the kind of a column follows from all its values."""
     url = write(
@@ -159,3 +167,148 @@ def test_the_adapter_follows_from_the_scheme(scheme: str) -> None:
 def test_a_url_without_a_path_is_refused() -> None:
     with pytest.raises(ServiceAddressError, match=r"write csv:customers.csv"):
         warehouse("csv:")
+
+
+@pytest.mark.parametrize(
+    ("definition", "unreadable"),
+    [
+        ("DATE 'infinity'", 1),
+        ("TIMESTAMP '-infinity'", 1),
+        ("DATE '12000-01-01'", 1),
+        ("TIMESTAMPTZ '12000-01-01 00:00:00+00'", 1),
+        ("DATE '0044-03-15 (BC)'", 1),
+        ("TIME '24:00:00'", 1),
+        ("INTERVAL 9000000 YEARS", 1),
+        ("'\\xff'::BLOB", 1),
+        ("NULL::DATE", 0),
+    ],
+)
+async def test_a_value_that_cannot_be_read_is_null_and_counted(
+    tmp_path: Path, definition: str, unreadable: int
+) -> None:
+    """A file has no largest date that stands for infinity; neighbours keep their values."""
+    rows = f"(VALUES ('ann', {definition}), ('bob', NULL)) t (customer_id, more)"
+    url = write_database(tmp_path, f"FROM {rows}")
+    async with opened(warehouse(url)) as found:
+        table = await found.fetch(["ann", "bob"])
+        assert table.columns["more"].tolist() == [None, None]
+        assert found.unreadable_values.counts == ({"more": 1} if unreadable else {})
+
+
+@pytest.mark.parametrize(
+    ("definition", "value"),
+    [
+        ("DATE '9999-12-31'", "9999-12-31"),
+        ("INTERVAL 1 YEAR", 365 * 86_400.0),
+        ("INTERVAL 5 MONTHS", 150 * 86_400.0),
+        ("'{\"a\": [1, null]}'::JSON", {"a": [1, None]}),
+        ("[1, 2]::INTEGER[2]", [1, 2]),
+        ("'gold'::ENUM('gold')", "gold"),
+        ("TIMESTAMP_NS '2011-12-09 12:50:00.123456789'", "2011-12-09T12:50:00.123456"),
+    ],
+)
+async def test_values_of_a_database_become_json_values(tmp_path: Path, definition: str, value: Any) -> None:
+    (row,) = await read(write_database(tmp_path, f"SELECT 'ann' AS customer_id, {definition} AS more"), "ann")
+    assert row["more"] == value
+
+
+async def test_a_view_of_a_database_is_computed_at_every_read(tmp_path: Path) -> None:
+    """A view with the present date would otherwise keep the day of the worker's start. No lock stays either."""
+    url = write_database(tmp_path, "SELECT 'ann' AS customer_id, 1 AS orders")
+    async with opened(warehouse(url)) as found:
+        for orders in (1, 2):
+            assert (await found.fetch(["ann"])).row(0)["orders"] == orders
+            with duckdb.connect(url.removeprefix("duckdb:")) as writer:
+                writer.execute("UPDATE features SET orders = orders + 1")
+
+
+async def test_a_file_that_is_away_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """An export that replaces it does not end the worker, and rows of the old file are not used meanwhile."""
+    path = tmp_path / "x.csv"
+    async with opened(warehouse(write(path, "customer_id,spend", "ann,1"))) as found:
+        path.unlink()
+        with pytest.raises(WarehouseUnavailableError, match=r"x\.csv is away"):
+            await found.fetch(["ann"])
+        path.write_text("", encoding="utf-8")
+        with pytest.raises(WarehouseUnavailableError, match=r"x\.csv is empty"):
+            await found.fetch(["ann"])
+        write(path, "customer_id,spend", "ann,2")
+        assert (await found.fetch(["ann"])).row(0)["spend"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (b"bob,secret\n", "x.csv cannot be read: line 4: Expected Number of Columns: 3 Found: 2"),
+        (b"bob,1,2,secret\n", "x.csv cannot be read: line 4: Expected Number of Columns: 3 Found: 4"),
+        ("bob,1,sécret\n".encode("latin-1"), "x.csv cannot be read: line 4: Invalid unicode"),
+    ],
+)
+async def test_a_wrong_line_is_named_and_never_left_out(tmp_path: Path, last: bytes, said: str) -> None:
+    """Without the line itself, which has a customer's data."""
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"customer_id,a,b\nann,1,2\ncid,1,2\n" + last)
+    with pytest.raises(WarehouseUnavailableError, match=said) as raised:
+        await warehouse(f"csv:{path}").open()
+    assert "cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+async def test_the_header_gives_the_delimiter(tmp_path: Path, delimiter: str) -> None:
+    """Also of a file whose columns are all text, and behind a byte order mark."""
+    lines = (
+        delimiter.join(each) for each in (("\ufeffcustomer_id", '"a, b; c"', "plan"), ("ann", "x", '"gold\nplus"'))
+    )
+    assert await read(write(tmp_path / "x.csv", *lines), "ann") == [
+        {"customer_id": "ann", "a, b; c": "x", "plan": "gold\nplus"}
+    ]
+
+
+@pytest.mark.parametrize(("stored", "customers"), [("'17.0'", {"17.0"}), ("17.0::DOUBLE", {"17"})])
+async def test_only_a_number_loses_its_fraction(tmp_path: Path, stored: str, customers: set[str]) -> None:
+    """Texts that differ are different customers."""
+    url = write_database(tmp_path, f"SELECT {stored} AS customer_id")
+    async with opened(warehouse(url)) as found:
+        assert set((await found.fetch(["17", "17.0"])).customer_ids) == customers
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["true", "FALSE", ""], [True, False, None]),
+        (["Yes", "No"], ["Yes", "No"]),
+        (["F", "F"], ["F", "F"]),
+        (["1", " 2.5", "-.5", "1e3", "  "], [1.0, 2.5, -0.5, 1000.0, None]),
+        (["01234", "5"], ["01234", "5"]),
+        (["0", "0.5"], [0.0, 0.5]),
+        (["1", "n/a"], ["1", "n/a"]),
+        (["NaN", "1"], ["NaN", "1"]),
+        (['"1,5"', "2"], ["1,5", "2"]),
+        (["01/02/2020", "03/04/2020"], ["01/02/2020", "03/04/2020"]),
+        (["2020-05-01", ""], ["2020-05-01", None]),
+        (["2020-05-01 10:00", "2020-05-01T10:00:00.5"], ["2020-05-01T10:00:00", "2020-05-01T10:00:00.500000"]),
+        (["2020-05-01 10:00+02:00", "2020-05-01T10:00Z"], ["2020-05-01T08:00:00+00:00", "2020-05-01T10:00:00+00:00"]),
+        (["", ""], [None, None]),
+        ([".", "1"], [".", "1"]),
+    ],
+)
+async def test_a_csv_column_is_what_all_its_cells_are(tmp_path: Path, cells: list[str], values: list[Any]) -> None:
+    """Nothing is guessed: what PostgreSQL would hold as text is text."""
+    ids = [f"c{number}" for number in range(len(cells))]
+    url = write(tmp_path / "x.csv", "customer_id,more", *map("{},{}".format, ids, cells))
+    assert [row["more"] for row in await read(url, *ids)] == values
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("customer_id,a,b", "customer_id,b,a", r"2\.csv has other columns than .*1\.csv"),
+        ("customer_id,Plan,plan", "customer_id,Plan,plan", "has columns 'Plan' and 'plan'; rename one of them"),
+        ("customer_id,a,a", "customer_id,a,a", "has columns 'a' and 'a'; rename one of them"),
+    ],
+)
+async def test_columns_that_could_be_mixed_up_are_refused(tmp_path: Path, first: str, second: str, said: str) -> None:
+    for name, header in (("1.csv", first), ("2.csv", second)):
+        write(tmp_path / name, header, f"{name},1,2")
+    with pytest.raises(WarehouseLayoutError, match=said):
+        await warehouse(f"csv:{tmp_path}/*.csv").open()
