@@ -5,6 +5,7 @@ Both clients check the broker's certificate and its host name; no setting turns 
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from faust.auth import SASLCredentials, SSLCredentials
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from faust.types.auth import CredentialsT
 
     from streams.settings import Settings
+
+
+def quiet_logger(name: str) -> logging.Logger:
+    """Return a logger that discards what librdkafka says: it repeats on stderr what Holdfast raises once."""
+    logger = logging.getLogger(name)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
 
 
 def describe_connection(settings: Settings) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import msgspec
 from confluent_kafka import KafkaException, Producer
 
 from streams.errors import BrokerUnavailableError
-from streams.kafka.connection import describe_connection
+from streams.kafka.connection import describe_connection, quiet_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,10 +19,7 @@ if TYPE_CHECKING:
 DELIVERY_TIMEOUT_S = 30.0
 POLL_S = 0.1
 
-# What goes wrong is raised once; librdkafka would repeat it on stderr.
-_quiet = logging.getLogger("holdfast.events.librdkafka")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
+_quiet = quiet_logger("holdfast.events.librdkafka")
 
 
 class EventProducer:

@@ -10,14 +10,13 @@ nor sends it twice. The one exception: Kafka deletes the offsets of an idle grou
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
 from streams.errors import BrokerUnavailableError, SinkUnavailableError
-from streams.kafka.connection import describe_connection, describe_security
+from streams.kafka.connection import describe_connection, describe_security, quiet_logger
 from streams.kafka.topics import verify_topics
 from streams.kafka.transactional_progress import OutgoingRecord, SendError, TransactionalProgress, open_progress
 from streams.topic_descriptions import MAX_MESSAGE_BYTES
@@ -30,10 +29,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 15.0
 
-# Errors are raised once; librdkafka would repeat them on stderr.
-_quiet = logging.getLogger("holdfast.requeue.librdkafka")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
+_quiet = quiet_logger("holdfast.requeue.librdkafka")
 
 
 class DeadLetterRequeuer:

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType  # t
 from confluent_kafka.cimpl import NewTopic  # where its types say it is
 
 from streams.errors import BrokerUnavailableError, TopicLayoutError
-from streams.kafka.connection import describe_security
+from streams.kafka.connection import describe_security, quiet_logger
 from streams.topic_descriptions import TOPICS, find_differences
 
 if TYPE_CHECKING:
@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 8.0
 PARTITIONS = 4
 _log = logging.getLogger(__name__)
-# librdkafka repeats its connection errors on stderr several times a second; Holdfast raises one error.
-_quiet = logging.getLogger("holdfast.librdkafka")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
+_quiet = quiet_logger("holdfast.librdkafka")
 
 
 def create_missing_topics(settings: Settings, *, partitions: int | None, replication: int) -> tuple[str, ...]:
