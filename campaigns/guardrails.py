@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from campaigns.consent import describe_unreadable, has_consent
-from features.row_age import STALE
+from features.times import STALE
 
 if TYPE_CHECKING:
     from campaigns.decide import Candidate, ContactHistory

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from campaigns.decide import Outcome
-from features.row_age import STALE
+from features.times import STALE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,14 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.table import FeatureTable, plain
-from features.times import parse_time
+from features.times import STALE, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
-STALE = "stale"
-"""The fact that is true for a customer whose row stayed older than the event."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 0.8
 
 

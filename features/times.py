@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 CUSTOMER_SINCE = "customer_since"
+STALE = "stale"
+"""The fact that is true for a customer whose row stayed older than the event that announced it."""
 TIME_COLUMNS = (CUSTOMER_SINCE,)
 """The columns of the view that must hold times, of any type."""
 

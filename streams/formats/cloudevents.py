@@ -7,10 +7,9 @@ Source: CloudEvents 1.0.2 and its Kafka protocol binding.
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from streams.formats.documents import Draft, Format, FormatError
+from streams.formats.documents import FIELDS, Draft, Format, FormatError, join_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 _PREFIX = "ce_"
 _CUSTOMER = "customerid"
-# Fields of Holdfast's events that are taken from the data.
-FIELDS = ("attributes", "channel", "role", "text", "trigger_id", "value", "campaign", "launch", "reason")
-MAX_ID = 200
 
 
 def recognise(document: Document) -> bool:
@@ -75,12 +71,6 @@ def find_type(document: Document, foreign: str) -> str:
             return own
     ends = ", ".join(own.rpartition(".")[2] for own in document.types)
     raise FormatError(f"type is {foreign!r}; on topic {document.record.topic} it must end in one of {ends}")
-
-
-def join_id(source: str, event_id: str) -> str:
-    """Return an id that is unique among sources: as it is where it fits, else its digest."""
-    joined = f"{source}#{event_id}"
-    return joined if len(joined) <= MAX_ID else sha256(joined.encode()).hexdigest()
 
 
 def _find_attributes(document: Document) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from streams.formats.events import Record
     from streams.formats.schemas import Schemas
 
+FIELDS = ("attributes", "channel", "role", "text", "trigger_id", "value", "campaign", "launch", "reason")
+"""Fields of Holdfast's events that formats take over by their names."""
+MAX_ID = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BOM = b"\xef\xbb\xbf"
 _decoder = msgspec.json.Decoder()
@@ -145,6 +149,12 @@ class Format(NamedTuple):
     title: str
     recognise: Callable[[Document], bool]
     read: Callable[[Document], Draft]
+
+
+def join_id(source: str, event_id: str) -> str:
+    """Return an id that is unique among sources: as it is where it fits, else its digest."""
+    joined = f"{source}#{event_id}"
+    return joined if len(joined) <= MAX_ID else sha256(joined.encode()).hexdigest()
 
 
 def parse(record: Record, types: Mapping[str, str], id_field: str, schemas: Schemas | None = None) -> Document | None:

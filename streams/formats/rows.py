@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streams.formats.cloudevents import FIELDS
-from streams.formats.documents import Draft, Format, FormatError
+from streams.formats.documents import FIELDS, Draft, Format, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

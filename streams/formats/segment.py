@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from streams.formats.cloudevents import FIELDS, join_id
-from streams.formats.documents import Draft, Format, FormatError
+from streams.formats.documents import FIELDS, Draft, Format, FormatError, join_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.row_age import STALE, RowAge, replace_rows
+from features.row_age import RowAge, replace_rows
 from features.store import FeatureStore
 from features.table import FeatureTable
+from features.times import STALE
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.warehouse import InMemoryWarehouse
 
