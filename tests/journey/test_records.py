@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +30,6 @@ GROWTH_MB = 100.0
 def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     with workplace(endpoints, tmp_path_factory.mktemp("records")) as lent:
         yield lent
-
-
-@pytest.fixture(scope="module")
-def worker(place: Workplace) -> Iterator[WorkerProcess]:
-    with ExitStack() as stack:
-        process = place.start_worker()
-        stack.callback(process.stop)
-        yield process
 
 
 def send(place: Workplace, topic: str, *events: dict[str, Any], headers: Any = (), **producer: Any) -> None:

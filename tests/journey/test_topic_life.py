@@ -34,14 +34,6 @@ def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield lent
 
 
-@pytest.fixture(scope="module")
-def worker(place: Workplace) -> Iterator[WorkerProcess]:
-    with ExitStack() as stack:
-        process = place.start_worker()
-        stack.callback(process.stop)
-        yield process
-
-
 def delete_offsets(place: Workplace) -> None:
     """Delete the offsets of the group and of its outbox, as the broker does when they expire."""
     client = AdminClient({"bootstrap.servers": place.broker})

@@ -82,15 +82,6 @@ def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield lent
 
 
-@pytest.fixture(scope="module")
-def worker(place: Workplace) -> Iterator[WorkerProcess]:
-    """A worker shared by all tests that do not kill it."""
-    with ExitStack() as stack:
-        process = place.start_worker()
-        stack.callback(process.stop)
-        yield process
-
-
 def read_health(worker: WorkerProcess) -> dict[str, Any]:
     """Return the report of /health, whatever its status code."""
     try:
