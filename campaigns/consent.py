@@ -103,7 +103,7 @@ def describe_unreadable(campaign: Campaign, facts: Mapping[str, Any]) -> str:
 
 
 def find_consent_problems(campaign: Campaign, kinds: Mapping[str, Kind]) -> Mapping[str, str]:
-    """Return for each channel on which a campaign can contact nobody why, by the columns of the view alone.
+    """Return for each channel on which a campaign can contact no customer why, by the columns of the view alone.
 
     Args:
         campaign: the campaign.

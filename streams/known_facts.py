@@ -52,7 +52,7 @@ def check_facts(definitions: DefinitionSet, known: Collection[str], view: str) -
 
 
 def report_consent(campaigns: Sequence[Campaign], columns: FeatureTable) -> list[str]:
-    """Log each channel on which a campaign can contact nobody, and return the campaigns that have no other.
+    """Log each channel on which a campaign can contact no customer, and return the campaigns that have no other.
 
     Args:
         campaigns: the campaigns.
@@ -65,5 +65,5 @@ def report_consent(campaigns: Sequence[Campaign], columns: FeatureTable) -> list
         if problems:
             log.warning("consent_unreadable", campaign=campaign.key, channels=problems)
         if len(problems) == len(set(campaign.channels)):
-            silent.append(f"campaign {campaign.key}: contacts nobody: {'; '.join(sorted(set(problems.values())))}")
+            silent.append(f"campaign {campaign.key}: contacts no customer: {'; '.join(sorted(set(problems.values())))}")
     return silent

@@ -74,7 +74,7 @@ class Sources(NamedTuple):
     reloader: ModelReloader
     fallbacks: ModelFallbacks
     differences: Sequence[str]
-    """What the start found: topics that differ from their description, campaigns that contact nobody."""
+    """What the start found: topics that differ from their description, campaigns that contact no customer."""
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:

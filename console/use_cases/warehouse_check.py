@@ -141,7 +141,7 @@ def _missing_consent(definitions: DefinitionSet, found: Sequence[ColumnUse]) -> 
     for campaign in definitions.campaigns:
         if problems := find_consent_problems(campaign, kinds):
             reasons = "; ".join(dict.fromkeys(problems.values()))
-            sentences.append(f"campaign {campaign.key} contacts nobody by {', '.join(problems)}: {reasons}")
+            sentences.append(f"campaign {campaign.key} contacts no customer by {', '.join(problems)}: {reasons}")
     return sentences
 
 

@@ -54,19 +54,19 @@ def run_main(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize("path", list(walk(holdfast)), ids=" ".join)
 def test_every_command_has_help(path: tuple[str, ...]) -> None:
     """With a sentence on what it does, and without touching any service."""
-    told = CliRunner().invoke(holdfast, [*path, "--help"], prog_name="holdfast")
-    assert told.exit_code == 0
-    usage, _, meaning = told.output.partition("\n\n")
+    printed = CliRunner().invoke(holdfast, [*path, "--help"], prog_name="holdfast")
+    assert printed.exit_code == 0
+    usage, _, meaning = printed.output.partition("\n\n")
     assert usage.startswith(" ".join(("Usage: holdfast", *path)))
     assert meaning.partition("\n\n")[0].strip().endswith(".")
 
 
 def test_definitions_are_listed_without_any_service() -> None:
     """Those that are shipped, when no folder is named."""
-    told = CliRunner().invoke(holdfast, ["campaigns", "list"])
-    assert told.exit_code == 0, told.output
-    assert "vip-offers" in told.output
-    assert "by_operator" in told.output
+    printed = CliRunner().invoke(holdfast, ["campaigns", "list"])
+    assert printed.exit_code == 0, printed.output
+    assert "vip-offers" in printed.output
+    assert "by_operator" in printed.output
 
 
 @pytest.mark.parametrize(
@@ -81,26 +81,26 @@ def test_an_unknown_name_is_refused_with_those_there_are(
     run_main: RunMain, arguments: tuple[str, ...], says: str
 ) -> None:
     """In one sentence, with exit code 2."""
-    code, told = run_main(*arguments)
+    code, printed = run_main(*arguments)
     assert code == 2
-    assert told.startswith("holdfast: ")
-    assert says in told
-    assert told.count("\n") == 1
+    assert printed.startswith("holdfast: ")
+    assert says in printed
+    assert printed.count("\n") == 1
 
 
 def test_a_bad_setting_is_refused_in_one_sentence(run_main: RunMain, monkeypatch: pytest.MonkeyPatch) -> None:
     """By every command that reads the settings."""
     monkeypatch.setenv("HOLDFAST_BATCH_EVENTS", "many")
-    code, told = run_main("campaigns", "list")
-    assert (code, told.count("\n")) == (2, 1)
-    assert "HOLDFAST_BATCH_EVENTS" in told
+    code, printed = run_main("campaigns", "list")
+    assert (code, printed.count("\n")) == (2, 1)
+    assert "HOLDFAST_BATCH_EVENTS" in printed
 
 
 def test_a_bad_argument_is_refused_by_the_command_line(run_main: RunMain) -> None:
     """With click's own words and exit code 2."""
-    code, told = run_main("segments", "activate", "vip-customers", "--mode", "loud")
+    code, printed = run_main("segments", "activate", "vip-customers", "--mode", "loud")
     assert code == 2
-    assert "loud" in told
+    assert "loud" in printed
 
 
 @pytest.mark.parametrize(
@@ -118,10 +118,10 @@ def test_a_file_in_place_of_a_folder_is_refused(run_main: RunMain, tmp_path: Pat
     """By each command that takes a folder, without a traceback."""
     file = tmp_path / "file"
     file.touch()
-    code, told = run_main(*(each.format(file=file) for each in arguments))
+    code, printed = run_main(*(each.format(file=file) for each in arguments))
     assert code == 2
-    assert str(file) in told
-    assert "Traceback" not in told
+    assert str(file) in printed
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize("name", ["HOLDFAST_MODELS_DIR", "HOLDFAST_DEFINITIONS_DIR"])
@@ -209,11 +209,11 @@ def test_a_worker_refuses_a_bad_definition(
 
 def assert_refused(ended: tuple[object, str], says: str) -> None:
     """Check for exit code 2 and one sentence without a password."""
-    code, told = ended
-    assert (code, told.count("\n")) == (2, 1)
-    assert told.startswith("holdfast: ")
-    assert says in told
-    assert "s3cret" not in told
+    code, printed = ended
+    assert (code, printed.count("\n")) == (2, 1)
+    assert printed.startswith("holdfast: ")
+    assert says in printed
+    assert "s3cret" not in printed
 
 
 @pytest.mark.parametrize("customer_id", ["ann", "c" * 200])

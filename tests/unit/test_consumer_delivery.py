@@ -98,7 +98,7 @@ async def test_a_gap_at_the_end_is_committed_without_a_record(consumer: ChunkCon
 
 
 async def test_a_new_group_commits_a_gap_without_any_record(consumer: ChunkConsumer) -> None:
-    """As of a topic with one aborted transaction: otherwise that would be lag for ever."""
+    """As of a topic with one aborted transaction: otherwise the lag would never end."""
     consumer._offsets[ONE] = ContiguousOffsets()
     await consumer._deliver(Fetch({ONE: Fetched([], 2, begin=0)}, 0, 0))
     assert consumer._new_offset(ONE) == 2
@@ -143,7 +143,7 @@ async def test_a_partition_that_lost_its_end_is_read_from_where_it_begins(consum
 
 
 async def test_offsets_deleted_before_they_were_read_are_counted_and_committed(consumer: ChunkConsumer) -> None:
-    """Also without a record after them: otherwise they would be lag for ever."""
+    """Also without a record after them: otherwise the lag would never end."""
     delivered = given_callback(consumer)
     await consumer._deliver(Fetch({ONE: Fetched(records(0), 1)}, 0, 0))
     consumer._pass_deleted(Fetch({}, 0, 0, {ONE: Deleted(1, 61)}))

@@ -95,7 +95,7 @@ STAYING = build_segment(
 
 
 @pytest.mark.parametrize(
-    ("days", "is_member", "told"),
+    ("days", "is_member", "explanation"),
     [
         (45.0, True, " Remains a member until the exit rule holds: days_since_last_transaction 45 is not < 30."),
         (45.0, False, ""),
@@ -104,15 +104,15 @@ STAYING = build_segment(
     ],
     ids=["stays", "no member", "leaves", "in by the rule"],
 )
-def test_an_exit_rule_that_keeps_a_member_inside_is_explained(days: float, is_member: bool, told: str) -> None:
+def test_an_exit_rule_that_keeps_a_member_inside_is_explained(days: float, is_member: bool, explanation: str) -> None:
     """Otherwise a member whose rule does not hold looks like a mistake."""
     facts = {"days_since_last_transaction": days}
     explained = describe_rule(explain_membership(STAYING, facts, is_member=is_member))
-    assert explained.partition(" 60.")[2] == told
+    assert explained.partition(" 60.")[2] == explanation
 
 
 @pytest.mark.parametrize(
-    ("facts", "versions", "told"),
+    ("facts", "versions", "lines"),
     [
         (
             {"decision_basis": "rules"},
@@ -130,11 +130,11 @@ def test_an_exit_rule_that_keeps_a_member_inside_is_explained(days: float, is_me
     ],
 )
 def test_a_rule_that_replaced_a_model_is_explained(
-    facts: dict[str, str], versions: dict[str, str], told: list[str]
+    facts: dict[str, str], versions: dict[str, str], lines: list[str]
 ) -> None:
     """Only where a model served: rules that decide for want of a model are no exception."""
     record = recorded(facts={"days_since_last_transaction": 90.0, **facts}, versions=versions)
-    assert describe_decision(explain_decision(record, {})).split("\n    ")[1:] == told
+    assert describe_decision(explain_decision(record, {})).split("\n    ")[1:] == lines
 
 
 def test_a_missing_fact_is_told_as_null() -> None:

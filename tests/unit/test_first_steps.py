@@ -66,7 +66,7 @@ def test_a_starting_folder_fits_the_view(settings: Settings, tmp_path: Path) -> 
     assert campaign.channels == ("email",)
     report = check_warehouse(started)
     assert report.problems == []
-    assert not [sentence for sentence in report.missing if "contacts nobody" in sentence]
+    assert not [sentence for sentence in report.missing if "contacts no customer" in sentence]
 
 
 def test_the_settings_of_a_starting_folder_name_the_extract_and_no_password(settings: Settings, tmp_path: Path) -> None:

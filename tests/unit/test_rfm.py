@@ -69,13 +69,13 @@ def test_a_customer_without_orders_scores_one(row: tuple[float, float, float]) -
 
 
 def test_a_customer_of_whom_nothing_is_known_has_no_score() -> None:
-    """Whoever else is in the batch: a view may have the columns and no values in them."""
-    alone, beside = (
+    """Independent of the rest of the batch: a view may have the columns and no values in them."""
+    alone, together = (
         rfm_columns(customers(rows), CUTS) for rows in ([(np.nan,) * 3], [(1, 9, 9), (np.nan,) * 3, (99, 1, 1)])
     )
     nothing = dict.fromkeys(RFM_SOURCES)
-    assert FeatureTable(("a",), alone).row(0) == FeatureTable(("a", "b", "c"), beside).row(1) == nothing
-    assert beside["rfm_segment"].tolist() == ["Champions", None, "Lost"]
+    assert FeatureTable(("a",), alone).row(0) == FeatureTable(("a", "b", "c"), together).row(1) == nothing
+    assert together["rfm_segment"].tolist() == ["Champions", None, "Lost"]
 
 
 @pytest.mark.parametrize("missing", NAMES)

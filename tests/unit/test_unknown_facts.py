@@ -107,8 +107,8 @@ def test_a_channel_whose_consent_cannot_be_read_is_logged(kinds: dict[str, Kind]
         silent = report_consent([campaign(key="win-back")], columns)
     expected = {channel: text.format(f"{channel}_consent") for channel, text in problems.items()}
     assert [each["channels"] for each in logs] == ([expected] if expected else [])
-    nobody = f"campaign win-back: contacts nobody: {'; '.join(sorted(expected.values()))}"
-    assert silent == ([nobody] if len(expected) == 2 else [])
+    sentence = f"campaign win-back: contacts no customer: {'; '.join(sorted(expected.values()))}"
+    assert silent == ([sentence] if len(expected) == 2 else [])
 
 
 async def test_a_launch_goes_on_where_the_warehouse_cannot_be_asked() -> None:
