@@ -7,11 +7,16 @@ connection must allow that one thread after another uses it.
 from __future__ import annotations
 
 import asyncio
+import math
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
-from features.errors import WarehouseUnavailableError
+from features.csv_extract import quote
+from features.errors import WarehouseLayoutError, WarehouseUnavailableError
 from features.table import FeatureTable, column, to_json
+from features.times import TIME_COLUMNS, clear_unreadable_times
+from features.unreadable_values import UnreadableValues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,9 +43,12 @@ class Connection(Protocol):
     def cursor(self) -> Cursor:
         """Return a new cursor."""
 
+    def close(self) -> None:
+        """Close the connection."""
+
 
 class DbApiWarehouse:
-    """A table or view with one row per customer; implements `features.ports.Warehouse`.
+    """A table or view with one row per customer; implements `features.ports.WarehouseConnection`.
 
     Args:
         connect: returns a connection; called again after an error.
@@ -50,6 +58,11 @@ class DbApiWarehouse:
         parameter: the driver's placeholder of a parameter.
         most_ids: the largest number of parameters of one query.
         errors: what the driver raises when the warehouse does not answer.
+        layout_errors: what it raises when the table or a column is missing, or may not be read.
+
+    Attributes:
+        unreadable_values: the values that are null because they are not of their column's kind.
+        unknown_private_columns: none; only the named columns are read.
     """
 
     def __init__(
@@ -62,43 +75,99 @@ class DbApiWarehouse:
         parameter: str = "?",
         most_ids: int = 500,
         errors: tuple[type[Exception], ...] = (OSError,),
+        layout_errors: tuple[type[Exception], ...] = (),
     ) -> None:
         self._connect = connect
         self._kinds: Mapping[str, Kind] = {id_column: "other", **kinds}
-        names = ", ".join(f'"{name}"' for name in self._kinds)
-        self._select = f'SELECT {names} FROM {table} WHERE "{id_column}" IN '  # noqa: S608 - of the operator's own code
+        self._table = table
+        names = ", ".join(map(quote, self._kinds))
+        self._select = f"SELECT {names} FROM {table} WHERE "  # noqa: S608 - of the operator's own code
+        self._id = quote(id_column)
         self._parameter = parameter
         self._most_ids = most_ids
         self._errors = errors
+        self._layout_errors = layout_errors
         self._connection: Connection | None = None
         self._turn = Lock()
+        self.unreadable_values = UnreadableValues()
+        self.unknown_private_columns: tuple[str, ...] = ()
+
+    async def open(self) -> None:
+        """Connect, and check that the table can be read; see the port."""
+        await asyncio.to_thread(self._check)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        with self._turn:
+            self._forget()
 
     async def fetch(self, customer_ids: Sequence[str]) -> FeatureTable:
         """Return every row of the customers, in any order; see the port."""
         return await asyncio.to_thread(self._fetch, list(customer_ids))
 
-    def _fetch(self, customer_ids: list[str]) -> FeatureTable:
-        parts = [customer_ids[first : first + self._most_ids] for first in range(0, len(customer_ids), self._most_ids)]
+    def _check(self) -> None:
         with self._turn:
-            rows = [row for part in parts for row in self._read(part)]
-        cells = zip(*rows, strict=True) if rows else ((),) * len(self._kinds)
-        made = {
-            name: column([to_json(each) for each in values], kind)
-            for (name, kind), values in zip(self._kinds.items(), cells, strict=True)
-        }
-        ids = next(iter(made.values()))
-        return FeatureTable(tuple(map(str, ids.tolist())), made)
+            self._read("1 = 0", ())
 
-    def _read(self, customer_ids: Sequence[str]) -> Sequence[Sequence[Any]]:
+    def _fetch(self, customer_ids: list[str]) -> FeatureTable:
+        with self._turn:
+            rows = [
+                row
+                for first in range(0, len(customer_ids), self._most_ids)
+                for row in self._read_customers(customer_ids[first : first + self._most_ids])
+            ]
+        cells = zip(*rows, strict=True) if rows else ((),) * len(self._kinds)
+        made, unreadable = {}, {}
+        for (name, kind), values in zip(self._kinds.items(), cells, strict=True):
+            read = [READERS[kind](each) for each in values]
+            made[name] = column(read, kind)
+            if lost := read.count(None) - sum(to_json(each) is None for each in values):
+                unreadable[name] = lost
+        ids = next(iter(made.values()))
+        table = FeatureTable(tuple(map(str, ids.tolist())), made)
+        table, lost_times = clear_unreadable_times(table, [name for name in TIME_COLUMNS if name in made])
+        unreadable |= {name: lost + unreadable.get(name, 0) for name, lost in lost_times.items()}
+        if unreadable:
+            self.unreadable_values.add(unreadable)
+        return table
+
+    def _read_customers(self, customer_ids: Sequence[str]) -> Sequence[Sequence[Any]]:
+        return self._read(f"{self._id} IN ({', '.join([self._parameter] * len(customer_ids))})", customer_ids)
+
+    def _read(self, condition: str, parameters: Sequence[str]) -> Sequence[Sequence[Any]]:
         try:
             if self._connection is None:
                 self._connection = self._connect()
             cursor = self._connection.cursor()
             try:
-                cursor.execute(f"{self._select}({', '.join([self._parameter] * len(customer_ids))})", customer_ids)
+                cursor.execute(self._select + condition, parameters)
                 return cursor.fetchall()
             finally:
                 cursor.close()
+        except self._layout_errors as error:
+            raise WarehouseLayoutError(f"{self._table} cannot be read: {error}") from error
         except self._errors as error:
-            self._connection = None
+            self._forget()
             raise WarehouseUnavailableError(f"the warehouse does not answer: {error}") from error
+
+    def _forget(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*self._errors):
+                connection.close()
+
+
+def _read_number(value: Any) -> float | None:
+    try:
+        number = None if value is None else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return None if number is None or math.isnan(number) else number
+
+
+def _read_boolean(value: Any) -> bool | None:
+    """Return a truth value, 1 and 0 too; None for any other value: text is no consent."""
+    return bool(value) if isinstance(value, bool | int) and value in (0, 1) else None
+
+
+READERS: Mapping[Kind, Callable[[Any], Any]] = {"number": _read_number, "boolean": _read_boolean, "other": to_json}
