@@ -18,6 +18,7 @@ import numpy as np
 import psycopg
 
 from console.synthetic import SEED, Message, draw_attributes, show_offers, write_conversations
+from features.extract_warehouse import SCHEMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -83,6 +84,8 @@ def connect(warehouse_url: str) -> Connection:
     Raises:
         ExampleError: the server refuses or cannot be reached.
     """
+    if warehouse_url.partition(":")[0] in SCHEMES:
+        raise ExampleError(f"the example needs PostgreSQL, and HOLDFAST_WAREHOUSE_URL is {warehouse_url}; set another")
     try:
         return psycopg.connect(warehouse_url, connect_timeout=10, autocommit=True)
     except psycopg.Error as error:

@@ -109,3 +109,16 @@ def test_a_check_of_a_view_that_the_definitions_do_not_fit_ends_with_two(setting
     report = json.loads(result.output)
     assert any("$.message reads 'days_since_last_transaction'" in problem for problem in report["problems"])
     assert any("by sms, push: column sms_consent is not boolean" in sentence for sentence in report["missing"])
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("warehouse", "load-example"), "the example needs PostgreSQL, and HOLDFAST_WAREHOUSE_URL is csv:"),
+        (("train", "churn", "--out", "{folder}"), "training reads PostgreSQL, and HOLDFAST_WAREHOUSE_URL is csv:"),
+    ],
+)
+def test_what_needs_a_database_says_so(settings: Settings, tmp_path: Path, command: tuple[str, ...], says: str) -> None:
+    result = run(settings, *(each.format(folder=tmp_path / "models") for each in command))
+    assert result.exit_code != 0
+    assert says in result.output + str(result.exception)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psycopg
 
+from features.extract_warehouse import SCHEMES
 from features.table import FeatureTable, plain
 from models.errors import ModelInputError
 from models.inputs import FEATURE_MAPPING, model_inputs, numbers
@@ -144,6 +145,10 @@ def read_table(source: Source, query: str) -> FeatureTable:
     Raises:
         TrainingSourceError: the warehouse or the query cannot be used.
     """
+    if source.warehouse_url.partition(":")[0] in SCHEMES:
+        raise TrainingSourceError(
+            f"training reads PostgreSQL, and HOLDFAST_WAREHOUSE_URL is {source.warehouse_url}; load the history there"
+        )
     # ::start_date would be a cast; percent signs of the user's SQL stand for themselves.
     statement = re.sub(r"(?<!:):start_date\b", "%(start_date)s", query.replace("%", "%%"))
     try:
