@@ -186,16 +186,24 @@ async def test_an_owner_can_take_its_partition_over_again(broker: Broker) -> Non
 
 
 async def test_messages_that_the_topic_can_never_take_are_named_and_the_others_go_out(broker: Broker) -> None:
-    """Those named are exactly the ones that are too large; the rest is published once."""
+    """Those named are exactly the ones that are too large; the rest is published once.
+
+    On a busy machine one attempt may name the first alone: librdkafka sends nothing more of a transaction that failed.
+    """
     broker.limit(10_000)
     sink = broker.connect()
     await sink.fence(0)
     rows = [*stored(1, 2), large(3), *stored(4), large(5), *stored(6)]
-    with pytest.raises(UnpublishableError) as refused:
-        await sink.publish(0, rows)
-    assert refused.value.refusals.keys() == {3, 5}
-    assert broker.ids() == []
-    await sink.publish(0, [each for each in rows if each.sequence not in refused.value.refusals])
+    refused: set[int] = set()
+    while refused != {3, 5}:
+        with pytest.raises(UnpublishableError) as attempt:
+            await sink.publish(0, [each for each in rows if each.sequence not in refused])
+        named = attempt.value.refusals.keys()
+        assert named - refused
+        assert named <= {3, 5}
+        assert broker.ids() == []
+        refused |= named
+    await sink.publish(0, [each for each in rows if each.sequence not in refused])
     assert broker.ids() == ["1", "2", "4", "6"]
     assert await broker.connect().fence(0) == 6
 
