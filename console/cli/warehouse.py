@@ -81,6 +81,7 @@ def init(folder: Path) -> None:
     click.echo(f"The segment is: {written.rule}. Edit it, then read the settings: . {folder / 'settings.env'}")
     if not written.consented:
         click.echo(
-            "No column says who may be contacted: name one in definitions/campaigns/channels.json "
+            "No column says who may be contacted: name one in "
+            f"{folder / 'definitions' / 'campaigns' / 'channels.json'} "
             "(consent_column, and consent_values where it is not boolean)."
         )

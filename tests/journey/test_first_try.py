@@ -53,7 +53,8 @@ def do(place: Workplace, *arguments: str) -> str:
 
 def test_an_extract_decides_within_a_few_commands(place: Workplace, tmp_path: Path) -> None:
     channels = tmp_path / "start" / "definitions" / "campaigns" / "channels.json"
-    assert "Edit it" in do(place, "init", str(tmp_path / "start"))
+    started = do(place, "init", str(tmp_path / "start"))
+    assert f"name one in {channels} (consent_column" in started
     email = {"key": "email", "message_format": "html", "consent_column": "PaperlessBilling"}
     channels.write_text(json.dumps([email | {"consent_values": {"given": ["Yes"], "denied": ["No"]}}]))
     assert "a worker can start" in do(place, "warehouse", "check")
