@@ -259,7 +259,7 @@ async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresL
         ledger_id=await ledger.ledger_id(),
         topics=settings.output_topics,
         progress_topic=settings.input_topics[0],
-        partitioner=settings.partitioner,
+        options={"partitioner": settings.partitioner, "compression.type": settings.compression},
     )
     stack.callback(sink.close)
     return sink

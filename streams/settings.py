@@ -119,6 +119,12 @@ class Settings(BaseSettings):
         pattern="^(murmur2|murmur2_random|consistent|consistent_random|fnv1a|fnv1a_random)$",
         description="Partitioner of your producers, by librdkafka's name; murmur2_random is Java's default.",
     )
+    compression: str = Field(
+        "none",
+        alias="HOLDFAST_COMPRESSION",
+        pattern="^(none|gzip|snappy|lz4|zstd)$",
+        description="Codec of the batches that Holdfast publishes: none, gzip, snappy, lz4 or zstd.",
+    )
     batch_events: int = Field(
         BATCH_EVENTS, alias="HOLDFAST_BATCH_EVENTS", ge=1, le=10_000, description="Maximum number of events in a batch."
     )

@@ -42,6 +42,7 @@ ABANDON_S = 15.0
 MAX_IN_TRANSACTION = 10_000
 MAX_SINGLY = 1_000
 """Records in a transaction that sends each in a batch of its own."""
+OPTIONS = {"partitioner": "murmur2_random", "compression.type": "none"}
 PERMANENT = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.RECORD_LIST_TOO_LARGE,
@@ -64,7 +65,7 @@ class KafkaTriggerSink:
         ledger_id: distinguishes this ledger's sequences from those of other ledgers on the broker.
         topics: topic name by destination.
         progress_topic: a topic with as many partitions as the input; its partitions are the keys in the offset store.
-        partitioner: librdkafka's name of the partitioner for outgoing topics.
+        options: librdkafka properties of the producers: partitioner, compression.type.
         timeout_s: the longest wait for each answer of the broker.
         abandon_s: the time after which a producer that does not return is abandoned.
     """
@@ -77,14 +78,14 @@ class KafkaTriggerSink:
         ledger_id: str,
         topics: Mapping[str, str],
         progress_topic: str,
-        partitioner: str = "murmur2_random",
+        options: Mapping[str, str] = OPTIONS,
         timeout_s: float = TIMEOUT_S,
         abandon_s: float = ABANDON_S,
     ) -> None:
         self._connection = dict(connection)
         self._timeout_s = timeout_s
         self._abandon_s = abandon_s
-        self._partitioner = partitioner
+        self._options = options
         self._group = f"{group}.outbox.{ledger_id}"
         self._topics = topics
         self._progress_topic = progress_topic
@@ -208,7 +209,7 @@ class KafkaTriggerSink:
                 "transaction.timeout.ms": 60_000,
                 "linger.ms": 0 if singly else 2,
                 "message.max.bytes": MAX_MESSAGE_BYTES,
-                "partitioner": self._partitioner,
+                **self._options,
                 **({"batch.num.messages": 1} if singly else {}),
             },
             logger=_log,

@@ -54,6 +54,8 @@ class DeadLetterRequeuer:
             place=(self._topic, 0),
             options={
                 "message.max.bytes": MAX_MESSAGE_BYTES,
+                # Its topic may have accepted the record only because it was compressed. Every client reads gzip.
+                "compression.type": "gzip",
                 # How long a topic that the broker does not know is waited for.
                 "topic.metadata.propagation.max.ms": 5_000,
             },

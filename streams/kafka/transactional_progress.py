@@ -31,9 +31,6 @@ ELECTING = {
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 }
-COMPRESSION = {"compression.type": "gzip", "compression.level": 1}
-"""The only codec that every Kafka client reads without another package."""
-
 Headers = list[tuple[str, str | bytes | None]]
 
 
@@ -100,7 +97,6 @@ class TransactionalProgress:
             "transactional.id": transactional_id,
             # Only failures are reported, so that a transaction that succeeds costs no call for each record.
             "delivery.report.only.error": True,
-            **COMPRESSION,
             **options,
         }
         # A frame that an error keeps alive holds the list, which can be emptied.

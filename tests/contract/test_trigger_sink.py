@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -11,13 +11,13 @@ import pytest
 from campaigns.ports import OutboxRow
 from campaigns.triggers import Message
 from streams.errors import SinkUnavailableError, UnpublishableError
-from streams.kafka.publishing import KafkaTriggerSink
+from streams.kafka.publishing import OPTIONS, KafkaTriggerSink
 from streams.kafka.topics import create_topics
 from tests.fakes.trigger_sink import InMemoryTopics, InMemoryTriggerSink
 from tests.journey.workplace import read_committed, set_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from confluent_kafka import Producer
 
@@ -70,7 +70,7 @@ class KafkaBroker:
         create_topics(broker, [self.topic], 1)
         create_topics(broker, [self.input], 2)
 
-    def connect(self, ledger_id: str = "ledger") -> KafkaTriggerSink:
+    def connect(self, ledger_id: str = "ledger", options: Mapping[str, str] = OPTIONS) -> KafkaTriggerSink:
         """See the protocol; all sinks have the same ledger id by default."""
         sink = KafkaTriggerSink(
             {"bootstrap.servers": self.broker},
@@ -78,6 +78,7 @@ class KafkaBroker:
             ledger_id=ledger_id,
             topics={"campaign_triggers": self.topic},
             progress_topic=self.input,
+            options=options,
         )
         self._stack.callback(sink.close)
         return sink
@@ -277,6 +278,22 @@ async def test_headers_and_bytes_arrive_as_they_are(kafka: KafkaBroker) -> None:
         (None, b"\x00", headers),
         (b"", None, headers),
     ]
+
+
+@pytest.mark.parametrize(
+    ("compression", "published"), [("none", []), ("gzip", ["1"]), ("snappy", ["1"]), ("zstd", ["1"])]
+)
+async def test_messages_are_compressed_with_the_codec_of_the_setting(
+    kafka: KafkaBroker, compression: str, published: list[str]
+) -> None:
+    """The topic's limit holds for the compressed size."""
+    sink = kafka.connect(options={"compression.type": compression})
+    await sink.fence(0)
+    kafka.limit(5_000)
+    row = OutboxRow(1, Message("1", "ann", "campaign_triggers", b"1", (), b"a" * 20_000, 0))
+    with nullcontext() if published else pytest.raises(UnpublishableError):
+        await sink.publish(0, [row])
+    assert kafka.ids() == published
 
 
 async def test_a_broker_that_is_away_is_reported(kafka: KafkaBroker) -> None:
