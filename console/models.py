@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from dataclasses import replace
@@ -31,6 +32,7 @@ from console.model_views import (
     preview_object,
 )
 from console.tables import print_table
+from console.use_cases.warehouse_check import describe_view, read_columns
 from models.current_user import current_user
 from models.errors import NoVersionError, VersionError
 from models.registry import load_version
@@ -47,6 +49,7 @@ from models.versions import (
     roll_back,
     verify,
 )
+from models.view_check import check_view
 from streams.runtime.model_reload import load_models
 from streams.settings import load_settings
 from training.data.dataset import Source, read_table
@@ -149,8 +152,9 @@ def promote_version(name: str, version: str, force: bool, why: str, by: str, pre
     if preview:
         _preview(settings, name, read_version(home, version), as_json)
         return
-    check = partial(load_version, home, feature_mapping=settings.feature_mapping, offers=_count_offers(settings))
-    done = promote(home, version, at=datetime.now(UTC), by=by, why=why, forced=force, check=check)
+    done = promote(
+        home, version, at=datetime.now(UTC), by=by, why=why, forced=force, check=partial(_check_served, settings, home)
+    )
     _report(done, f"{version} serves already", as_json)
 
 
@@ -279,6 +283,18 @@ def _report(done: Promotion | None, nothing: str, as_json: bool) -> None:
 def _source(settings: Settings, query: str | None = None, since: datetime | None = None) -> Source:
     first = since.date() if since else date.min
     return Source(settings.warehouse_url, settings.feature_mapping, first, query)
+
+
+def _check_served(settings: Settings, home: Path, version: str) -> None:
+    """Load a version and compare it with the view that workers read.
+
+    Raises:
+        ModelLoadError: it cannot be loaded, or the view lacks a column of it.
+        WarehouseError: the view cannot be read.
+    """
+    scorer = load_version(home, version, settings.feature_mapping, _count_offers(settings))
+    columns = asyncio.run(read_columns(settings))
+    check_view(scorer.manifest, settings.feature_mapping, describe_view(settings), columns)
 
 
 def _count_offers(settings: Settings) -> int:

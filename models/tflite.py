@@ -13,6 +13,7 @@ from models.interpreter import BATCH_SIZES, TFLiteNetwork
 from models.manifest import read_manifest
 from models.probe_process import probe
 from models.versions import MANIFEST_FILE, MODEL_FILE
+from models.view_check import check_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ class TFLiteScorer:
         content = _read(folder / file)
         _check_hash(folder / file, content, manifest["files"].get(file, "nothing of it"))
         names: list[str] = manifest["features"]
-        _check_features(folder / MANIFEST_FILE, names, feature_mapping)
+        check_features(str(folder / MANIFEST_FILE), names, feature_mapping)
         return cls(content, manifest, tuple(feature_mapping[name] for name in names))
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
@@ -109,14 +110,4 @@ def _check_hash(path: Path, content: bytes, expected: str) -> None:
         raise ModelLoadError(
             f"{path}: its SHA-256 is {found}, the manifest says {expected}; "
             "the file was changed or belongs to another version: restore both files together"
-        )
-
-
-def _check_features(path: Path, trained: list[str], mapping: Mapping[str, str]) -> None:
-    if set(trained) != set(mapping):
-        only_model = ", ".join(sorted(set(trained) - set(mapping))) or "none"
-        only_mapping = ", ".join(sorted(set(mapping) - set(trained))) or "none"
-        raise ModelLoadError(
-            f"{path}: the model's features and ML_FEATURE_MAPPING differ: only in the model: {only_model}; "
-            f"only in the mapping: {only_mapping}; correct the mapping or train again"
         )

@@ -48,6 +48,8 @@ MANIFEST_FILE = "manifest.json"
 REPORT_FILE = "report.html"
 CARD_FILE = "card.md"
 SNAPSHOT_FILE = "training_snapshot.json"
+VIEW_FILE = "view.sql"
+MAPPING_FILE = "feature_mapping.json"
 CURRENT_FILE = "current"
 HISTORY_FILE = "history.jsonl"
 
@@ -393,7 +395,7 @@ def _refuse_unloadable(version: str, check: Callable[[str], object] | None) -> N
     try:
         check(version)
     except ModelLoadError as error:
-        raise PromotionRefusedError(f"{version}: cannot be loaded, and so cannot serve: {error}") from error
+        raise PromotionRefusedError(f"{version}: cannot serve: {error}") from error
 
 
 def _serve(home: Path, version: str, action: str, *, at: datetime, by: str, why: str, forced: bool) -> Promotion | None:

@@ -14,11 +14,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from models.versions import MAPPING_FILE, VIEW_FILE
 from training.data.dataset import OrdersSource, Source
 from training.data.point_in_time import Windows
 from training.data.rfm_cuts import write_cuts
 from training.errors import TrainingError
 from training.evaluation.thresholds import Costs
+from training.serving import ServedView
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -104,6 +106,9 @@ ORDERS = (
         help="Number of snapshot days, the last for evaluation.",
     ),
     click.option("--step", type=click.IntRange(1, 365), default=30, show_default=True, help="Days between cut-offs."),
+    click.option(
+        "--write-view", metavar="NAME", help="Create a view with these features; needs --orders. Replaces one."
+    ),
 )
 OFFERS = (
     click.option(
@@ -118,7 +123,14 @@ VIEW = (
         envvar="DWH_CUSTOMER_FEATURES_TABLE",
         default="customer_features_view",
         show_default=True,
-        help="Table or view of the customers, for rfm.",
+        help="Table or view of the customers that workers read.",
+    ),
+    click.option(
+        "--id-column",
+        envvar="DWH_CUSTOMER_ID_COLUMN",
+        default="customer_id",
+        show_default=True,
+        help="Column of customer ids in that view.",
     ),
 )
 QUERY = (click.option("--query", help="Your own SQL with :start_date; default DWH_..._TRAINING_QUERY."),)
@@ -147,7 +159,7 @@ def _add_command(task: Task) -> None:
     def command(**options: Any) -> None:
         _run([task.name], options)
 
-    groups = (WHERE, HOW, QUERY, *((ORDERS,) if task.window_days else ()), *(() if task.outputs else (OFFERS,)))
+    groups = (WHERE, HOW, VIEW, QUERY, *((ORDERS,) if task.window_days else ()), *(() if task.outputs else (OFFERS,)))
     train.command(task.name, help=task.summary)(_with(*groups)(command))
 
 
@@ -188,6 +200,8 @@ class TrainedModels:
 def _run(names: list[str], options: dict[str, Any]) -> None:
     if options.get("force") and not options["why"].strip():
         raise click.UsageError("--force needs --why TEXT: the reason is kept with the promotion")
+    if options.get("write_view") and not options["orders"]:
+        raise click.UsageError("--write-view needs --orders: the features of other rows are computed by your own SQL")
     results = TrainedModels()
     for name in names:
         try:
@@ -258,6 +272,7 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
         force=options["force"],
         why=options["why"],
         costs=Costs(options["contact_cost"], options["save_value"]),
+        view=ServedView(options["view"], options["id_column"], options.get("write_view")),
     )
     columns = (
         SpinnerColumn(),
@@ -285,7 +300,8 @@ def _describe(result: Result) -> dict[str, Any]:
         "verdict": verdict,
         "serves": result.promoted,
         "before": result.before,
-        "refusals": list(result.refusals),
+        "refusals": [*result.refusals, *([result.unservable] if result.unservable else [])],
+        "notes": _list_notes(result),
         "method": manifest["method"],
         "split": manifest["training"]["split"],
         "warnings": manifest["training"]["warnings"],
@@ -300,7 +316,20 @@ def _format_result(described: dict[str, Any]) -> list[str]:
         f"  {described['method']}; report, card and figures are in {described['folder']}",
     ]
     marks = {True: "passed ", False: "refused", None: "n/a    "}
-    return lines + [f"  {marks[gate['passed']]}  {gate['name']}: {gate['sentence']}" for gate in described["gates"]]
+    lines += [f"  {marks[gate['passed']]}  {gate['name']}: {gate['sentence']}" for gate in described["gates"]]
+    return lines + [f"  {note}" for note in described["notes"]]
+
+
+def _list_notes(result: Result) -> list[str]:
+    if not result.unservable:
+        return list(result.notes)
+    view = f"create the view in {VIEW_FILE} there, name it in DWH_CUSTOMER_FEATURES_TABLE, "
+    created = view if (result.version.folder / VIEW_FILE).exists() else ""
+    promote = f"holdfast models promote {result.manifest['name']} {result.version.version}"
+    return [
+        f"not promoted, workers could not serve it: {result.unservable}",
+        f"next: {created}set ML_FEATURE_MAPPING to the content of {MAPPING_FILE} there, then {promote}",
+    ]
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from training.nets.learning import TrainConfig, learn
 from training.nets.segmented_models import measure_groups
 from training.report.html import write_report
 from training.report.model_card import write_model_card
+from training.serving import ServedView, check_served, prepare_view, write_serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +62,7 @@ class RunConfig:
         force: promote although a gate refuses; only with `why`.
         why: the reason, kept in the history.
         costs: by which the operating threshold is chosen.
+        view: the view that workers read: a version that it cannot serve is not promoted; None checks nothing.
     """
 
     out: Path
@@ -68,6 +70,7 @@ class RunConfig:
     force: bool = False
     why: str = ""
     costs: Costs = field(default_factory=Costs)
+    view: ServedView | None = None
 
     def count_steps(self, task: Task) -> int:
         """Return the number of progress reports of a run, without those of segmented models."""
@@ -84,6 +87,8 @@ class Result:
         promoted: whether it serves now.
         before: the version that served until then; None where none did.
         refusals: why it was not promoted, or what was overridden, a sentence each.
+        unservable: why the present view cannot serve it; empty where it can or was not checked.
+        notes: what to know or do next, a sentence each.
     """
 
     version: ModelVersion
@@ -91,6 +96,8 @@ class Result:
     promoted: bool
     before: str | None
     refusals: tuple[str, ...]
+    unservable: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def train(task: Task, source: Source, config: RunConfig, progress: Progress = lambda _: None) -> Result:
@@ -109,6 +116,7 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
         dataset = read_dataset(source, task)
         task = task.sized(dataset.targets.shape[1])
         rows = split(dataset)
+        statement = prepare_view(source, config.view)
         learned = learn(rows, task, config.learning, progress)
         with staging_folder(home) as folder:
             progress("export")
@@ -117,9 +125,10 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
             progress("evaluate and report")
             manifest = _evaluate(manifest, found, rows.later, learned, config)
             _document(folder, manifest, found)
+            write_serving(folder, manifest, statement)
             write_manifest(folder, manifest)
             added = add_version(home, folder, at=datetime.now(UTC), by=current_user())
-        return _promote(home, added, manifest, config)
+        return _promote(home, added, manifest, source, config)
     except VersionError as error:
         raise ExportError(str(error)) from error
     except OSError as error:
@@ -214,16 +223,18 @@ def _document(folder: Path, manifest: dict[str, Any], found: CollectedRun) -> No
     write_report(folder, manifest, found.evidence)
 
 
-def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], config: RunConfig) -> Result:
+def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], source: Source, config: RunConfig) -> Result:
     before = current_version(home)
     refusals = tuple(gate["sentence"] for gate in manifest["gates"] if gate["passed"] is False)
-    if refusals and not config.force:
-        return Result(added, manifest, before == added.version, before, refusals)
+    unservable, notes = check_served(manifest, source, config.view)
+    kept = Result(added, manifest, before == added.version, before, refusals, unservable, notes)
+    if unservable or (refusals and not config.force):
+        return kept
     try:
         promote(home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force)
     except PromotionRefusedError as error:
-        return Result(added, manifest, before == added.version, before, (*refusals, str(error)))
-    return Result(added, manifest, promoted=True, before=before, refusals=refusals)
+        return replace(kept, refusals=(*refusals, str(error)))
+    return replace(kept, promoted=True)
 
 
 def _window(dataset: Dataset) -> dict[str, Any]:

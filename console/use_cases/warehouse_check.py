@@ -66,7 +66,7 @@ def check_warehouse(settings: Settings) -> WarehouseReport:
     """
     definitions = load_definitions(settings.definitions_dir)
     scorers = load_models(settings, definitions.offers)
-    columns = asyncio.run(_read_columns(settings))
+    columns = asyncio.run(read_columns(settings))
     uses = find_uses(settings.customer_id_column, definitions, scorers)
     found = [ColumnUse(name, find_kind(column), uses.get(name, ())) for name, column in columns.columns.items()]
     return WarehouseReport(
@@ -83,7 +83,12 @@ def describe_view(settings: Settings) -> str:
     return path.removeprefix("//") if scheme in {"csv", "parquet"} else settings.features_table
 
 
-async def _read_columns(settings: Settings) -> FeatureTable:
+async def read_columns(settings: Settings) -> FeatureTable:
+    """Return the columns of the view, without rows.
+
+    Raises:
+        WarehouseError: the warehouse cannot be read.
+    """
     async with opened(find_warehouse(settings)) as warehouse:
         return await warehouse.fetch([])
 

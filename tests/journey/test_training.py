@@ -11,8 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
+from click.testing import CliRunner
 
+from console.cli import holdfast
 from console.warehouse import load_example
 from models.versions import list_versions, read_history
 
@@ -68,12 +71,17 @@ def test_all_is_promoted_or_refused_with_reasons_twice_and_the_same_each_time(ex
 
 QUERY = """SELECT customer_id, country, total_revenue * 2.0 AS spend, days_since_last_transaction AS days, churned
            FROM customer_churn_history WHERE snapshot_date >= :start_date"""
+VIEW = """CREATE VIEW of_today AS
+          SELECT customer_id, country, total_revenue * 2.0 AS spend, days_since_last_transaction AS days
+          FROM customer_features_view"""
 
 
 @needs_tensorflow
 def test_ones_own_query_mapping_groups_and_search_are_used_and_force_is_recorded(
     example_url: str, tmp_path: Path
 ) -> None:
+    with psycopg.connect(example_url) as connection:
+        connection.execute(VIEW)
     done = run(
         *("churn", "--start-date", "2011-02-01", "--segment-by", "country", "--tune", "2", "--net", "additive"),
         *("--force", "--why", "to see it serve", "--json"),
@@ -81,6 +89,7 @@ def test_ones_own_query_mapping_groups_and_search_are_used_and_force_is_recorded
         out=tmp_path,
         DWH_CHURN_TRAINING_QUERY=QUERY,
         ML_FEATURE_MAPPING=json.dumps({"spend": "spend", "recency": "days"}),
+        DWH_CUSTOMER_FEATURES_TABLE="of_today",
     )
     assert done.returncode == 0, done.stderr
     made = manifest(output(done)["models"]["churn"])
@@ -91,7 +100,8 @@ def test_ones_own_query_mapping_groups_and_search_are_used_and_force_is_recorded
 
 
 @needs_tensorflow
-def test_orders_are_enough_to_train_on(example_url: str, tmp_path: Path) -> None:
+def test_orders_are_enough_to_train_on(example_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that the present view cannot serve waits for the view that was written with it."""
     windows = ("--observation-window", "60", "--prediction-window", "50", "--cut-offs", "3")
     orders = "SELECT customer_id, ordered_at, amount FROM orders WHERE ordered_at < '2011-05-31'"
     done = run("ltv", "--orders", orders, *windows, "--net", "additive", "--json", url=example_url, out=tmp_path)
@@ -101,6 +111,22 @@ def test_orders_are_enough_to_train_on(example_url: str, tmp_path: Path) -> None
     assert "days_since_last_transaction" in made["features"]
     assert made["outputs"] == 3
     assert "trained on rows dated 2011-02-19 or earlier" in made["training"]["split"]
+    result = output(done)["models"]["ltv"]
+    assert done.returncode == 3
+    assert "only in the model: active_days_60d" in result["notes"][0]
+
+    folder = Path(result["folder"])
+    with psycopg.connect(example_url) as connection:
+        connection.execute((folder / "view.sql").read_bytes())
+    settings = {"HOLDFAST_WAREHOUSE_URL": example_url, "HOLDFAST_MODELS_DIR": str(tmp_path)}
+    for name, value in (settings | {"ML_FEATURE_MAPPING": (folder / "feature_mapping.json").read_text()}).items():
+        monkeypatch.setenv(name, value)
+    promote = ["models", "promote", "ltv", result["version"], "--force", "--why", "a short history"]
+    refused = CliRunner().invoke(holdfast, promote)
+    assert "customer_features_view has no column transactions_60d" in refused.output
+    monkeypatch.setenv("DWH_CUSTOMER_FEATURES_TABLE", "customer_features_view_with_orders")
+    promoted = CliRunner().invoke(holdfast, promote)
+    assert promoted.exit_code == 0, promoted.output
 
 
 def test_rfm_cut_points_of_the_example_are_those_shipped(example_url: str, tmp_path: Path) -> None:

@@ -173,8 +173,7 @@ def read_orders(source: Source, relation: str) -> Orders:
         TrainingSourceError: the warehouse or the query cannot be used.
         TrainingDataError: an amount is no number, or a day is missing.
     """
-    inner = relation if TABLE_NAME.fullmatch(relation.strip()) else f"({relation.strip().rstrip(';')})"
-    query = f"SELECT customer_id, ordered_at::date, amount::float8 FROM {inner} AS orders"  # noqa: S608 - the user's own SQL
+    query = f"SELECT customer_id, ordered_at::date, amount::float8 FROM {as_relation(relation)} AS orders"  # noqa: S608 - the user's own SQL
     table = read_table(source, f"{query} WHERE ordered_at >= :start_date AND customer_id IS NOT NULL")
     days = _dates(table, "ordered_at")
     amounts = numbers("amount", table.columns["amount"]) if len(table) else np.empty(0)
@@ -185,6 +184,12 @@ def read_orders(source: Source, relation: str) -> Orders:
             f"{table.customer_ids[int(wrong.argmax())]!r}; leave them out in the query given to --orders"
         )
     return Orders(np.array(table.customer_ids, dtype=np.str_), days, amounts)
+
+
+def as_relation(table_or_query: str) -> str:
+    """Return the SQL to select from: the table, or the query in parentheses."""
+    text = table_or_query.strip().rstrip(";")
+    return text if TABLE_NAME.fullmatch(text) else f"({text})"
 
 
 def _prepare_snapshots(source: Source, orders_source: OrdersSource, task: Task) -> Dataset:
