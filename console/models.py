@@ -110,7 +110,7 @@ def show(name: str, version: str | None, as_json: bool) -> None:
         click.echo(json.dumps(as_object(found, current_version(home)) | {"history": history_object(history)}))
         return
     task = TASKS.get(str(found.manifest.get("name")))
-    click.echo(write_model_card(found.manifest, task.purpose if task else None))
+    click.echo(write_model_card(found.manifest, task))
     click.echo(f"folder: {found.folder}\nserves: {'yes' if found.version == current_version(home) else 'no'}")
     click.echo("\n".join(["history:", *(f"  {format_promotion(line)}" for line in history)]))
 
@@ -231,7 +231,7 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     result = monitor_model(
         found,
         load_model(found.folder, settings.feature_mapping),
-        TASKS[name].sized(found.manifest["outputs"]),
+        TASKS[name].sized(found.manifest["outputs"]).labelled(found.manifest.get("label") or TASKS[name].label),
         _source(settings, query or getattr(settings, f"{name}_training_query", None), since),
         served=population or _draw_customers(settings),
         thresholds=replace(THRESHOLDS, auc=auc_floor),

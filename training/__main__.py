@@ -133,6 +133,7 @@ VIEW = (
         help="Column of customer ids in that view.",
     ),
 )
+LABEL = (click.option("--label", metavar="COLUMN", help="Column of the outcome.  [default: churned, for ltv spend]"),)
 QUERY = (click.option("--query", help="Your own SQL with :start_date; default DWH_..._TRAINING_QUERY."),)
 
 
@@ -159,7 +160,14 @@ def _add_command(task: Task) -> None:
     def command(**options: Any) -> None:
         _run([task.name], options)
 
-    groups = (WHERE, HOW, VIEW, QUERY, *((ORDERS,) if task.window_days else ()), *(() if task.outputs else (OFFERS,)))
+    groups = (
+        WHERE,
+        HOW,
+        VIEW,
+        QUERY,
+        *((LABEL, ORDERS) if task.window_days else ()),
+        *(() if task.outputs else (OFFERS,)),
+    )
     train.command(task.name, help=task.summary)(_with(*groups)(command))
 
 
@@ -200,6 +208,8 @@ class TrainedModels:
 def _run(names: list[str], options: dict[str, Any]) -> None:
     if options.get("force") and not options["why"].strip():
         raise click.UsageError("--force needs --why TEXT: the reason is kept with the promotion")
+    if options.get("label") and options["orders"]:
+        raise click.UsageError("--label names a column of rows; with --orders the label is computed")
     if options.get("write_view") and not options["orders"]:
         raise click.UsageError("--write-view needs --orders: the features of other rows are computed by your own SQL")
     results = TrainedModels()
@@ -254,6 +264,8 @@ def _source(task: Task | None, options: dict[str, Any]) -> Source:
 
 
 def _sized(task: Task, options: dict[str, Any]) -> Task:
+    if options.get("label"):
+        return task.labelled(options["label"])
     return task if task.outputs or not options.get("offers") else task.sized(options["offers"])
 
 

@@ -120,7 +120,7 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
         learned = learn(rows, task, config.learning, progress)
         with staging_folder(home) as folder:
             progress("export")
-            manifest = write_version(folder, _convert(learned), _describe(rows, learned, task, config))
+            manifest = write_version(folder, _convert(learned), _describe(rows, learned, task, source, config))
             found = collect(folder, rows, learned, champion, task, config.learning.seed, progress)
             progress("evaluate and report")
             manifest = _evaluate(manifest, found, rows.later, learned, config)
@@ -142,7 +142,7 @@ def _convert(learned: Learned) -> dict[str, bytes]:
     return models
 
 
-def _describe(rows: Split, learned: Learned, task: Task, config: RunConfig) -> dict[str, Any]:
+def _describe(rows: Split, learned: Learned, task: Task, source: Source, config: RunConfig) -> dict[str, Any]:
     """Return the manifest as far as it is known before the model is scored."""
     mapping = rows.earlier.mapping
     described: dict[str, Any] = {
@@ -155,7 +155,10 @@ def _describe(rows: Split, learned: Learned, task: Task, config: RunConfig) -> d
         "columns": dict(mapping),
         "dtype": "float32",
         "outputs": learned.trained.outputs,
+        "label": task.label,
+        "outcome": (task.outcome_of_orders if source.orders else "") or f"{task.label} is true",
         "window_days": rows.earlier.window_days,
+        "window_stated": rows.earlier.window_stated,
         "preprocessing": learned.trained.preprocessing.describe(list(mapping)),
         "choice": learned.choice,
         "training": {
@@ -164,7 +167,7 @@ def _describe(rows: Split, learned: Learned, task: Task, config: RunConfig) -> d
             "split": rows.how,
             "evaluation": _window(rows.later),
             "data_sha256": rows.fingerprint(),
-            "warnings": [*rows.earlier.warnings, *_overlap(rows)],
+            "warnings": [*rows.earlier.warnings, *_warn_of_split(rows)],
         },
         "limits": list(_limits(rows, task)),
     }
@@ -173,7 +176,9 @@ def _describe(rows: Split, learned: Learned, task: Task, config: RunConfig) -> d
     return described
 
 
-def _overlap(rows: Split) -> list[str]:
+def _warn_of_split(rows: Split) -> list[str]:
+    if not rows.in_time:
+        return ["all rows have one date, or none: nothing shows how the model does on later dates"]
     if not rows.overlapping:
         return []
     days = rows.earlier.window_days
@@ -184,7 +189,9 @@ def _overlap(rows: Split) -> list[str]:
 
 def _limits(rows: Split, task: Task) -> list[str]:
     limits = [
-        "Evaluation is on later dates; unless the split says otherwise, it includes customers of the training rows.",
+        "Evaluation is on later dates; unless the split says otherwise, it includes customers of the training rows."
+        if rows.in_time
+        else "Evaluation is on other customers and not on later dates.",
         "Inputs are clamped to the range seen in training: a value outside it is scored like the nearest one inside.",
         "Scores have the level of the training window; they drift when the outcome rate changes.",
     ]
@@ -217,7 +224,7 @@ def _evaluate(
 
 
 def _document(folder: Path, manifest: dict[str, Any], found: CollectedRun) -> None:
-    (folder / CARD_FILE).write_text(write_model_card(manifest, found.evidence.task.purpose), encoding="utf-8")
+    (folder / CARD_FILE).write_text(write_model_card(manifest, found.evidence.task), encoding="utf-8")
     snapshot = json.dumps(describe_snapshot(found.evidence))
     (folder / SNAPSHOT_FILE).write_text(snapshot + "\n", encoding="utf-8")
     write_report(folder, manifest, found.evidence)

@@ -6,6 +6,7 @@ inherits suits a model of one probability per customer. The lower layers take a 
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -49,12 +50,10 @@ class Purpose:
     """What a model is for, in the model card.
 
     Attributes:
-        predicts: what one score means.
         use: intended uses.
         misuse: uses that the model does not support.
     """
 
-    predicts: str
     use: tuple[str, ...]
     misuse: tuple[str, ...]
 
@@ -69,8 +68,10 @@ class Task(Protocol):
         name: also the name of the model's folder.
         title: heading of the report.
         summary: one sentence for the command's help.
-        predicts: one sentence for the report; `{window}` stands for the days that a label covers.
-        query: SQL of the training rows, with :start_date.
+        predicts: what one score means, in one sentence; `{outcome}` stands for what the label says, `{window}` for
+            the days that it covers.
+        outcome_of_orders: what a label made from orders says.
+        query: SQL of the training rows, with :start_date and `{label}`.
         variable: environment variable that may hold the user's own SQL.
         label: column that holds the outcome.
         date_column: column by which rows are split in time, if the query returns it.
@@ -89,6 +90,7 @@ class Task(Protocol):
     title: str
     summary: str
     predicts: str
+    outcome_of_orders: str = ""
     query: str
     variable: str
     label: str
@@ -110,6 +112,12 @@ class Task(Protocol):
         """
         _ = outputs
         return self
+
+    def labelled(self, label: str) -> Task:
+        """Return the task with another column that holds the outcome."""
+        task = copy(self)
+        task.label = label
+        return task
 
     def targets(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return the outcomes of a table, shape [rows, outputs]: 1, 0, or -1 where not observed; or amounts.

@@ -65,6 +65,9 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for field in Settings.model_fields.values():
         monkeypatch.delenv(str(field.alias), raising=False)
     monkeypatch.setenv("HOLDFAST_MODELS_DIR", str(folder))
+    view = folder.parent / "view.csv"
+    view.write_text(",".join(("customer_id", *FEATURE_MAPPING.values())) + "\n1" + ",0" * len(FEATURE_MAPPING) + "\n")
+    monkeypatch.setenv("HOLDFAST_WAREHOUSE_URL", f"csv:{view}")
 
     def invoke(*arguments: str, code: int = 0) -> str:
         told = CliRunner().invoke(holdfast, ["models", *arguments])
@@ -111,10 +114,24 @@ def test_a_refused_version_is_promoted_only_by_force_with_a_reason(run: Run, fol
 def test_a_version_that_cannot_be_loaded_is_not_promoted(run: Run, folder: Path, force: tuple[str, ...]) -> None:
     gates = [{"name": "beats_rfm", "passed": not force}]
     add_copy(folder / "churn", "churn-2", b"no model", gates=gates)
-    with pytest.raises(PromotionRefusedError, match=r"churn-2: cannot be loaded, .*not a TensorFlow Lite model"):
+    with pytest.raises(PromotionRefusedError, match=r"churn-2: cannot serve: .*not a TensorFlow Lite model"):
         run("promote", "churn", "churn-2", *force)
     assert current_version(folder / "churn") == CHURN
     assert '"churn-2"' not in (folder / "churn" / "history.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("column", "problem"),
+    [("spend", "view.csv has no column total_revenue"), ("total_revenue", "is text, time or JSON")],
+)
+def test_a_version_that_the_view_cannot_serve_is_not_promoted(
+    run: Run, folder: Path, column: str, problem: str
+) -> None:
+    view = folder.parent / "view.csv"
+    view.write_text(view.read_text().replace("total_revenue", column).replace("1,0,", "1,many,"))
+    add_copy(folder / "churn", "churn-2")
+    with pytest.raises(PromotionRefusedError, match=problem):
+        run("promote", "churn", "churn-2")
 
 
 def test_a_version_with_the_outputs_of_another_model_is_not_promoted(run: Run, folder: Path) -> None:
@@ -128,7 +145,7 @@ def test_a_version_with_the_outputs_of_another_model_is_not_promoted(run: Run, f
 def test_nothing_is_rolled_back_to_a_version_that_cannot_be_loaded(run: Run, folder: Path) -> None:
     promote_copy(folder / "churn", "churn-2", b"no model")
     promote_copy(folder / "churn", "churn-3")
-    with pytest.raises(PromotionRefusedError, match="churn-2: cannot be loaded"):
+    with pytest.raises(PromotionRefusedError, match="churn-2: cannot serve"):
         run("rollback", "churn")
     assert current_version(folder / "churn") == "churn-3"
 

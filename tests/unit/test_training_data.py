@@ -72,8 +72,23 @@ def test_a_missing_label_is_refused_by_name() -> None:
 
 
 def test_a_label_out_of_range_is_refused() -> None:
-    with pytest.raises(TrainingDataError, match="'churned' holds 2; it may hold 0 to 1"):
+    with pytest.raises(TrainingDataError, match=r"'churned' holds 2; it may hold 1 and 0"):
         churn(100, churned=[0, 1, 2, 1] * 25)
+
+
+@pytest.mark.parametrize("pair", [("yes", "No"), ("TRUE", "false "), ("t", "f"), ("1", "0"), (True, False)])
+def test_a_label_may_be_text_or_a_truth_value(pair: tuple[Any, Any]) -> None:
+    assert churn(100, churned=[*pair, None, pair[0]] * 25).targets[:4, 0].tolist() == [1, 0, -1, 1]
+
+
+def test_a_label_of_other_words_is_refused_with_what_to_write() -> None:
+    with pytest.raises(TrainingDataError, match=r"holds 'left', 'stayed'; .* as \(churned = 'left'\)::int AS churned"):
+        churn(100, churned=["stayed", "left"] * 50)
+
+
+def test_a_label_in_mixed_case_is_named_as_postgresql_folds_it() -> None:
+    with pytest.raises(TrainingDataError, match="no column 'Churned'; there is 'churned'"):
+        prepare(history(100), TASKS["churn"].labelled("Churned"), MAPPING)
 
 
 def test_dates_that_are_none_are_refused() -> None:

@@ -232,7 +232,7 @@ def test_importance_that_is_not_known_is_left_out_and_counted() -> None:
     )
     html = render_report(manifest("churn"), known)
     assert "The importance of 1 features is unknown." in html
-    assert "It was not retrained on other cut-offs." in html
+    assert "It was not retrained on several cut-offs." in html
 
 
 def test_shape_curves_of_several_offers_are_drawn_in_one_figure() -> None:
@@ -260,7 +260,7 @@ def test_groups_with_models_of_their_own_are_listed() -> None:
     routes = {"column": "country", "groups": {"France <b>": tried}}
     html = render_report(manifest("churn", routes=routes), evidence("churn", 60, **QUICK))
     assert "France &lt;b&gt;" in html
-    assert "<td>its own</td><td>0.75</td><td>0.7</td>" in html
+    assert "<td>its own</td><td>0.7500</td><td>0.7000</td>" in html
 
 
 def test_the_file_is_written_beside_the_model(tmp_path: Path) -> None:

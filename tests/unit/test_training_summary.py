@@ -73,6 +73,29 @@ def test_the_window_of_the_label_is_told_where_it_is_known() -> None:
     assert "90 days" in answer("What it predicts", manifest=manifest("churn", window_days=90))
 
 
+def test_a_label_of_ones_own_is_described_by_its_column() -> None:
+    """And by no window, unless the user stated one."""
+    own = {"label": "Exited", "outcome": "Exited is true", "window_days": 90}
+    told = [answer("What it predicts", manifest=manifest("churn", window_stated=stated, **own)) for stated in (0, 1)]
+    assert "that Exited is true, as its training rows define it" in told[0]
+    assert "that Exited is true in the 90 days after scoring" in told[1]
+
+
+def test_gates_that_were_not_applied_are_a_doubt() -> None:
+    gates = [gate("beats_recency_rule", passed=None), gate("stable", passed=None), gate("calibrated")]
+    doubts = summarise(manifest("churn", gates=gates), evidence("churn", 1200), {}).doubts
+    assert "2 of 3 gates were not applied: beats recency rule and stable." in doubts
+
+
+def test_a_mean_score_far_from_the_rate_of_the_training_rows_is_a_doubt() -> None:
+    known = evidence("churn", 1200, training_scores=np.full((500, 1), 0.47, np.float32))
+    found = manifest("churn")
+    training = {**found.get("training", {}), "rate": 0.38}
+    assert "the mean score is 47.0% and the churn rate 38.0%" in " ".join(
+        summarise({**found, "training": training}, known, {}).doubts
+    )
+
+
 def test_a_base_rate_that_moved_is_a_doubt() -> None:
     known = evidence("churn", 1200)
     moved = evidence("churn", 1200, scores=np.minimum(known.scores + np.float32(0.2), 1))

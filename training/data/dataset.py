@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import psycopg
+from psycopg import sql
 
 from features.extract_warehouse import SCHEMES
 from features.table import FeatureTable, plain
@@ -91,6 +92,7 @@ class Dataset:
         dates: shape [rows], datetime64[D]; NaT where rows carry no date.
         mapping: the model's name of each feature, and the column it is in, in the order of the inputs.
         window_days: how many days from its date on a row's label covers.
+        window_stated: whether the user or the rows said so; otherwise it is the task's default.
         warnings: what a person should know before trusting the result.
     """
 
@@ -101,6 +103,7 @@ class Dataset:
     dates: NDArray[np.datetime64]
     mapping: Mapping[str, str]
     window_days: int = 0
+    window_stated: bool = False
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -134,9 +137,14 @@ def read_dataset(source: Source, task: Task) -> Dataset:
     """
     if source.orders is not None:
         return _prepare_snapshots(source, source.orders, task)
-    table = read_table(source, source.query or task.query)
+    table = read_table(source, rows_query(source, task))
     mapping = dict(FEATURE_MAPPING) if source.feature_mapping is None else source.feature_mapping
     return prepare(table, task, _checked(mapping, source.input_size), source.window_days)
+
+
+def rows_query(source: Source, task: Task) -> str:
+    """Return the SQL of the rows: the user's own, or the task's."""
+    return source.query or task.query.replace("{label}", sql.Identifier(task.label).as_string())
 
 
 def read_table(source: Source, query: str) -> FeatureTable:
@@ -260,6 +268,7 @@ def prepare(
         dates=_dates(table, task.date_column),
         mapping=feature_mapping,
         window_days=_window(table, task, window_days),
+        window_stated=window_days is not None or task.window_column in table.columns,
         warnings=_check_outcomes(targets, task),
     )
 
@@ -273,12 +282,14 @@ class Split:
         later: rows to evaluate on.
         how: by what they were split, in words.
         overlapping: whether labels on both sides cover some of the same days.
+        in_time: whether the later rows have later dates.
     """
 
     earlier: Dataset
     later: Dataset
     how: str
     overlapping: bool
+    in_time: bool = True
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of both sides' inputs, targets and dates."""
@@ -302,7 +313,7 @@ def split(dataset: Dataset, salt: str = "") -> Split:
         return split_at(dataset, days[first], salt=salt)
     later = _draw_customers(dataset, EVALUATED_SHARE, salt)
     how = "rows carry no two dates: evaluated on a fifth of the customers, trained on the others"
-    return Split(dataset.take(~later), dataset.take(later), how, overlapping=False)
+    return Split(dataset.take(~later), dataset.take(later), how, overlapping=False, in_time=False)
 
 
 def split_at(dataset: Dataset, day: np.datetime64, until: np.datetime64 | None = None, salt: str = "") -> Split:

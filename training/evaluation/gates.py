@@ -115,8 +115,12 @@ def check_better(baseline: str, metrics: Metrics, lead: float) -> Gate:
         baseline,
         lead,
         passed=passed,
-        sentence=f"{_describe_difference(found, baseline)}: "
-        + ("better beyond the noise." if passed else "not shown to be better beyond the noise."),
+        sentence=f"{_describe_difference(found, baseline)}, "
+        + (
+            f"all of it above {lead:+.4f}: better beyond the noise."
+            if passed
+            else f"not all of it above {lead:+.4f}: not shown to be better beyond the noise."
+        ),
     )
 
 
@@ -164,14 +168,17 @@ def check_margin(baseline: str, metrics: Metrics, thresholds: GateThresholds) ->
         return found
     _, high = found["interval_95"]
     passed = high >= -thresholds.margin - CLOSE
-    words = "not worse beyond the noise." if passed else "worse, beyond the noise."
+    limit = f"{-thresholds.margin:+.4f}"
+    words = f"not all of it below {limit}: not worse beyond the noise."
+    if not passed:
+        words = f"all of it below {limit}: worse, beyond the noise."
     return _answer(
         name,
         high,
         baseline,
         -thresholds.margin,
         passed=passed,
-        sentence=f"{_describe_difference(found, baseline)}: {words}",
+        sentence=f"{_describe_difference(found, baseline)}, {words}",
     )
 
 

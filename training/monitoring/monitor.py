@@ -12,7 +12,7 @@ from models.errors import ModelInputError
 from models.inputs import model_inputs
 from models.scores import score_all
 from models.versions import SNAPSHOT_FILE
-from training.data.dataset import read_table
+from training.data.dataset import read_table, rows_query
 from training.errors import TrainingDataError
 from training.monitoring.cohorts import measure_cohorts
 from training.monitoring.drift import check_calibration, check_drift, check_ranking, conclude_checks, measure_drift
@@ -93,7 +93,7 @@ def monitor_model(
     try:
         today = read_table(source, served)
         drift = _measure_drift(version, scorer, task, today, source.feature_mapping or version.manifest["columns"])
-        matured = _since(read_table(source, source.query or task.query), task.date_column, since)
+        matured = _since(read_table(source, rows_query(source, task)), task.date_column, since)
         periods = _measure(scorer, task, matured, _months(matured, task.date_column), threshold)
         groups = _measure(scorer, task, matured, _values(matured, by), threshold) if by else []
     except ModelInputError as error:

@@ -153,7 +153,7 @@ def _figure(value: Any) -> str:
         return value or ""
     if isinstance(value, list | tuple):
         return " to ".join(_figure(each) for each in value)
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4f}" if abs(value) < 1 else f"{value:.3g}"
 
 
 def _data(training: Mapping[str, Any], evidence: EvaluationData) -> Table:

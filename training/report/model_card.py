@@ -13,7 +13,7 @@ from models.gate_names import current_gate_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from training.task import Purpose
+    from training.task import Task
 
 
 NOT_FOR_ANY = (
@@ -37,16 +37,17 @@ MEASURES = {
 _INTERVAL = "_95"
 
 
-def write_model_card(manifest: Mapping[str, Any], purpose: Purpose | None) -> str:
+def write_model_card(manifest: Mapping[str, Any], task: Task | None) -> str:
     """Return the card of a version as Markdown.
 
     Args:
         manifest: the version's.
-        purpose: what the model is for; None where its task is unknown.
+        task: what the model is for; None where it is unknown.
     """
+    purpose = task.purpose if task else None
     parts = [
         f"# Model card: {manifest['version']}",
-        *_section("What it predicts", [purpose.predicts] if purpose else []),
+        *_section("What it predicts", [describe_prediction(manifest, task)] if task else []),
         *_section("Data", _bullets(describe_data(manifest))),
         *_section("How good it is", tabulate_metrics(manifest.get("metrics", {}))),
         *_section("Gates", tabulate_gates(manifest.get("gates", ()))),
@@ -56,6 +57,15 @@ def write_model_card(manifest: Mapping[str, Any], purpose: Purpose | None) -> st
         *_section("How it was trained", _bullets(_describe_making(manifest))),
     ]
     return "\n".join(parts) + "\n"
+
+
+def describe_prediction(manifest: Mapping[str, Any], task: Task) -> str:
+    """Return what one score means, by the label and the window that the model was trained on."""
+    days = manifest.get("window_days")
+    # Amounts are converted to other windows by the default, too; probabilities are not.
+    stated = manifest.get("window_stated", True) or task.predicts_amount
+    window = f" in the {days} days after scoring" if days and stated else ", as its training rows define it"
+    return task.predicts.format(outcome=manifest.get("outcome") or f"{task.label} is true", window=window)
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:

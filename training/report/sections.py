@@ -319,8 +319,8 @@ def stability(evidence: EvaluationData) -> Section:
     title = "Is it stable over time?"
     known = {name: float(value) for name, value in evidence.folds.items() if np.isfinite(value)}
     tables = (_dates_table(evidence),)
-    if not known:
-        return Section("stability", title, tables=tables, note="It was not retrained on other cut-offs.")
+    if len(known) < LINE:
+        return Section("stability", title, tables=tables, note="It was not retrained on several cut-offs.")
     low, high = min(known.values()), max(known.values())
     figure = "rank correlation" if evidence.task.predicts_amount else "AUC"
     plot = Plot(

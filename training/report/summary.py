@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from training.evaluation.off_policy import NOT_ENOUGH
+from training.report.model_card import describe_prediction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -71,7 +72,7 @@ def summarise(manifest: Mapping[str, Any], evidence: EvaluationData, estimates: 
         verdict,
         _headline(verdict, manifest),
         (
-            ("What it predicts", _predicts(manifest, evidence.task)),
+            ("What it predicts", describe_prediction(manifest, evidence.task)),
             ("How good it is", _how_good(manifest, evidence, estimates)),
             ("Compared with what", _compared(evidence.task, estimates)),
             ("How certain that is", _how_sure(manifest, evidence)),
@@ -122,17 +123,15 @@ def describe_policy(policy: Mapping[str, Any]) -> str:
 
 
 def _headline(verdict: RunStatus, manifest: Mapping[str, Any]) -> str:
-    gates = [str(gate.get("name") or "without name").replace("_", " ") for gate in refusing(manifest)]
+    gates = [_gate_name(gate) for gate in refusing(manifest)]
     if not gates:
         return HEADLINES[verdict]
     verb = "refuses" if len(gates) == 1 else "refuse"
     return f"{HEADLINES[verdict]} {len(gates)} of {len(manifest['gates'])} gates {verb} it: {enumerate_words(gates)}."
 
 
-def _predicts(manifest: Mapping[str, Any], task: Task) -> str:
-    days = manifest.get("window_days")
-    window = f"in the {days} days after scoring" if days else "in the label's window"
-    return task.predicts.format(window=window)
+def _gate_name(gate: Mapping[str, Any]) -> str:
+    return str(gate.get("name") or "without name").replace("_", " ")
 
 
 def _how_good(manifest: Mapping[str, Any], evidence: EvaluationData, estimates: Mapping[str, Estimate]) -> str:
@@ -243,12 +242,20 @@ def _doubts(
     wide_interval = f"The interval of its {figure} is wide: another sample of customers could give a different result."
     found = [
         *sentences,
+        _list_skipped(manifest),
         *warnings,
         *_doubts_of_rows(evidence),
+        _doubt_of_level(training, evidence),
         wide_interval if wide else "",
         *_doubts_of_features(evidence),
     ]
     return tuple(sentence for sentence in found if sentence)
+
+
+def _list_skipped(manifest: Mapping[str, Any]) -> str:
+    gates = manifest.get("gates") or ()
+    skipped = [_gate_name(gate) for gate in gates if gate.get("passed") is None]
+    return f"{len(skipped)} of {len(gates)} gates were not applied: {enumerate_words(skipped)}." if skipped else ""
 
 
 def _as_sentence(text: str) -> str:
@@ -272,6 +279,16 @@ def _doubts_of_rows(evidence: EvaluationData) -> list[str]:
             "the base rate changed, so rely on the ranking more than on the probabilities."
         )
     return [*found, *evidence.task.find_doubts(evidence)]
+
+
+def _doubt_of_level(training: Mapping[str, Any], evidence: EvaluationData) -> str:
+    rate = training.get("rate")
+    if rate is None or evidence.task.predicts_amount or not len(evidence.training_scores):
+        return ""
+    scored = float(evidence.training_scores.mean(dtype=np.float64))
+    if abs(scored - rate) <= DRIFT:
+        return ""
+    return f"On its training rows the mean score is {scored:.1%} and the {evidence.task.words.rate} {rate:.1%}."
 
 
 def _doubts_of_totals(evidence: EvaluationData) -> list[str]:

@@ -1,4 +1,4 @@
-"""Churn: the probability of no purchase in the coming 90 days."""
+"""Churn: the probability of no purchase in the coming 90 days, or of what your label says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.data.targets import read_codes
+from training.data.targets import read_truths
 from training.evaluation.gates import check_better, check_calibration, check_not_worse
 from training.task import Purpose, Task, Words
 
@@ -28,11 +28,12 @@ class Churn(Task):
 
     name = "churn"
     title = "Churn"
-    summary = "Train the probability of no purchase in the coming 90 days."
-    predicts = "For each customer, the probability of churn: of no purchase {window}."
+    summary = "Train the probability of no purchase in the coming 90 days, or of what your label says."
+    predicts = "For each customer, the probability of churn, from 0 to 1: that {outcome}{window}."
+    outcome_of_orders = "the customer buys nothing"
     query = """
         SELECT * FROM customer_churn_history
-        WHERE churned IS NOT NULL AND snapshot_date >= :start_date
+        WHERE {label} IS NOT NULL AND snapshot_date >= :start_date
         ORDER BY snapshot_date, customer_id"""
     variable = "DWH_CHURN_TRAINING_QUERY"
     label = "churned"
@@ -40,7 +41,6 @@ class Churn(Task):
     measures_uplift = True
     words = Words("churned", "stayed", "customers", "churn rate")
     purpose = Purpose(
-        "For each customer, the probability of no purchase in the label's window, from 0 to 1.",
         (
             "Choosing which customers a retention campaign contacts.",
             "Ranking customers by risk, and sizing a campaign's budget.",
@@ -49,8 +49,8 @@ class Churn(Task):
     )
 
     def targets(self, table: FeatureTable) -> NDArray[np.float32]:
-        """Return column churned as targets of shape [rows, 1]."""
-        return read_codes(table, self.label, 0, 1)[:, None].astype(np.float32)
+        """Return the label's column as targets of shape [rows, 1]."""
+        return read_truths(table, self.label)[:, None].astype(np.float32)
 
     def fit_baselines(self, rows: BaselineRows) -> dict[str, NDArray[np.float32]]:
         """Return a constant, logistic regression, boosting, the recency rule and an RFM scorecard."""

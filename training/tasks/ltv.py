@@ -34,10 +34,10 @@ class LifetimeValue(Task):
     name = "ltv"
     title = "Lifetime value"
     summary = "Train the money a customer will spend in the coming 12 months."
-    predicts = "For each customer, the money the customer will spend {window}."
+    predicts = "For each customer, the money the customer will spend{window}."
     query = """
         SELECT * FROM customer_ltv_history
-        WHERE spend IS NOT NULL AND snapshot_date >= :start_date
+        WHERE {label} IS NOT NULL AND snapshot_date >= :start_date
         ORDER BY snapshot_date, customer_id"""
     variable = "DWH_LTV_TRAINING_QUERY"
     label = "spend"
@@ -46,7 +46,6 @@ class LifetimeValue(Task):
     predicts_amount = True
     words = Words("spent", "did not spend", "customers", "mean spend")
     purpose = Purpose(
-        "For each customer, the money the customer will spend in the label's window.",
         ("Value segments, and what a customer may be worth keeping for.", "Sums over many customers."),
         (
             "Forecasting the revenue of the business: future customers are not included.",
@@ -55,7 +54,7 @@ class LifetimeValue(Task):
     )
 
     def targets(self, table: FeatureTable) -> NDArray[np.float32]:
-        """Return column spend as targets of shape [rows, 1]."""
+        """Return the label's column as targets of shape [rows, 1]."""
         return read_amounts(table, self.label)[:, None].astype(np.float32)
 
     def fit_baselines(self, rows: BaselineRows) -> dict[str, NDArray[np.float32]]:

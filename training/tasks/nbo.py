@@ -46,7 +46,6 @@ class NextBestOffer(Task):
     window_days = 0
     words = Words("converted", "did not convert", "offers shown", "conversion rate of offers shown")
     purpose = Purpose(
-        "For each customer and each offer, the probability that the customer takes the offer.",
         ("Choosing which offer to show to a customer whom a campaign contacts anyway.",),
         (
             "Measuring what an offer causes: some customers would have bought without it.",
