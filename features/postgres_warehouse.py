@@ -311,7 +311,8 @@ class PostgresWarehouse:
             return WarehouseLayoutError(f"{self._table} may not be read ({said}); grant SELECT on it")
         if isinstance(error, _LAYOUT_ERRORS):
             return WarehouseLayoutError(f"{self._table} cannot be read ({said})")
-        return WarehouseUnavailableError(f"HOLDFAST_WAREHOUSE_URL: the warehouse does not answer: {said}")
+        # A refused password is among these errors; the server may accept it later.
+        return WarehouseUnavailableError(f"no connection to the warehouse, see HOLDFAST_WAREHOUSE_URL: {said}")
 
 
 _NO_TABLE = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)

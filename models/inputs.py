@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,24 @@ FEATURE_MAPPING: Mapping[str, str] = {
     "cancellations": "cancellations",
 }
 """The default of ML_FEATURE_MAPPING: the model's name of a feature, and the warehouse column it is in."""
+
+
+_EXAMPLE = """write the feature and its column, as {"recency": "days_since_last_transaction"}"""
+
+
+def read_mapping(text: str) -> dict[str, str]:
+    """Return a mapping of features to columns from JSON.
+
+    Raises:
+        ValueError: it is none; the message gives an example.
+    """
+    try:
+        mapping = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"is not JSON ({error}); {_EXAMPLE}") from error
+    if not isinstance(mapping, dict) or not mapping or not all(isinstance(each, str) for each in mapping.values()):
+        raise ValueError(f"is not an object of names of columns; {_EXAMPLE}")
+    return mapping
 
 
 def model_inputs(table: FeatureTable, columns: Sequence[str]) -> NDArray[np.float32]:
@@ -78,7 +97,8 @@ def numbers(name: str, cells: Column) -> NDArray[np.float64]:
         return cells.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise ModelInputError(
-            f"column {name!r} is to be numbers for the model ({error}); map the feature to a numeric column"
+            f"column {name!r} is text, and the model reads numbers ({error}); return a number for each value that "
+            f"matters, as ({name} = 'gold')::int, or train a model for each of its values with --segment-by {name}"
         ) from error
 
 

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
@@ -120,9 +119,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             ),
             fallbacks=fallbacks,
         )
-        models_dir = settings.models_dir or Path()
         load = partial(load_models, settings, definitions.offers)
-        reloader = ModelReloader(models_dir, load, pipeline.use_scorers, scorers)
+        reloader = ModelReloader(settings.models_dir, load, pipeline.use_scorers, scorers)
         differences = [*topic_differences, *silent_campaigns]
         sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks, differences)
         health.versions = lambda: reloader.scorers.versions
@@ -357,7 +355,7 @@ def name_degradations(sources: Sources, app: StreamApp, watch: LagMonitor) -> li
         *sources.unreadable.describe(),
         *describe_frozen(sources.pipeline.frozen_segments),
         *sources.reloader.refused,
-        *(f"{name}: rules decide, {why}" for name, why in scorers.reasons.items() if name not in scorers.refused),
+        *sources.reloader.describe_missing(),
         *sources.fallbacks.describe(scorers.versions),
     ]
 

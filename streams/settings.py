@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
-import pydantic_settings
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from features.extract_warehouse import SCHEMES
 from features.warehouses import POSTGRESQL
-from models.inputs import FEATURE_MAPPING
+from models.inputs import FEATURE_MAPPING, read_mapping
 from streams.connection_checks import check_connection
 from streams.errors import SettingsError
 from streams.formats.codecs import FORMAT_NAMES
@@ -256,7 +255,7 @@ class Settings(BaseSettings):
     ltv_training_query: str | None = Field(
         None, alias="DWH_LTV_TRAINING_QUERY", description="Your SQL for lifetime value training, with :start_date."
     )
-    feature_mapping: Annotated[dict[str, str], Field(min_length=1)] = Field(
+    feature_mapping: Annotated[dict[str, str], Field(min_length=1), NoDecode] = Field(
         dict(FEATURE_MAPPING),
         alias="ML_FEATURE_MAPPING",
         description="JSON object: feature name of the models to column of the view.",
@@ -270,6 +269,11 @@ class Settings(BaseSettings):
     mock_mode: bool = Field(
         False, alias="ML_MOCK_MODE", description="Deterministic sample predictions without model files."
     )
+
+    @field_validator("feature_mapping", mode="before")
+    @classmethod
+    def _read_mapping(cls, value: Any) -> Any:
+        return read_mapping(value) if isinstance(value, str) else value
 
     @field_validator("formats", mode="before")
     @classmethod
@@ -359,8 +363,6 @@ def load_settings(**overrides: Any) -> Settings:
     """
     try:
         settings = Settings(**overrides)
-    except pydantic_settings.SettingsError as error:
-        raise SettingsError(f"{error}: ML_FEATURE_MAPPING must be a JSON object; see docs/settings.md") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])

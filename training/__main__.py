@@ -14,8 +14,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from models.inputs import read_mapping
 from models.versions import MAPPING_FILE, VIEW_FILE
-from training.data.dataset import OrdersSource, Source
+from training.data.dataset import OrdersSource, Source, check_history
 from training.data.point_in_time import Windows
 from training.data.rfm_cuts import write_cuts
 from training.errors import TrainingError
@@ -39,10 +40,9 @@ def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: 
     if not value:
         return None
     try:
-        mapping = json.loads(value)
-        return {str(name): str(column) for name, column in mapping.items()}
-    except (ValueError, AttributeError) as error:
-        raise click.BadParameter(f"not a JSON object of feature name to column ({error})") from error
+        return read_mapping(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 DAYS = click.IntRange(30, 3650)
@@ -270,6 +270,8 @@ def _sized(task: Task, options: dict[str, Any]) -> Task:
 
 
 def _train(task: Task, options: dict[str, Any]) -> Result:
+    source = _source(task, options)
+    check_history(source)
     try:
         # Here, because it imports TensorFlow: seconds, and an extra that may not be installed.
         from training.nets.learning import TrainConfig  # noqa: PLC0415
@@ -296,7 +298,7 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(task.name, total=config.count_steps(task))
-        return run(task, _source(task, options), config, lambda step: progress.update(bar, advance=1, description=step))
+        return run(task, source, config, lambda step: progress.update(bar, advance=1, description=step))
 
 
 def _describe(result: Result) -> dict[str, Any]:

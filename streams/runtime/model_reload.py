@@ -43,7 +43,7 @@ class ModelReloader:
     A version that cannot be used is refused: the one promoted before it serves, as after a restart, and health says so.
 
     Args:
-        models_dir: the folder of models.
+        models_dir: the folder of models; None where the settings name none.
         load: loads what is promoted.
         use: receives the scorers for later batches.
         scorers: those that serve.
@@ -54,14 +54,25 @@ class ModelReloader:
     """
 
     def __init__(
-        self, models_dir: Path, load: Callable[[], Scorers], use: Callable[[Scorers], None], scorers: Scorers
+        self, models_dir: Path | None, load: Callable[[], Scorers], use: Callable[[Scorers], None], scorers: Scorers
     ) -> None:
-        self._models_dir = models_dir
+        self._named = models_dir is not None
+        self._models_dir = models_dir or Path()
         self._load = load
         self._use = use
-        self._marks = version_fingerprint(models_dir)
+        self._marks = version_fingerprint(self._models_dir)
         self.scorers = scorers
         self.refused: Sequence[str] = tuple(scorers.refused.values())
+
+    def describe_missing(self) -> list[str]:
+        """Return that the folder holds no model at all, if it was named: it is probably not mounted.
+
+        A single model that is absent is left out on purpose: it was never promoted. One that served is in `refused`.
+        """
+        if not self._named or self.refused or self.scorers.reasons.keys() != self.scorers.by_name.keys():
+            return []
+        folder = f"models: {self._models_dir} holds no promoted model, rules decide"
+        return [f"{folder}; promote one, or leave HOLDFAST_MODELS_DIR empty"]
 
     async def run(self) -> None:
         """Poll until cancelled."""

@@ -114,6 +114,14 @@ def test_nothing_to_judge_by_is_said_with_code_two(run: Run) -> None:
     empty = "SELECT * FROM customer_features_view WHERE false"
     code, result = run("monitor", "churn", "--since", "2012-01-01", "--population", empty)
     assert (code, result["verdict"]) == (2, "cannot be judged")
+    assert "the view has no customers" in result["findings"][0]["sentence"]
+
+
+def test_a_view_with_several_rows_of_a_customer_is_not_monitored(example_url: str, folder: Path) -> None:
+    twice = "SELECT * FROM customer_features_view UNION ALL SELECT * FROM customer_features_view"
+    environment = {"HOLDFAST_WAREHOUSE_URL": example_url, "HOLDFAST_MODELS_DIR": str(folder)}
+    result = CliRunner(env=environment).invoke(holdfast, ["models", "monitor", "churn", "--population", twice])
+    assert "customers have several rows in the view" in str(result.exception)
 
 
 def test_a_preview_tells_who_would_move_and_promotes_nothing(run: Run, folder: Path) -> None:

@@ -129,6 +129,12 @@ def test_orders_are_enough_to_train_on(example_url: str, tmp_path: Path, monkeyp
     assert promoted.exit_code == 0, promoted.output
 
 
+def test_orders_over_too_few_days_are_refused_before_they_are_read(example_url: str, tmp_path: Path) -> None:
+    done = run("ltv", "--orders", "orders", url=example_url, out=tmp_path)
+    assert done.returncode == 2
+    assert "one observation window and two prediction windows are 910" in done.stderr
+
+
 def test_rfm_cut_points_of_the_example_are_those_shipped(example_url: str, tmp_path: Path) -> None:
     done = run("rfm", url=example_url, out=tmp_path)
     assert done.returncode == 0, done.stderr

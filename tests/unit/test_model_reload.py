@@ -210,3 +210,17 @@ def versions_named(decided: Decided) -> set[str]:
 
 def test_health_names_the_models_that_serve() -> None:
     assert Health(versions=lambda: {"churn": "churn-2"}).report()["models"] == {"churn": "churn-2"}
+
+
+@pytest.mark.parametrize(
+    ("folder_is_named", "models", "described"), [(True, (), 1), (True, ("churn",), 0), (False, (), 0)]
+)
+def test_a_folder_without_any_model_is_degraded_and_a_model_left_out_is_not(
+    tmp_path: Path, folder_is_named: bool, models: tuple[str, ...], described: int
+) -> None:
+    for name in models:
+        shutil.copytree(SHIPPED / name, tmp_path / name)
+    reloader = ModelReloader(
+        tmp_path if folder_is_named else None, lambda: RULES, lambda _: None, load_scorers(tmp_path, FEATURE_MAPPING)
+    )
+    assert len(reloader.describe_missing()) == described

@@ -108,6 +108,7 @@ def test_a_snapshot_names_every_feature_and_score(generator: np.random.Generator
     ("drift", "rows", "verdict", "says"),
     [
         ({}, 500, "cannot be judged", "no training snapshot"),
+        ({}, 0, "cannot be judged", "no customers"),
         ({"spend": 9.0}, 299, "cannot be judged", "299 customers; 300 are needed"),
         ({"spend": 0.2}, 500, "fine", "0.20 (spend)"),
         ({"spend": 0.21, "score": 0.1}, 500, "retrain", "PSI over 0.2: spend 0.21"),

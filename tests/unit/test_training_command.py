@@ -33,7 +33,19 @@ def test_forcing_needs_a_reason() -> None:
 def test_a_mapping_that_is_no_object_is_refused() -> None:
     done = run("churn", "--feature-mapping", "[1]")
     assert done.exit_code == 2
-    assert "not a JSON object" in done.output
+    assert 'as {"recency": "days_since_last_transaction"}' in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--write-view", "features"], "--write-view needs --orders"),
+        (["--label", "Exited", "--orders", "sales"], "--label names a column of rows"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options: list[str], problem: str) -> None:
+    done = run("churn", *options)
+    assert (done.exit_code, problem in done.output) == (2, True)
 
 
 def test_a_warehouse_that_cannot_be_reached_is_one_sentence_and_json_still_comes_last() -> None:

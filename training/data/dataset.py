@@ -142,6 +142,23 @@ def read_dataset(source: Source, task: Task) -> Dataset:
     return prepare(table, task, _checked(mapping, source.input_size), source.window_days)
 
 
+def check_history(source: Source) -> None:
+    """Check that the orders span enough days, before they are read.
+
+    Raises:
+        TrainingSourceError: the warehouse or the query cannot be used.
+        TrainingDataError: they do not.
+    """
+    if source.orders is None:
+        return
+    query = f"SELECT min(ordered_at)::date AS first, max(ordered_at)::date AS last FROM {as_relation(source.orders.relation)}"  # noqa: S608, E501 - the user's own SQL
+    span = read_table(source, f"{query} AS orders WHERE ordered_at >= :start_date AND customer_id IS NOT NULL")
+    days = np.concatenate([_dates(span, name) for name in ("first", "last")])
+    if not np.isnat(days).any():
+        found = Orders(np.array(["", ""]), days, np.ones(2))
+        choose_cut_offs(found, source.orders.windows, source.orders.cut_offs, source.orders.step)
+
+
 def rows_query(source: Source, task: Task) -> str:
     """Return the SQL of the rows: the user's own, or the task's."""
     return source.query or task.query.replace("{label}", sql.Identifier(task.label).as_string())

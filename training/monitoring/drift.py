@@ -148,6 +148,8 @@ def check_drift(drift: Mapping[str, float], rows: int, thresholds: AlertThreshol
         rows: how many customers it was measured on.
         thresholds: when to train again.
     """
+    if not rows:
+        return CheckResult("drift", "cannot be judged", "the view has no customers; see DWH_CUSTOMER_FEATURES_TABLE")
     if not drift:
         return CheckResult("drift", "cannot be judged", "the version has no training snapshot; train it again")
     if rows < thresholds.rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,7 @@ def monitor_model(
     threshold = operating_threshold(version.manifest)
     try:
         today = read_table(source, served)
+        _refuse_duplicates(today)
         drift = _measure_drift(version, scorer, task, today, source.feature_mapping or version.manifest["columns"])
         matured = _since(read_table(source, rows_query(source, task)), task.date_column, since)
         periods = _measure(scorer, task, matured, _months(matured, task.date_column), threshold)
@@ -103,6 +105,16 @@ def monitor_model(
         findings.insert(1, check_ranking(periods, thresholds))
     name, verdict = version.manifest["name"], conclude_checks(findings)
     return MonitorResult(name, version.version, verdict, findings, len(today), drift, since, threshold, periods, groups)
+
+
+def _refuse_duplicates(today: FeatureTable) -> None:
+    known = "customer_id" in today.columns
+    repeated = [each for each, rows in Counter(today.customer_ids).items() if rows > 1] if known else []
+    if repeated:
+        raise TrainingDataError(
+            f"{len(repeated):,} customers have several rows in the view, the first is {repeated[0]!r}; let it return one "
+            "row for each customer"
+        )
 
 
 def last_day_seen(manifest: Mapping[str, Any]) -> date:
