@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.faults.kafka_options import TOPIC, set_options
+from tests.journey import java_producer
 from tests.journey.test_worker import workplace
 from tests.journey.workplace import wait_until
 
@@ -64,6 +65,17 @@ def test_a_batch_of_every_codec_is_decided(place: Workplace, codec: str, by: str
     set_options(place.broker, TOPIC, topic, compression_type=codec if by == "topic" else None)
     compression = {"compression.type": codec} if by == "producer" else {}
     send(place, "customer-updates", *map(place.event, customers), **compression)
+    place.settle()
+    assert [place.decisions(customer) for customer in customers] == [[WITHHELD]] * 20
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_a_batch_of_kafkas_own_producer_is_decided(place: Workplace, codec: str) -> None:
+    """The Java client frames compressed batches in its own way."""
+    customers = [f"java-{codec}-{number}" for number in range(20)]
+    place.set_customers(customers, days=90)
+    java_producer.produce(place.broker, f"{place.prefix}customer-updates", map(place.event, customers), codec)
     place.settle()
     assert [place.decisions(customer) for customer in customers] == [[WITHHELD]] * 20
 

@@ -112,8 +112,8 @@ def _refuse_duplicates(today: FeatureTable) -> None:
     repeated = [each for each, rows in Counter(today.customer_ids).items() if rows > 1] if known else []
     if repeated:
         raise TrainingDataError(
-            f"{len(repeated):,} customers have several rows in the view, the first is {repeated[0]!r}; let it return one "
-            "row for each customer"
+            f"{len(repeated):,} customers have several rows in the view, the first is {repeated[0]!r}; let it return "
+            "one row for each customer"
         )
 
 
