@@ -16,8 +16,8 @@ import numpy as np
 from psycopg import sql
 
 from features.pg_array_literal import write_literal
-from features.postgres_types import BOOL, KINDS, SCALARS, make_column, read_ids
-from features.table import FeatureTable, column
+from features.postgres_types import BOOL, INEXACT, KINDS, SCALARS, make_column, read_ids
+from features.table import FeatureTable, clear_inexact, column
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -78,6 +78,11 @@ class ArrayQuery:
             name: _truths(row) if self.columns[name] == BOOL else row for name, row in zip(names, values, strict=True)
         }
         unreadable = {}
+        for name in names:
+            if self.columns[name] in INEXACT:
+                columns[name], lost = clear_inexact(columns[name])
+                if lost:
+                    unreadable[name] = lost
         for name, cells in zip(_others(self.columns), others, strict=True):
             columns[name], lost = make_column(cells or (), self.columns[name], has_unreadable=has_unreadable)
             if lost:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from features.csv_extract import quote
 from features.errors import WarehouseLayoutError, WarehouseUnavailableError
-from features.table import FeatureTable, column, to_json
+from features.table import EXACT_BELOW, FeatureTable, column, to_json
 from features.times import TIME_COLUMNS, clear_unreadable_times
 from features.unreadable_values import UnreadableValues
 
@@ -162,7 +162,8 @@ def _read_number(value: Any) -> float | None:
         number = None if value is None else float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return None if number is None or math.isnan(number) else number
+    inexact = not isinstance(value, float) and number is not None and EXACT_BELOW <= abs(number) < math.inf
+    return None if number is None or math.isnan(number) or inexact else number
 
 
 def _read_boolean(value: Any) -> bool | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from features.postgres_loaders import load_json
-from features.table import column, to_json
+from features.table import clear_inexact, column, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +57,8 @@ def make_column(cells: Sequence[Any], type_name: str) -> tuple[Column, int]:
     if type_name == "VARCHAR":
         return column(cells, "other"), 0
     if (kind := find_kind(type_name)) != "other":
-        return column(cells, kind), 0
+        numbers = column(cells, kind)
+        return (numbers, 0) if kind == "boolean" or type_name in FLOATS else clear_inexact(numbers)
     read = _READERS.get(type_name, to_json)
     values: list[Any] = []
     unreadable = 0

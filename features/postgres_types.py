@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from features.postgres_loaders import replace_unreadable
-from features.table import column, to_json
+from features.table import clear_inexact, column, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +26,9 @@ KINDS: dict[int, Kind] = {
     **dict.fromkeys((*INTEGERS, 700, 701, 1700), "number"),
     BOOL: "boolean",
 }
+
+INEXACT = frozenset({20, 1700})
+"""The types of numbers, bigint and numeric, that may have more digits than a double."""
 
 # The types that an array can be made of: also json, jsonb, uuid and interval, but no array type.
 SCALARS = frozenset({*KINDS, *TEXTS, *_MOMENTS, UUID, 114, 3802, 1186})
@@ -49,7 +52,9 @@ def make_column(cells: Sequence[Any], oid: int, *, has_unreadable: bool) -> tupl
     if has_unreadable or oid not in SCALARS:
         cells, unreadable = replace_unreadable(cells)
     if kind := KINDS.get(oid):
-        return column(cells, kind), unreadable
+        numbers = column(cells, kind)
+        numbers, inexact = clear_inexact(numbers) if oid in INEXACT else (numbers, 0)
+        return numbers, unreadable + inexact
     if oid in TEXTS:
         return column(cells, "other"), unreadable
     return column(_write_moments(cells) if oid in _MOMENTS else map(to_json, cells), "other"), unreadable

@@ -83,6 +83,21 @@ def column(values: Iterable[Any], kind: Kind | None = None) -> Column:
     return np.fromiter(cells, dtype=object, count=len(cells))
 
 
+EXACT_BELOW = 2**53
+"""Facts are doubles, which have every whole number below this and not those above."""
+
+
+def clear_inexact(numbers: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Return a column of exact numbers without those that a double may round to a neighbour, and how many they were.
+
+    Two long card numbers must not become equal. Infinity, as a numeric beyond double becomes, is kept: it compares as
+    it should.
+    """
+    # NaN and infinity are no rounded numbers; of NaN every comparison is false.
+    large = (np.abs(numbers) >= EXACT_BELOW) & np.isfinite(numbers)
+    return (np.where(large, np.nan, numbers), int(large.sum())) if large.any() else (numbers, 0)
+
+
 def find_kind(values: Column) -> Kind:
     """Return the kind of a column; one of truth values with nulls is of kind other."""
     return {"f": "number", "b": "boolean"}.get(values.dtype.kind, "other")  # type: ignore[return-value]

@@ -11,6 +11,7 @@ from campaigns.consent import find_consent_problems
 from campaigns.unknown_facts import refuse_unknown_facts
 from features.signals import as_columns
 from features.table import find_kind
+from features.times import STALE
 from models.scores import score_customers
 from models.sources import unavailable_facts
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-def known_facts(columns: FeatureTable, scorers: Scorers) -> Collection[str]:
+def known_facts(columns: FeatureTable, scorers: Scorers, *, marks_stale: bool) -> Collection[str]:
     """Return the name of every fact that the warehouse's view, the models and the signals supply.
 
     A fact of the models is known even where the view lacks a column behind it: the segments that read it are frozen.
@@ -32,8 +33,10 @@ def known_facts(columns: FeatureTable, scorers: Scorers) -> Collection[str]:
     Args:
         columns: the view's columns; it needs no rows.
         scorers: the models.
+        marks_stale: whether customers have the fact `stale`, as with DWH_UPDATED_AT_COLUMN.
     """
-    return {*score_customers(columns, scorers).columns, *as_columns({}, (), datetime.now(UTC))}
+    marks = (STALE,) if marks_stale else ()
+    return {*score_customers(columns, scorers).columns, *as_columns({}, (), datetime.now(UTC)), *marks}
 
 
 def report_missing_columns(columns: FeatureTable, scorers: Scorers) -> None:

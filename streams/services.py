@@ -99,7 +99,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
         columns = (await features.read([], fresh=())).table
         report_missing_columns(columns, scorers)
-        check_facts(definitions, known_facts(columns, scorers), settings.features_table)
+        known = known_facts(columns, scorers, marks_stale=settings.updated_at_column is not None)
+        check_facts(definitions, known, settings.features_table)
         silent_campaigns = report_consent(definitions.campaigns, columns)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings))
         fallbacks = ModelFallbacks()

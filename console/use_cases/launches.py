@@ -129,7 +129,9 @@ async def check_launch_facts(settings: Settings, definitions: DefinitionSet, cam
         return str(error)
     segments = tuple(each for each in definitions.segments if each.key == campaign.segment)
     launched = replace(definitions, segments=segments, campaigns=(campaign,))
-    check_facts(launched, known_facts(columns, load_models(settings, definitions.offers)), settings.features_table)
+    scorers = load_models(settings, definitions.offers)
+    known = known_facts(columns, scorers, marks_stale=settings.updated_at_column is not None)
+    check_facts(launched, known, settings.features_table)
     return None
 
 

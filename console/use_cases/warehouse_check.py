@@ -153,5 +153,5 @@ def _missing_consent(definitions: DefinitionSet, found: Sequence[ColumnUse]) -> 
 def _find_problems(
     definitions: DefinitionSet, columns: FeatureTable, scorers: Scorers, settings: Settings
 ) -> list[str]:
-    known, view = known_facts(columns, scorers), describe_view(settings)
-    return find_unknown_facts(definitions.segments, definitions.campaigns, known, view)
+    known = known_facts(columns, scorers, marks_stale=settings.updated_at_column is not None)
+    return find_unknown_facts(definitions.segments, definitions.campaigns, known, describe_view(settings))

@@ -37,6 +37,8 @@ def warehouse(path: Path, *rows: tuple[Any, ...], **options: Any) -> DbApiWareho
         (("12.5", 0, None), (12.5, False, None), {}),
         (("many", "no", "soon"), (None, None, None), {"spend": 1, "consent": 1, "customer_since": 1}),
         ((1, "false", None), (1.0, None, None), {"consent": 1}),
+        ((2**53 + 1, 1, None), (None, True, None), {"spend": 1}),
+        ((1e300, 1, None), (1e300, True, None), {}),
         ((1, 2, None), (1.0, None, None), {"consent": 1}),
         ((1, b"\x01", None), (1.0, None, None), {"consent": 1}),
     ],

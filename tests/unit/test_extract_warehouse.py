@@ -58,6 +58,10 @@ async def test_a_csv_file_is_read_by_its_header(tmp_path: Path) -> None:
     [
         ("3::UTINYINT", 3.0),
         ("3::HUGEINT", 3.0),
+        ("9007199254740991::BIGINT", 2.0**53 - 1),
+        ("9007199254740993::BIGINT", None),
+        ("12345678901234567890123456789012345678::DECIMAL(38, 0)", None),
+        ("1e300::DOUBLE", 1e300),
         ("'Infinity'::DOUBLE", float("inf")),
         ("'NaN'::DOUBLE", None),
         ("1.25::DECIMAL(9, 2)", 1.25),

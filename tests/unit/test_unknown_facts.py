@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,8 @@ from streams.settings import load_settings
 from tests.builders import AS_OF, campaign
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from features.table import Kind
 
 KNOWN = {"score", "plan", "flag", "first_name", "churn_probability"}
@@ -116,3 +119,16 @@ async def test_a_launch_goes_on_where_the_warehouse_cannot_be_asked() -> None:
     settings = load_settings(warehouse_url="postgresql://nobody@127.0.0.1:1/x")
     why = await check_launch_facts(settings, DefinitionSet((), (campaign(),), {}, {}), campaign())
     assert "no connection to the warehouse" in (why or "")
+
+
+@pytest.mark.parametrize(("column_of_changes", "known"), [("changed", True), (None, False)])
+async def test_a_launch_knows_the_mark_of_old_rows(tmp_path: Path, column_of_changes: str | None, known: bool) -> None:
+    """As the worker does, where a setting names the column of a row's last change."""
+    view = tmp_path / "view.csv"
+    view.write_text("customer_id,changed\n1,2026-01-01\n")
+    settings = load_settings(warehouse_url=f"csv:{view}", updated_at_column=column_of_changes)
+    rule = {"key": "at-risk", "name": "Old", "rule": {"==": [{"var": "stale"}, True]}}
+    launched = campaign(message="Hello")
+    definitions = DefinitionSet((build_segment(rule, where="segments/x.json"),), (launched,), {}, {})
+    with nullcontext() if known else pytest.raises(CampaignDefinitionError, match="reads 'stale'"):
+        assert await check_launch_facts(settings, definitions, launched) is None
