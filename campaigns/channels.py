@@ -55,6 +55,7 @@ class Channel(BaseModel):
         key: its name in campaigns, events and the ledger.
         message_format: `html`: what a template inserts is escaped; `text`: it is not.
         max_characters: a longer message is withheld.
+        max_segments: a text message of more parts is withheld, and the trigger states how many it has.
         consent_column: the warehouse column that is true where the customer consents; `<key>_consent` when left out.
         consent_values: what its values mean where it is not boolean.
         purposes: the consent column of each purpose, for campaigns that name one.
@@ -67,8 +68,15 @@ class Channel(BaseModel):
     max_characters: Annotated[int, Field(ge=1, le=MAX_MESSAGE_CHARACTERS)] = MAX_MESSAGE_CHARACTERS
     consent_column: str = Field(default_factory=lambda data: f"{data.get('key')}_consent", min_length=1, max_length=200)
 
+    max_segments: Annotated[int, Field(ge=1, le=13)] | None = None
     consent_values: ConsentValues | None = None
     purposes: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _counts_segments_of_text(self) -> Self:
+        if self.max_segments is not None and self.message_format != "text":
+            raise ValueError("max_segments is for a channel of message_format text")
+        return self
 
     def read_consent(self, value: object) -> bool | None:
         """Return whether a value of the consent column gives consent, None where it cannot be read."""
@@ -89,7 +97,11 @@ class Channel(BaseModel):
 
     def describe(self) -> dict[str, Any]:
         """Return what decides, as JSON; what is left out in a definition is left out here."""
-        optional = {"consent_values": self.consent_values, "purposes": self.purposes}
+        optional = {
+            "max_segments": self.max_segments,
+            "consent_values": self.consent_values,
+            "purposes": self.purposes,
+        }
         return self.model_dump(exclude={name for name, value in optional.items() if not value})
 
     @property

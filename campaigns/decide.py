@@ -17,7 +17,7 @@ from campaigns.consent import Consent, add_change, choose_channel
 from campaigns.errors import MessageError
 from campaigns.guardrails import GUARDRAILS, Reason
 from campaigns.holdout import is_in_holdout
-from campaigns.messages import render_message
+from campaigns.messages import refuse_segments, render_message
 from campaigns.offers import choose_offer
 
 if TYPE_CHECKING:
@@ -146,15 +146,19 @@ def decide(
     channel = choose_channel(campaign, facts, history.consent)
     if channel is None:
         raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
+    described = campaign.channel(channel)
     offer = choose_offer(campaign, offers, offer_scores)
     try:
         # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
         message = render_message(
             campaign.message,
             {**facts, "offer": vars(offer.offer)},
-            campaign.channel(channel).message_format,
-            campaign.channel(channel).max_characters,
+            described.message_format,
+            described.max_characters,
+            campaign.locale,
         )
+        if described.max_segments is not None:
+            refuse_segments(message, described.max_segments)
     except MessageError as error:
         return _withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts)
     if is_in_holdout(campaign, candidate.customer_id):

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from campaigns.channels import CHANNELS_FILE, SHIPPED, Channel, load_channels, shipped_channels
 from campaigns.errors import CampaignDefinitionError, MessageError
+from campaigns.locale_formats import DEFAULT_LOCALE, read_locale
 from campaigns.messages import read_template
 from segments.definition import SHIPPED as SHIPPED_SEGMENTS
 from segments.definition import load_segments
@@ -65,6 +66,7 @@ class Campaign(BaseModel):
     purpose: str | None = None
     channels: tuple[str, ...] = Field(min_length=1)
     message: str = Field(min_length=1, max_length=10_000)
+    locale: str = DEFAULT_LOCALE
     holdout_percent: Annotated[float, Field(ge=0, le=50)] = 0
     cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
     valid_days: Annotated[int, Field(ge=1, le=365)] = 14
@@ -95,6 +97,12 @@ class Campaign(BaseModel):
         if unknown:
             raise ValueError(f"an offer has no {unknown[0]!r}; it has: {', '.join(Offer.model_fields)}")
         return message
+
+    @field_validator("locale")
+    @classmethod
+    def _locale_exists(cls, locale: str) -> str:
+        read_locale(locale)
+        return locale
 
     def model_post_init(self, context: Any, /) -> None:
         """Keep the definitions of the campaign's channels."""
@@ -130,7 +138,9 @@ class Campaign(BaseModel):
 
         Channels count where they are not as shipped, so that the version of most campaigns is that of their file.
         """
-        decides = self.model_dump_json(exclude={"description"} if self.purpose else {"description", "purpose"})
+        optional = {"purpose": self.purpose is None, "locale": self.locale == DEFAULT_LOCALE}
+        unset = {name for name, is_default in optional.items() if is_default}
+        decides = self.model_dump_json(exclude={"description", *unset})
         own = {key: each.describe() for key, each in self._channels.items() if shipped_channels().get(key) != each}
         return hashlib.sha256((decides + (json.dumps(own) if own else "")).encode()).hexdigest()[:12]
 

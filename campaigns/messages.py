@@ -29,6 +29,8 @@ from jinja2.tests import TESTS
 
 from campaigns.channels import MAX_MESSAGE_CHARACTERS
 from campaigns.errors import MessageError
+from campaigns.locale_formats import DEFAULT_LOCALE, MAX_DIGITS, DateStyle, write_date, write_money, write_number
+from campaigns.sms import count_segments
 from campaigns.template_errors import describe_syntax_error
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
     from campaigns.channels import MessageFormat
 
-MAX_DIGITS = 6
 DECISION_NAMES = frozenset({"offer", "offer_basis"})
 """What a template may read besides the customer's facts: the offer, and whether a model or the rules scored it."""
 
@@ -56,6 +57,7 @@ _NUMBER_FILTERS = ("abs", "float", "int", "length")
 _BREAKS = re.compile("[\t\n\v\f\r\x1c-\x1f\x85\u2028\u2029]+")
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069]")
 _EXACT_BELOW = 1e15
+_LOCALE_SAMPLES = {"number": 0, "money": 0, "date": "2000-01-01"}
 
 
 class _Null(Undefined):
@@ -98,6 +100,21 @@ def _round(value: float, digits: int = 0) -> float:
 
 def _fixed(value: float, digits: int = 2) -> str:
     return f"{float(value):,.{_checked(digits)}f}"
+
+
+def _locale_filters(locale: str) -> dict[str, Callable[..., Any]]:
+    """Return the filters that write a value as people of a locale do; another one may be named for each value."""
+
+    def number(value: float, digits: int = 0, locale: str = locale) -> str:
+        return write_number(float(value), digits, locale)
+
+    def money(value: float, currency: str, locale: str = locale) -> str:
+        return write_money(float(value), currency, locale)
+
+    def date(value: str, style: DateStyle = "medium", locale: str = locale) -> str:
+        return write_date(value, style, locale)
+
+    return {each.__name__: _keeping_null(each) for each in (number, money, date)}
 
 
 def _checked(digits: int) -> int:
@@ -153,7 +170,8 @@ def _keeping_null(apply: Callable[..., Any]) -> Callable[..., Any]:
     return keep
 
 
-def _build_environment(message_format: MessageFormat) -> Environment:
+@lru_cache(maxsize=64)
+def _build_environment(message_format: MessageFormat, locale: str = DEFAULT_LOCALE) -> Environment:
     environment = _Environment(undefined=StrictUndefined, autoescape=message_format == "html", finalize=_printed)
     environment.globals.clear()
     environment.filters = {
@@ -164,15 +182,10 @@ def _build_environment(message_format: MessageFormat) -> Environment:
         "join": _keeping_null(_join),
         "round": _round,
         "printed": _printed,
+        **_locale_filters(locale),
     }
     environment.tests = {**TESTS, "none": _is_null}
     return environment
-
-
-_ENVIRONMENTS: Mapping[MessageFormat, Environment] = {
-    "html": _build_environment("html"),
-    "text": _build_environment("text"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,18 +214,18 @@ def read_template(source: str) -> MessageTemplate:
         MessageError: its syntax is wrong, or it uses what messages may not; the message says where.
     """
     compile_message(source)
-    tree = _ENVIRONMENTS["text"].parse(source)
+    tree = _build_environment("text").parse(source)
     return MessageTemplate(frozenset(find_undeclared_variables(tree)), frozenset(_offer_fields(tree)))
 
 
 @lru_cache(maxsize=1024)
-def compile_message(source: str, message_format: MessageFormat = "text") -> Template:
-    """Compile a template for a format.
+def compile_message(source: str, message_format: MessageFormat = "text", locale: str = DEFAULT_LOCALE) -> Template:
+    """Compile a template for a format and a locale.
 
     Raises:
         MessageError: its syntax is wrong, or it uses what messages may not; the message says where.
     """
-    environment = _ENVIRONMENTS[message_format]
+    environment = _build_environment(message_format, locale)
     try:
         tree = environment.parse(source)
         _refuse_forbidden(tree, environment)
@@ -236,6 +249,7 @@ def _refuse_forbidden(tree: nodes.Template, environment: Environment) -> None:
         # Jinja refuses these, too, but inside an `if` only when the message is written.
         if isinstance(node, nodes.Filter):
             _refuse_unknown(node, environment.filters)
+            _try_locale_filter(node, environment)
         elif isinstance(node, nodes.Test):
             _refuse_unknown(node, environment.tests)
 
@@ -244,6 +258,20 @@ def _refuse_unknown(node: nodes.Filter | nodes.Test, known: Collection[str]) -> 
     if node.name not in known:
         kind, names = type(node).__name__.lower(), sorted(filter(str.isidentifier, known))
         raise SecurityError(f"line {node.lineno} uses {node.name!r}, which is no {kind}; there are: {', '.join(names)}")
+
+
+def _try_locale_filter(node: nodes.Filter, environment: Environment) -> None:
+    """Refuse a currency, style, locale or number of digits that no customer's message could be written with."""
+    sample = _LOCALE_SAMPLES.get(node.name)
+    given = [*node.args, *(each.value for each in node.kwargs)]
+    if sample is None or not all(isinstance(each, nodes.Const) for each in given):
+        return
+    arguments = [each.as_const() for each in node.args]
+    options = {str(each.key): each.value.as_const() for each in node.kwargs}
+    try:
+        environment.filters[node.name](sample, *arguments, **options)
+    except (TypeError, ValueError) as error:
+        raise SecurityError(f"line {node.lineno} uses {node.name!r} wrongly: {error}") from error
 
 
 def _print_parts(tree: nodes.Template, environment: Environment) -> None:
@@ -273,6 +301,7 @@ def render_message(
     facts: Mapping[str, Any],
     message_format: MessageFormat = "text",
     max_characters: int = MAX_MESSAGE_CHARACTERS,
+    locale: str = DEFAULT_LOCALE,
 ) -> str:
     """Fill a template with one customer's facts.
 
@@ -281,12 +310,13 @@ def render_message(
         facts: the customer's facts as JSON values, and the fields of the offer as `offer`.
         message_format: `html` escapes what is inserted; the template's own text is never escaped.
         max_characters: a longer message is refused.
+        locale: how numbers, money and dates are written.
 
     Raises:
         MessageError: the template uses a fact that does not exist, does what the sandbox forbids, prints nothing, or
             grows too long.
     """
-    template = compile_message(source, message_format)
+    template = compile_message(source, message_format, locale)
     values = {
         name: facts[name] if name in DECISION_NAMES else _prepare(facts[name], name)
         for name in read_template(source).names
@@ -302,6 +332,17 @@ def render_message(
     if not text.strip():
         raise MessageError("the message is empty for this customer")
     return text
+
+
+def refuse_segments(message: str, most: int) -> None:
+    """Refuse a text message of too many parts.
+
+    Raises:
+        MessageError: it has more.
+    """
+    segments = count_segments(message)
+    if segments > most:
+        raise MessageError(f"the message has {segments} SMS segments; {most} are allowed")
 
 
 def _prepare(value: Any, name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from campaigns.decide import Outcome
+from campaigns.sms import count_segments
 from features.times import STALE
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         raise ValueError(
             f"decision {candidate.trigger_id} carries no offer: only fired and control decisions make triggers"
         )
+    channel = candidate.campaign.channel(decision.channel)
     return {
         **_who(decision),
         "variant": "treatment" if decision.outcome is Outcome.FIRED else "control",
@@ -91,7 +93,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
             "basis": facts.get("offer_basis"),
         },
         "message": decision.message,
-        "message_format": candidate.campaign.channel(decision.channel).message_format,
+        "message_format": channel.message_format,
         "expires_at": candidate.expires_at,
         "churn_probability": facts.get("churn_probability"),
         "churn_risk": facts.get("churn_risk"),
@@ -99,6 +101,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         "decision_basis": facts.get("decision_basis"),
         "versions": dict(candidate.versions),
         **({STALE: True} if facts.get(STALE) else {}),
+        **({} if channel.max_segments is None else {"message_segments": count_segments(decision.message or "")}),
     }
 
 
