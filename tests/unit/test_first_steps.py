@@ -102,13 +102,25 @@ def test_a_check_says_how_each_column_is_used_and_what_is_missing(settings: Sett
     assert lines[-1] == "a worker can start"
 
 
-def test_a_check_of_a_view_that_the_definitions_do_not_fit_ends_with_two(settings: Settings) -> None:
-    """The shipped campaigns read columns of a retailer."""
-    result = run(settings, "warehouse", "check", "--json")
+def test_a_check_of_a_view_that_the_definitions_do_not_fit_ends_with_two(settings: Settings, tmp_path: Path) -> None:
+    write_starting_folder(settings, tmp_path / "start")
+    rule = tmp_path / "start" / "definitions" / "segments" / "first-segment.json"
+    rule.write_text(rule.read_text().replace("tenure", "tenor"))
+    started = load_settings(warehouse_url=settings.warehouse_url, definitions_dir=tmp_path / "start" / "definitions")
+    result = run(started, "warehouse", "check", "--json")
     assert result.exit_code == 2
-    report = json.loads(result.output)
-    assert any("$.message reads 'days_since_last_transaction'" in problem for problem in report["problems"])
-    assert any("by sms, push: column sms_consent is not boolean" in sentence for sentence in report["missing"])
+    (problem,) = json.loads(result.output)["problems"]
+    assert "$.rule reads 'tenor'" in problem
+
+
+def test_the_shipped_definitions_start_on_a_view_that_has_nothing_but_ids(tmp_path: Path) -> None:
+    """What lacks its columns is null, and reported once."""
+    view = tmp_path / "view.csv"
+    view.write_text("customer_id\n1\n")
+    result = run(load_settings(warehouse_url=f"csv:{view}"), "warehouse", "check")
+    assert result.exit_code == 0, result.output
+    assert "RFM cannot be computed" in result.output
+    assert "campaign vip-offers contacts no customer" in result.output
 
 
 @pytest.mark.parametrize(
