@@ -96,9 +96,10 @@ def numbers(name: str, cells: Column) -> NDArray[np.float64]:
     try:
         return cells.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
+        example = next((cell for cell in cells if isinstance(cell, str)), "gold")
         raise ModelInputError(
             f"column {name!r} is text, and the model reads numbers ({error}); return a number for each value that "
-            f"matters, as ({name} = 'gold')::int, or train a model for each of its values with --segment-by {name}"
+            f"matters, as ({name} = {example!r})::int, or train a model for each of its values with --segment-by {name}"
         ) from error
 
 

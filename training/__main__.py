@@ -42,7 +42,7 @@ def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: 
     try:
         return read_mapping(value)
     except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+        raise click.BadParameter(f"ML_FEATURE_MAPPING {error}") from error
 
 
 DAYS = click.IntRange(30, 3650)
