@@ -32,7 +32,8 @@ def read_locale(name: str) -> Locale:
 
 def write_number(value: float, digits: int, locale: str) -> str:
     """Return a number with exactly so many digits after the decimal separator, and groups."""
-    return format_decimal(value, format=_pattern(digits), locale=read_locale(locale))
+    pattern = "#,##0" + ("." + "0" * check_digits(digits) if digits else "")
+    return format_decimal(value, format=pattern, locale=read_locale(locale))
 
 
 def write_money(value: float, currency: str, locale: str) -> str:
@@ -59,7 +60,12 @@ def write_date(value: str, style: DateStyle, locale: str) -> str:
     return format_date(date.fromisoformat(value[:10]), style, locale=read_locale(locale))
 
 
-def _pattern(digits: int) -> str:
+def check_digits(digits: int) -> int:
+    """Return a number of digits after the decimal separator.
+
+    Raises:
+        ValueError: it is not from 0 to `MAX_DIGITS`.
+    """
     if not 0 <= digits <= MAX_DIGITS:
         raise ValueError(f"{digits} digits are asked for; 0 to {MAX_DIGITS} are allowed")
-    return "#,##0" + ("." + "0" * digits if digits else "")
+    return digits

@@ -29,7 +29,7 @@ from jinja2.tests import TESTS
 
 from campaigns.channels import MAX_MESSAGE_CHARACTERS
 from campaigns.errors import MessageError
-from campaigns.locale_formats import DEFAULT_LOCALE, MAX_DIGITS, DateStyle, write_date, write_money, write_number
+from campaigns.locale_formats import DEFAULT_LOCALE, DateStyle, check_digits, write_date, write_money, write_number
 from campaigns.sms import count_segments
 from campaigns.template_errors import describe_syntax_error
 
@@ -95,11 +95,11 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 
 def _round(value: float, digits: int = 0) -> float:
-    return round(float(value), _checked(digits))
+    return round(float(value), check_digits(digits))
 
 
 def _fixed(value: float, digits: int = 2) -> str:
-    return f"{float(value):,.{_checked(digits)}f}"
+    return f"{float(value):,.{check_digits(digits)}f}"
 
 
 def _locale_filters(locale: str) -> dict[str, Callable[..., Any]]:
@@ -115,12 +115,6 @@ def _locale_filters(locale: str) -> dict[str, Callable[..., Any]]:
         return write_date(value, style, locale)
 
     return {each.__name__: _keeping_null(each) for each in (number, money, date)}
-
-
-def _checked(digits: int) -> int:
-    if not 0 <= digits <= MAX_DIGITS:
-        raise ValueError(f"{digits} digits are asked for; 0 to {MAX_DIGITS} are allowed")
-    return digits
 
 
 def _join(values: list[Any] | tuple[Any, ...], separator: str = ", ") -> str:

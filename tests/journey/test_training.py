@@ -125,7 +125,7 @@ def test_orders_are_enough_to_train_on(example_url: str, tmp_path: Path, monkeyp
         monkeypatch.setenv(name, value)
     promote = ["models", "promote", "ltv", result["version"], "--force", "--why", "a short history"]
     refused = CliRunner().invoke(holdfast, promote)
-    assert "customer_features_view has no column transactions_60d" in refused.output
+    assert "customer_features_view has no column transactions_60d" in str(refused.exception)
     monkeypatch.setenv("DWH_CUSTOMER_FEATURES_TABLE", "customer_features_view_with_orders")
     promoted = CliRunner().invoke(holdfast, promote)
     assert promoted.exit_code == 0, promoted.output

@@ -93,7 +93,7 @@ def test_a_missing_column_is_named(folder: Path) -> None:
 
 def test_a_text_column_is_named() -> None:
     cells = np.array(["gold", None], dtype=object)
-    with pytest.raises(ModelInputError, match="'tier' is to be numbers"):
+    with pytest.raises(ModelInputError, match=r"'tier' is text, .* as \(tier = 'gold'\)::int"):
         model_inputs(FeatureTable(("a", "b"), {"tier": cells}), ["tier"])
 
 
