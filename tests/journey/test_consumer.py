@@ -88,6 +88,11 @@ class Journey:
         for done in client.delete_records([TopicPartition(topic, 0, offset)]).values():
             done.result(10)
 
+    def delete(self, topic: str) -> None:
+        """Delete a topic."""
+        client = AdminClient({"bootstrap.servers": self.broker})
+        client.delete_topics([topic])[topic].result(10)
+
     def delete_group(self) -> None:
         """Delete the group with its offsets, as the broker does when they expire."""
         client = AdminClient({"bootstrap.servers": self.broker})
@@ -311,6 +316,18 @@ async def test_what_is_deleted_under_a_running_worker_is_counted(journey: Journe
     assert len(seen) < 5000
     assert app.chunk_consumer.offsets_deleted == {(topic, 0): 5000 - len(seen)}
     assert seen[-10:] == list(range(4990, 5000))
+
+
+async def test_an_unknown_position_does_not_end_the_worker(journey: Journey) -> None:
+    """Faust's check for partitions that stand still runs while a deleted topic's position cannot be looked up."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(20)
+    async with running(journey.settings(topic)) as app:
+        await collect(app, 20)
+        journey.delete(topic)
+        await app.chunk_consumer._thread.seek_to_start_of({topic})
+        await app.chunk_consumer.verify_all_partitions_active()
+        assert not app.failed.is_set()
 
 
 async def test_a_group_whose_offsets_have_expired_reads_again(
