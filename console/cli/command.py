@@ -6,7 +6,7 @@ import os
 import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import psycopg
@@ -22,7 +22,7 @@ from console.embedded.errors import EmbeddedError
 from console.models import models
 from console.tables import print_table
 from console.use_cases.explanations import explain_customer
-from console.use_cases.launches import find_result, how_to_resume
+from console.use_cases.launches import count_requested, find_result, how_to_resume
 from console.use_cases.launches import launch_campaign as begin_or_resume
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.segments import measure_segments, set_first_evaluation
@@ -38,6 +38,10 @@ from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
 from training.__main__ import train
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from console.use_cases.launches import LaunchProgress
+    from streams.settings import Settings
 
 FOR_PEOPLE = (
     CampaignError,
@@ -236,14 +240,15 @@ def launch_campaign(key: str, launch_id: str | None, again: bool, at: datetime |
     if again and launch_id is not None:
         raise click.UsageError("--again begins a launch under a new id; leave out --launch-id or --again")
     moment = at.replace(tzinfo=UTC) if at else None
+    settings = load_settings()
     with LaunchBar() as bar:
         try:
             done = begin_or_resume(
-                load_settings(), key, by=by, at=moment, launch_id=launch_id, again=again, on_progress=bar.show
+                settings, key, by=by, at=moment, launch_id=launch_id, again=again, on_progress=bar.show
             )
         except KeyboardInterrupt:
             bar.stop()
-            click.echo(_describe_interruption(key, bar), err=True)
+            click.echo(_describe_interruption(settings, key, bar.last), err=True)
             sys.exit(INTERRUPTED)
     if done.unchecked:
         click.echo(f"holdfast: the facts that {key} reads were not checked: {done.unchecked}", err=True)
@@ -278,11 +283,11 @@ def show_result(launch_id: str) -> None:
         )
 
 
-def _describe_interruption(key: str, bar: LaunchBar) -> str:
-    if bar.last is None:
+def _describe_interruption(settings: Settings, key: str, last: LaunchProgress | None) -> str:
+    if last is None:
         return "holdfast: interrupted before the launch began; nothing was published"
-    last = bar.last
-    done = f"launch {last.launch_id} is interrupted after {last.members:,} of {last.total:,} members"
+    members = count_requested(settings, last)
+    done = f"launch {last.launch_id} is interrupted after {members:,} of {last.total:,} members"
     return f"holdfast: {done}; {how_to_resume(key, last.launch_id)}"
 
 

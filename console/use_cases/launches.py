@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from campaigns.definition import Launch, load_definitions
-from campaigns.errors import CampaignDefinitionError, LaunchError
+from campaigns.errors import CampaignDefinitionError, LaunchError, LedgerUnavailableError
 from campaigns.postgres_launches import open_launches
 from features.errors import WarehouseError
 from features.warehouses import opened
@@ -96,6 +96,19 @@ def find_result(settings: Settings, launch_id: str) -> LaunchResult:
         if launch is None:
             raise LaunchError(f"there is no launch {launch_id!r}; `holdfast campaigns launch` prints the id of each")
         return LaunchResult(launch, launches.count_decisions(launch))
+
+
+def count_requested(settings: Settings, last: LaunchProgress) -> int:
+    """Return the members that an interrupted launch has requested.
+
+    The ledger may be one page ahead of the last progress. Without the ledger it is that of the last progress.
+    """
+    try:
+        with open_launches(settings.ledger_url) as launches:
+            launch = launches.find(last.launch_id)
+    except LedgerUnavailableError:
+        return last.members
+    return last.members if launch is None else launch.members
 
 
 def find_launchable(campaigns: Sequence[Campaign], key: str) -> Campaign:

@@ -18,7 +18,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from campaigns.errors import LaunchError
 from campaigns.postgres_launches import open_launches
-from console.use_cases.launches import LaunchProgress, find_result, launch_campaign
+from console.use_cases.launches import LaunchProgress, count_requested, find_result, launch_campaign
 from streams.errors import BrokerUnavailableError
 from streams.settings import load_settings
 from tests.builders import AS_OF
@@ -202,6 +202,18 @@ def test_a_launch_keeps_its_time_and_its_campaign(place: Workplace) -> None:
         ledger.execute("UPDATE campaign_launch SET campaign = 'other'")
     with pytest.raises(LaunchError, match="belongs to campaign 'other'"):
         launch_campaign(settings, "thank-you", by="olga", launch_id="may")
+
+
+def test_an_interrupted_launch_is_counted_by_the_ledger(place: Workplace) -> None:
+    """It may be a page ahead of what the process has heard; without the ledger, that is all there is."""
+    settings = settings_of(place)
+    add_members(place, 3)
+    with stopping_after(2) as stop:
+        launch_campaign(settings, "thank-you", by="olga", launch_id="may", page=1, on_progress=stop)  # type: ignore[arg-type]
+    last = LaunchProgress("may", 1, 3)
+    assert count_requested(settings, last) == 2
+    nowhere = load_settings(**{**place.environment, "HOLDFAST_LEDGER_URL": "postgresql://127.0.0.1:1/none"})
+    assert count_requested(nowhere, last) == 1
 
 
 def test_two_operators_cannot_launch_a_campaign_at_once(place: Workplace) -> None:
