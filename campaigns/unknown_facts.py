@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from campaigns.errors import CampaignDefinitionError
 from campaigns.messages import DECISION_NAMES
-from segments.jsonlogic import unknown_facts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -46,24 +45,25 @@ def find_unknown_facts(
     """Return a sentence for each fact that definitions read and no source supplies; see refuse_unknown_facts."""
     return [
         f"{place} reads {fact!r}, which neither the warehouse view {view} nor Holdfast supplies{_suggest(fact, names)}"
-        for place, read, names in _places(segments, campaigns, known)
-        for fact in unknown_facts(read, names)
+        for place, missing, names in _places(segments, campaigns, known)
+        for fact in sorted(missing)
     ]
 
 
 def _places(
     segments: Sequence[Segment], campaigns: Sequence[Campaign], known: Collection[str]
 ) -> Iterator[tuple[str, Collection[str], Collection[str]]]:
-    """Yield each place that reads facts, with the facts it reads and those it may read."""
+    """Yield each place that reads facts, with those that are not known there, and those that are."""
+    known = frozenset(known)
     for segment in segments:
-        yield f"{segment.file}: $.rule", segment.rule.facts, known
+        yield f"{segment.file}: $.rule", segment.rule.missing(known), known
         if segment.exit_rule:
-            yield f"{segment.file}: $.exit_rule", segment.exit_rule.facts, known
+            yield f"{segment.file}: $.exit_rule", segment.exit_rule.missing(known), known
     for campaign in campaigns:
-        yield f"{campaign.file}: $.message", campaign.message_facts, {*known, *DECISION_NAMES}
+        allowed = known | DECISION_NAMES
+        yield f"{campaign.file}: $.message", campaign.message_facts - allowed, allowed
 
 
 def _suggest(fact: str, known: Collection[str]) -> str:
     nearest = get_close_matches(fact, sorted(known), n=NEAREST)
-    dots = r"; in a rule, write a dot of a name as \." if any("." in name for name in nearest) else ""
-    return f"; did you mean {' or '.join(map(repr, nearest))}?{dots}" if nearest else ""
+    return f"; did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""

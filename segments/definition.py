@@ -6,12 +6,15 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from segments.definition_files import read_folder, validate
 from segments.jsonlogic import KNOWN_OPERATORS, Rule, compile_rule
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 SHIPPED = Path(__file__).parent / "definitions"
 """The folder of the segments that come with Holdfast."""
@@ -77,6 +80,10 @@ class Segment:
     def facts(self) -> frozenset[str]:
         """The names of the facts that both rules read."""
         return self.rule.facts | (self.exit_rule.facts if self.exit_rule else frozenset())
+
+    def missing(self, available: Container[str]) -> frozenset[str]:
+        """Return the facts that its rules read and that are not available."""
+        return self.rule.missing(available) | (self.exit_rule.missing(available) if self.exit_rule else frozenset())
 
 
 def load_segments(folder: Path) -> tuple[Segment, ...]:

@@ -212,9 +212,9 @@ def _frozen_segments(
     available = columns - unavailable.keys()
     frozen = {}
     for segment in segments:
-        if not segment.facts <= available:
-            missing = [unavailable.get(fact, (fact,)) for fact in segment.facts - available]
-            frozen[segment.key] = tuple(sorted({name for names in missing for name in names}))
+        if not segment.facts <= available and (missing := segment.missing(available)):
+            columns_of = (unavailable.get(fact, (fact,)) for fact in missing)
+            frozen[segment.key] = tuple(sorted({name for names in columns_of for name in names}))
     return frozen
 
 

@@ -61,7 +61,7 @@ class LiteralValue(_Valued):
 
 @dataclass(frozen=True, slots=True)
 class Fact(_Valued):
-    """A customer's fact, or a part of one: `keys` lead into objects and arrays.
+    """A customer's fact, or a part of one: `keys` lead into objects and arrays, unless a fact has the whole name.
 
     The default is used where the fact or part does not exist; a fact that is null exists.
     """
@@ -70,8 +70,15 @@ class Fact(_Valued):
     keys: tuple[str, ...]
     default: Node
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the facts that it reads, in this order, the first that exists."""
+        return (".".join((self.name, *self.keys)), self.name) if self.keys else (self.name,)
+
     def column(self, facts: Facts) -> Value:
         """Return the fact's column."""
+        if self.keys and (whole := facts.fact(self.names[0])) is not None:
+            return whole
         found = facts.fact(self.name)
         if found is None:
             return self.default.column(facts)
@@ -84,6 +91,8 @@ class Fact(_Valued):
 
     def cell(self, row: Mapping[str, Any]) -> Any:
         """Return one customer's fact."""
+        if self.keys and self.names[0] in row:
+            return row[self.names[0]]
         part = _part(row[self.name], self.keys) if self.name in row else _MISSING
         return self.default.cell(row) if part is _MISSING else part
 

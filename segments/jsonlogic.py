@@ -2,7 +2,8 @@
 
 A rule gives the result of the JavaScript implementation, with the coercions of JavaScript: null is 0
 in `<` and `>`, equal to nothing but null in `==`, and false where a truth value is wanted. A fact that
-the table does not have is null. An empty rule ({}), null or no rule is always true.
+the table does not have is null. An empty rule ({}), null or no rule is always true. A name with dots is that of a
+fact, where there is such a fact, and otherwise leads into an object.
 
 Rejected, although JavaScript accepts it, is what is always a mistake: an unknown operator,
 too few or too many arguments (JavaScript ignores the third argument of `>`), an object of several keys,
@@ -16,6 +17,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from features.table import EXACT_BELOW
 from segments.errors import RuleError
 from segments.expression import (
     Array,
@@ -32,7 +34,7 @@ from segments.operators import OPERATORS, normal, to_string, truthy
 from segments.vectorized import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Container, Mapping, Sequence
 
     from features.table import FeatureTable
     from segments.vectorized import Mask
@@ -53,10 +55,12 @@ class Rule:
 
     Attributes:
         program: the tree of nodes that computes it.
-        facts: the names of the facts it reads.
+        reads: the names behind each `var`, of which the first that exists is read; several for a name with a dot.
+        facts: all of these names.
     """
 
     program: Node
+    reads: frozenset[tuple[str, ...]]
     facts: frozenset[str]
 
     def evaluate(self, table: FeatureTable) -> Mask:
@@ -66,6 +70,10 @@ class Rule:
     def mask(self, facts: Facts) -> Mask:
         """Evaluate over facts that several rules share, each column prepared once."""
         return self.program.mask(facts)
+
+    def missing(self, available: Container[str]) -> frozenset[str]:
+        """Return the facts that it reads and that are not available."""
+        return frozenset(names[-1] for names in self.reads if not any(name in available for name in names))
 
     def holds(self, row: Mapping[str, Any]) -> bool:
         """Evaluate for one customer's facts, given as plain JSON values."""
@@ -84,16 +92,11 @@ def compile_rule(rule: Any, *, where: str) -> Rule:
             `LONGEST` bytes.
     """
     if rule is None or rule == {}:
-        return Rule(LiteralValue(value=True), frozenset())
+        return Rule(LiteralValue(value=True), frozenset(), frozenset())
     _check_size(rule, where)
     compiler = _Compiler(where)
     program = compiler.compile(rule, "$")
-    return Rule(program, frozenset(compiler.facts))
-
-
-def unknown_facts(facts: Collection[str], known: Collection[str]) -> tuple[str, ...]:
-    """Return, sorted, the facts that are read and that no source supplies: they are null for every customer."""
-    return tuple(sorted(set(facts) - set(known)))
+    return Rule(program, frozenset(compiler.reads), frozenset(name for names in compiler.reads for name in names))
 
 
 def _check_size(rule: Any, where: str) -> None:
@@ -116,10 +119,10 @@ def _children(value: Any) -> Collection[Any]:
 
 @dataclass(slots=True)
 class _Compiler:
-    """One compilation: the rule's name in errors, and the facts that it reads."""
+    """One compilation: the rule's name in errors, and the names behind each `var` of it."""
 
     where: str
-    facts: set[str] = field(default_factory=set)
+    reads: set[tuple[str, ...]] = field(default_factory=set)
 
     def compile(self, rule: Any, path: str) -> Node:
         if isinstance(rule, list):
@@ -140,6 +143,8 @@ class _Compiler:
             raise self._error(f"unknown operator {operator!r}", path, values, f"known operators: {known}")
         args = self._arguments(values, path)
         self._check_count(operator, len(args), path, values)
+        if operator in _EQUALITIES:
+            self._check_exact(values, path)
         if operator in {"and", "or"}:
             return BoolOp(operator, args)  # type: ignore[arg-type]
         if operator in {"if", "?:"}:
@@ -159,15 +164,25 @@ class _Compiler:
             wanted = f"at least {least}" if most is None else str(least) if least == most else f"{least} to {most}"
             raise self._error(f"{operator!r} takes {wanted} argument(s), not {count}", path, values)
 
+    def _check_exact(self, values: Any, path: str) -> None:
+        """Refuse to compare a fact with a whole number that it cannot have: facts are doubles, exact below 2^53."""
+        level = [values]
+        while level := [each for value in level for each in (value if isinstance(value, list) else ())]:
+            for value in level:
+                if isinstance(value, int) and abs(value) >= EXACT_BELOW:
+                    hint = f'let the view return the column as text, and write "{value}" in quotes'
+                    raise self._error("numbers from 2^53 are not compared exactly", path, value, hint)
+
     def _fact(self, values: Any, path: str) -> Fact:
         name, *defaults = values if isinstance(values, list) and values else [values]
         if len(defaults) > 1 or not _is_name(name):
             hint = 'write {"var": "name"} or {"var": ["name", default]}'
             raise self._error("'var' takes the name of a fact and at most one default", path, values, hint)
         first, *keys = (part.replace(r"\.", ".") for part in _DOT.split(to_string(normal(name))))
-        self.facts.add(first)
         default = self.compile(defaults[0], f"{path}[1]") if defaults else LiteralValue(None)
-        return Fact(first, tuple(keys), default)
+        fact = Fact(first, tuple(keys), default)
+        self.reads.add(fact.names)
+        return fact
 
     def _error(self, problem: str, path: str, value: Any, hint: str = "") -> RuleError:
         shown = json.dumps(value)
@@ -175,6 +190,7 @@ class _Compiler:
         return RuleError(f"{self.where}: {problem} at {path}, value {shown}" + (f"; {hint}" if hint else ""))
 
 
+_EQUALITIES = frozenset({"==", "===", "!=", "!==", "in"})
 _ARGUMENTS: Mapping[str, tuple[int, int | None]] = {
     "and": (1, None),
     "or": (1, None),

@@ -111,7 +111,7 @@ def explain_decision(record: DecisionRecord, segments: Mapping[str, Segment]) ->
     if segment is None:
         return DecisionExplanation(record, None)
     decided_by = record.versions.get("segment", segment.version)
-    if decided_by != segment.version and not segment.rule.facts <= record.facts.keys():
+    if decided_by != segment.version and segment.rule.missing(record.facts):
         return DecisionExplanation(record, None, segment)
     return DecisionExplanation(record, explain_membership(segment, record.facts))
 

@@ -9,7 +9,7 @@ import pytest
 
 from features.table import FeatureTable
 from segments.errors import RuleError
-from segments.jsonlogic import DEEPEST, LONGEST, compile_rule, unknown_facts
+from segments.jsonlogic import DEEPEST, LONGEST, compile_rule
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "jsonlogic_cases.json").read_text())
 
@@ -62,8 +62,44 @@ def test_a_rule_names_the_facts_it_reads() -> None:
     rule = compile_rule(
         {"and": [{"<": [{"var": "a.b"}, {"var": ["c", {"var": "d"}]}]}, {"!": {"var": 3}}]}, where="test"
     )
-    assert rule.facts == {"a", "c", "d", "3"}
-    assert unknown_facts(rule.facts, {"a", "d"}) == ("3", "c")
+    assert rule.facts == {"a.b", "a", "c", "d", "3"}
+    assert rule.missing({"a", "d"}) == {"3", "c"}
+    assert rule.missing({"a.b", "c", "d", "3"}) == set()
+    assert rule.missing({"c", "d", "3"}) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"kpi.x": 2, "kpi": {"x": 1}}, 2),
+        ({"kpi.x": None, "kpi": {"x": 1}}, None),
+        ({"kpi": {"x": 1}}, 1),
+        ({"kpi": {"y": 1}}, 7),
+        ({"x": 1}, 7),
+    ],
+    ids=["both", "a null is a value", "object", "another field", "neither"],
+)
+def test_a_name_with_a_dot_is_a_column_before_it_is_a_field(row: dict[str, Any], expected: Any) -> None:
+    rule = compile_rule({"===": [{"var": ["kpi.x", 7]}, expected]}, where="test")
+    assert rule.evaluate(table_of(row)).tolist() == [True]
+    assert rule.holds(row)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"==": [{"var": "account"}, 2**53 + 1]},
+        {"in": [{"var": "account"}, [1, -(2**53)]]},
+        {"!": {"!==": [10**20, {"var": "account"}]}},
+    ],
+)
+def test_a_number_that_no_fact_can_have_is_refused(rule: Any) -> None:
+    with pytest.raises(RuleError, match=r'let the view return the column as text, and write "-?\d+" in quotes'):
+        compile_rule(rule, where="test")
+
+
+def test_a_large_number_may_be_a_bound() -> None:
+    assert compile_rule({"<": [{"var": "x"}, 2**63 - 1]}, where="test").holds({"x": 1})
 
 
 @pytest.mark.parametrize(
@@ -108,9 +144,10 @@ def test_a_rule_that_is_too_long_is_refused() -> None:
         compile_rule({"in": [{"var": "x"}, ["y" * LONGEST]]}, where="test")
 
 
-@pytest.mark.parametrize(("name", "facts"), [(r"kpi\.x", {"kpi.x"}), ("kpi.x", {"kpi"}), (r"a\.b.c", {"a.b"})])
+@pytest.mark.parametrize(
+    ("name", "facts"), [(r"kpi\.x", {"kpi.x"}), ("kpi.x", {"kpi", "kpi.x"}), (r"a\.b.c", {"a.b", "a.b.c"})]
+)
 def test_a_dot_behind_a_backslash_belongs_to_the_name(name: str, facts: set[str]) -> None:
-    """Warehouses have such columns; a plain dot leads into an object."""
     rule = compile_rule({"==": [{"var": name}, 1]}, where="test")
     row = {"kpi.x": 1, "kpi": {"x": 1}, "a.b": {"c": 1}}
     assert rule.facts == facts
