@@ -6,6 +6,7 @@ and of equal times the revocation. So order, duplication and batching of the cha
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from features.table import plain
 from features.times import parse_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from campaigns.channels import Channel
     from campaigns.definition import Campaign
-    from features.table import Kind
+    from features.table import FeatureTable, Kind
 
 EVERY_CHANNEL = "*"
 # The outcomes that change consent: whether each gives it.
@@ -118,6 +122,41 @@ def find_consent_problems(campaign: Campaign, kinds: Mapping[str, Kind]) -> Mapp
         elif kinds[name] != "boolean" and channel.consent_values is None:
             problems[key] = f"column {name} is not boolean, and channels.json does not list its values"
     return problems
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentCount:
+    """What some customers' values of a consent column say.
+
+    Attributes:
+        column: the column.
+        given: the customers who consent.
+        denied: the customers who do not, those without a value included.
+        unreadable: the customers of each other value: they are not contacted.
+    """
+
+    column: str
+    given: int
+    denied: int
+    unreadable: Mapping[str, int]
+
+    @property
+    def customers(self) -> int:
+        """All of them."""
+        return self.given + self.denied + sum(self.unreadable.values())
+
+
+def count_consent(channels: Iterable[Channel], table: FeatureTable) -> list[ConsentCount]:
+    """Return what the customers of a table say in each consent column that it has, for every channel and purpose."""
+    readers = {name: channel for channel in channels for name in (channel.consent_column, *channel.purposes.values())}
+    counts = []
+    for name, channel in readers.items():
+        if name in table.columns:
+            values = [plain(value) for value in table.columns[name]]
+            meanings = [channel.read_consent(value) for value in values]
+            odd = Counter(repr(value) for value, given in zip(values, meanings, strict=True) if given is None)
+            counts.append(ConsentCount(name, meanings.count(True), meanings.count(False), dict(odd.most_common())))
+    return counts
 
 
 def choose_channel(campaign: Campaign, facts: Mapping[str, Any], consent: Consent) -> str | None:

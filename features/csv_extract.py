@@ -2,7 +2,8 @@
 
 Every row must have the columns of the header. A column is of the first kind that all its cells are of: true or false;
 numbers; timestamps in ISO 8601, with a zone or without; else it is text, as it is written. So Yes and No are text, as
-are 01234 and 01/02/2020. A cell that is empty or blank is null.
+are 01234, 01/02/2020 and a column with a whole number that is too long for a double. A cell that is empty or blank is
+null.
 
 DuckDB could find the types by itself, but it takes F for false, 01234 for 1234, one of two readings of 01/02/2020, and
 leaves out rows that do not fit.
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from features.errors import WarehouseLayoutError
+from features.table import EXACT_BELOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _DELIMITERS = (",", ";", "\t", "|")
 _NUMBER = r"\s*[+-]?(0|[1-9]\d*)?(\.\d+)?([eE][+-]?\d+)?\s*"
+_WHOLE = r"\s*[+-]?\d+\s*"
 _LOCAL = r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)?"
 _ZONED = _LOCAL + r"(Z|[+-]\d\d(:?\d\d)?)"
 # The form of a cell for each type; it must be possible to convert it, too.
@@ -99,7 +102,11 @@ def find_types(connection: DuckDBPyConnection, table: str, names: Sequence[str])
 
 def _write_test(name: str, type_name: str) -> str:
     cell, form = quote(name), quote_text(_FORMS[type_name])
-    return f"regexp_full_match({cell}, {form}) AND TRY_CAST({cell} AS {type_name}) IS NOT NULL"
+    test = f"regexp_full_match({cell}, {form}) AND TRY_CAST({cell} AS {type_name}) IS NOT NULL"
+    if type_name == "DOUBLE":
+        is_whole = f"regexp_full_match({cell}, {quote_text(_WHOLE)})"
+        test += f" AND NOT ({is_whole} AND abs(TRY_CAST({cell} AS DOUBLE)) >= {EXACT_BELOW})"
+    return test
 
 
 def _read_first_line(file: str) -> Header:

@@ -33,6 +33,9 @@ class Cursor(Protocol):
     def fetchall(self) -> Sequence[Sequence[Any]]:
         """Return all rows."""
 
+    def fetchmany(self, size: int, /) -> Sequence[Sequence[Any]]:
+        """Return at most so many rows."""
+
     def close(self) -> None:
         """Close the cursor."""
 
@@ -105,9 +108,28 @@ class DbApiWarehouse:
         """Return every row of the customers, in any order; see the port."""
         return await asyncio.to_thread(self._fetch, list(customer_ids))
 
+    async def sample(self, count: int) -> FeatureTable:
+        """Return at most so many rows; see the port."""
+        return await asyncio.to_thread(self._sample, count)
+
+    async def count_duplicates(self) -> int:
+        """Return the number of customers with more than one row; see the port."""
+        return await asyncio.to_thread(self._count_duplicates)
+
+    def _count_duplicates(self) -> int:
+        groups = f"SELECT 1 AS one FROM {self._table} WHERE {self._id} IS NOT NULL GROUP BY {self._id}"  # noqa: S608
+        with self._turn:
+            ((count,),) = self._ask(f"SELECT count(*) FROM ({groups} HAVING count(*) > 1) t", ())  # noqa: S608
+        return int(count)
+
     def _check(self) -> None:
         with self._turn:
-            self._read("1 = 0", ())
+            self._ask(f"{self._select}1 = 0", ())
+
+    def _sample(self, count: int) -> FeatureTable:
+        with self._turn:
+            rows = self._ask(f"{self._select}1 = 1", (), count)
+        return self._build(rows)
 
     def _fetch(self, customer_ids: list[str]) -> FeatureTable:
         with self._turn:
@@ -116,6 +138,9 @@ class DbApiWarehouse:
                 for first in range(0, len(customer_ids), self._most_ids)
                 for row in self._read_customers(customer_ids[first : first + self._most_ids])
             ]
+        return self._build(rows)
+
+    def _build(self, rows: Sequence[Sequence[Any]]) -> FeatureTable:
         cells = zip(*rows, strict=True) if rows else ((),) * len(self._kinds)
         made, unreadable = {}, {}
         for (name, kind), values in zip(self._kinds.items(), cells, strict=True):
@@ -132,16 +157,18 @@ class DbApiWarehouse:
         return table
 
     def _read_customers(self, customer_ids: Sequence[str]) -> Sequence[Sequence[Any]]:
-        return self._read(f"{self._id} IN ({', '.join([self._parameter] * len(customer_ids))})", customer_ids)
+        return self._ask(
+            f"{self._select}{self._id} IN ({', '.join([self._parameter] * len(customer_ids))})", customer_ids
+        )
 
-    def _read(self, condition: str, parameters: Sequence[str]) -> Sequence[Sequence[Any]]:
+    def _ask(self, query: str, parameters: Sequence[str], most: int | None = None) -> Sequence[Sequence[Any]]:
         try:
             if self._connection is None:
                 self._connection = self._connect()
             cursor = self._connection.cursor()
             try:
-                cursor.execute(self._select + condition, parameters)
-                return cursor.fetchall()
+                cursor.execute(query, parameters)
+                return cursor.fetchall() if most is None else cursor.fetchmany(most)
             finally:
                 cursor.close()
         except self._layout_errors as error:

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 SCHEMES = ("csv", "parquet", "duckdb")
 _CSV_ERROR = re.compile(r"CSV Error on Line: (\d+)\nOriginal Line:.*\n(.+)")
+_ROWS = "SELECT {customer}, {values} FROM {relation}"
+_DUPLICATES = """
+    SELECT count(*) FROM
+    (FROM {relation} SELECT {customer} AS id WHERE {customer} IS NOT NULL GROUP BY id HAVING count(*) > 1)
+"""
 _OPTIONS = {"autoinstall_known_extensions": "false", "TimeZone": "UTC"}
 
 
@@ -86,7 +91,8 @@ class _OpenExtract:
     connection: DuckDBPyConnection
     stamp: Stamp
     types: Mapping[str, str]
-    statement: str
+    sql: Mapping[str, str]
+    """The parts of its queries: the `relation`, the `customer` id, and the `values` of its columns."""
 
 
 class ExtractWarehouse:
@@ -143,6 +149,14 @@ class ExtractWarehouse:
         """
         return await asyncio.to_thread(self._fetch, list(customer_ids))
 
+    async def sample(self, count: int) -> FeatureTable:
+        """Return at most so many rows; see the port."""
+        return await asyncio.to_thread(self._sample, count)
+
+    async def count_duplicates(self) -> int:
+        """Return the number of customers with more than one row; see the port."""
+        return await asyncio.to_thread(self._count_duplicates)
+
     def _close(self) -> None:
         with self._turn:
             self._forget()
@@ -153,9 +167,21 @@ class ExtractWarehouse:
             self._open = None
 
     def _fetch(self, customer_ids: list[str]) -> FeatureTable:
+        return self._table_of(f"{_ROWS} WHERE {{customer}} IN (SELECT unnest($1::VARCHAR[]))", customer_ids)
+
+    def _sample(self, count: int) -> FeatureTable:
+        return self._table_of(f"{_ROWS} LIMIT $1", count)
+
+    def _count_duplicates(self) -> int:
         import_duckdb()
         with self._turn:
-            rows, types = self._select(customer_ids)
+            rows, _ = self._select(_DUPLICATES)
+        return int(rows[0][0])
+
+    def _table_of(self, query: str, parameter: Any) -> FeatureTable:
+        import_duckdb()
+        with self._turn:
+            rows, types = self._select(query, parameter)
         ids, *cells = zip(*rows, strict=True) if rows else ((),) * (len(types) + 1)
         made, unreadable = {}, {}
         for (name, type_name), values in zip(types.items(), cells, strict=True):
@@ -171,11 +197,11 @@ class ExtractWarehouse:
     def _times(self, types: Mapping[str, str]) -> list[str]:
         return [name for name in TIME_COLUMNS if name in types]
 
-    def _select(self, customer_ids: list[str]) -> tuple[list[tuple[Any, ...]], Mapping[str, str]]:
+    def _select(self, query: str, *parameters: Any) -> tuple[list[tuple[Any, ...]], Mapping[str, str]]:
         duckdb = import_duckdb()
         try:
             present = self._use_present()
-            return present.connection.execute(present.statement, [customer_ids]).fetchall(), present.types
+            return present.connection.execute(query.format(**present.sql), parameters).fetchall(), present.types
         except OSError as error:
             raise self._away(error) from error
         except duckdb.CatalogException as error:
@@ -228,11 +254,8 @@ class ExtractWarehouse:
             relation = copy(connection, relation, types)
         customer = write_id(self._id_column, types[self._id_column])
         values = ", ".join(write_value(quote(name), type_name) for name, type_name in types.items())
-        statement = (
-            f"SELECT {customer}, {values} FROM {relation} "  # noqa: S608 - quoted
-            f"WHERE {customer} IN (SELECT unnest($1::VARCHAR[]))"
-        )
-        return _OpenExtract(connection, stamp, types, statement)
+        sql = {"relation": relation, "customer": customer, "values": values}
+        return _OpenExtract(connection, stamp, types, sql)
 
     def _load_csv(self, connection: DuckDBPyConnection, stamp: Stamp) -> tuple[str, Mapping[str, str]]:
         header = read_header([file.path for file in stamp])

@@ -41,6 +41,20 @@ class WarehouseConnection(Warehouse, Protocol):
             WarehouseLayoutError: the table or the id column is missing, or may not be read.
         """
 
+    async def sample(self, count: int) -> FeatureTable:
+        """Return at most so many rows, whichever the warehouse gives first.
+
+        Raises:
+            WarehouseError: as for `fetch`.
+        """
+
+    async def count_duplicates(self) -> int:
+        """Return the number of customers with more than one row; this reads the whole table.
+
+        Raises:
+            WarehouseError: as for `fetch`.
+        """
+
     async def close(self) -> None:
         """Close what is open."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -35,7 +36,7 @@ from features.times import TIME_COLUMNS, clear_unreadable_times
 from features.unreadable_values import UnreadableValues
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 
     from features.postgres_loaders import Rows
 
@@ -195,14 +196,35 @@ class PostgresWarehouse:
         accepted = (accepts(each) for each in customer_ids)
         ids = [each for each in accepted if each is not None]
         parameter = PgTextArray(ids) if accepts is _text else ids
+        async with self._cursor() as cursor:
+            table = await self._read_arrays(cursor, parameter)
+            return await self._read_rows(cursor, where, parameter) if table is None else table
+
+    async def sample(self, count: int) -> FeatureTable:
+        """Return at most so many rows; see the port."""
+        async with self._cursor() as cursor:
+            await self._select_rows(cursor, sql.SQL("true LIMIT %s"), count)
+            return self._build(_describe(cursor), await load_rows(cursor))
+
+    async def count_duplicates(self) -> int:
+        """Return the number of customers with more than one row; see the port."""
+        query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {} IS NOT NULL GROUP BY {} HAVING count(*) > 1) t")
+        customer = sql.Identifier(self._id_column)
+        async with self._cursor() as cursor:
+            await cursor.execute(query.format(self._source(), customer, customer))
+            (count,) = await cursor.fetchone() or (0,)
+        return int(count)
+
+    @asynccontextmanager
+    async def _cursor(self) -> AsyncIterator[Cursor]:
+        """Lend a cursor, and translate the errors of what is done with it."""
         try:
             async with (
                 asyncio.timeout(self._statement_seconds + self._grace_s),
                 self._pool.connection() as connection,
                 connection.cursor(binary=True) as cursor,
             ):
-                table = await self._read_arrays(cursor, parameter)
-                return await self._read_rows(cursor, where, parameter) if table is None else table
+                yield cursor
         except TimeoutError as error:
             raise WarehouseUnavailableError("the warehouse neither answers nor cancels the query") from error
         except psycopg.Error as error:
@@ -232,13 +254,13 @@ class PostgresWarehouse:
     async def _read_rows(self, cursor: Cursor, where: sql.Composed, ids: list[Any]) -> FeatureTable:
         """Return the rows with any columns, and write the array query for the next read."""
         await self._select_rows(cursor, where, ids)
-        columns = {each.name: each.type_code for each in cursor.description or ()}
+        columns = _describe(cursor)
         table = self._build(columns, await load_rows(cursor))
         if columns != self._refused:
             self._arrays = write_query(columns, self._id_column, self._source(), where, cursor, self._private)
         return table
 
-    async def _select_rows(self, cursor: Cursor, where: sql.Composed, ids: list[Any]) -> None:
+    async def _select_rows(self, cursor: Cursor, where: sql.Composable, parameter: Any) -> None:
         query = sql.SQL("SELECT {columns} FROM {table} WHERE {where}")
         for attempts_left in reversed(range(_LAYOUT_ATTEMPTS)):
             columns: sql.Composable = sql.SQL("*")
@@ -246,7 +268,7 @@ class PostgresWarehouse:
                 names = await self._list_columns(cursor)
                 columns = sql.SQL(", ").join(_quote(each) for each in names if each not in self._private)
             try:
-                await cursor.execute(query.format(columns=columns, table=self._source(), where=where), [ids])
+                await cursor.execute(query.format(columns=columns, table=self._source(), where=where), [parameter])
             except psycopg.errors.UndefinedColumn:
                 if not (self._private and attempts_left):
                     raise
@@ -330,6 +352,11 @@ def split_name(table: str) -> list[str]:
     if ".".join(parts) != table:
         return [table]
     return [part[1:-1].replace('""', '"') if part.startswith('"') else part for part in parts]
+
+
+def _describe(cursor: Cursor) -> dict[str, int]:
+    """Return the type OID of each column of a result, by name."""
+    return {each.name: each.type_code for each in cursor.description or ()}
 
 
 def _is_row_error(error: psycopg.Error) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
 
-from campaigns.consent import find_consent_problems
+from campaigns.consent import count_consent, find_consent_problems
 from campaigns.unknown_facts import refuse_unknown_facts
+from features.errors import WarehouseError
 from features.signals import as_columns
 from features.table import find_kind
 from features.times import STALE
@@ -19,10 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from campaigns.definition import Campaign, DefinitionSet
+    from features.ports import WarehouseConnection
     from features.table import FeatureTable
     from models.registry import Scorers
 
 log = structlog.get_logger()
+
+SAMPLED_ROWS = 1_000
+SHOWN_VALUES = 5
 
 
 def known_facts(columns: FeatureTable, scorers: Scorers, *, marks_stale: bool) -> Collection[str]:
@@ -52,6 +58,29 @@ def check_facts(definitions: DefinitionSet, known: Collection[str], view: str) -
         CampaignDefinitionError: a rule or a message reads a fact that no source supplies.
     """
     refuse_unknown_facts(definitions.segments, definitions.campaigns, known, view)
+
+
+async def report_consent_values(
+    campaigns: Sequence[Campaign], columns: FeatureTable, warehouse: WarehouseConnection, rows: int = SAMPLED_ROWS
+) -> None:
+    """Log the values of some customers that are neither consent nor its denial.
+
+    The warehouse is asked only where a consent column is not boolean. A worker starts without the answer, too.
+    """
+    channels = {key: campaign.channel(key) for campaign in campaigns for key in campaign.channels}.values()
+    odd = {name for name, column in columns.columns.items() if find_kind(column) != "boolean"}
+    doubtful = [each for each in channels if each.consent_values and each.consent_column in odd]
+    if not doubtful:
+        return
+    try:
+        sample = await warehouse.sample(rows)
+    except WarehouseError as error:
+        log.warning("consent_not_sampled", reason=str(error))
+        return
+    for each in count_consent(doubtful, sample):
+        if each.unreadable:
+            values = dict(islice(each.unreadable.items(), SHOWN_VALUES))
+            log.warning("consent_values_unreadable", column=each.column, values=values, customers=each.customers)
 
 
 def report_consent(campaigns: Sequence[Campaign], columns: FeatureTable) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,13 @@ from console.tables import print_table
 from console.use_cases.starting_folder import write_starting_folder
 from console.use_cases.warehouse_check import TYPES, check_warehouse
 from console.warehouse import load_example
+from streams.known_facts import SHOWN_VALUES
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from console.use_cases.warehouse_check import SampleReport
 
 EXAMPLE = Path("examples/online_retail")
 UNUSABLE = 2
@@ -42,12 +46,32 @@ def check(as_json: bool) -> None:
     click.echo(f"{report.view}: {len(report.columns)} columns")
     rows = [(each.name, TYPES[each.kind], ", ".join(each.uses) or "a fact for rules") for each in report.columns]
     print_table(("column", "type", "used as"), rows)
+    for sentence in describe_sample(report.sample):
+        click.echo(sentence)
     for sentence in report.missing:
         click.echo(f"missing: {sentence}")
     for sentence in report.problems:
         click.echo(f"problem: {sentence}", err=True)
     click.echo("a worker would not start" if report.problems else "a worker can start")
     sys.exit(UNUSABLE if report.problems else 0)
+
+
+def describe_sample(sample: SampleReport) -> list[str]:
+    """Return what the sampled rows say of consent, how many values cannot be read, and who has several rows."""
+    said = [
+        f"{each.column}: {each.given:,} of {each.customers:,} customers consent, {each.denied:,} do not"
+        + ("; not contacted, because the value is neither: " if each.unreadable else "")
+        + ", ".join(f"{count:,} {value}" for value, count in islice(each.unreadable.items(), SHOWN_VALUES))
+        for each in sample.consent
+        if each.customers
+    ]
+    lost = [
+        f"{name}: {count:,} of {sample.rows:,} values cannot be read and count as null; let the view return text"
+        for name, count in sample.unreadable.items()
+    ]
+    doubled = f"{sample.duplicates} customers have more than one row: their events become dead letters"
+    failed = f"the rows were not checked: {sample.error}"
+    return [*said, *lost, *([doubled] if sample.duplicates else []), *([failed] if sample.error else [])]
 
 
 @warehouse.command("load-example")

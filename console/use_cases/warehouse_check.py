@@ -7,22 +7,25 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from campaigns.consent import find_consent_problems
+from campaigns.consent import count_consent, find_consent_problems
 from campaigns.definition import load_definitions
 from campaigns.unknown_facts import find_unknown_facts
+from features.errors import WarehouseError
 from features.table import find_kind
 from features.times import CUSTOMER_SINCE
 from features.warehouses import opened
 from models.rfm import RFM_SOURCES
 from models.sources import unavailable_facts
 from models.tasks.registry import TASKS
-from streams.known_facts import known_facts
+from streams.known_facts import SAMPLED_ROWS, known_facts
 from streams.runtime.model_reload import load_models
 from streams.services import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from campaigns.channels import Channel
+    from campaigns.consent import ConsentCount
     from campaigns.definition import DefinitionSet
     from features.table import FeatureTable, Kind
     from models.registry import Scorers
@@ -41,6 +44,25 @@ class ColumnUse:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleReport:
+    """What some rows of the view contain.
+
+    Attributes:
+        rows: how many.
+        consent: what they say in each consent column.
+        unreadable: the values among them that cannot be read and count as null, by column.
+        duplicates: the customers of the whole view who have more than one row; None where they were not counted.
+        error: why the view was not read, or not as a whole.
+    """
+
+    rows: int
+    consent: Sequence[ConsentCount]
+    unreadable: Mapping[str, int]
+    duplicates: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class WarehouseReport:
     """What a check of the warehouse found.
 
@@ -49,12 +71,14 @@ class WarehouseReport:
         columns: in the order of the view.
         missing: what the view lacks, and what follows; no error.
         problems: why a worker would not start.
+        sample: some of its rows.
     """
 
     view: str
     columns: Sequence[ColumnUse]
     missing: Sequence[str]
     problems: Sequence[str]
+    sample: SampleReport
 
 
 def check_warehouse(settings: Settings) -> WarehouseReport:
@@ -66,7 +90,7 @@ def check_warehouse(settings: Settings) -> WarehouseReport:
     """
     definitions = load_definitions(settings.definitions_dir)
     scorers = load_models(settings, definitions.offers)
-    columns = asyncio.run(read_columns(settings))
+    columns, sample = asyncio.run(_read_view(settings, definitions.channels))
     uses = find_uses(settings.customer_id_column, definitions, scorers)
     found = [ColumnUse(name, find_kind(column), uses.get(name, ())) for name, column in columns.columns.items()]
     return WarehouseReport(
@@ -74,6 +98,7 @@ def check_warehouse(settings: Settings) -> WarehouseReport:
         found,
         [*_missing_times(columns), *_missing_sources(columns, scorers), *_missing_consent(definitions, found)],
         _find_problems(definitions, columns, scorers, settings),
+        sample,
     )
 
 
@@ -81,6 +106,20 @@ def describe_view(settings: Settings) -> str:
     """Return the name of the view, or the file that takes its place."""
     scheme, _, path = settings.warehouse_url.partition(":")
     return path.removeprefix("//") if scheme in {"csv", "parquet"} else settings.features_table
+
+
+async def _read_view(settings: Settings, channels: Mapping[str, Channel]) -> tuple[FeatureTable, SampleReport]:
+    """Return the columns of the view, without rows, and what some of its rows contain."""
+    async with opened(find_warehouse(settings)) as warehouse:
+        columns = table = await warehouse.fetch([])
+        duplicates = error = None
+        try:
+            table = await warehouse.sample(SAMPLED_ROWS)
+            duplicates = await warehouse.count_duplicates()
+        except WarehouseError as failure:
+            error = str(failure)
+        consent = count_consent(channels.values(), table)
+        return columns, SampleReport(len(table), consent, dict(warehouse.unreadable_values.counts), duplicates, error)
 
 
 async def read_columns(settings: Settings) -> FeatureTable:

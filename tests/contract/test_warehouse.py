@@ -16,13 +16,14 @@ from features.dbapi_warehouse import DbApiWarehouse
 from features.errors import ServiceAddressError, WarehouseLayoutError, WarehouseRowError, WarehouseUnavailableError
 from features.extract_warehouse import SCHEMES, ExtractWarehouse
 from features.postgres_warehouse import PostgresWarehouse
+from features.warehouses import opened as open_for_a_block
 from tests.fakes.warehouse import InMemoryWarehouse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from features.ports import Warehouse
+    from features.ports import Warehouse, WarehouseConnection
 
 KINDS: dict[str, Any] = {"revenue": "number", "country": "other", "vip": "boolean", "tags": "other"}
 ROWS = {
@@ -53,10 +54,18 @@ class Decoding(sqlite3.Cursor):
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Return all rows."""
-        return [
-            (customer, revenue, country, bool(vip), tags and json.loads(tags))
-            for customer, revenue, country, vip, tags in super().fetchall()
-        ]
+        return list(map(decode, super().fetchall()))
+
+    def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
+        """Return at most so many rows."""
+        return list(map(decode, super().fetchmany(size)))
+
+
+def decode(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(row) < 5:
+        return row
+    *others, vip, tags = row
+    return (*others, bool(vip), tags and json.loads(tags))
 
 
 class DecodingConnection(sqlite3.Connection):
@@ -136,6 +145,52 @@ async def test_a_batch_has_the_same_types_whatever_is_null(warehouse: Warehouse,
 async def test_ids_that_cannot_exist_are_simply_unknown(warehouse: Warehouse) -> None:
     table = await warehouse.fetch(["a\0nn", "", "x' OR '1'='1"])
     assert len(table) == 0
+
+
+READABLE_AS_A_WHOLE = pytest.mark.parametrize("warehouse", ["postgres", "parquet", "duckdb", "dbapi"], indirect=True)
+
+
+@READABLE_AS_A_WHOLE
+@pytest.mark.parametrize(("count", "rows"), [(1, 1), (5, 2)])
+async def test_a_sample_has_rows_like_those_of_a_read(warehouse: WarehouseConnection, count: int, rows: int) -> None:
+    sample, read = await warehouse.sample(count), await warehouse.fetch(list(ROWS))
+    assert len(sample) == rows
+    kinds = {name: column.dtype for name, column in sample.columns.items()}
+    assert kinds == {name: column.dtype for name, column in read.columns.items()}
+    all_rows = [read.row(number) for number in range(len(read))]
+    assert all(sample.row(number) in all_rows for number in range(rows))
+
+
+@READABLE_AS_A_WHOLE
+async def test_no_customer_has_more_than_one_row(warehouse: WarehouseConnection) -> None:
+    assert await warehouse.count_duplicates() == 0
+
+
+TWICE = """
+CREATE TABLE features (customer_id {text}, revenue {number}, country {text}, vip BOOLEAN, tags {text});
+INSERT INTO features (customer_id) VALUES ('ann'), ('bob'), ('ann'), ('eve'), ('ann'), ('bob'), (NULL), (NULL);
+"""
+
+
+def lend_warehouse_with_duplicates(kind: str, request: pytest.FixtureRequest, folder: Path) -> WarehouseConnection:
+    if kind == "postgres":
+        url = request.getfixturevalue("warehouse_url")
+        execute(url, TWICE.format(text="text", number="numeric"))
+        return PostgresWarehouse(url, "features")
+    if kind == "dbapi":
+        with sqlite3.connect(folder / "features.db") as connection:
+            connection.executescript(TWICE.format(text="TEXT", number="REAL"))
+        return DbApiWarehouse(partial(sqlite3.connect, folder / "features.db", check_same_thread=False), "features", {})
+    return ExtractWarehouse(write_extract(folder, kind, TWICE.format(text="VARCHAR", number="DOUBLE")), "features")
+
+
+@pytest.mark.parametrize("kind", ["postgres", "csv", "parquet", "duckdb", "dbapi"])
+async def test_customers_with_more_than_one_row_are_counted(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """A row without an id belongs to nobody."""
+    async with open_for_a_block(lend_warehouse_with_duplicates(kind, request, tmp_path)) as warehouse:
+        assert await warehouse.count_duplicates() == 2
 
 
 @pytest.fixture

@@ -294,6 +294,9 @@ async def test_only_a_number_loses_its_fraction(tmp_path: Path, stored: str, cus
         (["2020-05-01 10:00+02:00", "2020-05-01T10:00Z"], ["2020-05-01T08:00:00+00:00", "2020-05-01T10:00:00+00:00"]),
         (["", ""], [None, None]),
         ([".", "1"], [".", "1"]),
+        (["9007199254740993", "1"], ["9007199254740993", "1"]),
+        (["-9007199254740992", ""], ["-9007199254740992", None]),
+        (["9007199254740991", "1e300"], [2.0**53 - 1, 1e300]),
     ],
 )
 async def test_a_csv_column_is_what_all_its_cells_are(tmp_path: Path, cells: list[str], values: list[Any]) -> None:

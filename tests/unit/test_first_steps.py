@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 from click.testing import CliRunner
 
@@ -100,6 +101,29 @@ def test_a_check_says_how_each_column_is_used_and_what_is_missing(settings: Sett
     assert "kpi.x number a fact for rules" in lines
     assert "missing: RFM cannot be computed: no days_since_last_transaction, total_revenue, transaction_count" in lines
     assert lines[-1] == "a worker can start"
+
+
+def test_a_check_says_what_the_rows_contain(tmp_path: Path) -> None:
+    view = tmp_path / "view.parquet"
+    rows = (
+        "(1,'Y',1), (2,'Y',2), (3,'N',3), (4,'maybe',4), (5,NULL,5), (6,'maybe',6), (7,'x',9007199254740993), (1,'Y',8)"
+    )
+    duckdb.execute(f"COPY (FROM (VALUES {rows}) t (customer_id, mail_ok, account)) TO '{view}'")
+    definitions = tmp_path / "start" / "definitions"
+    write_starting_folder(load_settings(warehouse_url=f"parquet:{view}"), tmp_path / "start")
+    values = {"given": ["Y"], "denied": ["N"]}
+    mail = {"key": "email", "message_format": "html", "consent_column": "mail_ok", "consent_values": values}
+    (definitions / "campaigns" / "channels.json").write_text(json.dumps([mail]))
+    started = load_settings(warehouse_url=f"parquet:{view}", definitions_dir=definitions)
+    lines = run(started, "warehouse", "check").output.splitlines()
+    assert (
+        "mail_ok: 3 of 8 customers consent, 2 do not; not contacted, because the value is neither: 2 'maybe', 1 'x'"
+        in lines
+    )
+    assert "account: 1 of 8 values cannot be read and count as null; let the view return text" in lines
+    assert "1 customers have more than one row: their events become dead letters" in lines
+    sample = json.loads(run(started, "warehouse", "check", "--json").output)["sample"]
+    assert (sample["rows"], sample["unreadable"], sample["duplicates"]) == (8, {"account": 1}, 1)
 
 
 def test_a_check_of_a_view_that_the_definitions_do_not_fit_ends_with_two(settings: Settings, tmp_path: Path) -> None:

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
+from campaigns.channels import Channel, ConsentValues
 from campaigns.definition import Campaign, DefinitionSet, load_definitions
 from campaigns.errors import CampaignDefinitionError
 from campaigns.unknown_facts import refuse_unknown_facts
 from console.use_cases.launches import check_launch_facts
+from features.extract_warehouse import ExtractWarehouse
 from features.signals import as_columns
 from features.table import FeatureTable, column
+from features.warehouses import opened
 from models.facts import SCORE_FACTS
 from models.rfm import RFM_SOURCES
 from segments.definition import build_segment
-from streams.known_facts import report_consent
+from streams.known_facts import report_consent, report_consent_values
 from streams.settings import load_settings
 from tests.builders import AS_OF, campaign
 
@@ -112,6 +115,30 @@ def test_a_channel_whose_consent_cannot_be_read_is_logged(kinds: dict[str, Kind]
     assert [each["channels"] for each in logs] == ([expected] if expected else [])
     sentence = f"campaign win-back: contacts no customer: {'; '.join(sorted(expected.values()))}"
     assert silent == ([sentence] if len(expected) == 2 else [])
+
+
+@pytest.mark.parametrize(
+    ("rows", "logged"),
+    [
+        (["Y", "N", ""], []),
+        (["Y", "maybe", "x", "maybe"], [{"'maybe'": 2, "'x'": 1}]),
+        (["true", "false"], []),  # the column is boolean
+    ],
+)
+async def test_values_that_are_neither_consent_nor_its_denial_are_logged(
+    tmp_path: Path, rows: list[str], logged: list[dict[str, int]]
+) -> None:
+    view = tmp_path / "view.csv"
+    view.write_text("\n".join(["customer_id,mail_ok", *(f"{n},{value}" for n, value in enumerate(rows))]) + "\n")
+    values = ConsentValues(given=("Y",), denied=("N",))
+    mail = Channel(key="email", message_format="html", consent_column="mail_ok", consent_values=values)
+    words = {**campaign().model_dump(), "channels": ["email"]}
+    campaigns = [Campaign.model_validate(words, context={"channels": {"email": mail}})]
+    async with opened(ExtractWarehouse(f"csv:{view}", "")) as warehouse:
+        columns = await warehouse.fetch([])
+        with capture_logs() as logs:
+            await report_consent_values(campaigns, columns, warehouse)
+    assert [each["values"] for each in logs] == logged
 
 
 async def test_a_launch_goes_on_where_the_warehouse_cannot_be_asked() -> None:
