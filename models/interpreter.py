@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -15,12 +17,39 @@ else:
     from tflite_runtime.interpreter import Interpreter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
 BATCH_SIZES = (1, 32, 128, 256, 384, 512)
 """Batches are padded to the next of these, because a new size costs more than scoring the padding does."""
+
+
+_first = threading.Lock()
+_has_allocated = threading.Event()
+
+
+def allocate(interpreter: Any) -> None:
+    """Allocate an interpreter's tensors, without the notice about kernels that the first call of a process prints."""
+    if _has_allocated.is_set():
+        interpreter.allocate_tensors()
+        return
+    with _first, discarded_stderr():
+        interpreter.allocate_tensors()
+        _has_allocated.set()
+
+
+@contextmanager
+def discarded_stderr() -> Iterator[None]:
+    """Discard what the whole process writes to its standard error: C++ code writes there without asking Python."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class TFLiteNetwork:
@@ -70,6 +99,6 @@ class TFLiteNetwork:
             interpreter = Interpreter(model_content=self._content, num_threads=1)
             into = interpreter.get_input_details()[0]["index"]
             interpreter.resize_tensor_input(into, [size, self.features])
-            interpreter.allocate_tensors()
+            allocate(interpreter)
             ready[size] = (interpreter, into, interpreter.get_output_details()[0]["index"])
         return ready[size]

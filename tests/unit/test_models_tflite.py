@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -119,3 +121,15 @@ def test_threads_that_share_a_scorer_get_the_scores_of_one(folder: Path) -> None
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_the_first_model_of_a_process_prints_nothing() -> None:
+    """And what is written to the standard error afterwards arrives."""
+    folder = version_folder(CHURN, current_version(CHURN) or "")
+    code = (
+        "import sys; from pathlib import Path; from models.tflite import TFLiteScorer; "
+        "from models.inputs import FEATURE_MAPPING; from tests.unit.test_models_tflite import table; "
+        f"print(len(TFLiteScorer.load(Path({str(folder)!r}), FEATURE_MAPPING).score(table(3))), file=sys.stderr)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (said.stdout, said.stderr) == ("", "3\n")
