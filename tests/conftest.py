@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import signal
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 # Database 0 is reserved for clients that use the endpoint unchanged.
 _redis_databases = itertools.cycle(range(1, DATABASES))
+
+
+def pytest_configure() -> None:
+    """Let tests interrupt commands: a shell has SIGINT ignored in the background, which every process inherits."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.error import URLError
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams.errors import HoldfastStreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 READY_TIMEOUT_S = 30
@@ -38,25 +38,60 @@ class Figures:
     memory_mb: float = 0.0
 
 
+class Process(Protocol):
+    """The part of `subprocess.Popen` that is used."""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code; None while it runs."""
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code when it ends, or raise subprocess.TimeoutExpired."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+
+def start_command(environment: Mapping[str, str], log: Path) -> Process:
+    """Start `holdfast worker` with this environment, its output in a file."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "console", "worker"],
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
 class WorkerProcess:
     """Starts, monitors and stops one worker.
 
     Args:
         environment: settings of the worker.
         log: file for its JSON log.
+        start: starts the process.
     """
 
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        log: Path,
+        start: Callable[[Mapping[str, str], Path], Process] = start_command,
+    ) -> None:
         self._log = log
         self.port = free_port()
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "console", "worker"],
-                env={**os.environ, **environment, "HOLDFAST_HEALTH_PORT": str(self.port)},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        self._process = start({**os.environ, **environment, "HOLDFAST_HEALTH_PORT": str(self.port)}, log)
         self.pid = self._process.pid
 
     def wait_until_ready(self) -> None:

@@ -35,9 +35,7 @@ def world(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
     definitions = scenario.write_definitions(folder / "definitions")
     with lend_database(endpoints.warehouse_url, f"warehouse_{secrets.token_hex(4)}") as warehouse:
         scenario.fill_warehouse(warehouse)
-        world = World(endpoints, warehouse, definitions, folder)
-        yield world
-        world.close()
+        yield World(endpoints, warehouse, definitions, folder)
 
 
 @pytest.fixture(scope="session")

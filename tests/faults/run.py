@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from contextlib import ExitStack
@@ -23,6 +22,8 @@ from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
 from tests.faults.oracle import Progress, collect
 from tests.faults.scenario import PARTITIONS
+from tests.faults.worker_with_faults import run_with_faults
+from tests.forked_process import ForkedProcess
 from tests.journey.workplace import lend_database
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from tests.faults.oracle import Outcome
     from tests.faults.scenario import InputRecord
 
-ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 180.0
 BATCH_EVENTS = 40
 SESSION_S = 6
@@ -46,14 +46,8 @@ SESSION_S = 6
 class WorkerProcess:
     """A worker process and its log."""
 
-    process: subprocess.Popen[bytes]
+    process: ForkedProcess
     log: Path
-
-    def begin(self, environment: Mapping[str, str]) -> None:
-        """Send the settings to a waiting process."""
-        assert self.process.stdin is not None
-        with self.process.stdin as given:
-            given.write(json.dumps(dict(environment)).encode() + b"\n")
 
     def signal(self, number: int) -> None:
         """Send a signal."""
@@ -66,7 +60,7 @@ class WorkerProcess:
     def end(self) -> None:
         """Kill the process if it still runs."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
 
     def is_running(self) -> bool:
         """Return whether the process has not ended."""
@@ -113,39 +107,21 @@ class WorkerProcess:
         return self.log.read_text()[-3000:]
 
 
-def prepare_worker(log: Path) -> WorkerProcess:
-    """Start a process that imports the worker's modules and then waits for its settings."""
-    with log.open("wb") as output:
-        command = [sys.executable, "-m", "tests.faults.worker_with_faults"]
-        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=output, stderr=output)
-    return WorkerProcess(process, log)
-
-
 @dataclass(slots=True)
 class World:
-    """Environment shared by runs: services, warehouse, definitions, and a worker process waiting for its settings."""
+    """Environment shared by runs: services, warehouse and definitions."""
 
     endpoints: Endpoints
     warehouse_url: str
     definitions: Path
     logs: Path
     _started: int = 0
-    _spare: WorkerProcess | None = None
 
-    def take_worker(self) -> WorkerProcess:
-        """Return the waiting process, and prepare the next one."""
-        taken = self._spare or self._prepare()
-        self._spare = self._prepare()
-        return taken
-
-    def close(self) -> None:
-        """End the waiting process."""
-        if self._spare is not None:
-            self._spare.end()
-
-    def _prepare(self) -> WorkerProcess:
+    def start_worker(self, environment: Mapping[str, str]) -> WorkerProcess:
+        """Start a worker with faults."""
         self._started += 1
-        return prepare_worker(self.logs / f"worker-{self._started}.log")
+        log = self.logs / f"worker-{self._started}.log"
+        return WorkerProcess(ForkedProcess(run_with_faults, (), {**os.environ, **environment}, log), log)
 
 
 @dataclass(slots=True)
@@ -187,8 +163,9 @@ class Run:
 
     def start(self, fault: str = "", *, instance: str | None = "worker", **settings: str) -> WorkerProcess:
         """Start a worker; with the same instance id it replaces a killed worker without a rebalance."""
-        worker = self.world.take_worker()
-        worker.begin({**self._environment(), "HOLDFAST_FAULT": fault, **self._name(instance), **settings})
+        worker = self.world.start_worker(
+            {**self._environment(), "HOLDFAST_FAULT": fault, **self._name(instance), **settings}
+        )
         self.workers.append(worker)
         return worker
 

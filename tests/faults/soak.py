@@ -228,9 +228,7 @@ def lend_world(services: ProxiedServices, folder: Path, customers: int) -> Itera
     with ExitStack() as stack:
         warehouse = stack.enter_context(lend_database(services.direct.warehouse_url, "soak_warehouse"))
         scenario.fill_warehouse(warehouse, customers)
-        world = World(services.direct, warehouse, definitions, folder)
-        stack.callback(world.close)
-        yield world
+        yield World(services.direct, warehouse, definitions, folder)
 
 
 def run_undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:

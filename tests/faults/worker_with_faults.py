@@ -7,13 +7,12 @@ product does not depend on them. HOLDFAST_AUDIT names the audit log for faults a
 HOLDFAST_FAULT_BROKER_TIMEOUT_S shortens the time after which the worker stops waiting for the broker and retries.
 Signals shift its wall clock, see clock.py.
 
-The process imports everything, then waits for its settings as one line of JSON on standard input: a test keeps one
-ready, because the imports take longer than the recovery under test.
+The process is forked from one that has imported everything, because the imports take longer than the recovery under
+test.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -232,13 +231,11 @@ def shorten_broker_timeout(seconds: float) -> None:
     streams.services.RetryPolicy = partial(RetryPolicy, longest_pause_s=1.0)  # type: ignore[misc, assignment]
 
 
-if __name__ == "__main__":
-    given = sys.stdin.readline()
-    if given:
-        os.environ.update(json.loads(given))
-        FAULTS.audit = Audit(os.environ.get("HOLDFAST_AUDIT"))
-        FAULTS.expect(parse(os.environ.get("HOLDFAST_FAULT", "")))
-        put_faults_in()
-        if "HOLDFAST_FAULT_BROKER_TIMEOUT_S" in os.environ:
-            shorten_broker_timeout(float(os.environ["HOLDFAST_FAULT_BROKER_TIMEOUT_S"]))
-        streams.__main__.run()
+def run_with_faults() -> None:
+    """Run the worker until it is told to end. It changes modules: call it in a process of its own."""
+    FAULTS.audit = Audit(os.environ.get("HOLDFAST_AUDIT"))
+    FAULTS.expect(parse(os.environ.get("HOLDFAST_FAULT", "")))
+    put_faults_in()
+    if "HOLDFAST_FAULT_BROKER_TIMEOUT_S" in os.environ:
+        shorten_broker_timeout(float(os.environ["HOLDFAST_FAULT_BROKER_TIMEOUT_S"]))
+    streams.__main__.run()

@@ -20,9 +20,10 @@ from benchmarks import backlog
 from console.demo.worker_process import WorkerProcess, free_port
 from streams.runtime.shutdown import ABANDONED
 from tests.faults.proxy import Proxy
+from tests.forked_process import ROOT
 from tests.journey.stuck_worker import WAYS
 from tests.journey.test_worker import workplace
-from tests.journey.workplace import ROOT, Workplace, wait_until
+from tests.journey.workplace import Workplace, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

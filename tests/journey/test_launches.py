@@ -22,8 +22,9 @@ from console.use_cases.launches import LaunchProgress, count_requested, find_res
 from streams.errors import BrokerUnavailableError
 from streams.settings import load_settings
 from tests.builders import AS_OF
+from tests.forked_process import ROOT
 from tests.journey.test_worker import workplace
-from tests.journey.workplace import ROOT, wait_until
+from tests.journey.workplace import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

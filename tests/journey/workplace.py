@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -19,11 +17,12 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from psycopg import sql
 
 from console.demo.worker_process import WorkerProcess
+from tests.forked_process import ForkedProcess, run_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 45.0
 PARTITIONS = 2
 # The time of the first event: triggers of old events would have expired.
@@ -46,6 +45,11 @@ CAMPAIGNS: dict[str, tuple[str, str]] = {
     "make-good": ("angry", "on_enter"),
     "thank-you": ("big-spenders", "by_operator"),
 }
+
+
+def fork_worker(environment: Mapping[str, str], log: Path) -> ForkedProcess:
+    """Start a worker."""
+    return ForkedProcess(run_command, ["worker"], environment, log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +93,14 @@ class Workplace:
 
     def holdfast(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "console", *arguments],
-            env={**os.environ, **self.environment, **environment},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        printed, errors = self.folder / "stdout.txt", self.folder / "stderr.txt"
+        settings = {**os.environ, **self.environment, **environment}
+        code = ForkedProcess(run_command, arguments, settings, printed, errors).wait(TIMEOUT_S)
+        return subprocess.CompletedProcess(arguments, code, printed.read_text(), errors.read_text())
 
     def start_worker(self) -> WorkerProcess:
         """Start a worker and return it when it is ready."""
-        worker = WorkerProcess(self.environment, self.folder / f"worker-{len(self._workers)}.log")
+        worker = WorkerProcess(self.environment, self.folder / f"worker-{len(self._workers)}.log", fork_worker)
         self._workers.append(worker)
         worker.wait_until_ready()
         return worker
