@@ -1,7 +1,8 @@
-"""Records as the formats' own libraries write them: the SDKs of CloudEvents and Segment."""
+"""Records as the formats' own libraries write them: the SDKs of CloudEvents and Segment, Confluent's serializers."""
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,8 +13,13 @@ import msgspec
 import pytest
 from cloudevents.core.bindings.kafka import to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
+from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.json_schema import JSONSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 from segment.analytics import Client
 
+from streams.formats.schemas import RegisteredSchema, Schemas
 from tests.records import PREFIX, TRIGGER_ID, Arrived, decode_batch
 
 if TYPE_CHECKING:
@@ -49,6 +55,38 @@ def test_an_event_of_the_cloudevents_sdk_is_read(
     (found,) = decoded.events
     assert (found.customer_id, found.wire.id, found.wire.occurred_at) == ("17850", "/dwh#A1", NOON)
     assert {name: getattr(found.wire, name) for name in own} == own
+
+
+AVRO = {
+    "type": "record",
+    "name": "Customer",
+    "fields": [
+        {"name": "customer_id", "type": "long"},
+        {"name": "plan", "type": ["null", "string"]},
+        {"name": "occurred_at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+    ],
+}
+JSON = {"title": "Customer", "type": "object", "properties": {"customer_id": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("AVRO", {"customer_id": 17850, "plan": None, "occurred_at": NOON}),
+        ("JSON", {"customer_id": 17850, "plan": None, "occurred_at": NOON.isoformat()}),
+    ],
+)
+def test_what_confluents_serializers_write_is_read(kind: str, content: dict[str, Any]) -> None:
+    """The registry is the one in memory that comes with them."""
+    registry = SchemaRegistryClient.new_client({"url": "mock://"})
+    write = AvroSerializer(registry, json.dumps(AVRO)) if kind == "AVRO" else JSONSerializer(json.dumps(JSON), registry)
+    value = write(content, SerializationContext("customer-updates", MessageField.VALUE))
+    schemas = Schemas()
+    schemas.add(1, RegisteredSchema(kind, str(registry.get_schema(1).schema_str)))
+    decoded = decode_batch([record("customer-updates", value)], schemas=schemas)
+    assert not decoded.rejects, decoded.rejects
+    (found,) = decoded.events
+    assert (found.customer_id, found.wire.type, found.wire.occurred_at) == ("17850", "customer.updated", NOON)
 
 
 @contextmanager
