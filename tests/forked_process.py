@@ -42,6 +42,8 @@ class ForkedProcess:
         stderr: Path | None = None,
     ) -> None:
         files = (str(stdout), str(stderr or stdout))
+        for file in files:
+            Path(file).write_bytes(b"")
         # As daemons they do not outlive the tests.
         self._process = _server.Process(target=_begin, args=(run, arguments, dict(environment), files), daemon=True)
         self._process.start()
@@ -95,7 +97,7 @@ def _begin(
     os.setsid()
     os.chdir(ROOT)
     for descriptor, file in zip((1, 2), files, strict=True):
-        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
+        opened = os.open(file, os.O_WRONLY | os.O_APPEND)
         os.dup2(opened, descriptor)
         os.close(opened)
     os.environ.clear()

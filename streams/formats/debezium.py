@@ -8,9 +8,9 @@ Source: documentation of Debezium 3 for its PostgreSQL connector, and of the tra
 
 from __future__ import annotations
 
-from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
+from streams.formats.decimals import find_field
 from streams.formats.documents import Draft, Format, FormatError, WrongKeyError
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 KINDS = {"c": "customer", "u": "customer", "r": "snapshot", "d": "deletion"}
 _TIMES = ("ts_ns", "ts_us", "ts_ms")
-_DECIMAL = "org.apache.kafka.connect.data.Decimal"
-MAX_SCALE = 38
 _FLAT = ("__deleted", "__op")
 
 
@@ -70,11 +68,8 @@ def _read_flat(content: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any], Mapp
 
 def _find_customer(document: Document, row: Mapping[str, Any]) -> str:
     value = row.get(document.id_field)
-    # With `decimal.format=NUMERIC` a decimal is a number.
-    if isinstance(value, dict) or (isinstance(value, str) and _is_decimal(document)):
-        value = _read_decimal(value, _scale(document))
     if value is not None:
-        return document.read_id(value, document.id_field)
+        return document.read_id(value, document.id_field, _id_schema(document))
     # Without REPLICA IDENTITY FULL, what a deletion has of a row is its key.
     key = document.read_key()
     if key is None:
@@ -82,36 +77,10 @@ def _find_customer(document: Document, row: Mapping[str, Any]) -> str:
     return key
 
 
-def _is_decimal(document: Document) -> bool:
-    return _id_schema(document).get("name") == _DECIMAL
-
-
-def _scale(document: Document) -> int:
-    return int((_id_schema(document).get("parameters") or {}).get("scale", 0))
-
-
 def _id_schema(document: Document) -> Mapping[str, Any]:
     """Return the schema of the customer id, in the rows of an envelope or in a flat row."""
-    fields = document.schema.get("fields") or []
-    rows = [each for each in fields if each.get("field") in ("after", "before")]
-    candidates = (rows[0].get("fields") or []) if rows else fields
-    return next((each for each in candidates if each.get("field") == document.id_field), {})
-
-
-def _read_decimal(value: Any, scale: int) -> int:
-    """Return an integer written as Connect's Decimal in base64, or as Debezium's struct of scale and value."""
-    if isinstance(value, dict):
-        scale, value = int(value.get("scale") or 0), value.get("value")
-    try:
-        unscaled = int.from_bytes(b64decode(str(value), validate=True), "big", signed=True)
-    except ValueError as error:
-        raise FormatError(f"the customer id {value!r} is no number in base64") from error
-    if not 0 <= scale <= MAX_SCALE:
-        raise FormatError(f"the customer id has scale {scale}; 0 to {MAX_SCALE} are read")
-    whole, rest = divmod(unscaled, int(10**scale))
-    if rest:
-        raise FormatError(f"the customer id has decimals ({unscaled} of scale {scale}); it must be an integer or text")
-    return whole
+    row = find_field(document.schema, "after") or find_field(document.schema, "before") or document.schema
+    return find_field(row, document.id_field)
 
 
 DEBEZIUM = Format("Debezium", recognise, read)

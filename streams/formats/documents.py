@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from streams.formats.decimals import find_field, resolve_decimal
 from streams.formats.scalars import ScalarError, read_id, read_time
 from streams.formats.schemas import find_schema_id
 
@@ -60,14 +62,19 @@ class Document:
         """An id for an event without one: the place of its record, which a redelivery does not change."""
         return f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
 
-    def read_id(self, value: object, where: str) -> str:
+    def read_id(self, value: object, where: str, schema: Mapping[str, Any] = MappingProxyType({})) -> str:
         """Return an id.
 
+        Args:
+            value: text, an integer, or a decimal as Kafka Connect writes it.
+            where: what to call it in errors.
+            schema: of the value, as the JSON converter adds it.
+
         Raises:
-            FormatError: it is neither text nor an integer.
+            FormatError: it is something else.
         """
         try:
-            return read_id(value)
+            return read_id(resolve_decimal(value, schema))
         except ScalarError as error:
             raise FormatError(f"{where} {error}") from error
 
@@ -89,21 +96,24 @@ class Document:
     def read_key(self) -> str | None:
         """Return the customer id in the record's key, None without one: text, quoted text, or a struct with the id."""
         key, content = self.record.key, self.key
+        schema: Mapping[str, Any] = {}
         if not key:
             return None
         if content is None:
             try:
-                content = unwrap(_decoder.decode(key))[0]
+                content, schema = unwrap(_decoder.decode(key))
             except (msgspec.DecodeError, UnicodeDecodeError):
                 content = None
         elif isinstance(content, int):
             content = str(content)
         if isinstance(content, dict):
-            only = next(iter(content.values())) if len(content) == 1 else None
-            content = content.get(self.id_field, only)
-            return str(content) if isinstance(content, str | int) else None
+            name = next(iter(content)) if len(content) == 1 and self.id_field not in content else self.id_field
+            content, schema = content.get(name), find_field(schema, name)
+            return self.read_id(content, "the key", schema) if isinstance(content, str | int | dict) else None
+        if isinstance(content, str):
+            return self.read_id(content, "the key", schema) if schema else content
         # A number is taken as it is written: 007 and 1e5 are ids, too.
-        return content if isinstance(content, str) else key.decode(errors="replace")
+        return key.decode(errors="replace")
 
     def check_key(self, customer_id: str) -> None:
         """Check that the record is keyed by its customer.

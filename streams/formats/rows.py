@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from streams.formats.decimals import find_field
 from streams.formats.documents import FIELDS, Draft, Format, FormatError
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def read(document: Document) -> Draft:
         WrongKeyError: the record is not keyed by its customer.
     """
     row = document.content
-    customer_id = document.read_id(row[document.id_field], document.id_field)
+    schema = find_field(document.schema, document.id_field)
+    customer_id = document.read_id(row[document.id_field], document.id_field, schema)
     document.check_key(customer_id)
     is_event = "occurred_at" in row or row.get("type") in document.types
     given = row.get("type") if is_event else None

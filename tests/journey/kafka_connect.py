@@ -22,14 +22,14 @@ STOP_S = 20
 
 
 @contextmanager
-def run_connect(folder: Path, broker: str, connector: Mapping[str, str]) -> Iterator[subprocess.Popen[Any]]:
-    """Run a connector during the block; its records are JSON with schemas, as by default."""
+def run_connect(folder: Path, broker: str, *connectors: Mapping[str, str]) -> Iterator[subprocess.Popen[Any]]:
+    """Run connectors during the block; their records are JSON with schemas, as by default."""
     converter = {f"{part}.converter": JSON for part in ("key", "value")}
     offsets = {"offset.storage.file.filename": str(folder / "offsets"), "offset.flush.interval.ms": "500"}
     worker = {"bootstrap.servers": broker, "listeners": "HTTP://127.0.0.1:0", "plugin.discovery": "only_scan"}
     files = [
         _write(folder / "worker.properties", worker | converter | offsets),
-        _write(folder / "connector.properties", connector),
+        *(_write(folder / f"{each['name']}.properties", each) for each in connectors),
     ]
     folders = [ensure_jars(choose_cache(), print, Event(), each) for each in (KAFKA, JARS)]
     classes = ":".join(f"{each}/*" for each in folders)
@@ -43,7 +43,7 @@ def run_connect(folder: Path, broker: str, connector: Mapping[str, str]) -> Iter
             process.wait(STOP_S)
 
 
-def describe_debezium(url: str, table: str, topic: str) -> dict[str, str]:
+def describe_debezium(url: str, table: str, topic: str, **others: str) -> dict[str, str]:
     """Return the properties of a connector that sends the changes of a table to a topic."""
     server, name = urlsplit(url), table.replace(".", "_")
     return {
@@ -55,15 +55,28 @@ def describe_debezium(url: str, table: str, topic: str) -> dict[str, str]:
         "database.password": str(server.password),
         "database.dbname": server.path.strip("/"),
         "plugin.name": "pgoutput",
-        "slot.name": f"{server.path.strip('/')}_slot",
+        "slot.name": f"{server.path.strip('/')}_{name}",
+        "publication.name": name,
         "slot.drop.on.stop": "true",
-        "topic.prefix": "crm",
+        "topic.prefix": name,
         "table.include.list": table,
         "transforms": "route",
         "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter",
         "transforms.route.regex": ".*",
         "transforms.route.replacement": topic,
+        **others,
     }
+
+
+UNWRAPPED = {
+    "transforms": "unwrap,route",
+    "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
+    "transforms.unwrap.delete.tombstone.handling.mode": "rewrite-with-tombstone",
+    "transforms.unwrap.add.fields": "op,source.ts_ms",
+    **{f"{part}.converter": JSON for part in ("key", "value")},
+    **{f"{part}.converter.schemas.enable": "false" for part in ("key", "value")},
+}
+"""Rows alone, without schemas; a deletion is a marked row, and a record without a value."""
 
 
 def _write(path: Path, properties: Mapping[str, str]) -> Path:

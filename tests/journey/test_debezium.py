@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from tests.journey.kafka_connect import describe_debezium, run_connect
+from streams.kafka.topics import create_topics
+from tests.journey.kafka_connect import UNWRAPPED, describe_debezium, run_connect
 from tests.journey.test_worker import workplace
 from tests.journey.workplace import wait_until
+from tests.records import PREFIX, Arrived, decode_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,3 +65,52 @@ def test_rows_that_change_in_the_warehouse_make_triggers(place: Workplace, tmp_p
     assert place.see("dead-letters") == []
     operations = [each.body["payload"] for each in place.see("customer-updates") if each.value]
     assert sorted(each["op"] for each in operations) == ["d", "r", "r", "r", "r", "u"]
+
+
+ACCOUNTS = """
+CREATE TABLE {table} (customer_id {kind} PRIMARY KEY, plan text, story text);
+ALTER TABLE {table} ALTER story SET STORAGE EXTERNAL;
+INSERT INTO {table} VALUES (17850, 'basic', repeat('x', 100000));
+"""
+CHANGES = """
+UPDATE {table} SET plan = 'gold';
+UPDATE {table} SET customer_id = 17851;
+DELETE FROM {table};
+"""
+SETTINGS = {
+    "accounts_as_text": ("text", {}),
+    "accounts_as_numbers": ("numeric(12)", {}),
+    "accounts_unwrapped": ("bigint", UNWRAPPED),
+}
+CHANGED_KEY = [("deletion", "17850"), ("deletion", "17850"), ("customer", "17851")]
+DELETED = [("deletion", "17851"), ("deletion", "17851")]
+
+
+def test_records_are_read_whatever_the_settings_of_the_connector(place: Workplace, tmp_path: Path) -> None:
+    """A snapshot, a change that leaves a long text out, a changed primary key, a deletion; each with its tombstone."""
+    url = place.environment["HOLDFAST_WAREHOUSE_URL"]
+    topics = {table: f"{place.prefix}{table}" for table in SETTINGS}
+    create_topics(place.broker, list(topics.values()), 1)
+    with psycopg.connect(url) as warehouse:
+        for table, (kind, _) in SETTINGS.items():
+            warehouse.execute(ACCOUNTS.format(table=table, kind=kind))  # type: ignore[call-overload]
+    connectors = [describe_debezium(url, f"public.{table}", topics[table], **SETTINGS[table][1]) for table in SETTINGS]
+    with run_connect(tmp_path, place.broker, *connectors):
+        wait_until(lambda: all(place.see(table) for table in SETTINGS))
+        with psycopg.connect(url, autocommit=True) as warehouse:
+            for table in SETTINGS:
+                for change in CHANGES.format(table=table).strip().splitlines():
+                    warehouse.execute(change)  # type: ignore[call-overload]
+        wait_until(lambda: all(len(place.see(table)) == 7 for table in SETTINGS))
+    now_ms = int(time.time() * 1000)
+    for table in SETTINGS:
+        arrived = [
+            Arrived(f"{PREFIX}customer-updates", offset=offset, timestamp=now_ms, key=each.key, value=each.value)
+            for offset, each in enumerate(place.see(table))
+        ]
+        decoded = decode_batch(arrived)
+        assert not decoded.rejects, decoded.rejects
+        found = [
+            (event.kind, event.customer_id) for event in sorted(decoded.events, key=lambda each: each.record.offset)
+        ]
+        assert found == [("snapshot", "17850"), ("customer", "17850"), *CHANGED_KEY, *DELETED], table

@@ -95,6 +95,16 @@ UPDATES = {
         "customer",
         PLACE,
     ),
+    "a row with a decimal": (
+        record(with_schema(row(customer_id=base64(17850)), {"field": "customer_id", **DECIMAL})),
+        "customer",
+        PLACE,
+    ),
+    "a row keyed by a decimal": (
+        record(row(), key=msgspec.json.encode({"schema": DECIMAL, "payload": base64(17850)})),
+        "customer",
+        PLACE,
+    ),
     "a row with a type of its own": (record(row(type="gold")), "customer", PLACE),
     "Debezium c": (record(change("c")), "customer", PLACE),
     "Debezium u": (record(change("u")), "customer", PLACE),
@@ -103,6 +113,11 @@ UPDATES = {
     "Debezium d": (record(change("d")), "deletion", PLACE),
     "Debezium d with the key alone": (record(change("d", before={}), key=b'{"id": 17850}'), "deletion", PLACE),
     "a tombstone": (record(None, key=b'{"customer_id": 17850}'), "deletion", PLACE),
+    "a tombstone keyed by a decimal": (
+        record(None, key=msgspec.json.encode(with_schema({"id": base64(17850)}, {"field": "id", **DECIMAL}))),
+        "deletion",
+        PLACE,
+    ),
     "a new row": (record(row(__deleted="false", __op="c", __source_ts_ms=NOON_MS)), "customer", PLACE),
     "a new row of a snapshot": (record(row(__op="r")), "snapshot", PLACE),
     "a deleted row": (record(row(__deleted="true")), "deletion", PLACE),
@@ -251,7 +266,7 @@ REJECTED = {
     "a decimal id with decimals": (
         record(decimal_row(base64(1785001), **DECIMAL | {"parameters": {"scale": "2"}})),
         INVALID,
-        "the customer id has decimals",
+        "customer_id has decimals",
     ),
     "a row of another key": (record(row(), key=b"1"), WRONG_KEY, "key b'1', customer_id '17850'"),
     "a row with a broken time": (
