@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,6 +80,10 @@ class Segment:
     def facts(self) -> frozenset[str]:
         """The names of the facts that both rules read."""
         return self.rule.facts | (self.exit_rule.facts if self.exit_rule else frozenset())
+
+    def pin(self, known: Container[str]) -> Segment:
+        """Return the segment that needs the facts which its rules read now, see Rule.pin."""
+        return replace(self, rule=self.rule.pin(known), exit_rule=self.exit_rule and self.exit_rule.pin(known))
 
     def missing(self, available: Container[str]) -> frozenset[str]:
         """Return the facts that its rules read and that are not available."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from features.table import EXACT_BELOW
@@ -74,6 +74,11 @@ class Rule:
     def missing(self, available: Container[str]) -> frozenset[str]:
         """Return the facts that it reads and that are not available."""
         return frozenset(names[-1] for names in self.reads if not any(name in available for name in names))
+
+    def pin(self, known: Container[str]) -> Rule:
+        """Return the rule that needs of each `var` the name that is known; another must not stand in for it later."""
+        reads = frozenset((next((name for name in names if name in known), names[-1]),) for names in self.reads)
+        return replace(self, reads=reads)
 
     def holds(self, row: Mapping[str, Any]) -> bool:
         """Evaluate for one customer's facts, given as plain JSON values."""

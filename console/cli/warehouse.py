@@ -69,8 +69,8 @@ def describe_sample(sample: SampleReport) -> list[str]:
         f"{name}: {count:,} of {sample.rows:,} values cannot be read and count as null; let the view return text"
         for name, count in sample.unreadable.items()
     ]
-    doubled = f"{sample.duplicates} customers have more than one row: their events become dead letters"
-    failed = f"the rows were not checked: {sample.error}"
+    doubled = f"customers with more than one row: {sample.duplicates}; their events become dead letters"
+    failed = f"the rows were not all checked: {sample.error}"
     return [*said, *lost, *([doubled] if sample.duplicates else []), *([failed] if sample.error else [])]
 
 

@@ -121,7 +121,7 @@ def test_a_check_says_what_the_rows_contain(tmp_path: Path) -> None:
         in lines
     )
     assert "account: 1 of 8 values cannot be read and count as null; let the view return text" in lines
-    assert "1 customers have more than one row: their events become dead letters" in lines
+    assert "customers with more than one row: 1; their events become dead letters" in lines
     sample = json.loads(run(started, "warehouse", "check", "--json").output)["sample"]
     assert (sample["rows"], sample["unreadable"], sample["duplicates"]) == (8, {"account": 1}, 1)
 

@@ -216,6 +216,25 @@ def test_a_default_does_not_stand_in_for_a_missing_column() -> None:
     assert (outcome.changes, outcome.frozen) == ((), {"risk": ("address", "score")})
 
 
+@pytest.mark.parametrize(
+    ("known", "remaining", "frozen"),
+    [
+        ({"kpi", "kpi.x"}, "kpi", {"risk": ("kpi.x",)}),
+        ({"kpi.x"}, "kpi", {"risk": ("kpi.x",)}),
+        ({"kpi", "kpi.x"}, "kpi.x", {}),
+        ({"kpi"}, "kpi", {}),
+    ],
+)
+def test_a_field_does_not_stand_in_for_a_column_that_disappears(
+    known: set[str], remaining: str, frozen: dict[str, tuple[str, ...]]
+) -> None:
+    rule = {"!": {"var": "kpi.x"}}
+    reading = build_segment({"key": "risk", "name": "R", "rule": rule, "exit_rule": rule}, where="test").pin(known)
+    activations = {"risk": Activation(reading.version, NOON, "emit")}
+    table = FeatureTable.from_rows(["0"], [remaining], [[None]])
+    assert classify([reading], table, {}, activations=activations, joined_at={}).frozen == frozen
+
+
 def test_a_membership_of_a_segment_no_longer_defined_is_left_alone() -> None:
     known = {"0": MembershipState({"gone": Episode(2, is_member=True)}, {})}
     assert run({"p": [0.1]}, known).changes == ()
