@@ -41,10 +41,10 @@ from streams.settings import OUTPUT_TOPICS, load_settings
 from tests.builders import AS_OF
 from tests.contract.test_roles import ROLE_PASSWORD, as_role, grant
 from tests.faults.proxy import Proxy
+from tests.forked_process import ROOT
 from tests.journey.secured import PASSWORD, USER, TlsFront, make_certificates, run_guarded_kafka
 from tests.journey.workplace import (
     INPUTS,
-    ROOT,
     SCHEMA,
     Workplace,
     lend_database,

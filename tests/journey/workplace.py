@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import time
 from contextlib import contextmanager
@@ -93,7 +94,8 @@ class Workplace:
 
     def holdfast(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
-        printed, errors = self.folder / "stdout.txt", self.folder / "stderr.txt"
+        name = f"command-{secrets.token_hex(4)}"  # two may run at once
+        printed, errors = self.folder / f"{name}.out", self.folder / f"{name}.err"
         settings = {**os.environ, **self.environment, **environment}
         code = ForkedProcess(run_command, arguments, settings, printed, errors).wait(TIMEOUT_S)
         return subprocess.CompletedProcess(arguments, code, printed.read_text(), errors.read_text())
