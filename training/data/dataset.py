@@ -164,16 +164,25 @@ def rows_query(source: Source, task: Task) -> str:
     return source.query or task.query.replace("{label}", sql.Identifier(task.label).as_string())
 
 
+def check_warehouse(source: Source) -> None:
+    """Refuse a warehouse that training cannot read.
+
+    Raises:
+        TrainingSourceError: it is an extract.
+    """
+    if source.warehouse_url.partition(":")[0] in SCHEMES:
+        raise TrainingSourceError(
+            f"training reads PostgreSQL, and HOLDFAST_WAREHOUSE_URL is {source.warehouse_url}; load the history there"
+        )
+
+
 def read_table(source: Source, query: str) -> FeatureTable:
     """Run a query, :start_date filled in, and return its rows.
 
     Raises:
         TrainingSourceError: the warehouse or the query cannot be used.
     """
-    if source.warehouse_url.partition(":")[0] in SCHEMES:
-        raise TrainingSourceError(
-            f"training reads PostgreSQL, and HOLDFAST_WAREHOUSE_URL is {source.warehouse_url}; load the history there"
-        )
+    check_warehouse(source)
     # ::start_date would be a cast; percent signs of the user's SQL stand for themselves.
     statement = re.sub(r"(?<!:):start_date\b", "%(start_date)s", query.replace("%", "%%"))
     try:
