@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -266,12 +264,3 @@ def test_outcomes_that_training_has_seen_are_not_judged_again() -> None:
     training = {"dates": ["2011-01-06", "2011-02-17"], "evaluation": {"dates": ["2011-03-03"]}}
     assert last_day_seen({"training": training}).isoformat() == "2011-03-03"
     assert last_day_seen({}).year == 1
-
-
-def test_the_command_needs_nothing_that_only_training_needs() -> None:
-    """A worker's machine has neither TensorFlow nor scikit-learn, and TensorFlow beside the interpreter crashes."""
-    wanted = "{'tensorflow', 'keras', 'sklearn', 'scipy', 'lightgbm', 'matplotlib', 'optuna'}"
-    code = f"import sys, console.cli; sys.exit(str({{m.split('.')[0] for m in sys.modules}} & {wanted} or ''))"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr.strip() == ""
-    )
