@@ -68,7 +68,11 @@ class WorkerProcess:
 
     def is_frozen(self) -> bool:
         """Return whether a signal has stopped the process."""
-        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        try:
+            state = Path(f"/proc/{self.process.pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
+            return False
+        return state.rpartition(")")[2].split()[0] == "T"
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """Return the log entries of this event."""
