@@ -49,6 +49,8 @@ class AppSettings:
     commit_interval_s: float = 0.5
     session_timeout_s: float = 10.0
     """A worker that sends no heartbeat for this long loses its partitions."""
+    leave_s: float = 5.0
+    """How long a worker that stops waits for the broker to let it leave the group."""
     chunk_records: int = CHUNK_RECORDS
     buffer_chunks: int = 16
     """Chunks in each of the two queues between the consumer and the worker."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import structlog
 from aiokafka.consumer.fetcher import FetchError, FetchResult, OffsetResetStrategy
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.consumer import ensure_TP
@@ -17,6 +18,7 @@ from mode.threads import WorkerThread
 from streams.kafka.decompression import BoundedBatches, BoundedDecompressor, CutRecord, oversized_record
 from streams.kafka.instance_guard import InstanceGuard
 from streams.kafka.topic_ids import read_metadata, write_metadata
+from streams.tasks import end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from streams.formats.events import Record
     from streams.kafka.app import StreamApp
 
+log = structlog.get_logger()
 _new = tuple.__new__
 
 FETCH_WAIT_MS = 50
@@ -169,11 +172,28 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         app.loop.call_soon_threadsafe(app.fail, error)
 
     async def on_thread_stop(self) -> None:
-        """Leave the group and close the connections."""
-        try:
-            await super().on_thread_stop()
-        except asyncio.CancelledError:  # aiokafka cancels its own wait for a broker that is away, and is hit by it
-            self.log.warning("the connection to the broker could not be closed cleanly")
+        """Leave the group and close the connections; a broker that does not answer is left without a word."""
+        settings = cast("StreamApp", self.app).settings
+        leaving = asyncio.create_task(super().on_thread_stop())
+        await asyncio.wait([leaving], timeout=settings.leave_s)
+        in_time = leaving.done()
+        if not in_time:
+            await end([leaving])
+            await self._close_connections()
+        if not in_time or leaving.cancelled():  # aiokafka cancels its own wait for a broker that is away, and is hit
+            expiry = f"none: the broker gives its partitions to others after {settings.session_timeout_s:g} s"
+            log.warning("group_not_left", group=self.app.conf.id, action=expiry)
+        else:
+            leaving.result()
+
+    async def _close_connections(self) -> None:
+        """Close what aiokafka closes after it has left the group."""
+        consumer: Any = self._ensure_consumer()
+        coordinator = consumer._coordinator  # noqa: SLF001
+        waits = [coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task]  # noqa: SLF001
+        await end(filter(None, waits))
+        await consumer._fetcher.close()  # noqa: SLF001
+        await consumer._client.close()  # noqa: SLF001
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Log what the stock code prints; run_app raises the error."""

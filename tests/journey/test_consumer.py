@@ -28,7 +28,7 @@ from tests.journey.workplace import set_topic
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from console.embedded.services import Endpoints
+    from console.embedded.services import EmbeddedServices, Endpoints
     from streams.runtime.batching import Batch, Chunk
 
 ROOT = Path(__file__).parents[2]
@@ -328,6 +328,19 @@ async def test_an_unknown_position_does_not_end_the_worker(journey: Journey) -> 
         await app.chunk_consumer._thread.seek_to_start_of({topic})
         await app.chunk_consumer.verify_all_partitions_active()
         assert not app.failed.is_set()
+
+
+async def test_a_worker_stops_in_order_though_its_broker_does_not_answer(
+    journey: Journey, services: EmbeddedServices, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(20)
+    with contextlib.ExitStack() as frozen:
+        async with running(journey.settings(topic)) as app:
+            await collect(app, 20)
+            services.pause_service("kafka")
+            frozen.callback(services.resume_service, "kafka")
+    assert "group_not_left" in capfd.readouterr().out
 
 
 async def test_a_group_whose_offsets_have_expired_reads_again(
