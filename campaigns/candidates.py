@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from campaigns.decide import Candidate, ContactHistory, Outcome, decide
+from campaigns.arbitration import choose_contact, outrank
+from campaigns.decide import Candidate, ContactHistory, Decision, Outcome, Proposal, propose, settle
 from campaigns.definition import Launch
 from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason
 from features.table import plain
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from campaigns.decide import Decision
     from campaigns.definition import Campaign, Offer
     from campaigns.guardrails import Guardrail
     from features.table import Column, FeatureTable
@@ -177,8 +177,9 @@ def decide_all(
 ) -> list[Decision]:
     """Decide every candidate of a batch; offers are scored for those alone, in one call.
 
-    An opportunity that occurs twice, as when a launch arrives twice in a batch, is decided once: the first counts, as
-    it does when the second one arrives in a later batch.
+    Candidates of one customer at one event compete: one contact at most is made, see campaigns/arbitration.py. An
+    opportunity that occurs twice, as when a launch arrives twice in a batch, is decided once: the first counts, as it
+    does when the second one arrives in a later batch.
 
     Args:
         candidates: in the order to decide them, without those that the ledger has decided. An exposure, fired or
@@ -196,15 +197,36 @@ def decide_all(
     chosen = facts.take([position[candidate.customer_id] for candidate in candidates])
     scores, bases = score_offers(chosen)
     rows = _rows(chosen, [candidate.facts_read for candidate in candidates])
+    rows = [{**row, "offer_basis": basis} for row, basis in zip(rows, bases, strict=True)]
     histories = dict(contact_histories)
-    decisions = []
-    for candidate, row, offer_scores, basis in zip(candidates, rows, scores, bases, strict=True):
-        history = histories.get(candidate.customer_id, ContactHistory())
-        decision = decide(candidate, {**row, "offer_basis": basis}, history, offers, offer_scores, guardrails)
-        if decision.outcome is not Outcome.WITHHELD:
-            histories[candidate.customer_id] = history.with_contact(candidate.campaign.key, candidate.as_of)
-        decisions.append(decision)
-    return decisions
+    decisions: dict[int, Decision] = {}
+    for places in _competing(candidates):
+        customer_id = candidates[places[0]].customer_id
+        history = histories.get(customer_id, ContactHistory())
+        proposed = [propose(candidates[n], rows[n], history, offers, scores[n], guardrails) for n in places]
+        for place, made in zip(places, _arbitrate(proposed), strict=True):
+            decisions[place] = made
+            if made.outcome is not Outcome.WITHHELD:
+                histories[customer_id] = history.with_contact(made.candidate.campaign.key, made.candidate.as_of)
+    return [decisions[place] for place in range(len(candidates))]
+
+
+def _competing(candidates: Iterable[Candidate]) -> Iterable[Sequence[int]]:
+    """Return the places of the candidates that compete: those of one customer at one event."""
+    groups = defaultdict(list)
+    for place, candidate in enumerate(candidates):
+        groups[candidate.customer_id, candidate.event_id].append(place)
+    return groups.values()
+
+
+def _arbitrate(proposed: Sequence[Proposal | Decision]) -> list[Decision]:
+    """Return the decision about each of the candidates that compete, in their order."""
+    possible = [each for each in proposed if isinstance(each, Proposal)]
+    if not possible:
+        return [each for each in proposed if isinstance(each, Decision)]
+    winner = choose_contact(possible)
+    decided = {id(each): settle(each) if each is winner else outrank(each, winner) for each in possible}
+    return [each if isinstance(each, Decision) else decided[id(each)] for each in proposed]
 
 
 def _rows(table: FeatureTable, names_by_row: Sequence[Collection[str]]) -> list[dict[str, Any]]:

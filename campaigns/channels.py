@@ -59,6 +59,7 @@ class Channel(BaseModel):
         consent_column: the warehouse column that is true where the customer consents; `<key>_consent` when left out.
         consent_values: what its values mean where it is not boolean.
         purposes: the consent column of each purpose, for campaigns that name one.
+        cost: what a contact costs, in the currency of the offers' values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +72,7 @@ class Channel(BaseModel):
     max_segments: Annotated[int, Field(ge=1, le=13)] | None = None
     consent_values: ConsentValues | None = None
     purposes: Mapping[str, str] = Field(default_factory=dict)
+    cost: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0
 
     @model_validator(mode="after")
     def _counts_segments_of_text(self) -> Self:
@@ -101,6 +103,7 @@ class Channel(BaseModel):
             "max_segments": self.max_segments,
             "consent_values": self.consent_values,
             "purposes": self.purposes,
+            "cost": self.cost,
         }
         return self.model_dump(exclude={name for name, value in optional.items() if not value})
 

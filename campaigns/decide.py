@@ -1,4 +1,10 @@
-"""The decision: whether a campaign contacts a customer now, and the reason. Pure."""
+"""The decision: whether a campaign contacts a customer now, and the reason. Pure.
+
+    propose:  guardrails > channel > offer > message > net value
+    settle:   the control group, or the contact
+
+Between the two, campaigns/arbitration.py chooses one of the contacts proposed at an event.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +24,7 @@ from campaigns.errors import MessageError
 from campaigns.guardrails import GUARDRAILS, Reason
 from campaigns.holdout import is_in_holdout
 from campaigns.messages import refuse_segments, render_message
-from campaigns.offers import choose_offer
+from campaigns.offers import choose_offer, find_net_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from campaigns.channels import Channel
     from campaigns.consent import ConsentChange
     from campaigns.definition import Campaign, Offer
     from campaigns.guardrails import Guardrail
@@ -107,7 +114,10 @@ class ContactHistory(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The decision about a candidate, and everything it is based on."""
+    """The decision about a candidate, and everything it is based on.
+
+    `net_value` is what the contact was expected to bring; None where no contact was possible.
+    """
 
     candidate: Candidate
     outcome: Outcome
@@ -117,6 +127,19 @@ class Decision:
     channel: str | None = None
     offer: ScoredOffer | None = None
     message: str | None = None
+    net_value: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A contact that is possible: nothing rules it out for this candidate alone."""
+
+    candidate: Candidate
+    facts: Mapping[str, Any]
+    channel: str
+    offer: ScoredOffer
+    message: str
+    net_value: float
 
 
 def decide(
@@ -127,7 +150,20 @@ def decide(
     offer_scores: NDArray[np.float32],
     guardrails: Sequence[Guardrail] = GUARDRAILS,
 ) -> Decision:
-    """Decide one candidate.
+    """Decide one candidate that no other competes with, see `propose`."""
+    proposed = propose(candidate, facts, history, offers, offer_scores, guardrails)
+    return settle(proposed) if isinstance(proposed, Proposal) else proposed
+
+
+def propose(
+    candidate: Candidate,
+    facts: Mapping[str, Any],
+    history: ContactHistory,
+    offers: dict[int, Offer],
+    offer_scores: NDArray[np.float32],
+    guardrails: Sequence[Guardrail] = GUARDRAILS,
+) -> Proposal | Decision:
+    """Return the contact that a candidate would get, or the decision to withhold it.
 
     Eligibility comes before the holdout, so the control group differs from the treated one by the contact alone.
 
@@ -142,35 +178,59 @@ def decide(
     campaign = candidate.campaign
     for guardrail in guardrails:
         if refusal := guardrail(candidate, history, facts):
-            return _withhold(candidate, refusal.reason, refusal.detail, facts)
+            return withhold(candidate, refusal.reason, refusal.detail, facts)
     channel = choose_channel(campaign, facts, history.consent)
     if channel is None:
         raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
     described = campaign.channel(channel)
     offer = choose_offer(campaign, offers, offer_scores)
+    net_value = find_net_value(offer, described)
+    if net_value < 0:
+        return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(offer, described), facts, net_value)
     try:
-        # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
-        message = render_message(
-            campaign.message,
-            {**facts, "offer": vars(offer.offer)},
-            described.message_format,
-            described.max_characters,
-            campaign.locale,
-        )
-        if described.max_segments is not None:
-            refuse_segments(message, described.max_segments)
+        message = _render(campaign, described, facts, offer.offer)
     except MessageError as error:
-        return _withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts)
+        return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
+    return Proposal(candidate, facts, channel, offer, message, net_value)
+
+
+def settle(proposal: Proposal) -> Decision:
+    """Return the decision about a contact that is made unless the customer is held out."""
+    candidate = proposal.candidate
+    campaign = candidate.campaign
     if is_in_holdout(campaign, candidate.customer_id):
+        outcome, reason = Outcome.CONTROL, Reason.HOLDOUT
         detail = f"in the {campaign.holdout_percent:g} % control group of this campaign"
-        return Decision(candidate, Outcome.CONTROL, Reason.HOLDOUT, detail, facts, channel, offer, message)
-    reason = _why_fired(campaign)
-    return Decision(candidate, Outcome.FIRED, reason, f"{reason}: {campaign.segment}", facts, channel, offer, message)
+    else:
+        outcome, reason = Outcome.FIRED, _why_fired(campaign)
+        detail = f"{reason}: {campaign.segment}"
+    made = (proposal.channel, proposal.offer, proposal.message, proposal.net_value)
+    return Decision(candidate, outcome, reason, detail, proposal.facts, *made)
+
+
+def withhold(
+    candidate: Candidate, reason: Reason, detail: str, facts: Mapping[str, Any], net_value: float | None = None
+) -> Decision:
+    """Return the decision not to contact a customer."""
+    return Decision(candidate, Outcome.WITHHELD, reason, detail, facts, net_value=net_value)
+
+
+def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offer: Offer) -> str:
+    # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
+    values = {**facts, "offer": vars(offer)}
+    message = render_message(campaign.message, values, channel.message_format, channel.max_characters, campaign.locale)
+    if channel.max_segments is not None:
+        refuse_segments(message, channel.max_segments)
+    return message
+
+
+def _describe_loss(scored: ScoredOffer, channel: Channel) -> str:
+    offer = scored.offer
+    return (
+        f"a loss is expected: probability {scored.score:g} x (value {offer.value:g} - cost {offer.cost:g} of offer "
+        f"{offer.key}) - cost {channel.cost:g} of a contact by {channel.key}"
+    )
 
 
 def _why_fired(campaign: Campaign) -> Reason:
     return Reason.ENTERED_SEGMENT if campaign.launch == "on_enter" else Reason.LAUNCHED
-
-
-def _withhold(candidate: Candidate, reason: Reason, detail: str, facts: Mapping[str, Any]) -> Decision:
-    return Decision(candidate, Outcome.WITHHELD, reason, detail, facts)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from segments.definition import Segment
 
 OFFERS_FILE = "offers.json"
+OFFER_FIELDS = ("id", "key", "name")
+"""The fields of an offer that messages may print: what it is worth is none of the customer's business."""
 
 
 class Launch(StrEnum):
@@ -39,20 +41,44 @@ class Launch(StrEnum):
 
 
 class Offer(BaseModel):
-    """One of the offers that the next-best-offer model chooses from."""
+    """One of the offers that the next-best-offer model chooses from.
+
+    Attributes:
+        id: its place among the scores of the model, from 1.
+        key: its name in triggers.
+        name: its name for people.
+        value: what it brings when a customer accepts it, in the company's currency. 1 where no offer states a value:
+            then campaigns are compared by probability.
+        cost: what it costs when a customer accepts it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: int = Field(ge=1)
     key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
     name: str = Field(min_length=1, max_length=200)
+    value: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 1
+    cost: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0
+
+    @property
+    def has_value(self) -> bool:
+        """Whether its definition states a value or a cost."""
+        return not self.model_fields_set.isdisjoint({"value", "cost"})
+
+    @property
+    def margin(self) -> float:
+        """What is left of the value."""
+        return self.value - self.cost
 
 
 class Campaign(BaseModel):
     """Whom to contact, when, with which offers, through which channels, with which message.
 
-    The validation context may give `channels`, the channels that exist by key (the shipped ones when left out), and
-    `file`, the file's name for error messages.
+    Of several campaigns that could contact a customer at one event the one with the highest `priority` does, and of
+    equal ones the one with the highest expected net value, see campaigns/arbitration.py.
+
+    The validation context may give `channels`, the channels that exist by key (the shipped ones when left out),
+    `offers`, the offers that exist by id, and `file`, the file's name for error messages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -69,9 +95,11 @@ class Campaign(BaseModel):
     locale: str = DEFAULT_LOCALE
     holdout_percent: Annotated[float, Field(ge=0, le=50)] = 0
     cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     valid_days: Annotated[int, Field(ge=1, le=365)] = 14
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
+    _offers_with_value: Mapping[int, Offer] = PrivateAttr(default_factory=dict)
     _file: str = PrivateAttr(default="")
 
     @field_validator("channels")
@@ -93,9 +121,9 @@ class Campaign(BaseModel):
             template = read_template(message)
         except MessageError as error:
             raise ValueError(str(error)) from error
-        unknown = sorted(template.offer_fields - set(Offer.model_fields))
+        unknown = sorted(template.offer_fields - set(OFFER_FIELDS))
         if unknown:
-            raise ValueError(f"an offer has no {unknown[0]!r}; it has: {', '.join(Offer.model_fields)}")
+            raise ValueError(f"an offer has no {unknown[0]!r} for messages; it has: {', '.join(OFFER_FIELDS)}")
         return message
 
     @field_validator("locale")
@@ -110,6 +138,8 @@ class Campaign(BaseModel):
         chosen = {key: known[key] for key in self.channels}
         purpose = self.purpose
         self._channels = {key: each.for_purpose(purpose) for key, each in chosen.items()} if purpose else chosen
+        offers: Mapping[int, Offer] = (context or {}).get("offers", {})
+        self._offers_with_value = {id_: offers[id_] for id_ in self.offers if id_ in offers and offers[id_].has_value}
         self._file = str((context or {}).get("file", ""))
 
     def channel(self, key: str) -> Channel:
@@ -136,13 +166,20 @@ class Campaign(BaseModel):
     def version(self) -> str:
         """Twelve hex digits of the SHA-256 of everything that decides.
 
-        Channels count where they are not as shipped, so that the version of most campaigns is that of their file.
+        Channels count where they are not as shipped, and offers where they have a value, so that the version of most
+        campaigns is that of their file.
         """
-        optional = {"purpose": self.purpose is None, "locale": self.locale == DEFAULT_LOCALE}
+        optional = {
+            "purpose": self.purpose is None,
+            "locale": self.locale == DEFAULT_LOCALE,
+            "priority": self.priority == 0,
+        }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})
         own = {key: each.describe() for key, each in self._channels.items() if shipped_channels().get(key) != each}
-        return hashlib.sha256((decides + (json.dumps(own) if own else "")).encode()).hexdigest()[:12]
+        valued = {id_: (each.value, each.cost) for id_, each in sorted(self._offers_with_value.items())}
+        more = "".join(json.dumps(each) for each in (own, valued) if each)
+        return hashlib.sha256((decides + more).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +227,13 @@ def load_campaigns(
     Raises:
         DefinitionError: a file is missing, unreadable, invalid, or names what does not exist.
     """
-    known_channels = load_channels(folder) if channels is None else channels
+    offers = _load_offers(folder / OFFERS_FILE)
+    context = {"channels": load_channels(folder) if channels is None else channels, "offers": offers}
 
     def build(content: Any, file: Path) -> Campaign:
-        return validate(content, Campaign, where=file, context={"channels": known_channels, "file": file})
+        return validate(content, Campaign, where=file, context={**context, "file": file})
 
     found = read_folder(folder, build, other_files={OFFERS_FILE, CHANNELS_FILE})
-    offers = _load_offers(folder / OFFERS_FILE)
     for campaign in found:
         _refuse_unknown(campaign, segments, offers)
     return found, offers
@@ -224,7 +261,19 @@ def _load_offers(file: Path) -> dict[int, Offer]:
         raise CampaignDefinitionError(
             f"{file}: no offer has id {missing[0]}; number the offers from 1 to {len(offers)} without gaps"
         )
+    _refuse_some_values(by_id, file)
     return by_id
+
+
+def _refuse_some_values(offers: Mapping[int, Offer], file: Path) -> None:
+    """Refuse values that some offers have and others lack: they are compared with each other."""
+    stated = {id_: "value" in each.model_fields_set for id_, each in offers.items()}
+    if len({*stated.values()}) > 1:
+        without = min(id_ for id_, has_value in stated.items() if not has_value)
+        having = min(id_ for id_, has_value in stated.items() if has_value)
+        raise CampaignDefinitionError(
+            f"{file}: offer {having} has a value and offer {without} has none; give every offer a value, or none"
+        )
 
 
 def _known_channels(context: Mapping[str, Any] | None) -> Mapping[str, Channel]:

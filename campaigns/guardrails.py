@@ -36,6 +36,8 @@ class Reason(StrEnum):
     UNREADABLE_CONSENT = "unreadable_consent"
     COOLDOWN = "cooldown"
     MESSAGE_FAILED = "message_failed"
+    NEGATIVE_VALUE = "negative_value"
+    OUTRANKED = "outranked"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The next best offer among those a campaign may make. Pure."""
+"""The next best offer among those a campaign may make, and what a contact with it is worth. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from campaigns.channels import Channel
     from campaigns.definition import Campaign, Offer
 
 
@@ -21,7 +22,9 @@ class ScoredOffer:
 
 
 def choose_offer(campaign: Campaign, offers: dict[int, Offer], scores: NDArray[np.float32]) -> ScoredOffer:
-    """Return the campaign's offer with the highest score; the lowest id wins a tie.
+    """Return the campaign's offer with the highest expected value; the lowest id wins a tie.
+
+    Where no offer has a value of its own, that is the offer with the highest score.
 
     Args:
         campaign: names the offers that may be made.
@@ -29,5 +32,10 @@ def choose_offer(campaign: Campaign, offers: dict[int, Offer], scores: NDArray[n
         scores: shape [offers], the score of offer id i at position i - 1.
     """
     scores_by_id = scores.tolist()
-    best = min(campaign.offers, key=lambda offer_id: (-scores_by_id[offer_id - 1], offer_id))
+    best = min(campaign.offers, key=lambda each: (-scores_by_id[each - 1] * offers[each].margin, each))
     return ScoredOffer(offers[best], round(scores_by_id[best - 1], 6))
+
+
+def find_net_value(scored: ScoredOffer, channel: Channel) -> float:
+    """Return what a contact is expected to bring: probability x (value - cost of the offer) - cost of the contact."""
+    return round(scored.score * scored.offer.margin - channel.cost, 6)

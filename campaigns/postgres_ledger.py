@@ -471,6 +471,7 @@ def _decisions(changes: BatchChanges) -> dict[str, Any]:
         "as_of": PgTextArray(each.as_of.isoformat() for each in candidates),
         "facts": PgTextArray(_json(each.facts) for each in decisions),
         "versions": PgTextArray(_json(each.versions) for each in candidates),
+        "net_values": PgTextArray(None if each.net_value is None else repr(each.net_value) for each in decisions),
         **_contacts([each for each in decisions if each.outcome is not Outcome.WITHHELD]),
         **_outbox(changes.messages, [each.trigger_id for each in candidates]),
     }

@@ -16,6 +16,7 @@ class DecisionRecord:
 
     Attributes:
         failure: why its trigger could not be published; None when it was, or will be.
+        net_value: what the contact was expected to bring; None where no contact was possible.
     """
 
     campaign: str
@@ -29,6 +30,7 @@ class DecisionRecord:
     versions: Mapping[str, str]
     event_id: str
     failure: str | None = None
+    net_value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

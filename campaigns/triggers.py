@@ -61,6 +61,7 @@ def decision_message(decision: Decision) -> Message:
         "outcome": decision.outcome,
         "reason": decision.reason,
         "detail": decision.detail,
+        "net_value": decision.net_value,
         "facts": decision.facts,
         "versions": dict(candidate.versions),
     }
@@ -92,6 +93,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
             "score": decision.offer.score,
             "basis": facts.get("offer_basis"),
         },
+        "net_value": decision.net_value,
         "message": decision.message,
         "message_format": channel.message_format,
         "expires_at": candidate.expires_at,

@@ -57,6 +57,21 @@ def test_eligibility_does_not_depend_on_the_arm(history: Sequence[Sequence[Act]]
     assert eligibility(treated) == eligibility(held_out)
 
 
+@SETTINGS
+@given(HISTORIES, st.sampled_from([0, 50, 100]))
+def test_a_customer_gets_at_most_one_contact_at_an_event(
+    history: Sequence[Sequence[Act]], holdout_percent: float
+) -> None:
+    ledger = asyncio.run(play(history, holdout_percent=holdout_percent))
+    exposed = Counter(
+        (name, each.candidate.event_id)
+        for name, customer in ledger.customers.items()
+        for each in customer.decisions.values()
+        if each.outcome is not Outcome.WITHHELD
+    )
+    assert set(exposed.values()) <= {1}
+
+
 def test_five_entries_within_the_cooldown_are_one_exposure_in_both_arms() -> None:
     customers = [f"c{number}" for number in range(200)]
     history = [[Act(name, kind, hours=0) for name in customers] for kind in ("enters", "leaves") * 5]

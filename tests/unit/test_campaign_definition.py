@@ -82,8 +82,16 @@ def test_a_good_folder_is_read_in_the_order_of_its_file_names(tmp_path: Path) ->
         ({"message": "Hello {{ name"}, "$.message", "does not compile"),
         ({"message": "{% for a in b %}{{ a }}{% endfor %}"}, "$.message", "line 1 uses For"),
         ({"message": ""}, "$.message", "at least 1 character"),
-        ({"message": "Take {{ offer.nmae }}"}, "$.message", "an offer has no 'nmae'; it has: id, key, name"),
-        ({"message": "Take {{ offer['price'] }}"}, "$.message", "an offer has no 'price'; it has: id, key, name"),
+        (
+            {"message": "Take {{ offer.nmae }}"},
+            "$.message",
+            "an offer has no 'nmae' for messages; it has: id, key, name",
+        ),
+        (
+            {"message": "Take {{ offer['price'] }}"},
+            "$.message",
+            "an offer has no 'price' for messages; it has: id, key, name",
+        ),
     ],
 )
 def test_a_wrong_field_is_refused_with_file_path_and_reason(
@@ -147,11 +155,28 @@ def test_a_folder_without_offers_is_refused(tmp_path: Path) -> None:
         (OFFERS[:2], "no offer has id 2; number the offers from 1 to 2 without gaps"),
         ([{**OFFERS[0], "price": 3}], "$[0].price: Extra inputs are not permitted"),
         ({"offers": OFFERS}, "$: Input should be a valid array"),
+        ([{**OFFERS[0], "value": -1}], "$[0].value: Input should be greater than or equal to 0"),
+        ([{**OFFERS[0], "value": 5}, {**OFFERS[0], "id": 2}], "offer 1 has a value and offer 2 has none; give every"),
     ],
 )
 def test_wrong_offers_are_refused(tmp_path: Path, offers: Any, why: str) -> None:
     path = write(tmp_path, "offers.json", offers)
     assert refusal(tmp_path).startswith(f"{path}: {why}")
+
+
+def test_the_value_of_an_offer_is_part_of_the_versions_of_its_campaigns(tmp_path: Path) -> None:
+    """A campaign with other offers keeps its version."""
+
+    def versions(value: float) -> list[str]:
+        worth = [{**OFFERS[0], "id": 1, "value": 10}, {**OFFERS[0], "id": 2, "value": value}]
+        write(tmp_path, "offers.json", worth)
+        write(tmp_path, "a.json", {**GOOD, "key": "first", "offers": [1]})
+        write(tmp_path, "b.json", {**GOOD, "key": "second", "offers": [1, 2]})
+        return [each.version for each in load_campaigns(tmp_path, segments=["at-risk"])[0]]
+
+    cheap, dear = versions(10), versions(20)
+    assert cheap[0] == dear[0]
+    assert cheap[1] != dear[1]
 
 
 def test_there_may_be_any_number_of_offers(tmp_path: Path) -> None:

@@ -157,7 +157,8 @@ def test_offers_are_scored_once_and_for_candidates_alone() -> None:
 
 def test_a_contact_earlier_in_the_batch_counts_against_the_cooldown() -> None:
     cooling = campaign(cooldown_days=1)
-    chosen = [candidate(campaign=cooling), candidate(campaign=cooling, occasion="2", as_of=AS_OF + timedelta(hours=1))]
+    later = candidate(campaign=cooling, occasion="2", event_id="event-2", as_of=AS_OF + timedelta(hours=1))
+    chosen = [candidate(campaign=cooling), later]
     decisions = decide_all(chosen, table("ann"), {}, offers(), Scorer())
     assert [each.reason for each in decisions] == [Reason.ENTERED_SEGMENT, Reason.COOLDOWN]
 
@@ -173,9 +174,9 @@ def test_an_opportunity_that_comes_twice_in_a_batch_is_decided_once() -> None:
 def test_a_control_exposure_starts_the_cooldown_that_a_contact_would() -> None:
     """Or held-out customers would be exposed more often, and the arms could not be compared."""
     cooling = campaign(cooldown_days=1, holdout_percent=50)
-    chosen = [candidate(campaign=cooling), candidate(campaign=cooling, occasion="2")]
+    chosen = [candidate(campaign=cooling), candidate(campaign=cooling, occasion="2", event_id="event-2")]
     decisions = decide_all(chosen, table("ann"), {}, offers(), Scorer())
-    assert [each.outcome for each in decisions] == [Outcome.CONTROL, Outcome.WITHHELD]
+    assert [each.reason for each in decisions] == [Reason.HOLDOUT, Reason.COOLDOWN]
 
 
 def test_a_withheld_decision_starts_no_cooldown() -> None:

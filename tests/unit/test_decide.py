@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from campaigns.channels import Channel
 from campaigns.consent import ConsentTimes
 from campaigns.decide import ContactHistory, Outcome, decide
+from campaigns.definition import Campaign
 from campaigns.guardrails import Reason
 from tests.builders import AS_OF, campaign, candidate, decision, facts, offers, scores
 
@@ -18,6 +20,10 @@ LATE_MS = round((AS_OF + timedelta(days=14)).timestamp() * 1000)
 HELD = campaign(holdout_percent=50)
 NOBODY = {"email_consent": False, "sms_consent": False}
 SPEECHLESS = campaign(message="Dear {{ surname }}")
+LETTER = Channel(key="letter", message_format="text", consent_column="email_consent", cost=0.8)
+COSTLY = Campaign.model_validate(
+    {**campaign().model_dump(), "channels": ("letter",)}, context={"channels": {"letter": LETTER}}
+)
 
 CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistory, str]] = {
     Reason.ENTERED_SEGMENT: (Outcome.FIRED, {}, {}, ContactHistory(), "entered_segment: at-risk"),
@@ -54,10 +60,17 @@ CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistor
     ),
     Reason.COOLDOWN: (Outcome.WITHHELD, {"campaign": COOLING}, {}, YESTERDAY, "again from 2011-06-30"),
     Reason.MESSAGE_FAILED: (Outcome.WITHHELD, {"campaign": SPEECHLESS}, {}, ContactHistory(), "'surname' is undefined"),
+    Reason.NEGATIVE_VALUE: (
+        Outcome.WITHHELD,
+        {"campaign": COSTLY},
+        {},
+        ContactHistory(),
+        "cost 0.8 of a contact by letter",
+    ),
 }
 
 
-@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("reason", [each for each in Reason if each is not Reason.OUTRANKED])
 def test_every_reason_is_given_with_its_outcome_and_in_words(reason: Reason) -> None:
     outcome, changes, known, history, words = CASES[reason]
     decided = decide(candidate(**changes), facts(**known), history, offers(), scores(3))
