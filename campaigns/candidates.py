@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaigns.arbitration import choose_contact, outrank
-from campaigns.decide import Candidate, ContactHistory, Decision, Outcome, Proposal, propose, settle
+from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle
 from campaigns.definition import Launch
 from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason
 from features.table import plain
@@ -65,6 +66,7 @@ class Definitions:
         model_facts: the facts that models read.
         guardrails: evaluated in order for each candidate.
         channels: the names of every channel; those of the campaigns when left out.
+        longest_limit: the longest window of a limit on contacts; zero without limits.
     """
 
     campaigns: Sequence[Campaign]
@@ -75,12 +77,15 @@ class Definitions:
     model_facts: Collection[str] = frozenset()
     guardrails: Sequence[Guardrail] = GUARDRAILS
     channels: Collection[str] = ()
+    longest_limit: timedelta = field(init=False)
     _facts_read: Mapping[str, Collection[str]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Find the facts that each campaign's decisions read, once, and the channels."""
+        """Find the facts that each campaign's decisions read, once, the channels, and how far back limits reach."""
         known = frozenset(self.channels or (channel for each in self.campaigns for channel in each.channels))
         object.__setattr__(self, "channels", known)
+        windows = [timedelta(days=limit.days) for each in self.campaigns for limit in each.limits]
+        object.__setattr__(self, "longest_limit", max(windows, default=timedelta()))
         read = {each.key: self._find_facts_read(each) for each in self.campaigns}
         object.__setattr__(self, "_facts_read", read)
 
@@ -183,7 +188,7 @@ def decide_all(
 
     Args:
         candidates: in the order to decide them, without those that the ledger has decided. An exposure, fired or
-            control, counts against the cooldown of those after it.
+            control, counts against the cooldowns and limits of those after it.
         facts: every fact of the batch's customers; each decision is given, and records, those that it reads.
         contact_histories: what the ledger holds, by customer; customers without a history are missing.
         offers: every offer by id.
@@ -206,8 +211,8 @@ def decide_all(
         proposed = [propose(candidates[n], rows[n], history, offers, scores[n], guardrails) for n in places]
         for place, made in zip(places, _arbitrate(proposed), strict=True):
             decisions[place] = made
-            if made.outcome is not Outcome.WITHHELD:
-                histories[customer_id] = history.with_contact(made.candidate.campaign.key, made.candidate.as_of)
+            if exposure := made.exposure:
+                histories[customer_id] = history.with_contact(exposure)
     return [decisions[place] for place in range(len(candidates))]
 
 

@@ -18,7 +18,7 @@ from features.table import plain
 from features.times import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from campaigns.channels import Channel
     from campaigns.definition import Campaign
@@ -159,9 +159,16 @@ def count_consent(channels: Iterable[Channel], table: FeatureTable) -> list[Cons
     return counts
 
 
-def choose_channel(campaign: Campaign, facts: Mapping[str, Any], consent: Consent) -> str | None:
-    """Return the customer's preferred channel, or the campaign's first one, among those with consent."""
-    allowed = [key for key in campaign.channels if has_consent(campaign.channel(key), facts, consent)]
+def find_consented_channels(campaign: Campaign, facts: Mapping[str, Any], consent: Consent) -> list[str]:
+    """Return the campaign's channels on which a customer may be contacted, in its order."""
+    return [key for key in campaign.channels if has_consent(campaign.channel(key), facts, consent)]
+
+
+def choose_channel(
+    campaign: Campaign, facts: Mapping[str, Any], consent: Consent, limited: Collection[str] = ()
+) -> str | None:
+    """Return the customer's preferred channel, or the campaign's first one, among those with consent and no limit."""
+    allowed = [key for key in find_consented_channels(campaign, facts, consent) if key not in limited]
     preferred = facts.get("preferred_channel")
     if preferred in allowed:
         return str(preferred)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from campaigns.consent import Consent, add_change, choose_channel
+from campaigns.contact_limits import PastContact
 from campaigns.errors import MessageError
-from campaigns.guardrails import GUARDRAILS, Reason
+from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels
 from campaigns.holdout import is_in_holdout
 from campaigns.messages import refuse_segments, render_message
 from campaigns.offers import choose_offer, find_net_value
@@ -93,23 +94,26 @@ class ContactHistory(msgspec.Struct, frozen=True):
     Attributes:
         consent: when consent was given again and revoked, by channel.
         last_contacts: the event time of the latest exposure, fired or control, by campaign.
+        contacts: the exposures that limits may count, in any order.
     """
 
     consent: Consent = msgspec.field(default_factory=dict)
     last_contacts: Mapping[str, datetime] = msgspec.field(default_factory=dict)
+    contacts: tuple[PastContact, ...] = ()
 
     def last_contact(self, campaign_key: str) -> datetime | None:
         """Return when the campaign last contacted the customer, or would have if they were not held out."""
         return self.last_contacts.get(campaign_key)
 
-    def with_contact(self, campaign_key: str, at: datetime) -> ContactHistory:
+    def with_contact(self, contact: PastContact) -> ContactHistory:
         """Return the history with one more exposure, fired or control."""
-        last = max(self.last_contacts.get(campaign_key, at), at)
-        return ContactHistory(self.consent, {**self.last_contacts, campaign_key: last})
+        last = max(self.last_contacts.get(contact.campaign, contact.at), contact.at)
+        contacts = (*self.contacts, contact)
+        return ContactHistory(self.consent, {**self.last_contacts, contact.campaign: last}, contacts)
 
     def with_consent_change(self, change: ConsentChange) -> ContactHistory:
         """Return the history with one more change of consent."""
-        return ContactHistory(add_change(self.consent, change), self.last_contacts)
+        return ContactHistory(add_change(self.consent, change), self.last_contacts, self.contacts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,13 @@ class Decision:
     offer: ScoredOffer | None = None
     message: str | None = None
     net_value: float | None = None
+
+    @property
+    def exposure(self) -> PastContact | None:
+        """The contact, or the control exposure in its place; None if it was withheld."""
+        if self.outcome is Outcome.WITHHELD or self.channel is None:
+            return None
+        return PastContact(self.candidate.campaign.key, self.channel, self.candidate.as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +190,7 @@ def propose(
     for guardrail in guardrails:
         if refusal := guardrail(candidate, history, facts):
             return withhold(candidate, refusal.reason, refusal.detail, facts)
-    channel = choose_channel(campaign, facts, history.consent)
+    channel = choose_channel(campaign, facts, history.consent, find_limited_channels(candidate, history))
     if channel is None:
         raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
     described = campaign.channel(channel)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from campaigns.channels import CHANNELS_FILE, SHIPPED, Channel, load_channels, shipped_channels
+from campaigns.contact_limits import LIMITS_FILE, ContactLimit, load_limits, refuse_unknown_campaigns
 from campaigns.errors import CampaignDefinitionError, MessageError
 from campaigns.locale_formats import DEFAULT_LOCALE, read_locale
 from campaigns.messages import read_template
@@ -78,7 +79,8 @@ class Campaign(BaseModel):
     equal ones the one with the highest expected net value, see campaigns/arbitration.py.
 
     The validation context may give `channels`, the channels that exist by key (the shipped ones when left out),
-    `offers`, the offers that exist by id, and `file`, the file's name for error messages.
+    `offers`, the offers that exist by id, `limits`, the limits on contacts, and `file`, the file's name for error
+    messages.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,6 +102,7 @@ class Campaign(BaseModel):
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
     _offers_with_value: Mapping[int, Offer] = PrivateAttr(default_factory=dict)
+    _limits: tuple[ContactLimit, ...] = PrivateAttr(default=())
     _file: str = PrivateAttr(default="")
 
     @field_validator("channels")
@@ -140,11 +143,20 @@ class Campaign(BaseModel):
         self._channels = {key: each.for_purpose(purpose) for key, each in chosen.items()} if purpose else chosen
         offers: Mapping[int, Offer] = (context or {}).get("offers", {})
         self._offers_with_value = {id_: offers[id_] for id_ in self.offers if id_ in offers and offers[id_].has_value}
+        limits: tuple[ContactLimit, ...] = (context or {}).get("limits", ())
+        self._limits = tuple(
+            each for each in limits if each.campaign in (None, self.key) and each.channel in (None, *self.channels)
+        )
         self._file = str((context or {}).get("file", ""))
 
     def channel(self, key: str) -> Channel:
         """Return the definition of one of the campaign's channels."""
         return self._channels[key]
+
+    @property
+    def limits(self) -> tuple[ContactLimit, ...]:
+        """The limits on contacts that may keep it from contacting a customer."""
+        return self._limits
 
     @property
     def file(self) -> str:
@@ -166,8 +178,7 @@ class Campaign(BaseModel):
     def version(self) -> str:
         """Twelve hex digits of the SHA-256 of everything that decides.
 
-        Channels count where they are not as shipped, and offers where they have a value, so that the version of most
-        campaigns is that of their file.
+        Channels count where they are not as shipped, offers where they have a value, and limits where there are any.
         """
         optional = {
             "purpose": self.purpose is None,
@@ -178,7 +189,8 @@ class Campaign(BaseModel):
         decides = self.model_dump_json(exclude={"description", *unset})
         own = {key: each.describe() for key, each in self._channels.items() if shipped_channels().get(key) != each}
         valued = {id_: (each.value, each.cost) for id_, each in sorted(self._offers_with_value.items())}
-        more = "".join(json.dumps(each) for each in (own, valued) if each)
+        limits = [each.model_dump() for each in self._limits]
+        more = "".join(json.dumps(each) for each in (own, valued, limits) if each)
         return hashlib.sha256((decides + more).encode()).hexdigest()[:12]
 
 
@@ -217,7 +229,7 @@ def load_definitions(folder: Path | None) -> DefinitionSet:
 def load_campaigns(
     folder: Path, *, segments: Collection[str], channels: Mapping[str, Channel] | None = None
 ) -> tuple[tuple[Campaign, ...], dict[int, Offer]]:
-    """Read every campaign file of a folder and its offers.json.
+    """Read every campaign file of a folder, its offers.json and its limits.json.
 
     Args:
         folder: the folder of definition files.
@@ -228,12 +240,15 @@ def load_campaigns(
         DefinitionError: a file is missing, unreadable, invalid, or names what does not exist.
     """
     offers = _load_offers(folder / OFFERS_FILE)
-    context = {"channels": load_channels(folder) if channels is None else channels, "offers": offers}
+    known_channels = load_channels(folder) if channels is None else channels
+    limits = load_limits(folder, known_channels)
+    context = {"channels": known_channels, "offers": offers, "limits": limits}
 
     def build(content: Any, file: Path) -> Campaign:
         return validate(content, Campaign, where=file, context={**context, "file": file})
 
-    found = read_folder(folder, build, other_files={OFFERS_FILE, CHANNELS_FILE})
+    found = read_folder(folder, build, other_files={OFFERS_FILE, CHANNELS_FILE, LIMITS_FILE})
+    refuse_unknown_campaigns(limits, {each.key for each in found}, folder / LIMITS_FILE)
     for campaign in found:
         _refuse_unknown(campaign, segments, offers)
     return found, offers

@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from campaigns.consent import describe_unreadable, has_consent
+from campaigns.consent import describe_unreadable, find_consented_channels, has_consent
 from features.times import STALE
 
 if TYPE_CHECKING:
+    from campaigns.contact_limits import ContactLimit
     from campaigns.decide import Candidate, ContactHistory
 
 GUARDRAIL_FACTS = frozenset({"preferred_channel", STALE})
@@ -35,6 +37,7 @@ class Reason(StrEnum):
     NO_CONSENTED_CHANNEL = "no_consented_channel"
     UNREADABLE_CONSENT = "unreadable_consent"
     COOLDOWN = "cooldown"
+    CONTACT_LIMIT = "contact_limit"
     MESSAGE_FAILED = "message_failed"
     NEGATIVE_VALUE = "negative_value"
     OUTRANKED = "outranked"
@@ -108,5 +111,39 @@ def refuse_in_cooldown(candidate: Candidate, history: ContactHistory, _facts: Ma
     return Refusal(Reason.COOLDOWN, f"in the campaign's cooldown; again from {until:%Y-%m-%d}", until)
 
 
-GUARDRAILS: Sequence[Guardrail] = (refuse_known_before, refuse_expired, refuse_without_consent, refuse_in_cooldown)
+def refuse_beyond_limits(candidate: Candidate, history: ContactHistory, facts: Mapping[str, Any]) -> Refusal | None:
+    """Refuse a customer who has been contacted as often as a limit allows, on every channel with consent."""
+    campaign, at = candidate.campaign, candidate.as_of
+    if not campaign.limits or not history.contacts:
+        return None
+    for limit in campaign.limits:
+        if limit.channel is None and (until := limit.find_end(history.contacts, at)):
+            return _refuse_until(limit, until)
+    limited = find_limited_channels(candidate, history)
+    consented = find_consented_channels(campaign, facts, history.consent)
+    if limited and all(each in limited for each in consented):
+        return _refuse_until(*min((limited[each] for each in consented), key=itemgetter(1)))
+    return None
+
+
+def find_limited_channels(candidate: Candidate, history: ContactHistory) -> Mapping[str, tuple[ContactLimit, datetime]]:
+    """Return the channels by which one more contact would break a limit, with the limit that ends last and its end."""
+    found: dict[str, tuple[ContactLimit, datetime]] = {}
+    for limit in candidate.campaign.limits if history.contacts else ():
+        if limit.channel and (until := limit.find_end(history.contacts, candidate.as_of)):
+            found[limit.channel] = max(found.get(limit.channel, (limit, until)), (limit, until), key=itemgetter(1))
+    return found
+
+
+def _refuse_until(limit: ContactLimit, until: datetime) -> Refusal:
+    return Refusal(Reason.CONTACT_LIMIT, f"{limit}; again from {until:%Y-%m-%d %H:%M}", until)
+
+
+GUARDRAILS: Sequence[Guardrail] = (
+    refuse_known_before,
+    refuse_expired,
+    refuse_without_consent,
+    refuse_in_cooldown,
+    refuse_beyond_limits,
+)
 """In the order in which they are evaluated; the first refusal counts."""

@@ -118,6 +118,7 @@ class Ledger(Protocol):
         *,
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
+        contacts_after: datetime | None = None,
     ) -> LedgerState:
         """Return what is held of customers, messages and outcomes, triggers and decisions.
 
@@ -126,6 +127,7 @@ class Ledger(Protocol):
             message_ids: messages and outcomes that may have been folded already.
             triggers: triggers and control exposures whose state to read.
             decisions: decisions that may exist.
+            contacts_after: which contacts the histories list, by event time; none of them when left out.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now.

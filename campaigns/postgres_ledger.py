@@ -15,6 +15,7 @@ from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from campaigns.consent import ConsentChange, ConsentTimes
+from campaigns.contact_limits import PastContact
 from campaigns.contact_state import Contact, ContactState
 from campaigns.dead_letters import DESTINATION as DEAD_LETTERS
 from campaigns.dead_letters import read_message
@@ -51,13 +52,15 @@ _SEEN_KEY = "seen_event_pkey"
 set_json_loads(msgspec.json.decode)
 
 
-# What the query `read_customers` returns, by customer: roster, episodes, signals, consent changes, last contacts.
+# What the query `read_customers` returns, by customer: roster, episodes, signals, consent changes, last contacts,
+# contacts.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...]]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
     msgspec.json.Decoder(dict[str, Signals]),
     msgspec.json.Decoder(dict[str, dict[str, ConsentTimes]]),
     msgspec.json.Decoder(dict[str, dict[str, datetime]]),
+    msgspec.json.Decoder(dict[str, tuple[PastContact, ...]]),
 )
 _FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
 
@@ -113,9 +116,15 @@ class PostgresLedger:
         *,
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
+        contacts_after: datetime | None = None,
     ) -> LedgerState:
         """See the port."""
-        customers = {"customers": PgTextArray(customer_ids), "cooling": self._cooling, "roster": self._current_roster}
+        customers = {
+            "customers": PgTextArray(customer_ids),
+            "cooling": self._cooling,
+            "contacts_after": contacts_after,
+            "roster": self._current_roster,
+        }
         wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
         async with self._connection() as connection, connection.pipeline():
             known = await connection.execute(QUERIES["read_customers"], customers, binary=True)
@@ -125,7 +134,7 @@ class PostgresLedger:
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        rosters, episodes, signals, consent, contacts = (
+        rosters, episodes, signals, consent, last_contacts, contacts = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
         earlier = await self._find_earlier(rosters)
@@ -138,7 +147,10 @@ class PostgresLedger:
         return LedgerState(
             memberships,
             signals,
-            {each: ContactHistory(consent.get(each, {}), contacts.get(each, {})) for each in {**consent, **contacts}},
+            {
+                each: ContactHistory(consent.get(each, {}), last_contacts.get(each, {}), contacts.get(each, ()))
+                for each in {**consent, **last_contacts, **contacts}
+            },
             set(rows.get("read_seen", ())),
             dict(map(_contact, rows.get("read_contacts", ()))),
             set(rows.get("read_decided", ())),

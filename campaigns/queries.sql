@@ -1,7 +1,7 @@
 -- name: read_customers
--- Five JSON objects by customer, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
--- may pair every customer with every row. Only contacts of campaigns with a cooldown, whose number is limited. Contacts
--- of both arms and with any status: a held-out customer is treated like a contacted one.
+-- Six JSON objects by customer, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
+-- may pair every customer with every row. The latest contact of each campaign with a cooldown, and every contact that a
+-- limit may count. Contacts of both arms and with any status: a held-out customer is treated like a contacted one.
 SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(roster_id)
                                                  ELSE json_build_array(roster_id, earlier) END)::text
           FROM evaluated WHERE customer_id = ANY (%(customers)s::text[])),
@@ -22,7 +22,14 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                           FROM contact
                          WHERE customer_id = ANY (%(customers)s::text[]) AND campaign = ANY (%(cooling)s::text[])
                          GROUP BY customer_id, campaign) latest
-                 GROUP BY customer_id) c);
+                 GROUP BY customer_id) c),
+       -- CASE: without limits the contacts are not even looked up.
+       (SELECT CASE WHEN %(contacts_after)s::timestamptz IS NULL THEN NULL ELSE
+               (SELECT json_object_agg(customer_id, contacts)::text
+                  FROM (SELECT customer_id, json_agg(json_build_array(campaign, channel, decided_at)) AS contacts
+                          FROM contact
+                         WHERE customer_id = ANY (%(customers)s::text[]) AND decided_at > %(contacts_after)s::timestamptz
+                         GROUP BY customer_id) l) END);
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);

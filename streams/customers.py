@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 from unicodedata import normalize
 
@@ -16,13 +17,14 @@ from streams.formats.events import Decoded, EventsByKind, Reject, RejectReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from datetime import datetime
+    from datetime import timedelta
 
     from features.signals import MessageReading
     from features.table import FeatureTable
     from segments.engine import Activation, MembershipState
     from streams.formats.events import Event
 
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -86,6 +88,14 @@ def latest_events(events: Sequence[Event]) -> dict[str, Event]:
 def latest_times(events: Sequence[Event]) -> dict[str, datetime]:
     """Return the latest event time of each customer."""
     return {customer: event.wire.occurred_at for customer, event in latest_events(events).items()}
+
+
+def limits_begin(events: Sequence[Event], window: timedelta) -> datetime | None:
+    """Return the time after which contacts count against limits at any of these events, None if none counts."""
+    if not events or not window:
+        return None
+    earliest = min(event.wire.occurred_at for event in events)
+    return earliest - window if earliest - _BEGINNING > window else _BEGINNING
 
 
 def leave_out_snapshots(

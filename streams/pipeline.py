@@ -33,6 +33,7 @@ from streams.customers import (
     latest_events,
     latest_times,
     leave_out_snapshots,
+    limits_begin,
     messages_by_customer,
     reject_unknown_customers,
     trigger_context,
@@ -165,6 +166,7 @@ class Pipeline:
             [*messages, *outcome_keys(events.reported)],
             triggers=trigger_keys(events.reported),
             decisions=launch_decisions(events.requested, prepared.config.definitions),
+            contacts_after=limits_begin(events.to_evaluate, prepared.config.definitions.longest_limit),
         )
 
     def fold(self, prepared: Prepared, state: LedgerState) -> Folded:

@@ -15,6 +15,7 @@ from segments.engine import FIRST_EVALUATION, Transition
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from campaigns.contact_limits import ContactLimit
     from segments.definition import Segment
 
 AS_OF = datetime(2011, 6, 1, 12, 30, tzinfo=UTC)
@@ -25,8 +26,8 @@ def offers() -> dict[int, Offer]:
     return {number: Offer(id=number, key=f"offer-{number}", name=f"Offer {number}") for number in range(1, 9)}
 
 
-def campaign(**changes: Any) -> Campaign:
-    """A campaign that contacts every customer who enters the segment `at-risk`: no holdout, no cooldown."""
+def campaign(*, limits: Sequence[ContactLimit] = (), **changes: Any) -> Campaign:
+    """A campaign that contacts every customer who enters the segment `at-risk`: no holdout, no cooldown, no limit."""
     defaults = {
         "key": "win-back",
         "name": "Win back",
@@ -35,7 +36,7 @@ def campaign(**changes: Any) -> Campaign:
         "channels": ("email", "sms"),
         "message": "For you: {{ offer.name }}",
     }
-    return Campaign.model_validate({**defaults, **changes})
+    return Campaign.model_validate({**defaults, **changes}, context={"limits": tuple(limits)})
 
 
 def candidate(**changes: Any) -> Candidate:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from campaigns.candidates import Definitions, launch_occasion
+from campaigns.contact_limits import ContactLimit
 from campaigns.decide import derive_trigger_id
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tests.records import Arrived
 
 PARTITION = 1
+LIMIT = ContactLimit(key="weekly", contacts=3, days=7)
 SEGMENT = segment(rule={"==": [{"var": "member"}, 1]})
 SCORERS = load_scorers(Path(), FEATURE_MAPPING, mock=True)
 RFM_COLUMNS = ("days_since_last_transaction", "transaction_count", "total_revenue")
@@ -69,9 +71,9 @@ class Act:
 def campaigns(holdout_percent: float) -> list[Campaign]:
     """Campaigns with and without a cooldown, on entering and launched; above 50 % the holdout is not validated."""
     made = [
-        campaign(key="with-cooldown", cooldown_days=3),
-        campaign(key="without-cooldown"),
-        campaign(key="launched", launch="by_operator", cooldown_days=1),
+        campaign(key="with-cooldown", cooldown_days=3, limits=[LIMIT]),
+        campaign(key="without-cooldown", limits=[LIMIT]),
+        campaign(key="launched", launch="by_operator", cooldown_days=1, limits=[LIMIT]),
     ]
     return [each.model_copy(update={"holdout_percent": holdout_percent}) for each in made]
 

@@ -254,7 +254,8 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
         f"[bold]{verdict.events_in:,} events[/] in {played.seconds:.0f} s, {played.events_per_second:,.0f} events/s:",
         f"  {verdict.events_decided:,} decided or folded, {verdict.dead_letters} malformed, stored as dead letters",
         f"[bold]{verdict.triggers:,} triggers[/] sent, {verdict.control:,} control exposures (holdout),",
-        f"  {verdict.decisions:,} decisions recorded with their reasons, including withheld ones",
+        f"  {verdict.decisions:,} decisions recorded with their reasons, including withheld ones:",
+        f"  {_count_withheld(settings)}",
         f"Latency from event to trigger: median {latency['p50']:,.0f} ms, 99 % within {latency['p99']:,.0f} ms,",
         f"  including bursts of the weekly refresh; worker memory {played.worker_memory_mb:,.0f} MB",
     )
@@ -271,6 +272,12 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
     found = f"duplicates {verdict.duplicates}, missing {verdict.missing}, unknown to the ledger {verdict.unexpected}"
     lost = f"events unaccounted for {verdict.unaccounted}"
     console.print(f"\n[bold]Self-check {mark}[/]: {found}, {lost}", soft_wrap=True)
+
+
+def _count_withheld(settings: Settings) -> str:
+    query = "SELECT reason, count(*) FROM decision WHERE outcome = 'withheld' GROUP BY 1 ORDER BY 2 DESC, 1"
+    with psycopg.connect(settings.ledger_url) as ledger:
+        return ", ".join(f"{reason} {count:,}" for reason, count in ledger.execute(query))
 
 
 def _explain_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from campaigns.channels import SHIPPED, shipped_channels
+from campaigns.contact_limits import LIMITS_FILE, shipped_limits
 from campaigns.definition import OFFERS_FILE
 from features.table import find_kind
 from features.warehouses import POSTGRESQL, opened
@@ -67,6 +68,7 @@ def write_starting_folder(settings: Settings, folder: Path) -> StartingFolder:
             "cooldown_days": 30,
         },
         definitions / "campaigns" / "channels.json": [each.describe() for each in channels.values()],
+        definitions / "campaigns" / LIMITS_FILE: [each.model_dump(exclude_none=True) for each in shipped_limits()],
         definitions / "campaigns" / OFFERS_FILE: json.loads((SHIPPED / OFFERS_FILE).read_text(encoding="utf-8")),
     }
     environment = folder / "settings.env"

@@ -18,6 +18,7 @@ from psycopg import sql
 
 from campaigns.channels import Channel
 from campaigns.consent import ConsentChange, ConsentTimes
+from campaigns.contact_limits import PastContact
 from campaigns.contact_state import Contact, ContactState
 from campaigns.decide import ContactHistory, decide
 from campaigns.definition import Campaign
@@ -520,6 +521,22 @@ async def test_contacts_that_no_cooldown_counts_from_are_not_read(ledger: Ledger
     """Otherwise reads of a customer with daily contacts would become slower and slower."""
     await ledger.commit(batch(decision(), decision(campaign=campaign(key="untiring"))), owners=OWNED)
     assert (await ledger.read(["ann"], [])).contact_histories["ann"].last_contacts == {"win-back": AS_OF}
+
+
+async def test_the_contacts_after_a_time_are_listed_for_limits_in_both_arms(ledger: Ledger) -> None:
+    """Whether their campaign has a cooldown or not; without a time none is."""
+    later = AS_OF + timedelta(days=3)
+    untiring = campaign(key="untiring", holdout_percent=0)
+    await ledger.commit(
+        batch(decision(), control(occasion="2"), decision(campaign=untiring, as_of=later)), owners=OWNED
+    )
+    listed = (await ledger.read(["ann"], [], contacts_after=AS_OF)).contact_histories["ann"].contacts
+    assert listed == (PastContact("untiring", "email", later),)
+    earlier = AS_OF - timedelta(microseconds=1)
+    everything = (await ledger.read(["ann", "bob"], [], contacts_after=earlier)).contact_histories
+    assert sorted(each.campaign for each in everything["ann"].contacts) == ["untiring", "win-back", "win-back"]
+    assert list(everything) == ["ann"]
+    assert (await ledger.read(["ann"], [])).contact_histories["ann"].contacts == ()
 
 
 async def test_a_control_exposure_is_a_contact_for_every_cooldown(ledger: Ledger) -> None:

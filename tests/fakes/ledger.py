@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from campaigns.contact_limits import PastContact
 from campaigns.contact_state import Contact, ContactState
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
@@ -79,11 +80,12 @@ class InMemoryLedger:
         *,
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
+        contacts_after: datetime | None = None,
     ) -> LedgerState:
         """See the port."""
         self._reach()
         known = {each: self.customers[each] for each in customer_ids if each in self.customers}
-        histories = {each: _contact_history(c, self._cooling) for each, c in known.items()}
+        histories = {each: _contact_history(c, self._cooling, contacts_after) for each, c in known.items()}
         return LedgerState(
             {
                 each: MembershipState(dict(c.episodes), c.evaluated_versions, self._earlier(c))
@@ -239,11 +241,14 @@ class InMemoryLedger:
         return fresh
 
 
-def _contact_history(customer: Customer, cooling: set[str]) -> ContactHistory:
+def _contact_history(customer: Customer, cooling: set[str], contacts_after: datetime | None) -> ContactHistory:
     history = ContactHistory()
     for contact in customer.contacts.values():
+        past = PastContact(contact.campaign, contact.channel, contact.decided_at)
         if contact.campaign in cooling:
-            history = history.with_contact(contact.campaign, contact.decided_at)
+            history = structs.replace(history, last_contacts=history.with_contact(past).last_contacts)
+        if contacts_after and past.at > contacts_after:
+            history = structs.replace(history, contacts=(*history.contacts, past))
     for change in customer.consent_changes.values():
         history = history.with_consent_change(change)
     return history

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from campaigns.decide import Outcome
 from campaigns.triggers import decision_message_id
-from tests.simulation import ACTS, Act, play
+from tests.simulation import ACTS, LIMIT, Act, play
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +71,19 @@ def test_a_customer_gets_at_most_one_contact_at_an_event(
         if each.outcome is not Outcome.WITHHELD
     )
     assert set(exposed.values()) <= {1}
+
+
+@SETTINGS
+@given(HISTORIES, st.sampled_from([0, 50, 100]), st.sampled_from([0, 5]))
+def test_no_window_has_more_contacts_than_a_limit_allows(
+    history: Sequence[Sequence[Act]], holdout_percent: float, again: int
+) -> None:
+    """However events are batched, repeated and late, and in both arms."""
+    ledger = asyncio.run(play(history, holdout_percent=holdout_percent, again=again))
+    for customer in ledger.customers.values():
+        times = [each.decided_at for each in customer.contacts.values()]
+        for begin in times:
+            assert sum(begin <= each < begin + timedelta(days=LIMIT.days) for each in times) <= LIMIT.contacts
 
 
 def test_five_entries_within_the_cooldown_are_one_exposure_in_both_arms() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from campaigns.channels import Channel
 from campaigns.consent import ConsentTimes
+from campaigns.contact_limits import ContactLimit, PastContact
 from campaigns.decide import ContactHistory, Outcome, decide
 from campaigns.definition import Campaign
 from campaigns.guardrails import Reason
@@ -59,6 +60,13 @@ CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistor
         "sms_consent is 'maybe'",
     ),
     Reason.COOLDOWN: (Outcome.WITHHELD, {"campaign": COOLING}, {}, YESTERDAY, "again from 2011-06-30"),
+    Reason.CONTACT_LIMIT: (
+        Outcome.WITHHELD,
+        {"campaign": campaign(limits=[ContactLimit(key="daily", contacts=1, days=1)])},
+        {},
+        ContactHistory(contacts=(PastContact("other", "email", AS_OF),)),
+        "limit daily: 1 contact(s) in 1 day(s)",
+    ),
     Reason.MESSAGE_FAILED: (Outcome.WITHHELD, {"campaign": SPEECHLESS}, {}, ContactHistory(), "'surname' is undefined"),
     Reason.NEGATIVE_VALUE: (
         Outcome.WITHHELD,

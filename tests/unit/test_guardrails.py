@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 
+from campaigns.contact_limits import PastContact
 from campaigns.decide import ContactHistory
 from campaigns.guardrails import (
     GUARDRAILS,
@@ -61,7 +63,7 @@ def test_a_customer_without_consent_is_refused() -> None:
 
 
 def test_a_campaign_in_its_cooldown_is_refused_until_the_cooldown_ends() -> None:
-    history = NEW.with_contact("win-back", AS_OF - timedelta(days=29))
+    history = NEW.with_contact(PastContact("win-back", "email", AS_OF - timedelta(days=29)))
     refusal = refuse_in_cooldown(candidate(campaign=COOLING), history, facts())
     assert refusal
     assert (refusal.reason, refusal.until) == (Reason.COOLDOWN, AS_OF + timedelta(days=1))
@@ -74,7 +76,6 @@ def test_a_campaign_that_never_contacted_the_customer_has_no_cooldown() -> None:
 def test_the_latest_contact_counts_whichever_is_added_last() -> None:
     """Events may come late: an older contact after a newer one."""
     newer, older = AS_OF - timedelta(days=1), AS_OF - timedelta(days=90)
-    histories = [
-        NEW.with_contact("a", first).with_contact("a", second) for first, second in [(newer, older), (older, newer)]
-    ]
+    contacts = [PastContact("a", "email", each) for each in (newer, older)]
+    histories = [NEW.with_contact(first).with_contact(second) for first, second in permutations(contacts)]
     assert [each.last_contact("a") for each in histories] == [newer, newer]

@@ -1,0 +1,126 @@
+"""Limits on how often a customer is contacted, over rolling windows of event time. Pure.
+
+A limit of k contacts in d days holds when no window of d days has more than k contacts, wherever it begins. It counts
+exposures of both arms, so a held-out customer reaches it exactly when a contacted one would. An event that arrives late
+is counted at its own time, against the contacts before and after it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from campaigns.channels import SHIPPED, shipped_channels
+from campaigns.errors import CampaignDefinitionError
+from segments.definition_files import read_json, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from pathlib import Path
+
+LIMITS_FILE = "limits.json"
+
+
+class PastContact(msgspec.Struct, frozen=True, array_like=True):
+    """A contact, or the control exposure in its place: its campaign, channel and event time."""
+
+    campaign: str
+    channel: str
+    at: datetime
+
+
+class ContactLimit(BaseModel):
+    """At most `contacts` contacts of a customer in any `days` days.
+
+    Attributes:
+        key: its name in decisions.
+        contacts: how many.
+        days: length of the window, in days of 24 hours.
+        campaign: only contacts of this campaign count; all campaigns when left out.
+        channel: only contacts by this channel count; all channels when left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
+    contacts: Annotated[int, Field(ge=1, le=1000)]
+    days: Annotated[int, Field(ge=1, le=365)]
+    campaign: str | None = None
+    channel: str | None = None
+
+    def find_end(self, contacts: Iterable[PastContact], at: datetime) -> datetime | None:
+        """Return the time from which one more contact keeps the limit again, None if one at `at` does.
+
+        Args:
+            contacts: at least those within `days` of `at`; those that the limit does not count are left out here.
+            at: event time of the contact in question.
+        """
+        window = timedelta(days=self.days)
+        times = sorted(each.at for each in contacts if self._counts(each))
+        if not self._is_reached(times, at, window):
+            return None
+        return next(end for each in times if (end := each + window) > at and not self._is_reached(times, end, window))
+
+    def _is_reached(self, times: Sequence[datetime], at: datetime, window: timedelta) -> bool:
+        """Return whether a window that has room for `at` is full: it begins with a contact, or with `at`."""
+        near = [each for each in times if abs(each - at) < window]
+        begins = [each for each in near if each <= at] or [at]
+        return any(sum(begin <= each < begin + window for each in near) >= self.contacts for begin in (*begins, at))
+
+    def _counts(self, contact: PastContact) -> bool:
+        return self.campaign in (None, contact.campaign) and self.channel in (None, contact.channel)
+
+    def __str__(self) -> str:
+        """Return the limit in words."""
+        by = f" by {self.channel}" if self.channel else ""
+        of = f" of {self.campaign}" if self.campaign else ""
+        return f"limit {self.key}: {self.contacts} contact(s){of}{by} in {self.days} day(s)"
+
+
+def load_limits(folder: Path, channels: Collection[str]) -> tuple[ContactLimit, ...]:
+    """Return the limits of a definitions folder, none where it has no limits.json.
+
+    Args:
+        folder: the folder.
+        channels: the keys of the channels that exist.
+
+    Raises:
+        DefinitionError: the file cannot be used.
+        CampaignDefinitionError: two limits have one key, or one names an unknown channel.
+    """
+    file = folder / LIMITS_FILE
+    if not file.exists():
+        return ()
+    limits = validate(read_json(file), tuple[ContactLimit, ...], where=file)
+    keys = [each.key for each in limits]
+    for place, each in enumerate(limits):
+        if each.key in keys[:place]:
+            raise CampaignDefinitionError(f"{file}: $[{place}].key {each.key!r} is used twice; choose another")
+        if each.channel is not None and each.channel not in channels:
+            known = ", ".join(sorted(channels))
+            raise CampaignDefinitionError(
+                f"{file}: $[{place}].channel: unknown channel {each.channel!r}; known channels: {known}"
+            )
+    return limits
+
+
+def shipped_limits() -> tuple[ContactLimit, ...]:
+    """Return the limits that come with Holdfast."""
+    return load_limits(SHIPPED, shipped_channels())
+
+
+def refuse_unknown_campaigns(limits: Sequence[ContactLimit], campaigns: Collection[str], file: Path) -> None:
+    """Refuse a limit of a campaign that is not defined.
+
+    Raises:
+        CampaignDefinitionError: there is one.
+    """
+    for place, each in enumerate(limits):
+        if each.campaign is not None and each.campaign not in campaigns:
+            known = ", ".join(sorted(campaigns)) or "none"
+            raise CampaignDefinitionError(
+                f"{file}: $[{place}].campaign: unknown campaign {each.campaign!r}; known campaigns: {known}"
+            )
