@@ -76,7 +76,8 @@ class Campaign(BaseModel):
     """Whom to contact, when, with which offers, through which channels, with which message.
 
     Of several campaigns that could contact a customer at one event the one with the highest `priority` does, and of
-    equal ones the one with the highest expected net value, see campaigns/arbitration.py.
+    equal ones the one with the highest expected net value, see campaigns/arbitration.py. With `ignore_limits` it
+    contacts beyond the limits of limits.json; its contacts count for others.
 
     The validation context may give `channels`, the channels that exist by key (the shipped ones when left out),
     `offers`, the offers that exist by id, `limits`, the limits on contacts, and `file`, the file's name for error
@@ -98,6 +99,7 @@ class Campaign(BaseModel):
     holdout_percent: Annotated[float, Field(ge=0, le=50)] = 0
     cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    ignore_limits: bool = False
     valid_days: Annotated[int, Field(ge=1, le=365)] = 14
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
@@ -145,7 +147,9 @@ class Campaign(BaseModel):
         self._offers_with_value = {id_: offers[id_] for id_ in self.offers if id_ in offers and offers[id_].has_value}
         limits: tuple[ContactLimit, ...] = (context or {}).get("limits", ())
         self._limits = tuple(
-            each for each in limits if each.campaign in (None, self.key) and each.channel in (None, *self.channels)
+            each
+            for each in limits
+            if each.campaign in (None, self.key) and each.channel in (None, *self.channels) and not self.ignore_limits
         )
         self._file = str((context or {}).get("file", ""))
 
@@ -184,6 +188,7 @@ class Campaign(BaseModel):
             "purpose": self.purpose is None,
             "locale": self.locale == DEFAULT_LOCALE,
             "priority": self.priority == 0,
+            "ignore_limits": not self.ignore_limits,
         }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})

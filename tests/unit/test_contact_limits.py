@@ -106,6 +106,20 @@ def test_a_limit_of_another_campaign_does_not_apply() -> None:
     assert campaign(key="second", limits=[OF_ONE, WEEKLY]).limits == (WEEKLY,)
 
 
+def test_a_campaign_that_ignores_limits_has_none_and_its_contacts_count_for_others() -> None:
+    daily = ContactLimit(key="daily", contacts=1, days=1)
+    service, other = campaign(key="b", limits=[daily], ignore_limits=True), campaign(key="a", limits=[daily])
+    chosen = [candidate(campaign=each, event_id=str(n)) for n, each in enumerate([service, other])]
+    decisions = decide_all(
+        [*chosen, candidate(campaign=service, occasion="2", event_id="2")], table("ann"), {}, offers(), Scorer()
+    )
+    assert [each.reason for each in decisions] == [
+        Reason.ENTERED_SEGMENT,
+        Reason.CONTACT_LIMIT,
+        Reason.ENTERED_SEGMENT,
+    ]
+
+
 def test_a_channel_at_its_limit_leaves_the_contact_to_the_next_one_with_consent() -> None:
     made = campaign(limits=[SMS])
     history = past(0.5, channel="sms")
