@@ -1,8 +1,9 @@
 """Arbitration: which of the contacts that are possible at one event is made. Pure.
 
 A customer gets at most one contact at an event: by the campaign of the highest priority, then by the highest expected
-net value, then by the first key. The control group plays no part: a held-out customer has the same winner, who makes no
-contact, and the others do not move up.
+net value, then by the first key. What is sent to staff about the customer is no contact and does not compete. The
+control group plays no part: a held-out customer has the same winner, who makes no contact, and the others do not move
+up.
 """
 
 from __future__ import annotations

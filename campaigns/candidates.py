@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaigns.arbitration import choose_contact, outrank
+from campaigns.channels import STAFF
 from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle
 from campaigns.definition import Launch
 from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason
@@ -226,12 +227,15 @@ def _competing(candidates: Iterable[Candidate]) -> Iterable[Sequence[int]]:
 
 def _arbitrate(proposed: Sequence[Proposal | Decision]) -> list[Decision]:
     """Return the decision about each of the candidates that compete, in their order."""
-    possible = [each for each in proposed if isinstance(each, Proposal)]
-    if not possible:
-        return [each for each in proposed if isinstance(each, Decision)]
-    winner = choose_contact(possible)
-    decided = {id(each): settle(each) if each is winner else outrank(each, winner) for each in possible}
-    return [each if isinstance(each, Decision) else decided[id(each)] for each in proposed]
+    contacts = [each for each in proposed if isinstance(each, Proposal) and each.candidate.campaign.recipient != STAFF]
+    winner = choose_contact(contacts) if contacts else None
+    return [_settle_or_outrank(each, winner) if isinstance(each, Proposal) else each for each in proposed]
+
+
+def _settle_or_outrank(proposal: Proposal, winner: Proposal | None) -> Decision:
+    if winner is None or proposal is winner or proposal.candidate.campaign.recipient == STAFF:
+        return settle(proposal)
+    return outrank(proposal, winner)
 
 
 def _rows(table: FeatureTable, names_by_row: Sequence[Collection[str]]) -> list[dict[str, Any]]:

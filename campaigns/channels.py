@@ -17,6 +17,9 @@ MAX_MESSAGE_CHARACTERS = 2_000
 SHIPPED = Path(__file__).parent / "definitions"
 """The folder of the campaigns, offers and channels that come with Holdfast."""
 
+CUSTOMER: Literal["customer"] = "customer"
+STAFF: Literal["staff"] = "staff"
+
 MessageFormat = Literal["html", "text"]
 
 
@@ -59,6 +62,8 @@ class Channel(BaseModel):
         consent_column: the warehouse column that is true where the customer consents; `<key>_consent` when left out.
         consent_values: what its values mean where it is not boolean.
         purposes: the consent column of each purpose, for campaigns that name one.
+        recipient: `customer`, or `staff`: a notification about the customer, which needs no consent unless
+            `consent_column` is given, does not compete with contacts, and does not count as one.
         cost: what a contact costs, in the currency of the offers' values.
     """
 
@@ -72,6 +77,7 @@ class Channel(BaseModel):
     max_segments: Annotated[int, Field(ge=1, le=13)] | None = None
     consent_values: ConsentValues | None = None
     purposes: Mapping[str, str] = Field(default_factory=dict)
+    recipient: Literal["customer", "staff"] = CUSTOMER
     cost: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0
 
     @model_validator(mode="after")
@@ -104,8 +110,16 @@ class Channel(BaseModel):
             "consent_values": self.consent_values,
             "purposes": self.purposes,
             "cost": self.cost,
+            "recipient": self.recipient != CUSTOMER,
         }
-        return self.model_dump(exclude={name for name, value in optional.items() if not value})
+        unset = {name for name, value in optional.items() if not value}
+        # Without a column of its own, a channel for staff needs no consent.
+        return self.model_dump(exclude=unset if self.needs_consent else {*unset, "consent_column"})
+
+    @property
+    def needs_consent(self) -> bool:
+        """Whether a contact needs the customer's consent."""
+        return self.recipient == CUSTOMER or "consent_column" in self.model_fields_set
 
     @property
     def consent_time_column(self) -> str:

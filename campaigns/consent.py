@@ -84,12 +84,14 @@ def find_revocation(consent: Consent, channel: str) -> datetime | None:
 
 
 def has_consent(channel: Channel, facts: Mapping[str, Any], consent: Consent) -> bool:
-    """Return whether a customer may be contacted on a channel.
+    """Return whether a customer may be contacted on a channel; about one, where it is for staff.
 
     The channel's consent column must be true, or hold a value that the channel lists as given; without the column there
     is no consent. A revocation counts until consent is given again: by an event, or by the warehouse with a time in
     `<consent column>_at` after the revocation.
     """
+    if not channel.needs_consent:
+        return True
     if not channel.read_consent(facts.get(channel.consent_column)):
         return False
     revoked_at = find_revocation(consent, channel.key) if consent else None
@@ -101,7 +103,8 @@ def has_consent(channel: Channel, facts: Mapping[str, Any], consent: Consent) ->
 
 def describe_unreadable(campaign: Campaign, facts: Mapping[str, Any]) -> str:
     """Return which consent columns of a campaign have a value that is neither given nor denied; empty if none has."""
-    columns = {campaign.channel(key).consent_column: campaign.channel(key) for key in campaign.channels}
+    channels = [channel for key in campaign.channels if (channel := campaign.channel(key)).needs_consent]
+    columns = {channel.consent_column: channel for channel in channels}
     odd = [name for name, channel in columns.items() if channel.read_consent(facts.get(name)) is None]
     return ", ".join(f"{name} is {facts[name]!r}" for name in odd)
 
@@ -117,6 +120,8 @@ def find_consent_problems(campaign: Campaign, kinds: Mapping[str, Kind]) -> Mapp
     for key in campaign.channels:
         channel = campaign.channel(key)
         name = channel.consent_column
+        if not channel.needs_consent:
+            continue
         if name not in kinds:
             problems[key] = f"the view has no column {name}"
         elif kinds[name] != "boolean" and channel.consent_values is None:
@@ -148,7 +153,12 @@ class ConsentCount:
 
 def count_consent(channels: Iterable[Channel], table: FeatureTable) -> list[ConsentCount]:
     """Return what the customers of a table say in each consent column that it has, for every channel and purpose."""
-    readers = {name: channel for channel in channels for name in (channel.consent_column, *channel.purposes.values())}
+    readers = {
+        name: channel
+        for channel in channels
+        if channel.needs_consent
+        for name in (channel.consent_column, *channel.purposes.values())
+    }
     counts = []
     for name, channel in readers.items():
         if name in table.columns:

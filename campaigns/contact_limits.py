@@ -8,18 +8,20 @@ is counted at its own time, against the contacts before and after it.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from campaigns.channels import SHIPPED, shipped_channels
+from campaigns.channels import SHIPPED, STAFF, shipped_channels
 from campaigns.errors import CampaignDefinitionError
 from segments.definition_files import read_json, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from campaigns.channels import Channel
 
 LIMITS_FILE = "limits.json"
 
@@ -51,6 +53,12 @@ class ContactLimit(BaseModel):
     campaign: str | None = None
     channel: str | None = None
 
+    _not_counted: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the channels for staff: what they carry is no contact of the customer."""
+        self._not_counted = frozenset((context or {}).get("staff_channels", ()))
+
     def find_end(self, contacts: Iterable[PastContact], at: datetime) -> datetime | None:
         """Return the time from which one more contact keeps the limit again, None if one at `at` does.
 
@@ -71,6 +79,8 @@ class ContactLimit(BaseModel):
         return any(sum(begin <= each < begin + window for each in near) >= self.contacts for begin in (*begins, at))
 
     def _counts(self, contact: PastContact) -> bool:
+        if contact.channel in self._not_counted:
+            return False
         return self.campaign in (None, contact.campaign) and self.channel in (None, contact.channel)
 
     def __str__(self) -> str:
@@ -80,12 +90,12 @@ class ContactLimit(BaseModel):
         return f"limit {self.key}: {self.contacts} contact(s){of}{by} in {self.days} day(s)"
 
 
-def load_limits(folder: Path, channels: Collection[str]) -> tuple[ContactLimit, ...]:
+def load_limits(folder: Path, channels: Mapping[str, Channel]) -> tuple[ContactLimit, ...]:
     """Return the limits of a definitions folder, none where it has no limits.json.
 
     Args:
         folder: the folder.
-        channels: the keys of the channels that exist.
+        channels: the channels that exist, by key.
 
     Raises:
         DefinitionError: the file cannot be used.
@@ -94,7 +104,8 @@ def load_limits(folder: Path, channels: Collection[str]) -> tuple[ContactLimit, 
     file = folder / LIMITS_FILE
     if not file.exists():
         return ()
-    limits = validate(read_json(file), tuple[ContactLimit, ...], where=file)
+    staff = {"staff_channels": [each.key for each in channels.values() if each.recipient == STAFF]}
+    limits = validate(read_json(file), tuple[ContactLimit, ...], where=file, context=staff)
     keys = [each.key for each in limits]
     for place, each in enumerate(limits):
         if each.key in keys[:place]:
@@ -103,6 +114,10 @@ def load_limits(folder: Path, channels: Collection[str]) -> tuple[ContactLimit, 
             known = ", ".join(sorted(channels))
             raise CampaignDefinitionError(
                 f"{file}: $[{place}].channel: unknown channel {each.channel!r}; known channels: {known}"
+            )
+        if each.channel in staff["staff_channels"]:
+            raise CampaignDefinitionError(
+                f"{file}: $[{place}].channel: {each.channel!r} is for staff; a limit counts contacts of the customer"
             )
     return limits
 

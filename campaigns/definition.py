@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
-from campaigns.channels import CHANNELS_FILE, SHIPPED, Channel, load_channels, shipped_channels
+from campaigns.channels import CHANNELS_FILE, CUSTOMER, SHIPPED, Channel, load_channels, shipped_channels
 from campaigns.contact_limits import LIMITS_FILE, ContactLimit, load_limits, refuse_unknown_campaigns
 from campaigns.errors import CampaignDefinitionError, MessageError
 from campaigns.locale_formats import DEFAULT_LOCALE, read_locale
@@ -77,7 +77,8 @@ class Campaign(BaseModel):
 
     Of several campaigns that could contact a customer at one event the one with the highest `priority` does, and of
     equal ones the one with the highest expected net value, see campaigns/arbitration.py. With `ignore_limits` it
-    contacts beyond the limits of limits.json; its contacts count for others.
+    contacts beyond the limits of limits.json; its contacts count for others. Campaigns of one `holdout_group` hold out
+    the same customers, those of the smaller share among those of the larger.
 
     The validation context may give `channels`, the channels that exist by key (the shipped ones when left out),
     `offers`, the offers that exist by id, `limits`, the limits on contacts, and `file`, the file's name for error
@@ -97,6 +98,7 @@ class Campaign(BaseModel):
     message: str = Field(min_length=1, max_length=10_000)
     locale: str = DEFAULT_LOCALE
     holdout_percent: Annotated[float, Field(ge=0, le=50)] = 0
+    holdout_group: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,64}$")
     cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     ignore_limits: bool = False
@@ -114,6 +116,9 @@ class Campaign(BaseModel):
         unknown = [key for key in channels if key not in known]
         if unknown:
             raise ValueError(f"unknown channel {unknown[0]!r}; known channels: {', '.join(sorted(known))}")
+        if len({known[key].recipient for key in channels}) > 1:
+            kinds = ", ".join(f"{key} is for {known[key].recipient}" for key in channels)
+            raise ValueError(f"one campaign cannot reach customers and staff: {kinds}; write two campaigns")
         if purpose := info.data.get("purpose"):
             for key in channels:
                 known[key].for_purpose(purpose)
@@ -145,11 +150,10 @@ class Campaign(BaseModel):
         self._channels = {key: each.for_purpose(purpose) for key, each in chosen.items()} if purpose else chosen
         offers: Mapping[int, Offer] = (context or {}).get("offers", {})
         self._offers_with_value = {id_: offers[id_] for id_ in self.offers if id_ in offers and offers[id_].has_value}
-        limits: tuple[ContactLimit, ...] = (context or {}).get("limits", ())
+        is_limited = self.recipient == CUSTOMER and not self.ignore_limits
+        limits: tuple[ContactLimit, ...] = (context or {}).get("limits", ()) if is_limited else ()
         self._limits = tuple(
-            each
-            for each in limits
-            if each.campaign in (None, self.key) and each.channel in (None, *self.channels) and not self.ignore_limits
+            each for each in limits if each.campaign in (None, self.key) and each.channel in (None, *self.channels)
         )
         self._file = str((context or {}).get("file", ""))
 
@@ -175,8 +179,13 @@ class Campaign(BaseModel):
     @cached_property
     def consent_facts(self) -> frozenset[str]:
         """The consent columns of its channels, and those of the times at which consent was given."""
-        channels = self._channels.values()
+        channels = [each for each in self._channels.values() if each.needs_consent]
         return frozenset(name for each in channels for name in (each.consent_column, each.consent_time_column))
+
+    @property
+    def recipient(self) -> str:
+        """Who gets its messages: `customer` or `staff`, the same for all of its channels."""
+        return self._channels[self.channels[0]].recipient
 
     @cached_property
     def version(self) -> str:
@@ -189,6 +198,7 @@ class Campaign(BaseModel):
             "locale": self.locale == DEFAULT_LOCALE,
             "priority": self.priority == 0,
             "ignore_limits": not self.ignore_limits,
+            "holdout_group": self.holdout_group is None,
         }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})

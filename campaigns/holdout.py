@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 def is_in_holdout(campaign: Campaign, customer_id: str) -> bool:
     """Return whether a customer belongs to the campaign's control group.
 
-    The group is a hash of campaign and customer: it needs no storage, and a customer stays in the same arm while the
-    campaign keeps its key.
+    The group is a hash of the campaign, or of its `holdout_group`, and of the customer: it needs no storage, and a
+    customer stays in the same arm while the campaign keeps its key or its group.
     """
-    digest = hashlib.sha256(f"{campaign.key}\x1f{customer_id}".encode()).digest()
+    group = campaign.holdout_group or campaign.key
+    digest = hashlib.sha256(f"{group}\x1f{customer_id}".encode()).digest()
     return int.from_bytes(digest[:8]) < campaign.holdout_percent / 100 * 2**64

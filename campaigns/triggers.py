@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from campaigns.channels import STAFF
 from campaigns.decide import Outcome
 from campaigns.sms import count_segments
 from features.times import STALE
@@ -102,6 +103,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         "predicted_ltv": facts.get("predicted_ltv"),
         "decision_basis": facts.get("decision_basis"),
         "versions": dict(candidate.versions),
+        **({"recipient": STAFF} if channel.recipient == STAFF else {}),
         **({STALE: True} if facts.get(STALE) else {}),
         **({} if channel.max_segments is None else {"message_segments": count_segments(decision.message or "")}),
     }

@@ -152,6 +152,8 @@ def find_uses(id_column: str, definitions: DefinitionSet, scorers: Scorers) -> M
         for fact in campaign.message_facts:
             uses[fact].append(f"message of {campaign.key}")
     for key, channel in definitions.channels.items():
+        if not channel.needs_consent:
+            continue
         uses[channel.consent_column].append(f"consent for {key}")
         uses[channel.consent_time_column].append(f"time of consent for {key}")
     return uses

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.candidates import decide_all
+from campaigns.channels import shipped_channels
 from campaigns.contact_limits import ContactLimit, PastContact, load_limits
 from campaigns.decide import ContactHistory, decide
 from campaigns.definition import load_campaigns
@@ -148,7 +149,7 @@ def test_a_contact_of_the_batch_counts_for_the_next_event_of_its_customer() -> N
         ([{"key": "a", "contacts": 1, "days": 7}] * 2, "$[1].key 'a' is used twice; choose another"),
         (
             [{"key": "a", "contacts": 1, "days": 7, "channel": "pigeon"}],
-            "$[0].channel: unknown channel 'pigeon'; known channels: email, sms",
+            "$[0].channel: unknown channel 'pigeon'; known channels: email, push, sms",
         ),
         ({"key": "a"}, "$: Input should be a valid array"),
     ],
@@ -157,7 +158,7 @@ def test_wrong_limits_are_refused_with_file_and_reason(tmp_path: Path, limits: A
     file = tmp_path / "limits.json"
     file.write_text(json.dumps(limits))
     with pytest.raises((CampaignDefinitionError, DefinitionError)) as refused:
-        load_limits(tmp_path, ["email", "sms"])
+        load_limits(tmp_path, shipped_channels())
     assert str(refused.value).startswith(f"{file}: {why}")
 
 
@@ -169,7 +170,7 @@ def test_a_limit_of_a_campaign_that_is_not_defined_is_refused(tmp_path: Path) ->
 
 
 def test_a_folder_without_limits_has_none(tmp_path: Path) -> None:
-    assert load_limits(tmp_path, []) == ()
+    assert load_limits(tmp_path, {}) == ()
 
 
 def test_limits_are_part_of_the_version_of_the_campaigns_that_they_concern() -> None:

@@ -21,6 +21,15 @@ def test_a_larger_holdout_keeps_all_of_the_smaller() -> None:
     assert {n for n in names if is_in_holdout(small, n)} < {n for n in names if is_in_holdout(large, n)}
 
 
+def test_campaigns_of_one_group_hold_out_the_same_customers() -> None:
+    """So nobody is told to call a customer whom the other campaign leaves alone."""
+    one, other = campaign(holdout_percent=20, holdout_group="all"), campaign(key="other", holdout_percent=20)
+    same = other.model_copy(update={"holdout_group": "all"})
+    names = [f"customer-{number}" for number in range(1000)]
+    assert [is_in_holdout(one, each) for each in names] == [is_in_holdout(same, each) for each in names]
+    assert [is_in_holdout(one, each) for each in names] != [is_in_holdout(other, each) for each in names]
+
+
 def test_two_campaigns_hold_out_different_customers() -> None:
     """Otherwise all campaigns would leave the same people out."""
     one, other = campaign(holdout_percent=50), campaign(key="other", holdout_percent=50)
