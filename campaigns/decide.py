@@ -25,7 +25,7 @@ from campaigns.errors import MessageError
 from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels
 from campaigns.holdout import is_in_holdout
 from campaigns.messages import refuse_segments, render_message
-from campaigns.offers import choose_offer, find_net_value
+from campaigns.offers import choose_offer, explore, find_net_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -120,7 +120,8 @@ class ContactHistory(msgspec.Struct, frozen=True):
 class Decision:
     """The decision about a candidate, and everything it is based on.
 
-    `net_value` is what the contact was expected to bring; None where no contact was possible.
+    `net_value` is what the best contact was expected to bring; None where no contact was possible. `propensity` is the
+    probability with which the offer was to be made, given that a contact was.
     """
 
     candidate: Candidate
@@ -132,6 +133,7 @@ class Decision:
     offer: ScoredOffer | None = None
     message: str | None = None
     net_value: float | None = None
+    propensity: float | None = None
 
     @property
     def exposure(self) -> PastContact | None:
@@ -149,6 +151,7 @@ class Proposal:
     facts: Mapping[str, Any]
     channel: str
     offer: ScoredOffer
+    propensity: float
     message: str
     net_value: float
 
@@ -194,15 +197,17 @@ def propose(
     if channel is None:
         raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
     described = campaign.channel(channel)
-    offer = choose_offer(campaign, offers, offer_scores)
-    net_value = find_net_value(offer, described)
+    best = choose_offer(campaign, offers, offer_scores)
+    # Of the best offer also where another one is drawn: a random offer must not decide which campaign wins.
+    net_value = find_net_value(best, described)
     if net_value < 0:
-        return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(offer, described), facts, net_value)
+        return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(best, described), facts, net_value)
+    offer, propensity = explore(campaign, best, offers, offer_scores, candidate.trigger_id)
     try:
         message = _render(campaign, described, facts, offer.offer)
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
-    return Proposal(candidate, facts, channel, offer, message, net_value)
+    return Proposal(candidate, facts, channel, offer, propensity, message, net_value)
 
 
 def settle(proposal: Proposal) -> Decision:
@@ -215,7 +220,7 @@ def settle(proposal: Proposal) -> Decision:
     else:
         outcome, reason = Outcome.FIRED, _why_fired(campaign)
         detail = f"{reason}: {campaign.segment}"
-    made = (proposal.channel, proposal.offer, proposal.message, proposal.net_value)
+    made = (proposal.channel, proposal.offer, proposal.message, proposal.net_value, proposal.propensity)
     return Decision(candidate, outcome, reason, detail, proposal.facts, *made)
 
 

@@ -78,7 +78,8 @@ class Campaign(BaseModel):
     Of several campaigns that could contact a customer at one event the one with the highest `priority` does, and of
     equal ones the one with the highest expected net value, see campaigns/arbitration.py. With `ignore_limits` it
     contacts beyond the limits of limits.json; its contacts count for others. Campaigns of one `holdout_group` hold out
-    the same customers, those of the smaller share among those of the larger.
+    the same customers, those of the smaller share among those of the larger. `exploration_percent` of the decisions
+    make a random offer, see campaigns/offers.py.
 
     The validation context may give `channels`, the channels that exist by key (the shipped ones when left out),
     `offers`, the offers that exist by id, `limits`, the limits on contacts, and `file`, the file's name for error
@@ -99,6 +100,7 @@ class Campaign(BaseModel):
     locale: str = DEFAULT_LOCALE
     holdout_percent: Annotated[float, Field(ge=0, le=50)] = 0
     holdout_group: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,64}$")
+    exploration_percent: Annotated[float, Field(ge=0, le=50)] = 0
     cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     ignore_limits: bool = False
@@ -199,6 +201,7 @@ class Campaign(BaseModel):
             "priority": self.priority == 0,
             "ignore_limits": not self.ignore_limits,
             "holdout_group": self.holdout_group is None,
+            "exploration_percent": self.exploration_percent == 0,
         }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,25 @@ def choose_offer(campaign: Campaign, offers: dict[int, Offer], scores: NDArray[n
     scores_by_id = scores.tolist()
     best = min(campaign.offers, key=lambda each: (-scores_by_id[each - 1] * offers[each].margin, each))
     return ScoredOffer(offers[best], round(scores_by_id[best - 1], 6))
+
+
+def explore(
+    campaign: Campaign, best: ScoredOffer, offers: dict[int, Offer], scores: NDArray[np.float32], trigger_id: str
+) -> tuple[ScoredOffer, float]:
+    """Return the offer to make, and the probability with which it was to be made: its propensity.
+
+    Epsilon-greedy: `exploration_percent` of the decisions make one of the campaign's offers at random, each as likely
+    as another. The draw is a hash of the trigger's id, so a decision that is made again makes the same offer.
+    """
+    share, count = campaign.exploration_percent / 100, len(campaign.offers)
+    made = best
+    if share:
+        digest = hashlib.sha256(f"exploration\x1f{trigger_id}".encode()).digest()
+        if int.from_bytes(digest[:8]) < share * 2**64:
+            drawn = campaign.offers[int.from_bytes(digest[8:16]) * count >> 64]
+            made = ScoredOffer(offers[drawn], round(float(scores[drawn - 1]), 6))
+    is_best = made.offer.id == best.offer.id
+    return made, round(share / count + (1 - share if is_best else 0), 9)
 
 
 def find_net_value(scored: ScoredOffer, channel: Channel) -> float:

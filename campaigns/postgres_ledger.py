@@ -497,6 +497,7 @@ def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
         "channels": PgTextArray(each.channel for each in decisions),
         "variants": PgTextArray("treatment" if each.outcome is Outcome.FIRED else "control" for each in decisions),
         "offers": PgTextArray(str(each.offer.offer.id) for each in decisions),
+        "propensities": PgTextArray(repr(each.propensity) for each in decisions),
         "contact_as_of": PgTextArray(each.candidate.as_of.isoformat() for each in decisions),
     }
 

@@ -119,11 +119,12 @@ WITH stored AS (
         ON CONFLICT (customer_id, decision_id) DO NOTHING
     RETURNING decision_id
 ), contacted AS (
-    INSERT INTO contact (customer_id, trigger_id, campaign, channel, variant, offer_id, status, decided_at)
-    SELECT customer_id, trigger_id, campaign, channel, variant, offer_id, 'reserved', decided_at
+    INSERT INTO contact (customer_id, trigger_id, campaign, channel, variant, offer_id, status, decided_at, propensity)
+    SELECT customer_id, trigger_id, campaign, channel, variant, offer_id, 'reserved', decided_at, propensity
       FROM unnest(%(contact_customers)s::text[], %(contact_ids)s::uuid[], %(contact_campaigns)s::text[], %(channels)s::text[],
-                  %(variants)s::text[], %(offers)s::integer[], %(contact_as_of)s::timestamptz[])
-           AS t (customer_id, trigger_id, campaign, channel, variant, offer_id, decided_at)
+                  %(variants)s::text[], %(offers)s::integer[], %(contact_as_of)s::timestamptz[],
+                  %(propensities)s::double precision[])
+           AS t (customer_id, trigger_id, campaign, channel, variant, offer_id, decided_at, propensity)
      WHERE (trigger_id IN (SELECT decision_id FROM stored)) IS TRUE
         ON CONFLICT (customer_id, trigger_id) DO NOTHING
 )

@@ -92,6 +92,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
             "key": decision.offer.offer.key,
             "name": decision.offer.offer.name,
             "score": decision.offer.score,
+            "propensity": decision.propensity,
             "basis": facts.get("offer_basis"),
         },
         "net_value": decision.net_value,

@@ -90,6 +90,7 @@ def _with_facts(fired: Decision, **changes: Any) -> Decision:
         fired.offer,
         fired.message,
         fired.net_value,
+        fired.propensity,
     )
 
 
