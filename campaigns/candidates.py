@@ -96,7 +96,7 @@ class Definitions:
 
     def _find_facts_read(self, campaign: Campaign) -> Collection[str]:
         by_rules = frozenset(self.segment_facts.get(campaign.segment, ()))
-        by_guardrails = GUARDRAIL_FACTS | campaign.consent_facts
+        by_guardrails = GUARDRAIL_FACTS | campaign.consent_facts | campaign.zone_facts
         return by_rules | by_guardrails | campaign.message_facts | SCORE_FACTS | frozenset(self.model_facts)
 
     def versions_for(self, campaign: Campaign) -> dict[str, str]:

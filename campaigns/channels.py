@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from campaigns.errors import CampaignDefinitionError
+from campaigns.quiet_hours import QuietHours
 from segments.definition_files import read_json, validate
 
 CHANNELS_FILE = "channels.json"
@@ -65,6 +66,7 @@ class Channel(BaseModel):
         recipient: `customer`, or `staff`: a notification about the customer, which needs no consent unless
             `consent_column` is given, does not compete with contacts, and does not count as one.
         cost: what a contact costs, in the currency of the offers' values.
+        quiet_hours: when it delivers nothing; at any time when left out.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +81,7 @@ class Channel(BaseModel):
     purposes: Mapping[str, str] = Field(default_factory=dict)
     recipient: Literal["customer", "staff"] = CUSTOMER
     cost: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0
+    quiet_hours: QuietHours | None = None
 
     @model_validator(mode="after")
     def _counts_segments_of_text(self) -> Self:
@@ -113,8 +116,10 @@ class Channel(BaseModel):
             "recipient": self.recipient != CUSTOMER,
         }
         unset = {name for name, value in optional.items() if not value}
+        quiet = {} if self.quiet_hours is None else {"quiet_hours": self.quiet_hours.describe()}
         # Without a column of its own, a channel for staff needs no consent.
-        return self.model_dump(exclude=unset if self.needs_consent else {*unset, "consent_column"})
+        consent = set() if self.needs_consent else {"consent_column"}
+        return {**self.model_dump(exclude={*unset, *consent, "quiet_hours"}), **quiet}
 
     @property
     def needs_consent(self) -> bool:

@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -121,7 +121,8 @@ class Decision:
     """The decision about a candidate, and everything it is based on.
 
     `net_value` is what the best contact was expected to bring; None where no contact was possible. `propensity` is the
-    probability with which the offer was to be made, given that a contact was.
+    probability with which the offer was to be made, given that a contact was. `deferred_to` is the end of the quiet
+    hours in which its event arrived.
     """
 
     candidate: Candidate
@@ -134,6 +135,7 @@ class Decision:
     message: str | None = None
     net_value: float | None = None
     propensity: float | None = None
+    deferred_to: datetime | None = None
 
     @property
     def exposure(self) -> PastContact | None:
@@ -154,6 +156,7 @@ class Proposal:
     propensity: float
     message: str
     net_value: float
+    deferred_to: datetime | None = None
 
 
 def decide(
@@ -203,11 +206,15 @@ def propose(
     if net_value < 0:
         return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(best, described), facts, net_value)
     offer, propensity = explore(campaign, best, offers, offer_scores, candidate.trigger_id)
+    deferred_to = _find_end_of_quiet_hours(candidate, described, facts)
+    if deferred_to and deferred_to >= candidate.expires_at:
+        detail = f"quiet hours of {channel} until {deferred_to:%Y-%m-%d %H:%M}, when the trigger has expired"
+        return withhold(candidate, Reason.EXPIRED, detail, facts, net_value)
     try:
         message = _render(campaign, described, facts, offer.offer)
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
-    return Proposal(candidate, facts, channel, offer, propensity, message, net_value)
+    return Proposal(candidate, facts, channel, offer, propensity, message, net_value, deferred_to)
 
 
 def settle(proposal: Proposal) -> Decision:
@@ -220,8 +227,21 @@ def settle(proposal: Proposal) -> Decision:
     else:
         outcome, reason = Outcome.FIRED, _why_fired(campaign)
         detail = f"{reason}: {campaign.segment}"
-    made = (proposal.channel, proposal.offer, proposal.message, proposal.net_value, proposal.propensity)
-    return Decision(candidate, outcome, reason, detail, proposal.facts, *made)
+    if proposal.deferred_to:
+        detail += f"; quiet hours of {proposal.channel} until {proposal.deferred_to:%Y-%m-%d %H:%M} UTC"
+    return Decision(
+        candidate,
+        outcome,
+        reason,
+        detail,
+        proposal.facts,
+        proposal.channel,
+        proposal.offer,
+        proposal.message,
+        proposal.net_value,
+        proposal.propensity,
+        proposal.deferred_to,
+    )
 
 
 def withhold(
@@ -238,6 +258,15 @@ def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offe
     if channel.max_segments is not None:
         refuse_segments(message, channel.max_segments)
     return message
+
+
+def _find_end_of_quiet_hours(candidate: Candidate, channel: Channel, facts: Mapping[str, Any]) -> datetime | None:
+    """Return when the quiet hours end in which the event arrived: the same for a redelivery as for the first."""
+    quiet = channel.quiet_hours
+    if quiet is None:
+        return None
+    arrived = datetime.fromtimestamp(candidate.received_ms / 1000, UTC)
+    return quiet.find_end(arrived, quiet.choose_zone(facts.get(quiet.zone_column or "")))
 
 
 def _describe_loss(scored: ScoredOffer, channel: Channel) -> str:

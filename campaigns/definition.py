@@ -184,6 +184,12 @@ class Campaign(BaseModel):
         channels = [each for each in self._channels.values() if each.needs_consent]
         return frozenset(name for each in channels for name in (each.consent_column, each.consent_time_column))
 
+    @cached_property
+    def zone_facts(self) -> frozenset[str]:
+        """The columns with the customer's time zone that its channels' quiet hours read."""
+        quiet = [each.quiet_hours for each in self._channels.values() if each.quiet_hours]
+        return frozenset(each.zone_column for each in quiet if each.zone_column)
+
     @property
     def recipient(self) -> str:
         """Who gets its messages: `customer` or `staff`, the same for all of its channels."""

@@ -15,6 +15,7 @@ from features.times import STALE
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from campaigns.channels import Channel
     from campaigns.decide import Decision
 
 TRIGGER_TYPE = b"holdfast.campaign.trigger.v1"
@@ -104,10 +105,21 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         "predicted_ltv": facts.get("predicted_ltv"),
         "decision_basis": facts.get("decision_basis"),
         "versions": dict(candidate.versions),
+        **_describe_quiet_hours(channel, decision),
         **({"recipient": STAFF} if channel.recipient == STAFF else {}),
         **({STALE: True} if facts.get(STALE) else {}),
         **({} if channel.max_segments is None else {"message_segments": count_segments(decision.message or "")}),
     }
+
+
+def _describe_quiet_hours(channel: Channel, decision: Decision) -> dict[str, Any]:
+    """Return what whoever delivers needs to know: it may come to it later than the decision did."""
+    quiet = channel.quiet_hours
+    if quiet is None:
+        return {}
+    zone = quiet.choose_zone(decision.facts.get(quiet.zone_column or ""))
+    described = {"quiet_hours": {"from": quiet.begin, "to": quiet.end, "zone": zone.key}}
+    return {**described, "deliver_after": decision.deferred_to} if decision.deferred_to else described
 
 
 def _who(decision: Decision) -> dict[str, Any]:

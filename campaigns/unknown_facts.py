@@ -62,6 +62,7 @@ def _places(
     for campaign in campaigns:
         allowed = known | DECISION_NAMES
         yield f"{campaign.file}: $.message", campaign.message_facts - allowed, allowed
+        yield f"quiet_hours in the channels of {campaign.file}", campaign.zone_facts - known, known
 
 
 def _suggest(fact: str, known: Collection[str]) -> str:

@@ -92,7 +92,9 @@ def _describe_changed_rule(explained: DecisionExplanation) -> str:
 
 
 def _because(decision: DecisionRecord) -> str:
-    return f"entered {decision.segment}" if decision.reason == Reason.ENTERED_SEGMENT else "launched by the operator"
+    why = f"entered {decision.segment}" if decision.reason == Reason.ENTERED_SEGMENT else "launched by the operator"
+    _, deferred, until = decision.detail.partition("; ")
+    return f"{why}{deferred}{until}"
 
 
 def describe_rule(explained: RuleExplanation) -> str:

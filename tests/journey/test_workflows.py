@@ -78,7 +78,9 @@ def test_a_vip_gets_an_offer_on_the_preferred_channel(place: Workplace, preferre
         place, "UPDATE customer_features_view SET preferred_channel = %s WHERE customer_id = %s", preferred, customer
     )
     place.update(customer)
-    assert received(place, customer) == {"vip-offer": preferred}
+    (offer,) = place.triggers(customer)
+    assert (offer["campaign"], offer["channel"]) == ("vip-offer", preferred)
+    assert ("quiet_hours" in offer) == (preferred == "sms")
 
 
 @pytest.mark.usefixtures("worker")

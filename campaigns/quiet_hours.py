@@ -1,0 +1,92 @@
+"""Quiet hours: the hours of a day, in the customer's time zone, in which a channel delivers nothing. Pure.
+
+A contact that is decided in quiet hours is deferred to their end. Every period has one begin and one end: a local time
+that a change of the clocks skips is as much after the change as it lies in the gap, and of a time that occurs twice the
+first one counts, as in RFC 5545, section 3.3.5.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+DAY = timedelta(days=1)
+
+
+class QuietHours(BaseModel):
+    """The quiet hours of a channel.
+
+    Attributes:
+        begin: local time at which they begin, as `21:00`.
+        end: local time at which they end, of the next day where it is not later than `begin`.
+        zone: the time zone of customers without one, by its IANA name.
+        zone_column: the warehouse column with the name of the customer's own; None where all have `zone`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    begin: str = Field(alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    end: str = Field(alias="to", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    zone: str
+    zone_column: str | None = Field(default=None, min_length=1, max_length=200)
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str) -> str:
+        if find_zone(zone) is None:
+            raise ValueError("no such time zone; write an IANA name such as Europe/Berlin")
+        return zone
+
+    @model_validator(mode="after")
+    def _leaves_hours(self) -> Self:
+        if self.begin == self.end:
+            raise ValueError("from and to are the same; leave quiet_hours out to deliver at any time")
+        return self
+
+    def choose_zone(self, stated: object) -> ZoneInfo:
+        """Return a customer's time zone: the one that their row states where it exists, else the channel's."""
+        return (find_zone(stated) if isinstance(stated, str) else None) or ZoneInfo(self.zone)
+
+    def find_end(self, at: datetime, zone: ZoneInfo) -> datetime | None:
+        """Return when the quiet hours around a time end, in UTC; None if the time is not in any."""
+        today = at.astimezone(zone).date()
+        # Two days back: a period may begin yesterday, and a zone may skip a day.
+        for day in (today - 2 * DAY, today - DAY, today, today + DAY):
+            period = find_period(self.begin, self.end, day, zone)
+            if period.begin <= at < period.end:
+                return period.end
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """Return its definition."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+class Period(NamedTuple):
+    """From `begin` to before `end`, in UTC."""
+
+    begin: datetime
+    end: datetime
+
+
+def find_period(begin: str, end: str, day: date, zone: ZoneInfo) -> Period:
+    """Return the quiet hours that begin on a local day."""
+    last = day if end > begin else day + DAY
+    return Period(_resolve(day, begin, zone), _resolve(last, end, zone))
+
+
+def _resolve(day: date, local: str, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time.fromisoformat(local), zone).astimezone(UTC)
+
+
+@lru_cache(maxsize=1024)
+def find_zone(name: str) -> ZoneInfo | None:
+    """Return the time zone of a name, None if there is none."""
+    try:
+        return ZoneInfo(name.strip())
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
