@@ -9,7 +9,6 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaigns.arbitration import choose_contact, outrank
-from campaigns.channels import STAFF
 from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle
 from campaigns.definition import Launch
 from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason
@@ -213,27 +212,27 @@ def decide_all(
         for place, made in zip(places, _arbitrate(proposed), strict=True):
             decisions[place] = made
             if exposure := made.exposure:
-                histories[customer_id] = history.with_contact(exposure)
+                histories[customer_id] = history = history.with_contact(exposure)
     return [decisions[place] for place in range(len(candidates))]
 
 
-def _competing(candidates: Iterable[Candidate]) -> Iterable[Sequence[int]]:
-    """Return the places of the candidates that compete: those of one customer at one event."""
+def _competing(candidates: Sequence[Candidate]) -> Iterable[Sequence[int]]:
+    """Return the places of the candidates that compete, those of one customer at one event, in the order of events."""
     groups = defaultdict(list)
     for place, candidate in enumerate(candidates):
         groups[candidate.customer_id, candidate.event_id].append(place)
-    return groups.values()
+    return sorted(groups.values(), key=lambda places: candidates[places[0]].as_of)
 
 
 def _arbitrate(proposed: Sequence[Proposal | Decision]) -> list[Decision]:
     """Return the decision about each of the candidates that compete, in their order."""
-    contacts = [each for each in proposed if isinstance(each, Proposal) and each.candidate.campaign.recipient != STAFF]
+    contacts = [each for each in proposed if isinstance(each, Proposal) and each.candidate.campaign.is_arbitrated]
     winner = choose_contact(contacts) if contacts else None
     return [_settle_or_outrank(each, winner) if isinstance(each, Proposal) else each for each in proposed]
 
 
 def _settle_or_outrank(proposal: Proposal, winner: Proposal | None) -> Decision:
-    if winner is None or proposal is winner or proposal.candidate.campaign.recipient == STAFF:
+    if winner is None or proposal is winner or not proposal.candidate.campaign.is_arbitrated:
         return settle(proposal)
     return outrank(proposal, winner)
 

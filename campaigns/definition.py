@@ -76,10 +76,10 @@ class Campaign(BaseModel):
     """Whom to contact, when, with which offers, through which channels, with which message.
 
     Of several campaigns that could contact a customer at one event the one with the highest `priority` does, and of
-    equal ones the one with the highest expected net value, see campaigns/arbitration.py. With `ignore_limits` it
-    contacts beyond the limits of limits.json; its contacts count for others. Campaigns of one `holdout_group` hold out
-    the same customers, those of the smaller share among those of the larger. `exploration_percent` of the decisions
-    make a random offer, see campaigns/offers.py.
+    equal ones the one with the highest expected net value, see campaigns/arbitration.py; one that does not compete
+    makes its contact too. With `ignore_limits` it contacts beyond the limits of limits.json; its contacts count.
+    Campaigns of one `holdout_group` hold out the same customers, those of the smaller share among those of the larger.
+    `exploration_percent` of the decisions make a random offer, see campaigns/offers.py.
 
     The validation context may give `channels`, the channels that exist by key (the shipped ones when left out),
     `offers`, the offers that exist by id, `limits`, the limits on contacts, and `file`, the file's name for error
@@ -104,6 +104,7 @@ class Campaign(BaseModel):
     cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     ignore_limits: bool = False
+    competes: bool = True
     valid_days: Annotated[int, Field(ge=1, le=365)] = 14
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
@@ -164,6 +165,11 @@ class Campaign(BaseModel):
         return self._channels[key]
 
     @property
+    def is_arbitrated(self) -> bool:
+        """Whether its contact is made only if it wins over those of other campaigns at the same event."""
+        return self.competes and self.recipient == CUSTOMER
+
+    @property
     def limits(self) -> tuple[ContactLimit, ...]:
         """The limits on contacts that may keep it from contacting a customer."""
         return self._limits
@@ -206,6 +212,7 @@ class Campaign(BaseModel):
             "locale": self.locale == DEFAULT_LOCALE,
             "priority": self.priority == 0,
             "ignore_limits": not self.ignore_limits,
+            "competes": self.competes,
             "holdout_group": self.holdout_group is None,
             "exploration_percent": self.exploration_percent == 0,
         }

@@ -103,7 +103,7 @@ def refuse_in_cooldown(candidate: Candidate, history: ContactHistory, _facts: Ma
     A bounce does not end the cooldown: a control exposure cannot bounce, and the arms would be treated differently.
     """
     last = history.last_contact(candidate.campaign.key)
-    if last is None:
+    if last is None or not candidate.campaign.cooldown_days:
         return None
     until = last + timedelta(days=candidate.campaign.cooldown_days)
     if candidate.as_of >= until:

@@ -14,6 +14,7 @@ from features.times import STALE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from campaigns.channels import Channel
     from campaigns.decide import Decision
@@ -139,20 +140,27 @@ def _message(decision: Decision, kind: bytes, message_id: str, destination: str,
     candidate = decision.candidate
     customer, event = candidate.customer_id.encode(), candidate.event_id.encode()
     headers = (
-        ("ce_specversion", b"1.0"),
-        ("ce_id", message_id.encode()),
-        ("ce_type", kind),
-        ("ce_source", SOURCE),
-        ("ce_subject", customer),
-        ("ce_time", candidate.as_of.isoformat().encode()),
-        ("ce_correlationid", event),
-        ("ce_causationid", event),
+        *describe_event(message_id, kind, customer, candidate.as_of, event),
         ("ce_expirytime", candidate.expires_at.isoformat().encode()),
         ("content-type", b"application/json"),
         (RECEIVED_HEADER, b"%d" % candidate.received_ms),
     )
     value = msgspec.json.encode(body)
     return Message(message_id, candidate.customer_id, destination, customer, headers, value, candidate.partition)
+
+
+def describe_event(message_id: str, kind: bytes, customer: bytes, as_of: datetime, event: bytes) -> Headers:
+    """Return the headers that every message has as a CloudEvent."""
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_id", message_id.encode()),
+        ("ce_type", kind),
+        ("ce_source", SOURCE),
+        ("ce_subject", customer),
+        ("ce_time", as_of.isoformat().encode()),
+        ("ce_correlationid", event),
+        ("ce_causationid", event),
+    )
 
 
 def encode_headers(headers: Mapping[str, str]) -> Headers:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.candidates import decide_all, entry_candidates, launch_candidates
 from campaigns.ports import BatchChanges
+from campaigns.transition_messages import transition_message
 from campaigns.triggers import outgoing
 from features.signals import Signals, as_columns
 from features.signals import fold as fold_messages
@@ -48,9 +49,11 @@ if TYPE_CHECKING:
 
     from campaigns.decide import Decision
     from campaigns.ports import Ledger, LedgerState
+    from campaigns.triggers import Message
     from features.store import FeatureStore
     from models.fallbacks import ModelFallbacks
     from models.registry import Scorers
+    from segments.engine import Transition
     from streams.decision_config import DecisionConfig
     from streams.formats.events import Decoded, Record, Reject
 
@@ -64,6 +67,7 @@ class Pipeline:
         config: models and definitions.
         decode: from records to events; see decode_records.
         fallbacks: counts customers scored by a rule although a model serves.
+        publishes_transitions: whether entries and exits are published.
 
     Attributes:
         frozen_segments: the segments that the latest batch could not evaluate, and the missing columns.
@@ -77,6 +81,7 @@ class Pipeline:
         *,
         decode: Callable[[Sequence[Record]], Decoded] = decode_records,
         fallbacks: ModelFallbacks | None = None,
+        publishes_transitions: bool = False,
     ) -> None:
         self._features = features
         self._ledger = ledger
@@ -84,6 +89,7 @@ class Pipeline:
         self._fallbacks = fallbacks
         self.frozen_segments: Mapping[str, tuple[str, ...]] = {}
         self._decode = decode
+        self._publishes_transitions = publishes_transitions
 
     async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on earlier batches.
@@ -121,7 +127,8 @@ class Pipeline:
         transitions = self.classify(prepared, state, folded)
         evaluated = self.evaluate(prepared, state, folded, transitions)
         rejects = [*prepared.rejects, *folded.outcomes.rejects]
-        return collect_changes(prepared, folded, evaluated, rejects), rejects
+        messages = transition_messages(transitions.changes, prepared) if self._publishes_transitions else []
+        return collect_changes(prepared, folded, evaluated, rejects, messages), rejects
 
     # The steps
 
@@ -236,8 +243,21 @@ class Pipeline:
         self._config = self._config.with_scorers(scorers)
 
 
+def transition_messages(changes: Sequence[Transition], prepared: Prepared) -> list[Message]:
+    """Return what is published of a batch's transitions."""
+    versions = {segment.key: segment.version for segment in prepared.config.segments}
+    return [
+        transition_message(each, trigger_context(prepared.latest[each.customer_id]), versions[each.segment])
+        for each in changes
+    ]
+
+
 def collect_changes(
-    prepared: Prepared, folded: Folded, evaluated: Evaluated, rejects: Sequence[Reject]
+    prepared: Prepared,
+    folded: Folded,
+    evaluated: Evaluated,
+    rejects: Sequence[Reject],
+    transitions: Sequence[Message] = (),
 ) -> BatchChanges:
     """Return the changes of a batch as the ledger commits them."""
     decisions: Sequence[Decision] = evaluated.decisions
@@ -252,6 +272,6 @@ def collect_changes(
         outcome_ids=folded.outcomes.outcome_ids,
         contact_states=folded.outcomes.contact_states,
         consent_changes=folded.outcomes.consent_changes,
-        messages=[*outgoing(decisions), *map(dead_letter, rejects)],
+        messages=[*transitions, *outgoing(decisions), *map(dead_letter, rejects)],
         cache_lost=prepared.refreshed.cache_lost,
     )

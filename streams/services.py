@@ -122,6 +122,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
                 schemas=schemas,
             ),
             fallbacks=fallbacks,
+            publishes_transitions=settings.publish_transitions,
         )
         load = partial(load_models, settings, definitions.offers)
         reloader = ModelReloader(settings.models_dir, load, pipeline.use_scorers, scorers)

@@ -22,6 +22,8 @@ from streams.runtime.batching import BATCH_EVENTS
 from streams.topic_descriptions import TOPICS
 
 INPUT_TOPICS = tuple(topic.name for topic in TOPICS if topic.kind == "input")
+TRANSITIONS = "segment_transitions"
+"""The destination of transitions, which are published only where the settings ask for it."""
 OUTPUT_TOPICS = {topic.destination: topic.name for topic in TOPICS if topic.destination is not None}
 
 
@@ -170,6 +172,11 @@ class Settings(BaseSettings):
         pattern="^https?://",
         repr=False,
         description="Schema registry for records in Confluent's wire format, http(s)://user:password@host:port.",
+    )
+    publish_transitions: bool = Field(
+        False,
+        alias="HOLDFAST_PUBLISH_TRANSITIONS",
+        description="Publish each entry into a segment and each exit on the topic `segment-transitions`.",
     )
     withhold_expired: bool = Field(
         True,
@@ -352,7 +359,11 @@ class Settings(BaseSettings):
     @property
     def output_topics(self) -> dict[str, str]:
         """The topics written, by the destination of a message."""
-        return {destination: self.topic_prefix + name for destination, name in OUTPUT_TOPICS.items()}
+        return {
+            destination: self.topic_prefix + name
+            for destination, name in OUTPUT_TOPICS.items()
+            if self.publish_transitions or destination != TRANSITIONS
+        }
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -43,6 +43,7 @@ TOPICS = (
     TopicDescription("campaign-triggers", "output", "campaign_triggers", _STAMPED),
     TopicDescription("campaign-triggers.control", "output", "control", _STAMPED),
     TopicDescription("decisions", "output", "decisions", _STAMPED),
+    TopicDescription("segment-transitions", "output", "segment_transitions", _STAMPED),
     TopicDescription(
         "dead-letters", "output", "dead_letters", {**_STAMPED, "max.message.bytes": str(MAX_MESSAGE_BYTES)}
     ),

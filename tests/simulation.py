@@ -84,6 +84,7 @@ async def play(
     holdout_percent: float = 0,
     customers: Iterable[str] = ("ann", "bob"),
     again: int = 0,
+    publishes_transitions: bool = False,
 ) -> InMemoryLedger:
     """Decide acts batch by batch, and return the ledger.
 
@@ -92,12 +93,14 @@ async def play(
         holdout_percent: of every campaign, 0 to 100.
         customers: who there is.
         again: number of records that every batch delivers again from before it.
+        publishes_transitions: whether entries and exits are published.
     """
     warehouse = InMemoryWarehouse(KINDS, dict.fromkeys(customers, ROW))
     ledger = InMemoryLedger()
     await ledger.activate([SEGMENT], campaigns(holdout_percent), at=AS_OF)
     features = FeatureStore(warehouse, InMemoryFeatureCache(), generation=1)
-    pipeline = Pipeline(features, ledger, _config(holdout_percent), decode=decode_batch)
+    config = _config(holdout_percent)
+    pipeline = Pipeline(features, ledger, config, decode=decode_batch, publishes_transitions=publishes_transitions)
     owners = {PARTITION: await ledger.claim(PARTITION)}
     records: list[Arrived] = []
     at = AS_OF

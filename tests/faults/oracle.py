@@ -81,6 +81,8 @@ def _name(destination: str, seen: Seen, prefix: str) -> Hashable:
         place = seen.header("holdfast_topic").removeprefix(prefix), seen.header("holdfast_partition")
         return *place, seen.header("holdfast_offset"), seen.header("holdfast_reason"), seen.key, seen.value
     body: dict[str, Any] = json.loads(seen.value or b"")
+    if destination == "segment_transitions":
+        return body["transition_id"], body["customer_id"], body["segment"], body["transition"], body["episode"]
     decision = body.get("outcome"), body.get("reason")
     return body["trigger_id"], body["customer_id"], body["campaign"], body["occasion"], *decision
 

@@ -188,6 +188,7 @@ class Run:
             "HOLDFAST_BATCH_EVENTS": str(BATCH_EVENTS),
             "HOLDFAST_HEALTH_PORT": "0",
             "HOLDFAST_WITHHOLD_EXPIRED": "false",
+            "HOLDFAST_PUBLISH_TRANSITIONS": "true",
             "ML_MOCK_MODE": "true",
             **self.environment,
         }

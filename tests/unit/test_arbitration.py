@@ -83,6 +83,15 @@ def test_a_held_out_customer_gets_nothing_from_the_campaigns_that_lost() -> None
     assert outcomes == {Outcome.FIRED, Outcome.CONTROL}
 
 
+def test_a_campaign_that_does_not_compete_makes_its_contact_as_well() -> None:
+    decided = decide_each([for_campaign("a", 3), for_campaign("b", 5, competes=False), for_campaign("c", 5)])
+    assert [decided[key].reason for key in "abc"] == [
+        Reason.ENTERED_SEGMENT,
+        Reason.ENTERED_SEGMENT,
+        Reason.OUTRANKED,
+    ]
+
+
 @pytest.mark.parametrize("changes", [{"customer_id": "bob"}, {"event_id": "event-2"}], ids=["customer", "event"])
 def test_candidates_of_different_customers_or_events_do_not_compete(changes: dict[str, str]) -> None:
     decided = decide_each([for_campaign("a", 3), for_campaign("b", 5, **changes)])

@@ -18,6 +18,7 @@ from campaigns.candidates import (
     launch_candidates,
 )
 from campaigns.consent import ConsentTimes
+from campaigns.contact_limits import ContactLimit
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.definition import load_definitions
 from campaigns.guardrails import Reason
@@ -161,6 +162,15 @@ def test_a_contact_earlier_in_the_batch_counts_against_the_cooldown() -> None:
     chosen = [candidate(campaign=cooling), later]
     decisions = decide_all(chosen, table("ann"), {}, offers(), Scorer())
     assert [each.reason for each in decisions] == [Reason.ENTERED_SEGMENT, Reason.COOLDOWN]
+
+
+def test_events_of_a_customer_are_decided_in_the_order_of_their_times() -> None:
+    """An entry and a launch at one event, and a launch at an earlier one, which the batch lists last."""
+    limits = [ContactLimit(key="daily", contacts=1, days=1)]
+    entry = candidate(campaign=campaign(limits=limits), event_id="late", as_of=AS_OF + timedelta(hours=1))
+    launch = candidate(campaign=campaign(key="vip", limits=limits), event_id="early")
+    decisions = decide_all([entry, launch], table("ann"), {}, offers(), Scorer())
+    assert [each.reason for each in decisions] == [Reason.CONTACT_LIMIT, Reason.ENTERED_SEGMENT]
 
 
 def test_an_opportunity_that_comes_twice_in_a_batch_is_decided_once() -> None:

@@ -69,6 +69,12 @@ def test_a_campaign_in_its_cooldown_is_refused_until_the_cooldown_ends() -> None
     assert (refusal.reason, refusal.until) == (Reason.COOLDOWN, AS_OF + timedelta(days=1))
 
 
+def test_a_campaign_without_a_cooldown_is_not_refused_by_a_later_contact() -> None:
+    """Events may come late."""
+    history = NEW.with_contact(PastContact("win-back", "email", AS_OF + timedelta(days=1)))
+    assert refuse_in_cooldown(candidate(), history, facts()) is None
+
+
 def test_a_campaign_that_never_contacted_the_customer_has_no_cooldown() -> None:
     assert refuse_in_cooldown(candidate(campaign=COOLING), NEW, facts()) is None
 

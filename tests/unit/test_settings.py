@@ -110,9 +110,11 @@ def test_private_columns_are_a_list_with_commas_or_json(
 
 
 def test_topics_carry_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All eight."""
+    """All nine; the one for transitions where they are published."""
     monkeypatch.setenv("HOLDFAST_TOPIC_PREFIX", "eu.")
+    assert "eu.segment-transitions" not in load_settings().output_topics.values()
+    monkeypatch.setenv("HOLDFAST_PUBLISH_TRANSITIONS", "true")
     settings = load_settings()
     names = [*settings.input_topics, *settings.output_topics.values()]
-    assert len(set(names)) == 8
+    assert len(set(names)) == 9
     assert all(name.startswith("eu.") for name in names)
