@@ -307,7 +307,7 @@ SELECT variant, count(*),
        count(failed_at),
        count(*) FILTER (WHERE failed_at IS NULL AND message_id IS NOT NULL AND sent_at IS NULL),
        count(first_at -> 'delivered'), count(first_at -> 'bounced'), count(first_at -> 'opened'), count(first_at -> 'clicked'),
-       count(first_at -> 'converted'), sum(conversions), coalesce(sum(value), 0)
+       count(first_at -> 'converted'), sum(conversions), coalesce(sum(c.value), 0)
   FROM contact c LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text
  WHERE c.campaign = %(campaign)s
  GROUP BY variant;
