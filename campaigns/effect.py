@@ -8,7 +8,7 @@ each weighted with its customers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -93,7 +93,8 @@ def compare_conversion(treated: Arm, control: Arm, alpha: float = ALPHA) -> Comp
     """
     variances = [_smoothed_variance(each) for each in (treated, control)]
     means = [_divide(each.converted, each.customers) for each in (treated, control)]
-    return _compare(treated, control, means, variances, alpha)
+    found = _compare(treated, control, means, variances, alpha)
+    return replace(found, low=np.maximum(found.low, -1), high=np.minimum(found.high, 1))
 
 
 def compare_revenue(treated: Arm, control: Arm, alpha: float = ALPHA) -> Comparison:

@@ -30,7 +30,7 @@ _COUNTED = (
     "converted",
     "conversions",
 )
-# A smaller probability is not told apart.
+# Smaller probabilities are shown as this one.
 SMALLEST = 1e-6
 
 
@@ -249,9 +249,9 @@ def _split(found: CampaignPerformance) -> str:
     if not ratio.alarm:
         return f"The split is as planned: {split}; {planned}."
     return (
-        f"Alarm: {split}; {planned}, and chance gives such a split with probability {max(ratio.p_value, SMALLEST):.1g} "
-        f"or less (alarm below {ALARM_BELOW:g}). Something adds or removes customers of one arm: look for rows that "
-        "were deleted from the ledger, and for workers with other definitions."
+        f"Alarm: {split}; {planned}, and chance gives such a split with a probability of at most "
+        f"{max(ratio.p_value, SMALLEST):.6f} (alarm below {ALARM_BELOW:g}). Something adds or removes customers of one "
+        "arm: look for rows that were deleted from the ledger, and for workers with other definitions."
     )
 
 
@@ -267,9 +267,10 @@ def _missing_reports(found: CampaignPerformance) -> str:
 
 
 def _revenue(found: CampaignPerformance) -> str:
-    if found.effect is None or found.effect.revenue.low is None:
+    effect = found.effect
+    if effect is None or effect.revenue.low is None or not (effect.treated.revenue or effect.control.revenue):
         return ""
-    revenue = found.effect.revenue
+    revenue = effect.revenue
     said = f"{money(revenue.difference, signed=True)} per customer, {LEVEL} interval {_money_interval(revenue)}"
     return f"Revenue: {said}; {'an' if revenue.is_established else 'no'} effect is established."
 

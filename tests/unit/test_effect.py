@@ -192,9 +192,10 @@ def test_an_interval_needs_enough_customers_and_conversions(
 
 
 def test_an_arm_without_conversions_has_an_interval_all_the_same() -> None:
+    """Which ends where a difference of rates ends."""
     found = compare_conversion(arm((900, 900, 0, 0)), arm((100, 0, 0, 0)))
-    assert found.difference[0] == 1
-    assert 0 < found.low[0] < 1 < found.high[0]
+    assert found.difference[0] == found.high[0] == 1
+    assert 0 < found.low[0] < 1
 
 
 def test_revenue_that_is_the_same_for_all_has_no_interval_below_it() -> None:
