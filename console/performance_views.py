@@ -58,7 +58,14 @@ def headline(found: CampaignPerformance) -> str:
 
 def sentences(found: CampaignPerformance) -> list[str]:
     """Return what a reader has to know besides the figures, the most important first."""
-    said = (_split(found), _missing_reports(found), _revenue(found), _refused(found), *_compared(found))
+    said = (
+        _split(found),
+        _missing_reports(found),
+        _earlier(found),
+        _revenue(found),
+        _refused(found),
+        *_compared(found),
+    )
     return [each for each in said if each]
 
 
@@ -263,6 +270,17 @@ def _missing_reports(found: CampaignPerformance) -> str:
     return (
         "No customer of the control group has converted: check that conversions of control exposures are reported as "
         "outcomes, with the trigger_id of campaign-triggers.control. Otherwise every sale looks like an effect."
+    )
+
+
+def _earlier(found: CampaignPerformance) -> str:
+    """Return when an effect was established that is not now: a larger one at first, or the error that may occur."""
+    earlier = [each.day for each in found.days if each.conversion.is_established]
+    if not earlier or found.days[-1].conversion.is_established or has_alarm(found):
+        return ""
+    return (
+        f"On earlier days an effect was established, first on {earlier[0]}: it has become smaller since, or was one of "
+        f"the {ALPHA * 100:g} in 100 errors."
     )
 
 

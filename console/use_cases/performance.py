@@ -221,7 +221,8 @@ def _count(arm: Arm, both: NDArray[np.bool_]) -> ArmCustomers:
     customers, converted, revenue = (
         float(sums[both, -1].sum()) for sums in (arm.customers, arm.converted, arm.revenue)
     )
-    return ArmCustomers(int(customers), int(converted), revenue)
+    # Values are added as floats: what is beyond the sixth decimal is their rounding.
+    return ArmCustomers(int(customers), int(converted), round(revenue, 6))
 
 
 def _difference(comparison: Comparison, look: int) -> Difference:

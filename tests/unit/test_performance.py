@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -82,6 +83,16 @@ def test_an_effect_that_is_not_established_is_told_as_that() -> None:
     found = measured(exposed(TREATED, 900, 90), exposed(CONTROL, 100, 10))
     assert headline(found).startswith("No effect on conversion is established: the difference is +0.00")
     assert headline(found).endswith("which contains 0.")
+
+
+def test_an_effect_that_was_established_and_is_not_now_is_told_with_its_day() -> None:
+    """The customers of the first day differ between the arms, those who follow do not."""
+    large = exposed(TREATED, 100, 60), exposed(CONTROL, 100, 10)
+    same = exposed(TREATED, 4_000, 1_200, day=9), exposed(CONTROL, 4_000, 1_210, day=9)
+    found = measured(*(replace(each, version="half") for each in (*large, *same)))
+    assert "No effect on conversion is established" in headline(found)
+    assert "On earlier days an effect was established, first on 2026-03-01" in said_of(found)
+    assert "On earlier days" not in said_of(EFFECTIVE)
 
 
 def test_a_small_arm_gives_figures_and_no_interval() -> None:
