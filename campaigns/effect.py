@@ -16,6 +16,8 @@ import numpy as np
 from campaigns.confidence_sequence import ALPHA, radius
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -49,6 +51,11 @@ class Arm:
             self.revenue + other.revenue,
             self.revenue_squared + other.revenue_squared,
         )
+
+    def where(self, kept: NDArray[np.bool_]) -> Arm:
+        """Return the sums with 0 in place of those that are not kept."""
+        sums = (self.customers, self.converted, self.revenue, self.revenue_squared)
+        return Arm(*(np.where(kept, each, 0) for each in sums))
 
     def of_version(self, place: int) -> Arm:
         """Return the sums of one version, shape [1, ...]."""
@@ -84,16 +91,16 @@ def compare_conversion(treated: Arm, control: Arm, alpha: float = ALPHA) -> Comp
     """Compare the conversion rates of the arms.
 
     The variance of a rate is taken with one converted and one other customer added (Agresti and Caffo, 2000): a small
-    control group without conversions has a variance, and the interval misses less often than it states from the first.
+    control group without conversions has a variance, and the interval does not begin too narrow.
 
     Args:
         treated: shape [versions, ...].
         control: of the same shape.
         alpha: the probability that the interval ever misses.
     """
-    variances = [_smoothed_variance(each) for each in (treated, control)]
-    means = [_divide(each.converted, each.customers) for each in (treated, control)]
-    found = _compare(treated, control, means, variances, alpha)
+    arms = _keep_compared(treated, control)
+    means = [_divide(each.converted, each.customers) for each in arms]
+    found = _compare(arms, means, [_smoothed_variance(each) for each in arms], alpha)
     return replace(found, low=np.maximum(found.low, -1), high=np.minimum(found.high, 1))
 
 
@@ -109,48 +116,48 @@ def compare_revenue(treated: Arm, control: Arm, alpha: float = ALPHA) -> Compari
         control: of the same shape.
         alpha: the probability that the interval ever misses.
     """
-    common = _variance(treated + control)
-    variances = [np.maximum(_variance(each), common) for each in (treated, control)]
-    means = [_divide(each.revenue, each.customers) for each in (treated, control)]
-    return _compare(treated, control, means, variances, alpha)
+    arms = _keep_compared(treated, control)
+    common = _variance(arms[0] + arms[1])
+    means = [_divide(each.revenue, each.customers) for each in arms]
+    return _compare(arms, means, [np.maximum(_variance(each), common) for each in arms], alpha)
 
 
 def has_enough(treated: Arm, control: Arm) -> NDArray[np.bool_]:
     """Return at which looks an interval is given, shape [...]: before, the central limit theorem does not hold yet."""
-    smaller = np.minimum(treated.customers, control.customers)
-    both = treated + control
-    expected = (smaller * _divide(both.converted, both.customers, otherwise=0)).sum(axis=0)
-    smallest = np.minimum(_compared(treated, control, treated), _compared(treated, control, control))
-    enough: NDArray[np.bool_] = (smallest >= FIRST_CUSTOMERS) & (expected >= FIRST_CONVERTED)
+    arms = _keep_compared(treated, control)
+    both = arms[0] + arms[1]
+    smaller = np.minimum(arms[0].customers, arms[1].customers)
+    expected = (smaller * _divide(both.converted, both.customers)).sum(axis=0)
+    fewest = np.minimum(*(each.customers.sum(axis=0) for each in arms))
+    enough: NDArray[np.bool_] = (fewest >= FIRST_CUSTOMERS) & (expected >= FIRST_CONVERTED)
     return enough
 
 
-def _compare(treated: Arm, control: Arm, means: list[Floats], variances: list[Floats], alpha: float) -> Comparison:
-    """Average the versions that have customers in both arms, and put the interval around the difference."""
-    both = _both(treated, control)
-    customers = np.where(both, treated.customers + control.customers, 0).sum(axis=0)
-    weights = _divide(np.where(both, treated.customers + control.customers, 0), customers)
-    averages = [np.where(both, weights * mean, 0).sum(axis=0) for mean in means]
-    arms = (treated, control)
-    errors = [_divide(each, arm.customers) for each, arm in zip(variances, arms, strict=True)]
-    variance = np.where(both, weights**2 * (errors[0] + errors[1]), 0).sum(axis=0)
-    known = customers > 0
-    first, second = (np.where(known, each, np.nan) for each in averages)
-    margin = radius(np.sqrt(variance), np.maximum(customers, 1), alpha=alpha)
-    margin = np.where(has_enough(treated, control) & np.isfinite(margin), margin, np.nan)
-    difference = first - second
-    return Comparison(first, second, difference, difference - margin, difference + margin)
+def _keep_compared(treated: Arm, control: Arm) -> tuple[Arm, Arm]:
+    """Return the arms without the customers of versions that have none in the other arm."""
+    both = (treated.customers > 0) & (control.customers > 0)
+    return treated.where(both), control.where(both)
 
 
-def _both(treated: Arm, control: Arm) -> NDArray[np.bool_]:
-    both: NDArray[np.bool_] = (treated.customers > 0) & (control.customers > 0)
-    return both
+def _compare(arms: tuple[Arm, Arm], means: Sequence[Floats], variances: Sequence[Floats], alpha: float) -> Comparison:
+    """Average the versions, each weighted with its customers, and put the interval around the difference.
 
-
-def _compared(treated: Arm, control: Arm, arm: Arm) -> Floats:
-    """Return the customers of an arm in versions that have both arms."""
-    customers: Floats = np.where(_both(treated, control), arm.customers, 0).sum(axis=0)
-    return customers
+    Args:
+        arms: treated and control, without customers that cannot be compared.
+        means: of each arm, shape [versions, ...].
+        variances: of one customer of each arm, shape [versions, ...].
+        alpha: the probability that the interval ever misses.
+    """
+    customers = arms[0].customers + arms[1].customers
+    total = customers.sum(axis=0)
+    weights = _divide(customers, total)
+    treated, control = (np.where(total > 0, (weights * mean).sum(axis=0), np.nan) for mean in means)
+    errors = [_divide(variance, arm.customers) for variance, arm in zip(variances, arms, strict=True)]
+    standard_error = np.sqrt((weights**2 * (errors[0] + errors[1])).sum(axis=0))
+    margin = radius(standard_error, np.maximum(total, 1), alpha=alpha)
+    margin = np.where(has_enough(*arms) & np.isfinite(margin), margin, np.nan)
+    difference = treated - control
+    return Comparison(treated, control, difference, difference - margin, difference + margin)
 
 
 def _smoothed_variance(arm: Arm) -> Floats:
@@ -160,14 +167,14 @@ def _smoothed_variance(arm: Arm) -> Floats:
 
 
 def _variance(arm: Arm) -> Floats:
-    mean = _divide(arm.revenue, arm.customers, otherwise=0)
+    mean = _divide(arm.revenue, arm.customers)
     # A sum of squares may exceed what a float holds: then there is no variance, and no interval.
     with np.errstate(over="ignore", invalid="ignore"):
-        variance: Floats = np.maximum(_divide(arm.revenue_squared, arm.customers, otherwise=0) - mean**2, 0)
+        variance: Floats = np.maximum(_divide(arm.revenue_squared, arm.customers) - mean**2, 0)
     return variance
 
 
-def _divide(dividend: Floats, divisor: Floats, otherwise: float = np.nan) -> Floats:
-    """Return the quotient, `otherwise` where the divisor is 0."""
-    result = np.full(np.broadcast_shapes(dividend.shape, divisor.shape), otherwise, dtype=np.float64)
+def _divide(dividend: Floats, divisor: Floats) -> Floats:
+    """Return the quotient, 0 where the divisor is 0."""
+    result = np.zeros(np.broadcast_shapes(dividend.shape, divisor.shape))
     return np.divide(dividend, divisor, out=result, where=divisor > 0)

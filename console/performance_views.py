@@ -286,7 +286,9 @@ def _earlier(found: CampaignPerformance) -> str:
 
 def _revenue(found: CampaignPerformance) -> str:
     effect = found.effect
-    if effect is None or effect.revenue.low is None or not (effect.treated.revenue or effect.control.revenue):
+    if effect is None or effect.revenue.low is None or has_alarm(found):
+        return ""
+    if not (effect.treated.revenue or effect.control.revenue):
         return ""
     revenue = effect.revenue
     said = f"{money(revenue.difference, signed=True)} per customer, {LEVEL} interval {_money_interval(revenue)}"

@@ -76,7 +76,7 @@ def _show(found: CampaignPerformance) -> None:
         print_table(EFFECT_HEADINGS, effect_rows(found.effect))
     if len(found.versions) > 1:
         click.echo()
-        print_table(VERSION_HEADINGS, version_rows(found))
+        print_table(VERSION_HEADINGS, [tuple(map(printable, row)) for row in version_rows(found)])
     if lines := draw(found.days):
         click.echo("\nDifference of the conversion rates in percentage points, as of the end of each day (UTC):")
         click.echo("\n".join(lines))

@@ -137,6 +137,7 @@ def test_one_arm_alone_is_not_compared() -> None:
 def test_a_wrong_split_is_told_before_any_effect() -> None:
     wrong = measured(exposed(TREATED, 5_000, 2_000), exposed(CONTROL, 300, 10))
     assert headline(wrong).startswith("The arms are not comparable")
+    assert "is established" not in said_of(wrong)
     assert sentences(wrong)[0].startswith(
         "Alarm: 300 of 5,300 customers of the present version are in the control group"
     )
