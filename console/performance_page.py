@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -73,6 +74,7 @@ def render_page(found: CampaignPerformance) -> str:
     """Return the page."""
     return TEMPLATES.get_template("performance.html").render(
         campaign=found.campaign,
+        until=found.days[-1].day if found.days else None,
         tone=_tone(found),
         headline=headline(found),
         sentences=sentences(found),
@@ -119,13 +121,13 @@ def draw_chart(days: Sequence[DayEffect]) -> Chart | None:
     upper = [f"{place},{y(high)}" for place, (*_, high) in zip(places, shown, strict=True)]
     lower = [f"{place},{y(low)}" for place, (*_, low, _) in zip(places, shown, strict=True)]
     line = [f"{place},{y(difference)}" for place, (_, difference, *_) in zip(places, shown, strict=True)]
-    labelled = [shown[round(n * (len(shown) - 1) / (X_TICKS - 1))][0] for n in range(X_TICKS)]
+    labelled = dict.fromkeys(round(n * days_shown / (X_TICKS - 1)) for n in range(X_TICKS))
     return Chart(
         " ".join([*upper, *reversed(lower)]),
         " ".join(line),
         y(0),
         (places[-1], y(shown[-1][1])),
-        [Tick(x((day - first).days), f"{day}") for day in dict.fromkeys(labelled)],
+        [Tick(x(place), f"{first + timedelta(days=place)}") for place in labelled],
         [Tick(y(value), f"{value * 100:g}" if value <= 0 else f"+{value * 100:g}") for value in ticks],
         f"From {first} to {last}: on the last day {points(shown[-1][1])} percentage points, {LEVEL} interval "
         f"{interval(days[-1].conversion)}.",
@@ -159,5 +161,5 @@ def _tiles(found: CampaignPerformance) -> list[tuple[str, str, str]]:
         ("Control", share(conversion.control), f"of {effect.control.customers:,} customers held out converted"),
         ("Difference", f"{points(conversion.difference)} pp", f"{LEVEL} interval: {interval(conversion)}"),
         ("Lift", lift(conversion), "difference relative to the control group"),
-        ("Revenue", money(revenue.difference, signed=True), "more per customer than in the control group"),
+        ("Revenue", money(revenue.difference, signed=True), "per customer, against the control group"),
     ]

@@ -241,7 +241,7 @@ def _smaller_arm(effect: Effect) -> str:
     customers = min(treated.customers, control.customers)
     converted = treated.converted + control.converted
     expected = customers * converted / (treated.customers + control.customers)
-    return f"{customers:,} customers and {expected:.1f}"
+    return f"{customers:,} customers and {expected:.1f} such conversions"
 
 
 def _split(found: CampaignPerformance) -> str:

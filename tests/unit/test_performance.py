@@ -99,7 +99,7 @@ def test_a_small_arm_gives_figures_and_no_interval() -> None:
     """With what is needed, and what there is."""
     found = measured(exposed(TREATED, 90, 9), exposed(CONTROL, 10, 1))
     assert "too early for a conclusion" in headline(found)
-    assert "it has 10 customers and 1.0." in headline(found)
+    assert "it has 10 customers and 1.0 such conversions." in headline(found)
     assert "each arm needs 100 customers" in headline(found)
     assert found.effect is not None
     assert found.effect.conversion.low is None
