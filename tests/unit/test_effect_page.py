@@ -18,7 +18,7 @@ ROWS = re.findall(r"^\| (\d+) %, \+(\d+) % \| (.+) \|$", PAGE, re.MULTILINE)
 
 
 def customers_needed(rate: float, lift: float, holdout: float) -> float:
-    """Return how many customers make the interval narrower than the difference."""
+    """Return with how many customers half the width of the interval is the difference."""
     customers = np.geomspace(100, 1e7, 50_000)
     treated = rate * (1 + lift)
     variance = rate * (1 - rate) / holdout + treated * (1 - treated) / (1 - holdout)
