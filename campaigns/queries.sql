@@ -308,3 +308,37 @@ SELECT count(*) FROM membership
 SELECT customer_id FROM membership
  WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s::text
  ORDER BY customer_id LIMIT %(limit)s;
+
+-- name: count_contacts
+-- The message of a trigger may be deleted from the outbox after it is sent: one that is gone was published.
+SELECT variant, count(*),
+       count(*) FILTER (WHERE failed_at IS NULL AND (message_id IS NULL OR sent_at IS NOT NULL)),
+       count(failed_at),
+       count(*) FILTER (WHERE failed_at IS NULL AND message_id IS NOT NULL AND sent_at IS NULL),
+       count(first_at -> 'delivered'), count(first_at -> 'bounced'), count(first_at -> 'opened'), count(first_at -> 'clicked'),
+       count(first_at -> 'converted'), sum(conversions), coalesce(sum(c.value), 0)
+  FROM contact c LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text
+ WHERE c.campaign = %(campaign)s
+ GROUP BY variant;
+
+-- name: exposure_days
+-- Each customer once, in the arm and under the version of the first exposure; conversions and revenue of all contacts.
+WITH exposed AS (
+    SELECT DISTINCT ON (c.customer_id) c.customer_id, d.versions ->> 'campaign' AS version, c.variant, c.decided_at
+      FROM contact c LEFT JOIN decision d ON d.customer_id = c.customer_id AND d.decision_id = c.trigger_id
+     WHERE c.campaign = %(campaign)s
+     ORDER BY c.customer_id, c.decided_at, c.trigger_id
+), answered AS (
+    SELECT customer_id, min((first_at ->> 'converted')::timestamptz) AS converted_at, coalesce(sum(value), 0) AS revenue
+      FROM contact WHERE campaign = %(campaign)s AND first_at ? 'converted' GROUP BY customer_id
+), happened AS (
+    SELECT version, variant, decided_at AS at, 1 AS exposed, 0 AS converted, 0 AS revenue FROM exposed
+     UNION ALL
+    SELECT version, variant, greatest(decided_at, converted_at), 0, 1, revenue FROM exposed JOIN answered USING (customer_id)
+)
+SELECT version, variant, (at AT TIME ZONE 'UTC')::date, sum(exposed), sum(converted), sum(revenue), sum(revenue * revenue)
+  FROM happened GROUP BY 1, 2, 3 ORDER BY 3, 1, 2;
+
+-- name: count_in_both_arms
+SELECT count(*) FROM (SELECT FROM contact WHERE campaign = %(campaign)s
+                       GROUP BY customer_id HAVING count(DISTINCT variant) > 1) moved;

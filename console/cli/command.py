@@ -17,6 +17,7 @@ from campaigns.migrations import migrate
 from console.cli.dead_letters import dead_letters
 from console.cli.explanation import describe_customer
 from console.cli.launch_progress import LaunchBar
+from console.cli.performance import performance
 from console.cli.warehouse import init, warehouse
 from console.embedded.errors import EmbeddedError
 from console.models import models
@@ -212,7 +213,10 @@ def activate_segment(key: str, mode: str) -> None:
 
 @holdfast.group()
 def campaigns() -> None:
-    """Show campaigns, and launch those that an operator launches."""
+    """Show campaigns and their effect, and launch those that an operator launches."""
+
+
+campaigns.add_command(performance)
 
 
 @campaigns.command("list")

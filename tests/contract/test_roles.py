@@ -18,6 +18,7 @@ from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges
 from campaigns.postgres_dead_letters import open_dead_letters
 from campaigns.postgres_ledger import PostgresLedger
+from campaigns.postgres_performance import open_performance
 from console.embedded.postgres import find_binaries
 from features.errors import WarehouseLayoutError
 from features.postgres_warehouse import PostgresWarehouse
@@ -180,3 +181,13 @@ async def test_the_warehouses_role_needs_select_on_the_view_alone(warehouse_url:
         with pytest.raises(WarehouseLayoutError, match="grant SELECT"):
             await PostgresWarehouse(as_role(warehouse_url, name), "customers").open()
         owner.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(role))
+
+
+def test_three_tables_are_enough_to_read_a_campaigns_performance(ledger_url: str, role: str) -> None:
+    migrate(ledger_url)
+    with psycopg.connect(ledger_url) as owner:
+        owner.execute(sql.SQL("GRANT SELECT ON contact, decision, outbox TO {}").format(sql.Identifier(role)))
+    with open_performance(as_role(ledger_url, role)) as found:
+        assert found.count_contacts("win-back") == {}
+        assert found.exposure_days("win-back") == []
+        assert found.count_in_both_arms("win-back") == 0

@@ -1,0 +1,52 @@
+"""What became of a campaign's customers and contacts, in the ledger, for operators."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from campaigns.exposures import ContactCounts, ExposureDay
+from campaigns.postgres_dead_letters import connect_ledger
+from campaigns.queries import QUERIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class PostgresPerformance:
+    """What a ledger holds of campaigns: one connection, which only reads."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        self._connection = connection
+
+    def count_contacts(self, campaign: str) -> Mapping[str, ContactCounts]:
+        """Return the contacts of a campaign by arm; an arm without contacts is left out."""
+        rows = self._rows("count_contacts", campaign)
+        return {arm: ContactCounts(*counts) for arm, *counts in rows}
+
+    def exposure_days(self, campaign: str) -> Sequence[ExposureDay]:
+        """Return the customers of a campaign by version, arm and day of the first exposure and first conversion."""
+        return [ExposureDay(*row) for row in self._rows("exposure_days", campaign)]
+
+    def count_in_both_arms(self, campaign: str) -> int:
+        """Return the customers who were contacted and held out, as a change of `holdout_percent` makes them."""
+        return int(self._rows("count_in_both_arms", campaign)[0][0])
+
+    def _rows(self, query: str, campaign: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(QUERIES[query], {"campaign": campaign}).fetchall()
+
+
+@contextmanager
+def open_performance(ledger_url: str) -> Iterator[PostgresPerformance]:
+    """Open a ledger to read from; all answers are of the same moment.
+
+    Raises:
+        LedgerUnavailableError: the ledger cannot be reached, or has no tables yet.
+    """
+    with connect_ledger(ledger_url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        with connection.transaction():
+            yield PostgresPerformance(connection)

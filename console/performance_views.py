@@ -1,0 +1,324 @@
+"""A campaign's performance in words, rows and JSON: what the terminal and the page show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from campaigns.confidence_sequence import ALPHA
+from campaigns.effect import FIRST_CONVERTED, FIRST_CUSTOMERS
+from campaigns.exposures import CONTROL, TREATED
+from campaigns.sample_ratio import ALARM_BELOW
+from campaigns.sample_ratio import FIRST_CUSTOMERS as FIRST_TESTED
+
+if TYPE_CHECKING:
+    from campaigns.exposures import ContactCounts
+    from console.use_cases.performance import CampaignPerformance, Difference, Effect
+
+LEVEL = f"{1 - ALPHA:.0%}".replace("%", " %")
+CONTACT_HEADINGS = ("", "treated", "control", "total")
+EFFECT_HEADINGS = ("", "treated", "control", "difference", f"{LEVEL} interval")
+VERSION_HEADINGS = ("version", "since", "customers", "treated", "control", "difference", f"{LEVEL} interval")
+_COUNTED = (
+    "decided",
+    "published",
+    "refused",
+    "waiting",
+    "delivered",
+    "bounced",
+    "opened",
+    "clicked",
+    "converted",
+    "conversions",
+)
+# Smaller probabilities are shown as this one.
+SMALLEST = 1e-6
+
+
+def headline(found: CampaignPerformance) -> str:
+    """Return the answer to whether the campaign has an effect, in one sentence."""
+    campaign, effect = found.campaign, found.effect
+    if not found.customers:
+        return f"{campaign.key} has exposed no customer yet: nobody was contacted, and nobody held out."
+    if effect is None:
+        return _why_not_compared(found)
+    if has_alarm(found):
+        return "The arms are not comparable: they are not split as the holdout says. Do not trust the effect below."
+    conversion = effect.conversion
+    said = f"{points(conversion.difference)} percentage points, {LEVEL} interval {interval(conversion)}"
+    if conversion.low is None:
+        return (
+            f"It is too early for a conclusion: each arm needs {FIRST_CUSTOMERS} customers, and the smaller one "
+            f"{FIRST_CONVERTED} conversions at the common rate; it has {_smaller_arm(effect)}."
+        )
+    if not conversion.is_established:
+        return f"No effect on conversion is established: the difference is {said}, which contains 0."
+    verb = "more" if conversion.difference > 0 else "fewer"
+    return f"The campaign has an effect: {verb} customers convert than without it, by {said}."
+
+
+def sentences(found: CampaignPerformance) -> list[str]:
+    """Return what a reader has to know besides the figures, the most important first."""
+    said = (
+        _split(found),
+        _missing_reports(found),
+        _earlier(found),
+        _revenue(found),
+        _refused(found),
+        *_compared(found),
+    )
+    return [each for each in said if each]
+
+
+def has_alarm(found: CampaignPerformance) -> bool:
+    """Return whether the arms are not comparable."""
+    return found.sample_ratio is not None and found.sample_ratio.alarm
+
+
+def contact_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
+    """Return the contacts by what became of them; a control exposure is not sent."""
+    treated, control = found.contacts[TREATED], found.contacts[CONTROL]
+    arms = (treated, control, treated + control)
+    rows: list[tuple[str, ...]] = [(name, *(f"{getattr(each, name):,}" for each in arms)) for name in _COUNTED]
+    return [*rows, ("revenue", *(money(float(each.revenue)) for each in arms))]
+
+
+def effect_rows(effect: Effect) -> list[tuple[str, ...]]:
+    """Return the comparison of the arms."""
+    conversion, revenue = effect.conversion, effect.revenue
+    treated, control = effect.treated, effect.control
+    return [
+        ("customers", f"{treated.customers:,}", f"{control.customers:,}", "", ""),
+        ("converted", f"{treated.converted:,}", f"{control.converted:,}", "", ""),
+        (
+            "conversion rate",
+            share(conversion.treated),
+            share(conversion.control),
+            f"{points(conversion.difference)} points",
+            interval(conversion),
+        ),
+        ("relative lift", "", "", lift(conversion), ""),
+        (
+            "revenue per customer",
+            money(revenue.treated),
+            money(revenue.control),
+            money(revenue.difference, signed=True),
+            _money_interval(revenue),
+        ),
+    ]
+
+
+def version_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
+    """Return the effect on the customers of each version of the campaign."""
+    rows: list[tuple[str, ...]] = []
+    for each in found.versions:
+        name = f"{each.version}{' (present)' if each.version == found.campaign.version else ''}"
+        first = (name, f"{each.since}", f"{each.customers:,}")
+        if each.effect is None:
+            rows.append((*first, "", "", "one arm only", ""))
+            continue
+        rate = each.effect.conversion
+        rows.append((*first, share(rate.treated), share(rate.control), points(rate.difference), interval(rate)))
+    return rows
+
+
+def share(value: float) -> str:
+    """Return a share in percent."""
+    return f"{value:.2%}".replace("%", " %")
+
+
+def points(value: float) -> str:
+    """Return a difference of shares in percentage points."""
+    return f"{value * 100:+.2f}"
+
+
+def money(value: float, *, signed: bool = False) -> str:
+    """Return an amount in the unit of the outcomes' values, which the ledger does not know."""
+    return f"{value:+,.2f}" if signed else f"{value:,.2f}"
+
+
+def interval(difference: Difference) -> str:
+    """Return the interval of a difference of shares."""
+    if difference.low is None or difference.high is None:
+        return "too early"
+    return f"{points(difference.low)} to {points(difference.high)}"
+
+
+def lift(difference: Difference) -> str:
+    """Return the relative lift."""
+    return "none: no control conversion" if difference.lift is None else f"{difference.lift * 100:+.1f} %"
+
+
+def as_object(found: CampaignPerformance) -> dict[str, Any]:
+    """Return the performance as JSON; docs/effect.md explains the fields."""
+    ratio, campaign = found.sample_ratio, found.campaign
+    treated, control = found.contacts[TREATED], found.contacts[CONTROL]
+    return {
+        "campaign": campaign.key,
+        "name": campaign.name,
+        "version": campaign.version,
+        "holdout_percent": campaign.holdout_percent,
+        "alpha": ALPHA,
+        "headline": headline(found),
+        "sentences": sentences(found),
+        "contacts": {
+            "treated": _contacts_object(treated),
+            "control": _contacts_object(control),
+            "total": _contacts_object(treated + control),
+        },
+        "customers": found.customers,
+        "customers_left_out": found.left_out,
+        "customers_in_both_arms": found.in_both_arms,
+        "effect": _effect_object(found.effect),
+        "sample_ratio": ratio
+        and {
+            "planned": ratio.planned,
+            "customers": ratio.customers,
+            "control": ratio.control,
+            "p_value": ratio.p_value,
+            "alarm": ratio.alarm,
+        },
+        "days": [
+            {"day": f"{each.day}", "customers": each.customers, **_difference_object(each.conversion)}
+            for each in found.days
+        ],
+        "versions": [
+            {
+                "version": each.version,
+                "since": f"{each.since}",
+                "customers": each.customers,
+                "effect": _effect_object(each.effect),
+            }
+            for each in found.versions
+        ],
+    }
+
+
+def _contacts_object(counts: ContactCounts) -> dict[str, Any]:
+    return {**{name: getattr(counts, name) for name in _COUNTED}, "revenue": float(counts.revenue)}
+
+
+def _effect_object(effect: Effect | None) -> dict[str, Any] | None:
+    if effect is None:
+        return None
+    arms = {"treated": effect.treated, "control": effect.control}
+    return {
+        **{
+            arm: {"customers": each.customers, "converted": each.converted, "revenue": each.revenue}
+            for arm, each in arms.items()
+        },
+        "conversion_rate": {**_difference_object(effect.conversion), "lift": effect.conversion.lift},
+        "revenue_per_customer": {**_difference_object(effect.revenue), "lift": effect.revenue.lift},
+    }
+
+
+def _difference_object(difference: Difference) -> dict[str, Any]:
+    return {
+        "treated": difference.treated,
+        "control": difference.control,
+        "difference": difference.difference,
+        "low": difference.low,
+        "high": difference.high,
+        "established": difference.is_established,
+    }
+
+
+def _why_not_compared(found: CampaignPerformance) -> str:
+    campaign = found.campaign
+    if not campaign.holdout_percent:
+        return (
+            f"{campaign.key} holds nobody out, so there is nothing to compare with and no lift: what customers would "
+            "have bought without it is unknown. Set holdout_percent, for example 10, in "
+            f"{campaign.file or 'its definition'}."
+        )
+    return (
+        f"No version of {campaign.key} has customers in both arms yet, so there is nothing to compare; it holds out "
+        f"{campaign.holdout_percent:g} %."
+    )
+
+
+def _smaller_arm(effect: Effect) -> str:
+    treated, control = effect.treated, effect.control
+    customers = min(treated.customers, control.customers)
+    converted = treated.converted + control.converted
+    expected = customers * converted / (treated.customers + control.customers)
+    return f"{customers:,} customers and {expected:.1f} such conversions"
+
+
+def _split(found: CampaignPerformance) -> str:
+    """Return whether the arms are split as planned; nothing where nobody is held out."""
+    ratio = found.sample_ratio
+    if ratio is None:
+        return ""
+    split = f"{ratio.control:,} of {ratio.customers:,} customers of the present version are in the control group"
+    planned = f"planned are {ratio.planned * 100:g} %"
+    if ratio.p_value is None:
+        return f"The split is not tested yet: {split}; {FIRST_TESTED} customers are needed."
+    if not ratio.alarm:
+        return f"The split is as planned: {split}; {planned}."
+    return (
+        f"Alarm: {split}; {planned}, and chance gives such a split with a probability of at most "
+        f"{max(ratio.p_value, SMALLEST):.6f} (alarm below {ALARM_BELOW:g}). Something adds or removes customers of one "
+        "arm: look for rows that were deleted from the ledger, and for workers with other definitions."
+    )
+
+
+def _missing_reports(found: CampaignPerformance) -> str:
+    """Doubt a control group that never converts: its conversions often come from another system, or from none."""
+    effect = found.effect
+    if effect is None or effect.control.converted or effect.conversion.low is None:
+        return ""
+    return (
+        "No customer of the control group has converted: check that conversions of control exposures are reported as "
+        "outcomes, with the trigger_id of campaign-triggers.control. Otherwise every sale looks like an effect."
+    )
+
+
+def _earlier(found: CampaignPerformance) -> str:
+    """Return when an effect was established that is not now: a larger one at first, or the error that may occur."""
+    earlier = [each.day for each in found.days if each.conversion.is_established]
+    if not earlier or found.days[-1].conversion.is_established or has_alarm(found):
+        return ""
+    return (
+        f"On earlier days an effect was established, first on {earlier[0]}: it has become smaller since, or was one of "
+        f"the {ALPHA * 100:g} in 100 errors."
+    )
+
+
+def _revenue(found: CampaignPerformance) -> str:
+    effect = found.effect
+    if effect is None or effect.revenue.low is None or has_alarm(found):
+        return ""
+    if not (effect.treated.revenue or effect.control.revenue):
+        return ""
+    revenue = effect.revenue
+    said = f"{money(revenue.difference, signed=True)} per customer, {LEVEL} interval {_money_interval(revenue)}"
+    return f"Revenue: {said}; {'an' if revenue.is_established else 'no'} effect is established."
+
+
+def _refused(found: CampaignPerformance) -> str:
+    refused = found.contacts[TREATED].refused
+    return f"{refused:,} triggers could not be published; their customers count as treated." if refused else ""
+
+
+def _compared(found: CampaignPerformance) -> list[str]:
+    """Return which customers are compared, and how, where that is not plain."""
+    said = []
+    if (several := sum(each.effect is not None for each in found.versions)) > 1:
+        said.append(f"Rates are averages over {several} versions of the campaign, weighted with their customers.")
+    if found.effect is not None and found.left_out:
+        said.append(
+            f"{found.left_out:,} of {found.customers:,} customers are not compared: the version that exposed them "
+            "first has customers in one arm only, or is unknown."
+        )
+    if found.in_both_arms:
+        said.append(
+            f"{found.in_both_arms:,} customers were contacted and held out, because holdout_percent changed; they "
+            "count in the arm of their first exposure."
+        )
+    return said
+
+
+def _money_interval(difference: Difference) -> str:
+    if difference.low is None or difference.high is None:
+        return "too early"
+    return f"{money(difference.low, signed=True)} to {money(difference.high, signed=True)}"

@@ -1,0 +1,263 @@
+"""What a campaign has achieved: its figures, and its effect against the customers it held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from campaigns.definition import load_definitions
+from campaigns.effect import compare_conversion, compare_revenue
+from campaigns.errors import CampaignDefinitionError
+from campaigns.exposures import CONTROL, TREATED, ContactCounts, accumulate
+from campaigns.postgres_performance import open_performance
+from campaigns.sample_ratio import check_ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import date
+
+    from numpy.typing import NDArray
+
+    from campaigns.definition import Campaign
+    from campaigns.effect import Arm, Comparison
+    from campaigns.exposures import ExposureDay, ExposureHistory
+    from campaigns.sample_ratio import SampleRatio
+    from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ArmCustomers:
+    """The customers of one arm that are compared, each once.
+
+    Attributes:
+        converted: those with a conversion.
+        revenue: the sum of the values of their conversions.
+    """
+
+    customers: int
+    converted: int
+    revenue: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A mean per customer in both arms, and their difference.
+
+    Attributes:
+        difference: treated - control.
+        low: of the interval that holds at every look; None where there are too few customers or conversions for one.
+        high: likewise.
+    """
+
+    treated: float
+    control: float
+    difference: float
+    low: float | None
+    high: float | None
+
+    @property
+    def lift(self) -> float | None:
+        """The difference relative to the control group; None where that is not above 0."""
+        return self.difference / self.control if self.control > 0 else None
+
+    @property
+    def is_established(self) -> bool:
+        """Whether the interval excludes 0."""
+        return (self.low is not None and self.low > 0) or (self.high is not None and self.high < 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Customers who were contacted, by intention, against those who were held out.
+
+    Attributes:
+        conversion: share of customers who converted.
+        revenue: per customer.
+    """
+
+    treated: ArmCustomers
+    control: ArmCustomers
+    conversion: Difference
+    revenue: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class VersionEffect:
+    """The effect on the customers that one version of the campaign exposed first.
+
+    Attributes:
+        since: the day of its first such exposure, in UTC.
+        customers: of both arms.
+        effect: None where one arm is empty.
+    """
+
+    version: str
+    since: date
+    customers: int
+    effect: Effect | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayEffect:
+    """The difference of the conversion rates as of the end of a day in UTC."""
+
+    day: date
+    customers: int
+    conversion: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPerformance:
+    """What a campaign has achieved.
+
+    Attributes:
+        campaign: its present definition.
+        contacts: by arm as the ledger names it, both arms present.
+        customers: exposed at least once.
+        left_out: those among them that cannot be compared: their version has customers in one arm only, or is unknown.
+        in_both_arms: customers who were contacted and held out; they count in the arm of the first exposure.
+        effect: None where no version has customers in both arms.
+        days: the conversion of each day on which something happened, from the first with customers in both arms.
+        versions: in the order of their first exposure.
+        sample_ratio: of the present version; None where it holds nobody out or has exposed nobody first.
+    """
+
+    campaign: Campaign
+    contacts: Mapping[str, ContactCounts]
+    customers: int
+    left_out: int
+    in_both_arms: int
+    effect: Effect | None
+    days: Sequence[DayEffect]
+    versions: Sequence[VersionEffect]
+    sample_ratio: SampleRatio | None
+
+
+def measure_campaign(settings: Settings, key: str) -> CampaignPerformance:
+    """Return what a campaign has achieved so far.
+
+    Raises:
+        CampaignDefinitionError: there is no such campaign.
+        LedgerUnavailableError: the ledger cannot be read.
+    """
+    campaign = find_campaign(load_definitions(settings.definitions_dir).campaigns, key)
+    with open_performance(settings.ledger_url) as ledger:
+        contacts = ledger.count_contacts(key)
+        exposures = ledger.exposure_days(key)
+        moved = ledger.count_in_both_arms(key)
+    return evaluate(campaign, contacts, exposures, in_both_arms=moved)
+
+
+def find_campaign(campaigns: Collection[Campaign], key: str) -> Campaign:
+    """Return the campaign that an operator names.
+
+    Raises:
+        CampaignDefinitionError: there is none; the message names those with the nearest names, or all.
+    """
+    by_key = {campaign.key: campaign for campaign in campaigns}
+    if key not in by_key:
+        nearest = get_close_matches(key, by_key)
+        meant = f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else f"there are: {', '.join(by_key)}"
+        raise CampaignDefinitionError(f"no campaign {key!r}; {meant}")
+    return by_key[key]
+
+
+def evaluate(
+    campaign: Campaign,
+    contacts: Mapping[str, ContactCounts],
+    exposures: Collection[ExposureDay],
+    *,
+    in_both_arms: int = 0,
+) -> CampaignPerformance:
+    """Compute a campaign's effect from what the ledger holds of it.
+
+    Args:
+        campaign: its present definition.
+        contacts: by arm.
+        exposures: by version, arm and day.
+        in_both_arms: customers who were contacted and held out.
+    """
+    history = accumulate(exposures)
+    effect = _find_effect(history.treated, history.control)
+    customers = sum(each.customers for each in exposures)
+    compared = effect.treated.customers + effect.control.customers if effect else 0
+    return CampaignPerformance(
+        campaign,
+        {arm: contacts.get(arm, ContactCounts()) for arm in (TREATED, CONTROL)},
+        customers,
+        customers - compared,
+        in_both_arms,
+        effect,
+        _by_day(history),
+        [_of_version(history, place) for place in range(len(history.versions))],
+        _check_ratio(campaign, history),
+    )
+
+
+def _find_effect(treated: Arm, control: Arm) -> Effect | None:
+    """Return the effect at the last look, None where no version has customers in both arms.
+
+    Args:
+        treated: shape [versions, looks].
+        control: of the same shape.
+    """
+    if not treated.customers.size:
+        return None
+    both = (treated.customers[:, -1] > 0) & (control.customers[:, -1] > 0)
+    if not both.any():
+        return None
+    return Effect(
+        _count(treated, both),
+        _count(control, both),
+        _difference(compare_conversion(treated, control), -1),
+        _difference(compare_revenue(treated, control), -1),
+    )
+
+
+def _count(arm: Arm, both: NDArray[np.bool_]) -> ArmCustomers:
+    customers, converted, revenue = (
+        float(sums[both, -1].sum()) for sums in (arm.customers, arm.converted, arm.revenue)
+    )
+    # Values are added as floats: what is beyond the sixth decimal is their rounding.
+    return ArmCustomers(int(customers), int(converted), round(revenue, 6))
+
+
+def _difference(comparison: Comparison, look: int) -> Difference:
+    low, high = float(comparison.low[look]), float(comparison.high[look])
+    return Difference(
+        float(comparison.treated[look]),
+        float(comparison.control[look]),
+        float(comparison.difference[look]),
+        None if np.isnan(low) else low,
+        None if np.isnan(high) else high,
+    )
+
+
+def _by_day(history: ExposureHistory) -> list[DayEffect]:
+    if not history.days:
+        return []
+    comparison = compare_conversion(history.treated, history.control)
+    customers = (history.treated.customers + history.control.customers).sum(axis=0)
+    return [
+        DayEffect(day, int(customers[look]), _difference(comparison, look))
+        for look, day in enumerate(history.days)
+        if not np.isnan(comparison.difference[look])
+    ]
+
+
+def _of_version(history: ExposureHistory, place: int) -> VersionEffect:
+    treated, control = history.treated.of_version(place), history.control.of_version(place)
+    customers = (treated.customers + control.customers)[0]
+    since = history.days[int(np.argmax(customers > 0))]
+    return VersionEffect(history.versions[place], since, int(customers[-1]), _find_effect(treated, control))
+
+
+def _check_ratio(campaign: Campaign, history: ExposureHistory) -> SampleRatio | None:
+    if campaign.version not in history.versions or not campaign.holdout_percent:
+        return None
+    place = history.versions.index(campaign.version)
+    control = history.control.customers[place]
+    return check_ratio(control, control + history.treated.customers[place], campaign.holdout_percent / 100)

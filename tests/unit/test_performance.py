@@ -1,0 +1,238 @@
+"""A campaign's performance in values, words, characters and on the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from campaigns.errors import CampaignDefinitionError
+from campaigns.exposures import CONTROL, TREATED, ContactCounts, ExposureDay
+from console.cli.performance import PLOT_LINES, draw
+from console.performance_page import draw_chart, render_page
+from console.performance_views import as_object, contact_rows, effect_rows, headline, sentences, version_rows
+from console.use_cases.performance import evaluate, find_campaign
+from tests.builders import campaign
+
+if TYPE_CHECKING:
+    from campaigns.definition import Campaign
+    from console.use_cases.performance import CampaignPerformance
+
+HELD = campaign(holdout_percent=10)
+FIRST = date(2026, 3, 1)
+
+
+def exposed(
+    arm: str, customers: int, converted: int = 0, *, version: str | None = HELD.version, day: int = 0, each: int = 0
+) -> ExposureDay:
+    """Customers exposed on a day, and those who converted on it, for a value each."""
+    on = FIRST + timedelta(days=day)
+    return ExposureDay(version, arm, on, customers, converted, Decimal(each * converted), Decimal(each**2 * converted))
+
+
+def measured(*days: ExposureDay, of: Campaign = HELD, in_both_arms: int = 0, refused: int = 0) -> CampaignPerformance:
+    """The performance from exposure days; each customer had one contact."""
+    contacts = {}
+    for arm in (TREATED, CONTROL):
+        customers = sum(each.customers for each in days if each.arm == arm)
+        if customers:
+            contacts[arm] = ContactCounts(customers, customers - refused, refused if arm == TREATED else 0)
+    return evaluate(of, contacts, days, in_both_arms=in_both_arms)
+
+
+def growing(days: int = 40, *, treated: int = 20, control: int = 10) -> CampaignPerformance:
+    """Of a campaign that exposes a hundred customers in each arm on each day, of whom so many convert, for 5 each."""
+    halved = campaign(holdout_percent=50)
+    found = [
+        exposed(arm, 100, converted, version=halved.version, day=day, each=5)
+        for day in range(days)
+        for arm, converted in ((TREATED, treated), (CONTROL, control))
+    ]
+    return measured(*found, of=halved)
+
+
+EFFECTIVE = growing()
+
+
+def said_of(found: CampaignPerformance) -> str:
+    return "\n".join((headline(found), *sentences(found)))
+
+
+def test_an_established_effect_is_told_with_its_interval() -> None:
+    effect = "The campaign has an effect: more customers convert than without it, by +10.00 percentage points, "
+    assert headline(EFFECTIVE).startswith(f"{effect}95 % interval +")
+    assert "The split is as planned: 4,000 of 8,000 customers" in said_of(EFFECTIVE)
+    assert "Revenue: +0.50 per customer, 95 % interval +" in said_of(EFFECTIVE)
+
+
+def test_revenue_is_passed_over_where_no_outcome_has_a_value() -> None:
+    assert "Revenue" not in said_of(measured(exposed(TREATED, 900, 90), exposed(CONTROL, 100, 10)))
+
+
+def test_a_harmful_campaign_is_told_as_one() -> None:
+    assert "fewer customers convert than without it, by -15.00" in headline(growing(treated=5, control=20))
+
+
+def test_an_effect_that_is_not_established_is_told_as_that() -> None:
+    found = measured(exposed(TREATED, 900, 90), exposed(CONTROL, 100, 10))
+    assert headline(found).startswith("No effect on conversion is established: the difference is +0.00")
+    assert headline(found).endswith("which contains 0.")
+
+
+def test_an_effect_that_was_established_and_is_not_now_is_told_with_its_day() -> None:
+    """The customers of the first day differ between the arms, those who follow do not."""
+    large = exposed(TREATED, 100, 60), exposed(CONTROL, 100, 10)
+    same = exposed(TREATED, 4_000, 1_200, day=9), exposed(CONTROL, 4_000, 1_210, day=9)
+    found = measured(*(replace(each, version="half") for each in (*large, *same)))
+    assert "No effect on conversion is established" in headline(found)
+    assert "On earlier days an effect was established, first on 2026-03-01" in said_of(found)
+    assert "On earlier days" not in said_of(EFFECTIVE)
+
+
+def test_a_small_arm_gives_figures_and_no_interval() -> None:
+    """With what is needed, and what there is."""
+    found = measured(exposed(TREATED, 90, 9), exposed(CONTROL, 10, 1))
+    assert "too early for a conclusion" in headline(found)
+    assert "it has 10 customers and 1.0 such conversions." in headline(found)
+    assert "each arm needs 100 customers" in headline(found)
+    assert found.effect is not None
+    assert found.effect.conversion.low is None
+    assert ("conversion rate", "10.00 %", "10.00 %", "+0.00 points", "too early") in effect_rows(found.effect)
+
+
+def test_a_control_group_without_conversions_gives_no_lift_and_a_doubt() -> None:
+    found = measured(exposed(TREATED, 900, 300), exposed(CONTROL, 100))
+    assert found.effect is not None
+    assert found.effect.conversion.lift is None
+    assert ("relative lift", "", "", "none: no control conversion", "") in effect_rows(found.effect)
+    assert "check that conversions of control exposures are reported" in said_of(found)
+
+
+def test_a_campaign_without_a_holdout_says_why_there_is_no_lift_and_what_to_do() -> None:
+    found = measured(exposed(TREATED, 500, 50, version=campaign().version), of=campaign())
+    assert found.effect is None
+    assert found.sample_ratio is None
+    assert "holds nobody out" in headline(found)
+    assert "Set holdout_percent, for example 10" in headline(found)
+    assert contact_rows(found)[0] == ("decided", "500", "0", "500")
+
+
+def test_a_campaign_without_exposures_says_so() -> None:
+    assert headline(measured()) == "win-back has exposed no customer yet: nobody was contacted, and nobody held out."
+    assert (measured().days, sentences(measured())) == ([], [])
+
+
+def test_one_arm_alone_is_not_compared() -> None:
+    found = measured(exposed(TREATED, 20, 2))
+    assert "No version of win-back has customers in both arms yet" in headline(found)
+    assert "it holds out 10 %" in headline(found)
+
+
+def test_a_wrong_split_is_told_before_any_effect() -> None:
+    wrong = measured(exposed(TREATED, 5_000, 2_000), exposed(CONTROL, 300, 10))
+    assert headline(wrong).startswith("The arms are not comparable")
+    assert "is established" not in said_of(wrong)
+    assert sentences(wrong)[0].startswith(
+        "Alarm: 300 of 5,300 customers of the present version are in the control group"
+    )
+
+
+def test_the_split_is_that_of_the_present_version() -> None:
+    """An earlier one held out another share, which the ledger does not know."""
+    found = measured(
+        exposed(TREATED, 500, 50, version="earlier"), exposed(CONTROL, 500, 50, version="earlier"),
+        exposed(TREATED, 90, 9, day=1), exposed(CONTROL, 11, 1, day=1),
+    )  # fmt: skip
+    assert found.sample_ratio is not None
+    assert (found.sample_ratio.customers, found.sample_ratio.alarm) == (101, False)
+    assert "averages over 2 versions" in said_of(found)
+    assert [row[0] for row in version_rows(found)] == ["earlier", f"{HELD.version} (present)"]
+
+
+def test_customers_that_cannot_be_compared_are_counted() -> None:
+    """Those of a version without a control group, and those whose version is unknown."""
+    found = measured(
+        exposed(TREATED, 500, 50, version="open to all"), exposed(TREATED, 7, version=None), exposed(TREATED, 900, 90),
+        exposed(CONTROL, 100, 10), in_both_arms=3, refused=2,
+    )  # fmt: skip
+    assert (found.customers, found.left_out) == (1_507, 507)
+    assert "507 of 1,507 customers are not compared" in said_of(found)
+    assert "3 customers were contacted and held out" in said_of(found)
+    assert "2 triggers could not be published; their customers count as treated." in said_of(found)
+    assert version_rows(found)[0][5] == "one arm only"
+
+
+def test_days_accumulate_until_each_day() -> None:
+    assert [(each.day, each.customers) for each in growing(3).days] == [
+        (FIRST + timedelta(days=n), 200 * (n + 1)) for n in range(3)
+    ]
+
+
+def test_json_has_every_figure_as_a_number() -> None:
+    found = json.loads(json.dumps(as_object(EFFECTIVE)))
+    assert found["effect"]["conversion_rate"]["difference"] == pytest.approx(0.1)
+    assert found["effect"]["revenue_per_customer"]["lift"] == pytest.approx(1)
+    assert found["contacts"]["total"]["decided"] == 8_000
+    assert found["days"][-1]["low"] == found["effect"]["conversion_rate"]["low"]
+    assert json.loads(json.dumps(as_object(measured())))["effect"] is None
+
+
+def test_the_plot_marks_zero_the_difference_and_its_interval() -> None:
+    lines = draw(EFFECTIVE.days)
+    assert len(lines) == PLOT_LINES
+    assert re.fullmatch(r"  2026-04-09  \|? *\[-*o-*\] *  \+10\.00 \(\+\d\.\d\d to \+1\d\.\d\d\)", lines[-1])
+    assert ">" in lines[0]
+    assert {len(line.split("  +")[0]) for line in lines} == {len(lines[0].split("  +")[0])}
+
+
+@pytest.mark.parametrize("found", [measured(), measured(exposed(TREATED, 90, 9), exposed(CONTROL, 10, 1))])
+def test_without_an_interval_nothing_is_drawn(found: CampaignPerformance) -> None:
+    assert draw(found.days) == []
+    assert draw_chart(found.days) is None
+
+
+def test_a_plot_of_no_difference_at_all_is_drawn() -> None:
+    """And of a single day."""
+    assert len(draw(growing(1, treated=50, control=50).days)) == 1
+    assert draw_chart(growing(2, treated=50, control=50).days) is not None
+
+
+def test_the_page_is_one_file_without_scripts_whose_drawing_is_well_formed() -> None:
+    page = render_page(EFFECTIVE)
+    (drawing,) = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    places = [part.get("points", "") for part in ET.fromstring(drawing)]  # noqa: S314 - our own
+    assert max(len(each.split()) for each in places) == 2 * len(
+        [e for e in EFFECTIVE.days if e.conversion.low is not None]
+    )
+    assert not re.search(r"<script|src=|href=|url\(", page)
+    assert page == render_page(EFFECTIVE)
+
+
+@pytest.mark.parametrize("found", [measured(), measured(exposed(TREATED, 5)), growing(1)])
+def test_every_state_has_a_page(found: CampaignPerformance) -> None:
+    assert "</html>" in render_page(found)
+
+
+def test_text_of_definitions_and_of_the_ledger_is_escaped_on_the_page() -> None:
+    odd = campaign(name="<script>alert(1)</script> & Söhne", holdout_percent=10)
+    days = [exposed(arm, 200, 40, version=name) for name in ("<img>", odd.version) for arm in (TREATED, CONTROL)]
+    page = render_page(measured(*days, of=odd))
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; Söhne" in page
+    assert "&lt;img&gt;" in page
+
+
+def test_an_unknown_campaign_is_answered_with_the_nearest_names() -> None:
+    """Or with all, where none is near."""
+    known = [campaign(), campaign(key="vip-offers")]
+    assert find_campaign(known, "win-back") is known[0]
+    with pytest.raises(CampaignDefinitionError, match=r"^no campaign 'vip-offer'; did you mean 'vip-offers'\?$"):
+        find_campaign(known, "vip-offer")
+    with pytest.raises(CampaignDefinitionError, match=r"^no campaign 'x'; there are: win-back, vip-offers$"):
+        find_campaign(known, "x")

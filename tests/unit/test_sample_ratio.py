@@ -1,0 +1,71 @@
+"""The alarm that the arms are not split as the holdout says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from campaigns.sample_ratio import ALARM_BELOW, SampleRatio, check_ratio, log_evidence, p_values
+
+RUNS, DAYS = 2_000, 90
+
+
+def split(share: float, per_day: int, *, runs: int = RUNS, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Customers of the control group and of both arms so far, each day of each run, shape [runs, days]."""
+    daily = np.random.default_rng(seed).binomial(per_day, share, (runs, DAYS))
+    customers = np.broadcast_to(np.arange(1, DAYS + 1) * per_day, (runs, DAYS))
+    return daily.cumsum(axis=1).astype(float), customers.astype(float)
+
+
+def alarms(share: float, planned: float, per_day: int) -> np.ndarray:
+    """Whether each run ever alarms, shape [runs]."""
+    return (p_values(*split(share, per_day), planned) < ALARM_BELOW).any(axis=1)
+
+
+@pytest.mark.parametrize(
+    ("control", "customers", "planned", "expected"),
+    [
+        (10, 100, 0.1, -0.1445431),
+        (30, 200, 0.1, 0.7145027),
+        (700, 10_000, 0.1, 51.8715221),
+        (60, 100, 0.5, 0.3574128),
+    ],
+)
+def test_the_evidence_is_that_of_another_implementation(
+    control: float, customers: float, planned: float, expected: float
+) -> None:
+    """The figures are the logarithms of `sequential_bayes_factors` in ssrm-test 0.1.5."""
+    found = log_evidence(np.array([control]), np.array([customers]), planned)
+    assert found == pytest.approx([expected], abs=1e-6)
+
+
+@pytest.mark.parametrize("planned", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("per_day", [5, 500])
+def test_a_correct_split_looked_at_daily_alarms_in_no_more_runs_than_stated(planned: float, per_day: int) -> None:
+    """One in a thousand; of 2,000 runs, 8 would be 4 standard deviations more."""
+    assert alarms(planned, planned, per_day).sum() <= 8
+
+
+@pytest.mark.parametrize(
+    ("share", "planned", "per_day"), [(0.08, 0.1, 200), (0.05, 0.1, 50), (0.0, 0.1, 20), (0.45, 0.5, 100)]
+)
+def test_a_wrong_split_is_found_within_the_days(share: float, planned: float, per_day: int) -> None:
+    assert alarms(share, planned, per_day).mean() > 0.99
+
+
+def test_a_holdout_that_holds_nobody_out_is_found_at_some_hundreds() -> None:
+    looks = np.arange(20.0, 1001, 20)
+    found = p_values(np.zeros_like(looks), looks, 0.1) < ALARM_BELOW
+    assert looks[found.argmax()] == 240
+
+
+def test_fewer_than_a_hundred_customers_are_not_tested() -> None:
+    assert check_ratio(np.array([0.0]), np.array([99.0]), 0.5) == SampleRatio(0.5, 99, 0, None)
+    assert check_ratio(np.array([0.0]), np.array([100.0]), 0.5).alarm
+
+
+def test_an_alarm_stays_when_later_days_are_balanced() -> None:
+    """The first days were wrong all the same."""
+    control, customers = np.array([0.0, 500.0, 5_000.0]), np.array([300.0, 1_000.0, 10_000.0])
+    assert check_ratio(control, customers, 0.5).alarm
+    assert not check_ratio(control[1:], customers[1:], 0.5).alarm
