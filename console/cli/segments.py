@@ -241,9 +241,8 @@ def describe_diff(found: SegmentDiff) -> list[str]:
     if found.kept:
         sentences.append(f"{found.kept:,} of those who stay do so because the exit rule does not hold")
     if found.absent:
-        sentences.append(
-            f"{number(found.absent, 'member')} are not in the view and stay, because nothing evaluates them"
-        )
+        absent = number(found.absent, "member")
+        sentences.append(f"{absent} not in the view: nothing evaluates them, so they stay")
     return sentences
 
 

@@ -17,12 +17,13 @@ from console.use_cases.ledger import open_ledger
 from console.use_cases.segment_facts import SIGNAL_FACTS
 from console.use_cases.warehouse_check import describe_view
 from features.signals import as_columns
-from features.table import find_kind, plain
+from features.table import FeatureTable, find_kind, plain
 from features.times import STALE, parse_time
 from features.warehouses import opened
 from models.facts import SCORE_FACTS
 from models.rfm import RFM_SOURCES
 from models.scores import score_customers
+from models.sources import unavailable_facts
 from streams.known_facts import SAMPLED_ROWS
 from streams.runtime.model_reload import load_models
 from streams.services import find_warehouse
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from features.signals import Signals
-    from features.table import Column, FeatureTable, Kind
+    from features.table import Column, Kind
     from models.registry import Scorers
     from streams.settings import Settings
 
@@ -115,7 +116,7 @@ class FactColumns:
 
 
 def list_fact_columns(settings: Settings, *, rows: int = SAMPLED_ROWS) -> FactColumns:
-    """Return every fact that rules can read; private columns are none.
+    """Return every fact that rules can read: no private columns, no scores for which the view lacks a column.
 
     Without the ledger the facts of conversations have no coverage and no values.
 
@@ -130,7 +131,11 @@ def list_fact_columns(settings: Settings, *, rows: int = SAMPLED_ROWS) -> FactCo
 async def _list(settings: Settings, scorers: Scorers, rows: int) -> FactColumns:
     async with opened(find_warehouse(settings)) as warehouse:
         sample = await warehouse.sample(rows)
+    unavailable = unavailable_facts(sample.columns, (), scorers)
     scored = score_customers(sample, scorers)
+    scored = FeatureTable(
+        scored.customer_ids, {name: cells for name, cells in scored.columns.items() if name not in unavailable}
+    )
     unsampled = None
     signals: Mapping[str, Signals] = {}
     try:
