@@ -18,6 +18,8 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Format
+from psycopg.types.numeric import FloatLoader
 from psycopg_pool import AsyncConnectionPool
 
 from features import postgres_types
@@ -221,6 +223,7 @@ class PostgresWarehouse:
                 connection.cursor(binary=True) as cursor,
             ):
                 await self._declare_scan(cursor, columns)
+                await _load_floats(cursor)
                 fetch = sql.SQL("FETCH FORWARD {} FROM scan").format(rows)
                 while True:
                     async with asyncio.timeout(SCAN_STATEMENT_S + self._grace_s):
@@ -405,6 +408,19 @@ def split_name(table: str) -> list[str]:
 def _describe(cursor: Cursor) -> dict[str, int]:
     """Return the type OID of each column of a result, by name."""
     return {each.name: each.type_code for each in cursor.description or ()}
+
+
+async def _load_floats(cursor: Cursor) -> None:
+    """Let the cursor of a scan load numeric as floats: with Decimals the whole scan takes twice as long.
+
+    There is such a loader for numeric as text only. Numbers and texts mean the same in either format, other types do
+    not: where the scan has one, everything stays as it is.
+    """
+    await cursor.execute("FETCH FORWARD 0 FROM scan")
+    types = set(_describe(cursor).values())
+    if postgres_types.NUMERIC in types and types <= postgres_types.KINDS.keys() | postgres_types.TEXTS:
+        cursor.format = Format.TEXT
+        cursor.adapters.register_loader(postgres_types.NUMERIC, FloatLoader)
 
 
 def _is_row_error(error: psycopg.Error) -> bool:

@@ -240,6 +240,23 @@ async def test_a_scan_leaves_out_rows_without_an_id_and_no_others(
     assert sorted(each for table in tables for each in table.customer_ids) == ["ann"] * 3 + ["bob"] * 2 + ["eve"]
 
 
+@pytest.mark.parametrize(
+    "value", ["12.50", "0.1", "1e400", "-1e400", "NaN", "1e-400", "Infinity", "9007199254740993", "123456789.123456789"]
+)
+@pytest.mark.parametrize("other", ["country", "tags"])
+async def test_a_scan_has_the_numbers_of_any_other_read(url: str, value: str, other: str) -> None:
+    """With columns of numbers and texts, and with one of JSON, which are read in another way."""
+    execute(url, "ALTER TABLE dwh.features ALTER COLUMN revenue TYPE numeric")
+    execute(url, f"UPDATE dwh.features SET revenue = '{value}' WHERE customer_id = 'ann'")  # noqa: S608
+    async with open_for_a_block(PostgresWarehouse(url, "dwh.features")) as warehouse:
+        (scanned,) = await collect(warehouse, ["revenue", "vip", other], 10)
+        read = await warehouse.fetch(list(scanned.customer_ids))
+    places = {customer: place for place, customer in enumerate(read.customer_ids)}
+    expected = read.take([places[customer] for customer in scanned.customer_ids])
+    rows = [{name: row[name] for name in scanned.columns} for row in map(expected.row, range(2))]
+    assert [scanned.row(place) for place in range(2)] == rows
+
+
 async def test_a_scan_of_an_empty_table_yields_nothing(url: str) -> None:
     execute(url, "DELETE FROM dwh.features")
     async with open_for_a_block(PostgresWarehouse(url, "dwh.features")) as warehouse:
