@@ -13,10 +13,13 @@ import pytest
 
 from campaigns.migrations import migrate
 from console.cli import main
+from tests.journey.test_worker import workplace
 from tests.journey.workplace import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from console.embedded.services import Endpoints
 
 VIEW = """
 CREATE TABLE customer_features_view (customer_id text PRIMARY KEY, spend numeric, plan text, tags jsonb, email text);
@@ -241,6 +244,33 @@ def test_a_diff_of_an_empty_view_moves_nobody(place: Place) -> None:
     place.add_members("ann")
     found = place.segments("diff", "spenders", "--json").json
     assert (found["entering"]["customers"], found["leaving"]["customers"], found["not_in_view"]) == (0, 0, 1)
+
+
+def test_a_diff_foretells_what_a_worker_does(endpoints: Endpoints, tmp_path: Path) -> None:
+    """Before the worker has evaluated the customers, after it has, and after the warehouse has changed."""
+    with workplace(endpoints, tmp_path) as place:
+        assert place.holdfast("ledger", "migrate").returncode == 0
+
+        def compare(segment: str) -> tuple[int, int, int]:
+            shown = place.holdfast("segments", "diff", segment, "--json")
+            assert shown.returncode == 0, shown.stderr
+            found = json.loads(shown.stdout)
+            return found["members"], found["entering"]["customers"], found["leaving"]["customers"]
+
+        customers = [f"v{number}" for number in range(5)]
+        place.set_customers(customers, revenue=5000)
+        place.set_customer("poor", revenue=5)
+        assert compare("big-spenders") == (0, 5, 0)
+        worker = place.start_worker()
+        try:
+            place.update(*customers, "poor")
+            assert compare("big-spenders") == (5, 0, 0)
+            place.set_customers(customers[:2], revenue=5)
+            assert compare("big-spenders") == (5, 0, 2)
+            place.update(*customers[:2])
+            assert compare("big-spenders") == (3, 0, 0)
+        finally:
+            worker.stop()
 
 
 def test_members_are_listed_with_since_when_and_how_many_more(place: Place) -> None:

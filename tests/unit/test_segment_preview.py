@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pytest
 
 from campaigns.errors import CampaignDefinitionError
@@ -71,6 +72,23 @@ def test_an_exit_rule_plays_no_part_in_a_preview(tmp_path: Path) -> None:
     file = write_rule(tmp_path, SPENDERS, exit_rule={"==": [{"var": "plan"}, "none"]})
     found = preview_segment(write_view(tmp_path, *ROWS), file, limit=1)
     assert [dict(each.facts) for each in found.examples] == [{"spend": 10.0}]
+
+
+def test_no_row_is_stale(tmp_path: Path) -> None:
+    """The next event of a customer reads the row again."""
+    settings = write_view(tmp_path, *ROWS).model_copy(update={"updated_at_column": "plan"})
+    found = preview_segment(settings, write_rule(tmp_path, {"==": [{"var": "stale"}, False]}), limit=0)
+    assert (found.matching, found.customers) == (4, 4)
+
+
+def test_a_part_of_a_json_column_is_read_as_in_a_worker(tmp_path: Path) -> None:
+    """The example shows the whole column."""
+    path = tmp_path / "customers.parquet"
+    rows = "('1', {'city': 'Lyon'}), ('2', {'city': 'Nice'}), ('3', NULL)"
+    duckdb.execute(f"COPY (FROM (VALUES {rows}) t (customer_id, address)) TO '{path}'")
+    file = write_rule(tmp_path, {"==": [{"var": "address.city"}, "Nice"]})
+    found = preview_segment(load_settings(warehouse_url=f"parquet:{path}"), file, limit=5)
+    assert [(each.customer_id, dict(each.facts)) for each in found.examples] == [("2", {"address": {"city": "Nice"}})]
 
 
 def test_an_empty_view_has_nobody(tmp_path: Path) -> None:
