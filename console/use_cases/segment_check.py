@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from campaigns.definition import load_definitions
 from campaigns.unknown_facts import find_unknown_facts
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!=", "===", "!=="})
 KIND_WORDS: Mapping[Kind, str] = {"number": "a number", "boolean": "true or false", "other": "text, time or JSON"}
-LiteralType = Literal["number", "text"]
+_ADVICE: Mapping[Kind, str] = {
+    "number": "write a number without quotes",
+    "boolean": "write true or false without quotes",
+    "other": "write text in quotes, or let the view return a number",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,38 +146,25 @@ def _describe_mismatch(left: Node, right: Node, kinds: Mapping[str, Kind]) -> st
     if isinstance(left, LiteralValue):
         left, right = right, left
     kind = _kind_of(left, kinds)
-    if not isinstance(left, Fact) or kind is None:
+    if kind is None or not isinstance(left, Fact):
         return ""
-    name = left.names[0]
+    subject = f"compares {left.names[0]!r}, which is {KIND_WORDS[kind]}, with"
     if isinstance(right, LiteralValue):
-        wrong = _literal_type(right.value)
-        if wrong is None or (wrong == "text") == (kind == "other"):
-            return ""
-        if wrong == "number" and kind == "boolean":
-            return ""
-        value = f"{right.value:g}" if isinstance(right.value, float) else repr(right.value)
-        return f"compares {name!r}, which is {KIND_WORDS[kind]}, with the {wrong} {value}; {_advise(kind)}"
+        wrong = _mistyped(right.value, kind)
+        return f"{subject} {wrong}; {_ADVICE[kind]}" if wrong else ""
     other = _kind_of(right, kinds)
-    if not isinstance(right, Fact) or other is None or (kind == "other") == (other == "other"):
+    if other is None or not isinstance(right, Fact) or (kind == "other") == (other == "other"):
         return ""
-    return (
-        f"compares {name!r}, which is {KIND_WORDS[kind]}, with {right.names[0]!r}, which is {KIND_WORDS[other]}; "
-        "let the view return one type for both"
-    )
+    return f"{subject} {right.names[0]!r}, which is {KIND_WORDS[other]}; let the view return one type for both"
+
+
+def _mistyped(value: Any, kind: Kind) -> str:
+    """Return a value in words if it does not fit a kind, else an empty text."""
+    if isinstance(value, str):
+        return "" if kind == "other" else f"the text {value!r}"
+    return f"the number {value:.15g}" if isinstance(value, float) and kind == "other" else ""
 
 
 def _kind_of(node: Node, kinds: Mapping[str, Kind]) -> Kind | None:
     """Return the kind of a fact, None of a part of one and of all else."""
     return kinds.get(node.names[0]) if isinstance(node, Fact) else None
-
-
-def _literal_type(value: Any) -> LiteralType | None:
-    if isinstance(value, str):
-        return "text"
-    return "number" if isinstance(value, float) else None
-
-
-def _advise(kind: Kind) -> str:
-    if kind == "other":
-        return "write text in quotes, or let the view return a number"
-    return "write a number without quotes" if kind == "number" else "write true or false without quotes"
