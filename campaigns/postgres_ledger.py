@@ -23,7 +23,7 @@ from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
 from campaigns.queries import QUERIES
-from campaigns.records import DecisionRecord, MembershipRecord
+from campaigns.records import DecisionRecord, MemberRecord, MembershipRecord
 from campaigns.triggers import Headers, Message, decision_message_id
 from campaigns.unpublishable import set_aside
 from features.pg_array_literal import PgTextArray, register_text_arrays
@@ -256,6 +256,19 @@ class PostgresLedger:
     async def members(self, segment: str) -> Sequence[str]:
         """Return the customers who are members of a segment now."""
         return [row[0] for row in await self._rows("members", segment=segment)]
+
+    async def list_members(self, segment: str, *, limit: int) -> Sequence[MemberRecord]:
+        """Return at most so many members of a segment, in the order of their ids."""
+        return [MemberRecord(*row) for row in await self._rows("list_members", segment=segment, limit=limit)]
+
+    async def count_members(self, segment: str) -> int:
+        """Return the number of members of a segment now."""
+        return int((await self._rows("count_members", segment=segment, after=""))[0][0])
+
+    async def find_activation(self, segment: Segment) -> Activation | None:
+        """Return the activation of a segment's present version, None where no worker has started with it."""
+        rows = await self._rows("segment_activations", keys=[segment.key], versions=[segment.version])
+        return next((Activation(version, since, mode) for _, version, mode, since in rows), None)
 
     async def consent_history(self, customer_id: str) -> Sequence[ConsentChange]:
         """Return every change of a customer's consent, in the order of event time."""

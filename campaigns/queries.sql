@@ -197,6 +197,10 @@ SELECT key, version, mode, activated_at FROM activation WHERE kind = 'segment' A
 -- name: members
 SELECT customer_id FROM membership WHERE segment = %(segment)s AND is_member ORDER BY customer_id;
 
+-- name: list_members
+SELECT customer_id, entered_at, definition_version, suppressed FROM membership
+ WHERE segment = %(segment)s AND is_member ORDER BY customer_id LIMIT %(limit)s;
+
 -- name: segment_sizes
 SELECT segment, count(*) FROM membership WHERE is_member GROUP BY segment ORDER BY segment;
 

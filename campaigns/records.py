@@ -45,6 +45,23 @@ class MembershipRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberRecord:
+    """A member of a segment.
+
+    Attributes:
+        customer_id: who.
+        entered_at: event time of the entry.
+        version: the version of the segment under which the customer entered.
+        suppressed: whether the entry fired no campaign.
+    """
+
+    customer_id: str
+    entered_at: datetime
+    version: str
+    suppressed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchRecord:
     """A launch of a campaign by an operator.
 

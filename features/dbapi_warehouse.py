@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from features.csv_extract import quote
 from features.errors import WarehouseLayoutError, WarehouseUnavailableError
+from features.ports import SCANNED_ROWS
 from features.table import EXACT_BELOW, FeatureTable, column, to_json
 from features.times import TIME_COLUMNS, clear_unreadable_times
 from features.unreadable_values import UnreadableValues
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator, Mapping, Sequence
 
     from features.table import Kind
 
@@ -83,8 +84,8 @@ class DbApiWarehouse:
         self._connect = connect
         self._kinds: Mapping[str, Kind] = {id_column: "other", **kinds}
         self._table = table
-        names = ", ".join(map(quote, self._kinds))
-        self._select = f"SELECT {names} FROM {table} WHERE "  # noqa: S608 - of the operator's own code
+        self._select = self._write_select(self._kinds)
+        self._id_column = id_column
         self._id = quote(id_column)
         self._parameter = parameter
         self._most_ids = most_ids
@@ -112,6 +113,15 @@ class DbApiWarehouse:
         """Return at most so many rows; see the port."""
         return await asyncio.to_thread(self._sample, count)
 
+    async def scan(self, columns: Collection[str], *, rows: int = SCANNED_ROWS) -> AsyncGenerator[FeatureTable, None]:
+        """Yield every row that has a customer id; see the port. Other reads wait until the scan ends."""
+        tables = self._scan(frozenset(columns), rows)
+        try:
+            while (table := await asyncio.to_thread(next, tables, None)) is not None:
+                yield table
+        finally:
+            await asyncio.to_thread(tables.close)
+
     async def count_duplicates(self) -> int:
         """Return the number of customers with more than one row; see the port."""
         return await asyncio.to_thread(self._count_duplicates)
@@ -122,6 +132,17 @@ class DbApiWarehouse:
             ((count,),) = self._ask(f"SELECT count(*) FROM ({groups} HAVING count(*) > 1) t", ())  # noqa: S608
         return int(count)
 
+    def _write_select(self, names: Collection[str]) -> str:
+        return f"SELECT {', '.join(map(quote, names))} FROM {self._table} WHERE "  # noqa: S608 - of the operator's own code
+
+    def _scan(self, columns: Collection[str], count: int) -> Generator[FeatureTable, None, None]:
+        kinds = {name: kind for name, kind in self._kinds.items() if name in columns or name == self._id_column}
+        query = f"{self._write_select(kinds)}{self._id} IS NOT NULL"
+        with self._turn, self._translating(), closing(self._open_cursor()) as cursor:
+            cursor.execute(query, ())
+            while rows := cursor.fetchmany(count):
+                yield self._build(rows, kinds)
+
     def _check(self) -> None:
         with self._turn:
             self._ask(f"{self._select}1 = 0", ())
@@ -129,7 +150,7 @@ class DbApiWarehouse:
     def _sample(self, count: int) -> FeatureTable:
         with self._turn:
             rows = self._ask(f"{self._select}1 = 1", (), count)
-        return self._build(rows)
+        return self._build(rows, self._kinds)
 
     def _fetch(self, customer_ids: list[str]) -> FeatureTable:
         with self._turn:
@@ -138,12 +159,12 @@ class DbApiWarehouse:
                 for first in range(0, len(customer_ids), self._most_ids)
                 for row in self._read_customers(customer_ids[first : first + self._most_ids])
             ]
-        return self._build(rows)
+        return self._build(rows, self._kinds)
 
-    def _build(self, rows: Sequence[Sequence[Any]]) -> FeatureTable:
-        cells = zip(*rows, strict=True) if rows else ((),) * len(self._kinds)
+    def _build(self, rows: Sequence[Sequence[Any]], kinds: Mapping[str, Kind]) -> FeatureTable:
+        cells = zip(*rows, strict=True) if rows else ((),) * len(kinds)
         made, unreadable = {}, {}
-        for (name, kind), values in zip(self._kinds.items(), cells, strict=True):
+        for (name, kind), values in zip(kinds.items(), cells, strict=True):
             read = [READERS[kind](each) for each in values]
             made[name] = column(read, kind)
             if lost := read.count(None) - sum(to_json(each) is None for each in values):
@@ -162,15 +183,19 @@ class DbApiWarehouse:
         )
 
     def _ask(self, query: str, parameters: Sequence[str], most: int | None = None) -> Sequence[Sequence[Any]]:
+        with self._translating(), closing(self._open_cursor()) as cursor:
+            cursor.execute(query, parameters)
+            return cursor.fetchall() if most is None else cursor.fetchmany(most)
+
+    def _open_cursor(self) -> Cursor:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection.cursor()
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-            cursor = self._connection.cursor()
-            try:
-                cursor.execute(query, parameters)
-                return cursor.fetchall() if most is None else cursor.fetchmany(most)
-            finally:
-                cursor.close()
+            yield
         except self._layout_errors as error:
             raise WarehouseLayoutError(f"{self._table} cannot be read: {error}") from error
         except self._errors as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from features.csv_extract import find_types, load_csv, quote, quote_text, read_header
 from features.duckdb_types import FLOATS, make_column, write_value
 from features.errors import ServiceAddressError, WarehouseLayoutError, WarehouseUnavailableError
+from features.ports import SCANNED_ROWS
 from features.table import FeatureTable
 from features.times import TIME_COLUMNS, clear_unreadable_times
 from features.unreadable_values import UnreadableValues
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Generator, Iterator, Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -153,6 +155,15 @@ class ExtractWarehouse:
         """Return at most so many rows; see the port."""
         return await asyncio.to_thread(self._sample, count)
 
+    async def scan(self, columns: Collection[str], *, rows: int = SCANNED_ROWS) -> AsyncGenerator[FeatureTable, None]:
+        """Yield every row that has a customer id; see the port. Other reads wait until the scan ends."""
+        tables = self._scan(frozenset(columns), rows)
+        try:
+            while (table := await asyncio.to_thread(next, tables, None)) is not None:
+                yield table
+        finally:
+            await asyncio.to_thread(tables.close)
+
     async def count_duplicates(self) -> int:
         """Return the number of customers with more than one row; see the port."""
         return await asyncio.to_thread(self._count_duplicates)
@@ -182,6 +193,19 @@ class ExtractWarehouse:
         import_duckdb()
         with self._turn:
             rows, types = self._select(query, parameter)
+        return self._build(rows, types)
+
+    def _scan(self, columns: Collection[str], count: int) -> Generator[FeatureTable, None, None]:
+        with self._turn, self._translating():
+            present = self._use_present()
+            types = {name: each for name, each in present.types.items() if name in columns or name == self._id_column}
+            parts = {**present.sql, "values": _write_values(types)}
+            query = f"{_ROWS} WHERE {quote(self._id_column)} IS NOT NULL".format(**parts)
+            found = present.connection.execute(query)
+            while rows := found.fetchmany(count):
+                yield self._build(rows, types)
+
+    def _build(self, rows: Sequence[tuple[Any, ...]], types: Mapping[str, str]) -> FeatureTable:
         ids, *cells = zip(*rows, strict=True) if rows else ((),) * (len(types) + 1)
         made, unreadable = {}, {}
         for (name, type_name), values in zip(types.items(), cells, strict=True):
@@ -198,10 +222,16 @@ class ExtractWarehouse:
         return [name for name in TIME_COLUMNS if name in types]
 
     def _select(self, query: str, *parameters: Any) -> tuple[list[tuple[Any, ...]], Mapping[str, str]]:
-        duckdb = import_duckdb()
-        try:
+        with self._translating():
             present = self._use_present()
             return present.connection.execute(query.format(**present.sql), parameters).fetchall(), present.types
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """Translate the errors of a read; after it a DuckDB database is closed."""
+        duckdb = import_duckdb()
+        try:
+            yield
         except OSError as error:
             raise self._away(error) from error
         except duckdb.CatalogException as error:
@@ -253,8 +283,7 @@ class ExtractWarehouse:
         if self._extract.scheme == "parquet":
             relation = copy(connection, relation, types)
         customer = write_id(self._id_column, types[self._id_column])
-        values = ", ".join(write_value(quote(name), type_name) for name, type_name in types.items())
-        sql = {"relation": relation, "customer": customer, "values": values}
+        sql = {"relation": relation, "customer": customer, "values": _write_values(types)}
         return _OpenExtract(connection, stamp, types, sql)
 
     def _load_csv(self, connection: DuckDBPyConnection, stamp: Stamp) -> tuple[str, Mapping[str, str]]:
@@ -285,6 +314,10 @@ class ExtractWarehouse:
                 f"{self._extract.path} has no column {self._id_column}; name the column of customer ids in "
                 f"DWH_CUSTOMER_ID_COLUMN, one of: {shown}"
             )
+
+
+def _write_values(types: Mapping[str, str]) -> str:
+    return ", ".join(write_value(quote(name), type_name) for name, type_name in types.items())
 
 
 def import_duckdb() -> Any:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
     from features.table import FeatureTable
     from features.unreadable_values import UnreadableValues
+
+
+SCANNED_ROWS = 20_000
+"""Rows of one table of a scan."""
 
 
 class Warehouse(Protocol):
@@ -43,6 +47,19 @@ class WarehouseConnection(Warehouse, Protocol):
 
     async def sample(self, count: int) -> FeatureTable:
         """Return at most so many rows, whichever the warehouse gives first.
+
+        Raises:
+            WarehouseError: as for `fetch`.
+        """
+
+    def scan(self, columns: Collection[str], *, rows: int = SCANNED_ROWS) -> AsyncGenerator[FeatureTable, None]:
+        """Yield every row that has a customer id, in tables of at most so many rows; one table is in memory at a time.
+
+        Close it (`contextlib.aclosing`) unless it is read to its end. A warehouse without rows yields nothing.
+
+        Args:
+            columns: the columns to read besides the id column; those that do not exist or are private are left out.
+            rows: the largest number of rows of a table.
 
         Raises:
             WarehouseError: as for `fetch`.

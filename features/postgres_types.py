@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from features.table import Column, Kind
 
 # Type OIDs as in PostgreSQL's pg_type.dat, which never change.
-BOOL, UUID = 16, 2950
+BOOL, UUID, NUMERIC = 16, 2950, 1700
 INTEGERS = frozenset({20, 21, 23})
 PADDED = 1042
 TEXTS = frozenset({25, PADDED, 1043})
 DATES = frozenset({1082, 1114, 1184})
 _MOMENTS = DATES | {1083}
 KINDS: dict[int, Kind] = {
-    **dict.fromkeys((*INTEGERS, 700, 701, 1700), "number"),
+    **dict.fromkeys((*INTEGERS, 700, 701, NUMERIC), "number"),
     BOOL: "boolean",
 }
 
-INEXACT = frozenset({20, 1700})
+INEXACT = frozenset({20, NUMERIC})
 """The types of numbers, bigint and numeric, that may have more digits than a double."""
 
 # The types that an array can be made of: also json, jsonb, uuid and interval, but no array type.

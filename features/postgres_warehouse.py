@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Format
+from psycopg.types.numeric import FloatLoader
 from psycopg_pool import AsyncConnectionPool
 
 from features import postgres_types
@@ -30,13 +32,14 @@ from features.errors import (
     WarehouseUnavailableError,
 )
 from features.pg_array_literal import PgTextArray, register_text_arrays
+from features.ports import SCANNED_ROWS
 from features.postgres_loaders import load_rows, register_json
 from features.table import FeatureTable
 from features.times import TIME_COLUMNS, clear_unreadable_times
 from features.unreadable_values import UnreadableValues
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 
     from features.postgres_loaders import Rows
 
@@ -47,6 +50,8 @@ _BIGGEST = 2**63
 _PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
 # How much longer than the server's own limit an answer may take; after that the server or its network is gone.
 GRACE_S = 5.0
+# Of each step of a scan: a view that joins or groups may compute all of its rows before it returns the first.
+SCAN_STATEMENT_S = 300.0
 # SQLSTATE classes of errors that a value of a row causes: data exceptions, several rows of a scalar subquery, and
 # errors that functions raise.
 _ROW_ERRORS = frozenset({"21", "22", "38", "39", "P0"})
@@ -206,6 +211,47 @@ class PostgresWarehouse:
             await self._select_rows(cursor, sql.SQL("true LIMIT %s"), count)
             return self._build(_describe(cursor), await load_rows(cursor))
 
+    async def scan(self, columns: Collection[str], *, rows: int = SCANNED_ROWS) -> AsyncGenerator[FeatureTable, None]:
+        """Yield every row that has a customer id, all of one snapshot; see the port.
+
+        The server may take `SCAN_STATEMENT_S` for each table.
+        """
+        with self._translating():
+            async with (
+                self._pool.connection() as connection,
+                connection.transaction(),
+                connection.cursor(binary=True) as cursor,
+            ):
+                await self._declare_scan(cursor, columns)
+                await _load_floats(cursor)
+                fetch = sql.SQL("FETCH FORWARD {} FROM scan").format(rows)
+                while True:
+                    async with asyncio.timeout(SCAN_STATEMENT_S + self._grace_s):
+                        await cursor.execute(fetch)
+                        read = await load_rows(cursor)
+                    if not read.rows:
+                        return
+                    yield self._build(_describe(cursor), read)
+
+    async def _declare_scan(self, cursor: Cursor, columns: Collection[str]) -> None:
+        """Open a cursor of the server named `scan`, which lives as long as the transaction."""
+        milliseconds = int(SCAN_STATEMENT_S * 1000)
+        await cursor.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(milliseconds))
+        # Otherwise the server chooses a plan that returns the first rows early and all rows late.
+        await cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
+        wanted = {self._id_column, *columns} - self._private
+        names = [name for name in await self._list_columns(cursor) if name in wanted]
+        declare = sql.SQL(
+            "DECLARE scan NO SCROLL CURSOR FOR SELECT {columns} FROM {table} WHERE {customer} IS NOT NULL"
+        )
+        await cursor.execute(
+            declare.format(
+                columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+                table=self._source(),
+                customer=sql.Identifier(self._id_column),
+            )
+        )
+
     async def count_duplicates(self) -> int:
         """Return the number of customers with more than one row; see the port."""
         query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {} IS NOT NULL GROUP BY {} HAVING count(*) > 1) t")
@@ -218,13 +264,18 @@ class PostgresWarehouse:
     @asynccontextmanager
     async def _cursor(self) -> AsyncIterator[Cursor]:
         """Lend a cursor, and translate the errors of what is done with it."""
-        try:
+        with self._translating():
             async with (
                 asyncio.timeout(self._statement_seconds + self._grace_s),
                 self._pool.connection() as connection,
                 connection.cursor(binary=True) as cursor,
             ):
                 yield cursor
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
         except TimeoutError as error:
             raise WarehouseUnavailableError("the warehouse neither answers nor cancels the query") from error
         except psycopg.Error as error:
@@ -357,6 +408,19 @@ def split_name(table: str) -> list[str]:
 def _describe(cursor: Cursor) -> dict[str, int]:
     """Return the type OID of each column of a result, by name."""
     return {each.name: each.type_code for each in cursor.description or ()}
+
+
+async def _load_floats(cursor: Cursor) -> None:
+    """Let the cursor of a scan load numeric as floats: with Decimals the whole scan takes twice as long.
+
+    There is such a loader for numeric as text only. Numbers and texts mean the same in either format, other types do
+    not: where the scan has one, everything stays as it is.
+    """
+    await cursor.execute("FETCH FORWARD 0 FROM scan")
+    types = set(_describe(cursor).values())
+    if postgres_types.NUMERIC in types and types <= postgres_types.KINDS.keys() | postgres_types.TEXTS:
+        cursor.format = Format.TEXT
+        cursor.adapters.register_loader(postgres_types.NUMERIC, FloatLoader)
 
 
 def _is_row_error(error: psycopg.Error) -> bool:

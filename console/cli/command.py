@@ -18,6 +18,7 @@ from console.cli.dead_letters import dead_letters
 from console.cli.explanation import describe_customer
 from console.cli.launch_progress import LaunchBar
 from console.cli.performance import performance
+from console.cli.segments import segments
 from console.cli.warehouse import init, warehouse
 from console.embedded.errors import EmbeddedError
 from console.models import models
@@ -26,7 +27,6 @@ from console.use_cases.explanations import explain_customer
 from console.use_cases.launches import count_requested, find_result, how_to_resume
 from console.use_cases.launches import launch_campaign as begin_or_resume
 from console.use_cases.ledger import ask_ledger
-from console.use_cases.segments import measure_segments, set_first_evaluation
 from console.use_cases.updates import publish_updates
 from console.warehouse import ExampleError
 from features.errors import FeaturesError
@@ -178,40 +178,6 @@ def renew_ledger() -> None:
 
 
 @holdfast.group()
-def segments() -> None:
-    """Show segments, and activate their rules."""
-
-
-@segments.command("list")
-def list_segments() -> None:
-    """Show every segment, its version and its size."""
-    print_table(
-        ("segment", "name", "version", "members"),
-        [
-            (each.segment.key, each.segment.name, each.segment.version, f"{each.members:,}")
-            for each in measure_segments(load_settings())
-        ],
-    )
-
-
-@segments.command("activate")
-@click.argument("key")
-@click.option(
-    "--mode",
-    type=click.Choice(["silent", "emit"]),
-    required=True,
-    help="Whether the first evaluation of a customer may fire campaigns.",
-)
-def activate_segment(key: str, mode: str) -> None:
-    """Set whether the first evaluation under a segment's present rule is silent or may fire campaigns.
-
-    Workers read this when they start.
-    """
-    segment = set_first_evaluation(load_settings(), key, mode)
-    click.echo(f"{key} version {segment.version}: {mode}; restart the workers")
-
-
-@holdfast.group()
 def campaigns() -> None:
     """Show campaigns and their effect, and launch those that an operator launches."""
 
@@ -308,6 +274,7 @@ def publish(customer_ids: tuple[str, ...]) -> None:
 
 
 holdfast.add_command(warehouse)
+holdfast.add_command(segments)
 holdfast.add_command(init)
 holdfast.add_command(dead_letters)
 holdfast.add_command(models)

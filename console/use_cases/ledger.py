@@ -1,8 +1,9 @@
-"""One query of the ledger, from code that does not await."""
+"""One query of the ledger, from code that does not await, and the ledger opened for several."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
@@ -11,7 +12,7 @@ from campaigns.errors import LedgerUnavailableError
 from campaigns.postgres_ledger import PostgresLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from streams.settings import Settings
 
@@ -26,15 +27,26 @@ def ask_ledger(settings: Settings, question: Callable[[PostgresLedger], Awaitabl
     """
 
     async def ask() -> Result:
-        ledger = PostgresLedger(settings.ledger_url)
-        try:
-            await ledger.open()
+        async with open_ledger(settings) as ledger:
             return await question(ledger)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
-            raise LedgerUnavailableError(
-                "the ledger's tables are missing or of an older version; run: holdfast ledger migrate"
-            ) from error
-        finally:
-            await ledger.close()
 
     return asyncio.run(ask())
+
+
+@asynccontextmanager
+async def open_ledger(settings: Settings) -> AsyncIterator[PostgresLedger]:
+    """Lend the ledger for the block.
+
+    Raises:
+        LedgerUnavailableError: the ledger cannot be reached, or has no tables yet.
+    """
+    ledger = PostgresLedger(settings.ledger_url)
+    try:
+        await ledger.open()
+        yield ledger
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise LedgerUnavailableError(
+            "the ledger's tables are missing or of an older version; run: holdfast ledger migrate"
+        ) from error
+    finally:
+        await ledger.close()

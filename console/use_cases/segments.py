@@ -1,4 +1,4 @@
-"""Segments: how large they are, and whether their first evaluation may fire campaigns."""
+"""Segments: how large they are, who is in them, and whether their first evaluation may fire campaigns."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from campaigns.definition import load_definitions
 from console.use_cases.ledger import ask_ledger
-from segments.errors import SegmentsError
+from console.use_cases.segment_choice import find_segment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from campaigns.postgres_ledger import PostgresLedger
+    from campaigns.records import MemberRecord
     from segments.definition import Segment
     from streams.settings import Settings
 
@@ -36,6 +38,39 @@ def measure_segments(settings: Settings) -> Sequence[SegmentSize]:
     return [SegmentSize(each, sizes.get(each.key, 0)) for each in defined]
 
 
+@dataclass(frozen=True, slots=True)
+class SegmentMembers:
+    """Members of a segment.
+
+    Attributes:
+        segment: the segment.
+        count: all members.
+        members: some of them, in the order of their ids.
+    """
+
+    segment: Segment
+    count: int
+    members: Sequence[MemberRecord]
+
+
+def list_members(settings: Settings, key: str, *, limit: int) -> SegmentMembers:
+    """Return the members of a segment in the ledger, and since when each is one.
+
+    Raises:
+        SegmentsError: there is no such segment.
+        LedgerUnavailableError: the ledger cannot be read.
+    """
+    segment = find_segment(load_definitions(settings.definitions_dir).segments, key)
+
+    async def ask(ledger: PostgresLedger) -> SegmentMembers:
+        members = await ledger.list_members(key, limit=limit)
+        # Members may come and go between the two queries.
+        count = max(len(members), await ledger.count_members(key))
+        return SegmentMembers(segment, count, members)
+
+    return ask_ledger(settings, ask)
+
+
 def set_first_evaluation(settings: Settings, key: str, mode: str) -> Segment:
     """Record whether the first evaluation under a segment's present rule is `silent` or may `emit`; return the segment.
 
@@ -44,8 +79,6 @@ def set_first_evaluation(settings: Settings, key: str, mode: str) -> Segment:
         LedgerUnavailableError: the ledger cannot be written.
     """
     defined = load_definitions(settings.definitions_dir).segments
-    found = {segment.key: segment for segment in defined}.get(key)
-    if found is None:
-        raise SegmentsError(f"no segment {key!r}; there are: {', '.join(segment.key for segment in defined)}")
+    found = find_segment(defined, key)
     ask_ledger(settings, lambda ledger: ledger.set_mode(found, mode, at=datetime.now(UTC)))
     return found

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from features.ports import Warehouse, WarehouseConnection
+    from features.table import FeatureTable
 
 KINDS: dict[str, Any] = {"revenue": "number", "country": "other", "vip": "boolean", "tags": "other"}
 ROWS = {
@@ -161,6 +163,42 @@ async def test_a_sample_has_rows_like_those_of_a_read(warehouse: WarehouseConnec
     assert all(sample.row(number) in all_rows for number in range(rows))
 
 
+SCANNABLE = pytest.mark.parametrize("warehouse", ["memory", "postgres", "parquet", "duckdb", "dbapi"], indirect=True)
+
+
+async def collect(warehouse: WarehouseConnection, columns: list[str], rows: int) -> list[FeatureTable]:
+    return [table async for table in warehouse.scan(columns, rows=rows)]
+
+
+@SCANNABLE
+@pytest.mark.parametrize(("rows", "sizes"), [(1, [1, 1]), (2, [2]), (5, [2])])
+async def test_a_scan_has_every_row_with_the_columns_that_were_asked_for(
+    warehouse: WarehouseConnection, rows: int, sizes: list[int]
+) -> None:
+    """In tables of a bounded size, typed as those of any other read; a column that does not exist is left out."""
+    tables = await collect(warehouse, ["country", "revenue", "nothing"], rows)
+    assert [len(table) for table in tables] == sizes
+    kinds = {name: column.dtype for name, column in tables[0].columns.items()}
+    assert kinds == {"customer_id": object, "revenue": np.float64, "country": object}
+    found = {customer: table.row(place) for table in tables for place, customer in enumerate(table.customer_ids)}
+    expected = {each: {name: row[name] for name in ("revenue", "country")} for each, row in ROWS.items()}
+    assert found == {each: {"customer_id": each, **row} for each, row in expected.items()}
+
+
+@SCANNABLE
+async def test_a_scan_of_no_columns_has_the_ids(warehouse: WarehouseConnection) -> None:
+    tables = await collect(warehouse, [], 10)
+    assert [sorted(table.customer_ids) for table in tables] == [["ann", "bob"]]
+    assert [list(table.columns) for table in tables] == [["customer_id"]]
+
+
+@READABLE_AS_A_WHOLE
+async def test_a_scan_that_is_left_early_leaves_the_warehouse_usable(warehouse: WarehouseConnection) -> None:
+    async with aclosing(warehouse.scan([], rows=1)) as tables:
+        assert len(await anext(tables)) == 1
+    assert len(await warehouse.fetch(["ann", "bob"])) == 2
+
+
 @READABLE_AS_A_WHOLE
 async def test_no_customer_has_more_than_one_row(warehouse: WarehouseConnection) -> None:
     assert await warehouse.count_duplicates() == 0
@@ -191,6 +229,57 @@ async def test_customers_with_more_than_one_row_are_counted(
     """A row without an id belongs to nobody."""
     async with open_for_a_block(lend_warehouse_with_duplicates(kind, request, tmp_path)) as warehouse:
         assert await warehouse.count_duplicates() == 2
+
+
+@pytest.mark.parametrize("kind", ["postgres", "csv", "parquet", "duckdb", "dbapi"])
+async def test_a_scan_leaves_out_rows_without_an_id_and_no_others(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    async with open_for_a_block(lend_warehouse_with_duplicates(kind, request, tmp_path)) as warehouse:
+        tables = await collect(warehouse, [], 4)
+    assert sorted(each for table in tables for each in table.customer_ids) == ["ann"] * 3 + ["bob"] * 2 + ["eve"]
+
+
+@pytest.mark.parametrize(
+    "value", ["12.50", "0.1", "1e400", "-1e400", "NaN", "1e-400", "Infinity", "9007199254740993", "123456789.123456789"]
+)
+@pytest.mark.parametrize("other", ["country", "tags"])
+async def test_a_scan_has_the_numbers_of_any_other_read(url: str, value: str, other: str) -> None:
+    """With columns of numbers and texts, and with one of JSON, which are read in another way."""
+    execute(url, "ALTER TABLE dwh.features ALTER COLUMN revenue TYPE numeric")
+    execute(url, f"UPDATE dwh.features SET revenue = '{value}' WHERE customer_id = 'ann'")  # noqa: S608
+    async with open_for_a_block(PostgresWarehouse(url, "dwh.features")) as warehouse:
+        (scanned,) = await collect(warehouse, ["revenue", "vip", other], 10)
+        read = await warehouse.fetch(list(scanned.customer_ids))
+    places = {customer: place for place, customer in enumerate(read.customer_ids)}
+    expected = read.take([places[customer] for customer in scanned.customer_ids])
+    rows = [{name: row[name] for name in scanned.columns} for row in map(expected.row, range(2))]
+    assert [scanned.row(place) for place in range(2)] == rows
+
+
+async def test_a_scan_of_an_empty_table_yields_nothing(url: str) -> None:
+    execute(url, "DELETE FROM dwh.features")
+    async with open_for_a_block(PostgresWarehouse(url, "dwh.features")) as warehouse:
+        assert await collect(warehouse, ["revenue"], 10) == []
+
+
+async def test_a_scan_reads_no_private_column_and_any_name(url: str) -> None:
+    """A role may lack SELECT on the private ones; a name may have what psycopg takes for a placeholder."""
+    execute(url, 'ALTER TABLE dwh.features ADD COLUMN "100 % \'{s}" integer DEFAULT 4')
+    private = PostgresWarehouse(url, "dwh.features", private_columns=["country"])
+    async with open_for_a_block(private) as warehouse:
+        (table,) = await collect(warehouse, ["country", "100 % '{s}"], 10)
+    assert {name: cells.tolist() for name, cells in table.columns.items()} == {
+        "customer_id": ["ann", "bob"],
+        "100 % '{s}": [4.0, 4.0],
+    }
+
+
+async def test_a_scan_of_a_row_that_the_server_cannot_compute_says_so(url: str) -> None:
+    execute(url, "CREATE VIEW broken AS SELECT customer_id, 1 / (revenue - 12.5) AS share FROM dwh.features")
+    async with open_for_a_block(PostgresWarehouse(url, "broken")) as warehouse:
+        with pytest.raises(WarehouseRowError, match="division by zero"):
+            await collect(warehouse, ["share"], 10)
 
 
 @pytest.fixture

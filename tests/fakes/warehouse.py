@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from features.errors import WarehouseUnavailableError
+from features.ports import SCANNED_ROWS
 from features.table import FeatureTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
     from features.table import Kind
 
@@ -37,3 +38,11 @@ class InMemoryWarehouse:
             found = [each for each in found for _ in range(self.copies.get(each, 1))]
         rows = [[each, *(self.rows[each].get(name) for name in self.kinds)] for each in found]
         return FeatureTable.from_rows(found, ["customer_id", *self.kinds], rows, ["other", *self.kinds.values()])
+
+    async def scan(self, columns: Collection[str], *, rows: int = SCANNED_ROWS) -> AsyncGenerator[FeatureTable, None]:
+        """Yield every row; see `features.ports.WarehouseConnection`."""
+        customers = list(self.rows)
+        for first in range(0, len(customers), rows):
+            table = await self.fetch(customers[first : first + rows])
+            kept = {name: cells for name, cells in table.columns.items() if name in {"customer_id", *columns}}
+            yield FeatureTable(table.customer_ids, kept)

@@ -1,0 +1,48 @@
+"""Which segment a person means: one of the definitions by its key, or a file that may not be among them yet."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segments.definition import build_segment
+from segments.definition_files import read_json
+from segments.errors import SegmentsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from segments.definition import Segment
+
+NEAREST = 3
+
+
+def choose_segment(segments: Sequence[Segment], name: str) -> Segment:
+    """Return the segment of a key or of a definition file; a key comes first.
+
+    Raises:
+        SegmentsError: there is no such segment, or the file cannot be used.
+    """
+    by_key = {segment.key: segment for segment in segments}
+    if name in by_key:
+        return by_key[name]
+    file = Path(name)
+    # No key has a dot or a slash.
+    if "." in name or "/" in name or file.is_file():
+        return build_segment(read_json(file), where=name)
+    return find_segment(segments, name)
+
+
+def find_segment(segments: Sequence[Segment], key: str) -> Segment:
+    """Return the segment of a key.
+
+    Raises:
+        SegmentsError: there is no such segment; the nearest keys are named, or all where none is near.
+    """
+    by_key = {segment.key: segment for segment in segments}
+    if key in by_key:
+        return by_key[key]
+    nearest = get_close_matches(key, by_key, n=NEAREST)
+    hint = f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else f"there are: {', '.join(by_key)}"
+    raise SegmentsError(f"no segment {key!r}; {hint}")
