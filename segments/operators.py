@@ -16,6 +16,8 @@ from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from segments.moments import days_since, is_after, is_before, is_within_last
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -209,6 +211,50 @@ def _greatest(*values: Any) -> float:
     return math.nan if any(map(math.isnan, numbers)) else max(numbers)
 
 
+def join_texts(*values: Any) -> str:
+    """Join values as `cat` does: null is empty, an array its members with commas."""
+    return "".join("" if value is None else to_string(value) for value in values)
+
+
+def cut_text(value: Any, start: Any = None, length: Any = math.inf) -> str:
+    """Return a part of a text as `substr` does: a negative start, or length, counts from the end.
+
+    Characters are counted, where JavaScript counts UTF-16 code units: half of an emoji is not text.
+    """
+    text, begin, count = to_string(value), _whole(start), _whole(length)
+    rest = text[int(max(len(text) + begin, 0) if begin < 0 else min(begin, len(text))) :]
+    return rest[: int(max(len(rest) + count, 0) if count < 0 else min(count, len(rest)))]
+
+
+def _whole(value: Any) -> float:
+    number = to_number(value)
+    return number if math.isinf(number) else 0.0 if math.isnan(number) else float(math.trunc(number))
+
+
+def merge(*values: Any) -> list[Any]:
+    """Return one array of all members of arrays and all other values."""
+    return [each for value in values for each in (value if isinstance(value, list) else [value])]
+
+
+def lies_between(value: Any, low: Any, high: Any) -> bool:
+    """Return whether a value lies between two others, or equals one of them by `<=`; null never does."""
+    return None not in (value, low, high) and _between(less_or_equal, (low, value, high))
+
+
+def starts_with(text: Any, prefix: Any) -> bool:
+    """Return whether a text or number begins with another; null and arrays never do."""
+    return _are_texts(text, prefix) and to_string(text).startswith(to_string(prefix))
+
+
+def ends_with(text: Any, suffix: Any) -> bool:
+    """Return whether a text or number ends with another; null and arrays never do."""
+    return _are_texts(text, suffix) and to_string(text).endswith(to_string(suffix))
+
+
+def _are_texts(*values: Any) -> bool:
+    return all(isinstance(value, str | float) for value in values)
+
+
 OPERATORS: Mapping[str, Operator] = {
     "==": Operator(loosely_equal, 2, 2),
     "===": Operator(strictly_equal, 2, 2),
@@ -228,5 +274,21 @@ OPERATORS: Mapping[str, Operator] = {
     "%": Operator(_remainder, 2, 2),
     "min": Operator(_least, 1, None),
     "max": Operator(_greatest, 1, None),
+    "cat": Operator(join_texts, 0, None),
+    "substr": Operator(cut_text, 2, 3),
+    "merge": Operator(merge, 0, None),
+    "log": Operator(lambda value: value, 1, 1),
+    "between": Operator(lies_between, 3, 3),
+    "startsWith": Operator(starts_with, 2, 2),
+    "endsWith": Operator(ends_with, 2, 2),
+    "time.days_since": Operator(days_since, 1, 1),
+    "time.within_last": Operator(lambda value, days, now: is_within_last(value, parse_float(days), now), 2, 2),
+    "time.before": Operator(is_before, 2, 2),
+    "time.after": Operator(is_after, 2, 2),
 }
-"""Operators by name, without `var`, `and`, `or` and `if`, which evaluate their arguments themselves."""
+"""Operators by name, without those that evaluate their arguments themselves, as `and`, or read the data, as `var`.
+
+`log` writes nothing: it returns its argument. `between`, `startsWith` and `endsWith` are not of JSONLogic itself;
+visual builders of rules write them. The operators of `time.` are Holdfast's, see segments/moments.py; their numbers of
+arguments do not count the time of the event.
+"""
