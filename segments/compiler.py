@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from features.times import EVENT_TIME
 from segments.errors import RuleError
 from segments.expression import Array, BoolOp, Condition, Fact, LiteralValue, Negation, operation
-from segments.iteration import Filtered, Mapped, Quantified, Reduced, Source
+from segments.iteration import Containment, Filtered, Mapped, Quantified, Reduced, Source
 from segments.literals import find_problem
 from segments.lookups import ComputedName, EventTime, Missing, MissingComputed, Part, WholeData
 from segments.moments import AGES
@@ -87,6 +87,9 @@ class Compiler:
                 return Negation(args[0] if operator == "!" else Negation(args[0]))
             case "missing" | "missing_some":
                 return self._missing(operator, args, values, path)
+            case "in" if isinstance(args[0], LiteralValue) and not isinstance(args[0].value, list | dict):
+                text = json.dumps({operator: values})
+                return Containment(operator, args, text, args[0].value, Source(args[1], json.dumps(values[1])))
         if operator in AGES:
             self.reads.names.add((EVENT_TIME,))
             args = (*args, EventTime())

@@ -12,16 +12,33 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from segments.lookups import Element, event_time_of
+from features.table import FeatureTable
+from segments.expression import Operation
+from segments.lookups import Element, Part, event_time_of
 from segments.nodes import Valued
 from segments.operators import truthy
-from segments.vectorized import BoolColumn, Cells, Elements, from_cells, to_cells
+from segments.vectorized import (
+    BoolColumn,
+    Cells,
+    Constant,
+    Elements,
+    Facts,
+    Numbers,
+    apply,
+    from_cells,
+    from_numbers,
+    take,
+    to_cells,
+    truths,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from segments.nodes import Node
-    from segments.vectorized import Facts, Mask, Value
+    from segments.vectorized import Mask, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +52,10 @@ class Source:
         """Return the elements of every row."""
         known = facts.elements.get(self.text)
         if known is None:
-            arrays = self.arrays(facts)
+            arrays = list(map(_array, to_cells(self.node.column(facts), facts.count)))
             elements = list(chain.from_iterable(arrays))
             known = facts.elements[self.text] = Elements(facts, elements, list(map(len, arrays)))
         return known
-
-    def arrays(self, facts: Facts) -> Sequence[Sequence[Any]]:
-        """Return the array of every row."""
-        return list(map(_array, to_cells(self.node.column(facts), facts.count)))
 
     def array(self, row: Any) -> Sequence[Any]:
         """Return the array of one row."""
@@ -145,14 +158,34 @@ class Reduced(Valued):
     text: str
 
     def column(self, facts: Facts) -> Value:
-        """Return each row's last value; all rows take a step together."""
-        values = list(to_cells(self.initial.column(facts), facts.count))
-        arrays = self.source.arrays(facts)
-        for step in range(max(map(len, arrays), default=0)):
-            lengths = [int(len(array) > step) for array in arrays]
-            rows = list(compress(range(facts.count), lengths))
-            elements = Elements(facts, [_pair(arrays[row][step], values[row]) for row in rows], lengths)
-            for row, value in zip(rows, to_cells(self.inner.column(elements), elements.count), strict=True):
+        """Return each row's last value."""
+        elements, initial = self.source.elements(facts), self.initial.column(facts)
+        return self._sum(elements, initial) or self._step(elements, to_cells(initial, facts.count))
+
+    def _sum(self, elements: Elements, initial: Value) -> Value | None:
+        """Add the elements' numbers up, in their order; None where the inner rule does something else."""
+        match self.inner:
+            case Operation("+", (Part(("accumulator",), None), Part(("current", *keys), None))):
+                added = elements.part(tuple(keys))
+            case Operation("+", (Part(("current", *keys), None), Part(("accumulator",), None))):
+                added = elements.part(tuple(keys))
+            case _:
+                return None
+        start = initial.value if isinstance(initial, Constant) else None
+        if not isinstance(added, Numbers) or not isinstance(start, float):
+            return None
+        # A sum that begins with -0 is 0, as that of JavaScript, which begins with 0.
+        sums = np.full(len(elements.lengths), start + 0.0)
+        np.add.at(sums, elements.owners, added.data)
+        return from_numbers(np.where(elements.lengths > 0, sums, start))
+
+    def _step(self, elements: Elements, initial: Sequence[Any]) -> Value:
+        """Evaluate the inner rule for all first elements together, then for all second ones, and so on."""
+        values, begins = list(initial), np.cumsum(elements.lengths) - elements.lengths
+        for step in range(int(elements.lengths.max(initial=0))):
+            rows = np.flatnonzero(elements.lengths > step)
+            pairs = Pairs(elements, begins[rows] + step, from_cells([values[row] for row in rows.tolist()]))
+            for row, value in zip(rows.tolist(), to_cells(self.inner.column(pairs), pairs.count), strict=True):
                 values[row] = value
         return from_cells(values)
 
@@ -164,13 +197,76 @@ class Reduced(Valued):
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class Containment(Operation):
+    """`in` with a literal that is no array: whether an array has it, found in the elements of all rows together."""
+
+    needle: Any
+    haystack: Source
+
+    def column(self, facts: Facts) -> Value:
+        """Return whether each row's array has the literal; of texts the operation is computed as any other."""
+        elements = self._elements(facts)
+        if elements is None:
+            return Operation.column(self, facts)
+        rows, values = elements
+        equal = apply("===", [values, Constant(self.needle)], rows.count)
+        return BoolColumn(np.asarray(_count_rows(rows, truths(equal, rows.count)) > 0))
+
+    def _elements(self, facts: Facts) -> tuple[Elements, Value] | None:
+        """Return the elements of every row and their values; None where a row has a text."""
+        node = self.haystack.node
+        if isinstance(node, Mapped):
+            elements = node.source.elements(facts)
+            return elements, node.inner.column(elements)
+        haystack = node.column(facts)
+        if not isinstance(haystack, Cells) or any(type(cell) is str for cell in haystack.data):
+            return None
+        elements = self.haystack.elements(facts)
+        return elements, elements.part(())
+
+
+class Pairs(Facts):
+    """One element of each row, and the value for the element before it, as the inner rule of a `reduce` reads them."""
+
+    def __init__(self, elements: Elements, places: NDArray[np.intp], values: Value) -> None:
+        super().__init__(FeatureTable((), {}))
+        self.count = len(places)
+        self._elements = elements
+        self._places = places
+        self._values = values
+
+    def rows(self, _: frozenset[str] | None) -> Sequence[Any]:
+        """Return an object for each row."""
+        elements = [self._elements.data[place] for place in self._places.tolist()]
+        return list(map(_pair, elements, to_cells(self._values, self.count)))
+
+    def part(self, keys: tuple[str, ...]) -> Value:
+        """Return the part of each row that the keys lead to."""
+        match keys:
+            case ("accumulator",):
+                return self._values
+            case ("current", *inner):
+                return take(self._elements.part(tuple(inner)), self._places)
+            case _:
+                return super().part(keys)
+
+    def event_times(self) -> Value:
+        """Return the time of the event of each row."""
+        return take(self._elements.event_times(), self._places)
+
+
 def _pair(current: Any, accumulator: Any) -> dict[str, Any]:
     return {"current": current, "accumulator": accumulator}
 
 
 def _count(elements: Elements, inner: Node) -> Any:
     """Return for how many elements of each row the inner rule is true."""
-    return np.bincount(elements.owners[inner.mask(elements)], minlength=len(elements.lengths))
+    return _count_rows(elements, inner.mask(elements))
+
+
+def _count_rows(elements: Elements, where: Mask) -> Any:
+    return np.bincount(elements.owners, weights=where, minlength=len(elements.lengths))
 
 
 def _split(cells: Sequence[Any], lengths: Sequence[int]) -> Cells:

@@ -12,7 +12,7 @@ from features.times import EVENT_TIME
 from segments.names import MISSING, look_up, split_name
 from segments.nodes import Valued
 from segments.operators import to_number, to_string
-from segments.vectorized import Cells, blanks, from_cells, is_blank, to_cells
+from segments.vectorized import Cells, blanks, from_cells, is_blank, to_cells, to_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,15 +128,20 @@ class Missing:
 
     def mask(self, facts: Facts) -> Mask:
         """Return where the result has a member."""
-        gone = self._blanks(facts)
-        lacks = np.asarray(gone.any(axis=0))
-        return lacks if self.least is None else lacks & ~self._suffices(gone, facts)
+        known = facts.masks.get(self.text)
+        if known is None:
+            gone = self._blanks(facts)
+            known = np.asarray(gone.any(axis=0))
+            if self.least is not None:
+                known &= ~self._suffices(gone, self.least, facts)
+            facts.masks[self.text] = known
+        return known
 
     def column(self, facts: Facts) -> Value:
         """Return the missing names of each row."""
         gone = self._blanks(facts)
         if self.least is not None:
-            gone = gone & ~self._suffices(gone, facts)
+            gone = gone & ~self._suffices(gone, self.least, facts)
         return Cells(tuple(list(compress(self.names, row)) for row in gone.T.tolist()))
 
     def cell(self, row: Any) -> list[Any]:
@@ -149,10 +154,9 @@ class Missing:
     def _blanks(self, facts: Facts) -> Mask:
         return np.stack([blanks(part.column(facts), facts.count) for part in self.parts])
 
-    def _suffices(self, gone: Mask, facts: Facts) -> Mask:
-        least = [to_number(cell) for cell in to_cells(self.least.column(facts), facts.count)] if self.least else []
+    def _suffices(self, gone: Mask, least: Node, facts: Facts) -> Mask:
         there = len(self.names) - gone.sum(axis=0)
-        return np.asarray(there >= np.array(least, dtype=np.float64), dtype=np.bool_)
+        return np.asarray(there >= to_numbers(least.column(facts), facts.count), dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

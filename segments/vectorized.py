@@ -112,6 +112,11 @@ class Facts:
 
     def parts(self, keys: Sequence[str]) -> list[Any]:
         """Return the part of each row's data that the keys lead to, MISSING where there is none."""
+        if len(keys) == 1:
+            (key,) = keys
+            return [
+                data[key] if type(data) is dict and key in data else look_up(data, keys) for data in self.rows(None)
+            ]
         return [look_up(data, keys) for data in self.rows(None)]
 
     def part(self, keys: tuple[str, ...]) -> Value:
@@ -196,6 +201,11 @@ def from_cells(cells: Sequence[Any]) -> Value:
         null = np.array([cell is None for cell in cells], dtype=np.bool_)
         return _numbers(np.array(cells, dtype=np.float64), null)
     return Cells(tuple(cells))
+
+
+def from_numbers(data: Floats) -> Numbers:
+    """Return numbers without nulls; NaN stays NaN."""
+    return _numbers(data, np.zeros(len(data), dtype=np.bool_))
 
 
 def _numbers(data: Floats, null: Mask) -> Numbers:
@@ -301,6 +311,14 @@ def _coded(value: Texts | BoolColumn) -> tuple[tuple[str | bool | None, ...], ND
 
 def _constant_or(arg: Value, cell: Any) -> Any:
     return arg.value if isinstance(arg, Constant) else cell
+
+
+def to_numbers(value: Value, count: int) -> Floats | float:
+    """Return ToNumber of a value in every row, one number for a constant."""
+    numbers = _coerced(value)
+    if numbers is None:
+        return np.array([to_number(cell) for cell in to_cells(value, count)], dtype=np.float64)
+    return numbers
 
 
 def _coerced(value: Value) -> Floats | float | None:
