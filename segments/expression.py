@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from features.table import plain
+from segments.lookups import Part
 from segments.names import MISSING, find_part, look_up
 from segments.nodes import Valued
 from segments.operators import OPERATORS, normal, truthy
@@ -198,12 +199,12 @@ class Operation(Valued):
 
 @dataclass(frozen=True, slots=True)
 class ThresholdComparison(Operation):
-    """A fact compared with a number by `<`, `<=`, `>` or `>=`, the most frequent operation of rules.
+    """A fact, or a part of an element, compared with a number by `<`, `<=`, `>` or `>=`: the most frequent operation.
 
     Numbers are compared without the general operation, which takes five times the work.
     """
 
-    fact: Fact
+    fact: Fact | Part
     number: float
 
     def mask(self, facts: Facts) -> Mask:
@@ -230,7 +231,7 @@ class TimeOperation(Operation):
 def operation(operator: str, args: tuple[Node, ...], text: str) -> Operation:
     """Return the node of an operator; `text` is the operation as JSON."""
     match args:
-        case Fact() as fact, LiteralValue(float(number)) if operator in ORDERINGS:
+        case (Fact() | Part()) as fact, LiteralValue(float(number)) if operator in ORDERINGS:
             return ThresholdComparison(operator, args, text, fact, number)
         case _ if operator.startswith("time."):
             return TimeOperation(operator, args, text)

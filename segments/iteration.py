@@ -159,8 +159,12 @@ class Reduced(Valued):
 
     def column(self, facts: Facts) -> Value:
         """Return each row's last value."""
-        elements, initial = self.source.elements(facts), self.initial.column(facts)
-        return self._sum(elements, initial) or self._step(elements, to_cells(initial, facts.count))
+        known = facts.values.get(self.text)
+        if known is None:
+            elements, initial = self.source.elements(facts), self.initial.column(facts)
+            known = self._sum(elements, initial) or self._step(elements, to_cells(initial, facts.count))
+            facts.values[self.text] = known
+        return known
 
     def _sum(self, elements: Elements, initial: Value) -> Value | None:
         """Add the elements' numbers up, in their order; None where the inner rule does something else."""

@@ -80,6 +80,7 @@ class Facts:
 
     Attributes:
         masks: where an operation is true, by its text: an operation of several rules is computed once.
+        values: the values of a `reduce`, likewise.
         elements: the elements of arrays, see segments/iteration.py, by the text of what computes the arrays.
         count: how many rows there are.
     """
@@ -88,6 +89,7 @@ class Facts:
         self._columns = table.columns
         self._prepared: dict[str, Value] = {}
         self.masks: dict[str, Mask] = {}
+        self.values: dict[str, Value] = {}
         self.elements: dict[str, Elements] = {}
         self._parts: dict[tuple[str, ...], Value] = {}
         self._rows: dict[frozenset[str] | None, Sequence[Any]] = {}
