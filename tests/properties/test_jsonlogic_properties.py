@@ -13,13 +13,14 @@ from features.table import FeatureTable
 from features.times import EVENT_TIME
 from segments.errors import RuleError
 from segments.jsonlogic import Rule, compile_expression, compile_rule
+from segments.vectorized import Facts, to_cells
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=400)
 
 WORDS = ["", "0", "1", "-2.5", " 3 ", "0x10", "1e3", "Infinity", "abc", "b", "\u00e9", "\U0001f600", "\uff5e"]
 MOMENTS = ["2011-06-01", "2011-06-01T02:00:00+02:00", "2011-05-31T23:59:59.999999Z", "0001-01-01", "9999-12-31T23:59"]
 TEXTS = st.sampled_from([*WORDS, *MOMENTS])
-NUMBERS = st.sampled_from([0.0, 1.0, -1.0, 2.5, 16.0, 1e21, 1e-7])
+NUMBERS = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5, 16.0, 1e21, 1e-7])
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
 OBJECTS = st.dictionaries(st.sampled_from(["k", "a", "c"]), SCALARS, max_size=2)
 JSON = st.one_of(SCALARS, OBJECTS, st.lists(st.one_of(SCALARS, OBJECTS, st.lists(SCALARS, max_size=2)), max_size=3))
@@ -96,6 +97,41 @@ def test_a_column_has_the_values_and_answers_of_each_of_its_rows(
     rows = [{"a": a[n], "b": b[n], "c": c[n], EVENT_TIME: times[n]} for n in range(4)]
     assert repr(list(compiled.values(facts))) == repr([compiled.value(row) for row in rows])
     assert compiled.evaluate(facts).tolist() == [compiled.holds(row) for row in rows]
+
+
+ARRAYS = st.one_of(
+    *(st.lists(st.lists(each, max_size=4), min_size=4, max_size=4) for each in (NUMBERS, TEXTS, OBJECTS, JSON)),
+    st.lists(st.one_of(st.none(), TEXTS, st.lists(SCALARS, max_size=3)), min_size=4, max_size=4),
+)
+CURRENT, ACCUMULATOR = variable(["current", "current.k", "current.0"]), variable(["accumulator"])
+STEPS = st.one_of(
+    *(
+        st.permutations(pair).map(lambda args, name=name: {name: list(args)})
+        for name in ("+", "-", "max", "cat", "merge")
+        for pair in ([{"var": "accumulator"}, {"var": "current"}], [{"var": "accumulator"}, {"var": "current.k"}])
+    ),
+    st.tuples(CURRENT, ACCUMULATOR, CURRENT).map(lambda args: {"if": list(args)}),
+    INNER_RULES,
+)
+ARRAY_RULES = st.one_of(
+    st.tuples(STEPS, LITERALS).map(lambda pair: {"reduce": [{"var": "a"}, *pair]}),
+    SCALARS.map(lambda needle: {"in": [needle, {"var": "a"}]}),
+    st.tuples(SCALARS, INNER_RULES).map(lambda pair: {"in": [pair[0], {"map": [{"var": "a"}, pair[1]]}]}),
+    st.tuples(st.sampled_from(["map", "filter", "all", "none", "some"]), INNER_RULES).map(
+        lambda pair: {pair[0]: [{"var": "a"}, pair[1]]}
+    ),
+)
+
+
+@SETTINGS
+@given(st.lists(ARRAY_RULES, min_size=2, max_size=2), ARRAYS)
+def test_arrays_of_a_batch_give_each_row_what_it_gives_alone(rules: list[Any], a: list[Any]) -> None:
+    facts = Facts(table(a, a, a))
+    for rule in rules:
+        compiled = compiled_if_it_means_anything(rule)
+        values = to_cells(compiled.program.column(facts), facts.count)
+        assert repr(list(values)) == repr([compiled.value({"a": each}) for each in a])
+        assert compiled.mask(facts).tolist() == [compiled.holds({"a": each}) for each in a]
 
 
 @SETTINGS
