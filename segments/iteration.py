@@ -168,15 +168,15 @@ class Reduced(Valued):
 
     def _sum(self, elements: Elements, initial: Value) -> Value | None:
         """Add the elements' numbers up, in their order; None where the inner rule does something else."""
-        match self.inner:
-            case Operation("+", (Part(("accumulator",), None), Part(("current", *keys), None))):
-                added = elements.part(tuple(keys))
-            case Operation("+", (Part(("current", *keys), None), Part(("accumulator",), None))):
-                added = elements.part(tuple(keys))
+        match self.inner, initial:
+            case Operation("+", (Part(("accumulator",), None), Part(("current", *keys), None))), Constant(float(start)):
+                pass
+            case Operation("+", (Part(("current", *keys), None), Part(("accumulator",), None))), Constant(float(start)):
+                pass
             case _:
                 return None
-        start = initial.value if isinstance(initial, Constant) else None
-        if not isinstance(added, Numbers) or not isinstance(start, float):
+        added = elements.part(tuple(keys)) if len(keys) <= 1 else None
+        if not isinstance(added, Numbers):
             return None
         # A sum that begins with -0 is 0, as that of JavaScript, which begins with 0.
         sums = np.full(len(elements.lengths), start + 0.0)
@@ -250,9 +250,10 @@ class Pairs(Facts):
         match keys:
             case ("accumulator",):
                 return self._values
-            case ("current", *inner):
+            case ("current", *inner) if len(inner) <= 1:
                 return take(self._elements.part(tuple(inner)), self._places)
             case _:
+                # A longer name may be that of a member as a whole in an element, and is not here.
                 return super().part(keys)
 
     def event_times(self) -> Value:

@@ -22,10 +22,10 @@ MOMENTS = ["2011-06-01", "2011-06-01T02:00:00+02:00", "2011-05-31T23:59:59.99999
 TEXTS = st.sampled_from([*WORDS, *MOMENTS])
 NUMBERS = st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5, 16.0, 1e21, 1e-7])
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
-OBJECTS = st.dictionaries(st.sampled_from(["k", "a", "c"]), SCALARS, max_size=2)
+OBJECTS = st.dictionaries(st.sampled_from(["k", "a", "c", "c.0"]), SCALARS, max_size=2)
 JSON = st.one_of(SCALARS, OBJECTS, st.lists(st.one_of(SCALARS, OBJECTS, st.lists(SCALARS, max_size=2)), max_size=3))
 NAMES = ["a", "b", "c.k", "c.0", "unknown"]
-INNER_NAMES = ["", "k", "a", "0", "c.0", "current", "accumulator", "accumulator.k"]
+INNER_NAMES = ["", "k", "a", "0", "c.0", "current", "current.c.0", "accumulator", "accumulator.k"]
 
 
 def operation(name: str, least: int, most: int, parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -108,7 +108,8 @@ STEPS = st.one_of(
     *(
         st.permutations(pair).map(lambda args, name=name: {name: list(args)})
         for name in ("+", "-", "max", "cat", "merge")
-        for pair in ([{"var": "accumulator"}, {"var": "current"}], [{"var": "accumulator"}, {"var": "current.k"}])
+        for current in ("current", "current.k", "current.c.0")
+        for pair in ([{"var": "accumulator"}, {"var": current}],)
     ),
     st.tuples(CURRENT, ACCUMULATOR, CURRENT).map(lambda args: {"if": list(args)}),
     INNER_RULES,
