@@ -15,7 +15,7 @@ import numpy as np
 from features.table import FeatureTable
 from segments.expression import Operation
 from segments.lookups import Element, Part, event_time_of
-from segments.nodes import Valued
+from segments.nodes import Remembered, Valued
 from segments.operators import truthy
 from segments.vectorized import (
     BoolColumn,
@@ -94,14 +94,14 @@ class Mapped(Valued):
 
 
 @dataclass(frozen=True, slots=True)
-class Filtered:
+class Filtered(Remembered):
     """`filter`: the elements for which the inner rule is true."""
 
     source: Source
     inner: Node
     text: str
 
-    def mask(self, facts: Facts) -> Mask:
+    def find(self, facts: Facts) -> Mask:
         """Return which rows keep an element."""
         return np.asarray(_count(self.source.elements(facts), self.inner) > 0)
 
@@ -118,7 +118,7 @@ class Filtered:
 
 
 @dataclass(frozen=True, slots=True)
-class Quantified:
+class Quantified(Remembered):
     """`all`, `none` or `some`; `all` of no elements is false, as in JSONLogic."""
 
     word: Literal["all", "none", "some"]
@@ -126,7 +126,7 @@ class Quantified:
     inner: Node
     text: str
 
-    def mask(self, facts: Facts) -> Mask:
+    def find(self, facts: Facts) -> Mask:
         """Return where it is true."""
         elements = self.source.elements(facts)
         found = _count(elements, self.inner)

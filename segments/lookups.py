@@ -10,7 +10,7 @@ import numpy as np
 
 from features.times import EVENT_TIME
 from segments.names import MISSING, look_up, split_name
-from segments.nodes import Valued
+from segments.nodes import Remembered, Valued
 from segments.operators import to_number, to_string
 from segments.vectorized import Cells, blanks, from_cells, is_blank, to_cells, to_numbers
 
@@ -112,7 +112,7 @@ def _by_name(data: Any, name: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Remembered):
     """`missing` and `missing_some` with names that the rule itself gives.
 
     Attributes:
@@ -126,16 +126,11 @@ class Missing:
     least: Node | None
     text: str
 
-    def mask(self, facts: Facts) -> Mask:
+    def find(self, facts: Facts) -> Mask:
         """Return where the result has a member."""
-        known = facts.masks.get(self.text)
-        if known is None:
-            gone = self._blanks(facts)
-            known = np.asarray(gone.any(axis=0))
-            if self.least is not None:
-                known &= ~self._suffices(gone, self.least, facts)
-            facts.masks[self.text] = known
-        return known
+        gone = self._blanks(facts)
+        lacks = np.asarray(gone.any(axis=0))
+        return lacks if self.least is None else lacks & ~self._suffices(gone, self.least, facts)
 
     def column(self, facts: Facts) -> Value:
         """Return the missing names of each row."""

@@ -35,3 +35,21 @@ class Valued:
     def mask(self, facts: Facts) -> Mask:
         """Return where the node is true."""
         return truths(self.column(facts), facts.count)
+
+
+class Remembered:
+    """A node whose mask a batch computes once for all rules that have it; equal nodes have equal texts."""
+
+    __slots__ = ()
+    text: str
+
+    def find(self, facts: Facts) -> Mask:
+        """Compute where the node is true."""
+        raise NotImplementedError
+
+    def mask(self, facts: Facts) -> Mask:
+        """Return where the node is true."""
+        known = facts.masks.get(self.text)
+        if known is None:
+            known = facts.masks[self.text] = self.find(facts)
+        return known

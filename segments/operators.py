@@ -44,19 +44,30 @@ class Operator:
 
 def normal(value: Any) -> Any:
     """Return a JSON value with every number as float, as JavaScript has them."""
-    # The types of members are looked at before the call for each, which takes longer.
+    # The usual types come first, and those of members before the call for each: a batch has many members.
     kind = type(value)
     if kind in _AS_THEY_ARE:
         return value
     if kind is int:
         return _float(value)
-    if isinstance(value, int | float):
-        return _float(value)
-    if isinstance(value, list | tuple):
+    if kind is list:
         return [each if type(each) in _AS_THEY_ARE else normal(each) for each in value]
-    if isinstance(value, dict):
-        return {str(key): each if type(each) in _AS_THEY_ARE else normal(each) for key, each in value.items()}
-    return str(value)
+    if kind is dict:
+        members = value.items()
+        return {str(key): each if type(each) in _AS_THEY_ARE else normal(each) for key, each in members}
+    return _normal_of_others(value)
+
+
+def _normal_of_others(value: Any) -> Any:
+    match value:
+        case int() | float():
+            return _float(value)
+        case list() | tuple():
+            return normal(list(value))
+        case dict():
+            return normal(dict(value))
+        case _:
+            return str(value)
 
 
 def _float(value: float) -> float:
