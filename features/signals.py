@@ -14,7 +14,8 @@ the order of earlier messages is not stored. Counts, windows and the time of the
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import repeat
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from msgspec import Struct
 
 from features.daily_counts import SENTIMENT_UNITS, DayCounts, add_counts, day_number, window_columns
 from features.table import column
+from features.times import EVENT_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -140,7 +142,7 @@ def as_columns(
     customer_ids: Sequence[str],
     as_of: datetime | Mapping[str, datetime],
 ) -> dict[str, Column]:
-    """Return the signals as facts, one column each, in the order of `customer_ids`.
+    """Return the signals and the event time as facts, one column each, in the order of `customer_ids`.
 
     Args:
         signals_by_customer: the signals known; a customer without signals has counts of 0 and otherwise nulls.
@@ -151,7 +153,8 @@ def as_columns(
     """
     heard = [row for row, customer_id in enumerate(customer_ids) if customer_id in signals_by_customer]
     found = [signals_by_customer[customer_ids[row]] for row in heard]
-    moments = [as_of if isinstance(as_of, datetime) else as_of[customer_ids[row]] for row in heard]
+    times = [as_of] * len(customer_ids) if isinstance(as_of, datetime) else [as_of[each] for each in customer_ids]
+    moments = [times[row] for row in heard]
     concerns = [list(signals.key_concerns) if signals.message_count else None for signals in found]
 
     def fill(silent: float | None, cells: Sequence[object]) -> Column:
@@ -160,6 +163,7 @@ def as_columns(
         return values
 
     return {
+        EVENT_TIME: column(map(datetime.isoformat, map(datetime.astimezone, times, repeat(UTC))), "other"),
         "sentiment_score": fill(np.nan, [signals.sentiment_score for signals in found]),
         "satisfaction_score": fill(np.nan, [signals.satisfaction_score for signals in found]),
         "message_count": fill(0.0, [signals.message_count for signals in found]),

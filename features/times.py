@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CUSTOMER_SINCE = "customer_since"
 STALE = "stale"
 """The fact that is true for a customer whose row stayed older than the event that announced it."""
+EVENT_TIME = "event_time"
+"""The fact that is the time of the event that a customer is decided for, as ISO 8601 text in UTC."""
 TIME_COLUMNS = (CUSTOMER_SINCE,)
 """The columns of the view that must hold times, of any type."""
 

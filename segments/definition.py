@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
+from segments.compiler import KNOWN_OPERATORS
 from segments.definition_files import read_folder, validate
-from segments.jsonlogic import KNOWN_OPERATORS, Rule, compile_rule
+from segments.jsonlogic import Rule, compile_rule
 
 if TYPE_CHECKING:
     from collections.abc import Container

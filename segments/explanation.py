@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from segments.expression import Array, BoolOp, Fact, LiteralValue, Negation, Operation, json_row
+from segments.expression import Array, BoolOp, Condition, Fact, LiteralValue, Negation, Operation, json_row
+from segments.lookups import EventTime
 from segments.operators import OPERATORS, truthy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from segments.expression import Node
     from segments.jsonlogic import Rule
+    from segments.nodes import Node
 
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!=", "===": "===", "!==": "!=="}
 
@@ -127,15 +128,19 @@ def _text(node: Node) -> str:
 def _source(node: Node) -> Any:
     """Return JSONLogic that computes what a node computes."""
     match node:
-        case LiteralValue():
-            return node.value
+        case LiteralValue(source):
+            pass
         case Fact():
-            return {"var": ".".join((node.name, *node.keys))}
+            source = {"var": ".".join((node.name, *node.keys))}
         case Array(parts):
-            return [_source(part) for part in parts]
+            source = [_source(part) for part in parts]
         case BoolOp(word, parts) | Operation(word, parts):
-            return {word: [_source(part) for part in parts]}
-        case Negation():
-            return {"!": [_source(node.part)]}
+            source = {word: [_source(part) for part in parts if not isinstance(part, EventTime)]}
+        case Negation(part):
+            source = {"!": [_source(part)]}
+        case Condition(test, then, otherwise):
+            source = {"if": [_source(test), _source(then), _source(otherwise)]}
         case _:
-            return {"if": [_source(node.test), _source(node.then), _source(node.otherwise)]}
+            # The others keep their text.
+            source = json.loads(getattr(node, "text", "null"))
+    return source

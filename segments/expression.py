@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from features.table import plain
+from segments.lookups import Part
+from segments.names import MISSING, find_part, look_up
+from segments.nodes import Valued
 from segments.operators import OPERATORS, normal, truthy
+from segments.time_columns import apply_to_times
 from segments.vectorized import (
     ORDERINGS,
     BoolColumn,
@@ -24,28 +28,14 @@ from segments.vectorized import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
+    from segments.nodes import Node
     from segments.vectorized import Facts, Mask, Value
-
-_MISSING = object()
-
-
-class _Valued:
-    """A node whose mask follows from its values."""
-
-    __slots__ = ()
-
-    def column(self, facts: Facts) -> Value:
-        raise NotImplementedError
-
-    def mask(self, facts: Facts) -> Mask:
-        """Return where the node is true."""
-        return truths(self.column(facts), facts.count)
 
 
 @dataclass(frozen=True, slots=True)
-class LiteralValue(_Valued):
+class LiteralValue(Valued):
     """A value the rule itself gives."""
 
     value: Any
@@ -60,7 +50,7 @@ class LiteralValue(_Valued):
 
 
 @dataclass(frozen=True, slots=True)
-class Fact(_Valued):
+class Fact(Valued):
     """A customer's fact, or a part of one: `keys` lead into objects and arrays, unless a fact has the whole name.
 
     The default is used where the fact or part does not exist; a fact that is null exists.
@@ -84,28 +74,15 @@ class Fact(_Valued):
             return self.default.column(facts)
         if not self.keys:
             return found
-        parts = [_part(cell, self.keys) for cell in to_cells(found, facts.count)]
+        parts = [find_part(cell, self.keys) for cell in to_cells(found, facts.count)]
         defaults = to_cells(self.default.column(facts), facts.count)
         pairs = zip(parts, defaults, strict=True)
-        return from_cells([default if part is _MISSING else part for part, default in pairs])
+        return from_cells([default if part is MISSING else part for part, default in pairs])
 
     def cell(self, row: Mapping[str, Any]) -> Any:
         """Return one customer's fact."""
-        if self.keys and self.names[0] in row:
-            return row[self.names[0]]
-        part = _part(row[self.name], self.keys) if self.name in row else _MISSING
-        return self.default.cell(row) if part is _MISSING else part
-
-
-def _part(cell: Any, keys: Sequence[str]) -> Any:
-    for key in keys:
-        if isinstance(cell, dict) and key in cell:
-            cell = cell[key]
-        elif isinstance(cell, list) and key.isdecimal() and int(key) < len(cell):
-            cell = cell[int(key)]
-        else:
-            return _MISSING
-    return cell
+        part = look_up(row, (self.name, *self.keys))
+        return self.default.cell(row) if part is MISSING else part
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +135,16 @@ class Negation:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition(_Valued):
+class Condition:
     """`if` with one condition; several are nested."""
 
     test: Node
     then: Node
     otherwise: Node
+
+    def mask(self, facts: Facts) -> Mask:
+        """Return where the branch that applies is true."""
+        return np.where(self.test.mask(facts), self.then.mask(facts), self.otherwise.mask(facts))
 
     def column(self, facts: Facts) -> Value:
         """Return the branch that applies, row by row."""
@@ -175,7 +156,7 @@ class Condition(_Valued):
 
 
 @dataclass(frozen=True, slots=True)
-class Array(_Valued):
+class Array(Valued):
     """An array with at least one member that is computed."""
 
     parts: tuple[Node, ...]
@@ -190,7 +171,7 @@ class Array(_Valued):
 
 
 @dataclass(frozen=True, slots=True)
-class Operation(_Valued):
+class Operation(Valued):
     """An operator of `segments.operators` and its arguments; equal operations have equal texts.
 
     A batch computes an operation that several rules share once.
@@ -218,12 +199,12 @@ class Operation(_Valued):
 
 @dataclass(frozen=True, slots=True)
 class ThresholdComparison(Operation):
-    """A fact compared with a number by `<`, `<=`, `>` or `>=`, the most frequent operation of rules.
+    """A fact, or a part of an element, compared with a number by `<`, `<=`, `>` or `>=`: the most frequent operation.
 
     Numbers are compared without the general operation, which takes five times the work.
     """
 
-    fact: Fact
+    fact: Fact | Part
     number: float
 
     def mask(self, facts: Facts) -> Mask:
@@ -234,18 +215,30 @@ class ThresholdComparison(Operation):
         return ORDERINGS[self.operator](value.coerced, self.number)
 
 
-Node = LiteralValue | Fact | BoolOp | Negation | Condition | Array | Operation
+@dataclass(frozen=True, slots=True)
+class TimeOperation(Operation):
+    """An operator of `time.`."""
+
+    def column(self, facts: Facts) -> Value:
+        """Apply the operator to whole columns."""
+        args = [arg.column(facts) for arg in self.args]
+        if all(isinstance(arg, Constant) for arg in args):
+            return apply(self.operator, args, facts.count)
+        result = apply_to_times(self.operator, args)
+        return apply(self.operator, args, facts.count) if result is None else result
 
 
 def operation(operator: str, args: tuple[Node, ...], text: str) -> Operation:
     """Return the node of an operator; `text` is the operation as JSON."""
     match args:
-        case Fact() as fact, LiteralValue(float(number)) if operator in ORDERINGS:
+        case (Fact() | Part()) as fact, LiteralValue(float(number)) if operator in ORDERINGS:
             return ThresholdComparison(operator, args, text, fact, number)
+        case _ if operator.startswith("time."):
+            return TimeOperation(operator, args, text)
         case _:
             return Operation(operator, args, text)
 
 
-def json_row(row: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return the named facts of a customer as JSON values for the nodes' `cell`."""
-    return {name: normal(plain(row[name])) for name in names if name in row}
+def json_row(row: Mapping[str, Any], names: Collection[str] | None) -> dict[str, Any]:
+    """Return the named facts of a customer, None for all, as JSON values for the nodes' `cell`."""
+    return {name: normal(plain(row[name])) for name in (row if names is None else names) if name in row}

@@ -16,6 +16,8 @@ from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from segments.moments import days_since, is_after, is_before, is_within_last
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -26,6 +28,9 @@ _RADIX = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
 
 # Number::toString writes digits without an exponent between these two.
 _PLAIN_FROM, _PLAIN_BELOW = 1e-6, 1e21
+
+
+_AS_THEY_ARE = frozenset({bool, str, float, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +44,30 @@ class Operator:
 
 def normal(value: Any) -> Any:
     """Return a JSON value with every number as float, as JavaScript has them."""
-    if isinstance(value, bool) or value is None or isinstance(value, str):
+    # The usual types come first, and those of members before the call for each: a batch has many members.
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
         return value
-    if isinstance(value, int | float):
+    if kind is int:
         return _float(value)
-    if isinstance(value, list | tuple):
-        return [normal(each) for each in value]
-    if isinstance(value, dict):
-        return {str(key): normal(each) for key, each in value.items()}
-    return str(value)
+    if kind is list:
+        return [each if type(each) in _AS_THEY_ARE else normal(each) for each in value]
+    if kind is dict:
+        members = value.items()
+        return {str(key): each if type(each) in _AS_THEY_ARE else normal(each) for key, each in members}
+    return _normal_of_others(value)
+
+
+def _normal_of_others(value: Any) -> Any:
+    match value:
+        case int() | float():
+            return _float(value)
+        case list() | tuple():
+            return normal(list(value))
+        case dict():
+            return normal(dict(value))
+        case _:
+            return str(value)
 
 
 def _float(value: float) -> float:
@@ -165,7 +185,8 @@ def contains(needle: Any, haystack: Any) -> bool:
     """Return whether a string has a substring, or an array an equal member by `===` (never NaN)."""
     if isinstance(haystack, str):
         return haystack != "" and to_string(needle) in haystack
-    return isinstance(haystack, list) and any(strictly_equal(needle, each) for each in haystack)
+    # What is equal by `===` is equal in Python; most arrays lack the needle, and Python finds that sooner.
+    return isinstance(haystack, list) and needle in haystack and any(strictly_equal(needle, each) for each in haystack)
 
 
 def _between(compare: Callable[[Any, Any], bool], values: tuple[Any, ...]) -> bool:
@@ -209,6 +230,50 @@ def _greatest(*values: Any) -> float:
     return math.nan if any(map(math.isnan, numbers)) else max(numbers)
 
 
+def join_texts(*values: Any) -> str:
+    """Join values as `cat` does: null is empty, an array its members with commas."""
+    return "".join("" if value is None else to_string(value) for value in values)
+
+
+def cut_text(value: Any, start: Any = None, length: Any = math.inf) -> str:
+    """Return a part of a text as `substr` does: a negative start, or length, counts from the end.
+
+    Characters are counted, where JavaScript counts UTF-16 code units: half of an emoji is not text.
+    """
+    text, begin, count = to_string(value), _whole(start), _whole(length)
+    rest = text[int(max(len(text) + begin, 0) if begin < 0 else min(begin, len(text))) :]
+    return rest[: int(max(len(rest) + count, 0) if count < 0 else min(count, len(rest)))]
+
+
+def _whole(value: Any) -> float:
+    number = to_number(value)
+    return number if math.isinf(number) else 0.0 if math.isnan(number) else float(math.trunc(number))
+
+
+def merge(*values: Any) -> list[Any]:
+    """Return one array of all members of arrays and all other values."""
+    return [each for value in values for each in (value if isinstance(value, list) else [value])]
+
+
+def lies_between(value: Any, low: Any, high: Any) -> bool:
+    """Return whether a value lies between two others, or equals one of them by `<=`; null never does."""
+    return None not in (value, low, high) and _between(less_or_equal, (low, value, high))
+
+
+def starts_with(text: Any, prefix: Any) -> bool:
+    """Return whether a text or number begins with another; null and arrays never do."""
+    return _are_texts(text, prefix) and to_string(text).startswith(to_string(prefix))
+
+
+def ends_with(text: Any, suffix: Any) -> bool:
+    """Return whether a text or number ends with another; null and arrays never do."""
+    return _are_texts(text, suffix) and to_string(text).endswith(to_string(suffix))
+
+
+def _are_texts(*values: Any) -> bool:
+    return all(isinstance(value, str | float) for value in values)
+
+
 OPERATORS: Mapping[str, Operator] = {
     "==": Operator(loosely_equal, 2, 2),
     "===": Operator(strictly_equal, 2, 2),
@@ -228,5 +293,21 @@ OPERATORS: Mapping[str, Operator] = {
     "%": Operator(_remainder, 2, 2),
     "min": Operator(_least, 1, None),
     "max": Operator(_greatest, 1, None),
+    "cat": Operator(join_texts, 0, None),
+    "substr": Operator(cut_text, 2, 3),
+    "merge": Operator(merge, 0, None),
+    "log": Operator(lambda value: value, 1, 1),
+    "between": Operator(lies_between, 3, 3),
+    "startsWith": Operator(starts_with, 2, 2),
+    "endsWith": Operator(ends_with, 2, 2),
+    "time.days_since": Operator(days_since, 1, 1),
+    "time.within_last": Operator(lambda value, days, now: is_within_last(value, parse_float(days), now), 2, 2),
+    "time.before": Operator(is_before, 2, 2),
+    "time.after": Operator(is_after, 2, 2),
 }
-"""Operators by name, without `var`, `and`, `or` and `if`, which evaluate their arguments themselves."""
+"""Operators by name, without those that evaluate their arguments themselves, as `and`, or read the data, as `var`.
+
+`log` writes nothing: it returns its argument. `between`, `startsWith` and `endsWith` are not of JSONLogic itself;
+visual builders of rules write them. The operators of `time.` are Holdfast's, see segments/moments.py; their numbers of
+arguments do not count the time of the event.
+"""

@@ -7,14 +7,16 @@ by cell with the operators on single values, so every shape gives the same resul
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.table import plain
+from features.table import FeatureTable, plain
+from features.times import EVENT_TIME
+from segments.names import MISSING, look_up
 from segments.operators import OPERATORS, normal, parse_float, to_number, truthy
 
 if TYPE_CHECKING:
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from features.table import Column, FeatureTable
+    from features.table import Column
 
     Mask = NDArray[np.bool_]
     Floats = NDArray[np.float64]
+    Moments = NDArray[np.int64]
     # A kernel returns None if it has no faster way than cell by cell.
     Kernel = Callable[[Sequence["Value"], int], "Value | None"]
 
@@ -55,10 +58,11 @@ class BoolColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texts:
-    """Texts and nulls: row i holds `distinct[codes[i]]`."""
+    """Texts and nulls: row i holds `distinct[codes[i]]`; `moments` keeps the times in `distinct`, once parsed."""
 
     distinct: tuple[str | None, ...]
     codes: NDArray[np.intp]
+    moments: list[Moments] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +80,8 @@ class Facts:
 
     Attributes:
         masks: where an operation is true, by its text: an operation of several rules is computed once.
+        values: the values of a `reduce`, likewise.
+        elements: the elements of arrays, see segments/iteration.py, by the text of what computes the arrays.
         count: how many rows there are.
     """
 
@@ -83,6 +89,10 @@ class Facts:
         self._columns = table.columns
         self._prepared: dict[str, Value] = {}
         self.masks: dict[str, Mask] = {}
+        self.values: dict[str, Value] = {}
+        self.elements: dict[str, Elements] = {}
+        self._parts: dict[tuple[str, ...], Value] = {}
+        self._rows: dict[frozenset[str] | None, Sequence[Any]] = {}
         self.count = len(table)
 
     def fact(self, name: str) -> Value | None:
@@ -91,6 +101,80 @@ class Facts:
         if value is None and name in self._columns:
             value = self._prepared[name] = from_column(self._columns[name])
         return value
+
+    def rows(self, names: frozenset[str] | None) -> Sequence[Any]:
+        """Return each row's data: an object of the named columns that exist, None for all columns."""
+        rows = self._rows.get(names)
+        if rows is None:
+            wanted = [name for name in (self._columns if names is None else names) if name in self._columns]
+            cells = [to_cells(column, self.count) for name in wanted if (column := self.fact(name)) is not None]
+            rows = [dict(zip(wanted, row, strict=True)) for row in zip(*cells, strict=True)] or [{}] * self.count
+            self._rows[names] = rows
+        return rows
+
+    def parts(self, keys: Sequence[str]) -> list[Any]:
+        """Return the part of each row's data that the keys lead to, MISSING where there is none."""
+        if len(keys) == 1:
+            (key,) = keys
+            return [
+                data[key] if type(data) is dict and key in data else look_up(data, keys) for data in self.rows(None)
+            ]
+        return [look_up(data, keys) for data in self.rows(None)]
+
+    def part(self, keys: tuple[str, ...]) -> Value:
+        """Return the same as a column, with null where there is none."""
+        value = self._parts.get(keys)
+        if value is None:
+            value = self._parts[keys] = from_cells([None if part is MISSING else part for part in self.parts(keys)])
+        return value
+
+    def event_times(self) -> Value:
+        """Return the time of the event that each row is evaluated for; null where it is unknown."""
+        return self.fact(EVENT_TIME) or Constant(None)
+
+
+class Elements(Facts):
+    """The elements of one array per row, as the rows of a table of their own.
+
+    Attributes:
+        data: the elements, those of the first row first.
+        owners: the row that each element is of.
+        lengths: how many elements each row has.
+    """
+
+    def __init__(self, outer: Facts, data: Sequence[Any], lengths: Sequence[int]) -> None:
+        super().__init__(FeatureTable((), {}))
+        self.data = data
+        self.count = len(data)
+        self.lengths = np.array(lengths, dtype=np.intp)
+        self.owners = np.repeat(np.arange(len(lengths)), self.lengths)
+        self._outer = outer
+        self._event_times: Value | None = None
+
+    def rows(self, _: frozenset[str] | None) -> Sequence[Any]:
+        """Return the elements."""
+        return self.data
+
+    def event_times(self) -> Value:
+        """Return the time of the event of each element's row."""
+        if self._event_times is None:
+            self._event_times = take(self._outer.event_times(), self.owners)
+        return self._event_times
+
+
+def take(value: Value, rows: NDArray[np.intp]) -> Value:
+    """Return the rows at these places, in their order."""
+    match value:
+        case Constant():
+            return value
+        case Numbers():
+            return Numbers(value.data[rows], value.null[rows], value.coerced[rows])
+        case BoolColumn():
+            return BoolColumn(value.data[rows])
+        case Texts():
+            return Texts(value.distinct, value.codes[rows], value.moments)
+        case Cells():
+            return Cells(tuple(value.data[row] for row in rows.tolist()))
 
 
 def from_column(column: Column) -> Value:
@@ -119,6 +203,11 @@ def from_cells(cells: Sequence[Any]) -> Value:
         null = np.array([cell is None for cell in cells], dtype=np.bool_)
         return _numbers(np.array(cells, dtype=np.float64), null)
     return Cells(tuple(cells))
+
+
+def from_numbers(data: Floats) -> Numbers:
+    """Return numbers without nulls; NaN stays NaN."""
+    return _numbers(data, np.zeros(len(data), dtype=np.bool_))
 
 
 def _numbers(data: Floats, null: Mask) -> Numbers:
@@ -154,6 +243,26 @@ def truths(value: Value, count: int) -> Mask:
             return np.array([truthy(text) for text in value.distinct], dtype=np.bool_)[value.codes]
         case Cells():
             return np.array([truthy(cell) for cell in value.data], dtype=np.bool_)
+
+
+def blanks(value: Value, count: int) -> Mask:
+    """Return the rows whose value is null or an empty text, which is what `missing` looks for."""
+    match value:
+        case Constant():
+            return np.full(count, is_blank(value.value), dtype=np.bool_)
+        case Numbers():
+            return value.null
+        case BoolColumn():
+            return np.zeros(count, dtype=np.bool_)
+        case Texts():
+            return np.array([is_blank(text) for text in value.distinct], dtype=np.bool_)[value.codes]
+        case Cells():
+            return np.array([is_blank(cell) for cell in value.data], dtype=np.bool_)
+
+
+def is_blank(cell: Any) -> bool:
+    """Return whether a value is null or an empty text."""
+    return cell is None or (isinstance(cell, str) and not cell)
 
 
 def choose(where: Mask, then: Value, otherwise: Value) -> Value:
@@ -204,6 +313,14 @@ def _coded(value: Texts | BoolColumn) -> tuple[tuple[str | bool | None, ...], ND
 
 def _constant_or(arg: Value, cell: Any) -> Any:
     return arg.value if isinstance(arg, Constant) else cell
+
+
+def to_numbers(value: Value, count: int) -> Floats | float:
+    """Return ToNumber of a value in every row, one number for a constant."""
+    numbers = _coerced(value)
+    if numbers is None:
+        return np.array([to_number(cell) for cell in to_cells(value, count)], dtype=np.float64)
+    return numbers
 
 
 def _coerced(value: Value) -> Floats | float | None:

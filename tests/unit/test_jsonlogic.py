@@ -9,7 +9,8 @@ import pytest
 
 from features.table import FeatureTable
 from segments.errors import RuleError
-from segments.jsonlogic import DEEPEST, LONGEST, compile_rule
+from segments.jsonlogic import DEEPEST, LONGEST, compile_expression, compile_rule
+from segments.vectorized import Facts
 
 CASES = json.loads((Path(__file__).parents[1] / "data" / "jsonlogic_cases.json").read_text())
 
@@ -69,6 +70,58 @@ def test_a_rule_names_the_facts_it_reads() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "facts"),
+    [
+        ({"missing": ["a", "b.c"]}, {"a", "b", "b.c"}),
+        ({"missing_some": [1, ["a", 3]]}, {"a", "3"}),
+        ({"missing": {"merge": ["a", {"if": [{"var": "b"}, ["c"], "d"]}]}}, {"a", "b", "c", "d"}),
+        ({"var": [{"?:": [{"var": "b"}, "c", "d"]}, {"var": "e"}]}, {"b", "c", "d", "e"}),
+        ({"some": [{"var": "orders"}, {">": [{"var": "total"}, {"var": ""}]}]}, {"orders"}),
+        ({"map": [{"var": "orders"}, {"missing": ["total"]}]}, {"orders"}),
+        (
+            {"reduce": [{"var": "orders"}, {"+": [{"var": "current"}, {"var": "accumulator"}]}, {"var": "n"}]},
+            {"orders", "n"},
+        ),
+        ({"filter": [{"var": "orders"}, {"time.within_last": [{"var": "at"}, 30]}]}, {"orders", "event_time"}),
+        ({"time.before": [{"var": "a"}, "2011-06-01"]}, {"a"}),
+    ],
+)
+def test_what_a_rule_reads_is_known_when_it_is_loaded(rule: Any, facts: set[str]) -> None:
+    compiled = compile_rule(rule, where="test")
+    assert compiled.facts == facts
+    assert not compiled.reads_everything
+
+
+@pytest.mark.parametrize(
+    "rule", [{"var": ""}, {"var": []}, {"var": {"var": "a"}}, {"missing": {"var": "a"}}, {"if": []}]
+)
+def test_what_only_an_expression_may_have_is_refused_in_the_rule_of_a_segment(rule: Any) -> None:
+    with pytest.raises(RuleError):
+        compile_rule(rule, where="test")
+    assert compile_expression(rule, where="test").reads_everything is (rule != {"if": []})
+
+
+def test_a_computed_name_finds_what_the_name_itself_would() -> None:
+    rule = compile_expression({"var": [{"var": "name"}, 7]}, where="test")
+    rows = [{"name": name, "kpi.x": 1, "kpi": {"x": 2, "y": 3}} for name in ("kpi.x", "kpi.y", "kpi.z", "none")]
+    assert rule.values(table_of(*rows)) == [rule.value(row) for row in rows] == [1, 3, 7, 7]
+
+
+def test_log_writes_nothing(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    rule = compile_rule({"log": {"var": "x"}}, where="test")
+    assert (rule.value({"x": 3}), rule.values(table_of({"x": 3}))) == (3, [3])
+    assert (*capfd.readouterr(), caplog.text) == ("", "", "")
+
+
+def test_elements_that_several_rules_read_are_found_once() -> None:
+    facts = Facts(table_of({"x": [1, 2]}, {"x": [3]}))
+    for bound in (1, 2):
+        compile_rule({"some": [{"var": "x"}, {">": [{"var": ""}, bound]}]}, where="test").mask(facts)
+    (elements,) = facts.elements.values()
+    assert (elements.count, elements.owners.tolist()) == (3, [0, 0, 1])
+
+
+@pytest.mark.parametrize(
     ("row", "expected"),
     [
         ({"kpi.x": 2, "kpi": {"x": 1}}, 2),
@@ -114,9 +167,17 @@ def test_a_large_number_may_be_a_bound() -> None:
         ({"!": [1, 2]}, r"'!' takes 1 argument\(s\)"),
         ({"var": "a", "default": 3}, r"an operation has one key, not 2 at \$"),
         ({"var": ""}, "'var' takes the name of a fact"),
-        ({"var": [{"if": [1, "a", "b"]}]}, "'var' takes the name of a fact"),
+        ({"var": [{"if": [1, "a", {"var": "b"}]}]}, "'var' takes the name of a fact"),
+        ({"missing": {"var": "a"}}, "'missing' takes names of facts"),
+        ({"missing_some": [1, [True]]}, "'missing_some' takes names of facts"),
         ({"var": ["a", 1, 2]}, "at most one default"),
         ({"in": [1, [2, {"nope": 1}]]}, r"\$\.in\[1\]\[1\]\.nope"),
+        ({"some": [{"var": "x"}]}, r"'some' takes 2 argument\(s\), not 1 at \$\.some"),
+        ({"reduce": "x"}, r"'reduce' takes 2 to 3 argument\(s\), not 1"),
+        ({"map": [{"var": "x"}, {"nope": 1}]}, r"unknown operator 'nope' at \$\.map\[1\]\.nope"),
+        ({"between": [{"var": "x"}, 1]}, r"'between' takes 3 argument\(s\), not 2"),
+        ({"missing_some": ["x", "y", "z"]}, r"'missing_some' takes 2 argument\(s\), not 3"),
+        ({"missing": {"var": "a"}}, "what a segment reads must be known when it is loaded: write the name itself"),
     ],
 )
 def test_a_rule_that_cannot_mean_anything_is_refused_with_file_and_path(rule: Any, said: str) -> None:

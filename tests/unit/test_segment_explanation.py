@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -38,6 +39,29 @@ def test_a_comparison_tells_value_operator_and_threshold() -> None:
 )
 def test_every_form_has_the_fact_on_the_left(rule: Any, expected: Any) -> None:
     assert leaf(explained(rule, p=3).comparisons[0]) == expected
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"missing": ["p"]},
+        {"missing_some": [1, ["p", "r"]]},
+        {"missing": {"if": [P, ["r"], []]}},
+        {"some": [P, {">": [{"var": ""}, 1]}]},
+        {"filter": [P, {"var": "x.y"}]},
+        {"startsWith": [P, "a"]},
+        {"time.within_last": [P, 30.0]},
+        {"var": [{"if": [P, "p", "r"]}]},
+    ],
+)
+def test_a_condition_is_named_by_its_text(condition: Any) -> None:
+    (comparison,) = explained(condition, p=None).comparisons
+    assert (json.loads(comparison.subject), comparison.operator) == (condition, "is")
+
+
+def test_a_list_is_compared_by_what_is_computed_from_it() -> None:
+    total = {"reduce": [P, {"+": [{"var": "accumulator"}, {"var": "current"}]}, 0]}
+    assert leaf(explained({">": [total, 9]}, p=[1, 2]).comparisons[0]) == (json.dumps(total), ">", 9.0, False)
 
 
 def test_between_is_two_comparisons() -> None:

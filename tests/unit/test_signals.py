@@ -5,6 +5,7 @@ from math import isnan
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from features.daily_counts import DAYS_KEPT, WINDOWS_DAYS
@@ -62,6 +63,7 @@ def test_signals_become_facts_as_of_a_moment() -> None:
     signals = {"ann": fold(Signals(), [message(0, -0.5, concerns=("price",), wants_to_cancel=True)])}
     columns = as_columns(signals, ["bob", "ann"], NOON + timedelta(days=3))
     assert {name: column.tolist()[1] for name, column in columns.items()} == {
+        "event_time": (NOON + timedelta(days=3)).isoformat(),
         "sentiment_score": -0.5,
         "satisfaction_score": 2.5,
         "message_count": 1,
@@ -81,13 +83,21 @@ def test_a_customer_without_messages_has_counts_of_nought_and_otherwise_nulls() 
     zeros = {name for name, column in columns.items() if column[0] == 0}
     counts = {"message_count", "customer_message_count", "cancellation_requests"}
     assert zeros == counts | {f"{name}_{days}d" for name in counts for days in WINDOWS_DAYS}
-    assert all(column[0] is None or column[0] != column[0] for name, column in columns.items() if name not in zeros)
+    others = [column[0] for name, column in columns.items() if name not in {*zeros, "event_time"}]
+    assert all(value is None or np.isnan(value) for value in others)
 
 
 def test_each_customer_may_have_a_moment_of_their_own() -> None:
     signals = {each: fold(Signals(), [message(0)]) for each in ("ann", "bob")}
     moments = {"ann": NOON + timedelta(days=1), "bob": NOON - timedelta(days=1)}
-    assert as_columns(signals, ["ann", "bob"], moments)["days_since_last_message"].tolist() == [1.0, 0.0]
+    columns = as_columns(signals, ["ann", "bob"], moments)
+    assert columns["days_since_last_message"].tolist() == [1.0, 0.0]
+    assert columns["event_time"].tolist() == [moment.isoformat() for moment in moments.values()]
+
+
+def test_the_event_time_is_written_in_utc() -> None:
+    moment = (NOON + timedelta(days=1)).astimezone(timezone(timedelta(hours=5)))
+    assert as_columns({}, ["ann"], moment)["event_time"].tolist() == [(NOON + timedelta(days=1)).isoformat()]
 
 
 def test_signals_survive_being_stored_as_json() -> None:
