@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from features.table import FeatureTable, Kind
     from models.registry import Scorers
     from segments.definition import Segment
-    from segments.expression import Node
     from segments.jsonlogic import Rule
+    from segments.nodes import Node
     from streams.settings import Settings
 
 COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!=", "===", "!=="})

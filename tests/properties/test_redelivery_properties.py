@@ -42,7 +42,8 @@ RULES = {
 }
 SEGMENTS = [segment(key, rule) for key, rule in RULES.items()]
 CAMPAIGNS = [
-    *(campaign(key=f"to-{key}", segment=key, holdout_percent=20) for key in RULES),
+    # Which of them compete would depend on which events come in one batch.
+    *(campaign(key=f"to-{key}", segment=key, holdout_percent=20, competes=False) for key in RULES),
     campaign(key="launched", segment="everybody", launch="by_operator"),
 ]
 SCORERS = load_scorers(Path(), FEATURE_MAPPING, mock=True)
