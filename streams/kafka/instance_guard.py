@@ -3,11 +3,12 @@
 Kafka gives the name to the worker that joined last and answers the other with "unknown member" or "fenced instance".
 aiokafka then joins again and takes the name back: two such workers would take the partitions from each other without
 end. Here the worker that lost the name stops instead. A member that was silent for a session may be unknown for that
-reason alone: it joins again.
+reason alone: it joins again. So may one whose broker stood still: it answers what waited, and then forgets the member.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class InstanceGuard:
         self._report = report
         self._clock = clock
         self._accepted: tuple[str, float] = ("", 0.0)
+        self._stood_still_at = -math.inf
         self._is_lost = False
 
     def install(self) -> None:
@@ -66,6 +68,8 @@ class InstanceGuard:
             raise GroupCoordinatorNotAvailableError
         member_id, asked_at = self._coordinator.member_id, self._clock()
         answer = await self._send(request)
+        if self._clock() - asked_at > self._session_s / 2:
+            self._stood_still_at = self._clock()
         codes = read_codes(answer)
         if LOST & codes and self._was_accepted(member_id):
             self._is_lost = True
@@ -81,8 +85,9 @@ class InstanceGuard:
 
     def _was_accepted(self, member_id: str) -> bool:
         """Return whether the broker accepted this member so recently that its session cannot have expired."""
-        accepted, at = self._accepted
-        return bool(member_id) and accepted == member_id and self._clock() - at < self._session_s
+        (accepted, at), now = self._accepted, self._clock()
+        stood_still = now - self._stood_still_at < self._session_s
+        return bool(member_id) and accepted == member_id and now - at < self._session_s and not stood_still
 
 
 def read_codes(answer: Any) -> set[int]:

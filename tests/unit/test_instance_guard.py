@@ -20,6 +20,7 @@ class Group:
         self.now = 100.0
         self.code = OK
         self.sent = 0
+        self.takes_s = 0.0
         self.reported: list[Exception] = []
         self.guard = InstanceGuard(
             self, instance_id="worker-1", session_s=SESSION_S, report=self.reported.append, clock=lambda: self.now
@@ -28,6 +29,7 @@ class Group:
 
     async def _send_req(self, request: Any) -> Any:
         self.sent += 1
+        self.now += self.takes_s
         if request == "commit":
             return SimpleNamespace(topics=[("updates", [(0, OK), (1, self.code)])])
         if request == "offsets":
@@ -74,6 +76,21 @@ async def test_a_member_that_was_silent_for_a_session_joins_again(group: Group, 
     await group.ask("heartbeat", code)
     await group.ask("join")
     assert group.reported == []
+
+
+@pytest.mark.parametrize("code", [UNKNOWN, FENCED])
+async def test_a_member_whose_broker_stood_still_joins_again(group: Group, code: int) -> None:
+    """The broker answers the requests that waited, the last of them sent a moment before, and then ends the session."""
+    group.takes_s = SESSION_S - 1
+    await group.ask("heartbeat")
+    group.takes_s = 0.0
+    await group.ask("commit")
+    await group.ask("heartbeat", code)
+    assert group.reported == []
+    group.now += SESSION_S
+    await group.ask("heartbeat")
+    await group.ask("heartbeat", code)
+    assert len(group.reported) == 1
 
 
 @pytest.mark.parametrize("code", [OK, REBALANCING])
