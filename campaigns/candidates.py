@@ -217,24 +217,31 @@ def decide_all(
 
 
 def _competing(candidates: Sequence[Candidate]) -> Iterable[Sequence[int]]:
-    """Return the places of the candidates that compete, those of one customer at one event, in the order of events."""
+    """Return the places of the candidates that compete, those of one customer at one event, in the order of events.
+
+    One that does not compete is alone, after those of its event that do: their contact counts against its limits.
+    """
     groups = defaultdict(list)
     for place, candidate in enumerate(candidates):
-        groups[candidate.customer_id, candidate.event_id].append(place)
-    return sorted(groups.values(), key=lambda places: candidates[places[0]].as_of)
+        alone = None if candidate.campaign.is_arbitrated else candidate.trigger_id
+        groups[candidate.customer_id, candidate.event_id, alone].append(place)
+
+    def order(places: Sequence[int]) -> tuple[datetime, bool]:
+        first = candidates[places[0]]
+        return first.as_of, not first.campaign.is_arbitrated
+
+    return sorted(groups.values(), key=order)
 
 
 def _arbitrate(proposed: Sequence[Proposal | Decision]) -> list[Decision]:
     """Return the decision about each of the candidates that compete, in their order."""
-    contacts = [each for each in proposed if isinstance(each, Proposal) and each.candidate.campaign.is_arbitrated]
-    winner = choose_contact(contacts) if contacts else None
+    possible = [each for each in proposed if isinstance(each, Proposal)]
+    winner = choose_contact(possible) if possible else None
     return [_settle_or_outrank(each, winner) if isinstance(each, Proposal) else each for each in proposed]
 
 
 def _settle_or_outrank(proposal: Proposal, winner: Proposal | None) -> Decision:
-    if winner is None or proposal is winner or not proposal.candidate.campaign.is_arbitrated:
-        return settle(proposal)
-    return outrank(proposal, winner)
+    return settle(proposal) if winner is None or proposal is winner else outrank(proposal, winner)
 
 
 def _rows(table: FeatureTable, names_by_row: Sequence[Collection[str]]) -> list[dict[str, Any]]:

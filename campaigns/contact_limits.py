@@ -75,8 +75,8 @@ class ContactLimit(BaseModel):
     def _is_reached(self, times: Sequence[datetime], at: datetime, window: timedelta) -> bool:
         """Return whether a window that has room for `at` is full: it begins with a contact, or with `at`."""
         near = [each for each in times if abs(each - at) < window]
-        begins = [each for each in near if each <= at] or [at]
-        return any(sum(begin <= each < begin + window for each in near) >= self.contacts for begin in (*begins, at))
+        begins = {at, *(each for each in near if each <= at)}
+        return any(sum(begin <= each < begin + window for each in near) >= self.contacts for begin in begins)
 
     def _counts(self, contact: PastContact) -> bool:
         if contact.channel in self._not_counted:

@@ -74,6 +74,7 @@ def campaigns(holdout_percent: float) -> list[Campaign]:
         campaign(key="with-cooldown", cooldown_days=3, limits=[LIMIT]),
         campaign(key="without-cooldown", limits=[LIMIT]),
         campaign(key="launched", launch="by_operator", cooldown_days=1, limits=[LIMIT]),
+        campaign(key="as-well", competes=False, limits=[LIMIT]),
     ]
     return [each.model_copy(update={"holdout_percent": holdout_percent}) for each in made]
 

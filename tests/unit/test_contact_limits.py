@@ -121,6 +121,16 @@ def test_a_campaign_that_ignores_limits_has_none_and_its_contacts_count_for_othe
     ]
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_campaign_that_does_not_compete_is_limited_by_the_contact_of_its_event(order: tuple[int, int]) -> None:
+    """Whichever comes first among the candidates."""
+    daily = [ContactLimit(key="daily", contacts=1, days=1)]
+    both = [campaign(key="a", limits=daily, competes=False), campaign(key="b", limits=daily)]
+    decisions = decide_all([candidate(campaign=both[n]) for n in order], table("ann"), {}, offers(), Scorer())
+    reasons = {each.candidate.campaign.key: each.reason for each in decisions}
+    assert reasons == {"a": Reason.CONTACT_LIMIT, "b": Reason.ENTERED_SEGMENT}
+
+
 def test_a_channel_at_its_limit_leaves_the_contact_to_the_next_one_with_consent() -> None:
     made = campaign(limits=[SMS])
     history = past(0.5, channel="sms")
