@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from features.times import EVENT_TIME
 from models.facts import facts_read
 
 if TYPE_CHECKING:
@@ -25,12 +26,19 @@ class DecisionConfig:
         segments: the rules of membership.
         activations: the activation of each segment's version, by key.
         definitions: campaigns and offers.
+        reads_event_time: whether a rule or a message reads the event time.
     """
 
     scorers: Scorers
     segments: Sequence[Segment]
     activations: Mapping[str, Activation]
     definitions: Definitions
+    reads_event_time: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find whether the event time is read, once."""
+        facts = [each.facts for each in self.segments] + [each.message_facts for each in self.definitions.campaigns]
+        object.__setattr__(self, "reads_event_time", EVENT_TIME in frozenset().union(*facts))
 
     def with_scorers(self, scorers: Scorers) -> DecisionConfig:
         """Return the same config with other models; decisions then name their versions."""

@@ -185,7 +185,8 @@ class Pipeline:
         signals = {each: fold_messages(state.signals.get(each, Signals()), new) for each, new in fresh.items()}
         latest, customers = prepared.latest, prepared.facts.customer_ids
         as_of = {customer: latest[customer].wire.occurred_at for customer in customers}
-        columns = as_columns({**state.signals, **signals}, customers, as_of)
+        known = {**state.signals, **signals}
+        columns = as_columns(known, customers, as_of, event_time=prepared.config.reads_event_time)
         outcomes = fold_outcomes(prepared.events.reported, state, prepared.config.definitions.channels)
         histories = fold_consent(state.contact_histories, outcomes.consent_changes)
         return Folded(fresh, signals, as_of, prepared.facts.with_columns(columns), outcomes, histories)
