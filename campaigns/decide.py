@@ -159,19 +159,6 @@ class Proposal:
     deferred_to: datetime | None = None
 
 
-def decide(
-    candidate: Candidate,
-    facts: Mapping[str, Any],
-    history: ContactHistory,
-    offers: dict[int, Offer],
-    offer_scores: NDArray[np.float32],
-    guardrails: Sequence[Guardrail] = GUARDRAILS,
-) -> Decision:
-    """Decide one candidate that no other competes with, see `propose`."""
-    proposed = propose(candidate, facts, history, offers, offer_scores, guardrails)
-    return settle(proposed) if isinstance(proposed, Proposal) else proposed
-
-
 def propose(
     candidate: Candidate,
     facts: Mapping[str, Any],

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from campaigns.decide import Candidate, ContactHistory, Decision, decide
+from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle
 from campaigns.definition import Campaign, Offer
+from campaigns.guardrails import GUARDRAILS
 from segments.definition import build_segment
 from segments.engine import FIRST_EVALUATION, Transition
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from campaigns.contact_limits import ContactLimit
+    from campaigns.guardrails import Guardrail
     from segments.definition import Segment
 
 AS_OF = datetime(2011, 6, 1, 12, 30, tzinfo=UTC)
@@ -73,6 +75,19 @@ def facts(**changes: Any) -> dict[str, Any]:
 def scores(*best: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Scores of the eight offers, shape [8]: 0.75 for the best and 0.25 for all others."""
     return np.array([0.75 if number in best else 0.25 for number in range(1, 9)], dtype=np.float32)
+
+
+def decide(
+    candidate: Candidate,
+    facts: dict[str, Any],
+    history: ContactHistory,
+    offers: dict[int, Offer],
+    offer_scores: np.ndarray[Any, np.dtype[np.float32]],
+    guardrails: Sequence[Guardrail] = GUARDRAILS,
+) -> Decision:
+    """Decide one candidate that no other competes with."""
+    proposed = propose(candidate, facts, history, offers, offer_scores, guardrails)
+    return settle(proposed) if isinstance(proposed, Proposal) else proposed
 
 
 def decision(history: ContactHistory | None = None, *, best: Sequence[int] = (3,), **changes: Any) -> Decision:

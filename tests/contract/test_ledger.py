@@ -20,7 +20,7 @@ from campaigns.channels import Channel
 from campaigns.consent import ConsentChange, ConsentTimes
 from campaigns.contact_limits import PastContact
 from campaigns.contact_state import Contact, ContactState
-from campaigns.decide import ContactHistory, decide
+from campaigns.decide import ContactHistory
 from campaigns.definition import Campaign
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.guardrails import Reason
@@ -37,7 +37,19 @@ from segments.engine import EARLIER_KEPT, Episode, MembershipState, classify
 from streams.formats.dead_letters import dead_letter
 from streams.formats.events import Reject, RejectReason
 from streams.outcomes import fold_outcomes, outcome_keys, trigger_keys
-from tests.builders import AS_OF, campaign, candidate, control, decision, facts, offers, scores, segment, transition
+from tests.builders import (
+    AS_OF,
+    campaign,
+    candidate,
+    control,
+    decide,
+    decision,
+    facts,
+    offers,
+    scores,
+    segment,
+    transition,
+)
 from tests.fakes.ledger import InMemoryLedger
 from tests.records import Arrived, events, outcome
 

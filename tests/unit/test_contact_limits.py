@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from campaigns.candidates import decide_all
 from campaigns.channels import shipped_channels
 from campaigns.contact_limits import ContactLimit, PastContact, load_limits
-from campaigns.decide import ContactHistory, decide
+from campaigns.decide import ContactHistory
 from campaigns.definition import load_campaigns
 from campaigns.errors import CampaignDefinitionError
 from campaigns.guardrails import Reason, refuse_beyond_limits
 from segments.errors import DefinitionError
-from tests.builders import AS_OF, campaign, candidate, facts, offers, scores
+from tests.builders import AS_OF, campaign, candidate, decide, facts, offers, scores
 from tests.unit.test_candidates import Scorer, table
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import pytest
 from campaigns.channels import Channel
 from campaigns.consent import ConsentTimes
 from campaigns.contact_limits import ContactLimit, PastContact
-from campaigns.decide import ContactHistory, Outcome, decide
+from campaigns.decide import ContactHistory, Outcome
 from campaigns.definition import Campaign
 from campaigns.guardrails import Reason
-from tests.builders import AS_OF, campaign, candidate, decision, facts, offers, scores
+from tests.builders import AS_OF, campaign, candidate, decide, decision, facts, offers, scores
 
 YESTERDAY = ContactHistory(last_contacts={"win-back": AS_OF - timedelta(days=1)})
 COOLING = campaign(cooldown_days=30)

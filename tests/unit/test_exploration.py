@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from campaigns.decide import ContactHistory, decide
-from tests.builders import campaign, candidate, facts, offers, scores
+from campaigns.decide import ContactHistory
+from tests.builders import campaign, candidate, decide, facts, offers, scores
 
 EXPLORING = campaign(offers=(1, 3, 5, 7), exploration_percent=20)
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from whenever import PlainDateTime
 
 from campaigns.channels import Channel, shipped_channels
-from campaigns.decide import ContactHistory, Outcome, decide
+from campaigns.decide import ContactHistory, Outcome
 from campaigns.definition import Campaign
 from campaigns.guardrails import Reason
 from campaigns.quiet_hours import QuietHours, find_period
 from campaigns.triggers import trigger_body
 from campaigns.unknown_facts import find_unknown_facts
-from tests.builders import campaign, candidate, facts, offers, scores
+from tests.builders import campaign, candidate, decide, facts, offers, scores
 
 BERLIN = "Europe/Berlin"
 NIGHT = QuietHours.model_validate({"from": "21:00", "to": "08:00", "zone": BERLIN, "zone_column": "time_zone"})
