@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from features.table import FeatureTable
-from segments.expression import Operation
+from segments.expression import Fact, Operation
 from segments.lookups import Element, Part, event_time_of
 from segments.nodes import Remembered, Valued
 from segments.operators import truthy
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What computes the arrays; equal sources have equal texts, and a batch finds their elements once."""
+    """What computes the arrays; equal sources have equal texts, and a batch finds the elements of most once."""
 
     node: Node
     text: str
@@ -54,7 +54,10 @@ class Source:
         if known is None:
             arrays = list(map(_array, to_cells(self.node.column(facts), facts.count)))
             elements = list(chain.from_iterable(arrays))
-            known = facts.elements[self.text] = Elements(facts, elements, list(map(len, arrays)))
+            known = Elements(facts, elements, list(map(len, arrays)))
+            # An array or object that a rule computes equals only itself: two equal sources have one each.
+            if isinstance(self.node, Fact) or not any(isinstance(each, list | dict) for each in elements):
+                facts.elements[self.text] = known
         return known
 
     def array(self, row: Any) -> Sequence[Any]:
@@ -163,7 +166,8 @@ class Reduced(Valued):
         if known is None:
             elements, initial = self.source.elements(facts), self.initial.column(facts)
             known = self._sum(elements, initial) or self._step(elements, to_cells(initial, facts.count))
-            facts.values[self.text] = known
+            if not isinstance(known, Cells):  # as above
+                facts.values[self.text] = known
         return known
 
     def _sum(self, elements: Elements, initial: Value) -> Value | None:

@@ -29,6 +29,19 @@ def test_rules_answer_as_javascript_does(group: dict[str, Any], *, column: bool)
         assert answers == [expected, expected], rule
 
 
+ARRAY_OF_ARRAYS = {"map": [{"var": "a"}, {"merge": [1]}]}
+LAST = {"reduce": [ARRAY_OF_ARRAYS, {"var": "current"}, None]}
+EMPTY = {"reduce": [[1], [], []]}
+
+
+@pytest.mark.parametrize("computed", [EMPTY, LAST, {"merge": [1]}, {"map": [{"var": "a"}, 1]}])
+@pytest.mark.parametrize(("operator", "expected"), [("==", False), ("===", False), ("!=", True), ("!==", True)])
+def test_an_array_that_a_rule_computes_twice_is_two_arrays(computed: Any, operator: str, *, expected: bool) -> None:
+    """As in JavaScript, where an array equals only itself; a batch computes most things once."""
+    compiled, row = compile_rule({operator: [computed, computed]}, where="test"), {"a": [1.0, 2.0]}
+    assert compiled.evaluate(table_of(row, row)).tolist() == [compiled.holds(row)] * 2 == [expected] * 2
+
+
 @pytest.mark.parametrize("others", [["x"], [True], [[1]], [{"a": 1}], ["x", 2.0, None, False]])
 def test_a_column_of_mixed_values_gives_each_its_own_answer(others: list[Any]) -> None:
     table = table_of(*({"x": each} for each in [1, "1", None, *others]))
