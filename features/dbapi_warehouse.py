@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from features.csv_extract import quote
 from features.errors import WarehouseLayoutError, WarehouseUnavailableError
 from features.ports import SCANNED_ROWS
+from features.scans import scan_in_threads
 from features.table import EXACT_BELOW, FeatureTable, column, to_json
 from features.times import TIME_COLUMNS, clear_unreadable_times
 from features.unreadable_values import UnreadableValues
@@ -113,14 +114,9 @@ class DbApiWarehouse:
         """Return at most so many rows; see the port."""
         return await asyncio.to_thread(self._sample, count)
 
-    async def scan(self, columns: Collection[str], *, rows: int = SCANNED_ROWS) -> AsyncGenerator[FeatureTable, None]:
+    def scan(self, columns: Collection[str], *, rows: int = SCANNED_ROWS) -> AsyncGenerator[FeatureTable, None]:
         """Yield every row that has a customer id; see the port. Other reads wait until the scan ends."""
-        tables = self._scan(frozenset(columns), rows)
-        try:
-            while (table := await asyncio.to_thread(next, tables, None)) is not None:
-                yield table
-        finally:
-            await asyncio.to_thread(tables.close)
+        return scan_in_threads(self._scan(frozenset(columns), rows))
 
     async def count_duplicates(self) -> int:
         """Return the number of customers with more than one row; see the port."""

@@ -20,6 +20,7 @@ from features.csv_extract import find_types, load_csv, quote, quote_text, read_h
 from features.duckdb_types import FLOATS, make_column, write_value
 from features.errors import ServiceAddressError, WarehouseLayoutError, WarehouseUnavailableError
 from features.ports import SCANNED_ROWS
+from features.scans import scan_in_threads
 from features.table import FeatureTable
 from features.times import TIME_COLUMNS, clear_unreadable_times
 from features.unreadable_values import UnreadableValues
@@ -155,14 +156,9 @@ class ExtractWarehouse:
         """Return at most so many rows; see the port."""
         return await asyncio.to_thread(self._sample, count)
 
-    async def scan(self, columns: Collection[str], *, rows: int = SCANNED_ROWS) -> AsyncGenerator[FeatureTable, None]:
+    def scan(self, columns: Collection[str], *, rows: int = SCANNED_ROWS) -> AsyncGenerator[FeatureTable, None]:
         """Yield every row that has a customer id; see the port. Other reads wait until the scan ends."""
-        tables = self._scan(frozenset(columns), rows)
-        try:
-            while (table := await asyncio.to_thread(next, tables, None)) is not None:
-                yield table
-        finally:
-            await asyncio.to_thread(tables.close)
+        return scan_in_threads(self._scan(frozenset(columns), rows))
 
     async def count_duplicates(self) -> int:
         """Return the number of customers with more than one row; see the port."""

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segments.moments import DAY, read_moment
-from segments.operators import parse_float
-from segments.vectorized import BoolColumn, Cells, Constant, Numbers, Texts
+from segments.vectorized import BoolColumn, Cells, Constant, Numbers, Texts, parse_floats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +29,7 @@ def apply_to_times(name: str, args: Sequence[Value]) -> Value | None:
             days, null = _ages(first, second), (first == _NONE) | (second == _NONE)
             return Numbers(np.where(null, np.nan, days), null, np.where(null, 0.0, days))
         case "time.within_last":
-            days, most = _ages(first, second), _days(args[1])
+            days, most = _ages(first, second), parse_floats(args[1])
             known = (first != _NONE) & (second != _NONE)
             return None if most is None else BoolColumn(known & (days >= 0) & (days <= most))
         case "time.before":
@@ -63,13 +62,3 @@ def _ages(then: Moments, now: Moments) -> Floats:
     # The difference to what is no time overflows, and is not used.
     with np.errstate(over="ignore"):
         return np.asarray((now - then).astype(np.float64) / DAY)
-
-
-def _days(value: Value) -> Floats | float | None:
-    match value:
-        case Numbers():
-            return value.data
-        case Constant():
-            return parse_float(value.value)
-        case _:
-            return None

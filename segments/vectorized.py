@@ -336,7 +336,7 @@ def _coerced(value: Value) -> Floats | float | None:
             return None
 
 
-def _parsed(value: Value) -> Floats | float | None:
+def parse_floats(value: Value) -> Floats | float | None:
     """Return parseFloat of a value, or None where each cell would have to be parsed; parseFloat of null is NaN."""
     match value:
         case Numbers():
@@ -419,8 +419,8 @@ _KERNELS: Mapping[str, Kernel] = {
     "!=": _equality(strict=False, wanted=False),
     "!==": _equality(strict=True, wanted=False),
     "in": _membership,
-    "+": _arithmetic(np.add, _parsed, 0.0),
-    "*": _arithmetic(np.multiply, _parsed),
+    "+": _arithmetic(np.add, parse_floats, 0.0),
+    "*": _arithmetic(np.multiply, parse_floats),
     "-": _arithmetic(np.subtract, _coerced),
     "/": _arithmetic(np.divide, _coerced),
 }
