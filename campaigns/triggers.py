@@ -114,7 +114,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
 
 
 def _describe_quiet_hours(channel: Channel, decision: Decision) -> dict[str, Any]:
-    """Return what whoever delivers needs to know: it may come to it later than the decision did."""
+    """Return the channel's quiet hours: the trigger may be delivered later than it was decided."""
     quiet = channel.quiet_hours
     if quiet is None:
         return {}

@@ -38,7 +38,7 @@ def headline(found: CampaignPerformance) -> str:
     """Return the answer to whether the campaign has an effect, in one sentence."""
     campaign, effect = found.campaign, found.effect
     if not found.customers:
-        return f"{campaign.key} has exposed no customer yet: nobody was contacted, and nobody held out."
+        return f"{campaign.key} has exposed no customer yet: none was contacted, and none held out."
     if effect is None:
         return _why_not_compared(found)
     if has_alarm(found):
@@ -226,8 +226,8 @@ def _why_not_compared(found: CampaignPerformance) -> str:
     campaign = found.campaign
     if not campaign.holdout_percent:
         return (
-            f"{campaign.key} holds nobody out, so there is nothing to compare with and no lift: what customers would "
-            "have bought without it is unknown. Set holdout_percent, for example 10, in "
+            f"{campaign.key} holds no customer out, so there is nothing to compare with and no lift: what customers "
+            "would have bought without it is unknown. Set holdout_percent, for example 10, in "
             f"{campaign.file or 'its definition'}."
         )
     return (
@@ -245,7 +245,7 @@ def _smaller_arm(effect: Effect) -> str:
 
 
 def _split(found: CampaignPerformance) -> str:
-    """Return whether the arms are split as planned; nothing where nobody is held out."""
+    """Return whether the arms are split as planned; nothing where no customer is held out."""
     ratio = found.sample_ratio
     if ratio is None:
         return ""

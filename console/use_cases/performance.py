@@ -122,7 +122,7 @@ class CampaignPerformance:
         effect: None where no version has customers in both arms.
         days: the conversion of each day on which something happened, from the first with customers in both arms.
         versions: in the order of their first exposure.
-        sample_ratio: of the present version; None where it holds nobody out or has exposed nobody first.
+        sample_ratio: of the present version; None without a holdout, or without a first exposure.
     """
 
     campaign: Campaign

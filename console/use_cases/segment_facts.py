@@ -122,8 +122,8 @@ def find_missing_columns(facts: frozenset[str], view: FeatureTable, scorers: Sco
     """Return a sentence about scores that cannot be computed on a view, empty if there are none."""
     unavailable = unavailable_facts(view.columns, (), scorers)
     return "; ".join(
-        f"reads {fact!r}, which cannot be computed, because the view has no {', '.join(sorted(missing))}: nobody "
-        "would enter or leave"
+        f"reads {fact!r}, which cannot be computed, because the view has no {', '.join(sorted(missing))}: no "
+        "customer would enter or leave"
         for fact, missing in sorted(unavailable.items())
         if fact in facts
     )

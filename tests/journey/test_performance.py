@@ -85,8 +85,8 @@ def test_the_terminal_says_what_was_achieved(place: Workplace) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_campaign_that_holds_nobody_out_has_figures_and_no_lift(place: Workplace) -> None:
-    """Nor has one that has contacted nobody."""
+def test_a_campaign_without_a_holdout_has_figures_and_no_lift(place: Workplace) -> None:
+    """Nor has one without a contact."""
     done = place.holdfast("campaigns", "performance", "make-good")
     assert (done.returncode, done.stderr) == (0, "")
     assert "make-good has exposed no customer yet" in done.stdout

@@ -217,7 +217,7 @@ def test_a_diff_names_who_enters_who_leaves_and_whom_the_exit_rule_keeps(place: 
 
 
 def test_a_diff_of_a_file_is_against_the_members_of_its_key(place: Place) -> None:
-    """Without an exit rule bob leaves, too. Nobody is a member of a new key."""
+    """Without an exit rule bob leaves, too. A new key has no members."""
     place.add_members("bob")
     file = place.draft(exit_rule=None)
     found = place.segments("diff", file, "--json").json
@@ -238,7 +238,7 @@ def test_a_diff_of_an_activated_segment_says_that_entries_fire(place: Place) -> 
     assert (found["entering"]["customers"], found["entering"]["silent"]) == (2, 0)
 
 
-def test_a_diff_of_an_empty_view_moves_nobody(place: Place) -> None:
+def test_a_diff_of_an_empty_view_moves_no_customer(place: Place) -> None:
     with psycopg.connect(place.warehouse_url) as warehouse:
         warehouse.execute("DELETE FROM customer_features_view")
     place.add_members("ann")

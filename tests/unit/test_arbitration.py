@@ -1,4 +1,4 @@
-"""At most one contact per customer and event: which one, and what the others are told."""
+"""At most one contact per customer and event: which one, and the reason of the others."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def test_a_larger_holdout_keeps_all_of_the_smaller() -> None:
 
 
 def test_campaigns_of_one_group_hold_out_the_same_customers() -> None:
-    """So nobody is told to call a customer whom the other campaign leaves alone."""
+    """So staff are not asked to call a customer whom the other campaign leaves alone."""
     one, other = campaign(holdout_percent=20, holdout_group="all"), campaign(key="other", holdout_percent=20)
     same = other.model_copy(update={"holdout_group": "all"})
     names = [f"customer-{number}" for number in range(1000)]

@@ -115,5 +115,5 @@ def test_a_rule_without_facts_and_a_fact_without_a_column_are_passed_over() -> N
     assert found({"<": [AGE, 30]}, {"spent": 1}) == []
 
 
-def test_the_shipped_segments_admit_nobody_of_whom_nothing_is_known() -> None:
+def test_the_shipped_segments_admit_no_customer_without_facts() -> None:
     assert [sentence for segment in load_segments(SHIPPED) for sentence in find_null_holds(segment)] == []

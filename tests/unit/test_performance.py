@@ -118,13 +118,13 @@ def test_a_campaign_without_a_holdout_says_why_there_is_no_lift_and_what_to_do()
     found = measured(exposed(TREATED, 500, 50, version=campaign().version), of=campaign())
     assert found.effect is None
     assert found.sample_ratio is None
-    assert "holds nobody out" in headline(found)
+    assert "holds no customer out" in headline(found)
     assert "Set holdout_percent, for example 10" in headline(found)
     assert contact_rows(found)[0] == ("decided", "500", "0", "500")
 
 
 def test_a_campaign_without_exposures_says_so() -> None:
-    assert headline(measured()) == "win-back has exposed no customer yet: nobody was contacted, and nobody held out."
+    assert headline(measured()) == "win-back has exposed no customer yet: none was contacted, and none held out."
     assert (measured().days, sentences(measured())) == ([], [])
 
 

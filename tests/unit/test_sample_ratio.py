@@ -53,7 +53,7 @@ def test_a_wrong_split_is_found_within_the_days(share: float, planned: float, pe
     assert alarms(share, planned, per_day).mean() > 0.99
 
 
-def test_a_holdout_that_holds_nobody_out_is_found_at_some_hundreds() -> None:
+def test_a_holdout_that_stays_empty_is_found_at_some_hundreds() -> None:
     looks = np.arange(20.0, 1001, 20)
     found = p_values(np.zeros_like(looks), looks, 0.1) < ALARM_BELOW
     assert looks[found.argmax()] == 240

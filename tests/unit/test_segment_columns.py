@@ -1,4 +1,4 @@
-"""What is shown of a fact: its type, its group, its coverage, and values that identify nobody."""
+"""What is shown of a fact: its type, its group, its coverage, and values that identify no customer."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_values_are_few_numbers_in_order_and_others_by_frequency() -> None:
     assert pick_values([]) == []
 
 
-def test_a_fact_of_nobody_has_no_coverage() -> None:
+def test_a_fact_of_no_customer_has_no_coverage() -> None:
     """An empty view; it is not 0 %."""
     shown = describe_fact("spend", column([], "number"))
     assert (shown.type, shown.coverage, list(shown.values)) == ("number", None, [])

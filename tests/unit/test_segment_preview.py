@@ -91,7 +91,7 @@ def test_a_part_of_a_json_column_is_read_as_in_a_worker(tmp_path: Path) -> None:
     assert [(each.customer_id, dict(each.facts)) for each in found.examples] == [("2", {"address": {"city": "Nice"}})]
 
 
-def test_an_empty_view_has_nobody(tmp_path: Path) -> None:
+def test_an_empty_view_has_no_customer(tmp_path: Path) -> None:
     found = preview_segment(write_view(tmp_path), write_rule(tmp_path, {}), limit=10)
     assert (found.matching, found.customers, found.share, list(found.examples)) == (0, 0, 0.0, [])
 
