@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.signals import as_columns
+from features.times import EVENT_TIME, event_times
 from models.scores import score_customers, score_task
 from models.tasks.registry import TASKS
 
@@ -55,7 +56,8 @@ def preview_swap(
         as_of: the moment that signals are aged to.
     """
     swapped = scorers.with_scorer(name, scorer)
-    plain = today.with_columns(as_columns({}, today.customer_ids, as_of))
+    signals = as_columns({}, today.customer_ids, as_of)
+    plain = today.with_columns({**signals, EVENT_TIME: event_times([as_of] * len(today))})
     before, after = (score_customers(plain, each) for each in (scorers, swapped))
     task = TASKS[name]
     if task.for_contacts_only:

@@ -14,8 +14,7 @@ the order of earlier messages is not stored. Counts, windows and the time of the
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from itertools import repeat
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,7 +22,6 @@ from msgspec import Struct
 
 from features.daily_counts import SENTIMENT_UNITS, DayCounts, add_counts, day_number, window_columns
 from features.table import column
-from features.times import EVENT_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -141,10 +139,8 @@ def as_columns(
     signals_by_customer: Mapping[str, Signals],
     customer_ids: Sequence[str],
     as_of: datetime | Mapping[str, datetime],
-    *,
-    event_time: bool = True,
 ) -> dict[str, Column]:
-    """Return the signals and the event time as facts, one column each, in the order of `customer_ids`.
+    """Return the signals as facts, one column each, in the order of `customer_ids`.
 
     Args:
         signals_by_customer: the signals known; a customer without signals has counts of 0 and otherwise nulls.
@@ -152,12 +148,10 @@ def as_columns(
         as_of: the event time of the facts, one for all customers or one by customer. Windows and ages end at this
             time or at the customer's newest message, whichever is later: an event that arrives late does not take
             back what is known already.
-        event_time: whether to give the event time as well, which costs as much as all signals.
     """
     heard = [row for row, customer_id in enumerate(customer_ids) if customer_id in signals_by_customer]
     found = [signals_by_customer[customer_ids[row]] for row in heard]
-    times = [as_of] * len(customer_ids) if isinstance(as_of, datetime) else [as_of[each] for each in customer_ids]
-    moments = [times[row] for row in heard]
+    moments = [as_of if isinstance(as_of, datetime) else as_of[customer_ids[row]] for row in heard]
     concerns = [list(signals.key_concerns) if signals.message_count else None for signals in found]
 
     def fill(silent: float | None, cells: Sequence[object]) -> Column:
@@ -166,7 +160,6 @@ def as_columns(
         return values
 
     return {
-        **({EVENT_TIME: _write_times(times)} if event_time else {}),
         "sentiment_score": fill(np.nan, [signals.sentiment_score for signals in found]),
         "satisfaction_score": fill(np.nan, [signals.satisfaction_score for signals in found]),
         "message_count": fill(0.0, [signals.message_count for signals in found]),
@@ -176,10 +169,6 @@ def as_columns(
         "key_concerns": fill(None, concerns),
         **window_columns([signals.days for signals in found], moments, heard, len(customer_ids)),
     }
-
-
-def _write_times(times: Sequence[datetime]) -> Column:
-    return column(map(datetime.isoformat, map(datetime.astimezone, times, repeat(UTC))), "other")
 
 
 def _days_since_last_message(signals: Signals, as_of: datetime) -> float | None:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.table import FeatureTable, plain
+from features.table import FeatureTable, column, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+
+    from features.table import Column
 
 CUSTOMER_SINCE = "customer_since"
 STALE = "stale"
@@ -34,6 +36,11 @@ def parse_time(cell: object) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def event_times(times: Iterable[datetime]) -> Column:
+    """Return the fact `event_time`, one row for each time."""
+    return column([each.astimezone(UTC).isoformat() for each in times], "other")
 
 
 def clear_unreadable_times(table: FeatureTable, names: Collection[str]) -> tuple[FeatureTable, Mapping[str, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from campaigns.unknown_facts import refuse_unknown_facts
 from features.errors import WarehouseError
 from features.signals import as_columns
 from features.table import find_kind
-from features.times import STALE
+from features.times import EVENT_TIME, STALE
 from models.scores import score_customers
 from models.sources import unavailable_facts
 
@@ -42,7 +41,7 @@ def known_facts(columns: FeatureTable, scorers: Scorers, *, marks_stale: bool) -
         marks_stale: whether customers have the fact `stale`, as with DWH_UPDATED_AT_COLUMN.
     """
     marks = (STALE,) if marks_stale else ()
-    return {*score_customers(columns, scorers).columns, *as_columns({}, (), datetime.now(UTC)), *marks}
+    return {*score_customers(columns, scorers).columns, *as_columns({}, (), {}), EVENT_TIME, *marks}
 
 
 def report_missing_columns(columns: FeatureTable, scorers: Scorers) -> None:

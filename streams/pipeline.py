@@ -22,6 +22,7 @@ from campaigns.triggers import outgoing
 from features.signals import Signals, as_columns
 from features.signals import fold as fold_messages
 from features.table import FeatureTable
+from features.times import EVENT_TIME, event_times
 from models.scores import score_customers, score_offers
 from models.sentiment import read_message
 from models.sources import unavailable_facts
@@ -185,8 +186,9 @@ class Pipeline:
         signals = {each: fold_messages(state.signals.get(each, Signals()), new) for each, new in fresh.items()}
         latest, customers = prepared.latest, prepared.facts.customer_ids
         as_of = {customer: latest[customer].wire.occurred_at for customer in customers}
-        known = {**state.signals, **signals}
-        columns = as_columns(known, customers, as_of, event_time=prepared.config.reads_event_time)
+        columns = as_columns({**state.signals, **signals}, customers, as_of)
+        if prepared.config.reads_event_time:
+            columns[EVENT_TIME] = event_times(as_of.values())
         outcomes = fold_outcomes(prepared.events.reported, state, prepared.config.definitions.channels)
         histories = fold_consent(state.contact_histories, outcomes.consent_changes)
         return Folded(fresh, signals, as_of, prepared.facts.with_columns(columns), outcomes, histories)

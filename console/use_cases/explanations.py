@@ -10,6 +10,7 @@ from campaigns.definition import load_definitions
 from console.use_cases.ledger import ask_ledger
 from features.errors import WarehouseError
 from features.signals import as_columns
+from features.times import EVENT_TIME, event_times
 from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
 from models.scores import score_customers, score_offers
@@ -149,5 +150,6 @@ async def current_facts(
     scored = score_customers(table, scorers, fallbacks)
     score_offers(scored, scorers, fallbacks)
     by_rule = [f"{model}: the rules score, {why}" for model, why in scorers.reasons.items()]
-    facts = scored.with_columns(as_columns(signals, table.customer_ids, as_of)).row(0)
+    added = {**as_columns(signals, table.customer_ids, as_of), EVENT_TIME: event_times([as_of])}
+    facts = scored.with_columns(added).row(0)
     return facts, [*by_rule, *fallbacks.describe(scorers.versions)]

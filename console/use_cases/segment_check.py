@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from console.use_cases.segment_facts import facts_of, find_missing_columns
 from console.use_cases.warehouse_check import describe_view, read_columns
 from features.signals import as_columns
 from features.table import find_kind
+from features.times import EVENT_TIME, event_times
 from models.scores import score_customers
 from segments.expression import Array, BoolOp, Condition, Fact, LiteralValue, Negation, Operation
 from streams.known_facts import known_facts
@@ -92,7 +92,7 @@ def find_problems(segment: Segment, view: FeatureTable, scorers: Scorers, settin
 
 def find_kinds(view: FeatureTable, scorers: Scorers) -> Mapping[str, Kind]:
     """Return the kind of each fact of the view, of the models and of conversations."""
-    empty = score_customers(view, scorers).with_columns(as_columns({}, (), datetime.now(UTC)))
+    empty = score_customers(view, scorers).with_columns({**as_columns({}, (), {}), EVENT_TIME: event_times(())})
     return {name: find_kind(column) for name, column in empty.columns.items()}
 
 

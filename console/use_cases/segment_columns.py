@@ -18,7 +18,7 @@ from console.use_cases.segment_facts import SIGNAL_FACTS
 from console.use_cases.warehouse_check import describe_view
 from features.signals import as_columns
 from features.table import FeatureTable, find_kind, plain
-from features.times import STALE, parse_time
+from features.times import EVENT_TIME, STALE, event_times, parse_time
 from features.warehouses import opened
 from models.facts import SCORE_FACTS
 from models.rfm import RFM_SOURCES
@@ -69,6 +69,7 @@ _NAMES: Mapping[str, str] = {
     "lifetime_value": FINANCIAL,
     "tenure_days": PROFILE,
     "customer_since": PROFILE,
+    EVENT_TIME: ACTIVITY,
 }
 # Of facts that Holdfast adds, which a sample may have no value of.
 _TYPES: Mapping[str, str] = {
@@ -143,6 +144,7 @@ async def _list(settings: Settings, scorers: Scorers, rows: int) -> FactColumns:
             signals = (await ledger.read(sample.customer_ids, [])).signals
     except LedgerUnavailableError as error:
         unsampled = str(error)
+    scored = scored.with_columns({EVENT_TIME: event_times([datetime.now(UTC)] * len(scored))})
     if settings.updated_at_column is not None:
         # As of a row that is up to date.
         scored = scored.with_columns({STALE: np.zeros(len(scored), dtype=np.bool_)})

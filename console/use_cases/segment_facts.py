@@ -14,7 +14,7 @@ import numpy as np
 
 from campaigns.unknown_facts import refuse_unknown_facts
 from features.signals import as_columns
-from features.times import STALE
+from features.times import EVENT_TIME, STALE, event_times
 from models.facts import SCORE_FACTS, facts_read
 from models.scores import score_customers
 from models.sources import unavailable_facts
@@ -158,6 +158,8 @@ def add_facts(table: FeatureTable, plan: FactPlan, sources: FactSources, state: 
         table = score_customers(table, sources.scorers, sources.fallbacks)
     if plan.has_signals:
         table = table.with_columns(as_columns(state.signals if state else {}, table.customer_ids, sources.as_of))
+    if EVENT_TIME in plan.facts:
+        table = table.with_columns({EVENT_TIME: event_times([sources.as_of] * len(table))})
     if STALE in plan.facts:
         table = table.with_columns({STALE: np.zeros(len(table), dtype=np.bool_)})
     return table

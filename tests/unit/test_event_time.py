@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from campaigns.candidates import Definitions
 from features.store import FeatureStore
+from features.times import event_times
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
 from segments.engine import Activation
@@ -53,6 +54,11 @@ def make_config(rule: Any, message: str) -> DecisionConfig:
     made, by_mail = segment(rule=rule), campaign(channels=("email",), message=message)
     definitions = Definitions([by_mail], offers(), SCORERS.versions, {made.key: made.version}, {made.key: made.facts})
     return DecisionConfig(SCORERS, [made], {made.key: Activation(made.version, AS_OF, "emit")}, definitions)
+
+
+def test_the_event_time_is_written_in_utc() -> None:
+    moment = AS_OF.astimezone(timezone(timedelta(hours=5)))
+    assert event_times([moment, AS_OF]).tolist() == [AS_OF.isoformat()] * 2
 
 
 async def test_a_membership_follows_the_time_of_its_events() -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("name", "kind", "group"),
     [
+        ("event_time", "other", "activity"),
         ("sentiment_score_30d", "number", "conversation"),
         ("rfm_segment", "other", "risk and engagement"),
         ("churn_probability", "number", "predictions"),

@@ -81,6 +81,13 @@ def test_no_row_is_stale(tmp_path: Path) -> None:
     assert (found.matching, found.customers) == (4, 4)
 
 
+def test_a_rule_on_the_event_time_is_previewed_as_of_now_without_the_ledger(tmp_path: Path) -> None:
+    """The settings name no ledger that exists."""
+    rule = {"time.within_last": [{"var": "event_time"}, 1]}
+    found = preview_segment(write_view(tmp_path, *ROWS), write_rule(tmp_path, rule), limit=0)
+    assert (found.matching, found.customers) == (4, 4)
+
+
 def test_a_part_of_a_json_column_is_read_as_in_a_worker(tmp_path: Path) -> None:
     """The example shows the whole column."""
     path = tmp_path / "customers.parquet"

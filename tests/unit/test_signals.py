@@ -63,7 +63,6 @@ def test_signals_become_facts_as_of_a_moment() -> None:
     signals = {"ann": fold(Signals(), [message(0, -0.5, concerns=("price",), wants_to_cancel=True)])}
     columns = as_columns(signals, ["bob", "ann"], NOON + timedelta(days=3))
     assert {name: column.tolist()[1] for name, column in columns.items()} == {
-        "event_time": (NOON + timedelta(days=3)).isoformat(),
         "sentiment_score": -0.5,
         "satisfaction_score": 2.5,
         "message_count": 1,
@@ -83,7 +82,7 @@ def test_a_customer_without_messages_has_counts_of_nought_and_otherwise_nulls() 
     zeros = {name for name, column in columns.items() if column[0] == 0}
     counts = {"message_count", "customer_message_count", "cancellation_requests"}
     assert zeros == counts | {f"{name}_{days}d" for name in counts for days in WINDOWS_DAYS}
-    others = [column[0] for name, column in columns.items() if name not in {*zeros, "event_time"}]
+    others = [column[0] for name, column in columns.items() if name not in zeros]
     assert all(value is None or np.isnan(value) for value in others)
 
 
@@ -92,12 +91,6 @@ def test_each_customer_may_have_a_moment_of_their_own() -> None:
     moments = {"ann": NOON + timedelta(days=1), "bob": NOON - timedelta(days=1)}
     columns = as_columns(signals, ["ann", "bob"], moments)
     assert columns["days_since_last_message"].tolist() == [1.0, 0.0]
-    assert columns["event_time"].tolist() == [moment.isoformat() for moment in moments.values()]
-
-
-def test_the_event_time_is_written_in_utc() -> None:
-    moment = (NOON + timedelta(days=1)).astimezone(timezone(timedelta(hours=5)))
-    assert as_columns({}, ["ann"], moment)["event_time"].tolist() == [(NOON + timedelta(days=1)).isoformat()]
 
 
 def test_signals_survive_being_stored_as_json() -> None:
