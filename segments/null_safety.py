@@ -60,7 +60,7 @@ def _holds_without(rule: Rule, table: FeatureTable) -> Iterator[str]:
         values = _values(table, names)
         admitted = 0 if values is None else int(_admitted_by_null(rule, table, names[0], values).sum())
         if admitted:
-            yield f'holds for customers without "{names[0]}": {admitted:,} of {len(table):,}'
+            yield f'would hold without "{names[0]}" for {admitted:,} of {len(table):,} customers'
 
 
 def _values(table: FeatureTable, names: tuple[str, ...]) -> Column | None:

@@ -92,13 +92,16 @@ def list_columns(as_json: bool) -> None:
 def check(segment: str | None) -> None:
     """Check that the rules of all segments, or of one, fit the columns and types of the view.
 
-    FILE may be a definition that is not in the folder of definitions yet. Exit code 1 if something is wrong.
+    A note names the facts without which a rule would hold, and for how many of 1,000 customers. FILE may be a
+    definition that is not in the folder of definitions yet. Exit code 1 if something is wrong.
     """
     verdicts = check_segments(load_settings(), segment)
     print_table(
         ("segment", "version", "verdict"),
         [(each.segment.key, each.segment.version, describe_problems(each.problems)) for each in verdicts],
     )
+    for note in (note for each in verdicts for note in each.notes):
+        click.echo(f"note: {note}")
     problems = [problem for each in verdicts for problem in each.problems]
     for problem in problems:
         click.echo(f"problem: {problem}", err=True)

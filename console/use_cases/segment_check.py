@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,14 @@ from campaigns.definition import load_definitions
 from campaigns.unknown_facts import find_unknown_facts
 from console.use_cases.segment_choice import choose_segment
 from console.use_cases.segment_facts import facts_of, find_missing_columns
-from console.use_cases.warehouse_check import describe_view, read_columns
+from console.use_cases.warehouse_check import describe_view, read_sample
 from features.signals import as_columns
 from features.table import find_kind
 from features.times import EVENT_TIME, event_times
 from models.scores import score_customers
 from segments.expression import Array, BoolOp, Condition, Fact, LiteralValue, Negation, Operation
-from streams.known_facts import known_facts
+from segments.null_safety import find_null_holds
+from streams.known_facts import SAMPLED_ROWS, known_facts
 from streams.runtime.model_reload import load_models
 
 if TYPE_CHECKING:
@@ -41,10 +43,14 @@ _ADVICE: Mapping[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class SegmentVerdict:
-    """A segment, and what is wrong with its rules on this view, in sentences; nothing where it fits."""
+    """A segment, and what is wrong with its rules on this view, in sentences; nothing where it fits.
+
+    `notes` are about customers without a value whom a rule would admit, which may be meant.
+    """
 
     segment: Segment
     problems: Sequence[str]
+    notes: Sequence[str] = ()
 
 
 def check_segments(settings: Settings, name: str | None = None) -> Sequence[SegmentVerdict]:
@@ -61,8 +67,13 @@ def check_segments(settings: Settings, name: str | None = None) -> Sequence[Segm
     definitions = load_definitions(settings.definitions_dir)
     segments = definitions.segments if name is None else [choose_segment(definitions.segments, name)]
     scorers = load_models(settings, definitions.offers)
-    view = asyncio.run(read_columns(settings))
-    return [SegmentVerdict(each, find_problems(each, view, scorers, settings)) for each in segments]
+    sample = asyncio.run(read_sample(settings, SAMPLED_ROWS))
+    facts = add_silent_facts(sample, scorers, datetime.now(UTC))
+    problems = {each.key: find_problems(each, sample, scorers, settings) for each in segments}
+    return [
+        SegmentVerdict(each, problems[each.key], () if problems[each.key] else find_null_holds(each, facts))
+        for each in segments
+    ]
 
 
 def find_problems(segment: Segment, view: FeatureTable, scorers: Scorers, settings: Settings) -> list[str]:
@@ -92,8 +103,14 @@ def find_problems(segment: Segment, view: FeatureTable, scorers: Scorers, settin
 
 def find_kinds(view: FeatureTable, scorers: Scorers) -> Mapping[str, Kind]:
     """Return the kind of each fact of the view, of the models and of conversations."""
-    empty = score_customers(view, scorers).with_columns({**as_columns({}, (), {}), EVENT_TIME: event_times(())})
+    empty = add_silent_facts(view.take([]), scorers, datetime.now(UTC))
     return {name: find_kind(column) for name, column in empty.columns.items()}
+
+
+def add_silent_facts(view: FeatureTable, scorers: Scorers, as_of: datetime) -> FeatureTable:
+    """Return the facts of customers who have said nothing, as of a time."""
+    signals = as_columns({}, view.customer_ids, as_of)
+    return score_customers(view, scorers).with_columns({**signals, EVENT_TIME: event_times([as_of] * len(view))})
 
 
 def find_mismatches(rule: Rule, kinds: Mapping[str, Kind]) -> list[str]:

@@ -15,18 +15,16 @@ from campaigns.definition import load_definitions
 from campaigns.errors import LedgerUnavailableError
 from console.use_cases.ledger import open_ledger
 from console.use_cases.segment_facts import SIGNAL_FACTS
-from console.use_cases.warehouse_check import describe_view
+from console.use_cases.warehouse_check import describe_view, read_sample
 from features.signals import as_columns
 from features.table import FeatureTable, find_kind, plain
 from features.times import EVENT_TIME, STALE, event_times, parse_time
-from features.warehouses import opened
 from models.facts import SCORE_FACTS
 from models.rfm import RFM_SOURCES
 from models.scores import score_customers
 from models.sources import unavailable_facts
 from streams.known_facts import SAMPLED_ROWS
 from streams.runtime.model_reload import load_models
-from streams.services import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -130,8 +128,7 @@ def list_fact_columns(settings: Settings, *, rows: int = SAMPLED_ROWS) -> FactCo
 
 
 async def _list(settings: Settings, scorers: Scorers, rows: int) -> FactColumns:
-    async with opened(find_warehouse(settings)) as warehouse:
-        sample = await warehouse.sample(rows)
+    sample = await read_sample(settings, rows)
     unavailable = unavailable_facts(sample.columns, (), scorers)
     scored = score_customers(sample, scorers)
     scored = FeatureTable(

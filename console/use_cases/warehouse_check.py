@@ -132,6 +132,16 @@ async def read_columns(settings: Settings) -> FeatureTable:
         return await warehouse.fetch([])
 
 
+async def read_sample(settings: Settings, rows: int) -> FeatureTable:
+    """Return at most so many rows of the view.
+
+    Raises:
+        WarehouseError: the warehouse cannot be read.
+    """
+    async with opened(find_warehouse(settings)) as warehouse:
+        return await warehouse.sample(rows)
+
+
 def find_uses(id_column: str, definitions: DefinitionSet, scorers: Scorers) -> Mapping[str, Sequence[str]]:
     """Return what reads each column, by column."""
     uses: dict[str, list[str]] = defaultdict(list)

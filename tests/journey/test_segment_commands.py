@@ -149,12 +149,23 @@ def test_columns_of_an_empty_view_without_a_ledger(place: Place) -> None:
 def test_a_check_of_all_segments_or_of_a_file(place: Place) -> None:
     fits = place.segments("check")
     assert (fits.code, fits.errors) == (0, "")
-    assert [line.split()[::2] for line in fits.lines[1:]] == [[k, "fits"] for k in ("gold-plan", "spenders", "writers")]
+    *table, note = fits.lines[1:]
+    assert [line.split()[::2] for line in table] == [[k, "fits"] for k in ("gold-plan", "spenders", "writers")]
+    assert note == 'note: segment "spenders": $.exit_rule would hold without "spend" for 5 of 5 customers'
     wrong = place.segments("check", place.draft(rule={"and": [{">": [{"var": "plan"}, 3]}, {"!": {"var": "spent"}}]}))
     assert (wrong.code, wrong.lines[-1].endswith("2 problems")) == (1, True)
     assert "$.rule reads 'spent', which neither" in wrong.errors
     assert "did you mean 'spend'?" in wrong.errors
     assert "$.rule compares 'plan', which is text, time or JSON, with the number 3" in wrong.errors
+
+
+def test_a_check_notes_the_facts_without_which_a_rule_would_hold(place: Place) -> None:
+    """Which may be meant: the rule fits."""
+    checked = place.segments("check", place.draft(rule={"<": [{"var": "spend"}, 1000]}))
+    assert (checked.code, checked.errors) == (0, "")
+    assert any(line.endswith('$.rule would hold without "spend" for 5 of 5 customers') for line in checked.lines)
+    guarded = {"and": [{"!=": [{"var": "spend"}, None]}, {"<": [{"var": "spend"}, 1000]}]}
+    assert not any("$.rule" in line for line in place.segments("check", place.draft(rule=guarded)).lines)
 
 
 def test_a_preview_counts_the_whole_view(place: Place) -> None:

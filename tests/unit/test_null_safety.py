@@ -71,13 +71,13 @@ def test_a_rule_that_holds_for_a_customer_of_whom_nothing_is_known_names_all_its
 def test_with_customers_each_fact_is_looked_at_alone() -> None:
     rule = {"and": [{"<": [AGE, 30]}, {">": [SPENT, 100]}]}
     rows = [{"age": 20, "spent": 50}, {"age": 50, "spent": 500}, {"age": None, "spent": 200}]
-    assert found(rule, *rows) == ['segment "x": $.rule holds for customers without "age": 2 of 3']
+    assert found(rule, *rows) == ['segment "x": $.rule would hold without "age" for 2 of 3 customers']
 
 
 def test_a_customer_about_whom_another_fact_decides_is_not_counted() -> None:
     rule = {"or": [{"<": [AGE, 30]}, {">": [SPENT, 100]}]}
     rows = [{"age": 20, "spent": 50}, {"age": 50, "spent": 500}]
-    assert found(rule, *rows) == ['segment "x": $.rule holds for customers without "age": 1 of 2']
+    assert found(rule, *rows) == ['segment "x": $.rule would hold without "age" for 1 of 2 customers']
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_customer_about_whom_another_fact_decides_is_not_counted() -> None:
 )
 def test_a_bound_that_all_customers_are_within_is_still_one(rule: Any, value: Any) -> None:
     assert found(rule, {"age": value}, {"age": None}) == [
-        'segment "x": $.rule holds for customers without "age": 2 of 2'
+        'segment "x": $.rule would hold without "age" for 2 of 2 customers'
     ]
 
 
@@ -107,7 +107,7 @@ def test_a_part_of_an_object_is_a_fact_of_its_own() -> None:
     rule = {"<": [{"var": "kpi.age"}, 30]}
     assert found(rule) == ['segment "x": $.rule holds for a customer without "kpi.age"']
     for row in ({"kpi": {"age": 20}}, {"kpi.age": 20}, {"kpi": {}}):
-        assert found(rule, row) == ['segment "x": $.rule holds for customers without "kpi.age": 1 of 1']
+        assert found(rule, row) == ['segment "x": $.rule would hold without "kpi.age" for 1 of 1 customers']
 
 
 def test_a_rule_without_facts_and_a_fact_without_a_column_are_passed_over() -> None:
