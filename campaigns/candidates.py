@@ -79,15 +79,17 @@ class Definitions:
     channels: Collection[str] = ()
     longest_limit: timedelta = field(init=False)
     _facts_read: Mapping[str, Collection[str]] = field(init=False, compare=False, repr=False)
+    _versions: Mapping[str, Mapping[str, str]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Find the facts that each campaign's decisions read, once, the channels, and how far back limits reach."""
+        """Find once what each campaign reads and is based on, the channels, and how far back limits reach."""
         known = frozenset(self.channels or (channel for each in self.campaigns for channel in each.channels))
         object.__setattr__(self, "channels", known)
         windows = [timedelta(days=limit.days) for each in self.campaigns for limit in each.limits]
         object.__setattr__(self, "longest_limit", max(windows, default=timedelta()))
         read = {each.key: self._find_facts_read(each) for each in self.campaigns}
         object.__setattr__(self, "_facts_read", read)
+        object.__setattr__(self, "_versions", {each.key: self._find_versions(each) for each in self.campaigns})
 
     def facts_read_for(self, campaign: Campaign) -> Collection[str]:
         """Return the facts that may influence a decision of this campaign: those that are recorded with it."""
@@ -98,8 +100,11 @@ class Definitions:
         by_guardrails = GUARDRAIL_FACTS | campaign.consent_facts | campaign.zone_facts
         return by_rules | by_guardrails | campaign.message_facts | SCORE_FACTS | frozenset(self.model_facts)
 
-    def versions_for(self, campaign: Campaign) -> dict[str, str]:
+    def versions_for(self, campaign: Campaign) -> Mapping[str, str]:
         """Return the versions that a decision of this campaign is based on."""
+        return self._versions[campaign.key]
+
+    def _find_versions(self, campaign: Campaign) -> Mapping[str, str]:
         return {
             **self.model_versions,
             "campaign": campaign.version,

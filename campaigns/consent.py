@@ -103,7 +103,7 @@ def has_consent(channel: Channel, facts: Mapping[str, Any], consent: Consent) ->
 
 def describe_unreadable(campaign: Campaign, facts: Mapping[str, Any]) -> str:
     """Return which consent columns of a campaign have a value that is neither given nor denied; empty if none has."""
-    channels = [channel for key in campaign.channels if (channel := campaign.channel(key)).needs_consent]
+    channels = [channel for channel in campaign.channels_by_key.values() if channel.needs_consent]
     columns = {channel.consent_column: channel for channel in channels}
     odd = [name for name, channel in columns.items() if channel.read_consent(facts.get(name)) is None]
     return ", ".join(f"{name} is {facts[name]!r}" for name in odd)
@@ -117,8 +117,7 @@ def find_consent_problems(campaign: Campaign, kinds: Mapping[str, Kind]) -> Mapp
         kinds: the kind of each column.
     """
     problems = {}
-    for key in campaign.channels:
-        channel = campaign.channel(key)
+    for key, channel in campaign.channels_by_key.items():
         name = channel.consent_column
         if not channel.needs_consent:
             continue
@@ -171,7 +170,7 @@ def count_consent(channels: Iterable[Channel], table: FeatureTable) -> list[Cons
 
 def find_consented_channels(campaign: Campaign, facts: Mapping[str, Any], consent: Consent) -> list[str]:
     """Return the campaign's channels on which a customer may be contacted, in its order."""
-    return [key for key in campaign.channels if has_consent(campaign.channel(key), facts, consent)]
+    return [key for key, channel in campaign.channels_by_key.items() if has_consent(channel, facts, consent)]
 
 
 def choose_channel(

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -21,23 +20,23 @@ import msgspec
 
 from campaigns.consent import Consent, add_change, choose_channel
 from campaigns.contact_limits import PastContact
+from campaigns.definition import Campaign
 from campaigns.errors import MessageError
 from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels
 from campaigns.holdout import is_in_holdout
 from campaigns.messages import refuse_segments, render_message
-from campaigns.offers import choose_offer, explore, find_net_value
+from campaigns.offers import ScoredOffer, choose_offer, explore, find_net_value
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from campaigns.channels import Channel
     from campaigns.consent import ConsentChange
-    from campaigns.definition import Campaign, Offer
+    from campaigns.definition import Offer
     from campaigns.guardrails import Guardrail
-    from campaigns.offers import ScoredOffer
 
 # Never change it: every trigger id derives from it.
 TRIGGER_NAMESPACE = uuid.UUID("6f0d3c5e-5d0c-5e0c-9d0a-2f1f6f9b7a11")
@@ -51,8 +50,7 @@ class Outcome(StrEnum):
     WITHHELD = "withheld"
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, dict=True):
     """A customer whom a campaign may contact, and the event that made them a candidate.
 
     `occasion` names this opportunity among all of the customer, campaign and segment: the membership episode, or the id
@@ -76,7 +74,7 @@ class Candidate:
         """The id of the decision and of its trigger."""
         return derive_trigger_id(self.customer_id, self.campaign, self.occasion)
 
-    @property
+    @cached_property
     def expires_at(self) -> datetime:
         """When the trigger is no longer to be acted on."""
         return self.as_of + timedelta(days=self.campaign.valid_days)
@@ -116,8 +114,7 @@ class ContactHistory(msgspec.Struct, frozen=True):
         return ContactHistory(add_change(self.consent, change), self.last_contacts, self.contacts)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The decision about a candidate, and everything it is based on.
 
     `net_value` is what the best contact was expected to bring; None where no contact was possible. `propensity` is the
@@ -145,8 +142,7 @@ class Decision:
         return PastContact(self.candidate.campaign.key, self.channel, self.candidate.as_of)
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(msgspec.Struct, frozen=True):
     """A contact that is possible: nothing rules it out for this candidate alone."""
 
     candidate: Candidate
@@ -186,7 +182,7 @@ def propose(
     channel = choose_channel(campaign, facts, history.consent, find_limited_channels(candidate, history))
     if channel is None:
         raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
-    described = campaign.channel(channel)
+    described = campaign.channels_by_key[channel]
     best = choose_offer(campaign, offers, offer_scores)
     # Of the best offer also where another one is drawn: a random offer must not decide which campaign wins.
     net_value = find_net_value(best, described)

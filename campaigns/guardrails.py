@@ -14,7 +14,7 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from campaigns.consent import describe_unreadable, find_consented_channels, has_consent
+from campaigns.consent import describe_unreadable, find_consented_channels
 from features.times import STALE
 
 if TYPE_CHECKING:
@@ -88,13 +88,12 @@ def refuse_expired(candidate: Candidate, _history: ContactHistory, _facts: Mappi
 def refuse_without_consent(candidate: Candidate, history: ContactHistory, facts: Mapping[str, Any]) -> Refusal | None:
     """Refuse a customer who consents to none of the campaign's channels."""
     campaign = candidate.campaign
-    channels = campaign.channels
-    if any(has_consent(campaign.channel(channel), facts, history.consent) for channel in channels):
+    if find_consented_channels(campaign, facts, history.consent):
         return None
     if unreadable := describe_unreadable(campaign, facts):
         detail = f"consent cannot be read: {unreadable}; list the value in channels.json as given or denied"
         return Refusal(Reason.UNREADABLE_CONSENT, detail)
-    return Refusal(Reason.NO_CONSENTED_CHANNEL, f"no consent for any of: {', '.join(channels)}")
+    return Refusal(Reason.NO_CONSENTED_CHANNEL, f"no consent for any of: {', '.join(campaign.channels)}")
 
 
 def refuse_in_cooldown(candidate: Candidate, history: ContactHistory, _facts: Mapping[str, Any]) -> Refusal | None:

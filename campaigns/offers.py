@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
+
+from campaigns.definition import Offer
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from campaigns.channels import Channel
-    from campaigns.definition import Campaign, Offer
+    from campaigns.definition import Campaign
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredOffer:
+class ScoredOffer(msgspec.Struct, frozen=True):
     """An offer and the model's score for one customer, from 0 to 1."""
 
     offer: Offer

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
+from campaigns.triggers import Message
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
@@ -13,7 +17,6 @@ if TYPE_CHECKING:
     from campaigns.contact_state import Contact, ContactState
     from campaigns.decide import ContactHistory, Decision
     from campaigns.definition import Campaign
-    from campaigns.triggers import Message
     from features.signals import Signals
     from segments.definition import Segment
     from segments.engine import Activation, EarlierResult, MembershipState, Transition
@@ -88,8 +91,7 @@ class Refusal:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(msgspec.Struct, frozen=True):
     """A message as the outbox holds it: `sequence` grows in the order of commits of its partition.
 
     With a `refusal`, `message` is the dead letter that is published in place of the message that was refused.

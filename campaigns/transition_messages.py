@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from campaigns.triggers import RECEIVED_HEADER, Message, describe_event
+from campaigns.triggers import RECEIVED_HEADER, Message, describe_cause, describe_event
 
 if TYPE_CHECKING:
     from campaigns.candidates import TriggerContext
@@ -43,7 +43,8 @@ def transition_message(transition: Transition, context: TriggerContext, version:
     }
     customer = transition.customer_id.encode()
     headers = (
-        *describe_event(message_id, TRANSITION_TYPE, customer, context.as_of, context.event_id.encode()),
+        *describe_event(message_id, TRANSITION_TYPE),
+        *describe_cause(customer, context.as_of, context.event_id.encode()),
         ("content-type", b"application/json"),
         (RECEIVED_HEADER, b"%d" % context.received_ms),
     )

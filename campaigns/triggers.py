@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from campaigns.channels import Channel
-    from campaigns.decide import Decision
+    from campaigns.decide import Candidate, Decision
 
 TRIGGER_TYPE = b"holdfast.campaign.trigger.v1"
 DECISION_TYPE = b"holdfast.campaign.decision.v1"
@@ -27,8 +26,7 @@ RECEIVED_HEADER = "holdfast_received_ms"
 Headers = tuple[tuple[str, bytes | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A record to publish. `message_id` is its permanent id, `destination` the settings' name of its topic.
 
     `partition` is the partition of the input record that caused it: its outbox is published in that order.
@@ -45,19 +43,30 @@ class Message:
 
 def outgoing(decisions: Sequence[Decision]) -> list[Message]:
     """Return what is published of decisions: the trigger of each that makes one, and the record of each."""
-    triggers = [trigger_message(each) for each in decisions if each.outcome is not Outcome.WITHHELD]
-    return triggers + [decision_message(each) for each in decisions]
+    causes = [_describe_cause(each.candidate) for each in decisions]
+    described = list(zip(decisions, causes, strict=True))
+    triggers = [trigger_message(each, cause) for each, cause in described if each.outcome is not Outcome.WITHHELD]
+    return triggers + [decision_message(each, cause) for each, cause in described]
 
 
-def trigger_message(decision: Decision) -> Message:
-    """Return the trigger of a fired decision, or the exposure record of a control one."""
-    candidate = decision.candidate
+def trigger_message(decision: Decision, cause: Headers | None = None) -> Message:
+    """Return the trigger of a fired decision, or the exposure record of a control one.
+
+    Args:
+        decision: the decision.
+        cause: the headers that it shares with the decision's other message; made here when left out.
+    """
     destination = "campaign_triggers" if decision.outcome is Outcome.FIRED else "control"
-    return _message(decision, TRIGGER_TYPE, candidate.trigger_id, destination, trigger_body(decision))
+    return _message(decision, TRIGGER_TYPE, decision.candidate.trigger_id, destination, trigger_body(decision), cause)
 
 
-def decision_message(decision: Decision) -> Message:
-    """Return the record of a decision, fired or not, with its reason and facts."""
+def decision_message(decision: Decision, cause: Headers | None = None) -> Message:
+    """Return the record of a decision, fired or not, with its reason and facts.
+
+    Args:
+        decision: the decision.
+        cause: the headers that it shares with the decision's other message; made here when left out.
+    """
     candidate = decision.candidate
     body = {
         **_who(decision),
@@ -66,9 +75,9 @@ def decision_message(decision: Decision) -> Message:
         "detail": decision.detail,
         "net_value": decision.net_value,
         "facts": decision.facts,
-        "versions": dict(candidate.versions),
+        "versions": candidate.versions,
     }
-    return _message(decision, DECISION_TYPE, decision_message_id(candidate.trigger_id), "decisions", body)
+    return _message(decision, DECISION_TYPE, decision_message_id(candidate.trigger_id), "decisions", body, cause)
 
 
 def decision_message_id(trigger_id: str) -> str:
@@ -83,7 +92,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         raise ValueError(
             f"decision {candidate.trigger_id} carries no offer: only fired and control decisions make triggers"
         )
-    channel = candidate.campaign.channel(decision.channel)
+    channel = candidate.campaign.channels_by_key[decision.channel]
     return {
         **_who(decision),
         "variant": "treatment" if decision.outcome is Outcome.FIRED else "control",
@@ -105,7 +114,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         "churn_risk": facts.get("churn_risk"),
         "predicted_ltv": facts.get("predicted_ltv"),
         "decision_basis": facts.get("decision_basis"),
-        "versions": dict(candidate.versions),
+        "versions": candidate.versions,
         **_describe_quiet_hours(channel, decision),
         **({"recipient": STAFF} if channel.recipient == STAFF else {}),
         **({STALE: True} if facts.get(STALE) else {}),
@@ -136,25 +145,36 @@ def _who(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _message(decision: Decision, kind: bytes, message_id: str, destination: str, body: Mapping[str, Any]) -> Message:
+def _message(
+    decision: Decision, kind: bytes, message_id: str, destination: str, body: Mapping[str, Any], cause: Headers | None
+) -> Message:
     candidate = decision.candidate
-    customer, event = candidate.customer_id.encode(), candidate.event_id.encode()
-    headers = (
-        *describe_event(message_id, kind, customer, candidate.as_of, event),
+    headers = (*describe_event(message_id, kind), *(cause or _describe_cause(candidate)))
+    key, value = candidate.customer_id.encode(), msgspec.json.encode(body)
+    return Message(message_id, candidate.customer_id, destination, key, headers, value, candidate.partition)
+
+
+def _describe_cause(candidate: Candidate) -> Headers:
+    return (
+        *describe_cause(candidate.customer_id.encode(), candidate.as_of, candidate.event_id.encode()),
         ("ce_expirytime", candidate.expires_at.isoformat().encode()),
         ("content-type", b"application/json"),
         (RECEIVED_HEADER, b"%d" % candidate.received_ms),
     )
-    value = msgspec.json.encode(body)
-    return Message(message_id, candidate.customer_id, destination, customer, headers, value, candidate.partition)
 
 
-def describe_event(message_id: str, kind: bytes, customer: bytes, as_of: datetime, event: bytes) -> Headers:
-    """Return the headers that every message has as a CloudEvent."""
+def describe_event(message_id: str, kind: bytes) -> Headers:
+    """Return the headers that tell a message from others, as a CloudEvent."""
     return (
         ("ce_specversion", b"1.0"),
         ("ce_id", message_id.encode()),
         ("ce_type", kind),
+    )
+
+
+def describe_cause(customer: bytes, as_of: datetime, event: bytes) -> Headers:
+    """Return the headers that say what a message is about and which event caused it, as a CloudEvent."""
+    return (
         ("ce_source", SOURCE),
         ("ce_subject", customer),
         ("ce_time", as_of.isoformat().encode()),

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from campaigns.dead_letters import DESTINATION, DIGEST, FIRST_OF_OURS, PUBLISH_STAGE, SIZE, TRUNCATED
 from campaigns.ports import OutboxRow, Refusal

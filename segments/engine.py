@@ -94,8 +94,7 @@ class Activation:
     mode: Literal["silent", "emit"] = "silent"
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(msgspec.Struct, frozen=True):
     """A customer enters a segment, which begins an episode, or leaves it, which ends one."""
 
     customer_id: str

@@ -66,7 +66,7 @@ async def report_consent_values(
 
     The warehouse is asked only where a consent column is not boolean. A worker starts without the answer, too.
     """
-    channels = {key: campaign.channel(key) for campaign in campaigns for key in campaign.channels}.values()
+    channels = {key: each for campaign in campaigns for key, each in campaign.channels_by_key.items()}.values()
     odd = {name for name, column in columns.columns.items() if find_kind(column) != "boolean"}
     doubtful = [each for each in channels if each.consent_values and each.consent_column in odd]
     if not doubtful:

@@ -316,8 +316,10 @@ async def test_sequences_grow_in_the_order_of_the_messages(ledger: Ledger) -> No
     """The ids sort differently from the messages."""
     message = decision_message(decision())
     names = ["z", "b", "y", "a"]
-    first = await ledger.commit(BatchChanges(messages=[replace(message, message_id=n) for n in names]), owners=OWNED)
-    second = await ledger.commit(BatchChanges(messages=[replace(message, message_id="0")]), owners=OWNED)
+    first = await ledger.commit(
+        BatchChanges(messages=[structs.replace(message, message_id=n) for n in names]), owners=OWNED
+    )
+    second = await ledger.commit(BatchChanges(messages=[structs.replace(message, message_id="0")]), owners=OWNED)
     stored = [*first.outbox, *second.outbox]
     assert [each.message.message_id for each in stored] == [*names, "0"]
     assert sorted({each.sequence for each in stored}) == [each.sequence for each in stored]
@@ -353,13 +355,13 @@ async def test_unsent_messages_come_back_whole_and_in_order_until_marked_sent(le
 async def test_a_message_without_key_or_value_comes_back_as_it_is(ledger: Ledger) -> None:
     """A dead letter keeps the original bytes."""
     headers = (("empty", None), ("raw", b"\xff\x00"), ("raw", b"again"))
-    odd = replace(decision_message(decision()), customer_id="", key=None, value=None, headers=headers)
+    odd = structs.replace(decision_message(decision()), customer_id="", key=None, value=None, headers=headers)
     await ledger.commit(BatchChanges(messages=[odd]), owners=OWNED)
     assert [each.message for each in await ledger.unsent(3)] == [odd]
 
 
 async def test_unsent_messages_are_those_of_the_partition(ledger: Ledger) -> None:
-    elsewhere = replace(decision_message(decision()), partition=4)
+    elsewhere = structs.replace(decision_message(decision()), partition=4)
     await ledger.commit(BatchChanges(messages=[elsewhere]), owners=OWNED)
     assert list(await ledger.unsent(3)) == []
     assert len(await ledger.unsent(4)) == 1
@@ -585,7 +587,7 @@ async def test_a_later_outcome_of_a_fired_decision_changes_nothing(ledger: Ledge
 async def test_messages_of_no_decision_are_stored_next_to_a_decision_that_is_not(ledger: Ledger) -> None:
     """As a dead letter in the batch of a decision that the ledger has already."""
     await ledger.commit(batch(decision()), owners=OWNED)
-    letter = replace(decision_message(decision()), message_id=str(UUID(int=1)), customer_id="")
+    letter = structs.replace(decision_message(decision()), message_id=str(UUID(int=1)), customer_id="")
     again = batch(decision())
     committed = await ledger.commit(replace(again, messages=[*again.messages, letter]), owners=OWNED)
     assert [each.message for each in committed.outbox] == [letter]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 import psycopg
 import pytest
 import yoyo
+from msgspec.structs import replace
 
 import campaigns.migrations
 from campaigns.dead_letters import DeadLetterFilter, Resolution

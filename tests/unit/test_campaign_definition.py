@@ -197,7 +197,7 @@ def test_a_channel_is_added_by_its_file_alone(tmp_path: Path) -> None:
     write(tmp_path, "channels.json", [*shipped, WHATSAPP])
     write(tmp_path, "a.json", {**GOOD, "channels": ["whatsapp", "email"]})
     ((found,), _) = load_campaigns(tmp_path, segments=["at-risk"])
-    channel = found.channel("whatsapp")
+    channel = found.channels_by_key["whatsapp"]
     assert (channel.consent_column, channel.message_format, channel.max_characters) == (
         "whatsapp_consent",
         "text",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from campaigns.candidates import (
     Definitions,
@@ -66,7 +67,7 @@ def test_whoever_leaves_is_no_candidate() -> None:
 
 
 def test_whoever_enters_a_segment_without_campaigns_is_no_candidate() -> None:
-    elsewhere = replace(transition(), segment="elsewhere")
+    elsewhere = structs.replace(transition(), segment="elsewhere")
     assert entry_candidates([elsewhere], OCCURRENCES, DEFINITIONS) == []
 
 
@@ -115,7 +116,8 @@ def test_a_decision_records_every_fact_that_the_rules_of_its_segment_read(contac
     """So that they can be explained by what is recorded."""
     shipped = load_definitions(None)
     segment_facts = {each.key: each.facts for each in shipped.segments}
-    definitions = Definitions(shipped.campaigns, shipped.offers, {}, {}, segment_facts)
+    versions = {each.key: each.version for each in shipped.segments}
+    definitions = Definitions(shipped.campaigns, shipped.offers, {}, versions, segment_facts)
     assert set(definitions.facts_read_for(contacting)) >= segment_facts[contacting.segment] | contacting.message_facts
 
 

@@ -134,6 +134,8 @@ def test_the_latest_change_counts_and_of_equal_times_the_revocation(consent: Con
 def test_the_warehouse_gives_consent_again_with_a_time_after_the_revocation(consent_at: object, given: bool) -> None:
     """A time without a zone is UTC; what cannot be read as a time gives no consent."""
     facts = {**BOTH, "email_consent_at": consent_at}
-    assert has_consent(campaign().channel("email"), facts, {"email": REVOKED}) is given
-    assert has_consent(campaign().channel("email"), {**facts, "email_consent": False}, {"email": REVOKED}) is False
-    assert has_consent(campaign().channel("email"), facts, {}) is True
+    assert has_consent(campaign().channels_by_key["email"], facts, {"email": REVOKED}) is given
+    assert (
+        has_consent(campaign().channels_by_key["email"], {**facts, "email_consent": False}, {"email": REVOKED}) is False
+    )
+    assert has_consent(campaign().channels_by_key["email"], facts, {}) is True

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from campaigns.candidates import Definitions
 from campaigns.decide import Outcome
@@ -30,7 +31,7 @@ def launch_event(**changes: str) -> dict[str, object]:
 def test_a_decision_is_published_with_its_trigger() -> None:
     """A withheld one without; a control one on its own topic."""
     fired, held_out = decision(), control()
-    withheld = replace(fired, outcome=Outcome.WITHHELD)
+    withheld = structs.replace(fired, outcome=Outcome.WITHHELD)
     destinations = [[each.destination for each in outgoing([one])] for one in (fired, held_out, withheld)]
     assert destinations == [["campaign_triggers", "decisions"], ["control", "decisions"], ["decisions"]]
     assert outgoing([]) == []

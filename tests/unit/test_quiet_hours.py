@@ -165,6 +165,6 @@ def test_a_zone_column_that_the_view_lacks_is_refused_by_name() -> None:
 
 
 def test_a_channel_with_quiet_hours_is_described_as_it_is_defined() -> None:
-    channel = quiet_campaign().channel("email")
+    channel = quiet_campaign().channels_by_key["email"]
     assert Channel.model_validate(channel.describe()) == channel
     assert all(each.quiet_hours is None for each in shipped_channels().values())
