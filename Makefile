@@ -32,8 +32,8 @@ check: .venv/all ## Lint, types and architecture
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
-quick: check ## Run the checks and the tests that need no service
-	$(BIN)/pytest -q -n 2 tests/unit tests/properties
+quick: check ## Run the checks and the tests that need no service, properties with a quarter of their examples
+	$(BIN)/pytest -q -n 2 --hypothesis-profile quick tests/unit tests/properties
 
 coverage: .venv/all ## Measure the branch coverage of the tests that need no service
 	$(BIN)/pytest -q -n 2 tests/unit tests/properties --ignore tests/unit/test_cost_guard.py --cov --cov-report=term:skip-covered --cov-report=html:var/coverage

@@ -17,11 +17,15 @@ from psycopg import sql
 
 from console.embedded.redis import DATABASES
 from console.embedded.services import EmbeddedServices
+from tests import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from console.embedded.services import Endpoints
+
+# Before the profile that the command line names is loaded.
+examples.register_profiles()
 
 # Database 0 is reserved for clients that use the endpoint unchanged.
 _redis_databases = itertools.cycle(range(1, DATABASES))

@@ -13,7 +13,7 @@ TEXTS = st.text(
 )
 
 
-@settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(TEXTS | st.none(), max_size=5))
 def test_any_texts_come_back_as_they_were_sent(ledger_url: str, texts: list[str | None]) -> None:
     with psycopg.connect(ledger_url) as connection:

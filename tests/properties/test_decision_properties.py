@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.decide import Outcome
 from campaigns.triggers import decision_message_id
+from tests.examples import examples
 from tests.simulation import ACTS, LIMIT, Act, play
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.fakes.ledger import InMemoryLedger
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=100)
+SETTINGS = examples(100)
 BEGIN = [Act("ann", "enters"), Act("bob", "enters")]
 HISTORIES = st.lists(
     st.lists(

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 from datalogic_py import DataLogicError, Engine
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from json_logic import jsonLogic
 
 from features.table import FeatureTable
 from segments.jsonlogic import compile_expression
 from segments.operators import normal
+from tests.examples import examples
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=800)
+SETTINGS = examples(800)
 ENGINE = Engine()
 FAILS = object()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from hypothesis import given, reject, settings
+from hypothesis import given, reject
 from hypothesis import strategies as st
 from json_logic import jsonLogic
 
@@ -14,8 +14,9 @@ from features.times import EVENT_TIME
 from segments.errors import RuleError
 from segments.jsonlogic import Rule, compile_expression, compile_rule
 from segments.vectorized import Facts, to_cells
+from tests.examples import examples
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=400)
+SETTINGS = examples(400)
 
 WORDS = ["", "0", "1", "-2.5", " 3 ", "0x10", "1e3", "Infinity", "abc", "b", "\u00e9", "\U0001f600", "\uff5e"]
 MOMENTS = ["2011-06-01", "2011-06-01T02:00:00+02:00", "2011-05-31T23:59:59.999999Z", "0001-01-01", "9999-12-31T23:59"]
@@ -87,7 +88,7 @@ def compiled_if_it_means_anything(rule: Any) -> Rule:
         reject()
 
 
-@settings(SETTINGS, max_examples=1_500)
+@examples(1_500)
 @given(RULES, COLUMNS, COLUMNS, COLUMNS, st.lists(TEXTS, min_size=4, max_size=4))
 def test_a_column_has_the_values_and_answers_of_each_of_its_rows(
     rule: Any, a: list[Any], b: list[Any], c: list[Any], times: list[str]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ModelLoadError, VersionError
@@ -73,19 +73,16 @@ def read_everywhere(models: Path, content: bytes) -> None:
     assert ValueScale.of(getattr(scorers["ltv"], "manifest", {})).factor > 0
 
 
-@settings(deadline=None)
 @given(manifest=json_values)
 def test_any_json_is_refused_with_a_reason(models: Path, manifest: Any) -> None:
     read_everywhere(models, json.dumps(manifest).encode())
 
 
-@settings(deadline=None)
 @given(manifest=damaged())
 def test_a_sound_manifest_with_damage_is_used_or_refused_with_a_reason(models: Path, manifest: dict[str, Any]) -> None:
     read_everywhere(models, json.dumps(manifest).encode())
 
 
-@settings(deadline=None)
 @given(content=st.binary())
 def test_any_bytes_are_refused_with_a_reason(models: Path, content: bytes) -> None:
     read_everywhere(models, content)

@@ -6,18 +6,19 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.consent import CONSENT_OUTCOMES, ConsentChange, find_revocation
 from campaigns.contact_state import TRANSITIONS, ContactOutcome, ContactState, fold
 from campaigns.decide import ContactHistory
 from tests.builders import AS_OF
+from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
+SETTINGS = examples(200)
 TIMES = st.integers(0, 3).map(lambda hours: AS_OF + timedelta(hours=hours))
 VALUES = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.1, 0.2, 0.3, 1e308, 5e-324])
 OUTCOMES = st.builds(ContactOutcome, st.sampled_from(sorted(TRANSITIONS)), TIMES, VALUES)

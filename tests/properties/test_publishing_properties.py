@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.ports import BatchChanges, OutboxRow
@@ -16,6 +16,7 @@ from streams.observability.health import Health
 from streams.observability.metrics import Metrics
 from streams.runtime.outbox_relay import OutboxRelay
 from streams.runtime.retry import RetryPolicy
+from tests.examples import examples
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.trigger_sink import InMemoryTopics, InMemoryTriggerSink
 
@@ -67,7 +68,7 @@ class CrashingLedger(InMemoryLedger):
     crashes=st.lists(st.sampled_from(["", "before", "after", "in doubt"]), max_size=12),
     crashes_of_ledger=st.integers(0, 2),
 )
-@settings(derandomize=True, deadline=None, max_examples=200)
+@examples(200)
 def test_each_row_is_published_once_in_order_as_itself_or_as_its_letter(
     batches: list[list[int]], crashes: list[str], crashes_of_ledger: int
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.candidates import Definitions
@@ -21,6 +21,7 @@ from segments.engine import Activation
 from streams.decision_config import DecisionConfig
 from streams.pipeline import Pipeline
 from tests.builders import AS_OF, campaign, offers, segment
+from tests.examples import examples
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.warehouse import InMemoryWarehouse
@@ -29,7 +30,7 @@ from tests.records import Arrived, arrive, body, decode_batch, message
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=100)
+SETTINGS = examples(100)
 PARTITION = 1
 RFM_COLUMNS = ("days_since_last_transaction", "transaction_count", "total_revenue")
 OPERATIONS = {"snapshot": "r", "deletion": "d"}

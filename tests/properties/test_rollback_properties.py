@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.ports import BatchChanges
@@ -14,6 +14,7 @@ from features.table import FeatureTable
 from segments.definition import build_segment
 from segments.engine import classify
 from tests.builders import AS_OF
+from tests.examples import examples
 from tests.fakes.ledger import InMemoryLedger
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from segments.definition import Segment
     from segments.engine import Transition
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
+SETTINGS = examples(200)
 
 
 def define(enters: int, leaves: int | None) -> Segment:

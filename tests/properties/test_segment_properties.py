@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.table import FeatureTable
 from segments.definition import build_segment
 from segments.engine import Activation, Episode, MembershipState, Transition, classify
 from segments.explanation import explain_rule
+from tests.examples import examples
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=150)
+SETTINGS = examples(150)
 SEGMENTS = [
     build_segment(
         {"key": "risk", "name": "R", "rule": {">=": [{"var": "p"}, 7]}, "exit_rule": {"<": [{"var": "p"}, 4]}},

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models import sentiment
 from models.sentiment import CONCERNS, read_message
+from tests.examples import examples
 
 PATTERNS = {concern: re.compile(rf"\b(?:{words})\b", re.IGNORECASE) for concern, words in CONCERNS.items()}
 
@@ -28,14 +29,14 @@ def messages(*words: str) -> st.SearchStrategy[str]:
     return st.lists(st.tuples(cased, GLUE).map("".join), max_size=6).map("".join)
 
 
-@settings(derandomize=True, deadline=None, max_examples=1000)
+@examples(1000)
 @given(st.one_of(messages(*NAMING, *PHRASES), st.text()))
 @example("PR\u0130CE")
 def test_the_concerns_are_those_that_a_search_for_each_finds(text: str) -> None:
     assert read_message(text).concerns == tuple(concern for concern in CONCERNS if PATTERNS[concern].search(text))
 
 
-@settings(derandomize=True, deadline=None, max_examples=1000)
+@examples(1000)
 @given(messages(*ENDING, *LEAVING, *GOING, *BESIDE))
 @example("Please cancel don't leave")
 @example("I won't be buying from you again")

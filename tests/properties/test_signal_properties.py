@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 from math import nan
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from features.daily_counts import WINDOWS_DAYS
 from features.signals import CONCERNS_KEPT, Message, MessageReading, Signals, as_columns, fold
 from features.table import FeatureTable
+from tests.examples import examples
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
+SETTINGS = examples(200)
 START = datetime(2011, 1, 1, tzinfo=UTC)
 
 

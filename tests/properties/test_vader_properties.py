@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SPECIAL_CASES, SentimentIntensityAnalyzer
 
 from models.vader import CompoundScore
+from tests.examples import examples
 
 LIBRARY, OURS = SentimentIntensityAnalyzer(), CompoundScore()
 
@@ -28,7 +29,7 @@ GLUE = st.sampled_from([" ", " ", " ", " ", ", ", ". ", "! ", "!!", "? ", "???",
 SENTENCES = st.lists(st.tuples(CASED, GLUE), max_size=14).map(lambda pairs: "".join(map("".join, pairs)))
 
 
-@settings(derandomize=True, deadline=None, max_examples=2000)
+@examples(2000)
 @given(SENTENCES)
 @example("It is bad, the mug was not what I hoped for, but thank you!")
 @example("Is it always this good with you?")
@@ -36,7 +37,7 @@ def test_a_message_has_the_score_that_the_library_gives(text: str) -> None:
     assert OURS.score(text) == LIBRARY.polarity_scores(text)["compound"]
 
 
-@settings(derandomize=True, deadline=None, max_examples=500)
+@examples(500)
 @given(st.text())
 def test_any_text_has_the_score_that_the_library_gives(text: str) -> None:
     assert OURS.score(text) == LIBRARY.polarity_scores(text)["compound"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from tests.evidence import churn
+from tests.examples import examples
 from training.evaluation.calibration import correct_prior_shift, ece_by_chance, fit_slope
 from training.evaluation.classification import Classifier, choose_threshold, compare, lift_by_decile
 from training.evaluation.metrics import evaluate
@@ -24,7 +25,7 @@ def measures(scores: np.ndarray, outcome: np.ndarray) -> dict[str, float]:
     return Classifier.of(scores, outcome).measure(np.ones(len(scores)))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=2, max_size=40))
 def test_measures_are_those_of_scikit_learn_ties_included(rows: list[tuple[int, bool]]) -> None:
     scores = np.array([score / 10 for score, _ in rows])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +62,7 @@ def test_an_event_costs_a_package_no_more_than_its_budget(counts: Counts, packag
         )
 
 
+@cache
 def count_batch(events: int, *, rules: int = 100, entering: float = 66.0) -> Counts:
     """Count a batch of so many events, each of another customer."""
     size = Size(customers=4000, rules=rules, entering=entering)

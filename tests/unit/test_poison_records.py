@@ -7,11 +7,12 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.formats.events import RejectReason
 from streams.runtime.poison_records import PoisonSearch
+from tests.examples import examples
 from tests.records import Arrived
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from streams.formats.events import Record, Reject
 
-SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)
+SETTINGS = examples(200)
 SPOILED = ValueError("spoiled")
 
 
