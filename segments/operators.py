@@ -53,9 +53,19 @@ def normal(value: Any) -> Any:
     if kind is list:
         return [each if type(each) in _AS_THEY_ARE else normal(each) for each in value]
     if kind is dict:
-        members = value.items()
-        return {str(key): each if type(each) in _AS_THEY_ARE else normal(each) for key, each in members}
+        return _normal_object(value)
     return _normal_of_others(value)
+
+
+def _normal_object(value: dict[str, Any]) -> dict[str, Any]:
+    if _AS_THEY_ARE.issuperset(map(type, value.values())):
+        return value
+    # A copy and the few members that change take half the time of a new object.
+    changed = value.copy()
+    for key, each in value.items():
+        if type(each) not in _AS_THEY_ARE:
+            changed[key] = _float(each) if type(each) is int else normal(each)
+    return changed
 
 
 def _normal_of_others(value: Any) -> Any:
