@@ -22,7 +22,7 @@ from campaigns.consent import Consent, add_change, choose_channel
 from campaigns.contact_limits import PastContact
 from campaigns.definition import Campaign
 from campaigns.errors import MessageError
-from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels
+from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels, refuse_expired
 from campaigns.holdout import is_in_holdout
 from campaigns.messages import refuse_segments, render_message
 from campaigns.offers import ScoredOffer, choose_offer, explore, find_net_value
@@ -190,7 +190,7 @@ def propose(
         return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(best, described), facts, net_value)
     offer, propensity = explore(campaign, best, offers, offer_scores, candidate.trigger_id)
     deferred_to = _find_end_of_quiet_hours(candidate, described, facts)
-    if deferred_to and deferred_to >= candidate.expires_at:
+    if deferred_to and deferred_to >= candidate.expires_at and refuse_expired in guardrails:
         detail = f"quiet hours of {channel} until {deferred_to:%Y-%m-%d %H:%M}, when the trigger has expired"
         return withhold(candidate, Reason.EXPIRED, detail, facts, net_value)
     try:

@@ -1,4 +1,7 @@
-"""A simulated campaign system: reads triggers as a read_committed consumer and reports outcomes."""
+"""A simulated campaign system: reads triggers as a read_committed consumer and reports outcomes.
+
+It reports the orders of the control group too, as a shop does that looks them up by trigger id.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,22 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 SEED = 20111209
-CONVERTED, CLICKED, OPENED, UNSUBSCRIBED = 0.08, 0.18, 0.45, 0.47
+CONVERTED, CLICKED, OPENED, UNSUBSCRIBED = 0.16, 0.26, 0.53, 0.55
+CONVERTED_ANYWAY = 0.06
 
 
 class CampaignSystem:
-    """Consumes campaign-triggers on its own thread; reports outcomes for half of them, by a seeded draw per trigger."""
+    """Consumes triggers and control exposures on its own thread, and reports outcomes by a seeded draw for each.
+
+    Attributes:
+        received: the triggers and exposures.
+        held: the triggers that it keeps until the end of quiet hours; nothing comes back of them in the demo.
+        latencies_ms: from each event to its trigger.
+    """
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
         self.received = 0
+        self.held = 0
         self.latencies_ms: list[float] = []
         self._publisher = publisher
         self._stop = Event()
@@ -39,7 +50,7 @@ class CampaignSystem:
                 "fetch.wait.max.ms": 20,
             }
         )
-        self._consumer.subscribe([settings.output_topics["campaign_triggers"]])
+        self._consumer.subscribe([settings.output_topics[name] for name in ("campaign_triggers", "control")])
         self._thread = Thread(target=self._consume, name="campaign-system", daemon=True)
         self._thread.start()
 
@@ -56,17 +67,23 @@ class CampaignSystem:
                     self._receive(msgspec.json.decode(record.value() or b"{}"), dict(record.headers() or []))
 
     def _receive(self, trigger: dict[str, Any], headers: dict[str, Any]) -> None:
-        self.latencies_ms.append(time.time() * 1000 - float(headers[RECEIVED_HEADER]))
-        outcome = draw_outcome(trigger["trigger_id"])
+        is_treated = trigger["variant"] == "treatment"
+        if is_treated:
+            self.latencies_ms.append(time.time() * 1000 - float(headers[RECEIVED_HEADER]))
+            self.held += "deliver_after" in trigger
+        # Nobody has read a trigger that is held, and a control group is observed in the same way.
+        outcome = None if "deliver_after" in trigger else draw_outcome(trigger["trigger_id"], is_treated=is_treated)
         if outcome:
             value = 25.0 if outcome == "converted" else None
             self._publisher.publish("outcomes", outcome_event(trigger, outcome, value))
         self.received += 1
 
 
-def draw_outcome(trigger_id: str) -> str | None:
-    """Draw the outcome of a trigger, None for none; the same trigger always has the same outcome."""
+def draw_outcome(trigger_id: str, *, is_treated: bool) -> str | None:
+    """Draw the outcome of a trigger or exposure, None for none; one id always has the same outcome."""
     draw = random.Random(f"{SEED}:{trigger_id}").random()  # noqa: S311 - reproducible, not secret
+    if not is_treated:
+        return "converted" if draw < CONVERTED_ANYWAY else None
     ladder = (
         (CONVERTED, "converted"),
         (CLICKED, "clicked"),

@@ -28,27 +28,31 @@ from campaigns.records import DecisionRecord
 from console.cli.explanation import describe_decision, headline, pick_examples
 from console.demo.campaign_system import CampaignSystem
 from console.demo.check import check
+from console.demo.definitions import QUIET_CHANNEL, write_definitions
 from console.demo.publisher import Publisher
 from console.demo.scenario import BEGIN, END, Scenario
-from console.demo.view import Snapshot, Speed, describe, draw_tables, render
+from console.demo.view import Snapshot, Speed, describe, describe_effect, draw_tables, render
 from console.demo.worker_process import DemoWorkerError, WorkerProcess
 from console.embedded.services import EmbeddedServices
 from console.use_cases.explanations import explain_decision
+from console.use_cases.performance import measure_campaign
 from console.warehouse import ExampleError, load_example
 from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from console.demo.check import SelfCheck
     from console.embedded.services import Endpoints
+    from console.use_cases.performance import CampaignPerformance
     from segments.definition import Segment
     from streams.settings import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "online_retail"
 PARTITIONS = 4
 CATCH_UP_TIMEOUT_S = 120
+MEASURED = "promotion-medium-risk"
 OK, FAILED = 0, 1
 
 
@@ -62,6 +66,8 @@ class Played:
     events_per_second: float
     latency_ms: dict[str, float]
     worker_memory_mb: float
+    held: int
+    performance: CampaignPerformance
 
 
 def run_demo(data: Path, *, until: date, as_json: bool, keep: bool) -> int:
@@ -85,17 +91,18 @@ def run_demo(data: Path, *, until: date, as_json: bool, keep: bool) -> int:
     console.print("[bold]Holdfast demo[/]: half a year of a real retailer, played through real services")
     console.print("  (UCI Online Retail, 2011; offers, messages and consent are synthetic)")
     with _interruptible(), ExitStack() as stack:
-        endpoints = _start_services(data, console, stack)
-        settings = load_settings(**_settings_for(endpoints))
+        chosen = _settings_for(_start_services(data, console, stack), write_definitions(data / "definitions", _now()))
+        settings = load_settings(**chosen)
         _prepare(settings, console)
-        worker = WorkerProcess(_environment(endpoints), data / "worker.log")
+        environment = {name: str(setting) for name, setting in chosen.items()}
+        worker = WorkerProcess(environment, data / "worker.log")
         stack.callback(worker.stop)
         worker.wait_until_ready()
         console.print(f"  worker      http://127.0.0.1:{worker.port}/health and /metrics")
         played = _play(settings, worker, until, console)
         _summarise(settings, played, console)
         if keep:
-            _stay(endpoints, worker, console)
+            _stay(environment, worker, console)
     console.print(f"done in {time.monotonic() - began:.0f} s")
     if as_json:
         print(json.dumps(_as_json(played, time.monotonic() - began)), flush=True)  # noqa: T201 - the command's output
@@ -118,14 +125,18 @@ def _start_services(data: Path, console: Console, stack: ExitStack) -> Endpoints
     return services.start(fresh=True)
 
 
-def _settings_for(endpoints: Endpoints) -> dict[str, Any]:
-    # The events are from 2011: every trigger has expired when its event arrives.
-    replay = {"HOLDFAST_WITHHOLD_EXPIRED": "false"}
-    return {**endpoints.as_environment(), "HOLDFAST_MODELS_DIR": EXAMPLE / "models", **replay}
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
-def _environment(endpoints: Endpoints) -> dict[str, str]:
-    return {name: str(setting) for name, setting in _settings_for(endpoints).items()}
+def _settings_for(endpoints: Endpoints, definitions: Path) -> dict[str, Any]:
+    return {
+        **endpoints.as_environment(),
+        "HOLDFAST_MODELS_DIR": EXAMPLE / "models",
+        "HOLDFAST_DEFINITIONS_DIR": definitions,
+        # The events are from 2011: every trigger has expired when its event arrives.
+        "HOLDFAST_WITHHOLD_EXPIRED": "false",
+    }
 
 
 def _prepare(settings: Settings, console: Console) -> None:
@@ -169,13 +180,15 @@ def _play(settings: Settings, worker: WorkerProcess, until: date, console: Conso
     verdict = check(settings, events_in=publisher.sent, events_decided=figures.events)
     latencies = np.percentile(campaign_system.latencies_ms or [0.0], [50, 99])
     latency = {"p50": round(float(latencies[0]), 1), "p99": round(float(latencies[1]), 1)}
-    return Played(verdict, last, seconds, publisher.sent / seconds, latency, figures.memory_mb)
+    performance = measure_campaign(settings, MEASURED)
+    rate, held = publisher.sent / seconds, campaign_system.held
+    return Played(verdict, last, seconds, rate, latency, figures.memory_mb, held, performance)
 
 
 def _finish(settings: Settings, worker: WorkerProcess, publisher: Publisher, campaign_system: CampaignSystem) -> None:
-    """Wait until the campaign system has every trigger and its outcome events are folded."""
+    """Wait until the campaign system has every trigger and exposure and its outcome events are folded."""
     _wait_until_done(worker, publisher)
-    query = "SELECT count(*) FROM outbox WHERE destination = 'campaign_triggers'"
+    query = "SELECT count(*) FROM outbox WHERE destination IN ('campaign_triggers', 'control')"
     with psycopg.connect(settings.ledger_url) as ledger:
         row = ledger.execute(query).fetchone()
     deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
@@ -256,6 +269,7 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
         f"[bold]{verdict.triggers:,} triggers[/] sent, {verdict.control:,} control exposures (holdout),",
         f"  {verdict.decisions:,} decisions recorded with their reasons, including withheld ones:",
         f"  {_count_withheld(settings)}",
+        f"{played.held:,} triggers wait for the end of {_describe_quiet_hours(settings)}",
         f"Latency from event to trigger: median {latency['p50']:,.0f} ms, 99 % within {latency['p99']:,.0f} ms,",
         f"  including bursts of the weekly refresh; worker memory {played.worker_memory_mb:,.0f} MB",
     )
@@ -265,6 +279,9 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
     for line in ("", *summary):
         console.print(line, soft_wrap=True)
     segments = load_definitions(settings.definitions_dir).segments
+    console.print(f"\n[bold]The effect of {MEASURED}[/], with the conversions of simulated customers")
+    for line in describe_effect(played.performance):
+        console.print(f"  {line}", soft_wrap=True)
     console.print("\n[bold]Three customers, in words[/]")
     for line in _explain_examples(settings, segments):
         console.print(f"  {line}", soft_wrap=True)
@@ -278,6 +295,13 @@ def _count_withheld(settings: Settings) -> str:
     query = "SELECT reason, count(*) FROM decision WHERE outcome = 'withheld' GROUP BY 1 ORDER BY 2 DESC, 1"
     with psycopg.connect(settings.ledger_url) as ledger:
         return ", ".join(f"{reason} {count:,}" for reason, count in ledger.execute(query))
+
+
+def _describe_quiet_hours(settings: Settings) -> str:
+    quiet = load_definitions(settings.definitions_dir).channels[QUIET_CHANNEL].quiet_hours
+    return (
+        f"the quiet hours of {QUIET_CHANNEL}: {quiet.begin} to {quiet.end} {quiet.zone}" if quiet else "no quiet hours"
+    )
 
 
 def _explain_examples(settings: Settings, segments: Sequence[Segment]) -> list[str]:
@@ -312,13 +336,14 @@ def _as_json(played: Played, seconds: float) -> dict[str, Any]:
     }
 
 
-def _stay(endpoints: Endpoints, worker: WorkerProcess, console: Console) -> None:
+def _stay(environment: Mapping[str, str], worker: WorkerProcess, console: Console) -> None:
     console.print("\nThe services run until Ctrl-C. In another terminal:")
-    for name, setting in _environment(endpoints).items():
+    for name, setting in environment.items():
         console.print(f"  export {name}='{setting}'", soft_wrap=True)
     console.print(
         "  .venv/bin/holdfast explain CUSTOMER_ID\n  .venv/bin/holdfast segments list\n"
         "  .venv/bin/holdfast campaigns launch vip-offers\n"
+        f"  .venv/bin/holdfast campaigns performance {MEASURED}\n"
         f"  curl http://127.0.0.1:{worker.port}/health",
         soft_wrap=True,
     )

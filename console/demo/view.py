@@ -10,11 +10,15 @@ from rich.columns import Columns
 from rich.panel import Panel
 from rich.table import Table
 
+from console.performance_views import headline
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
     from rich.console import RenderableType
+
+    from console.use_cases.performance import CampaignPerformance
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,21 @@ def describe(snapshot: Snapshot) -> str:
     fired = sum(count.get("fired", 0) for count in snapshot.outcomes.values())
     sizes = ", ".join(f"{name} {size:,}" for name, size in snapshot.segments.items())
     return f"{snapshot.day}  events {snapshot.done:,}  triggers {fired:,}  {sizes}"
+
+
+def describe_effect(found: CampaignPerformance) -> list[str]:
+    """Describe whether a campaign has an effect, and the figures of its arms."""
+    effect = found.effect
+    if effect is None:
+        return [headline(found)]
+    arms = [
+        f"{arm.customers:,} {name}, {share:.1%} converted"
+        for arm, name, share in (
+            (effect.treated, "customers contacted", effect.conversion.treated),
+            (effect.control, "held out", effect.conversion.control),
+        )
+    ]
+    return [headline(found), "; ".join(arms)]
 
 
 def _segments(snapshot: Snapshot) -> Table:
