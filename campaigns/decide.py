@@ -8,7 +8,6 @@ Between the two, campaigns/arbitration.py chooses one of the contacts proposed a
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from campaigns.definition import Campaign
 from campaigns.errors import MessageError
 from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels, refuse_expired
 from campaigns.holdout import is_in_holdout
+from campaigns.ids import derive_id
 from campaigns.messages import refuse_segments, render_message
 from campaigns.offers import ScoredOffer, choose_offer, explore, find_net_value
 
@@ -82,8 +82,7 @@ class Candidate(msgspec.Struct, frozen=True, dict=True):
 
 def derive_trigger_id(customer_id: str, campaign: Campaign, occasion: str) -> str:
     """Return UUIDv5 of (customer, campaign, segment, occasion): the same whenever the same opportunity is decided."""
-    parts = [customer_id, campaign.key, campaign.segment, occasion]
-    return str(uuid.uuid5(TRIGGER_NAMESPACE, json.dumps(parts)))
+    return derive_id(TRIGGER_NAMESPACE, (customer_id, campaign.key, campaign.segment, occasion))
 
 
 class ContactHistory(msgspec.Struct, frozen=True):
