@@ -11,9 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from campaigns.errors import CampaignDefinitionError
 from campaigns.quiet_hours import QuietHours
-from segments.definition_files import read_json, validate
+from segments.definition_files import describe_place, find_file, read_content, validate
 
-CHANNELS_FILE = "channels.json"
+CHANNELS_FILE = "channels"
+"""The name of the file, without its suffix."""
+
 MAX_MESSAGE_CHARACTERS = 2_000
 SHIPPED = Path(__file__).parent / "definitions"
 """The folder of the campaigns, offers and channels that come with Holdfast."""
@@ -133,19 +135,19 @@ class Channel(BaseModel):
 
 
 def load_channels(folder: Path) -> Mapping[str, Channel]:
-    """Return the channels of a definitions folder by key, the shipped ones where it has no channels.json.
+    """Return the channels of a definitions folder by key, the shipped ones where it has no file of them.
 
     Raises:
         DefinitionError: the file cannot be used.
     """
-    file = folder / CHANNELS_FILE
-    return _read(file) if file.exists() else shipped_channels()
+    file = find_file(folder, CHANNELS_FILE)
+    return _read(file) if file else shipped_channels()
 
 
 @lru_cache(maxsize=1)
 def shipped_channels() -> Mapping[str, Channel]:
     """Return the channels that come with Holdfast: email, sms and push."""
-    return _read(SHIPPED / CHANNELS_FILE)
+    return _read(SHIPPED / f"{CHANNELS_FILE}.json")
 
 
 def _plain(value: object) -> object:
@@ -153,9 +155,10 @@ def _plain(value: object) -> object:
 
 
 def _read(file: Path) -> Mapping[str, Channel]:
-    channels = validate(read_json(file), tuple[Channel, ...], where=file)
+    channels = validate(read_content(file), tuple[Channel, ...], where=file)
     by_key: dict[str, Channel] = {}
     for number, channel in enumerate(channels):
         if by_key.setdefault(channel.key, channel) is not channel:
-            raise CampaignDefinitionError(f"{file}: $[{number}].key {channel.key!r} appears twice; choose another")
+            place = describe_place(file, f"$[{number}].key")
+            raise CampaignDefinitionError(f"{file}: {place} {channel.key!r} appears twice; choose another")
     return by_key

@@ -19,7 +19,7 @@ from campaigns.locale_formats import DEFAULT_LOCALE, read_locale
 from campaigns.messages import read_template
 from segments.definition import SHIPPED as SHIPPED_SEGMENTS
 from segments.definition import load_segments
-from segments.definition_files import read_folder, read_json, validate
+from segments.definition_files import describe_place, find_file, read_content, read_folder, validate
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from segments.definition import Segment
 
-OFFERS_FILE = "offers.json"
+OFFERS_FILE = "offers"
+"""The name of the file, without its suffix."""
+
 OFFER_FIELDS = ("id", "key", "name")
 """The fields of an offer that messages may print: what it is worth is none of the customer's business."""
 
@@ -263,7 +265,7 @@ def load_definitions(folder: Path | None) -> DefinitionSet:
 def load_campaigns(
     folder: Path, *, segments: Collection[str], channels: Mapping[str, Channel] | None = None
 ) -> tuple[tuple[Campaign, ...], dict[int, Offer]]:
-    """Read every campaign file of a folder, its offers.json and its limits.json.
+    """Read every campaign file of a folder, its offers and its limits.
 
     Args:
         folder: the folder of definition files.
@@ -273,7 +275,8 @@ def load_campaigns(
     Raises:
         DefinitionError: a file is missing, unreadable, invalid, or names what does not exist.
     """
-    offers = _load_offers(folder / OFFERS_FILE)
+    offers_file = find_file(folder, OFFERS_FILE) or folder / f"{OFFERS_FILE}.json"
+    offers = _load_offers(offers_file)
     known_channels = load_channels(folder) if channels is None else channels
     limits = load_limits(folder, known_channels)
     context = {"channels": known_channels, "offers": offers, "limits": limits}
@@ -282,25 +285,27 @@ def load_campaigns(
         return validate(content, Campaign, where=file, context={**context, "file": file})
 
     found = read_folder(folder, build, other_files={OFFERS_FILE, CHANNELS_FILE, LIMITS_FILE})
-    refuse_unknown_campaigns(limits, {each.key for each in found}, folder / LIMITS_FILE)
+    refuse_unknown_campaigns(limits, {each.key for each in found}, folder)
     for campaign in found:
-        _refuse_unknown(campaign, segments, offers)
+        _refuse_unknown(campaign, segments, offers, offers_file.name)
     return found, offers
 
 
-def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Collection[int]) -> None:
+def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Collection[int], offers_file: str) -> None:
     if campaign.segment not in segments:
         known = ", ".join(sorted(segments)) or "none"
+        place = describe_place(campaign.file, "$.segment")
         raise CampaignDefinitionError(
-            f"{campaign.file}: $.segment names {campaign.segment!r}, which is not defined; known segments: {known}"
+            f"{campaign.file}: {place} names {campaign.segment!r}, which is not defined; known segments: {known}"
         )
     unknown = sorted(set(campaign.offers) - set(offers))
     if unknown:
-        raise CampaignDefinitionError(f"{campaign.file}: $.offers names {unknown}, which {OFFERS_FILE} does not define")
+        place = describe_place(campaign.file, "$.offers")
+        raise CampaignDefinitionError(f"{campaign.file}: {place} names {unknown}, which {offers_file} does not define")
 
 
 def _load_offers(file: Path) -> dict[int, Offer]:
-    offers = validate(read_json(file), tuple[Offer, ...], where=file)
+    offers = validate(read_content(file), tuple[Offer, ...], where=file)
     by_id = {offer.id: offer for offer in offers}
     if len(by_id) < len(offers):
         raise CampaignDefinitionError(f"{file}: two offers have the same id; number them from 1 to {len(offers)}")

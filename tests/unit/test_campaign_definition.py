@@ -188,7 +188,7 @@ def test_there_may_be_any_number_of_offers(tmp_path: Path) -> None:
 def test_a_folder_in_the_place_of_the_offers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "offers.json").mkdir()
     write(tmp_path, "a.json", GOOD)
-    assert refusal(tmp_path) == f"{tmp_path / 'offers.json'}: this is a folder; a JSON file is needed"
+    assert refusal(tmp_path) == f"{tmp_path / 'offers.json'}: this is a folder; a JSON or YAML file is needed"
 
 
 def test_a_channel_is_added_by_its_file_alone(tmp_path: Path) -> None:
