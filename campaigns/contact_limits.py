@@ -8,7 +8,7 @@ is counted at its own time, against the contacts before and after it.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
@@ -36,23 +36,17 @@ class PastContact(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContactLimit(BaseModel):
-    """At most `contacts` contacts of a customer in any `days` days.
-
-    Attributes:
-        key: its name in decisions.
-        contacts: how many.
-        days: length of the window, in days of 24 hours.
-        campaign: only contacts of this campaign count; all campaigns when left out.
-        channel: only contacts by this channel count; all channels when left out.
-    """
+    """At most `contacts` contacts of a customer in any `days` days."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
-    contacts: Annotated[int, Field(ge=1, le=1000)]
-    days: Annotated[int, Field(ge=1, le=365)]
-    campaign: str | None = None
-    channel: str | None = None
+    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$", description="Its name in decisions.")
+    contacts: int = Field(ge=1, le=1000, description="How many contacts a window may have.")
+    days: int = Field(ge=1, le=365, description="Length of the window, in days of 24 hours.")
+    campaign: str | None = Field(
+        default=None, description="Only contacts of this campaign count; of all when left out."
+    )
+    channel: str | None = Field(default=None, description="Only contacts by this channel count; by all when left out.")
 
     _not_counted: frozenset[str] = PrivateAttr(default=frozenset())
 

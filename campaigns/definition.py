@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from segments.definition import Segment
 
+KEY_PATTERN = r"^[a-z0-9-]{1,64}$"
 OFFERS_FILE = "offers"
 """The name of the file, without its suffix."""
 
@@ -44,24 +45,23 @@ class Launch(StrEnum):
 
 
 class Offer(BaseModel):
-    """One of the offers that the next-best-offer model chooses from.
-
-    Attributes:
-        id: its place among the scores of the model, from 1.
-        key: its name in triggers.
-        name: its name for people.
-        value: what it brings when a customer accepts it, in the company's currency. 1 where no offer states a value:
-            then campaigns are compared by probability.
-        cost: what it costs when a customer accepts it.
-    """
+    """One of the offers that the next-best-offer model chooses from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: int = Field(ge=1)
-    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
-    name: str = Field(min_length=1, max_length=200)
-    value: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 1
-    cost: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0
+    id: int = Field(ge=1, description="Its place among the scores of the model: 1, 2, 3 and so on without gaps.")
+    key: str = Field(pattern=KEY_PATTERN, description="Its name in triggers.")
+    name: str = Field(min_length=1, max_length=200, description="Its name for people.")
+    value: float = Field(
+        default=1,
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="What it brings when a customer accepts it, in the company's currency; of every offer or of none.",
+    )
+    cost: float = Field(
+        default=0, ge=0, le=1e9, allow_inf_nan=False, description="What it costs when a customer accepts it."
+    )
 
     @property
     def has_value(self) -> bool:
@@ -90,24 +90,41 @@ class Campaign(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
-    name: str = Field(min_length=1, max_length=200)
-    description: str = ""
-    segment: str
-    launch: Launch = Launch.ON_ENTER
-    offers: tuple[int, ...] = Field(min_length=1)
-    purpose: str | None = None
-    channels: tuple[str, ...] = Field(min_length=1)
-    message: str = Field(min_length=1, max_length=10_000)
-    locale: str = DEFAULT_LOCALE
-    holdout_percent: Annotated[float, Field(ge=0, le=50)] = 0
-    holdout_group: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,64}$")
-    exploration_percent: Annotated[float, Field(ge=0, le=50)] = 0
-    cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
-    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    ignore_limits: bool = False
-    competes: bool = True
-    valid_days: Annotated[int, Field(ge=1, le=365)] = 14
+    key: str = Field(pattern=KEY_PATTERN, description="Its name in triggers and in the ledger.")
+    name: str = Field(min_length=1, max_length=200, description="Its name for people.")
+    description: str = Field(default="", description="For people.")
+    segment: str = Field(description="Key of the segment whose customers it contacts.")
+    launch: Launch = Field(
+        default=Launch.ON_ENTER,
+        description="When it contacts a customer: who enters the segment, or members when an operator launches it.",
+    )
+    offers: tuple[int, ...] = Field(min_length=1, description="Ids of the offers to choose from.")
+    purpose: str | None = Field(default=None, description="Purpose of the contact, whose consent column counts.")
+    channels: tuple[str, ...] = Field(
+        min_length=1, description="Keys of the channels, in order; the customer's preferred one comes first."
+    )
+    message: str = Field(min_length=1, max_length=10_000, description="Template of the message.")
+    locale: str = Field(
+        default=DEFAULT_LOCALE, description="How numbers, money and dates are written, as `de` or `pt_BR`."
+    )
+    holdout_percent: float = Field(
+        default=0, ge=0, le=50, description="Share of customers in the control group, who are not contacted."
+    )
+    holdout_group: str | None = Field(
+        default=None, pattern=KEY_PATTERN, description="Campaigns of one group hold out the same customers."
+    )
+    exploration_percent: float = Field(
+        default=0, ge=0, le=50, description="Share of the decisions that make a random offer."
+    )
+    cooldown_days: int = Field(
+        default=0, ge=0, le=3650, description="Days after a contact in which it does not contact the customer again."
+    )
+    priority: int = Field(
+        default=0, ge=-1000, le=1000, description="Of several campaigns at one event the highest makes the contact."
+    )
+    ignore_limits: bool = Field(default=False, description="Whether it contacts beyond the limits; it counts for them.")
+    competes: bool = Field(default=True, description="Whether it makes no contact where another campaign does.")
+    valid_days: int = Field(default=14, ge=1, le=365, description="Days from the event to the expiry of its triggers.")
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
     _offers_with_value: Mapping[int, Offer] = PrivateAttr(default_factory=dict)

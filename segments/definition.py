@@ -48,7 +48,7 @@ class SegmentDefinition(BaseModel):
 
     key: str = Field(pattern=r"^[a-z0-9-]{1,64}$", description="The segment's name in campaigns and in the ledger.")
     name: str = Field(min_length=1, max_length=200, description="The segment's name for people.")
-    description: str = Field(default="", max_length=2000)
+    description: str = Field(default="", max_length=2000, description="For people.")
     rule: JsonLogic = Field(default=None, description="JSONLogic: who enters. Empty, null or missing: everybody.")
     exit_rule: JsonLogic = Field(
         default=None,

@@ -134,7 +134,7 @@ def describe_shape(shape: Any, name: str, title: str) -> dict[str, Any]:
         name: ends the schema's `$id`.
         title: the schema's title.
     """
-    schema = TypeAdapter(shape).json_schema()
+    schema = _tidy(TypeAdapter(shape).json_schema())
     if "properties" in schema:
         named = {SCHEMA_KEY: {"type": "string", "description": "Where editors find this schema; ignored otherwise."}}
         schema["properties"] = {**named, **schema["properties"]}
@@ -143,6 +143,18 @@ def describe_shape(shape: Any, name: str, title: str) -> dict[str, Any]:
         "$id": f"urn:holdfast:schema:{name}-definition:v1",
     }
     return {**head, **schema, "title": title}
+
+
+def _tidy(schema: Any) -> Any:
+    """Leave out pydantic's titles, and what docstrings say to programmers after their first paragraph."""
+    if isinstance(schema, list):
+        return [_tidy(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: _tidy(each) for name, each in schema.items() if name != "title" or not isinstance(each, str)}
+    if isinstance(text := kept.get("description"), str):
+        kept["description"] = text.partition("\n\n")[0].replace("\n", " ")
+    return kept
 
 
 def describe_place(where: object, path: str) -> str:
