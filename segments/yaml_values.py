@@ -37,6 +37,8 @@ _KINDS = {
     "merge": ("a merge of objects", ""),
     "value": ("a default", ""),
 }
+# Line breaks of YAML 1.1, and not of YAML 1.2 and JSON.
+_BREAKS = re.compile("[\x85\u2028\u2029]")
 # YAML 1.1 has them as booleans; PyYAML does not.
 _SHORT_BOOLEANS = frozenset({"y", "Y", "n", "N"})
 _IDENTIFIER = re.compile(r"[^\W\d]\w*", re.ASCII)
@@ -72,6 +74,10 @@ def read_yaml(text: str) -> YamlDocument:
     Raises:
         YamlError: it is not YAML, or uses what JSON cannot say.
     """
+    if found := _BREAKS.search(text):
+        code = f"{ord(found[0]):04X}"
+        line = text.count("\n", 0, found.start()) + 1
+        raise YamlError(f"U+{code} breaks a line in YAML 1.1; write \\u{code}, in double quotes", line)
     reader = _Reader(yaml.parse(text, Loader=_LOADER))
     try:
         return reader.read_document()
