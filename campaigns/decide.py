@@ -24,7 +24,7 @@ from campaigns.definition import Campaign
 from campaigns.errors import MessageError
 from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels
 from campaigns.holdout import is_in_holdout
-from campaigns.messages import refuse_segments, render_message
+from campaigns.messages import refuse_segments, render_message, render_subject
 from campaigns.offers import ScoredOffer, choose_offer, explore, find_net_value
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ class Decision(msgspec.Struct, frozen=True):
     net_value: float | None = None
     propensity: float | None = None
     deferred_to: datetime | None = None
+    subject: str | None = None
 
     @property
     def exposure(self) -> PastContact | None:
@@ -153,6 +154,7 @@ class Proposal(msgspec.Struct, frozen=True):
     message: str
     net_value: float
     deferred_to: datetime | None = None
+    subject: str | None = None
 
 
 def propose(
@@ -194,10 +196,10 @@ def propose(
         detail = f"quiet hours of {channel} until {deferred_to:%Y-%m-%d %H:%M}, when the trigger has expired"
         return withhold(candidate, Reason.EXPIRED, detail, facts, net_value)
     try:
-        message = _render(campaign, described, facts, offer.offer)
+        message, subject = _render(campaign, described, facts, offer.offer)
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
-    return Proposal(candidate, facts, channel, offer, propensity, message, net_value, deferred_to)
+    return Proposal(candidate, facts, channel, offer, propensity, message, net_value, deferred_to, subject)
 
 
 def settle(proposal: Proposal) -> Decision:
@@ -224,6 +226,7 @@ def settle(proposal: Proposal) -> Decision:
         proposal.net_value,
         proposal.propensity,
         proposal.deferred_to,
+        proposal.subject,
     )
 
 
@@ -234,13 +237,20 @@ def withhold(
     return Decision(candidate, Outcome.WITHHELD, reason, detail, facts, net_value=net_value)
 
 
-def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offer: Offer) -> str:
+def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offer: Offer) -> tuple[str, str | None]:
+    """Return the message and the subject, None where the channel has none."""
     # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
     values = {**facts, "offer": vars(offer)}
-    message = render_message(campaign.message, values, channel.message_format, channel.max_characters, campaign.locale)
+    stated = facts.get(campaign.locale_column) if campaign.locale_column else None
+    locale, source = campaign.messages_by_channel[channel.key].choose(stated)
+    message = render_message(source, values, channel.message_format, channel.max_characters, locale)
     if channel.max_segments is not None:
         refuse_segments(message, channel.max_segments)
-    return message
+    template = campaign.subjects_by_channel.get(channel.key)
+    if template is None:
+        return message, None
+    locale, source = template.choose(stated)
+    return message, render_subject(source, values, locale)
 
 
 def _find_end_of_quiet_hours(candidate: Candidate, channel: Channel, facts: Mapping[str, Any]) -> datetime | None:

@@ -14,15 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from campaigns.channels import CHANNELS_FILE, CUSTOMER, SHIPPED, Channel, load_channels, shipped_channels
 from campaigns.contact_limits import LIMITS_FILE, ContactLimit, load_limits, refuse_unknown_campaigns
-from campaigns.errors import CampaignDefinitionError, MessageError
+from campaigns.errors import CampaignDefinitionError
 from campaigns.locale_formats import DEFAULT_LOCALE, read_locale
-from campaigns.messages import read_template
+from campaigns.templates import Subjects, Template, Texts, find_facts, has_locales, read_templates
 from segments.definition import SHIPPED as SHIPPED_SEGMENTS
 from segments.definition import load_segments
 from segments.definition_files import describe_place, find_file, read_content, read_folder, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from pydantic import ValidationInfo
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 KEY_PATTERN = r"^[a-z0-9-]{1,64}$"
 OFFERS_FILE = "offers"
 """The name of the file, without its suffix."""
-
-OFFER_FIELDS = ("id", "key", "name")
-"""The fields of an offer that messages may print: what it is worth is none of the customer's business."""
 
 
 class Launch(StrEnum):
@@ -103,7 +100,9 @@ class Campaign(BaseModel):
     channels: tuple[str, ...] = Field(
         min_length=1, description="Keys of the channels, in order; the customer's preferred one comes first."
     )
-    message: str = Field(min_length=1, max_length=10_000, description="Template of the message.")
+    message: Texts = Field(
+        description="Template of the message: one, or one by channel, each of which may be by locale."
+    )
     locale: str = Field(
         default=DEFAULT_LOCALE, description="How numbers, money and dates are written, as `de` or `pt_BR`."
     )
@@ -125,6 +124,17 @@ class Campaign(BaseModel):
     ignore_limits: bool = Field(default=False, description="Whether it contacts beyond the limits; it counts for them.")
     competes: bool = Field(default=True, description="Whether it makes no contact where another campaign does.")
     valid_days: int = Field(default=14, ge=1, le=365, description="Days from the event to the expiry of its triggers.")
+    subject: Subjects | None = Field(
+        default=None, description="Template of the subject: one for channels of format html, or as `message`."
+    )
+    # The last field: its check needs the others.
+    locale_column: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        validate_default=True,
+        description="The view's column with the customer's locale, which chooses among texts by locale.",
+    )
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
     _offers_with_value: Mapping[int, Offer] = PrivateAttr(default_factory=dict)
@@ -146,23 +156,50 @@ class Campaign(BaseModel):
                 known[key].for_purpose(purpose)
         return channels
 
-    @field_validator("message")
+    @field_validator("message", "subject")
     @classmethod
-    def _message_compiles(cls, message: str) -> str:
-        try:
-            template = read_template(message)
-        except MessageError as error:
-            raise ValueError(str(error)) from error
-        unknown = sorted(template.offer_fields - set(OFFER_FIELDS))
-        if unknown:
-            raise ValueError(f"an offer has no {unknown[0]!r} for messages; it has: {', '.join(OFFER_FIELDS)}")
-        return message
+    def _texts_are_for_channels(cls, texts: Any, info: ValidationInfo) -> Any:
+        channels = info.data.get("channels")
+        if channels is None or not isinstance(texts, Mapping):
+            return texts
+        if unknown := [key for key in texts if key not in channels]:
+            raise ValueError(f"{unknown[0]!r} is none of the campaign's channels: {', '.join(channels)}")
+        missing = [key for key in channels if key not in texts]
+        if missing and info.field_name == "message":
+            raise ValueError(f"there is no text for the channel {missing[0]!r}")
+        return texts
+
+    @field_validator("subject")
+    @classmethod
+    def _subject_has_a_channel(cls, subject: Any, info: ValidationInfo) -> Any:
+        channels, known = info.data.get("channels", ()), _known_channels(info.context)
+        if isinstance(subject, str) and channels and all(known[key].message_format != "html" for key in channels):
+            raise ValueError(f"no channel has the format html; write the subject by channel: {', '.join(channels)}")
+        return subject
 
     @field_validator("locale")
     @classmethod
     def _locale_exists(cls, locale: str) -> str:
         read_locale(locale)
         return locale
+
+    @field_validator("locale_column")
+    @classmethod
+    def _locales_are_chosen(cls, column: str | None, info: ValidationInfo) -> str | None:
+        message, subject, locale = (info.data.get(name) for name in ("message", "subject", "locale"))
+        if message is None or locale is None:
+            return column
+        has_choice = has_locales(message) or has_locales(subject)
+        if has_choice and column is None:
+            raise ValueError("there are texts by locale; name the view's column with the customer's locale")
+        if column is not None and not has_choice:
+            raise ValueError("there are no texts by locale to choose from; write them, or leave the column out")
+        written = read_templates(message, info.data.get("channels", ()), locale)
+        for channel, each in read_templates(subject or {}, (), locale).items():
+            theirs = written.get(channel, each).sources
+            if len(each.sources) > 1 and each.sources.keys() != theirs.keys():
+                raise ValueError(f"the subject of {channel} has other locales than its message; write both in the same")
+        return column
 
     def model_post_init(self, context: Any, /) -> None:
         """Keep the definitions of the campaign's channels."""
@@ -202,9 +239,29 @@ class Campaign(BaseModel):
         return self._file
 
     @cached_property
+    def messages_by_channel(self) -> Mapping[str, Template]:
+        """The templates of its messages."""
+        return read_templates(self.message, self.channels, self.locale)
+
+    @cached_property
+    def subjects_by_channel(self) -> Mapping[str, Template]:
+        """The templates of its subjects, of channels that have one."""
+        return read_templates(self.subject or {}, self._subject_channels, self.locale)
+
+    @property
+    def _subject_channels(self) -> Sequence[str]:
+        return [key for key, each in self._channels.items() if each.message_format == "html"]
+
+    @cached_property
+    def facts_by_template(self) -> Mapping[str, frozenset[str]]:
+        """The names of the customer's facts that its templates read, and the choice among them, by their place."""
+        chosen = frozenset({self.locale_column} if self.locale_column else ())
+        return {"$.message": find_facts(self.message), "$.subject": find_facts(self.subject), "$.locale_column": chosen}
+
+    @cached_property
     def message_facts(self) -> frozenset[str]:
-        """The names of the customer's facts that the message reads."""
-        return read_template(self.message).facts
+        """The names of the customer's facts that the message reads, with its subject and the choice of a locale."""
+        return frozenset[str]().union(*self.facts_by_template.values())
 
     @cached_property
     def consent_facts(self) -> frozenset[str]:
@@ -237,6 +294,8 @@ class Campaign(BaseModel):
             "competes": self.competes,
             "holdout_group": self.holdout_group is None,
             "exploration_percent": self.exploration_percent == 0,
+            "subject": self.subject is None,
+            "locale_column": self.locale_column is None,
         }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})

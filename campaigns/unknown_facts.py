@@ -63,7 +63,8 @@ def _places(
             yield segment.file, "$.exit_rule", segment.exit_rule.missing(known), known
     for campaign in campaigns:
         allowed = known | DECISION_NAMES
-        yield campaign.file, "$.message", campaign.message_facts - allowed, allowed
+        for path, facts in campaign.facts_by_template.items():
+            yield campaign.file, path, facts - allowed, allowed
         yield f"quiet_hours in the channels of {campaign.file}", "", campaign.zone_facts - known, known
 
 
