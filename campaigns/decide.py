@@ -20,7 +20,7 @@ import msgspec
 
 from campaigns.consent import Consent, add_change, choose_channel
 from campaigns.contact_limits import PastContact
-from campaigns.definition import Campaign
+from campaigns.definition import Campaign, Launch
 from campaigns.errors import MessageError
 from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels
 from campaigns.holdout import is_in_holdout
@@ -53,9 +53,10 @@ class Outcome(StrEnum):
 class Candidate(msgspec.Struct, frozen=True, dict=True):
     """A customer whom a campaign may contact, and the event that made them a candidate.
 
-    `occasion` names this opportunity among all of the customer, campaign and segment: the membership episode, or the id
-    of an operator's launch. `versions` names the models, the campaign and the segment that take part, `facts_read` the
-    facts that may influence the decision. `withheld` is set when the segment or the launch rules the contact out.
+    `occasion` names this opportunity among all of the customer, campaign and segment: the membership episode, its end,
+    the id of an event, or that of an operator's launch. `versions` names the models, the campaign and the segment that
+    take part, `facts_read` the facts that may influence the decision. `withheld` is set when the segment or the launch
+    rules the contact out.
     """
 
     customer_id: str
@@ -210,8 +211,9 @@ def settle(proposal: Proposal) -> Decision:
         outcome, reason = Outcome.CONTROL, Reason.HOLDOUT
         detail = f"in the {campaign.holdout_percent:g} % control group of this campaign"
     else:
-        outcome, reason = Outcome.FIRED, _why_fired(campaign)
-        detail = f"{reason}: {campaign.segment}"
+        outcome, reason = Outcome.FIRED, _WHY_FIRED[campaign.launch]
+        at = f"{campaign.event} of a member of " if campaign.event else ""
+        detail = f"{reason}: {at}{campaign.segment}"
     if proposal.deferred_to:
         detail += f"; quiet hours of {proposal.channel} until {proposal.deferred_to:%Y-%m-%d %H:%M} UTC"
     return Decision(
@@ -270,5 +272,9 @@ def _describe_loss(scored: ScoredOffer, channel: Channel) -> str:
     )
 
 
-def _why_fired(campaign: Campaign) -> Reason:
-    return Reason.ENTERED_SEGMENT if campaign.launch == "on_enter" else Reason.LAUNCHED
+_WHY_FIRED = {
+    Launch.ON_ENTER: Reason.ENTERED_SEGMENT,
+    Launch.ON_LEAVE: Reason.LEFT_SEGMENT,
+    Launch.ON_EVENT: Reason.EVENT_OCCURRED,
+    Launch.BY_OPERATOR: Reason.LAUNCHED,
+}

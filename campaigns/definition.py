@@ -38,7 +38,16 @@ class Launch(StrEnum):
     """What makes a campaign contact a customer."""
 
     ON_ENTER = "on_enter"
+    ON_LEAVE = "on_leave"
+    ON_EVENT = "on_event"
     BY_OPERATOR = "by_operator"
+
+
+class CustomerEvent(StrEnum):
+    """An event that a campaign may wait for: the customer's row changed, or the customer wrote a message."""
+
+    UPDATED = "customer.updated"
+    MESSAGE = "conversation.message"
 
 
 class Offer(BaseModel):
@@ -93,7 +102,8 @@ class Campaign(BaseModel):
     segment: str = Field(description="Key of the segment whose customers it contacts.")
     launch: Launch = Field(
         default=Launch.ON_ENTER,
-        description="When it contacts a customer: who enters the segment, or members when an operator launches it.",
+        description="Whom it contacts: who enters the segment, who leaves it, members at an event, or members when an "
+        "operator launches it.",
     )
     offers: tuple[int, ...] = Field(min_length=1, description="Ids of the offers to choose from.")
     purpose: str | None = Field(default=None, description="Purpose of the contact, whose consent column counts.")
@@ -126,6 +136,11 @@ class Campaign(BaseModel):
     valid_days: int = Field(default=14, ge=1, le=365, description="Days from the event to the expiry of its triggers.")
     subject: Subjects | None = Field(
         default=None, description="Template of the subject: one for channels of format html, or as `message`."
+    )
+    event: CustomerEvent | None = Field(
+        default=None,
+        validate_default=True,
+        description="The event at which a campaign with on_event contacts a member; a message is one by the customer.",
     )
     # The last field: its check needs the others.
     locale_column: str | None = Field(
@@ -176,6 +191,16 @@ class Campaign(BaseModel):
         if isinstance(subject, str) and channels and all(known[key].message_format != "html" for key in channels):
             raise ValueError(f"no channel has the format html; write the subject by channel: {', '.join(channels)}")
         return subject
+
+    @field_validator("event")
+    @classmethod
+    def _event_is_for_its_launch(cls, event: CustomerEvent | None, info: ValidationInfo) -> CustomerEvent | None:
+        launch = info.data.get("launch")
+        if launch is Launch.ON_EVENT and event is None:
+            raise ValueError(f"launch on_event waits for an event; name it: {' or '.join(CustomerEvent)}")
+        if event is not None and launch not in (Launch.ON_EVENT, None):
+            raise ValueError(f"an event is for launch on_event, and this campaign has {launch}")
+        return event
 
     @field_validator("locale")
     @classmethod
@@ -295,6 +320,7 @@ class Campaign(BaseModel):
             "holdout_group": self.holdout_group is None,
             "exploration_percent": self.exploration_percent == 0,
             "subject": self.subject is None,
+            "event": self.event is None,
             "locale_column": self.locale_column is None,
         }
         unset = {name for name, is_default in optional.items() if is_default}

@@ -29,6 +29,8 @@ class Reason(StrEnum):
     """Why a candidate fired, is a control exposure, or was withheld."""
 
     ENTERED_SEGMENT = "entered_segment"
+    LEFT_SEGMENT = "left_segment"
+    EVENT_OCCURRED = "event_occurred"
     LAUNCHED = "launched"
     HOLDOUT = "holdout"
     FIRST_EVALUATION = "first_evaluation"

@@ -92,7 +92,12 @@ def _describe_changed_rule(explained: DecisionExplanation) -> str:
 
 
 def _because(decision: DecisionRecord) -> str:
-    why = f"entered {decision.segment}" if decision.reason == Reason.ENTERED_SEGMENT else "launched by the operator"
+    why = {
+        Reason.ENTERED_SEGMENT: f"entered {decision.segment}",
+        Reason.LEFT_SEGMENT: f"left {decision.segment}",
+        Reason.EVENT_OCCURRED: f"event {decision.event_id} of a member of {decision.segment}",
+        Reason.LAUNCHED: "launched by the operator",
+    }[Reason(decision.reason)]
     _, deferred, until = decision.detail.partition("; ")
     return f"{why}{deferred}{until}"
 
