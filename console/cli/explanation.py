@@ -92,12 +92,12 @@ def _describe_changed_rule(explained: DecisionExplanation) -> str:
 
 
 def _because(decision: DecisionRecord) -> str:
-    why = {
+    whys = {
         Reason.ENTERED_SEGMENT: f"entered {decision.segment}",
         Reason.LEFT_SEGMENT: f"left {decision.segment}",
         Reason.EVENT_OCCURRED: f"event {decision.event_id} of a member of {decision.segment}",
-        Reason.LAUNCHED: "launched by the operator",
-    }[Reason(decision.reason)]
+    }
+    why = whys.get(Reason(decision.reason), "launched by the operator")
     _, deferred, until = decision.detail.partition("; ")
     return f"{why}{deferred}{until}"
 
