@@ -18,21 +18,25 @@ DAY = timedelta(days=1)
 
 
 class QuietHours(BaseModel):
-    """The quiet hours of a channel.
-
-    Attributes:
-        begin: local time at which they begin, as `21:00`.
-        end: local time at which they end, of the next day where it is not later than `begin`.
-        zone: the time zone of customers without one, by its IANA name.
-        zone_column: the warehouse column with the name of the customer's own; None where all have `zone`.
-    """
+    """The quiet hours of a channel."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    begin: str = Field(alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    end: str = Field(alias="to", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    zone: str
-    zone_column: str | None = Field(default=None, min_length=1, max_length=200)
+    begin: str = Field(
+        alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Local time at which they begin, as 21:00."
+    )
+    end: str = Field(
+        alias="to",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="Local time at which they end, of the next day where it is not later than `from`.",
+    )
+    zone: str = Field(description="IANA name of the time zone of customers without one of their own.")
+    zone_column: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The view's column with the name of the customer's zone.",
+    )
 
     @field_validator("zone")
     @classmethod

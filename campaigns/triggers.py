@@ -115,6 +115,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         "predicted_ltv": facts.get("predicted_ltv"),
         "decision_basis": facts.get("decision_basis"),
         "versions": candidate.versions,
+        **({} if decision.subject is None else {"subject": decision.subject}),
         **_describe_quiet_hours(channel, decision),
         **({"recipient": STAFF} if channel.recipient == STAFF else {}),
         **({STALE: True} if facts.get(STALE) else {}),

@@ -78,7 +78,10 @@ def test_a_good_folder_is_read_in_the_order_of_its_file_names(tmp_path: Path) ->
         ({"holdout_percent": 51}, "$.holdout_percent", "less than or equal to 50"),
         ({"cooldown_days": -1}, "$.cooldown_days", "greater than or equal to 0"),
         ({"valid_days": 0}, "$.valid_days", "greater than or equal to 1"),
-        ({"launch": "whenever"}, "$.launch", "'on_enter' or 'by_operator'"),
+        ({"launch": "whenever"}, "$.launch", "'on_enter', 'on_leave', 'on_event' or 'by_operator'"),
+        ({"launch": "on_event"}, "$.event", "launch on_event waits for an event; name it: customer.updated or conv"),
+        ({"event": "customer.updated"}, "$.event", "an event is for launch on_event, and this campaign has on_enter"),
+        ({"launch": "on_event", "event": "outcome.opened"}, "$.event", "'customer.updated' or 'conversation.message'"),
         ({"message": "Hello {{ name"}, "$.message", "does not compile"),
         ({"message": "{% for a in b %}{{ a }}{% endfor %}"}, "$.message", "line 1 uses For"),
         ({"message": ""}, "$.message", "at least 1 character"),
@@ -188,7 +191,7 @@ def test_there_may_be_any_number_of_offers(tmp_path: Path) -> None:
 def test_a_folder_in_the_place_of_the_offers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "offers.json").mkdir()
     write(tmp_path, "a.json", GOOD)
-    assert refusal(tmp_path) == f"{tmp_path / 'offers.json'}: this is a folder; a JSON file is needed"
+    assert refusal(tmp_path) == f"{tmp_path / 'offers.json'}: this is a folder; a JSON or YAML file is needed"
 
 
 def test_a_channel_is_added_by_its_file_alone(tmp_path: Path) -> None:
