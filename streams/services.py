@@ -31,7 +31,14 @@ from streams.kafka.decompression import check_codecs
 from streams.kafka.publishing import KafkaTriggerSink
 from streams.kafka.topic_ids import KafkaTopicIds
 from streams.kafka.topics import check_topics
-from streams.known_facts import check_facts, known_facts, report_consent, report_consent_values, report_missing_columns
+from streams.known_facts import (
+    check_facts,
+    known_facts,
+    report_consent,
+    report_consent_values,
+    report_missing_columns,
+    report_null_rules,
+)
 from streams.observability.health import Health
 from streams.observability.lag_monitor import KafkaEnds, LagMonitor
 from streams.observability.liveness import commit_ages
@@ -103,6 +110,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         known = known_facts(columns, scorers, marks_stale=settings.updated_at_column is not None)
         check_facts(definitions, known, settings.features_table)
         definitions = replace(definitions, segments=tuple(each.pin(known) for each in definitions.segments))
+        report_null_rules(definitions.segments)
         silent_campaigns = report_consent(definitions.campaigns, columns)
         await report_consent_values(definitions.campaigns, columns, warehouse)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings))
