@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from email.errors import MessageError
+from email.headerregistry import Address
 from email.utils import parseaddr
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -78,6 +80,15 @@ class Unsubscribe(BaseModel):
         return url.rstrip("/")
 
 
+def _is_usable(value: str) -> bool:
+    address = parseaddr(value)[1]
+    try:
+        Address(addr_spec=address)
+    except (MessageError, ValueError, IndexError):
+        return False
+    return "@" in address and address.isascii() and value.isprintable()
+
+
 class _Delivered(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -114,8 +125,7 @@ class EmailDelivery(_Delivered):
     @field_validator("sender", "return_path", "to")
     @classmethod
     def _is_address(cls, value: str | None) -> str | None:
-        name, address = parseaddr(value or "")
-        if value is not None and ("@" not in address or not address.isascii() or not (name + address).isprintable()):
+        if value is not None and not _is_usable(value):
             raise ValueError("must be an address, as Shop <news@example.org>")
         return value
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from delivery.config import Retries
     from delivery.permission import Permission
     from delivery.ports import Claimed, Deliveries, Permissions, Transport
+    from streams.runtime.retry import RetryPolicy
 
 log = structlog.get_logger()
 
@@ -49,6 +50,7 @@ class Courier:
         deliveries: where triggers and outcomes are stored.
         permissions: whether customers may be contacted now.
         transport: sends the messages.
+        retry: repeats what an unavailable ledger has made fail.
         retries: the pauses between attempts.
         connections: messages sent at once.
         timeout_s: the longest time for an attempt, the check of consent included.
@@ -58,13 +60,14 @@ class Courier:
         results: attempts and decisions by result: delivered, bounced, failed, retry or later.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports, and what a delivery.json says
         self,
         channel: str,
         deliveries: Deliveries,
         permissions: Permissions,
         transport: Transport,
         *,
+        retry: RetryPolicy,
         retries: Retries,
         connections: int,
         timeout_s: float,
@@ -75,6 +78,7 @@ class Courier:
         self._deliveries = deliveries
         self._permissions = permissions
         self._transport = transport
+        self._retry = retry
         self._retries = retries
         self._connections = connections
         self._timeout_s = timeout_s
@@ -84,12 +88,13 @@ class Courier:
         """Deliver what is due, as many at once as there are connections; return how many were due.
 
         Raises:
-            LedgerUnavailableError: call again later; what was not stored is attempted again.
+            LedgerUnavailableError: nothing is claimed that this process knows of; call again later.
         """
+        # Before the claim: what it takes is part of it.
+        deadline = asyncio.get_running_loop().time() + self._timeout_s
         now = self._clock()
         until = now + timedelta(seconds=CLAIMED_TIMEOUTS * self._timeout_s)
         claimed = await self._deliveries.claim(self.channel, now=now, until=until, limit=self._connections)
-        deadline = asyncio.get_running_loop().time() + self._timeout_s
         ready = [each for each in claimed if await self._is_ready(each)]
         if ready:
             permissions = await self._find_permissions(ready, deadline)
@@ -104,7 +109,8 @@ class Courier:
         planned = plan(claimed.trigger, now)
         if isinstance(planned, Later):
             self.results["later"] += 1
-            await self._deliveries.postpone(claimed, planned.at)
+            at = planned.at
+            await self._retry("ledger", lambda: self._deliveries.postpone(claimed, at))
         elif isinstance(planned, Never):
             await self._settle(claimed, Settled("failed", _add_last(planned.reason, claimed)), None)
         return not isinstance(planned, Later | Never)
@@ -131,7 +137,8 @@ class Courier:
         concluded = conclude(answer, claimed.attempts, now, claimed.trigger.expires_at, self._retries)
         if isinstance(concluded, Retry):
             self.results["retry"] += 1
-            await self._deliveries.retry(claimed, concluded.at, concluded.reason)
+            at, reason = concluded.at, concluded.reason
+            await self._retry("ledger", lambda: self._deliveries.retry(claimed, at, reason))
         else:
             await self._settle(claimed, concluded, address)
 
@@ -144,9 +151,11 @@ class Courier:
 
     async def _settle(self, claimed: Claimed, settled: Settled, address: str | None) -> None:
         domain = find_domain(address) if address else None
-        trigger = claimed.trigger
-        stored = await self._deliveries.settle(
-            trigger, settled.outcome, settled.reason, at=self._clock(), mail_domain=domain
+        trigger, at = claimed.trigger, self._clock()
+        # Until it is stored: an answer that is forgotten would be asked for again.
+        stored = await self._retry(
+            "ledger",
+            lambda: self._deliveries.settle(trigger, settled.outcome, settled.reason, at=at, mail_domain=domain),
         )
         if stored:
             self.results[settled.outcome] += 1

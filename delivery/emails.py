@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, parseaddr
 from html import escape
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from delivery.trigger import Trigger
 
 _BLOCKS = {"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "table", "ul", "ol", "blockquote"}
+_TAG = re.compile(r"<[^>]*>?")
 _UNSEEN = {"script", "style", "head", "title"}
 
 
@@ -42,11 +44,17 @@ def build_email(
         at: the Date.
         unsubscribe_url: this customer's way out (RFC 8058), None in a notification of staff.
         unsubscribe_text: the words of the link to it.
+
+    Raises:
+        ValueError: a part of it cannot stand in an e-mail.
     """
     name, address = parseaddr(delivered.sender)
-    message = EmailMessage(policy=SMTP)
+    # An address beyond ASCII needs SMTPUTF8 (RFC 6531), which the mail server may lack; all else goes without.
+    message = EmailMessage(policy=SMTP if to.isascii() else SMTPUTF8)
     message["From"] = Address(name, addr_spec=address)
-    message["To"] = Address(addr_spec=to)
+    # By its parts: parsed as a whole, one beyond ASCII is refused.
+    local, _, domain = to.rpartition("@")
+    message["To"] = Address(username=local, domain=domain)
     message["Subject"] = delivered.subjects.get(trigger.campaign, delivered.subject)
     message["Date"] = format_datetime(at)
     message["Message-ID"] = f"<{trigger.id}@{find_domain(address)}>"
@@ -100,7 +108,10 @@ class _TextOfHtml(HTMLParser):
 def read_html(html: str) -> str:
     """Return an HTML message as text: for people and filters that read no HTML."""
     parser = _TextOfHtml()
-    parser.feed(html)
-    parser.close()
+    try:
+        parser.feed(html)
+        parser.close()
+    except AssertionError:  # the parser's answer to a broken declaration, as <![
+        parser.parts = [_TAG.sub(" ", html)]
     lines = (" ".join(line.split()) for line in "".join(parser.parts).split("\n"))
     return "\n".join(line for line in lines if line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from delivery.errors import UnreadableTriggerError
 from delivery.ports import Received
@@ -11,14 +11,6 @@ from delivery.trigger import read_trigger
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-
-
-class Record(Protocol):
-    """A record of the topic."""
-
-    @property
-    def value(self) -> bytes | None:
-        """Value, unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +28,19 @@ class Sorted:
     unreadable: Mapping[int, str]
 
 
-def sort_records(records: Iterable[Record], channels: Collection[str]) -> Sorted:
+def sort_values(values: Iterable[bytes | None], channels: Collection[str]) -> Sorted:
     """Return which records are triggers of the channels, and what the others are."""
     received: list[Received] = []
     others: dict[str, int] = {}
     unreadable: dict[int, str] = {}
-    for place, record in enumerate(records):
+    for place, value in enumerate(values):
         try:
-            trigger = read_trigger(record.value)
+            trigger = read_trigger(value)
         except UnreadableTriggerError as error:
             unreadable[place] = str(error)
             continue
         if trigger.channel in channels:
-            received.append(Received(trigger, record.value or b""))
+            received.append(Received(trigger, value or b""))
         else:
             others[trigger.channel] = others.get(trigger.channel, 0) + 1
     return Sorted(received, others, unreadable)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from delivery.outcomes import OptOut, Report
+    from delivery.ports import Record
     from streams.settings import Settings
 
 Result = TypeVar("Result")
@@ -63,20 +64,12 @@ class TriggerConsumer:
         """
         await self._call(self._subscribe)
 
-    async def read(self) -> Sequence[TriggerRecord]:
-        """Return the next records, none if there are none within a short time.
-
-        Raises:
-            SinkUnavailableError: Kafka reports an error; read again.
-        """
+    async def read(self) -> Sequence[Record]:
+        """See the port."""
         return await self._call(self._read)
 
-    async def commit(self, records: Sequence[TriggerRecord]) -> None:
-        """Commit that these records, and all before them, are stored.
-
-        Raises:
-            SinkUnavailableError: they are not committed; they may be read again.
-        """
+    async def commit(self, records: Sequence[Record]) -> None:
+        """See the port."""
         await self._call(self._commit, records)
 
     async def close(self) -> None:
@@ -113,7 +106,7 @@ class TriggerConsumer:
             raise SinkUnavailableError(f"triggers cannot be read: {errors[0].str()}")
         return records
 
-    def _commit(self, records: Sequence[TriggerRecord]) -> None:
+    def _commit(self, records: Sequence[Record]) -> None:
         ends: dict[int, int] = {}
         for each in records:
             if each.partition is not None and each.offset is not None:

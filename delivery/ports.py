@@ -79,6 +79,40 @@ class Deliveries(Protocol):
         """Return the number of triggers without an outcome, by channel."""
 
 
+class Record(Protocol):
+    """A record of the topic of triggers."""
+
+    @property
+    def partition(self) -> int | None:
+        """Number of the partition."""
+
+    @property
+    def offset(self) -> int | None:
+        """Offset in the partition."""
+
+    @property
+    def value(self) -> bytes | None:
+        """Value, unchanged."""
+
+
+class Triggers(Protocol):
+    """The topic of triggers, as a read_committed consumer sees it."""
+
+    async def read(self) -> Sequence[Record]:
+        """Return the next records, none if there are none within a short time.
+
+        Raises:
+            SinkUnavailableError: Kafka reports an error; read again.
+        """
+
+    async def commit(self, records: Sequence[Record]) -> None:
+        """Commit that these records, and all before them, are stored.
+
+        Raises:
+            SinkUnavailableError: they are not committed; they may be read again.
+        """
+
+
 class Permissions(Protocol):
     """Whether customers may be contacted now."""
 

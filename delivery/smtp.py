@@ -99,18 +99,18 @@ class SmtpTransport:
         """See the port."""
         recipient = address or parseaddr(self._delivered.to or "")[1]
         url, words = self._unsubscribe(claimed.trigger) if self._unsubscribe and address else (None, "")
-        message = build_email(
-            claimed.trigger,
-            self._delivered,
-            to=recipient,
-            at=self._clock(),
-            unsubscribe_url=url,
-            unsubscribe_text=words,
-        )
         try:
+            message = build_email(
+                claimed.trigger,
+                self._delivered,
+                to=recipient,
+                at=self._clock(),
+                unsubscribe_url=url,
+                unsubscribe_text=words,
+            )
             content = message.as_bytes()
-        except UnicodeError:
-            return Settled("failed", "the message cannot be encoded")
+        except ValueError:
+            return Settled("failed", "the e-mail cannot be written: its address or its text")
         return await self._send(recipient, content)
 
     async def _send(self, recipient: str, content: bytes) -> Answer:
@@ -120,7 +120,7 @@ class SmtpTransport:
             return await self._transmit(client, recipient, content)
         except aiosmtplib.SMTPResponseException as error:
             return read_smtp_refusal("connection", error.code, error.message)
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        except (aiosmtplib.SMTPException, OSError) as error:
             # Not its text, which may quote an address.
             return TryAgain(f"smtp connection: {type(error).__name__}")
         finally:
@@ -138,6 +138,8 @@ class SmtpTransport:
             return read_smtp_refusal("recipient", refused.code, refused.message)
         except aiosmtplib.SMTPDataError as error:
             return read_smtp_refusal("message", error.code, error.message)
+        except ValueError:
+            return Settled("failed", "invalid_address")
         except aiosmtplib.SMTPNotSupported:
             return Settled("failed", "the mail server takes no address beyond ASCII")
         # Accepted: nothing that happens from now on makes it another answer.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from delivery.config import Unsubscribe
+    from delivery.metrics import DeliveryFigures
     from delivery.ports import Deliveries
     from delivery.signatures import UnsubscribeClaim
 
@@ -47,13 +48,19 @@ class UnsubscribePage:
     Args:
         deliveries: stores opt-outs.
         keys: the keys of the tokens.
+        figures: counts opt-outs.
         clock: returns the time.
     """
 
     def __init__(
-        self, deliveries: Deliveries, keys: Sequence[bytes], *, clock: Callable[[], datetime] = read_clock
+        self,
+        deliveries: Deliveries,
+        keys: Sequence[bytes],
+        figures: DeliveryFigures,
+        *,
+        clock: Callable[[], datetime] = read_clock,
     ) -> None:
-        self.opt_outs = 0
+        self._figures = figures
         self._deliveries = deliveries
         self._keys = keys
         self._clock = clock
@@ -74,7 +81,7 @@ class UnsubscribePage:
             raise web.HTTPServiceUnavailable(
                 text="This did not work. Please try again in a minute.", headers={**HEADERS, "Retry-After": BUSY_S}
             ) from error
-        self.opt_outs += 1
+        self._figures.opt_outs += 1
         log.info("opt_out_stored", trigger_id=claim.trigger_id, channel=claim.channel)
         return _show("You are unsubscribed", "You will receive no more of these e-mails.")
 
@@ -97,9 +104,8 @@ async def serve_page(page: UnsubscribePage, config: Unsubscribe) -> tuple[web.Ap
         SettingsError: the address cannot be used.
     """
     app = web.Application(client_max_size=LARGEST_BODY)
-    app.add_routes(
-        [web.get("/{path:.*}{token:[^/]+}", page.ask), web.post("/{path:.*}{token:[^/]+}", page.unsubscribe)]
-    )
+    path = "/{path:(?:.*/)?}{token:[^/]+}"
+    app.add_routes([web.get(path, page.ask), web.post(path, page.unsubscribe)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
