@@ -6,13 +6,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from delivery.config import EmailDelivery
-from delivery.permission import Permission, Unknown, find_permission
+from delivery.permission import Permission, Unknown, Withheld, find_permission
 from features.errors import WarehouseRowError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from campaigns.channels import Channel
+    from campaigns.consent import Consent
     from campaigns.definition import Campaign
     from delivery.config import ChannelDelivery
     from delivery.ports import Deliveries
@@ -58,17 +59,24 @@ class ConsentCheck:
         rows = await self._read_rows(sorted(customers)) if self._reads_rows else None
         # Last, so that an opt-out that arrives during the other look-up counts.
         consent = await self._deliveries.consent(customers)
-        return [
-            Unknown("the customer's row cannot be read")
-            if rows is not None and rows[each.customer_id] is None
-            else find_permission(
-                self._by_campaign.get(each.campaign, self._channel),
-                None if rows is None else rows[each.customer_id],
-                consent.get(each.customer_id, {}),
-                address_column=self._address_column,
-            )
-            for each in triggers
-        ]
+        return [self._decide(each, rows, consent.get(each.customer_id, {})) for each in triggers]
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns of the warehouse that it needs."""
+        channels = [self._channel, *self._by_campaign.values()]
+        consent = {each.consent_column for each in channels if each.needs_consent}
+        return frozenset({*consent, *filter(None, [self._address_column])} if self._reads_rows else ())
+
+    def _decide(self, trigger: Trigger, rows: Mapping[str, list[Row] | None] | None, consent: Consent) -> Permission:
+        if trigger.recipient != self._channel.recipient:
+            # The channel has changed since: a note for staff is not for the customer, or the reverse.
+            return Withheld("other_recipient")
+        own = None if rows is None else rows[trigger.customer_id]
+        if rows is not None and own is None:
+            return Unknown("the customer's row cannot be read")
+        channel = self._by_campaign.get(trigger.campaign, self._channel)
+        return find_permission(channel, own, consent, address_column=self._address_column)
 
     async def _read_rows(self, customers: Sequence[str]) -> Mapping[str, list[Row] | None]:
         """Return the rows of each customer, None of one whose row the server fails on."""

@@ -54,6 +54,8 @@ def find_permission(
 ) -> Permission:
     """Return whether a contact may be made.
 
+    A column that is missing is an operator's mistake and not the customer's word: the contact waits.
+
     Args:
         channel: the channel, with the consent column of the campaign's purpose.
         rows: the customer's rows in the warehouse; None where it is not asked: then revocations alone count.
@@ -63,15 +65,15 @@ def find_permission(
     if rows is None:
         revoked = channel.needs_consent and find_revocation(consent, channel.key) is not None
         return Withheld("no_consent") if revoked else Permitted()
-    if not rows:
-        return Withheld("no_row")
-    if len(rows) > 1:
-        return Withheld("several_rows")
-    if not has_consent(channel, rows[0], consent):
+    if len(rows) != 1:
+        return Withheld("several_rows" if rows else "no_row")
+    (row,) = rows
+    needed = [channel.consent_column if channel.needs_consent else None, address_column]
+    if missing := [column for column in needed if column is not None and column not in row]:
+        return Unknown(f"the warehouse has no column {missing[0]}")
+    if not has_consent(channel, row, consent):
         return Withheld("no_consent")
-    if address_column is None:
-        return Permitted()
-    return _find_address(rows[0].get(address_column))
+    return Permitted() if address_column is None else _find_address(row[address_column])
 
 
 def _find_address(value: object) -> Permission:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 QUERIES = load_queries("delivery")
-ANSWER_MS = 20_000
+# Of the server; what has not answered a little later is unreachable.
+STATEMENT_MS = 15_000
+ANSWER_S = 20.0
 
 
 class PostgresDeliveries:
@@ -155,8 +158,10 @@ class PostgresDeliveries:
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         try:
-            async with self._pool.connection() as connection:
+            async with asyncio.timeout(ANSWER_S), self._pool.connection() as connection:
                 yield connection
+        except TimeoutError as error:
+            raise LedgerUnavailableError(f"the ledger did not answer within {ANSWER_S:g} s") from error
         except PoolTimeout as error:
             raise LedgerUnavailableError(f"the ledger accepts no connection: {error}") from error
         except (pg.OperationalError, pg.InterfaceError, pg.ReadOnlySqlTransaction) as error:
@@ -164,5 +169,4 @@ class PostgresDeliveries:
 
 
 async def _configure(connection: Connection) -> None:
-    # A server that hangs shall not hold a claim for longer than an attempt may take.
-    await connection.execute(f"SET statement_timeout = {ANSWER_MS}".encode())
+    await connection.execute(f"SET statement_timeout = {STATEMENT_MS}".encode())

@@ -15,6 +15,7 @@ from campaigns.migrations import migrate
 from delivery.config import EmailDelivery, load_config
 from delivery.consent_check import ConsentCheck
 from delivery.courier import Courier
+from delivery.errors import DeliveryConfigError
 from delivery.kafka import KafkaReports, TriggerConsumer
 from delivery.metrics import DeliveryMetrics
 from delivery.postgres_deliveries import PostgresDeliveries
@@ -32,9 +33,8 @@ from streams.runtime.retry import RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from campaigns.definition import DefinitionSet
     from delivery.config import ChannelDelivery, DeliveryConfig
-    from delivery.ports import Deliveries, Transport
+    from delivery.ports import Transport
     from delivery.trigger import Trigger
     from features.ports import Warehouse, WarehouseConnection
     from streams.settings import Settings
@@ -62,9 +62,23 @@ async def run_delivery(settings: Settings, stop: asyncio.Event, environment: Map
         session = await stack.enter_async_context(aiohttp.ClientSession())
         health = Health()
         retry = RetryPolicy(health)
+        checks = [
+            ConsentCheck(each, definitions.channels[each.channel], definitions.campaigns, deliveries, warehouse)
+            for each in config.channels
+        ]
+        await _check_columns(checks, warehouse, settings.features_table)
         couriers = [
-            _build_courier(delivered, build(session), definitions, config, deliveries, warehouse, retry)
-            for delivered, build in zip(config.channels, make, strict=True)
+            Courier(
+                delivered.channel,
+                deliveries,
+                check,
+                build(session),
+                retry=retry,
+                retries=config.retries,
+                connections=delivered.connections,
+                timeout_s=delivered.timeout_s,
+            )
+            for delivered, check, build in zip(config.channels, checks, make, strict=True)
         ]
         triggers = TriggerConsumer(settings)
         stack.push_async_callback(triggers.close)
@@ -114,23 +128,14 @@ def _describe_transport(
     return lambda session: WebhookTransport(session, address.url, address.keys, timeout_s=delivered.timeout_s)
 
 
-def _build_courier(
-    delivered: ChannelDelivery,
-    transport: Transport,
-    definitions: DefinitionSet,
-    config: DeliveryConfig,
-    deliveries: Deliveries,
-    warehouse: Warehouse,
-    retry: RetryPolicy,
-) -> Courier:
-    channel = definitions.channels[delivered.channel]
-    return Courier(
-        channel.key,
-        deliveries,
-        ConsentCheck(delivered, channel, definitions.campaigns, deliveries, warehouse),
-        transport,
-        retry=retry,
-        retries=config.retries,
-        connections=delivered.connections,
-        timeout_s=delivered.timeout_s,
-    )
+async def _check_columns(checks: Sequence[ConsentCheck], warehouse: Warehouse, table: str) -> None:
+    """Refuse a channel that reads a column which the warehouse lacks: no trigger of it could be delivered."""
+    needed = frozenset[str]().union(*(each.columns for each in checks))
+    if not needed:
+        return
+    missing = sorted(needed - set((await warehouse.fetch([])).columns))
+    if missing:
+        raise DeliveryConfigError(
+            f"the warehouse's {table} has no column {', '.join(missing)}; correct address_column in delivery.json or "
+            "the consent columns in channels.json"
+        )

@@ -33,11 +33,6 @@ class Trigger(msgspec.Struct, frozen=True):
         """The trigger's id, as text."""
         return str(self.trigger_id)
 
-    @property
-    def is_for_staff(self) -> bool:
-        """Whether it is for people of the company."""
-        return self.recipient == "staff"
-
     def read_quiet_hours(self) -> QuietHours | None:
         """Return the quiet hours in which it must not be delivered.
 

@@ -38,13 +38,13 @@ REVOKED = {"email": ConsentTimes(revoked_at=NOW)}
         ([{**ROW, "email_consent_at": (NOW + timedelta(days=1)).isoformat()}], REVOKED, Permitted("ann@mail.example")),
         ([{**ROW, "email_consent": False}], {}, Withheld("no_consent")),
         ([{**ROW, "email_consent": None}], {}, Withheld("no_consent")),
-        ([{"email": "ann@mail.example"}], {}, Withheld("no_consent")),
+        ([{"email": "ann@mail.example"}], {}, Unknown("the warehouse has no column email_consent")),
         ([{**ROW, "email_consent": "yes"}], {}, Withheld("no_consent")),
         ([], {}, Withheld("no_row")),
         ([ROW, ROW], {}, Withheld("several_rows")),
         ([{**ROW, "email": None}], {}, Withheld("no_address")),
         ([{**ROW, "email": ""}], {}, Withheld("no_address")),
-        ([{"email_consent": True}], {}, Withheld("no_address")),
+        ([{"email_consent": True}], {}, Unknown("the warehouse has no column email")),
     ],
 )
 def test_consent_and_address_decide(rows: list[dict[str, Any]], consent: Any, permission: object) -> None:
@@ -119,11 +119,19 @@ async def test_a_webhook_may_leave_the_warehouse_out_and_staff_need_it_not() -> 
         Permitted()
     ]
     desk = EmailDelivery(channel="desk", by="smtp", sender="a@b.example", subject="s", to="desk@b.example")
-    assert await ConsentCheck(desk, STAFF, [], InMemoryDeliveries(), warehouse).find([received().trigger]) == [
-        Permitted()
-    ]
+    check = ConsentCheck(desk, STAFF, [], InMemoryDeliveries(), warehouse)
+    assert await check.find([received(recipient="staff").trigger]) == [Permitted()]
+    assert check.columns == frozenset()
     with pytest.raises(WarehouseUnavailableError):
         await ConsentCheck(BY_MAIL, EMAIL, [], InMemoryDeliveries(), warehouse).find([received().trigger])
+
+
+async def test_a_note_for_staff_never_reaches_a_customer() -> None:
+    """Nor the reverse, when a channel has changed since the decision."""
+    warehouse = InMemoryWarehouse(KINDS, {"ann": ROW})
+    check = ConsentCheck(BY_MAIL, EMAIL, [], InMemoryDeliveries(), warehouse)
+    assert await check.find([received(recipient="staff").trigger]) == [Withheld("other_recipient")]
+    assert check.columns == {"email", "email_consent"}
 
 
 class BrokenRow(InMemoryWarehouse):
