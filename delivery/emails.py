@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.policy import EmailPolicy
 from email.utils import format_datetime, parseaddr
 from html import escape
 from html.parser import HTMLParser
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from delivery.config import EmailDelivery
     from delivery.trigger import Trigger
 
+
+class _WholeAddresses(EmailPolicy):
+    """SMTP's policy, but List-Unsubscribe is never folded: that would encode it, and no mail program reads it so."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if name == "List-Unsubscribe":
+            return f"{name}: {value}\r\n".encode("ascii")
+        return super().fold_binary(name, value)
+
+
+ASCII = _WholeAddresses(linesep="\r\n")
+# An address beyond ASCII needs SMTPUTF8 (RFC 6531), which the mail server may lack; all else goes without.
+UTF8 = ASCII.clone(utf8=True)
 _BLOCKS = {"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "table", "ul", "ol", "blockquote"}
 _TAG = re.compile(r"<[^>]*>?")
 _UNSEEN = {"script", "style", "head", "title"}
@@ -49,8 +62,7 @@ def build_email(
         ValueError: a part of it cannot stand in an e-mail.
     """
     name, address = parseaddr(delivered.sender)
-    # An address beyond ASCII needs SMTPUTF8 (RFC 6531), which the mail server may lack; all else goes without.
-    message = EmailMessage(policy=SMTP if to.isascii() else SMTPUTF8)
+    message = EmailMessage(policy=ASCII if to.isascii() else UTF8)
     message["From"] = Address(name, addr_spec=address)
     # By its parts: parsed as a whole, one beyond ASCII is refused.
     local, _, domain = to.rpartition("@")
