@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from campaigns.channels import STAFF, Channel
 from delivery.errors import DeliveryConfigError
-from segments.definition_files import read_json, validate
+from segments.definition_files import describe_place, find_file, read_content, validate
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG_FILE = "delivery.json"
+CONFIG_FILE = "delivery"
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -107,8 +107,8 @@ class EmailDelivery(_Delivered):
 
     Attributes:
         sender: the From of every e-mail, as `Shop <news@example.org>`.
-        subject: the subject, where `subjects` has none for the campaign.
-        subjects: the subject by campaign.
+        subject: the subject, where neither the trigger nor `subjects` has one.
+        subjects: the subject of campaigns whose definitions have none.
         return_path: the address to which mail servers report what they cannot deliver; that of `sender` when left out.
         address_column: the warehouse column with the customer's address.
         to: the address of notifications for staff.
@@ -179,7 +179,7 @@ class DeliveryConfig(BaseModel):
 
 
 def load_config(folder: Path | None, channels: Mapping[str, Channel]) -> DeliveryConfig:
-    """Read delivery.json of a definitions folder.
+    """Read delivery.json or delivery.yaml of a definitions folder.
 
     Args:
         folder: HOLDFAST_DEFINITIONS_DIR.
@@ -190,16 +190,16 @@ def load_config(folder: Path | None, channels: Mapping[str, Channel]) -> Deliver
         DefinitionError: it cannot be used.
     """
     if folder is None:
+        raise DeliveryConfigError("set HOLDFAST_DEFINITIONS_DIR to a folder with a delivery.json; see docs/delivery.md")
+    file = find_file(folder, CONFIG_FILE)
+    if file is None:
         raise DeliveryConfigError(
-            f"set HOLDFAST_DEFINITIONS_DIR to a folder with a {CONFIG_FILE}; see docs/delivery.md"
+            f"{folder} has no delivery.json or delivery.yaml, which says what is delivered how; see docs/delivery.md"
         )
-    file = folder / CONFIG_FILE
-    if not file.exists():
-        raise DeliveryConfigError(f"{file}: no such file; it says how channels are delivered, see docs/delivery.md")
-    config: DeliveryConfig = validate(read_json(file), DeliveryConfig, where=file)
+    config: DeliveryConfig = validate(read_content(file), DeliveryConfig, where=file)
     for number, each in enumerate(config.channels):
         if problem := _find_problem(each, channels):
-            raise DeliveryConfigError(f"{file}: $.channels[{number}]: {problem}")
+            raise DeliveryConfigError(f"{file}: {describe_place(file, f'$.channels[{number}]')}: {problem}")
     return config
 
 

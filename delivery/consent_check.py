@@ -43,7 +43,9 @@ class ConsentCheck:
         warehouse: Warehouse,
     ) -> None:
         self._channel = channel
-        self._by_campaign = {each.key: each.channel(channel.key) for each in campaigns if channel.key in each.channels}
+        self._by_campaign = {
+            each.key: each.channels_by_key[channel.key] for each in campaigns if channel.key in each.channels
+        }
         self._address_column = delivered.address_column if isinstance(delivered, EmailDelivery) else None
         checks = self._address_column is not None or (
             not isinstance(delivered, EmailDelivery) and delivered.check_warehouse

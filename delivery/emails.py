@@ -67,7 +67,7 @@ def build_email(
     # By its parts: parsed as a whole, one beyond ASCII is refused.
     local, _, domain = to.rpartition("@")
     message["To"] = Address(username=local, domain=domain)
-    message["Subject"] = delivered.subjects.get(trigger.campaign, delivered.subject)
+    message["Subject"] = trigger.subject or delivered.subjects.get(trigger.campaign, delivered.subject)
     message["Date"] = format_datetime(at)
     message["Message-ID"] = f"<{trigger.id}@{find_domain(address)}>"
     if unsubscribe_url is not None:

@@ -27,6 +27,7 @@ class Trigger(msgspec.Struct, frozen=True):
     deliver_after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     quiet_hours: dict[str, Any] | None = None
     recipient: Literal["customer", "staff"] = "customer"
+    subject: str | None = None
 
     @property
     def id(self) -> str:

@@ -81,8 +81,16 @@ def test_a_file_that_cannot_be_used_is_refused(tmp_path: Path, content: dict[str
     assert "delivery.json" in str(caught.value)
 
 
+def test_the_file_may_be_yaml(tmp_path: Path) -> None:
+    (tmp_path / "delivery.yaml").write_text("channels:\n  - channel: web-hook\n    by: webhook\n")
+    assert load_config(tmp_path, CHANNELS).channels[0].connections == 8
+    (tmp_path / "delivery.yaml").write_text("channels:\n  - channel: fax\n    by: webhook\n")
+    with pytest.raises(DeliveryConfigError, match=r"line 2.*no channel 'fax'"):
+        load_config(tmp_path, CHANNELS)
+
+
 def test_a_folder_without_the_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DeliveryConfigError, match=r"delivery\.json: no such file"):
+    with pytest.raises(DeliveryConfigError, match=r"has no delivery\.json or delivery\.yaml"):
         load_config(tmp_path, CHANNELS)
     with pytest.raises(DeliveryConfigError, match="HOLDFAST_DEFINITIONS_DIR"):
         load_config(None, CHANNELS)

@@ -52,6 +52,12 @@ def test_headers_name_sender_recipient_trigger_and_the_way_out() -> None:
 
 def test_a_campaign_may_have_a_subject_of_its_own() -> None:
     assert email(campaign="vip")["Subject"] == "Für Sie"
+    assert email(campaign="vip", subject="Liebe Ann")["Subject"] == "Liebe Ann"
+
+
+def test_a_subject_adds_no_header() -> None:
+    with pytest.raises(ValueError, match="linefeed"):
+        email(subject="Hello\nBcc: eve@mail.example")
 
 
 def test_a_text_message_is_one_part_with_the_link() -> None:
