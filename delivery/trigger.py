@@ -12,19 +12,25 @@ from pydantic import ValidationError
 from campaigns.quiet_hours import QuietHours
 from delivery.errors import UnreadableTriggerError
 
+# PostgreSQL stores no NUL.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]{1,200}$")]
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+LAST_YEAR = 9_000
+"""Quiet hours are looked for in the days around a time, which must exist."""
+
 
 class Trigger(msgspec.Struct, frozen=True):
     """A trigger, by the names of campaigns/schemas/trigger.schema.json; the rest of it is not read."""
 
     trigger_id: UUID
-    customer_id: str
-    campaign: str
+    customer_id: Name
+    campaign: Name
     variant: Literal["treatment"]
-    channel: str
+    channel: Name
     message: str
     message_format: Literal["html", "text"]
-    expires_at: Annotated[datetime, msgspec.Meta(tz=True)]
-    deliver_after: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    expires_at: Time
+    deliver_after: Time | None = None
     quiet_hours: dict[str, Any] | None = None
     recipient: Literal["customer", "staff"] = "customer"
     subject: str | None = None
@@ -62,4 +68,6 @@ def read_trigger(value: bytes | None) -> Trigger:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise UnreadableTriggerError(f"quiet_hours: {first['msg']}") from error
+    if max(trigger.expires_at, trigger.deliver_after or trigger.expires_at).year > LAST_YEAR:
+        raise UnreadableTriggerError(f"a time is after the year {LAST_YEAR}")
     return trigger

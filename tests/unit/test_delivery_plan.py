@@ -61,6 +61,10 @@ def test_what_is_planned_for_later_is_due_then() -> None:
         (trigger_bytes(expires_at="2026-03-02T12:00:00"), "expires_at"),
         (trigger_bytes(quiet_hours={**NIGHT, "zone": "Mars/Base"}), "quiet_hours"),
         (trigger_bytes(quiet_hours={}), "quiet_hours"),
+        (trigger_bytes(customer_id="a\0b"), "customer_id"),
+        (trigger_bytes(customer_id=""), "customer_id"),
+        (b'{"customer_id": "\\ud800"}', "truncated"),
+        (trigger_bytes(deliver_after="9999-12-31T23:59:59Z"), "9000"),
     ],
 )
 def test_a_record_that_is_no_trigger_is_refused(value: bytes | None, why: str) -> None:
