@@ -45,7 +45,7 @@ ROW_CHANGES: dict[str, dict[str, Any]] = {
     "warehouse consents": {"email_consent": True, "sms_consent": True},
     "warehouse revokes": {"email_consent": False, "sms_consent": False},
 }
-OUTCOME_ACTS = ("delivered", "bounced", "converted", "unsubscribed", "complained", "resubscribed")
+OUTCOME_ACTS = ("delivered", "bounced", "failed", "converted", "unsubscribed", "complained", "resubscribed")
 ACTS = (*ROW_CHANGES, "launched", "writes", *OUTCOME_ACTS)
 
 

@@ -437,7 +437,7 @@ async def test_an_outcome_seen_before_is_a_conflict_and_nothing_is_stored(ledger
 
 
 @pytest.mark.parametrize(
-    "batches", [[[0, 1, 2, 3, 4, 5]], [[5], [4], [3], [2], [1], [0]], [[2, 1, 2], [0, 5, 2], [4, 3]]]
+    "batches", [[[0, 1, 2, 3, 4, 5, 6]], [[6], [5], [4], [3], [2], [1], [0]], [[2, 1, 2], [6, 0, 5, 2], [4, 3, 6]]]
 )
 async def test_any_order_duplication_and_batching_of_outcomes_gives_the_same_contact(
     ledger: Ledger, batches: list[list[int]]
@@ -450,13 +450,14 @@ async def test_any_order_duplication_and_batching_of_outcomes_gives_the_same_con
         ("converted", None),
         ("opened", 0),
         ("opened", 1),
+        ("failed", None),
     ]
     await ledger.commit(batch(decision()), owners=OWNED)
     for numbers in batches:
         await _report(
             ledger, [outcome(reports[n][0], id=f"o{n}", trigger_id=TRIGGER, value=reports[n][1]) for n in numbers]
         )
-    at = {"bounced": AS_OF, "converted": AS_OF, "opened": AS_OF}
+    at = {"bounced": AS_OF, "converted": AS_OF, "failed": AS_OF, "opened": AS_OF}
     assert await contact(ledger) == Contact("email", ContactState("converted", Decimal("0.3"), 3, at))
 
 
