@@ -632,7 +632,7 @@ async def test_a_refused_message_is_replaced_by_its_dead_letter_under_its_sequen
 
 async def test_a_dead_letter_that_its_topic_refused_is_kept_whole(ledger: Ledger) -> None:
     """Only what is published is cut."""
-    large = replace(LETTER, value=b"x" * 9_000)
+    large = structs.replace(LETTER, value=b"x" * 9_000)
     (stored,) = (await ledger.commit(BatchChanges(messages=[large]), owners=OWNED)).outbox
     cut = set_aside(stored, Refusal("dead-letters", "too large"))
     await ledger.mark_failed([cut])
