@@ -12,7 +12,7 @@ from campaigns.arbitration import choose_contact, outrank
 from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle
 from campaigns.definition import Launch
 from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason
-from campaigns.offers import NO_OBSTACLES, find_conditions
+from campaigns.offers import find_conditions
 from features.table import plain
 from models.facts import SCORE_FACTS
 
@@ -147,6 +147,7 @@ def transition_candidates(
 
     To leave is another opportunity than to enter, also of the same campaign after it was edited.
     """
+    waiting = definitions.waiting
     return [
         _candidate(
             transition.customer_id,
@@ -157,7 +158,7 @@ def transition_candidates(
             Reason.FIRST_EVALUATION if transition.suppressed else None,
         )
         for transition in transitions
-        for campaign in definitions.waiting.get((transition.kind, transition.segment), ())
+        for campaign in waiting.get((transition.kind, transition.segment), ())
     ]
 
 
@@ -262,13 +263,14 @@ def decide_all(
     for places in _competing(candidates):
         customer_id = candidates[places[0]].customer_id
         history = histories.get(customer_id, ContactHistory())
-        obstacles = [
-            conditions.find_obstacles(candidates[n], n, history) if conditions else NO_OBSTACLES for n in places
-        ]
-        proposed = [
-            propose(candidates[n], rows[n], history, offers, scores[n], guardrails, known)
-            for n, known in zip(places, obstacles, strict=True)
-        ]
+        if conditions is None:
+            proposed = [propose(candidates[n], rows[n], history, offers, scores[n], guardrails) for n in places]
+        else:
+            obstacles = [conditions.find_obstacles(candidates[n], n, history) for n in places]
+            proposed = [
+                propose(candidates[n], rows[n], history, offers, scores[n], guardrails, refused)
+                for n, refused in zip(places, obstacles, strict=True)
+            ]
         for place, made in zip(places, _arbitrate(proposed), strict=True):
             decisions[place] = made
             if exposure := made.exposure:

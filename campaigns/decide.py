@@ -138,10 +138,10 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def exposure(self) -> PastContact | None:
         """The contact, or the control exposure in its place; None if it was withheld."""
-        if self.outcome is Outcome.WITHHELD or self.channel is None:
+        if self.outcome is Outcome.WITHHELD or self.channel is None or self.offer is None:
             return None
-        offer = self.offer.offer.id if self.offer else 0
-        return PastContact(self.candidate.campaign.key, self.channel, self.candidate.as_of, offer)
+        candidate = self.candidate
+        return PastContact(candidate.campaign.key, self.channel, candidate.as_of, self.offer.offer.id)
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -214,8 +214,7 @@ def settle(proposal: Proposal) -> Decision:
         detail = f"in the {campaign.holdout_percent:g} % control group of this campaign"
     else:
         outcome, reason = Outcome.FIRED, _WHY_FIRED[campaign.launch]
-        at = f"{campaign.event} of a member of " if campaign.event else ""
-        detail = f"{reason}: {at}{campaign.segment}"
+        detail = f"{reason}: {campaign.audience}"
     if proposal.deferred_to:
         detail += f"; quiet hours of {proposal.channel} until {proposal.deferred_to:%Y-%m-%d %H:%M} UTC"
     return Decision(
@@ -245,15 +244,14 @@ def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offe
     """Return the message and the subject, None where the channel has none."""
     # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
     values = {**facts, "offer": vars(offer)}
-    stated = facts.get(campaign.locale_column) if campaign.locale_column else None
-    locale, source = campaign.messages_by_channel[channel.key].choose(stated)
+    template, subject = campaign.templates[channel.key]
+    locale, source = template.only or template.choose(facts.get(campaign.locale_column or ""))
     message = render_message(source, values, channel.message_format, channel.max_characters, locale)
     if channel.max_segments is not None:
         refuse_segments(message, channel.max_segments)
-    template = campaign.subjects_by_channel.get(channel.key)
-    if template is None:
+    if subject is None:
         return message, None
-    locale, source = template.choose(stated)
+    locale, source = subject.only or subject.choose(facts.get(campaign.locale_column or ""))
     return message, render_subject(source, values, locale)
 
 

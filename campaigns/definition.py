@@ -335,14 +335,16 @@ class Campaign(BaseModel):
         return self._file
 
     @cached_property
-    def messages_by_channel(self) -> Mapping[str, Template]:
-        """The templates of its messages."""
-        return read_templates(self.message, self.channels, self.locale)
+    def templates(self) -> Mapping[str, tuple[Template, Template | None]]:
+        """The templates of its message and its subject by channel; None for channels without a subject."""
+        subjects = read_templates(self.subject or {}, self._subject_channels, self.locale)
+        messages = read_templates(self.message, self.channels, self.locale)
+        return {channel: (each, subjects.get(channel)) for channel, each in messages.items()}
 
     @cached_property
-    def subjects_by_channel(self) -> Mapping[str, Template]:
-        """The templates of its subjects, of channels that have one."""
-        return read_templates(self.subject or {}, self._subject_channels, self.locale)
+    def audience(self) -> str:
+        """Whom it contacts, in words of decisions."""
+        return f"{self.event} of a member of {self.segment}" if self.event else self.segment
 
     @property
     def _subject_channels(self) -> Sequence[str]:

@@ -134,8 +134,11 @@ def choose_offer(
         return None
     scores_by_id = scores.tolist()
     if campaign.offer_policy is OfferPolicy.NEXT_BEST:
-        best = min(allowed, key=lambda each: (-scores_by_id[each - 1] * offers[each].margin, each))
-        return _explore(campaign, allowed, _score(best, offers, scores_by_id), offers, scores_by_id, trigger_id)
+        id_ = min(allowed, key=lambda each: (-scores_by_id[each - 1] * offers[each].margin, each))
+        best = ScoredOffer(offers[id_], round(scores_by_id[id_ - 1], 6))
+        if not campaign.exploration_percent:
+            return OfferChoice(best, 1.0, best.score * best.offer.margin, best)
+        return _explore(campaign, allowed, best, offers, scores_by_id, trigger_id)
     scored = [_score(each, offers, scores_by_id) for each in allowed]
     if campaign.offer_policy is OfferPolicy.FIXED:
         return OfferChoice(scored[0], 1.0, scored[0].expected_value, scored[0])
@@ -154,10 +157,7 @@ def _explore(
     trigger_id: str,
 ) -> OfferChoice:
     """Return the best offer, or in `exploration_percent` of the decisions any of the allowed ones (epsilon-greedy)."""
-    share, count = campaign.exploration_percent / 100, len(allowed)
-    if not share:
-        return OfferChoice(best, 1.0, best.expected_value, best)
-    made = best
+    share, count, made = campaign.exploration_percent / 100, len(allowed), best
     digest = hashlib.sha256(f"exploration\x1f{trigger_id}".encode()).digest()
     if int.from_bytes(digest[:8]) < share * 2**64:
         made = _score(allowed[int.from_bytes(digest[8:16]) * count >> 64], offers, scores_by_id)

@@ -216,9 +216,9 @@ class InMemoryLedger:
                 refused |= {candidate.trigger_id, decision_message_id(candidate.trigger_id)}
                 continue
             customer.decisions[candidate.trigger_id] = each
-            if exposure := each.exposure:
+            if each.outcome is not Outcome.WITHHELD and each.channel is not None and each.offer is not None:
                 variant = "treatment" if each.outcome is Outcome.FIRED else "control"
-                contact = Exposure(exposure.campaign, exposure.channel, variant, exposure.at, exposure.offer)
+                contact = Exposure(candidate.campaign.key, each.channel, variant, candidate.as_of, each.offer.offer.id)
                 customer.contacts[candidate.trigger_id] = contact
         return refused
 
