@@ -205,7 +205,16 @@ def list_campaigns() -> None:
     defined = load_definitions(load_settings().definitions_dir).campaigns
     print_table(
         ("campaign", "segment", "launch", "holdout", "cooldown"),
-        [(c.key, c.segment, c.launch, f"{c.holdout_percent:g} %", f"{c.cooldown_days} d") for c in defined],
+        [
+            (
+                c.key,
+                c.segment,
+                " ".join(filter(None, (c.launch, c.event))),
+                f"{c.holdout_percent:g} %",
+                f"{c.cooldown_days} d",
+            )
+            for c in defined
+        ],
     )
 
 

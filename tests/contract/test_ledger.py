@@ -539,14 +539,14 @@ async def test_contacts_that_no_cooldown_counts_from_are_not_read(ledger: Ledger
 
 
 async def test_the_contacts_after_a_time_are_listed_for_limits_in_both_arms(ledger: Ledger) -> None:
-    """Whether their campaign has a cooldown or not; without a time none is."""
+    """With their offers, whether their campaign has a cooldown or not; without a time none is."""
     later = AS_OF + timedelta(days=3)
     untiring = campaign(key="untiring", holdout_percent=0)
     await ledger.commit(
         batch(decision(), control(occasion="2"), decision(campaign=untiring, as_of=later)), owners=OWNED
     )
     listed = (await ledger.read(["ann"], [], contacts_after=AS_OF)).contact_histories["ann"].contacts
-    assert listed == (PastContact("untiring", "email", later),)
+    assert listed == (PastContact("untiring", "email", later, offer=3),)
     earlier = AS_OF - timedelta(microseconds=1)
     everything = (await ledger.read(["ann", "bob"], [], contacts_after=earlier)).contact_histories
     assert sorted(each.campaign for each in everything["ann"].contacts) == ["untiring", "win-back", "win-back"]
@@ -633,7 +633,7 @@ async def test_a_refused_message_is_replaced_by_its_dead_letter_under_its_sequen
 
 async def test_a_dead_letter_that_its_topic_refused_is_kept_whole(ledger: Ledger) -> None:
     """Only what is published is cut."""
-    large = replace(LETTER, value=b"x" * 9_000)
+    large = structs.replace(LETTER, value=b"x" * 9_000)
     (stored,) = (await ledger.commit(BatchChanges(messages=[large]), owners=OWNED)).outbox
     cut = set_aside(stored, Refusal("dead-letters", "too large"))
     await ledger.mark_failed([cut])
