@@ -148,8 +148,8 @@ async def test_an_operators_role_can_activate_and_settle_dead_letters(
     epoch = await ledger.claim(3)
     await ledger.commit(BatchChanges(messages=LETTERS), owners={3: epoch})
     grant(ledger_url, role, "--set", "operator=1")
-    await ledger.set_mode(segment(), "silent", at=AS_OF)
-    await ledger.set_mode(segment(), "emit", at=AS_OF)
+    await ledger.set_mode(segment(), "silent", at=AS_OF, by="olga", why="")
+    await ledger.set_mode(segment(), "emit", at=AS_OF, by="olga", why="spring")
     await ledger.close()
     ids = [letter.message_id for letter in LETTERS]
     with open_dead_letters(worker_url) as letters, letters.requeue_alone():

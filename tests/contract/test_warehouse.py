@@ -199,6 +199,15 @@ async def test_a_scan_that_is_left_early_leaves_the_warehouse_usable(warehouse: 
     assert len(await warehouse.fetch(["ann", "bob"])) == 2
 
 
+@SCANNABLE
+async def test_ids_are_listed_page_by_page_each_once(warehouse: WarehouseConnection) -> None:
+    (first,) = await warehouse.list_ids(None, 1)
+    rest = await warehouse.list_ids(first, 10)
+    assert sorted([first, *rest]) == ["ann", "bob"]
+    assert list(await warehouse.list_ids(rest[-1], 10)) == []
+    assert list(await warehouse.list_ids(None, 10)) == [first, *rest]
+
+
 @READABLE_AS_A_WHOLE
 async def test_no_customer_has_more_than_one_row(warehouse: WarehouseConnection) -> None:
     assert await warehouse.count_duplicates() == 0
@@ -236,8 +245,9 @@ async def test_a_scan_leaves_out_rows_without_an_id_and_no_others(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     async with open_for_a_block(lend_warehouse_with_duplicates(kind, request, tmp_path)) as warehouse:
-        tables = await collect(warehouse, [], 4)
+        tables, listed = await collect(warehouse, [], 4), await warehouse.list_ids(None, 10)
     assert sorted(each for table in tables for each in table.customer_ids) == ["ann"] * 3 + ["bob"] * 2 + ["eve"]
+    assert list(listed) == ["ann"] * 3 + ["bob"] * 2 + ["eve"]
 
 
 @pytest.mark.parametrize(
