@@ -197,6 +197,9 @@ class Ledger(Protocol):
         An activation with mode `new` has the rules of the segment's other versions.
         """
 
+    async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:
+        """Return the keys of the segments of which another version was in force last."""
+
     async def set_mode(self, segment: Segment, mode: Mode, *, at: datetime, by: str, why: str) -> None:
         """Set what the first evaluations under a segment's present version may fire, and note who did it and why."""
 

@@ -236,6 +236,11 @@ class PostgresLedger:
             await connection.execute(QUERIES["note_segment_activations"], {**_segments(segments), "at": at, "by": by})
         return await self._find_activations(segments)
 
+    async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:
+        """See the port."""
+        latest = dict(await self._rows("latest_segment_versions", keys=[each.key for each in segments]))
+        return [each.key for each in segments if latest.get(each.key, each.version) != each.version]
+
     async def set_mode(self, segment: Segment, mode: Mode, *, at: datetime, by: str, why: str) -> None:
         """See the port."""
         values = {"key": segment.key, "version": segment.version, "mode": mode, "at": at, "by": by}

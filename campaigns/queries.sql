@@ -213,6 +213,10 @@ SELECT a.key, a.version, a.mode, %(at)s, %(by)s, '', t.rules
  ORDER BY a.key
 RETURNING segment;
 
+-- name: latest_segment_versions
+SELECT DISTINCT ON (segment) segment, version FROM segment_activation
+ WHERE segment = ANY (%(keys)s::text[]) ORDER BY segment, number DESC;
+
 -- name: note_segment_mode
 INSERT INTO segment_activation (segment, version, mode, activated_at, actor, why, rules)
 VALUES (%(key)s, %(version)s, %(mode)s, %(at)s, %(by)s, %(why)s, %(rules)s::jsonb);

@@ -184,7 +184,7 @@ class Settings(BaseSettings):
         description="Withhold triggers that had expired when their event arrived; false for replays of old events.",
     )
     reevaluation_rate: float = Field(
-        5_000,
+        4_000,
         alias="HOLDFAST_REEVALUATION_RATE",
         gt=0,
         description="Most customers that `holdfast segments reevaluate` requests in a second.",

@@ -109,8 +109,8 @@ def describe_reevaluation(done: Reevaluated) -> Iterator[str]:
         yield f"{done.duplicates:,} have several rows in the warehouse: none evaluates them (holdfast warehouse check)"
     if done.passed_over:
         yield (
-            f"{done.passed_over:,} were not evaluated: their rows are gone, or their requests became dead letters "
-            "(holdfast dead-letters list --topic evaluations)"
+            f"{done.passed_over:,} were not evaluated: run it again; their rows may be gone, or their requests dead "
+            "letters (holdfast dead-letters list --topic evaluations)"
         )
 
 

@@ -52,9 +52,9 @@ class Pace:
 
     rate: float
     page: int = 250
-    in_flight: int = 500
+    in_flight: int = 1_000
     poll_s: float = 0.01
-    straggler_s: float = 10.0
+    straggler_s: float = 30.0
     patience_s: float = 60.0
 
 
@@ -206,8 +206,9 @@ class Reevaluation:
         while True:
             self._look()
             now = self.clock()
-            others_moved = len(page.waiting) < page.requested or self._moved_at > page.moved_at
-            if not page.waiting or (others_moved and now - page.moved_at > self.pace.straggler_s):
+            # Those of a partition are evaluated in order: who is left behind by a later page will not come.
+            overtaken = any(len(each.waiting) < each.requested for each in self._pages)
+            if not page.waiting or (overtaken and now - page.moved_at > self.pace.straggler_s):
                 break
             if now - self._moved_at > self.pace.patience_s:
                 raise ReevaluationError(self._describe_silence())
@@ -227,7 +228,8 @@ class Reevaluation:
         page = self._pages.popleft()
         self._passed_over += page.waiting
         self._over += page.customers
-        self.ledger.advance(self.begun.reevaluation_id, last=page.last, customers=page.customers)
+        if not self._passed_over:  # or an attempt that is cut short would forget them
+            self.ledger.advance(self.begun.reevaluation_id, last=page.last, customers=page.customers)
         self.on_progress(ReevaluationProgress(self.begun.reevaluation_id, self.begun.customers + self._over))
 
     def _describe_silence(self) -> str:

@@ -355,8 +355,10 @@ async def test_ids_of_other_types_are_compared_as_what_they_are(
     execute(url, f"CREATE TABLE other (id {kind} PRIMARY KEY); INSERT INTO other VALUES ('{stored}')")  # noqa: S608
     warehouse = await opened(url, "other", id_column="id")
     first, again = [await warehouse.fetch([stored, *odd]) for _ in range(2)]
+    listed, beyond = await warehouse.list_ids(None, 5), await warehouse.list_ids(stored, 5)
     await warehouse.close()
     assert first.customer_ids == again.customer_ids == (stored,)
+    assert (list(listed), list(beyond)) == (list(first.customer_ids), [])
 
 
 @pytest.mark.parametrize(

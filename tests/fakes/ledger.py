@@ -177,6 +177,15 @@ class InMemoryLedger:
                 noted.insert(0, ActivationRecord(each.version, mode, at, "worker", "", json.loads(each.rules)))
         return {each.key: self._find_activation(each) for each in segments}
 
+    async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:
+        """See the port."""
+        self._reach()
+        return [
+            each.key
+            for each in segments
+            if any(h.version != each.version for h in self.histories.get(each.key, [])[:1])
+        ]
+
     async def set_mode(self, segment: Segment, mode: Mode, *, at: datetime, by: str, why: str) -> None:
         """See the port."""
         self._reach()

@@ -72,7 +72,9 @@ def test_an_edit_reaches_every_customer_and_only_those_whom_it_may_contact(place
     assert lapsing(place) == set(CUSTOMERS[100:150])
 
     edit(place, 20)
-    with working(place):
+    with working(place) as worker:
+        (said,) = [line for line in worker._log.read_text().splitlines() if "segments_changed" in line]
+        assert (json.loads(said)["segments"], json.loads(said)["next"]) == (["lapsing"], "holdfast segments reevaluate")
         done = place.holdfast("segments", "reevaluate", "--by", "olga")
     assert done.returncode == 0, done.stderr
     assert ": 300 customers, in " in done.stdout
