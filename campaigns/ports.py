@@ -194,7 +194,7 @@ class Ledger(Protocol):
     ) -> Mapping[str, Activation]:
         """Record definitions that are new or changed, and return the activation of each segment by key.
 
-        An activation with mode `new` has the rules of the segment's other versions.
+        An activation with mode `new` has the segment's other versions.
         """
 
     async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:

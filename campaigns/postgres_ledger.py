@@ -29,9 +29,9 @@ from campaigns.unpublishable import set_aside
 from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.signals import Signals
 from models.current_user import current_user
+from segments.definition import build_segment
 from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
-from segments.errors import RuleError
-from segments.jsonlogic import compile_rule
+from segments.errors import SegmentsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from campaigns.ports import BatchChanges, CustomerKey
     from segments.definition import Segment
     from segments.engine import EarlierResult, Mode
-    from segments.jsonlogic import Rule
 
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
     Work = tuple[str, dict[str, Any]]
@@ -289,14 +288,15 @@ class PostgresLedger:
     async def _find_activations(self, segments: Sequence[Segment]) -> dict[str, Activation]:
         wanted = _segments(segments)
         rows = await self._rows("segment_activations", keys=wanted["keys"], versions=wanted["versions"])
-        rules: dict[str, dict[str, Rule]] = {}
+        others: dict[str, dict[str, Segment]] = {}
         # Only mode `new` compares with other versions.
         if compared := [key for key, _, mode, _ in rows if mode == "new"]:
-            for key, version, noted in await self._rows("segment_rules", keys=compared):
-                # What this version of Holdfast cannot compile is not compared with: such entries are silent.
-                with suppress(RuleError):
-                    rules.setdefault(key, {})[version] = compile_rule(noted["rule"], where=f"{key} version {version}")
-        return {key: Activation(version, since, mode, rules.get(key, {})) for key, version, mode, since in rows}
+            for key, version, rules in await self._rows("segment_rules", keys=compared):
+                # With what this version of Holdfast cannot compile nothing is compared: the first evaluation is silent.
+                with suppress(SegmentsError):
+                    content = {"key": key, "name": key, **rules}
+                    others.setdefault(key, {})[version] = build_segment(content, where=f"{key} version {version}")
+        return {key: Activation(version, since, mode, others.get(key, {})) for key, version, mode, since in rows}
 
     async def consent_history(self, customer_id: str) -> Sequence[ConsentChange]:
         """Return every change of a customer's consent, in the order of event time."""

@@ -6,7 +6,7 @@ nothing fires. There are two cases.
 First evaluation: the customer has never been evaluated under this version of the segment. It is not suppressed when the
 operator activated the version with mode `emit`, nor for a customer who joined after the activation and has not been
 evaluated under any version of the segment. With mode `new` it is not suppressed either where the edit is not the cause:
-the rule of the version that the customer was evaluated under last lets the customer in at this event, too.
+the version that the customer was evaluated under last lets the customer in, or out, at this event, too.
 
 Restored version: the customer was evaluated under this version before, and under another one since. The evaluation
 continues from the membership that this version gave last. The transition is suppressed when the result is that same
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from features.table import FeatureTable
     from segments.definition import Segment
-    from segments.jsonlogic import Rule
     from segments.vectorized import Mask
 
 FIRST_EVALUATION = "first_evaluation"
@@ -93,7 +92,7 @@ _UNKNOWN = MembershipState()
 
 Mode = Literal["silent", "new", "emit"]
 MODES: tuple[Mode, ...] = get_args(Mode)
-"""What first evaluations may fire: nothing, entries that the version before would have made, or every entry."""
+"""What first evaluations may fire: nothing, what the version before would have fired, too, or everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +103,13 @@ class Activation:
         version: the version.
         activated_at: when it was first put into force.
         mode: what its first evaluations may fire.
-        earlier_rules: who enters under other versions, by version; only mode `new` needs them.
+        others: the segment in other versions, by version; only mode `new` needs them.
     """
 
     version: str
     activated_at: datetime
     mode: Mode = "silent"
-    earlier_rules: Mapping[str, Rule] = field(default_factory=dict)
+    others: Mapping[str, Segment] = field(default_factory=dict)
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -309,7 +308,7 @@ class _Batch:
     reevaluated: Collection[str]
     facts: Facts
     available: AbstractSet[str]
-    _earlier_masks: dict[tuple[str, str], Mask | None] = field(default_factory=dict)
+    _moved_under: dict[tuple[str, str, bool], Mask | None] = field(default_factory=dict)
 
     def left_alone(self, segments: Sequence[Segment]) -> Mask:
         """Return which segments are not evaluated for whom, shape [segments, customers]: no change reaches them."""
@@ -327,34 +326,42 @@ class _Batch:
         customer_id = self.customer_ids[row]
         held = self.memberships.get(customer_id, _UNKNOWN)
         episode = held.members.get(segment.key, Episode(0, is_member=False)).number + int(enters)
-        suppressed = self._is_suppressed(row, held, segment, as_before=enters == entered_before)
+        suppressed = self._is_suppressed(row, held, segment, enters=enters, as_before=enters == entered_before)
         kind: Literal["entered", "exited"] = "entered" if enters else "exited"
         return Transition(customer_id, segment.key, kind, episode, suppressed, FIRST_EVALUATION if suppressed else None)
 
-    def _is_suppressed(self, row: int, held: MembershipState, segment: Segment, *, as_before: bool) -> bool:
+    def _is_suppressed(
+        self, row: int, held: MembershipState, segment: Segment, *, enters: bool, as_before: bool
+    ) -> bool:
         if held.evaluated_versions.get(segment.key) == segment.version:
             return False
         activation, customer_id = self.activations[segment.key], self.customer_ids[row]
         if held.was_evaluated_under(segment):
             # Without an event, what differs is time: a rollback would contact everybody whom it has reached.
             return as_before or (activation.mode != "emit" and customer_id in self.reevaluated)
-        if activation.mode == "emit" or (activation.mode == "new" and self._enters_anyway(row, held, segment)):
+        if activation.mode == "emit" or (activation.mode == "new" and self._moves_anyway(row, held, segment, enters)):
             return False
         joined_at = self.joined_at.get(customer_id)
         return joined_at is None or joined_at < activation.activated_at or held.was_evaluated(segment)
 
-    def _enters_anyway(self, row: int, held: MembershipState, segment: Segment) -> bool:
-        """Return whether the version of the last evaluation lets the customer in at this event, too."""
+    def _moves_anyway(self, row: int, held: MembershipState, segment: Segment, enters: bool) -> bool:
+        """Return whether the version of the last evaluation lets the customer in, or out, at this event, too."""
         version = held.evaluated_versions.get(segment.key)
         if version is None or self.customer_ids[row] in self.reevaluated:
             return False
-        place = (segment.key, version)
-        if place not in self._earlier_masks:
-            rule = self.activations[segment.key].earlier_rules.get(version)
-            known = rule is not None and not rule.missing(self.available)
-            self._earlier_masks[place] = rule.mask(self.facts) if rule is not None and known else None
-        mask = self._earlier_masks[place]
-        return mask is not None and bool(mask[row])
+        place = (segment.key, version, enters)
+        if place not in self._moved_under:
+            other = self.activations[segment.key].others.get(version)
+            self._moved_under[place] = None if other is None else self._find_moved(other, enters)
+        moved = self._moved_under[place]
+        return moved is not None and bool(moved[row])
+
+    def _find_moved(self, segment: Segment, enters: bool) -> Mask | None:
+        """Return who would enter, or leave, if all had the other membership; None where a fact is unavailable."""
+        if segment.missing(self.available):
+            return None
+        current = np.full(len(self.customer_ids), not enters, dtype=np.bool_)
+        return np.not_equal(_members_after(segment, self.facts, current), current)
 
     def earlier_results(self, changed: Iterable[str], versions: Mapping[str, str]) -> Iterator[EarlierResult]:
         """Yield the results under versions that other ones replace now, where they differ from what is kept."""

@@ -436,13 +436,14 @@ async def test_who_sets_the_mode_of_a_version_and_why_is_noted(ledger: Ledger) -
     assert [each.actor for each in await ledger.segment_history("at-risk")][:2] == ["ann", "olga"]
 
 
-async def test_only_mode_new_comes_with_the_rules_of_the_other_versions(ledger: Ledger) -> None:
+async def test_only_mode_new_comes_with_the_other_versions(ledger: Ledger) -> None:
     for mode, versions in (("silent", set()), ("emit", set()), ("new", {SEGMENT.version, CHANGED.version})):
         await ledger.set_mode(CHANGED, mode, at=LATER, by="olga", why="")  # type: ignore[arg-type]
         found = await ledger.activate([CHANGED], [], at=LATER)
-        assert set(found["at-risk"].earlier_rules) == versions
-    rule = found["at-risk"].earlier_rules[CHANGED.version]
-    assert [rule.holds({"churn_probability": value}) for value in (0.95, 0.5)] == [True, False]
+        assert set(found["at-risk"].others) == versions
+    other = found["at-risk"].others[CHANGED.version]
+    assert (other.key, other.version, other.exit_rule) == ("at-risk", CHANGED.version, None)
+    assert [other.rule.holds({"churn_probability": value}) for value in (0.95, 0.5)] == [True, False]
 
 
 async def test_a_new_contact_is_reserved(ledger: Ledger) -> None:

@@ -15,8 +15,8 @@ from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnava
 from campaigns.ports import Committed, LedgerState, OutboxRow
 from campaigns.records import ActivationRecord
 from campaigns.triggers import decision_message_id
+from segments.definition import build_segment
 from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
-from segments.jsonlogic import compile_rule
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -202,8 +202,9 @@ class InMemoryLedger:
     def _find_activation(self, segment: Segment) -> Activation:
         found = self.activations["segment", segment.key, segment.version]
         noted = self.histories[segment.key] if found.mode == "new" else []
-        rules = {each.version: compile_rule(each.rules["rule"], where="test") for each in noted if each.rules}
-        return replace(found, earlier_rules=rules)
+        content = {"key": segment.key, "name": segment.name}
+        others = {each.version: build_segment({**content, **each.rules}, where="test") for each in noted if each.rules}
+        return replace(found, others=others)
 
     def _reach(self) -> None:
         if self.away:

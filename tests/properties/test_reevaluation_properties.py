@@ -41,7 +41,7 @@ SCORERS = load_scorers(Path(), FEATURE_MAPPING, mock=True)
 RFM_COLUMNS = ("days_since_last_transaction", "transaction_count", "total_revenue")
 KINDS: Any = {"email_consent": "boolean", "p": "number", **dict.fromkeys(RFM_COLUMNS, "number")}
 ROW = {"email_consent": True, "p": 0.0, **dict.fromkeys(RFM_COLUMNS, 5.0)}
-CAMPAIGN = campaign(segment="risk")
+CAMPAIGNS = [campaign(segment="risk"), campaign(key="farewell", segment="risk", launch="on_leave")]
 Mail = dict[str, Any]
 
 
@@ -78,10 +78,10 @@ class Place:
         """Put a version into force."""
         if mode != "silent":
             await self.ledger.set_mode(segment, mode, at=AS_OF, by="olga", why="")
-        activations = await self.ledger.activate([segment], [CAMPAIGN], at=AS_OF)
+        activations = await self.ledger.activate([segment], CAMPAIGNS, at=AS_OF)
         versions = {segment.key: segment.version}
         config = DecisionConfig(
-            SCORERS, [segment], activations, Definitions([CAMPAIGN], offers(), SCORERS.versions, versions)
+            SCORERS, [segment], activations, Definitions(CAMPAIGNS, offers(), SCORERS.versions, versions)
         )
         features = FeatureStore(self.warehouse, InMemoryFeatureCache(), generation=1)
         self.pipeline = Pipeline(features, self.ledger, config, decode=decode_batch)
@@ -136,8 +136,8 @@ class Reference:
         holds = self.value >= enters
         fires = not first or mode == "emit"
         if mode == "new" and not requested and before is not None:
-            fires = fires or self.value >= before
-        self.triggers += holds and not self.is_member and fires
+            fires = fires or (self.value >= before) == holds
+        self.triggers += holds != self.is_member and fires
         self.is_member, self.evaluated = holds, enters
 
 
