@@ -42,8 +42,9 @@ def segments() -> None:
     """Show, check and preview segments, and activate their rules."""
 
 
-for each in (activate, history, reevaluate_customers):
-    segments.add_command(each)
+segments.add_command(activate)
+segments.add_command(history)
+segments.add_command(reevaluate_customers)
 
 
 @segments.command("list")
