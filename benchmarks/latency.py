@@ -43,7 +43,7 @@ MILLISECOND_NS = 1e6
 
 def measure_idle(services: EmbeddedServices, seconds: float) -> dict[str, Any]:
     """Return the CPU of a worker without events, in percent of a core, and its latency at a few events a second."""
-    with open_place(services, IDLE) as place, _working(place) as (sibling, workers):
+    with open_place(services, IDLE) as place, working(place) as (sibling, _, workers):
         time.sleep(WARM_S)
         before, began = cpu_seconds(workers.pids), time.perf_counter()
         time.sleep(seconds)
@@ -55,15 +55,15 @@ def measure_idle(services: EmbeddedServices, seconds: float) -> dict[str, Any]:
 def measure_loads(place: Place, peak: float, seconds: float) -> dict[str, Any]:
     """Return the latency at 8,000 events/s and at fractions of `peak`, also in events/s."""
     rates = {f"{FIXED_RATE}_per_s": FIXED_RATE, **{f"{each}_percent": round(peak * each / 100) for each in PERCENTS}}
-    with _working(place) as (sibling, workers):
+    with working(place) as (sibling, _, workers):
         # Warm-up: Kafka's JVM has not compiled the path of small produce requests yet.
         _observe(sibling, round(peak / 2), COMPILING_S, workers)
         return {"latency_ms": {name: _observe(sibling, rate, seconds, workers) for name, rate in rates.items()}}
 
 
 @contextmanager
-def _working(place: Place) -> Iterator[tuple[Place, Workers]]:
-    """Yield a place with empty topics and a worker that has joined its group."""
+def working(place: Place) -> Iterator[tuple[Place, dict[str, str], Workers]]:
+    """Yield a place with empty topics, its environment, and a worker that has joined its group."""
     sibling = place.with_new_topics()
     sibling.create_topics()
     group = f"{sibling.prefix}group"
@@ -71,13 +71,13 @@ def _working(place: Place) -> Iterator[tuple[Place, Workers]]:
         environment = sibling.environment(ledger_url, group)
         with run_workers(environment, sibling.folder / f"{group}.log") as workers:
             _wait_until_working(sibling, group, workers)
-            yield sibling, workers
+            yield sibling, environment, workers
 
 
 def _wait_until_working(place: Place, group: str, workers: Workers) -> None:
     """Send one second of events, and wait until they are committed."""
     committed = Committed(place.endpoints.broker, group, place.input_topics)
-    command = _paced(place, IDLE_RATE, 1.0)
+    command = write_command(place, IDLE_RATE, 1.0)
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a module of this repository
     committed.wait_for(IDLE_RATE, workers)
     committed.close()
@@ -86,13 +86,13 @@ def _wait_until_working(place: Place, group: str, workers: Workers) -> None:
 def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[str, Any]:
     """Produce at this rate (events/s) and return the latency quantiles of the triggers, ms."""
     topic = f"{place.prefix}campaign-triggers"
-    with _reading(place.endpoints.broker, topic) as consumer:
+    with reading(place.endpoints.broker, topic) as consumer:
         pids = workers.pids
         before, began = cpu_seconds(pids), time.perf_counter()
-        command = _paced(place, rate, WARM_S + seconds)
+        command = write_command(place, rate, WARM_S + seconds)
         producer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603 - a module of this repository
         try:
-            taken = _read(consumer, producer, workers)
+            taken = read_triggers(consumer, producer, workers)
         finally:
             producer.kill()
             kept, _ = producer.communicate()
@@ -106,7 +106,7 @@ def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[
     return {"events_per_s": int(kept), "triggers": len(waits), **quantiles, "worker_core_percent": core_percent}
 
 
-def _read(consumer: Consumer, producer: subprocess.Popen[bytes], workers: Workers) -> list[tuple[int, int]]:
+def read_triggers(consumer: Consumer, producer: subprocess.Popen[bytes], workers: Workers) -> list[tuple[int, int]]:
     """Read until no more triggers arrive; return for each when its event was produced and when it was read, in ns."""
     taken: list[tuple[int, int]] = []
     quiet_since = time.monotonic()
@@ -123,7 +123,7 @@ def _read(consumer: Consumer, producer: subprocess.Popen[bytes], workers: Worker
 
 
 @contextmanager
-def _reading(broker: str, topic: str) -> Iterator[Consumer]:
+def reading(broker: str, topic: str) -> Iterator[Consumer]:
     """Yield a read_committed consumer positioned at the end of a topic."""
     consumer = Consumer(
         {
@@ -148,6 +148,7 @@ def _reading(broker: str, topic: str) -> Iterator[Consumer]:
         consumer.close()
 
 
-def _paced(place: Place, rate: int, seconds: float) -> list[str]:
+def write_command(place: Place, rate: int, seconds: float) -> list[str]:
+    """Return the command of a producer at this rate (events/s)."""
     where = [place.endpoints.broker, place.prefix, str(place.size.customers)]
     return [sys.executable, "-m", "benchmarks.paced", *where, str(rate), str(seconds)]

@@ -4,6 +4,7 @@ CampaignError
 ├── CampaignDefinitionError   a campaign, offer or channel file cannot be used; also a segments.errors.DefinitionError
 ├── MessageError              a message template failed on one customer
 ├── LaunchError               a launch is refused; the message says what to do instead
+├── ReevaluationError         a re-evaluation is refused or not complete; the message says what to do
 └── LedgerError
     ├── LedgerUnavailableError  the ledger cannot be reached now; retry
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
@@ -31,6 +32,10 @@ class MessageError(CampaignError):
 
 class LaunchError(CampaignError):
     """A launch is refused; the message says what to do instead."""
+
+
+class ReevaluationError(CampaignError):
+    """A re-evaluation is refused or cannot go on; the message says what to do."""
 
 
 class LedgerError(CampaignError):

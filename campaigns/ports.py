@@ -1,4 +1,4 @@
-"""The port of the ledger: one read and one commit per batch."""
+"""The ports of the ledger: for workers, with one read and one commit per batch, and for re-evaluations."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from campaigns.triggers import Message
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from campaigns.consent import ConsentChange
     from campaigns.contact_state import Contact, ContactState
     from campaigns.decide import ContactHistory, Decision
     from campaigns.definition import Campaign
+    from campaigns.records import ActivationRecord, ReevaluationRecord
     from features.signals import Signals
     from segments.definition import Segment
-    from segments.engine import Activation, EarlierResult, MembershipState, Transition
+    from segments.engine import Activation, EarlierResult, MembershipState, Mode, Transition
 
 
 CustomerKey = tuple[str, str]
@@ -190,4 +192,42 @@ class Ledger(Protocol):
     async def activate(
         self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
     ) -> Mapping[str, Activation]:
-        """Record definitions that are new or changed, and return the activation of each segment by key."""
+        """Record definitions that are new or changed, and return the activation of each segment by key.
+
+        An activation with mode `new` has the segment's other versions.
+        """
+
+    async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:
+        """Return the keys of the segments of which another version was in force last."""
+
+    async def set_mode(self, segment: Segment, mode: Mode, *, at: datetime, by: str, why: str) -> None:
+        """Set what the first evaluations under a segment's present version may fire, and note who did it and why."""
+
+    async def segment_history(self, segment: str) -> Sequence[ActivationRecord]:
+        """Return each time that a version of a segment was put into force or its mode was set, the latest first."""
+
+
+class Reevaluations(Protocol):
+    """The re-evaluations of a ledger. Calls block."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Lock out other processes that re-evaluate meanwhile.
+
+        Raises:
+            ReevaluationError: another process re-evaluates now.
+        """
+
+    def find_unfinished(self, fingerprint: str) -> ReevaluationRecord | None:
+        """Return the re-evaluation for these versions that is not complete, None without one."""
+
+    def begin(self, reevaluation_id: str, fingerprint: str, *, as_of: datetime, by: str) -> ReevaluationRecord:
+        """Record a new re-evaluation."""
+
+    def advance(self, reevaluation_id: str, *, last: str, customers: int) -> None:
+        """Record that it is over for more customers, up to the last one in the order of the warehouse."""
+
+    def finish(self, reevaluation_id: str) -> None:
+        """Record that it is over for every customer."""
+
+    def evaluated(self, customer_ids: Sequence[str], versions: Mapping[str, str]) -> Collection[str]:
+        """Return which of the customers were last evaluated under exactly these versions of all segments."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,15 @@ from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
 from campaigns.queries import QUERIES
-from campaigns.records import DecisionRecord, MemberRecord, MembershipRecord
+from campaigns.records import ActivationRecord, DecisionRecord, MemberRecord, MembershipRecord
 from campaigns.triggers import Headers, Message, decision_message_id
 from campaigns.unpublishable import set_aside
 from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.signals import Signals
 from models.current_user import current_user
+from segments.definition import build_segment
 from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
+from segments.errors import SegmentsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from campaigns.definition import Campaign
     from campaigns.ports import BatchChanges, CustomerKey
     from segments.definition import Segment
-    from segments.engine import EarlierResult
+    from segments.engine import EarlierResult, Mode
 
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
     Work = tuple[str, dict[str, Any]]
@@ -47,6 +49,8 @@ TRANSACTION_S = 15
 # Longer than the server's own limit: a server that has not answered by then is unreachable.
 ANSWER_S = 20.0
 _LIMITS_TRANSACTIONS = 170_000
+# Any number that no other lock in the ledger has.
+ACTIVATION_LOCK = 481_624
 _SEEN_KEY = "seen_event_pkey"
 
 set_json_loads(msgspec.json.decode)
@@ -226,20 +230,32 @@ class PostgresLedger:
         by = current_user()
         for kind, key, version in kinds:
             await self._execute("activate", kind=kind, key=key, version=version, mode="silent", at=at, by=by)
-        keys, versions = list(self._versions), list(self._versions.values())
-        rows = await self._rows("segment_activations", keys=keys, versions=versions)
-        return {key: Activation(version=version, activated_at=since, mode=mode) for key, version, mode, since in rows}
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute(QUERIES["lock_segment_activations"], {"lock": ACTIVATION_LOCK})
+            await connection.execute(QUERIES["note_segment_activations"], {**_segments(segments), "at": at, "by": by})
+        return await self._find_activations(segments)
 
-    async def set_mode(self, segment: Segment, mode: str, *, at: datetime) -> None:
-        """Set whether the first evaluation under a segment's present version is `silent` or may `emit` triggers."""
-        values = {
-            "key": segment.key,
-            "version": segment.version,
-            "mode": mode,
-            "at": at,
-            "by": current_user(),
-        }
-        await self._execute("set_activation_mode", **values)
+    async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:
+        """See the port."""
+        latest = dict(await self._rows("latest_segment_versions", keys=[each.key for each in segments]))
+        return [each.key for each in segments if latest.get(each.key, each.version) != each.version]
+
+    async def set_mode(self, segment: Segment, mode: Mode, *, at: datetime, by: str, why: str) -> None:
+        """See the port."""
+        values = {"key": segment.key, "version": segment.version, "mode": mode, "at": at, "by": by}
+        async with self._connection() as connection, connection.transaction():
+            await connection.execute(QUERIES["lock_segment_activations"], {"lock": ACTIVATION_LOCK})
+            await connection.execute(QUERIES["set_activation_mode"], values)
+            await connection.execute(QUERIES["note_segment_mode"], {**values, "why": why, "rules": segment.rules})
+
+    async def segment_history(self, segment: str) -> Sequence[ActivationRecord]:
+        """See the port."""
+        return [ActivationRecord(*row) for row in await self._rows("segment_history", key=segment)]
+
+    async def count_evaluated(self, segment: Segment) -> tuple[int, int]:
+        """Return how many customers were last evaluated under a segment's present version, and how many under any."""
+        ((present, known),) = await self._rows("count_evaluated_under", key=segment.key, version=segment.version)
+        return int(present), int(known)
 
     async def segment_sizes(self) -> dict[str, int]:
         """Return the number of members by segment; a segment without members is left out."""
@@ -267,8 +283,20 @@ class PostgresLedger:
 
     async def find_activation(self, segment: Segment) -> Activation | None:
         """Return the activation of a segment's present version, None where no worker has started with it."""
-        rows = await self._rows("segment_activations", keys=[segment.key], versions=[segment.version])
-        return next((Activation(version, since, mode) for _, version, mode, since in rows), None)
+        return (await self._find_activations([segment])).get(segment.key)
+
+    async def _find_activations(self, segments: Sequence[Segment]) -> dict[str, Activation]:
+        wanted = _segments(segments)
+        rows = await self._rows("segment_activations", keys=wanted["keys"], versions=wanted["versions"])
+        others: dict[str, dict[str, Segment]] = {}
+        # Only mode `new` compares with other versions.
+        if compared := [key for key, _, mode, _ in rows if mode == "new"]:
+            for key, version, rules in await self._rows("segment_rules", keys=compared):
+                # With what this version of Holdfast cannot compile nothing is compared: the first evaluation is silent.
+                with suppress(SegmentsError):
+                    content = {"key": key, "name": key, **rules}
+                    others.setdefault(key, {})[version] = build_segment(content, where=f"{key} version {version}")
+        return {key: Activation(version, since, mode, others.get(key, {})) for key, version, mode, since in rows}
 
     async def consent_history(self, customer_id: str) -> Sequence[ConsentChange]:
         """Return every change of a customer's consent, in the order of event time."""
@@ -428,6 +456,14 @@ def check_epochs(owners: Mapping[int, int], now: Mapping[int, int]) -> None:
 
 def _has_rows(work: Work) -> bool:
     return bool(work[1]["customers"])
+
+
+def _segments(segments: Sequence[Segment]) -> dict[str, list[str]]:
+    return {
+        "keys": [each.key for each in segments],
+        "versions": [each.version for each in segments],
+        "rules": [each.rules for each in segments],
+    }
 
 
 def _statements(changes: BatchChanges, versions: Mapping[str, str], roster: int) -> list[Work]:

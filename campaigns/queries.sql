@@ -194,6 +194,40 @@ VALUES ('segment', %(key)s, %(version)s, %(mode)s, %(at)s, %(by)s)
 SELECT key, version, mode, activated_at FROM activation WHERE kind = 'segment' AND (key, version) IN
        (SELECT * FROM unnest(%(keys)s::text[], %(versions)s::text[]) AS t (key, version));
 
+-- name: lock_segment_activations
+SELECT pg_advisory_xact_lock(%(lock)s);
+
+-- name: note_segment_activations
+-- Those whose version is not the latest one noted, or whose rules are not noted yet. Workers that start at once wait for
+-- each other, so each change is noted once.
+WITH latest AS (
+    SELECT DISTINCT ON (segment) segment, version, rules FROM segment_activation
+     WHERE segment = ANY (%(keys)s::text[]) ORDER BY segment, number DESC
+)
+INSERT INTO segment_activation (segment, version, mode, activated_at, actor, why, rules)
+SELECT a.key, a.version, a.mode, %(at)s, %(by)s, '', t.rules
+  FROM unnest(%(keys)s::text[], %(versions)s::text[], %(rules)s::jsonb[]) AS t (key, version, rules)
+  JOIN activation a ON a.kind = 'segment' AND a.key = t.key AND a.version = t.version
+  LEFT JOIN latest l ON l.segment = t.key
+ WHERE l.version IS DISTINCT FROM t.version OR l.rules IS NULL
+ ORDER BY a.key
+RETURNING segment;
+
+-- name: latest_segment_versions
+SELECT DISTINCT ON (segment) segment, version FROM segment_activation
+ WHERE segment = ANY (%(keys)s::text[]) ORDER BY segment, number DESC;
+
+-- name: note_segment_mode
+INSERT INTO segment_activation (segment, version, mode, activated_at, actor, why, rules)
+VALUES (%(key)s, %(version)s, %(mode)s, %(at)s, %(by)s, %(why)s, %(rules)s::jsonb);
+
+-- name: segment_rules
+SELECT DISTINCT segment, version, rules FROM segment_activation
+ WHERE segment = ANY (%(keys)s::text[]) AND rules IS NOT NULL;
+
+-- name: segment_history
+SELECT version, mode, activated_at, actor, why, rules FROM segment_activation WHERE segment = %(key)s ORDER BY number DESC;
+
 -- name: members
 SELECT customer_id FROM membership WHERE segment = %(segment)s AND is_member ORDER BY customer_id;
 
@@ -346,3 +380,28 @@ SELECT version, variant, (at AT TIME ZONE 'UTC')::date, sum(exposed), sum(conver
 -- name: count_in_both_arms
 SELECT count(*) FROM (SELECT FROM contact WHERE campaign = %(campaign)s
                        GROUP BY customer_id HAVING count(DISTINCT variant) > 1) moved;
+
+-- name: unfinished_reevaluation
+SELECT reevaluation_id, fingerprint, as_of, actor, started_at, last_customer_id, customers, done_at
+  FROM reevaluation WHERE fingerprint = %(fingerprint)s AND done_at IS NULL ORDER BY started_at DESC LIMIT 1;
+
+-- name: begin_reevaluation
+INSERT INTO reevaluation (reevaluation_id, fingerprint, as_of, actor)
+VALUES (%(reevaluation_id)s, %(fingerprint)s, %(as_of)s, %(by)s)
+RETURNING reevaluation_id, fingerprint, as_of, actor, started_at, last_customer_id, customers, done_at;
+
+-- name: advance_reevaluation
+UPDATE reevaluation SET last_customer_id = %(last)s, customers = customers + %(customers)s
+ WHERE reevaluation_id = %(reevaluation_id)s;
+
+-- name: finish_reevaluation
+UPDATE reevaluation SET done_at = now() WHERE reevaluation_id = %(reevaluation_id)s;
+
+-- name: evaluated_under
+SELECT customer_id FROM evaluated
+ WHERE customer_id = ANY (%(customers)s::text[])
+   AND roster_id = (SELECT roster_id FROM roster WHERE md5(versions::text) = md5(%(versions)s::jsonb::text));
+
+-- name: count_evaluated_under
+SELECT count(*) FILTER (WHERE roster_id IN (SELECT roster_id FROM roster WHERE versions ->> %(key)s = %(version)s)), count(*)
+  FROM evaluated;

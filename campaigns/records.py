@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from segments.engine import Mode
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
@@ -79,4 +81,47 @@ class LaunchRecord:
     started_at: datetime
     last_customer_id: str | None
     members: int
+    done_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationRecord:
+    """A version of a segment was put into force, or the mode of its first evaluations was set.
+
+    Attributes:
+        version: the version.
+        mode: what its first evaluations may fire, see segments.engine.Mode.
+        activated_at: when.
+        actor: who; the user of the worker that started first where that was all.
+        why: the reason that the operator gave; empty where none was given.
+        rules: `rule` and `exit_rule`; None where they were not recorded.
+    """
+
+    version: str
+    mode: Mode
+    activated_at: datetime
+    actor: str
+    why: str
+    rules: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReevaluationRecord:
+    """A re-evaluation of every customer under changed segments.
+
+    Attributes:
+        fingerprint: of the versions of all segments that it is for, see segments.definition.fingerprint.
+        as_of: event time of its requests.
+        last_customer_id: it is over for this customer and all before, in the order of the warehouse.
+        customers: their number.
+        done_at: when it was over for the last one; None while some are left.
+    """
+
+    reevaluation_id: str
+    fingerprint: str
+    as_of: datetime
+    actor: str
+    started_at: datetime
+    last_customer_id: str | None
+    customers: int
     done_at: datetime | None

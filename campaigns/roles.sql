@@ -10,8 +10,8 @@ GRANT USAGE ON SCHEMA public TO :"role";
 GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, decision, outbox,
-    dead_letter, partition_owner, activation TO :"role";
-GRANT SELECT ON ledger_state, campaign_launch, outbox_sequence_seq TO :"role";
+    dead_letter, partition_owner, activation, segment_activation TO :"role";
+GRANT SELECT ON ledger_state, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
 GRANT UPDATE (roster_id, earlier) ON evaluated TO :"role";
@@ -22,11 +22,13 @@ GRANT UPDATE (sent_at, failed_at, refused_by, failure) ON outbox TO :"role";
 GRANT UPDATE (epoch) ON partition_owner TO :"role";
 GRANT UPDATE (cache_generation) ON ledger_state TO :"role";
 
--- Run with `--set operator=1` for people, too: `holdfast segments activate`, `campaigns launch` and `dead-letters`.
+-- Run with `--set operator=1` for people, too: `holdfast segments activate` and `reevaluate`, `campaigns launch` and
+-- `dead-letters`.
 \if :{?operator}
 GRANT UPDATE (mode, activated_by) ON activation TO :"role";
 GRANT UPDATE (resolution, resolved_at, actor, why, run) ON dead_letter TO :"role";
 GRANT INSERT, UPDATE (last_customer_id, members, done_at) ON campaign_launch TO :"role";
+GRANT INSERT, UPDATE (last_customer_id, customers, done_at) ON reevaluation TO :"role";
 \endif
 
 -- Run with `--set deliver=1` for the role of `holdfast deliver`, too. Settled rows are deleted by the ledger's owner.

@@ -118,9 +118,20 @@ class DbApiWarehouse:
         """Yield every row that has a customer id; see the port. Other reads wait until the scan ends."""
         return scan_in_threads(self._scan(frozenset(columns), rows))
 
+    async def list_ids(self, after: str | None, limit: int) -> Sequence[str]:
+        """Return at most so many customer ids beyond one; see the port."""
+        return await asyncio.to_thread(self._list_ids, after, limit)
+
     async def count_duplicates(self) -> int:
         """Return the number of customers with more than one row; see the port."""
         return await asyncio.to_thread(self._count_duplicates)
+
+    def _list_ids(self, after: str | None, limit: int) -> Sequence[str]:
+        beyond = "IS NOT NULL" if after is None else f"> {self._parameter}"
+        query = f"{self._write_select([self._id_column])}{self._id} {beyond} ORDER BY {self._id}"
+        with self._turn:
+            rows = self._ask(query, () if after is None else (after,), limit)
+        return [str(each) for (each,) in rows]
 
     def _count_duplicates(self) -> int:
         groups = f"SELECT 1 AS one FROM {self._table} WHERE {self._id} IS NOT NULL GROUP BY {self._id}"  # noqa: S608

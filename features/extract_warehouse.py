@@ -37,6 +37,7 @@ _DUPLICATES = """
     SELECT count(*) FROM
     (FROM {relation} SELECT {customer} AS id WHERE {customer} IS NOT NULL GROUP BY id HAVING count(*) > 1)
 """
+_IDS = "FROM {relation} SELECT {customer} AS id WHERE id > $1 ORDER BY id LIMIT $2"
 _OPTIONS = {"autoinstall_known_extensions": "false", "TimeZone": "UTC"}
 
 
@@ -160,6 +161,10 @@ class ExtractWarehouse:
         """Yield every row that has a customer id; see the port. Other reads wait until the scan ends."""
         return scan_in_threads(self._scan(frozenset(columns), rows))
 
+    async def list_ids(self, after: str | None, limit: int) -> Sequence[str]:
+        """Return at most so many customer ids beyond one; see the port."""
+        return await asyncio.to_thread(self._list_ids, after, limit)
+
     async def count_duplicates(self) -> int:
         """Return the number of customers with more than one row; see the port."""
         return await asyncio.to_thread(self._count_duplicates)
@@ -178,6 +183,12 @@ class ExtractWarehouse:
 
     def _sample(self, count: int) -> FeatureTable:
         return self._table_of(f"{_ROWS} LIMIT $1", count)
+
+    def _list_ids(self, after: str | None, limit: int) -> Sequence[str]:
+        import_duckdb()
+        with self._turn:
+            rows, _ = self._select(_IDS, after or "", limit)
+        return [each for (each,) in rows]
 
     def _count_duplicates(self) -> int:
         import_duckdb()

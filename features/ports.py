@@ -65,6 +65,19 @@ class WarehouseConnection(Warehouse, Protocol):
             WarehouseError: as for `fetch`.
         """
 
+    async def list_ids(self, after: str | None, limit: int) -> Sequence[str]:
+        """Return at most so many customer ids beyond one, or the first ones, in an order that the warehouse chooses.
+
+        The order is the same for every call. A customer with several rows may come several times, one after another.
+
+        Args:
+            after: an id that an earlier call returned; None begins.
+            limit: the largest number of ids.
+
+        Raises:
+            WarehouseError: as for `fetch`.
+        """
+
     async def count_duplicates(self) -> int:
         """Return the number of customers with more than one row; this reads the whole table.
 

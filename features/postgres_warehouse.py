@@ -252,6 +252,28 @@ class PostgresWarehouse:
             )
         )
 
+    async def list_ids(self, after: str | None, limit: int) -> Sequence[str]:
+        """Return at most so many customer ids beyond one; see the port. The server may take `SCAN_STATEMENT_S`."""
+        cast, accepts = _id_types(self._id_type)
+        last = None if after is None else accepts(after)
+        where = sql.SQL("{customer} IS NOT NULL") if last is None else sql.SQL("{customer} > %s::{type}")
+        query = sql.SQL("SELECT {customer} FROM {table} WHERE {where} ORDER BY {customer} LIMIT {limit}").format(
+            customer=sql.Identifier(self._id_column),
+            table=self._source(),
+            where=where.format(customer=sql.Identifier(self._id_column), type=sql.SQL(cast.removesuffix("[]"))),
+            limit=limit,
+        )
+        with self._translating():
+            async with (
+                asyncio.timeout(SCAN_STATEMENT_S + self._grace_s),
+                self._pool.connection() as connection,
+                connection.transaction(),
+                connection.cursor(binary=True) as cursor,
+            ):
+                await cursor.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(int(SCAN_STATEMENT_S * 1000)))
+                await cursor.execute(query, [] if last is None else [last])
+                return self._build(_describe(cursor), await load_rows(cursor)).customer_ids
+
     async def count_duplicates(self) -> int:
         """Return the number of customers with more than one row; see the port."""
         query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {} IS NOT NULL GROUP BY {} HAVING count(*) > 1) t")

@@ -16,7 +16,7 @@ from segments.errors import RuleError
 from segments.jsonlogic import Rule, compile_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Mapping
 
 SHIPPED = Path(__file__).parent / "definitions"
 """The folder of the segments that come with Holdfast."""
@@ -68,6 +68,7 @@ class Segment:
         rule: who enters.
         exit_rule: None where a member leaves as soon as `rule` does not hold.
         file: where it is defined, for error messages.
+        rules: both rules as canonical JSON.
     """
 
     key: str
@@ -77,6 +78,7 @@ class Segment:
     rule: Rule
     exit_rule: Rule | None
     file: str = field(default="", compare=False)
+    rules: str = field(default="", compare=False)
 
     @property
     def facts(self) -> frozenset[str]:
@@ -110,16 +112,23 @@ def build_segment(content: Any, *, where: str) -> Segment:
         RuleError: a rule cannot be compiled.
     """
     definition = validate(content, SegmentDefinition, where=where)
+    rules = _canonical({"rule": definition.rule, "exit_rule": definition.exit_rule})
     return Segment(
         key=definition.key,
         name=definition.name,
         description=definition.description,
-        version=_version(definition),
+        version=_digest(rules),
         rule=_compile(definition.rule, where, "rule"),
         # An empty exit rule is always true, as a missing one is.
         exit_rule=None if definition.exit_rule in (None, {}) else _compile(definition.exit_rule, where, "exit_rule"),
         file=where,
+        rules=rules,
     )
+
+
+def fingerprint(versions: Mapping[str, str]) -> str:
+    """Return the first 12 hexadecimal digits of the SHA-256 of the version of each segment, by key."""
+    return _digest(_canonical(dict(versions)))
 
 
 def segment_schema() -> dict[str, Any]:
@@ -137,7 +146,9 @@ def _compile(rule: Any, where: str, field: str) -> Rule:
         raise RuleError(said, error.path) from error
 
 
-def _version(definition: SegmentDefinition) -> str:
-    rules = {"rule": definition.rule, "exit_rule": definition.exit_rule}
-    canonical = json.dumps(rules, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _digest(canonical: str) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -5,11 +5,16 @@ nothing fires. There are two cases.
 
 First evaluation: the customer has never been evaluated under this version of the segment. It is not suppressed when the
 operator activated the version with mode `emit`, nor for a customer who joined after the activation and has not been
-evaluated under any version of the segment.
+evaluated under any version of the segment. With mode `new` it is not suppressed either where the edit is not the cause:
+the version that the customer was evaluated under last lets the customer in, or out, at this event, too.
 
 Restored version: the customer was evaluated under this version before, and under another one since. The evaluation
 continues from the membership that this version gave last. The transition is suppressed when the result is that same
 membership, and real otherwise. See docs/decisions/0008-rollback-of-a-segment.md.
+
+A re-evaluation has no event behind it: it applies changed definitions to what is known of the customer. It evaluates
+the segments whose version the customer was not evaluated under last, and no others, so a silent edit fires nothing. See
+docs/decisions/0010-reevaluation-by-request.md.
 
 A segment whose rules read a fact that is unavailable is frozen: no customer enters or leaves it, and no version is
 recorded as evaluated for the customers of the batch. A missing column would be null, and null is less than .2.
@@ -18,9 +23,9 @@ recorded as evaluated for the customers of the batch. A missing column would be 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -85,13 +90,26 @@ class MembershipState(msgspec.Struct, frozen=True):
 _UNKNOWN = MembershipState()
 
 
+Mode = Literal["silent", "new", "emit"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+"""What first evaluations may fire: nothing, what the version before would have fired, too, or everything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """When a version of a segment was first put into force, and whether its first evaluations may fire."""
+    """When a version of a segment was first put into force, and whether its first evaluations may fire.
+
+    Attributes:
+        version: the version.
+        activated_at: when it was first put into force.
+        mode: what its first evaluations may fire.
+        others: the segment in other versions, by version; only mode `new` needs them.
+    """
 
     version: str
     activated_at: datetime
-    mode: Literal["silent", "emit"] = "silent"
+    mode: Mode = "silent"
+    others: Mapping[str, Segment] = field(default_factory=dict)
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -143,6 +161,7 @@ def classify(
     activations: Mapping[str, Activation],
     joined_at: Mapping[str, datetime | None],
     unavailable: Mapping[str, Collection[str]] = MappingProxyType({}),
+    reevaluated: Collection[str] = frozenset(),
 ) -> Transitions:
     """Compare the memberships held with what the rules give.
 
@@ -153,21 +172,25 @@ def classify(
         activations: by segment key, for the version in force.
         joined_at: when a customer joined, where that is known.
         unavailable: facts of the table that lack their source, and the missing columns behind each.
+        reevaluated: the customers without an event, who are evaluated because definitions have changed.
 
     Raises:
         ActivationMissingError: a segment has no activation for its version.
     """
     _check_activations(segments, activations)
-    batch = _Batch(table.customer_ids, memberships, activations, joined_at)
-    frozen = _frozen_segments(segments, table.columns.keys(), unavailable)
+    available, facts = table.columns.keys() - unavailable.keys(), Facts(table)
+    batch = _Batch(table.customer_ids, memberships, activations, joined_at, reevaluated, facts, available)
+    frozen = _frozen_segments(segments, available, unavailable)
     versions = {segment.key: segment.version for segment in segments}
     changed = batch.unlike(versions)
-    held, facts = _held_masks(segments, batch), Facts(table)
+    held = _held_masks(segments, batch)
     before, unannounced = _restore(segments, batch, held, changed)
     after = held.copy()
     for order, segment in enumerate(segments):
         if segment.key not in frozen:
             after[order] = _members_after(segment, facts, before[order])
+    if reevaluated:
+        after = np.where(batch.left_alone(segments), held, after)
     moved = after != held
     if unannounced:
         # Members whose entry under the other version was suppressed, and who now enter under the restored one.
@@ -206,9 +229,8 @@ def evaluates_silently(
 
 
 def _frozen_segments(
-    segments: Sequence[Segment], columns: AbstractSet[str], unavailable: Mapping[str, Collection[str]]
+    segments: Sequence[Segment], available: AbstractSet[str], unavailable: Mapping[str, Collection[str]]
 ) -> dict[str, tuple[str, ...]]:
-    available = columns - unavailable.keys()
     frozen = {}
     for segment in segments:
         if not segment.facts <= available and (missing := segment.missing(available)):
@@ -283,25 +305,63 @@ class _Batch:
     memberships: Mapping[str, MembershipState]
     activations: Mapping[str, Activation]
     joined_at: Mapping[str, datetime | None]
+    reevaluated: Collection[str]
+    facts: Facts
+    available: AbstractSet[str]
+    _moved_under: dict[tuple[str, str, bool], Mask | None] = field(default_factory=dict)
+
+    def left_alone(self, segments: Sequence[Segment]) -> Mask:
+        """Return which segments are not evaluated for whom, shape [segments, customers]: no change reaches them."""
+        alone = np.zeros((len(segments), len(self.customer_ids)), dtype=np.bool_)
+        by_versions: dict[int, Mask] = {}  # most customers share one mapping, the same object
+        for row, customer_id in enumerate(self.customer_ids):
+            if customer_id in self.reevaluated:
+                last = self.memberships.get(customer_id, _UNKNOWN).evaluated_versions
+                if id(last) not in by_versions:
+                    by_versions[id(last)] = np.array([last.get(each.key) == each.version for each in segments])
+                alone[:, row] = by_versions[id(last)]
+        return alone
 
     def transition(self, segment: Segment, row: int, *, enters: bool, entered_before: bool) -> Transition:
         customer_id = self.customer_ids[row]
         held = self.memberships.get(customer_id, _UNKNOWN)
         episode = held.members.get(segment.key, Episode(0, is_member=False)).number + int(enters)
-        suppressed = self._is_suppressed(customer_id, held, segment, as_before=enters == entered_before)
+        suppressed = self._is_suppressed(row, held, segment, enters=enters, as_before=enters == entered_before)
         kind: Literal["entered", "exited"] = "entered" if enters else "exited"
         return Transition(customer_id, segment.key, kind, episode, suppressed, FIRST_EVALUATION if suppressed else None)
 
-    def _is_suppressed(self, customer_id: str, held: MembershipState, segment: Segment, *, as_before: bool) -> bool:
+    def _is_suppressed(
+        self, row: int, held: MembershipState, segment: Segment, *, enters: bool, as_before: bool
+    ) -> bool:
         if held.evaluated_versions.get(segment.key) == segment.version:
             return False
+        activation, customer_id = self.activations[segment.key], self.customer_ids[row]
         if held.was_evaluated_under(segment):
-            return as_before
-        activation = self.activations[segment.key]
-        if activation.mode == "emit":
+            # Without an event, what differs is time: a rollback would contact everybody whom it has reached.
+            return as_before or (activation.mode != "emit" and customer_id in self.reevaluated)
+        if activation.mode == "emit" or (activation.mode == "new" and self._moves_anyway(row, held, segment, enters)):
             return False
         joined_at = self.joined_at.get(customer_id)
         return joined_at is None or joined_at < activation.activated_at or held.was_evaluated(segment)
+
+    def _moves_anyway(self, row: int, held: MembershipState, segment: Segment, enters: bool) -> bool:
+        """Return whether the version of the last evaluation lets the customer in, or out, at this event, too."""
+        version = held.evaluated_versions.get(segment.key)
+        if version is None or self.customer_ids[row] in self.reevaluated:
+            return False
+        place = (segment.key, version, enters)
+        if place not in self._moved_under:
+            other = self.activations[segment.key].others.get(version)
+            self._moved_under[place] = None if other is None else self._find_moved(other, enters)
+        moved = self._moved_under[place]
+        return moved is not None and bool(moved[row])
+
+    def _find_moved(self, segment: Segment, enters: bool) -> Mask | None:
+        """Return who would enter, or leave, if all had the other membership; None where a fact is unavailable."""
+        if segment.missing(self.available):
+            return None
+        current = np.full(len(self.customer_ids), not enters, dtype=np.bool_)
+        return np.not_equal(_members_after(segment, self.facts, current), current)
 
     def earlier_results(self, changed: Iterable[str], versions: Mapping[str, str]) -> Iterator[EarlierResult]:
         """Yield the results under versions that other ones replace now, where they differ from what is kept."""

@@ -33,6 +33,8 @@ def reject_unknown_customers(
 ) -> Decoded:
     """Reject the events of customers that do not have exactly one row in the warehouse.
 
+    A request for re-evaluation is left out instead: no one waits for it, and a row may go while it is on its way.
+
     Args:
         decoded: all events of the batch; an outcome needs no row.
         customers: the customers to evaluate.
@@ -43,12 +45,12 @@ def reject_unknown_customers(
     if not unknown:
         return decoded
     events = decoded.events
-    refused = [_reject_customer(each, duplicates) for each in events.to_evaluate if each.customer_id in unknown]
-    updated, said, requested, snapshots = (
-        [each for each in kind if each.customer_id not in unknown]
-        for kind in (events.updated, events.said, events.requested, events.snapshots)
+    awaited = (events.updated, events.said, events.requested, events.snapshots)
+    refused = [_reject_customer(each, duplicates) for kind in awaited for each in kind if each.customer_id in unknown]
+    updated, said, requested, snapshots, reevaluated = (
+        [each for each in kind if each.customer_id not in unknown] for kind in (*awaited, events.reevaluated)
     )
-    known = EventsByKind(updated, said, requested, events.reported, snapshots, events.deleted)
+    known = EventsByKind(updated, said, requested, events.reported, snapshots, events.deleted, reevaluated)
     return Decoded(known, [*decoded.rejects, *refused])
 
 
@@ -111,7 +113,8 @@ def leave_out_snapshots(
     """
     if not events.snapshots:
         return table
-    others = {event.customer_id for kind in (events.updated, events.said, events.requested) for event in kind}
+    evaluated = (events.updated, events.said, events.requested, events.reevaluated)
+    others = {event.customer_id for kind in evaluated for event in kind}
     only = {event.customer_id for event in events.snapshots} - others
     joined = joined_at(table)
     kept = [

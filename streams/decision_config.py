@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from features.times import EVENT_TIME
 from models.facts import facts_read
+from segments.definition import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ class DecisionConfig:
         activations: the activation of each segment's version, by key.
         definitions: campaigns and offers.
         reads_event_time: whether a rule, an offer or a message reads the event time.
+        fingerprint: of the versions of the segments.
     """
 
     scorers: Scorers
@@ -34,13 +36,16 @@ class DecisionConfig:
     activations: Mapping[str, Activation]
     definitions: Definitions
     reads_event_time: bool = field(init=False)
+    fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find whether the event time is read, once."""
+        """Find whether the event time is read, and the fingerprint, once."""
         definitions = self.definitions
         facts = [each.facts for each in self.segments] + [each.message_facts for each in definitions.campaigns]
         facts += [each.facts for each in definitions.offers.values()]
         object.__setattr__(self, "reads_event_time", EVENT_TIME in frozenset().union(*facts))
+        versions = {each.key: each.version for each in self.segments}
+        object.__setattr__(self, "fingerprint", fingerprint(versions))
 
     def with_scorers(self, scorers: Scorers) -> DecisionConfig:
         """Return the same config with other models; decisions then name their versions."""

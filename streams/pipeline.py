@@ -45,6 +45,7 @@ from streams.event_audiences import awaited_updates, find_occurrences
 from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
 from streams.outcomes import fold_consent, fold_outcomes, outcome_keys, trigger_keys
+from streams.reevaluations import customers_without_event, select_reevaluations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -139,7 +140,8 @@ class Pipeline:
         if poison:
             poisonous = {id(reject.record) for reject in poison}
             records = [record for record in records if id(record) not in poisonous]
-        return reject_unknown_campaigns(self._decode(records), config.definitions)
+        decoded = reject_unknown_campaigns(self._decode(records), config.definitions)
+        return select_reevaluations(decoded, config.fingerprint)
 
     async def refresh(self, decoded: Decoded) -> Refreshed:
         """Read the features of every customer to evaluate; updated customers are invalidated and read fresh.
@@ -209,6 +211,7 @@ class Pipeline:
             activations=config.activations,
             joined_at=joined_at(facts),
             unavailable=prepared.unavailable,
+            reevaluated=customers_without_event(prepared.events),
         )
         self.frozen_segments = transitions.frozen
         return transitions

@@ -282,6 +282,8 @@ async def activate(
     guardrails: Sequence[Guardrail] = GUARDRAILS,
 ) -> DecisionConfig:
     """Record which definitions are in force from now on, and return the config of decisions."""
+    if changed := await ledger.find_changed(defined.segments):
+        log.warning("segments_changed", segments=changed, next="holdfast segments reevaluate")
     activations = await ledger.activate(defined.segments, defined.campaigns, at=datetime.now(UTC))
     definitions = Definitions(
         defined.campaigns,

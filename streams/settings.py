@@ -183,6 +183,12 @@ class Settings(BaseSettings):
         alias="HOLDFAST_WITHHOLD_EXPIRED",
         description="Withhold triggers that had expired when their event arrived; false for replays of old events.",
     )
+    reevaluation_rate: float = Field(
+        4_000,
+        alias="HOLDFAST_REEVALUATION_RATE",
+        gt=0,
+        description="Most customers that `holdfast segments reevaluate` requests in a second.",
+    )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
     )

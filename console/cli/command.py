@@ -17,8 +17,8 @@ from campaigns.migrations import migrate
 from console.cli.dead_letters import dead_letters
 from console.cli.definitions import definitions
 from console.cli.explanation import describe_customer
-from console.cli.launch_progress import LaunchBar
 from console.cli.performance import performance
+from console.cli.progress_bar import ProgressBar
 from console.cli.segments import segments
 from console.cli.warehouse import init, warehouse
 from console.embedded.errors import EmbeddedError
@@ -234,14 +234,19 @@ def launch_campaign(key: str, launch_id: str | None, again: bool, at: datetime |
         raise click.UsageError("--again begins a launch under a new id; leave out --launch-id or --again")
     moment = at.replace(tzinfo=UTC) if at else None
     settings = load_settings()
-    with LaunchBar() as bar:
+    last: LaunchProgress | None = None
+
+    def show(progress: LaunchProgress) -> None:
+        nonlocal last
+        last = progress
+        bar.show(f"launch {progress.launch_id}", progress.members, progress.total)
+
+    with ProgressBar() as bar:
         try:
-            done = begin_or_resume(
-                settings, key, by=by, at=moment, launch_id=launch_id, again=again, on_progress=bar.show
-            )
+            done = begin_or_resume(settings, key, by=by, at=moment, launch_id=launch_id, again=again, on_progress=show)
         except KeyboardInterrupt:
             bar.stop()
-            click.echo(_describe_interruption(settings, key, bar.last), err=True)
+            click.echo(_describe_interruption(settings, key, last), err=True)
             sys.exit(INTERRUPTED)
     if done.unchecked:
         click.echo(f"holdfast: the facts that {key} reads were not checked: {done.unchecked}", err=True)

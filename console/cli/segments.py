@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from console.cli.segment_versions import activate, history, reevaluate_customers
 from console.printable import printable
 from console.tables import print_table
 from console.use_cases.segment_check import check_segments
 from console.use_cases.segment_columns import list_fact_columns
 from console.use_cases.segment_diff import compare_segment
 from console.use_cases.segment_preview import preview_segment
-from console.use_cases.segments import list_members, measure_segments, set_first_evaluation
+from console.use_cases.segments import list_members, measure_segments
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ def segments() -> None:
     """Show, check and preview segments, and activate their rules."""
 
 
+segments.add_command(activate)
+segments.add_command(history)
+segments.add_command(reevaluate_customers)
+
+
 @segments.command("list")
 def list_segments() -> None:
     """Show every segment, its version and its size."""
@@ -51,23 +57,6 @@ def list_segments() -> None:
             for each in measure_segments(load_settings())
         ],
     )
-
-
-@segments.command("activate")
-@click.argument("key")
-@click.option(
-    "--mode",
-    type=click.Choice(["silent", "emit"]),
-    required=True,
-    help="Whether the first evaluation of a customer may fire campaigns.",
-)
-def activate_segment(key: str, mode: str) -> None:
-    """Set whether the first evaluation under a segment's present rule is silent or may fire campaigns.
-
-    Workers read this when they start.
-    """
-    segment = set_first_evaluation(load_settings(), key, mode)
-    click.echo(f"{key} version {segment.version}: {mode}; restart the workers")
 
 
 @segments.command("columns")

@@ -1,4 +1,4 @@
-"""Segments: how large they are, who is in them, and whether their first evaluation may fire campaigns."""
+"""Segments: how large they are, who is in them, which versions were in force, and what first evaluations may fire."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from campaigns.postgres_ledger import PostgresLedger
-    from campaigns.records import MemberRecord
+    from campaigns.records import ActivationRecord, MemberRecord
     from segments.definition import Segment
+    from segments.engine import Mode
     from streams.settings import Settings
 
 
@@ -71,14 +72,49 @@ def list_members(settings: Settings, key: str, *, limit: int) -> SegmentMembers:
     return ask_ledger(settings, ask)
 
 
-def set_first_evaluation(settings: Settings, key: str, mode: str) -> Segment:
-    """Record whether the first evaluation under a segment's present rule is `silent` or may `emit`; return the segment.
+def activate_segment(settings: Settings, key: str, mode: Mode, *, by: str, why: str) -> Segment:
+    """Record what the first evaluations under a segment's present rules may fire, who says so and why.
+
+    Returns:
+        the segment.
 
     Raises:
         SegmentsError: there is no such segment.
         LedgerUnavailableError: the ledger cannot be written.
     """
-    defined = load_definitions(settings.definitions_dir).segments
-    found = find_segment(defined, key)
-    ask_ledger(settings, lambda ledger: ledger.set_mode(found, mode, at=datetime.now(UTC)))
+    found = find_segment(load_definitions(settings.definitions_dir).segments, key)
+    ask_ledger(settings, lambda ledger: ledger.set_mode(found, mode, at=datetime.now(UTC), by=by, why=why))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHistory:
+    """What has been in force of a segment.
+
+    Attributes:
+        segment: the segment as it is defined now.
+        activations: each time that a version was put into force or its mode was set, the latest first.
+        evaluated: the customers whom a worker evaluated last under the present version.
+        known: the customers whom a worker has evaluated under any version.
+    """
+
+    segment: Segment
+    activations: Sequence[ActivationRecord]
+    evaluated: int
+    known: int
+
+
+def read_history(settings: Settings, key: str) -> SegmentHistory:
+    """Return which versions of a segment were in force, and how many customers are evaluated under the present one.
+
+    Raises:
+        SegmentsError: there is no such segment.
+        LedgerUnavailableError: the ledger cannot be read.
+    """
+    segment = find_segment(load_definitions(settings.definitions_dir).segments, key)
+
+    async def ask(ledger: PostgresLedger) -> SegmentHistory:
+        evaluated, known = await ledger.count_evaluated(segment)
+        return SegmentHistory(segment, await ledger.segment_history(key), evaluated, known)
+
+    return ask_ledger(settings, ask)

@@ -25,7 +25,7 @@ TYPES = {
     "customer-updates": {"customer.updated": "customer"},
     "conversations": {"conversation.message": "conversation"},
     "outcomes": {f"outcome.{outcome}": "outcome" for outcome in OUTCOMES},
-    "evaluations": {"evaluation.requested": "evaluation"},
+    "evaluations": {"evaluation.requested": "evaluation", "evaluation.definitions_changed": "reevaluation"},
 }
 
 
@@ -69,6 +69,7 @@ def decode_records(
         kinds["outcome"],
         kinds["snapshot"],
         kinds["deletion"],
+        kinds["reevaluation"],
     )
     return Decoded(events, rejects)
 

@@ -134,6 +134,7 @@ class WireEvent(Struct, frozen=True, gc=False):
     campaign: Name = ""
     launch: Name = ""
     reason: str = ""
+    definitions: str = ""
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -156,6 +157,7 @@ class EventsByKind:
         reported: outcomes.
         snapshots: rows of a snapshot: they set memberships, and never fire.
         deleted: deletions of rows, and records that announce them.
+        reevaluated: requests to apply changed definitions to customers without an event.
     """
 
     updated: Sequence[Event] = ()
@@ -164,6 +166,7 @@ class EventsByKind:
     reported: Sequence[Event] = ()
     snapshots: Sequence[Event] = ()
     deleted: Sequence[Event] = ()
+    reevaluated: Sequence[Event] = ()
 
     def __len__(self) -> int:
         return len(self.to_evaluate) + len(self.reported) + len(self.deleted)
@@ -174,7 +177,7 @@ class EventsByKind:
     @property
     def to_evaluate(self) -> list[Event]:
         """Events whose customers must be evaluated; an outcome or a deletion alone changes no membership."""
-        return [*self.updated, *self.said, *self.requested, *self.snapshots]
+        return [*self.updated, *self.said, *self.requested, *self.snapshots, *self.reevaluated]
 
 
 @dataclass(frozen=True, slots=True)

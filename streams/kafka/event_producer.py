@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 DELIVERY_TIMEOUT_S = 30.0
+MAX_ID = 200
+"""The longest id that an event may have, see streams/formats/events.py."""
+NAMESPACE = uuid.UUID("2c8a5f5e-95b5-5a4c-8b0b-8f3a6e5f0d11")
 POLL_S = 0.1
 
 _quiet = quiet_logger("holdfast.events.librdkafka")
@@ -53,14 +57,25 @@ class EventProducer:
             BrokerUnavailableError: some are not acknowledged in time.
         """
         deadline = time.monotonic() + self._timeout_s
-        for event in events:
-            self._produce(event["customer_id"], msgspec.json.encode(event), deadline)
+        self.send(events)
         while len(self._producer) and not self._failed and time.monotonic() < deadline:
             self._producer.poll(POLL_S)
         if self._failed:
             raise BrokerUnavailableError(self._failed[0])
         if left := len(self._producer):
             raise BrokerUnavailableError(f"Kafka did not acknowledge {left:,} events within {self._timeout_s:g} s")
+
+    def send(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """Publish events without a wait for their acknowledgement.
+
+        Raises:
+            BrokerUnavailableError: Kafka takes no more, or an event that was sent before cannot be delivered.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        for event in events:
+            self._produce(event["customer_id"], msgspec.json.encode(event), deadline)
+        if self._failed:
+            raise BrokerUnavailableError(self._failed[0])
 
     def _produce(self, key: str, value: bytes, deadline: float) -> None:
         while not self._failed:
@@ -79,3 +94,9 @@ class EventProducer:
     def _note(self, error: object, _: object) -> None:
         if error is not None:
             self._failed.append(str(error))
+
+
+def event_id(kind: str, cause: str, customer_id: str) -> str:
+    """Return the id of an event, the same for the same kind, cause and customer."""
+    plain = f"{kind}-{cause}-{customer_id}"
+    return plain if len(plain) <= MAX_ID else f"{kind}-{uuid.uuid5(NAMESPACE, plain)}"

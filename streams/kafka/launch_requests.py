@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
-from streams.kafka.event_producer import DELIVERY_TIMEOUT_S, EventProducer
+from streams.kafka.event_producer import DELIVERY_TIMEOUT_S, EventProducer, event_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from streams.settings import Settings
-
-MAX_ID = 200
-"""The longest id that an event may have, see streams/formats/events.py."""
-NAMESPACE = uuid.UUID("2c8a5f5e-95b5-5a4c-8b0b-8f3a6e5f0d11")
 
 
 class LaunchRequestProducer:
@@ -37,7 +32,7 @@ class LaunchRequestProducer:
         """
         self._events.publish(
             {
-                "id": event_id(launch_id, customer_id),
+                "id": event_id("launch", launch_id, customer_id),
                 "type": "evaluation.requested",
                 "customer_id": customer_id,
                 "occurred_at": as_of,
@@ -47,9 +42,3 @@ class LaunchRequestProducer:
             }
             for customer_id in customer_ids
         )
-
-
-def event_id(launch_id: str, customer_id: str) -> str:
-    """Return the id of a request, the same for the same launch and customer."""
-    plain = f"launch-{launch_id}-{customer_id}"
-    return plain if len(plain) <= MAX_ID else f"launch-{uuid.uuid5(NAMESPACE, plain)}"

@@ -55,6 +55,7 @@ from tests.records import Arrived, events, outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from datetime import datetime
 
     from campaigns.decide import Decision
     from campaigns.ports import Ledger
@@ -392,6 +393,57 @@ async def test_another_version_of_a_segment_is_another_activation(ledger: Ledger
     changed = segment(rule={">": [{"var": "churn_probability"}, 0.9]})
     found = await ledger.activate([changed], [], at=later)
     assert (found["at-risk"].version, found["at-risk"].activated_at) == (changed.version, later)
+
+
+CHANGED = segment(rule={">": [{"var": "churn_probability"}, 0.9]})
+LATER = AS_OF + timedelta(days=1)
+
+
+async def noted(ledger: Ledger) -> list[tuple[str, str, datetime, str]]:
+    """Return (version, mode, time, reason) of the segment's history, the latest first."""
+    history = await ledger.segment_history("at-risk")
+    assert all(each.actor for each in history)
+    return [(each.version, each.mode, each.activated_at, each.why) for each in history]
+
+
+async def test_each_version_that_comes_into_force_is_noted_with_its_rules(ledger: Ledger) -> None:
+    """A restart with the same version is not; a rollback is."""
+    assert [list(await ledger.find_changed([each, segment("new")])) for each in (SEGMENT, CHANGED)] == [[], ["at-risk"]]
+    for each in (SEGMENT, CHANGED, CHANGED, SEGMENT):
+        await ledger.activate([each], [], at=LATER)
+    assert await noted(ledger) == [
+        (SEGMENT.version, "silent", LATER, ""),
+        (CHANGED.version, "silent", LATER, ""),
+        (SEGMENT.version, "silent", AS_OF, ""),
+    ]
+    rules = [each.rules for each in await ledger.segment_history("at-risk")]
+    everybody = {"rule": None, "exit_rule": None}
+    assert rules == [everybody, {**everybody, "rule": {">": [{"var": "churn_probability"}, 0.9]}}, everybody]
+    assert list(await ledger.segment_history("nothing")) == []
+
+
+async def test_who_sets_the_mode_of_a_version_and_why_is_noted(ledger: Ledger) -> None:
+    """Before a worker has started with it, which then notes nothing of its own, and again afterwards."""
+    await ledger.set_mode(CHANGED, "new", at=LATER, by="olga", why="spring")
+    found = await ledger.activate([CHANGED], [], at=LATER + timedelta(hours=1))
+    assert (found["at-risk"].mode, found["at-risk"].activated_at) == ("new", LATER)
+    await ledger.set_mode(CHANGED, "emit", at=LATER, by="ann", why="summer")
+    assert (await ledger.activate([CHANGED], [], at=LATER))["at-risk"].mode == "emit"
+    assert (await noted(ledger))[:2] == [
+        (CHANGED.version, "emit", LATER, "summer"),
+        (CHANGED.version, "new", LATER, "spring"),
+    ]
+    assert [each.actor for each in await ledger.segment_history("at-risk")][:2] == ["ann", "olga"]
+
+
+async def test_only_mode_new_comes_with_the_other_versions(ledger: Ledger) -> None:
+    for mode, versions in (("silent", set()), ("emit", set()), ("new", {SEGMENT.version, CHANGED.version})):
+        await ledger.set_mode(CHANGED, mode, at=LATER, by="olga", why="")  # type: ignore[arg-type]
+        found = await ledger.activate([CHANGED], [], at=LATER)
+        assert set(found["at-risk"].others) == versions
+    other = found["at-risk"].others[CHANGED.version]
+    assert (other.key, other.version, other.exit_rule) == ("at-risk", CHANGED.version, None)
+    assert [other.rule.holds({"churn_probability": value}) for value in (0.95, 0.5)] == [True, False]
 
 
 async def test_a_new_contact_is_reserved(ledger: Ledger) -> None:

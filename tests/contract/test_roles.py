@@ -19,6 +19,7 @@ from campaigns.ports import BatchChanges
 from campaigns.postgres_dead_letters import open_dead_letters
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.postgres_performance import open_performance
+from campaigns.postgres_reevaluations import open_reevaluations
 from console.embedded.postgres import find_binaries
 from delivery.outcomes import OptOut
 from delivery.postgres_deliveries import PostgresDeliveries
@@ -111,6 +112,9 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
         "UPDATE consent_change SET granted = true",
         "DELETE FROM consent_change",
         "UPDATE activation SET mode = 'emit'",
+        "UPDATE segment_activation SET actor = 'forged'",
+        "DELETE FROM segment_activation",
+        "INSERT INTO reevaluation (reevaluation_id, fingerprint, as_of, actor) VALUES ('1', 'f', now(), 'a')",
         "UPDATE ledger_state SET ledger_id = 'other'",
         "UPDATE dead_letter SET resolution = 'requeued'",
         "DELETE FROM dead_letter",
@@ -151,9 +155,14 @@ async def test_an_operators_role_can_activate_and_settle_dead_letters(
     epoch = await ledger.claim(3)
     await ledger.commit(BatchChanges(messages=LETTERS), owners={3: epoch})
     grant(ledger_url, role, "--set", "operator=1")
-    await ledger.set_mode(segment(), "silent", at=AS_OF)
-    await ledger.set_mode(segment(), "emit", at=AS_OF)
+    await ledger.set_mode(segment(), "silent", at=AS_OF, by="olga", why="")
+    await ledger.set_mode(segment(), "emit", at=AS_OF, by="olga", why="spring")
     await ledger.close()
+    with open_reevaluations(worker_url) as reevaluations, reevaluations.alone():
+        reevaluations.begin("1", "f00d", as_of=AS_OF, by="olga")
+        reevaluations.advance("1", last="ann", customers=1)
+        assert list(reevaluations.evaluated(["ann"], {"at-risk": segment().version})) == []
+        reevaluations.finish("1")
     ids = [letter.message_id for letter in LETTERS]
     with open_dead_letters(worker_url) as letters, letters.requeue_alone():
         assert letters.claim(ids[:1], by="ann", run=1) == set(ids[:1])

@@ -199,6 +199,15 @@ async def test_a_scan_that_is_left_early_leaves_the_warehouse_usable(warehouse: 
     assert len(await warehouse.fetch(["ann", "bob"])) == 2
 
 
+@SCANNABLE
+async def test_ids_are_listed_page_by_page_each_once(warehouse: WarehouseConnection) -> None:
+    (first,) = await warehouse.list_ids(None, 1)
+    rest = await warehouse.list_ids(first, 10)
+    assert sorted([first, *rest]) == ["ann", "bob"]
+    assert list(await warehouse.list_ids(rest[-1], 10)) == []
+    assert list(await warehouse.list_ids(None, 10)) == [first, *rest]
+
+
 @READABLE_AS_A_WHOLE
 async def test_no_customer_has_more_than_one_row(warehouse: WarehouseConnection) -> None:
     assert await warehouse.count_duplicates() == 0
@@ -236,8 +245,9 @@ async def test_a_scan_leaves_out_rows_without_an_id_and_no_others(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     async with open_for_a_block(lend_warehouse_with_duplicates(kind, request, tmp_path)) as warehouse:
-        tables = await collect(warehouse, [], 4)
+        tables, listed = await collect(warehouse, [], 4), await warehouse.list_ids(None, 10)
     assert sorted(each for table in tables for each in table.customer_ids) == ["ann"] * 3 + ["bob"] * 2 + ["eve"]
+    assert list(listed) == ["ann"] * 3 + ["bob"] * 2 + ["eve"]
 
 
 @pytest.mark.parametrize(
@@ -345,8 +355,10 @@ async def test_ids_of_other_types_are_compared_as_what_they_are(
     execute(url, f"CREATE TABLE other (id {kind} PRIMARY KEY); INSERT INTO other VALUES ('{stored}')")  # noqa: S608
     warehouse = await opened(url, "other", id_column="id")
     first, again = [await warehouse.fetch([stored, *odd]) for _ in range(2)]
+    listed, beyond = await warehouse.list_ids(None, 5), await warehouse.list_ids(stored, 5)
     await warehouse.close()
     assert first.customer_ids == again.customer_ids == (stored,)
+    assert (list(listed), list(beyond)) == (list(first.customer_ids), [])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from campaigns.contact_state import Contact, ContactState
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed, LedgerState, OutboxRow
+from campaigns.records import ActivationRecord
 from campaigns.triggers import decision_message_id
+from segments.definition import build_segment
 from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from campaigns.triggers import Message
     from features.signals import Signals
     from segments.definition import Segment
-    from segments.engine import Transition
+    from segments.engine import Mode, Transition
 
 
 RESERVED = ContactState()
@@ -69,6 +72,7 @@ class InMemoryLedger:
         self.letters: dict[str, Message] = {}
         self.epochs: dict[int, int] = {}
         self.activations: dict[tuple[str, str, str], Activation] = {}
+        self.histories: dict[str, list[ActivationRecord]] = {}
         self.generation = 1
         self.away = False
         self._versions: dict[str, str] = {}
@@ -167,7 +171,41 @@ class InMemoryLedger:
         for kind, definitions in (("segment", segments), ("campaign", campaigns)):
             for each in definitions:
                 self.activations.setdefault((kind, each.key, each.version), Activation(each.version, at))
-        return {each.key: self.activations["segment", each.key, each.version] for each in segments}
+        for each in segments:
+            noted = self.histories.setdefault(each.key, [])
+            if not noted or noted[0].version != each.version:
+                mode = self.activations["segment", each.key, each.version].mode
+                noted.insert(0, ActivationRecord(each.version, mode, at, "worker", "", json.loads(each.rules)))
+        return {each.key: self._find_activation(each) for each in segments}
+
+    async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:
+        """See the port."""
+        self._reach()
+        return [
+            each.key
+            for each in segments
+            if any(h.version != each.version for h in self.histories.get(each.key, [])[:1])
+        ]
+
+    async def set_mode(self, segment: Segment, mode: Mode, *, at: datetime, by: str, why: str) -> None:
+        """See the port."""
+        self._reach()
+        place = ("segment", segment.key, segment.version)
+        self.activations[place] = replace(self.activations.get(place, Activation(segment.version, at)), mode=mode)
+        noted = ActivationRecord(segment.version, mode, at, by, why, json.loads(segment.rules))
+        self.histories.setdefault(segment.key, []).insert(0, noted)
+
+    async def segment_history(self, segment: str) -> Sequence[ActivationRecord]:
+        """See the port."""
+        self._reach()
+        return list(self.histories.get(segment, ()))
+
+    def _find_activation(self, segment: Segment) -> Activation:
+        found = self.activations["segment", segment.key, segment.version]
+        noted = self.histories[segment.key] if found.mode == "new" else []
+        content = {"key": segment.key, "name": segment.name}
+        others = {each.version: build_segment({**content, **each.rules}, where="test") for each in noted if each.rules}
+        return replace(found, others=others)
 
     def _reach(self) -> None:
         if self.away:

@@ -46,3 +46,10 @@ class InMemoryWarehouse:
             table = await self.fetch(customers[first : first + rows])
             kept = {name: cells for name, cells in table.columns.items() if name in {"customer_id", *columns}}
             yield FeatureTable(table.customer_ids, kept)
+
+    async def list_ids(self, after: str | None, limit: int) -> Sequence[str]:
+        """Return customer ids; see `features.ports.WarehouseConnection`."""
+        if self.away:
+            raise WarehouseUnavailableError("the in-memory warehouse is away")
+        beyond = [each for each in sorted(self.rows) if after is None or each > after]
+        return [each for each in beyond for _ in range(self.copies.get(each, 1))][:limit]

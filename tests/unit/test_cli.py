@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from campaigns.errors import CampaignDefinitionError
 from console.cli import holdfast, main
 from console.use_cases.launches import find_launchable
-from streams.kafka.launch_requests import event_id
+from streams.kafka.event_producer import event_id
 from streams.settings import Settings
 from tests.builders import campaign
 from tests.journey.workplace import campaign as definition
@@ -225,7 +225,7 @@ def assert_refused(ended: tuple[object, str], says: str) -> None:
 @pytest.mark.parametrize("customer_id", ["ann", "c" * 200])
 def test_the_id_of_a_launchs_request_fits_an_event(customer_id: str) -> None:
     """And is the same whenever the launch is repeated."""
-    found = event_id("spring", customer_id)
+    found = event_id("launch", "spring", customer_id)
     assert len(found) <= 200
-    assert found == event_id("spring", customer_id) != event_id("summer", customer_id)
-    assert event_id("spring", "ann") == "launch-spring-ann"
+    assert found == event_id("launch", "spring", customer_id) != event_id("launch", "summer", customer_id)
+    assert event_id("launch", "spring", "ann") == "launch-spring-ann"

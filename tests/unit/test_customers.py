@@ -15,6 +15,7 @@ from streams.customers import (
     trigger_context,
 )
 from streams.formats.events import RejectReason
+from streams.reevaluations import customers_without_event, select_reevaluations
 from tests.records import arrive, body, decode, events, message, outcome
 
 if TYPE_CHECKING:
@@ -47,6 +48,28 @@ def test_events_of_unknown_customers_are_rejected() -> None:
     assert [reject.record.offset for reject in decoded.rejects] == [1, 2]
     assert {(reject.stage, reject.reason) for reject in decoded.rejects} == {("refresh", RejectReason.UNKNOWN_CUSTOMER)}
     assert "'bob'" in decoded.rejects[0].detail
+
+
+def test_requests_for_reevaluation_of_unknown_customers_leave_no_dead_letter() -> None:
+    """Nor do those of customers with several rows."""
+    asked = {"type": "evaluation.definitions_changed", "definitions": "f00d"}
+    some = [body(id=str(number), customer_id=name, **asked) for number, name in enumerate(("ann", "bob", "cy"))]
+    decoded = reject_unknown(*some, duplicates={"cy": 2})
+    assert (ids(decoded.events), decoded.rejects) == (["0"], [])
+
+
+def test_requests_count_for_the_definitions_in_force_and_for_customers_without_an_event() -> None:
+    asked = {"type": "evaluation.definitions_changed", "definitions": "f00d"}
+    some = (
+        body(id="1", **asked),
+        body(id="2", customer_id="bob", **{**asked, "definitions": "beef"}),
+        body(id="3", customer_id="cy", **asked),
+        message(id="4", customer_id="cy"),
+        outcome(id="5"),
+    )
+    decoded = select_reevaluations(decode(*map(arrive, some)), "f00d")
+    assert (sorted(ids(decoded.events)), decoded.rejects) == (["1", "4", "5"], [])
+    assert customers_without_event(decoded.events) == {"ann"}
 
 
 def test_events_of_customers_with_several_rows_are_rejected_for_that_reason() -> None:

@@ -270,3 +270,43 @@ def test_an_empty_batch_has_no_transitions() -> None:
 )
 def test_the_shipped_segments_take_whom_they_describe(facts: dict[str, Any], segments: set[str]) -> None:
     assert {segment.key for segment in load_segments(SHIPPED) if segment.rule.holds(facts)} == segments
+
+
+OLD_RISK = build_segment({"key": "risk", "name": "Risk", "rule": {">": [{"var": "old"}, 5]}}, where="test")
+UNDER_OLD = {"risk": OLD_RISK.version, "rich": RICH.version}
+
+
+def run_new(p: float, old: float | None, episode: Episode | None = None, *, known: bool = True) -> bool:
+    """Return whether the first evaluation under an edited rule, with mode `new`, is suppressed."""
+    facts = {"p": p} if old is None else {"p": p, "old": old}
+    table = FeatureTable.from_rows(["0"], list(facts), [list(facts.values())])
+    others = {OLD_RISK.version: OLD_RISK} if known else {}
+    activations = {"risk": Activation(RISK.version, NOON, "new", others)}
+    state = MembershipState({"risk": episode} if episode else {}, UNDER_OLD)
+    (change,) = classify([RISK], table, {"0": state}, activations=activations, joined_at={}).changes
+    return change.suppressed
+
+
+def test_mode_new_fires_what_the_version_before_would_have_fired_too() -> None:
+    """And nothing else; nor where that version is unknown, or one of its facts is missing."""
+    assert not run_new(0.9, old=6)
+    assert run_new(0.9, old=5)
+    assert run_new(0.9, old=6, known=False)
+    assert run_new(0.9, old=None)
+
+
+def test_mode_new_fires_an_exit_that_the_version_before_would_have_made_too() -> None:
+    member = Episode(1, is_member=True)
+    assert not run_new(0.1, old=5, episode=member)
+    assert run_new(0.1, old=6, episode=member)
+
+
+def test_a_reevaluation_leaves_segments_alone_that_have_not_changed() -> None:
+    """A quiet customer whom time has brought into one of them enters at the next event."""
+    table = FeatureTable.from_rows(["0", "1"], ["p", "revenue"], [[0.9, 500], [0.9, 500]])
+    activations = {each.key: Activation(each.version, NOON) for each in (RISK, RICH)}
+    known = {"0": MembershipState({}, UNDER_OLD), "1": held()}
+    found = classify([RISK, RICH], table, known, activations=activations, joined_at={}, reevaluated={"0", "1"})
+    assert found.changes == (Transition("0", "risk", "entered", 1, True, "first_evaluation"),)
+    assert found.versions_changed == ("0",)
+    assert found.members["rich"].tolist() == [False, False]
