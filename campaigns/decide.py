@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -25,7 +25,8 @@ from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels, refu
 from campaigns.holdout import is_in_holdout
 from campaigns.ids import derive_id
 from campaigns.messages import refuse_segments, render_message
-from campaigns.offers import ScoredOffer, choose_offer, explore, find_net_value
+from campaigns.offers import ScoredOffer, choose_offer, explore, find_net_value, find_propensity
+from campaigns.variants import assign_variant, find_shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +119,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     `net_value` is what the best contact was expected to bring; None where no contact was possible. `propensity` is the
     probability with which the offer was to be made, given that a contact was. `deferred_to` is the end of the quiet
-    hours in which its event arrived.
+    hours in which its event arrived, `variant` the key of the campaign's variant that the contact is of.
     """
 
     candidate: Candidate
@@ -132,6 +133,7 @@ class Decision(msgspec.Struct, frozen=True):
     net_value: float | None = None
     propensity: float | None = None
     deferred_to: datetime | None = None
+    variant: str | None = None
 
     @property
     def exposure(self) -> PastContact | None:
@@ -152,6 +154,16 @@ class Proposal(msgspec.Struct, frozen=True):
     message: str
     net_value: float
     deferred_to: datetime | None = None
+    variant: str | None = None
+
+
+class Content(NamedTuple):
+    """What a contact says and offers, and the key of the campaign's variant that it is of, None where it has none."""
+
+    offer: ScoredOffer
+    propensity: float
+    message: str
+    variant: str | None = None
 
 
 def propose(
@@ -183,20 +195,22 @@ def propose(
         raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
     described = campaign.channels_by_key[channel]
     best = choose_offer(campaign, offers, offer_scores)
-    # Of the best offer also where another one is drawn: a random offer must not decide which campaign wins.
+    # Of the campaign's best offer also where another one is drawn or a variant makes others: neither a random offer nor
+    # the variant may decide which campaign wins.
     net_value = find_net_value(best, described)
     if net_value < 0:
         return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(best, described), facts, net_value)
-    offer, propensity = explore(campaign, best, offers, offer_scores, candidate.trigger_id)
     deferred_to = _find_end_of_quiet_hours(candidate, described, facts)
     if deferred_to and deferred_to >= candidate.expires_at and refuse_expired in guardrails:
         detail = f"quiet hours of {channel} until {deferred_to:%Y-%m-%d %H:%M}, when the trigger has expired"
         return withhold(candidate, Reason.EXPIRED, detail, facts, net_value)
     try:
-        message = _render(campaign, described, facts, offer.offer)
+        compose = _compose_variant if campaign.variants else _compose
+        content = compose(candidate, described, facts, best, offers, offer_scores)
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
-    return Proposal(candidate, facts, channel, offer, propensity, message, net_value, deferred_to)
+    offer, propensity, message, variant = content
+    return Proposal(candidate, facts, channel, offer, propensity, message, net_value, deferred_to, variant)
 
 
 def settle(proposal: Proposal) -> Decision:
@@ -223,6 +237,7 @@ def settle(proposal: Proposal) -> Decision:
         proposal.net_value,
         proposal.propensity,
         proposal.deferred_to,
+        proposal.variant,
     )
 
 
@@ -231,6 +246,58 @@ def withhold(
 ) -> Decision:
     """Return the decision not to contact a customer."""
     return Decision(candidate, Outcome.WITHHELD, reason, detail, facts, net_value=net_value)
+
+
+def _compose(
+    candidate: Candidate,
+    channel: Channel,
+    facts: Mapping[str, Any],
+    best: ScoredOffer,
+    offers: dict[int, Offer],
+    offer_scores: NDArray[np.float32],
+) -> Content:
+    """Return the content of a contact.
+
+    Raises:
+        MessageError: the message cannot be sent.
+    """
+    campaign = candidate.campaign
+    offer, propensity = explore(campaign, best, offers, offer_scores, candidate.trigger_id)
+    return Content(offer, propensity, _render(campaign, channel, facts, offer.offer))
+
+
+def _compose_variant(
+    candidate: Candidate,
+    channel: Channel,
+    facts: Mapping[str, Any],
+    _best: ScoredOffer,
+    offers: dict[int, Offer],
+    offer_scores: NDArray[np.float32],
+) -> Content:
+    """Return the content of a contact of the customer's variant.
+
+    All variants are composed, so that a message that fails for a customer withholds the contact whichever variant they
+    have: the customers of the variants must not differ. The propensity of the offer is over all variants.
+
+    Raises:
+        MessageError: the message of a variant cannot be sent.
+    """
+    campaign = candidate.campaign
+    contents, best_offers = {}, {}
+    for key, varied in campaign.by_variant.items():
+        best_offers[key] = choose_offer(varied, offers, offer_scores)
+        offer, _ = explore(varied, best_offers[key], offers, offer_scores, candidate.trigger_id)
+        try:
+            contents[key] = offer, _render(varied, channel, facts, offer.offer)
+        except MessageError as error:
+            raise MessageError(f"variant {key}: {error}") from error
+    variant = assign_variant(campaign.variants, campaign.assignment_group, candidate.customer_id).key
+    made, message = contents[variant]
+    shares = find_shares(campaign.variants)
+    propensity = sum(
+        shares[key] * find_propensity(varied, best_offers[key], made) for key, varied in campaign.by_variant.items()
+    )
+    return Content(made, round(propensity, 9), message, variant)
 
 
 def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offer: Offer) -> str:

@@ -17,6 +17,7 @@ from campaigns.contact_limits import LIMITS_FILE, ContactLimit, load_limits, ref
 from campaigns.errors import CampaignDefinitionError, MessageError
 from campaigns.locale_formats import DEFAULT_LOCALE, read_locale
 from campaigns.messages import read_template
+from campaigns.variants import FEWEST, MOST, Variant
 from segments.definition import SHIPPED as SHIPPED_SEGMENTS
 from segments.definition import load_segments
 from segments.definition_files import read_folder, read_json, validate
@@ -79,7 +80,8 @@ class Campaign(BaseModel):
     equal ones the one with the highest expected net value, see campaigns/arbitration.py; one that does not compete
     makes its contact too. With `ignore_limits` it contacts beyond the limits of limits.json; its contacts count.
     Campaigns of one `holdout_group` hold out the same customers, those of the smaller share among those of the larger.
-    `exploration_percent` of the decisions make a random offer, see campaigns/offers.py.
+    `exploration_percent` of the decisions make a random offer, see campaigns/offers.py. Each customer gets one of the
+    `variants`, see campaigns/variants.py.
 
     The validation context may give `channels`, the channels that exist by key (the shipped ones when left out),
     `offers`, the offers that exist by id, `limits`, the limits on contacts, and `file`, the file's name for error
@@ -106,10 +108,12 @@ class Campaign(BaseModel):
     ignore_limits: bool = False
     competes: bool = True
     valid_days: Annotated[int, Field(ge=1, le=365)] = 14
+    variants: tuple[Variant, ...] = ()
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
     _offers_with_value: Mapping[int, Offer] = PrivateAttr(default_factory=dict)
     _limits: tuple[ContactLimit, ...] = PrivateAttr(default=())
+    _variants: Mapping[str, Campaign] = PrivateAttr(default_factory=dict)
     _file: str = PrivateAttr(default="")
 
     @field_validator("channels")
@@ -130,14 +134,24 @@ class Campaign(BaseModel):
     @field_validator("message")
     @classmethod
     def _message_compiles(cls, message: str) -> str:
-        try:
-            template = read_template(message)
-        except MessageError as error:
-            raise ValueError(str(error)) from error
-        unknown = sorted(template.offer_fields - set(OFFER_FIELDS))
-        if unknown:
-            raise ValueError(f"an offer has no {unknown[0]!r} for messages; it has: {', '.join(OFFER_FIELDS)}")
+        _compile(message)
         return message
+
+    @field_validator("variants")
+    @classmethod
+    def _variants_differ(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        if variants and not FEWEST <= len(variants) <= MOST:
+            raise ValueError(f"a campaign has {FEWEST} to {MOST} variants, or none; here are {len(variants)}")
+        keys = [each.key for each in variants]
+        if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
+            raise ValueError(f"key {twice[0]!r} is used twice; choose another")
+        for each in variants:
+            if each.message is not None:
+                try:
+                    _compile(each.message)
+                except ValueError as error:
+                    raise ValueError(f"message of {each.key!r}: {error}") from error
+        return variants
 
     @field_validator("locale")
     @classmethod
@@ -152,13 +166,34 @@ class Campaign(BaseModel):
         purpose = self.purpose
         self._channels = {key: each.for_purpose(purpose) for key, each in chosen.items()} if purpose else chosen
         offers: Mapping[int, Offer] = (context or {}).get("offers", {})
-        self._offers_with_value = {id_: offers[id_] for id_ in self.offers if id_ in offers and offers[id_].has_value}
+        known_offers = [offers[id_] for id_ in self.all_offers if id_ in offers]
+        self._offers_with_value = {each.id: each for each in known_offers if each.has_value}
         is_limited = self.recipient == CUSTOMER and not self.ignore_limits
         limits: tuple[ContactLimit, ...] = (context or {}).get("limits", ()) if is_limited else ()
         self._limits = tuple(
             each for each in limits if each.campaign in (None, self.key) and each.channel in (None, *self.channels)
         )
         self._file = str((context or {}).get("file", ""))
+        self._variants = {each.key: self._vary(each) for each in self.variants}
+
+    def _vary(self, variant: Variant) -> Campaign:
+        changed = {"message": variant.message or self.message, "offers": variant.offers or self.offers}
+        return self.model_copy(update={"variants": (), **changed})
+
+    @property
+    def by_variant(self) -> Mapping[str, Campaign]:
+        """The campaign as each variant makes it, by key."""
+        return self._variants
+
+    @property
+    def assignment_group(self) -> str:
+        """What arms and variants are assigned by: campaigns with the same one assign a customer alike."""
+        return self.holdout_group or self.key
+
+    @property
+    def all_offers(self) -> tuple[int, ...]:
+        """Its offers and those of its variants, each once."""
+        return tuple(dict.fromkeys([*self.offers, *(id_ for each in self.variants for id_ in each.offers or ())]))
 
     # Cached: pydantic finds a private attribute in ten times the time of an ordinary one.
 
@@ -184,8 +219,9 @@ class Campaign(BaseModel):
 
     @cached_property
     def message_facts(self) -> frozenset[str]:
-        """The names of the customer's facts that the message reads."""
-        return read_template(self.message).facts
+        """The names of the customer's facts that the message reads, and those of its variants."""
+        messages = [self.message, *(each.message for each in self.variants if each.message is not None)]
+        return frozenset().union(*(read_template(each).facts for each in messages))
 
     @cached_property
     def consent_facts(self) -> frozenset[str]:
@@ -218,6 +254,7 @@ class Campaign(BaseModel):
             "competes": self.competes,
             "holdout_group": self.holdout_group is None,
             "exploration_percent": self.exploration_percent == 0,
+            "variants": not self.variants,
         }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})
@@ -288,15 +325,28 @@ def load_campaigns(
     return found, offers
 
 
+def _compile(message: str) -> None:
+    """Refuse a message that is no template, or prints what an offer does not have."""
+    try:
+        template = read_template(message)
+    except MessageError as error:
+        raise ValueError(str(error)) from error
+    if unknown := sorted(template.offer_fields - set(OFFER_FIELDS)):
+        raise ValueError(f"an offer has no {unknown[0]!r} for messages; it has: {', '.join(OFFER_FIELDS)}")
+
+
 def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Collection[int]) -> None:
     if campaign.segment not in segments:
         known = ", ".join(sorted(segments)) or "none"
         raise CampaignDefinitionError(
             f"{campaign.file}: $.segment names {campaign.segment!r}, which is not defined; known segments: {known}"
         )
-    unknown = sorted(set(campaign.offers) - set(offers))
-    if unknown:
-        raise CampaignDefinitionError(f"{campaign.file}: $.offers names {unknown}, which {OFFERS_FILE} does not define")
+    named = {"$.offers": campaign.offers}
+    named |= {f"$.variants[{place}].offers": each.offers or () for place, each in enumerate(campaign.variants)}
+    for path, ids in named.items():
+        if unknown := sorted(set(ids) - set(offers)):
+            place = f"{campaign.file}: {path}"
+            raise CampaignDefinitionError(f"{place} names {unknown}, which {OFFERS_FILE} does not define")
 
 
 def _load_offers(file: Path) -> dict[int, Offer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Self
 
@@ -11,7 +11,7 @@ import numpy as np
 from campaigns.effect import Arm
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import date
 
 TREATED, CONTROL = "treatment", "control"
@@ -60,6 +60,7 @@ class ExposureDay:
         converted: first converted on this day; a conversion dated before the exposure counts on the exposure's day.
         revenue: of those who converted, over all their contacts of the campaign, of this day and later ones.
         revenue_squared: the sum of the squares of each customer's.
+        variant: of the campaign, at the first exposure; None where it had none.
     """
 
     version: str | None
@@ -69,6 +70,7 @@ class ExposureDay:
     converted: int
     revenue: Decimal
     revenue_squared: Decimal
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,14 @@ class ExposureHistory:
         versions: in the order of their first exposure.
         treated: shape [versions, days].
         control: shape [versions, days].
+        by_variant: the treated and the control group of each variant, each of shape [versions, days].
     """
 
     days: Sequence[date]
     versions: Sequence[str]
     treated: Arm
     control: Arm
+    by_variant: Mapping[str, tuple[Arm, Arm]] = field(default_factory=dict)
 
 
 def accumulate(found: Collection[ExposureDay]) -> ExposureHistory:
@@ -93,8 +97,14 @@ def accumulate(found: Collection[ExposureDay]) -> ExposureHistory:
     known = sorted((each for each in found if each.version is not None), key=lambda each: each.day)
     days = list(dict.fromkeys(each.day for each in known))
     versions = list(dict.fromkeys(each.version for each in known if each.version is not None))
-    arms = {arm: _accumulate([each for each in known if each.arm == arm], days, versions) for arm in (TREATED, CONTROL)}
-    return ExposureHistory(days, versions, arms[TREATED], arms[CONTROL])
+
+    def arms(found: Sequence[ExposureDay]) -> tuple[Arm, Arm]:
+        treated, control = ([each for each in found if each.arm == arm] for arm in (TREATED, CONTROL))
+        return _accumulate(treated, days, versions), _accumulate(control, days, versions)
+
+    variants = dict.fromkeys(each.variant for each in known if each.variant is not None)
+    by_variant = {key: arms([each for each in known if each.variant == key]) for key in variants}
+    return ExposureHistory(days, versions, *arms(known), by_variant)
 
 
 def _accumulate(found: Sequence[ExposureDay], days: Sequence[date], versions: Sequence[str]) -> Arm:

@@ -47,15 +47,21 @@ def explore(
     Epsilon-greedy: `exploration_percent` of the decisions make one of the campaign's offers at random, each as likely
     as another. The draw is a hash of the trigger's id, so a decision that is made again makes the same offer.
     """
-    share, count = campaign.exploration_percent / 100, len(campaign.offers)
+    share = campaign.exploration_percent / 100
     made = best
     if share:
         digest = hashlib.sha256(f"exploration\x1f{trigger_id}".encode()).digest()
         if int.from_bytes(digest[:8]) < share * 2**64:
-            drawn = campaign.offers[int.from_bytes(digest[8:16]) * count >> 64]
+            drawn = campaign.offers[int.from_bytes(digest[8:16]) * len(campaign.offers) >> 64]
             made = ScoredOffer(offers[drawn], round(float(scores[drawn - 1]), 6))
-    is_best = made.offer.id == best.offer.id
-    return made, round(share / count + (1 - share if is_best else 0), 9)
+    return made, find_propensity(campaign, best, made)
+
+
+def find_propensity(campaign: Campaign, best: ScoredOffer, made: ScoredOffer) -> float:
+    """Return the probability with which a campaign was to make an offer, given its best one."""
+    share = campaign.exploration_percent / 100
+    drawn = share / len(campaign.offers) if made.offer.id in campaign.offers else 0.0
+    return round(drawn + (1 - share if made.offer.id == best.offer.id else 0), 9)
 
 
 def find_net_value(scored: ScoredOffer, channel: Channel) -> float:

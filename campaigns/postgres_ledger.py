@@ -511,6 +511,9 @@ def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
         "variants": PgTextArray("treatment" if each.outcome is Outcome.FIRED else "control" for each in decisions),
         "offers": PgTextArray(str(each.offer.offer.id) for each in decisions),
         "propensities": PgTextArray(repr(each.propensity) for each in decisions),
+        "campaign_variants": PgTextArray(each.variant for each in decisions),
+        "contact_costs": PgTextArray(repr(each.candidate.campaign.channel(each.channel).cost) for each in decisions),
+        "offer_costs": PgTextArray(repr(each.offer.offer.cost) for each in decisions),
         "contact_as_of": PgTextArray(each.candidate.as_of.isoformat() for each in decisions),
     }
 

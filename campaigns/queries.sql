@@ -119,12 +119,16 @@ WITH stored AS (
         ON CONFLICT (customer_id, decision_id) DO NOTHING
     RETURNING decision_id
 ), contacted AS (
-    INSERT INTO contact (customer_id, trigger_id, campaign, channel, variant, offer_id, status, decided_at, propensity)
-    SELECT customer_id, trigger_id, campaign, channel, variant, offer_id, 'reserved', decided_at, propensity
+    INSERT INTO contact (customer_id, trigger_id, campaign, channel, variant, offer_id, status, decided_at, propensity,
+                         campaign_variant, contact_cost, offer_cost)
+    SELECT customer_id, trigger_id, campaign, channel, variant, offer_id, 'reserved', decided_at, propensity,
+           campaign_variant, contact_cost, offer_cost
       FROM unnest(%(contact_customers)s::text[], %(contact_ids)s::uuid[], %(contact_campaigns)s::text[], %(channels)s::text[],
                   %(variants)s::text[], %(offers)s::integer[], %(contact_as_of)s::timestamptz[],
-                  %(propensities)s::double precision[])
-           AS t (customer_id, trigger_id, campaign, channel, variant, offer_id, decided_at, propensity)
+                  %(propensities)s::double precision[], %(campaign_variants)s::text[], %(contact_costs)s::double precision[],
+                  %(offer_costs)s::double precision[])
+           AS t (customer_id, trigger_id, campaign, channel, variant, offer_id, decided_at, propensity, campaign_variant,
+                 contact_cost, offer_cost)
      WHERE (trigger_id IN (SELECT decision_id FROM stored)) IS TRUE
         ON CONFLICT (customer_id, trigger_id) DO NOTHING
 )
@@ -206,8 +210,9 @@ SELECT segment, count(*) FROM membership WHERE is_member GROUP BY segment ORDER 
 
 -- name: decisions_of
 SELECT d.campaign, d.segment, d.occasion, d.outcome, d.reason, d.detail, d.as_of, d.facts, d.versions, d.event_id, o.failure,
-       d.net_value
+       d.net_value, c.campaign_variant
   FROM decision d LEFT JOIN outbox o ON o.customer_id = d.customer_id AND o.message_id = d.decision_id::text
+                  LEFT JOIN contact c ON c.customer_id = d.customer_id AND c.trigger_id = d.decision_id
  WHERE d.customer_id = %(customer)s ORDER BY d.as_of, d.campaign;
 
 -- name: memberships_of
@@ -328,7 +333,8 @@ SELECT variant, count(*),
 -- name: exposure_days
 -- Each customer once, in the arm and under the version of the first exposure; conversions and revenue of all contacts.
 WITH exposed AS (
-    SELECT DISTINCT ON (c.customer_id) c.customer_id, d.versions ->> 'campaign' AS version, c.variant, c.decided_at
+    SELECT DISTINCT ON (c.customer_id) c.customer_id, d.versions ->> 'campaign' AS version, c.variant, c.campaign_variant,
+           c.decided_at
       FROM contact c LEFT JOIN decision d ON d.customer_id = c.customer_id AND d.decision_id = c.trigger_id
      WHERE c.campaign = %(campaign)s
      ORDER BY c.customer_id, c.decided_at, c.trigger_id
@@ -336,12 +342,14 @@ WITH exposed AS (
     SELECT customer_id, min((first_at ->> 'converted')::timestamptz) AS converted_at, coalesce(sum(value), 0) AS revenue
       FROM contact WHERE campaign = %(campaign)s AND first_at ? 'converted' GROUP BY customer_id
 ), happened AS (
-    SELECT version, variant, decided_at AS at, 1 AS exposed, 0 AS converted, 0 AS revenue FROM exposed
+    SELECT version, variant, campaign_variant, decided_at AS at, 1 AS exposed, 0 AS converted, 0 AS revenue FROM exposed
      UNION ALL
-    SELECT version, variant, greatest(decided_at, converted_at), 0, 1, revenue FROM exposed JOIN answered USING (customer_id)
+    SELECT version, variant, campaign_variant, greatest(decided_at, converted_at), 0, 1, revenue
+      FROM exposed JOIN answered USING (customer_id)
 )
-SELECT version, variant, (at AT TIME ZONE 'UTC')::date, sum(exposed), sum(converted), sum(revenue), sum(revenue * revenue)
-  FROM happened GROUP BY 1, 2, 3 ORDER BY 3, 1, 2;
+SELECT version, variant, (at AT TIME ZONE 'UTC')::date, sum(exposed), sum(converted), sum(revenue), sum(revenue * revenue),
+       campaign_variant
+  FROM happened GROUP BY version, variant, 3, campaign_variant ORDER BY 3, version, variant, campaign_variant;
 
 -- name: count_in_both_arms
 SELECT count(*) FROM (SELECT FROM contact WHERE campaign = %(campaign)s

@@ -17,6 +17,7 @@ class DecisionRecord:
     Attributes:
         failure: why its trigger could not be published; None when it was, or will be.
         net_value: what the contact was expected to bring; None where no contact was possible.
+        variant: the key of the campaign's variant; None where nothing was sent or held out, or there were no variants.
     """
 
     campaign: str
@@ -31,6 +32,7 @@ class DecisionRecord:
     event_id: str
     failure: str | None = None
     net_value: float | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,10 @@ from console.performance_views import (
     CONTACT_HEADINGS,
     EFFECT_HEADINGS,
     LEVEL,
+    VARIANT_HEADINGS,
     VERSION_HEADINGS,
+    comparison_headings,
+    comparison_rows,
     contact_rows,
     effect_rows,
     has_alarm,
@@ -24,6 +27,7 @@ from console.performance_views import (
     points,
     sentences,
     share,
+    variant_rows,
     version_rows,
 )
 
@@ -87,6 +91,8 @@ def render_page(found: CampaignPerformance) -> str:
         contacts=(CONTACT_HEADINGS, contact_rows(found)) if found.customers else None,
         effect=(EFFECT_HEADINGS, effect_rows(found.effect)) if found.effect else None,
         versions=(VERSION_HEADINGS, version_rows(found)) if len(found.versions) > 1 else None,
+        variants=(VARIANT_HEADINGS, variant_rows(found)) if found.variants else None,
+        comparison=(comparison_headings(found), rows) if (rows := comparison_rows(found)) else None,
     )
 
 

@@ -12,12 +12,14 @@ from campaigns.sample_ratio import FIRST_CUSTOMERS as FIRST_TESTED
 
 if TYPE_CHECKING:
     from campaigns.exposures import ContactCounts
+    from campaigns.sample_ratio import VariantRatio
     from console.use_cases.performance import CampaignPerformance, Difference, Effect
 
 LEVEL = f"{1 - ALPHA:.0%}".replace("%", " %")
 CONTACT_HEADINGS = ("", "treated", "control", "total")
 EFFECT_HEADINGS = ("", "treated", "control", "difference", f"{LEVEL} interval")
 VERSION_HEADINGS = ("version", "since", "customers", "treated", "control", "difference", f"{LEVEL} interval")
+VARIANT_HEADINGS = ("variant", "share", "customers", "treated", "control", "difference", f"{LEVEL} interval")
 _COUNTED = (
     "decided",
     "published",
@@ -65,6 +67,7 @@ def sentences(found: CampaignPerformance) -> list[str]:
         _revenue(found),
         _refused(found),
         *_compared(found),
+        *_variants(found),
     )
     return [each for each in said if each]
 
@@ -118,6 +121,36 @@ def version_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
             continue
         rate = each.effect.conversion
         rows.append((*first, share(rate.treated), share(rate.control), points(rate.difference), interval(rate)))
+    return rows
+
+
+def variant_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
+    """Return the effect of each variant against its own control group."""
+    rows: list[tuple[str, ...]] = []
+    for each in found.variants:
+        first = (each.key, "none now" if each.share is None else share(each.share), f"{each.customers:,}")
+        if each.effect is None:
+            rows.append((*first, "", "", "one arm only", ""))
+            continue
+        rate = each.effect.conversion
+        rows.append((*first, share(rate.treated), share(rate.control), points(rate.difference), interval(rate)))
+    return rows
+
+
+def comparison_headings(found: CampaignPerformance) -> tuple[str, ...]:
+    """Return the headings of `comparison_rows`."""
+    against = f"against {found.variants[0].key}"
+    return (against, "conversion rate", "difference", f"{LEVEL} interval", "revenue per customer", f"{LEVEL} interval")
+
+
+def comparison_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
+    """Return the treated customers of each variant against those of the first one."""
+    rows: list[tuple[str, ...]] = []
+    for each in found.variants:
+        if each.against_first is not None:
+            rate, revenue = each.against_first.conversion, each.against_first.revenue
+            by_rate = (share(rate.treated), points(rate.difference), interval(rate))
+            rows.append((each.key, *by_rate, money(revenue.difference, signed=True), _money_interval(revenue)))
     return rows
 
 
@@ -190,6 +223,23 @@ def as_object(found: CampaignPerformance) -> dict[str, Any]:
             }
             for each in found.versions
         ],
+        "variants": [
+            {
+                "variant": each.key,
+                "share": each.share,
+                "customers": each.customers,
+                "effect": _effect_object(each.effect),
+                "against_first": _effect_object(each.against_first),
+            }
+            for each in found.variants
+        ],
+        "variant_ratio": found.variant_ratio
+        and {
+            "planned": dict(found.variant_ratio.planned),
+            "customers": dict(found.variant_ratio.customers),
+            "p_value": found.variant_ratio.p_value,
+            "alarm": found.variant_ratio.alarm,
+        },
     }
 
 
@@ -316,6 +366,37 @@ def _compared(found: CampaignPerformance) -> list[str]:
             "count in the arm of their first exposure."
         )
     return said
+
+
+def _split_of_variants(ratio: VariantRatio) -> str:
+    counts = ", ".join(f"{key} {each:,}" for key, each in ratio.customers.items())
+    planned = ", ".join(f"{key} {share(each)}" for key, each in ratio.planned.items())
+    return (
+        f"Alarm: the customers of the present version are not split between the variants as planned: {counts}; planned "
+        f"are {planned}. Do not compare the variants: look for workers with other definitions."
+    )
+
+
+def _variants(found: CampaignPerformance) -> list[str]:
+    """Return which variants differ, or why that cannot be said."""
+    compared = [(each.key, each.against_first.conversion) for each in found.variants if each.against_first is not None]
+    ratio = found.variant_ratio
+    if ratio is not None and ratio.alarm:
+        return [_split_of_variants(ratio)]
+    if not compared:
+        return []
+    first = found.variants[0].key
+    told = [
+        f"Variant {key} converts {'more' if each.difference > 0 else 'fewer'} customers than {first}, by "
+        f"{points(each.difference)} percentage points, {LEVEL} interval {interval(each)}."
+        for key, each in compared
+        if each.is_established
+    ]
+    if told:
+        return told
+    if all(each.low is None for _, each in compared):
+        return ["It is too early to compare the variants."]
+    return ["No difference between the variants is established."]
 
 
 def _money_interval(difference: Difference) -> str:

@@ -13,14 +13,18 @@ from console.performance_page import render_page
 from console.performance_views import (
     CONTACT_HEADINGS,
     EFFECT_HEADINGS,
+    VARIANT_HEADINGS,
     VERSION_HEADINGS,
     as_object,
+    comparison_headings,
+    comparison_rows,
     contact_rows,
     effect_rows,
     headline,
     interval,
     points,
     sentences,
+    variant_rows,
     version_rows,
 )
 from console.printable import printable
@@ -77,6 +81,12 @@ def _show(found: CampaignPerformance) -> None:
     if len(found.versions) > 1:
         click.echo()
         print_table(VERSION_HEADINGS, [tuple(map(printable, row)) for row in version_rows(found)])
+    if found.variants:
+        click.echo()
+        print_table(VARIANT_HEADINGS, variant_rows(found))
+    if rows := comparison_rows(found):
+        click.echo()
+        print_table(comparison_headings(found), rows)
     if lines := draw(found.days):
         click.echo("\nDifference of the conversion rates in percentage points, as of the end of each day (UTC):")
         click.echo("\n".join(lines))

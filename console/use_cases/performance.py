@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from campaigns.confidence_sequence import ALPHA
 from campaigns.definition import load_definitions
 from campaigns.effect import compare_conversion, compare_revenue
 from campaigns.errors import CampaignDefinitionError
 from campaigns.exposures import CONTROL, TREATED, ContactCounts, accumulate
 from campaigns.postgres_performance import open_performance
-from campaigns.sample_ratio import check_ratio
+from campaigns.sample_ratio import check_ratio, check_variants
+from campaigns.variants import find_shares
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from campaigns.definition import Campaign
     from campaigns.effect import Arm, Comparison
     from campaigns.exposures import ExposureDay, ExposureHistory
-    from campaigns.sample_ratio import SampleRatio
+    from campaigns.sample_ratio import SampleRatio, VariantRatio
     from streams.settings import Settings
 
 
@@ -101,6 +103,26 @@ class VersionEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantEffect:
+    """The effect of one variant of the campaign, over all versions.
+
+    Attributes:
+        key: of the variant.
+        share: of the customers, 0 to 1; None where the present definition does not have it.
+        customers: of both arms.
+        effect: its treated customers against its own control group; None where there are none in both arms.
+        against_first: its treated customers, `treated` here, against those of the first variant, `control`; None for
+            the first one, and without customers of both. The intervals of all variants hold at once.
+    """
+
+    key: str
+    share: float | None
+    customers: int
+    effect: Effect | None
+    against_first: Effect | None
+
+
+@dataclass(frozen=True, slots=True)
 class DayEffect:
     """The difference of the conversion rates as of the end of a day in UTC."""
 
@@ -123,6 +145,8 @@ class CampaignPerformance:
         days: the conversion of each day on which something happened, from the first with customers in both arms.
         versions: in the order of their first exposure.
         sample_ratio: of the present version; None without a holdout, or without a first exposure.
+        variants: in the order of the definition, then those that it does not have any more.
+        variant_ratio: of the present version; None without variants, or without a first exposure.
     """
 
     campaign: Campaign
@@ -134,6 +158,8 @@ class CampaignPerformance:
     days: Sequence[DayEffect]
     versions: Sequence[VersionEffect]
     sample_ratio: SampleRatio | None
+    variants: Sequence[VariantEffect] = ()
+    variant_ratio: VariantRatio | None = None
 
 
 def measure_campaign(settings: Settings, key: str) -> CampaignPerformance:
@@ -194,15 +220,18 @@ def evaluate(
         _by_day(history),
         [_of_version(history, place) for place in range(len(history.versions))],
         _check_ratio(campaign, history),
+        _by_variant(campaign, history),
+        _check_variants(campaign, history),
     )
 
 
-def _find_effect(treated: Arm, control: Arm) -> Effect | None:
+def _find_effect(treated: Arm, control: Arm, alpha: float = ALPHA) -> Effect | None:
     """Return the effect at the last look, None where no version has customers in both arms.
 
     Args:
         treated: shape [versions, looks].
         control: of the same shape.
+        alpha: the probability that an interval ever misses.
     """
     if not treated.customers.size:
         return None
@@ -212,8 +241,8 @@ def _find_effect(treated: Arm, control: Arm) -> Effect | None:
     return Effect(
         _count(treated, both),
         _count(control, both),
-        _difference(compare_conversion(treated, control), -1),
-        _difference(compare_revenue(treated, control), -1),
+        _difference(compare_conversion(treated, control, alpha), -1),
+        _difference(compare_revenue(treated, control, alpha), -1),
     )
 
 
@@ -253,6 +282,39 @@ def _of_version(history: ExposureHistory, place: int) -> VersionEffect:
     customers = (treated.customers + control.customers)[0]
     since = history.days[int(np.argmax(customers > 0))]
     return VersionEffect(history.versions[place], since, int(customers[-1]), _find_effect(treated, control))
+
+
+def _by_variant(campaign: Campaign, history: ExposureHistory) -> list[VariantEffect]:
+    """Return the effect of each variant.
+
+    The error is divided among the variants (Bonferroni), so that the intervals of all of them hold at once.
+    """
+    planned = find_shares(campaign.variants)
+    known = [*planned, *(key for key in history.by_variant if key not in planned)]
+    keys = [key for key in known if key in history.by_variant]
+    if not keys:
+        return []
+    first = history.by_variant[keys[0]][0]
+    found = []
+    for key in keys:
+        treated, control = history.by_variant[key]
+        customers = int((treated.customers + control.customers)[:, -1].sum())
+        effect = _find_effect(treated, control, ALPHA / len(keys))
+        against = None if key == keys[0] else _find_effect(treated, first, ALPHA / (len(keys) - 1))
+        found.append(VariantEffect(key, planned.get(key), customers, effect, against))
+    return found
+
+
+def _check_variants(campaign: Campaign, history: ExposureHistory) -> VariantRatio | None:
+    if campaign.version not in history.versions or not campaign.variants:
+        return None
+    place, planned = history.versions.index(campaign.version), find_shares(campaign.variants)
+    none = np.zeros(len(history.days))
+    customers = dict.fromkeys(planned, none)
+    for key, (treated, control) in history.by_variant.items():
+        if key in planned:
+            customers[key] = (treated.customers + control.customers)[place]
+    return check_variants(customers, planned)
 
 
 def _check_ratio(campaign: Campaign, history: ExposureHistory) -> SampleRatio | None:

@@ -144,6 +144,21 @@ async def test_a_customer_counts_once_in_the_arm_and_version_of_the_first_exposu
         assert found.count_in_both_arms("other") == 0
 
 
+async def test_a_customer_is_of_the_variant_of_the_first_exposure_in_both_arms(
+    ledger: PostgresLedger, ledger_url: str
+) -> None:
+    """Whatever a later version makes of it; the ledger keeps it with each contact, and explain reads it."""
+    varied = campaign(variants=[{"key": "plain"}, {"key": "short", "message": "Hi"}], holdout_percent=50)
+    first = [decision(campaign=varied, customer_id=name) for name in ("ann", "bob", "cid", "dot")]
+    await store(ledger, *first)
+    await store(ledger, decision(occasion="2", as_of=LATER))
+    found = days_of(ledger_url)
+    assert sum(each.customers for each in found) == 4
+    expected = {("control" if each.outcome == "control" else "treatment", each.variant) for each in first}
+    assert {(each.arm, each.variant) for each in found} == expected
+    assert [each.variant for each in await ledger.decisions_of("ann")] == [first[0].variant, None]
+
+
 async def test_an_outcome_that_is_delivered_again_counts_once(ledger: PostgresLedger, ledger_url: str) -> None:
     bob = decision(customer_id="bob")
     await store(ledger, bob)

@@ -41,6 +41,7 @@ class Exposure:
     variant: str
     decided_at: datetime
     state: ContactState = RESERVED
+    campaign_variant: str | None = None
 
 
 @dataclass
@@ -217,7 +218,8 @@ class InMemoryLedger:
             customer.decisions[candidate.trigger_id] = each
             if each.outcome is not Outcome.WITHHELD and each.channel is not None:
                 variant = "treatment" if each.outcome is Outcome.FIRED else "control"
-                contact = Exposure(candidate.campaign.key, each.channel, variant, candidate.as_of)
+                key, as_of = candidate.campaign.key, candidate.as_of
+                contact = Exposure(key, each.channel, variant, as_of, campaign_variant=each.variant)
                 customer.contacts[candidate.trigger_id] = contact
         return refused
 

@@ -61,6 +61,16 @@ def test_eligibility_does_not_depend_on_the_arm(history: Sequence[Sequence[Act]]
 
 @SETTINGS
 @given(HISTORIES, st.sampled_from([0, 50, 100]))
+def test_eligibility_does_not_depend_on_the_variant(history: Sequence[Sequence[Act]], holdout_percent: float) -> None:
+    """Whoever gets the first, the second, or neither, is contacted or withheld alike."""
+    variants = [{"key": "first", "offers": (1,)}, {"key": "second", "offers": (3, 2), "message": "Hello"}]
+    plain = asyncio.run(play(history, holdout_percent=holdout_percent))
+    varied = asyncio.run(play(history, holdout_percent=holdout_percent, variants=variants))
+    assert eligibility(varied) == eligibility(plain)
+
+
+@SETTINGS
+@given(HISTORIES, st.sampled_from([0, 50, 100]))
 def test_a_customer_gets_at_most_one_contact_at_an_event(
     history: Sequence[Sequence[Act]], holdout_percent: float
 ) -> None:

@@ -16,7 +16,16 @@ from campaigns.errors import CampaignDefinitionError
 from campaigns.exposures import CONTROL, TREATED, ContactCounts, ExposureDay
 from console.cli.performance import PLOT_LINES, draw
 from console.performance_page import draw_chart, render_page
-from console.performance_views import as_object, contact_rows, effect_rows, headline, sentences, version_rows
+from console.performance_views import (
+    as_object,
+    comparison_rows,
+    contact_rows,
+    effect_rows,
+    headline,
+    sentences,
+    variant_rows,
+    version_rows,
+)
 from console.use_cases.performance import evaluate, find_campaign
 from tests.builders import campaign
 
@@ -166,6 +175,67 @@ def test_customers_that_cannot_be_compared_are_counted() -> None:
     assert "3 customers were contacted and held out" in said_of(found)
     assert "2 triggers could not be published; their customers count as treated." in said_of(found)
     assert version_rows(found)[0][5] == "one arm only"
+
+
+VARIED = campaign(holdout_percent=10, variants=[{"key": "plain"}, {"key": "short", "message": "Hi"}])
+
+
+def by_variant(*of: tuple[str | None, int, int], version: str = VARIED.version) -> list[ExposureDay]:
+    """So many treated customers of each variant, and converted ones; a tenth as many are held out, of whom 5 % do."""
+    return [
+        replace(exposed(arm, customers, converted, version=version, each=2), variant=key)
+        for key, treated, sold in of
+        for arm, customers, converted in ((TREATED, treated, sold), (CONTROL, treated // 9, treated // 180))
+    ]
+
+
+def test_variants_are_compared_with_their_control_groups_and_with_the_first() -> None:
+    found = measured(*by_variant(("short", 9_000, 1_800), ("plain", 9_000, 900)), of=VARIED)
+    plain, short = found.variants
+    assert (plain.key, plain.share, plain.customers, plain.against_first) == ("plain", 0.5, 10_000, None)
+    assert plain.effect is not None
+    assert short.effect is not None
+    assert short.against_first is not None
+    assert plain.effect.conversion.difference == pytest.approx(0.05)
+    assert short.effect.conversion.difference == pytest.approx(0.15)
+    assert short.against_first.conversion.difference == pytest.approx(0.1)
+    assert short.against_first.conversion.is_established
+    assert "Variant short converts more customers than plain, by +10.00 percentage points" in said_of(found)
+    assert [row[0] for row in (*variant_rows(found), *comparison_rows(found))] == ["plain", "short", "short"]
+    assert found.effect is not None
+    assert found.effect.conversion.difference == pytest.approx(0.1)
+    page = render_page(found)
+    assert "<h2>Variants</h2>" in page
+    assert "against plain" in page
+    told = json.loads(json.dumps(as_object(found)))
+    assert told["variants"][1]["against_first"]["conversion_rate"]["difference"] == pytest.approx(0.1)
+    assert told["variant_ratio"]["customers"] == {"plain": 10_000, "short": 10_000}
+
+
+def test_variants_that_do_not_differ_are_told_as_that_and_few_customers_as_too_early() -> None:
+    same = measured(*by_variant(("plain", 9_000, 900), ("short", 9_000, 905)), of=VARIED)
+    assert "No difference between the variants is established." in said_of(same)
+    few = measured(*by_variant(("plain", 60, 6), ("short", 60, 6)), of=VARIED)
+    assert "It is too early to compare the variants." in said_of(few)
+
+
+def test_variants_that_are_not_split_as_planned_are_not_compared() -> None:
+    found = measured(*by_variant(("plain", 9_000, 900), ("short", 1_800, 900)), of=VARIED)
+    assert "Alarm: the customers of the present version are not split between the variants" in said_of(found)
+    assert "Variant short converts" not in said_of(found)
+
+
+def test_a_variant_of_an_earlier_version_is_shown_without_a_share() -> None:
+    """Customers are compared within the version that exposed them first."""
+    earlier = by_variant(("gone", 900, 90), ("plain", 900, 90), version="earlier")
+    found = measured(*earlier, *by_variant(("plain", 900, 90), ("short", 900, 90)), of=VARIED)
+    assert [(each.key, each.share) for each in found.variants] == [("plain", 0.5), ("short", 0.5), ("gone", None)]
+    assert variant_rows(found)[2][1] == "none now"
+
+
+def test_a_campaign_without_variants_shows_none() -> None:
+    assert (EFFECTIVE.variants, EFFECTIVE.variant_ratio) == ([], None)
+    assert "Variants" not in render_page(EFFECTIVE)
 
 
 def test_days_accumulate_until_each_day() -> None:
