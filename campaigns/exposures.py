@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Self
 
@@ -30,6 +30,8 @@ class ContactCounts:
         delivered: contacts with at least one such outcome; likewise those below.
         conversions: conversion outcomes, several of a contact counted.
         revenue: the sum of their values.
+        contact_cost: of those published, what their channels charged; nothing of a control exposure.
+        offer_cost: of those converted, what their offers cost; likewise.
     """
 
     decided: int = 0
@@ -43,6 +45,18 @@ class ContactCounts:
     converted: int = 0
     conversions: int = 0
     revenue: Decimal = Decimal(0)
+    contact_cost: Decimal = Decimal(0)
+    offer_cost: Decimal = Decimal(0)
+
+    @property
+    def cost(self) -> Decimal:
+        """What contacts and offers cost."""
+        return self.contact_cost + self.offer_cost
+
+    @property
+    def net(self) -> Decimal:
+        """What is left of the revenue."""
+        return self.revenue - self.cost
 
     def __add__(self, other: Self) -> ContactCounts:
         return ContactCounts(*(getattr(self, each) + getattr(other, each) for each in self.__slots__))
@@ -61,6 +75,9 @@ class ExposureDay:
         revenue: of those who converted, over all their contacts of the campaign, of this day and later ones.
         revenue_squared: the sum of the squares of each customer's.
         variant: of the campaign, at the first exposure; None where it had none.
+        cost: of those first exposed on this day, over all their contacts of the campaign.
+        cost_in_squares: what the cost of the same customers adds to the sum of the squares of their revenue:
+            (revenue - cost)² - revenue² of each.
     """
 
     version: str | None
@@ -71,6 +88,14 @@ class ExposureDay:
     revenue: Decimal
     revenue_squared: Decimal
     variant: str | None = None
+    cost: Decimal = Decimal(0)
+    cost_in_squares: Decimal = Decimal(0)
+
+    @property
+    def net(self) -> ExposureDay:
+        """The same customers with their revenue less their cost as their revenue."""
+        squared = self.revenue_squared + self.cost_in_squares
+        return replace(self, revenue=self.revenue - self.cost, revenue_squared=squared)
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,13 +325,16 @@ SELECT variant, count(*),
        count(failed_at),
        count(*) FILTER (WHERE failed_at IS NULL AND message_id IS NOT NULL AND sent_at IS NULL),
        count(first_at -> 'delivered'), count(first_at -> 'bounced'), count(first_at -> 'opened'), count(first_at -> 'clicked'),
-       count(first_at -> 'converted'), sum(conversions), coalesce(sum(c.value), 0)
+       count(first_at -> 'converted'), sum(conversions), coalesce(sum(c.value), 0),
+       coalesce(sum(contact_cost::numeric) FILTER (WHERE variant = 'treatment' AND failed_at IS NULL
+                                                     AND (message_id IS NULL OR sent_at IS NOT NULL)), 0),
+       coalesce(sum(offer_cost::numeric) FILTER (WHERE variant = 'treatment' AND first_at ? 'converted'), 0)
   FROM contact c LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text
  WHERE c.campaign = %(campaign)s
  GROUP BY variant;
 
 -- name: exposure_days
--- Each customer once, in the arm and under the version of the first exposure; conversions and revenue of all contacts.
+-- Each customer once, in the arm and under the version of the first exposure; conversions, revenue and cost of all contacts.
 WITH exposed AS (
     SELECT DISTINCT ON (c.customer_id) c.customer_id, d.versions ->> 'campaign' AS version, c.variant, c.campaign_variant,
            c.decided_at
@@ -341,14 +344,23 @@ WITH exposed AS (
 ), answered AS (
     SELECT customer_id, min((first_at ->> 'converted')::timestamptz) AS converted_at, coalesce(sum(value), 0) AS revenue
       FROM contact WHERE campaign = %(campaign)s AND first_at ? 'converted' GROUP BY customer_id
+), spent AS (
+    SELECT c.customer_id, sum(CASE WHEN failed_at IS NULL AND (message_id IS NULL OR sent_at IS NOT NULL)
+                                   THEN contact_cost::numeric ELSE 0 END
+                              + CASE WHEN first_at ? 'converted' THEN offer_cost::numeric ELSE 0 END) AS cost
+      FROM contact c LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text
+     WHERE c.campaign = %(campaign)s AND c.variant = 'treatment' AND (contact_cost > 0 OR offer_cost > 0)
+     GROUP BY c.customer_id
 ), happened AS (
-    SELECT version, variant, campaign_variant, decided_at AS at, 1 AS exposed, 0 AS converted, 0 AS revenue FROM exposed
+    SELECT version, variant, campaign_variant, decided_at AS at, 1 AS exposed, 0 AS converted, 0 AS revenue,
+           coalesce(cost, 0) AS cost, coalesce(cost * (cost - 2 * coalesce(answered.revenue, 0)), 0) AS square
+      FROM exposed LEFT JOIN answered USING (customer_id) LEFT JOIN spent USING (customer_id)
      UNION ALL
-    SELECT version, variant, campaign_variant, greatest(decided_at, converted_at), 0, 1, revenue
+    SELECT version, variant, campaign_variant, greatest(decided_at, converted_at), 0, 1, revenue, 0, 0
       FROM exposed JOIN answered USING (customer_id)
 )
 SELECT version, variant, (at AT TIME ZONE 'UTC')::date, sum(exposed), sum(converted), sum(revenue), sum(revenue * revenue),
-       campaign_variant
+       campaign_variant, sum(cost), sum(square)
   FROM happened GROUP BY version, variant, 3, campaign_variant ORDER BY 3, version, variant, campaign_variant;
 
 -- name: count_in_both_arms

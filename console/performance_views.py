@@ -65,6 +65,7 @@ def sentences(found: CampaignPerformance) -> list[str]:
         _missing_reports(found),
         _earlier(found),
         _revenue(found),
+        _cost(found),
         _refused(found),
         *_compared(found),
         *_variants(found),
@@ -82,7 +83,10 @@ def contact_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
     treated, control = found.contacts[TREATED], found.contacts[CONTROL]
     arms = (treated, control, treated + control)
     rows: list[tuple[str, ...]] = [(name, *(f"{getattr(each, name):,}" for each in arms)) for name in _COUNTED]
-    return [*rows, ("revenue", *(money(float(each.revenue)) for each in arms))]
+    amounts = {"revenue": "revenue"}
+    if treated.cost:
+        amounts |= {"cost of contacts": "contact_cost", "cost of offers": "offer_cost", "net": "net"}
+    return [*rows, *((name, *(money(float(getattr(each, of))) for each in arms)) for name, of in amounts.items())]
 
 
 def effect_rows(effect: Effect) -> list[tuple[str, ...]]:
@@ -107,7 +111,16 @@ def effect_rows(effect: Effect) -> list[tuple[str, ...]]:
             money(revenue.difference, signed=True),
             _money_interval(revenue),
         ),
+        *_net_row(effect),
     ]
+
+
+def _net_row(effect: Effect) -> list[tuple[str, ...]]:
+    net = effect.net
+    if net is None:
+        return []
+    difference = money(net.difference, signed=True)
+    return [("net per customer", money(net.treated), money(net.control), difference, _money_interval(net))]
 
 
 def version_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
@@ -140,7 +153,8 @@ def variant_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
 def comparison_headings(found: CampaignPerformance) -> tuple[str, ...]:
     """Return the headings of `comparison_rows`."""
     against = f"against {found.variants[0].key}"
-    return (against, "conversion rate", "difference", f"{LEVEL} interval", "revenue per customer", f"{LEVEL} interval")
+    amount = "revenue per customer" if found.effect is None or found.effect.net is None else "net per customer"
+    return (against, "conversion rate", "difference", f"{LEVEL} interval", amount, f"{LEVEL} interval")
 
 
 def comparison_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
@@ -148,9 +162,9 @@ def comparison_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for each in found.variants:
         if each.against_first is not None:
-            rate, revenue = each.against_first.conversion, each.against_first.revenue
+            rate, amount = each.against_first.conversion, each.against_first.net or each.against_first.revenue
             by_rate = (share(rate.treated), points(rate.difference), interval(rate))
-            rows.append((each.key, *by_rate, money(revenue.difference, signed=True), _money_interval(revenue)))
+            rows.append((each.key, *by_rate, money(amount.difference, signed=True), _money_interval(amount)))
     return rows
 
 
@@ -244,7 +258,11 @@ def as_object(found: CampaignPerformance) -> dict[str, Any]:
 
 
 def _contacts_object(counts: ContactCounts) -> dict[str, Any]:
-    return {**{name: getattr(counts, name) for name in _COUNTED}, "revenue": float(counts.revenue)}
+    amounts = ("revenue", "contact_cost", "offer_cost", "net")
+    return {
+        **{name: getattr(counts, name) for name in _COUNTED},
+        **{name: float(getattr(counts, name)) for name in amounts},
+    }
 
 
 def _effect_object(effect: Effect | None) -> dict[str, Any] | None:
@@ -258,6 +276,8 @@ def _effect_object(effect: Effect | None) -> dict[str, Any] | None:
         },
         "conversion_rate": {**_difference_object(effect.conversion), "lift": effect.conversion.lift},
         "revenue_per_customer": {**_difference_object(effect.revenue), "lift": effect.revenue.lift},
+        "net_per_customer": effect.net and _difference_object(effect.net),
+        "cost_per_conversion": effect.cost_per_conversion and effect.cost_per_conversion._asdict(),
     }
 
 
@@ -343,6 +363,19 @@ def _revenue(found: CampaignPerformance) -> str:
     revenue = effect.revenue
     said = f"{money(revenue.difference, signed=True)} per customer, {LEVEL} interval {_money_interval(revenue)}"
     return f"Revenue: {said}; {'an' if revenue.is_established else 'no'} effect is established."
+
+
+def _cost(found: CampaignPerformance) -> str:
+    """Return what one more conversion costs, and whether the campaign pays."""
+    effect = found.effect
+    if effect is None or effect.net is None or effect.net.low is None or has_alarm(found):
+        return ""
+    net, each = effect.net, effect.cost_per_conversion
+    said = f"Net of cost: {money(net.difference, signed=True)} per customer, {LEVEL} interval {_money_interval(net)}"
+    if each is None:
+        return f"{said}; no conversion is gained."
+    between = "" if each.low is None or each.high is None else f", {money(each.low)} to {money(each.high)}"
+    return f"{said}; one more conversion costs {money(each.value)}{between}."
 
 
 def _refused(found: CampaignPerformance) -> str:

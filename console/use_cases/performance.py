@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -71,6 +71,14 @@ class Difference:
         return (self.low is not None and self.low > 0) or (self.high is not None and self.high < 0)
 
 
+class CostPerConversion(NamedTuple):
+    """What one more conversion costs, and its range where an effect is established."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """Customers who were contacted, by intention, against those who were held out.
@@ -78,12 +86,25 @@ class Effect:
     Attributes:
         conversion: share of customers who converted.
         revenue: per customer.
+        net: revenue less cost, per customer; None where nothing costs anything.
     """
 
     treated: ArmCustomers
     control: ArmCustomers
     conversion: Difference
     revenue: Difference
+    net: Difference | None = None
+
+    @property
+    def cost_per_conversion(self) -> CostPerConversion | None:
+        """What one more conversion costs; None where nothing costs anything, or no conversion is gained."""
+        rate = self.conversion
+        if self.net is None or rate.difference <= 0:
+            return None
+        cost = self.revenue.difference - self.net.difference
+        if rate.low is None or rate.high is None or rate.low <= 0:
+            return CostPerConversion(cost / rate.difference, None, None)
+        return CostPerConversion(cost / rate.difference, cost / rate.high, cost / rate.low)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +228,9 @@ def evaluate(
         in_both_arms: customers who were contacted and held out.
     """
     history = accumulate(exposures)
-    effect = _find_effect(history.treated, history.control)
+    # Without costs there is nothing to subtract: the net is left out.
+    net = accumulate([each.net for each in exposures]) if any(each.cost for each in exposures) else None
+    effect = _find_effect(history.treated, history.control, (net.treated, net.control) if net else None)
     customers = sum(each.customers for each in exposures)
     compared = effect.treated.customers + effect.control.customers if effect else 0
     return CampaignPerformance(
@@ -218,19 +241,20 @@ def evaluate(
         in_both_arms,
         effect,
         _by_day(history),
-        [_of_version(history, place) for place in range(len(history.versions))],
+        [_of_version(history, net, place) for place in range(len(history.versions))],
         _check_ratio(campaign, history),
-        _by_variant(campaign, history),
+        _by_variant(campaign, history, net),
         _check_variants(campaign, history),
     )
 
 
-def _find_effect(treated: Arm, control: Arm, alpha: float = ALPHA) -> Effect | None:
+def _find_effect(treated: Arm, control: Arm, net: tuple[Arm, Arm] | None = None, alpha: float = ALPHA) -> Effect | None:
     """Return the effect at the last look, None where no version has customers in both arms.
 
     Args:
         treated: shape [versions, looks].
         control: of the same shape.
+        net: both with the revenue less the cost as their revenue; None without costs.
         alpha: the probability that an interval ever misses.
     """
     if not treated.customers.size:
@@ -243,6 +267,7 @@ def _find_effect(treated: Arm, control: Arm, alpha: float = ALPHA) -> Effect | N
         _count(control, both),
         _difference(compare_conversion(treated, control, alpha), -1),
         _difference(compare_revenue(treated, control, alpha), -1),
+        _difference(compare_revenue(*net, alpha), -1) if net else None,
     )
 
 
@@ -277,14 +302,15 @@ def _by_day(history: ExposureHistory) -> list[DayEffect]:
     ]
 
 
-def _of_version(history: ExposureHistory, place: int) -> VersionEffect:
+def _of_version(history: ExposureHistory, net: ExposureHistory | None, place: int) -> VersionEffect:
     treated, control = history.treated.of_version(place), history.control.of_version(place)
+    net_arms = (net.treated.of_version(place), net.control.of_version(place)) if net else None
     customers = (treated.customers + control.customers)[0]
     since = history.days[int(np.argmax(customers > 0))]
-    return VersionEffect(history.versions[place], since, int(customers[-1]), _find_effect(treated, control))
+    return VersionEffect(history.versions[place], since, int(customers[-1]), _find_effect(treated, control, net_arms))
 
 
-def _by_variant(campaign: Campaign, history: ExposureHistory) -> list[VariantEffect]:
+def _by_variant(campaign: Campaign, history: ExposureHistory, net: ExposureHistory | None) -> list[VariantEffect]:
     """Return the effect of each variant.
 
     The error is divided among the variants (Bonferroni), so that the intervals of all of them hold at once.
@@ -299,8 +325,9 @@ def _by_variant(campaign: Campaign, history: ExposureHistory) -> list[VariantEff
     for key in keys:
         treated, control = history.by_variant[key]
         customers = int((treated.customers + control.customers)[:, -1].sum())
-        effect = _find_effect(treated, control, ALPHA / len(keys))
-        against = None if key == keys[0] else _find_effect(treated, first, ALPHA / (len(keys) - 1))
+        effect = _find_effect(treated, control, net.by_variant[key] if net else None, ALPHA / len(keys))
+        treated_net = (net.by_variant[key][0], net.by_variant[keys[0]][0]) if net else None
+        against = None if key == keys[0] else _find_effect(treated, first, treated_net, ALPHA / (len(keys) - 1))
         found.append(VariantEffect(key, planned.get(key), customers, effect, against))
     return found
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from campaigns.channels import Channel
+from campaigns.decide import ContactHistory
+from campaigns.definition import Campaign
 from campaigns.errors import LedgerUnavailableError
 from campaigns.exposures import ContactCounts, ExposureDay
 from campaigns.guardrails import Reason
@@ -19,7 +22,7 @@ from campaigns.postgres_performance import open_performance
 from campaigns.triggers import outgoing
 from campaigns.unpublishable import set_aside
 from streams.outcomes import fold_outcomes, outcome_keys, trigger_keys
-from tests.builders import AS_OF, campaign, candidate, decision
+from tests.builders import AS_OF, campaign, candidate, decide, decision, facts, offers, scores
 from tests.records import arrive, decode, outcome
 
 if TYPE_CHECKING:
@@ -142,6 +145,31 @@ async def test_a_customer_counts_once_in_the_arm_and_version_of_the_first_exposu
     with open_performance(ledger_url) as found:
         assert found.count_in_both_arms("win-back") == 1
         assert found.count_in_both_arms("other") == 0
+
+
+async def test_a_contact_costs_what_it_did_when_it_was_decided(ledger: PostgresLedger, ledger_url: str) -> None:
+    """Once it is published, and its offer once it is accepted; a control exposure costs nothing."""
+    channel = Channel(key="email", message_format="html", cost=0.1)
+    paid = Campaign.model_validate(
+        campaign(holdout_percent=50).model_dump() | {"channels": ["email"]}, context={"channels": {"email": channel}}
+    )
+    priced = {id_: each.model_copy(update={"value": 30.0, "cost": 5.0}) for id_, each in offers().items()}
+    made = {
+        name: decide(candidate(campaign=paid, customer_id=name), facts(), ContactHistory(), priced, scores(3))
+        for name in ("bob", "cid", "dot", "eve", "fay", "ann")
+    }
+    treated = [name for name, each in made.items() if each.outcome == "fired"]
+    rows = {row.message.message_id: row for row in await store(ledger, *made.values())}
+    sent = [rows[made[name].candidate.trigger_id] for name in treated[:2]]
+    await ledger.mark_sent([*sent, rows[made["ann"].candidate.trigger_id]])
+    await report(ledger, *(said("converted", made[name], value=20) for name in (treated[0], "ann")))
+    counts = counts_of(ledger_url)
+    assert (counts["treatment"].contact_cost, counts["treatment"].offer_cost) == (Decimal("0.2"), Decimal(5))
+    assert (counts["control"].cost, made["ann"].outcome) == (0, "control")
+    exposed = [each for each in days_of(ledger_url) if each.customers]
+    assert {each.arm: each.cost for each in exposed} == {"treatment": Decimal("5.2"), "control": 0}
+    squares = {"treatment": Decimal("14.9") ** 2 - Decimal(20) ** 2 + Decimal("0.1") ** 2, "control": Decimal(0)}
+    assert {each.arm: each.cost_in_squares for each in exposed} == squares
 
 
 async def test_a_customer_is_of_the_variant_of_the_first_exposure_in_both_arms(

@@ -177,6 +177,62 @@ def test_customers_that_cannot_be_compared_are_counted() -> None:
     assert version_rows(found)[0][5] == "one arm only"
 
 
+def costing(cost: int, *, sold: int = 200) -> CampaignPerformance:
+    """Each of 1,000 treated customers costs so much, and each who converts brings 10; 100 of as many held out do."""
+    return measured(
+        replace(
+            exposed(TREATED, 1_000, sold, each=10),
+            cost=Decimal(cost * 1_000),
+            cost_in_squares=Decimal(sold * cost * (cost - 20) + (1_000 - sold) * cost**2),
+        ),
+        exposed(CONTROL, 1_000, 100, each=10),
+    )
+
+
+def test_costs_are_subtracted_from_the_revenue_of_each_customer() -> None:
+    effect = costing(2).effect
+    assert effect is not None
+    assert effect.net is not None
+    assert effect.revenue.difference == pytest.approx(1)
+    assert (effect.net.treated, effect.net.control) == (pytest.approx(0), pytest.approx(1))
+    assert effect.net.difference == pytest.approx(-1)
+    assert effect.net.is_established
+    assert effect_rows(effect)[-1][:4] == ("net per customer", "0.00", "1.00", "-1.00")
+
+
+def test_one_more_conversion_costs_what_the_campaign_costs_for_each_that_is_gained() -> None:
+    """The hundred that are gained cost 2,000."""
+    found = costing(2)
+    assert found.effect is not None
+    each = found.effect.cost_per_conversion
+    assert each is not None
+    assert each.low is not None
+    assert each.high is not None
+    assert each.value == pytest.approx(20)
+    assert each.low < 20 < each.high
+    told = json.loads(json.dumps(as_object(found)))["effect"]
+    assert told["cost_per_conversion"]["value"] == pytest.approx(20)
+    assert told["net_per_customer"]["established"]
+
+
+def test_where_no_conversion_is_gained_none_has_a_cost() -> None:
+    found = costing(2, sold=100).effect
+    assert found is not None
+    assert found.cost_per_conversion is None
+
+
+def test_contacts_are_listed_with_their_cost_where_they_have_one() -> None:
+    counts = ContactCounts(decided=3, revenue=Decimal(10), contact_cost=Decimal(2), offer_cost=Decimal(1))
+    assert (counts.cost, counts.net) == (3, 7)
+    shown = contact_rows(evaluate(HELD, {TREATED: counts}, [exposed(TREATED, 3)]))
+    assert [row[:2] for row in shown[-3:]] == [
+        ("cost of contacts", "2.00"),
+        ("cost of offers", "1.00"),
+        ("net", "7.00"),
+    ]
+    assert contact_rows(EFFECTIVE)[-1][0] == "revenue"
+
+
 VARIED = campaign(holdout_percent=10, variants=[{"key": "plain"}, {"key": "short", "message": "Hi"}])
 
 
