@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaigns.arbitration import choose_contact, outrank
-from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle
+from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle, withhold
 from campaigns.definition import Launch
 from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason
 from features.table import plain
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from campaigns.breaker import BatchBreakers
     from campaigns.definition import Campaign, Offer
     from campaigns.guardrails import Guardrail
     from features.table import Column, FeatureTable
@@ -67,6 +68,7 @@ class Definitions:
         guardrails: evaluated in order for each candidate.
         channels: the names of every channel; those of the campaigns when left out.
         longest_limit: the longest window of a limit on contacts; zero without limits.
+        longest_breaker: the longest window of a breaker, in hours; 0 without breakers.
     """
 
     campaigns: Sequence[Campaign]
@@ -78,6 +80,7 @@ class Definitions:
     guardrails: Sequence[Guardrail] = GUARDRAILS
     channels: Collection[str] = ()
     longest_limit: timedelta = field(init=False)
+    longest_breaker: int = field(init=False)
     _facts_read: Mapping[str, Collection[str]] = field(init=False, compare=False, repr=False)
     _versions: Mapping[str, Mapping[str, str]] = field(init=False, compare=False, repr=False)
 
@@ -87,6 +90,8 @@ class Definitions:
         object.__setattr__(self, "channels", known)
         windows = [timedelta(days=limit.days) for each in self.campaigns for limit in each.limits]
         object.__setattr__(self, "longest_limit", max(windows, default=timedelta()))
+        hours = [each.breaker.hours for each in self.campaigns if each.breaker]
+        object.__setattr__(self, "longest_breaker", max(hours, default=0))
         read = {each.key: self._find_facts_read(each) for each in self.campaigns}
         object.__setattr__(self, "_facts_read", read)
         object.__setattr__(self, "_versions", {each.key: self._find_versions(each) for each in self.campaigns})
@@ -184,6 +189,7 @@ def decide_all(
     offers: dict[int, Offer],
     score_offers: Callable[[FeatureTable], tuple[NDArray[np.float32], Column]],
     guardrails: Sequence[Guardrail] = GUARDRAILS,
+    breakers: BatchBreakers | None = None,
 ) -> list[Decision]:
     """Decide every candidate of a batch; offers are scored for those alone, in one call.
 
@@ -199,6 +205,7 @@ def decide_all(
         offers: every offer by id.
         score_offers: gives scores of shape [rows, offers] and their basis, shape [rows]: model, rules or mock.
         guardrails: evaluated in order for each candidate.
+        breakers: keep back the campaigns that are stopped, and stop others; None where there are neither.
     """
     candidates = _first_of_each_opportunity(candidates)
     if not candidates:
@@ -214,10 +221,12 @@ def decide_all(
         customer_id = candidates[places[0]].customer_id
         history = histories.get(customer_id, ContactHistory())
         proposed = [propose(candidates[n], rows[n], history, offers, scores[n], guardrails) for n in places]
-        for place, made in zip(places, _arbitrate(proposed), strict=True):
+        for place, made in zip(places, _arbitrate(_stop(proposed, breakers)), strict=True):
             decisions[place] = made
             if exposure := made.exposure:
                 histories[customer_id] = history = history.with_contact(exposure)
+                if breakers is not None:
+                    breakers.count(made.candidate)
     return [decisions[place] for place in range(len(candidates))]
 
 
@@ -236,6 +245,24 @@ def _competing(candidates: Sequence[Candidate]) -> Iterable[Sequence[int]]:
         return first.as_of, not first.campaign.is_arbitrated
 
     return sorted(groups.values(), key=order)
+
+
+def _stop(proposed: Sequence[Proposal | Decision], breakers: BatchBreakers | None) -> Sequence[Proposal | Decision]:
+    """Withhold the contacts of stopped campaigns that would win: the next one makes its contact in their place.
+
+    Only the winner is checked: a campaign that would lose makes no contact, and none that stops it.
+    """
+    if breakers is None:
+        return proposed
+    left = list(proposed)
+    while possible := [each for each in left if isinstance(each, Proposal)]:
+        winner = choose_contact(possible)
+        refused = breakers.refuse(winner.candidate)
+        if refused is None:
+            break
+        held = withhold(winner.candidate, Reason.STOPPED, refused, winner.facts, winner.net_value)
+        left = [held if each is winner else each for each in left]
+    return left
 
 
 def _arbitrate(proposed: Sequence[Proposal | Decision]) -> list[Decision]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
+from campaigns.breaker import Breaker
 from campaigns.channels import CHANNELS_FILE, CUSTOMER, SHIPPED, Channel, load_channels, shipped_channels
 from campaigns.contact_limits import LIMITS_FILE, ContactLimit, load_limits, refuse_unknown_campaigns
 from campaigns.errors import CampaignDefinitionError, MessageError
@@ -81,7 +82,7 @@ class Campaign(BaseModel):
     makes its contact too. With `ignore_limits` it contacts beyond the limits of limits.json; its contacts count.
     Campaigns of one `holdout_group` hold out the same customers, those of the smaller share among those of the larger.
     `exploration_percent` of the decisions make a random offer, see campaigns/offers.py. Each customer gets one of the
-    `variants`, see campaigns/variants.py.
+    `variants`, see campaigns/variants.py. Its `breaker` stops it, see campaigns/breaker.py.
 
     The validation context may give `channels`, the channels that exist by key (the shipped ones when left out),
     `offers`, the offers that exist by id, `limits`, the limits on contacts, and `file`, the file's name for error
@@ -109,6 +110,7 @@ class Campaign(BaseModel):
     competes: bool = True
     valid_days: Annotated[int, Field(ge=1, le=365)] = 14
     variants: tuple[Variant, ...] = ()
+    breaker: Breaker | None = None
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
     _offers_with_value: Mapping[int, Offer] = PrivateAttr(default_factory=dict)
@@ -255,6 +257,8 @@ class Campaign(BaseModel):
             "holdout_group": self.holdout_group is None,
             "exploration_percent": self.exploration_percent == 0,
             "variants": not self.variants,
+            # It stops a campaign and decides nothing else: raising it makes no new version.
+            "breaker": True,
         }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})

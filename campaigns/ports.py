@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from campaigns.breaker import CampaignStop
     from campaigns.consent import ConsentChange
     from campaigns.contact_state import Contact, ContactState
     from campaigns.decide import ContactHistory, Decision
@@ -40,6 +41,8 @@ class LedgerState:
             one message id for two customers.
         contacts: those of the requested triggers and control exposures that exist.
         decided: those of the requested decisions that exist; of a contact also when its decision was deleted.
+        stops: why each campaign that is stopped is, by campaign.
+        contact_hours: contacts and control exposures of each campaign with a breaker, by clock hour since 1970.
     """
 
     memberships: Mapping[str, MembershipState]
@@ -48,6 +51,8 @@ class LedgerState:
     seen_messages: Collection[CustomerKey]
     contacts: Mapping[CustomerKey, Contact] = field(default_factory=dict)
     decided: Collection[CustomerKey] = ()
+    stops: Mapping[str, str] = field(default_factory=dict)
+    contact_hours: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class BatchChanges:
         consent_changes: revocations, and consent given again.
         messages: what is to be published.
         cache_lost: an invalidation of the feature cache may not have happened.
+        stops: campaigns that the batch stops; one that is stopped already stays as it is.
     """
 
     transitions: Sequence[Transition] = ()
@@ -81,6 +87,7 @@ class BatchChanges:
     consent_changes: Sequence[ConsentChange] = ()
     messages: Sequence[Message] = ()
     cache_lost: bool = False
+    stops: Sequence[CampaignStop] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,7 @@ class Ledger(Protocol):
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
+        hours_from: int | None = None,
     ) -> LedgerState:
         """Return what is held of customers, messages and outcomes, triggers and decisions.
 
@@ -130,6 +138,7 @@ class Ledger(Protocol):
             triggers: triggers and control exposures whose state to read.
             decisions: decisions that may exist.
             contacts_after: which contacts the histories list, by event time; none of them when left out.
+            hours_from: the first clock hour since 1970 whose contacts the breakers count; none when left out.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now.

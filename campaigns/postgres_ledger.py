@@ -23,7 +23,7 @@ from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
 from campaigns.queries import QUERIES
-from campaigns.records import DecisionRecord, MemberRecord, MembershipRecord
+from campaigns.records import DecisionRecord, MemberRecord, MembershipRecord, StopRecord
 from campaigns.triggers import Headers, Message, decision_message_id
 from campaigns.unpublishable import set_aside
 from features.pg_array_literal import PgTextArray, register_text_arrays
@@ -34,6 +34,7 @@ from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
+    from campaigns.breaker import CampaignStop
     from campaigns.definition import Campaign
     from campaigns.ports import BatchChanges, CustomerKey
     from segments.definition import Segment
@@ -53,7 +54,7 @@ set_json_loads(msgspec.json.decode)
 
 
 # What the query `read_customers` returns, by customer: roster, episodes, signals, consent changes, last contacts,
-# contacts.
+# contacts; by campaign: stops, contacts by hour.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...]]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
@@ -61,6 +62,8 @@ _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, dict[str, ConsentTimes]]),
     msgspec.json.Decoder(dict[str, dict[str, datetime]]),
     msgspec.json.Decoder(dict[str, tuple[PastContact, ...]]),
+    msgspec.json.Decoder(dict[str, str]),
+    msgspec.json.Decoder(dict[str, dict[int, int]]),
 )
 _FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
 
@@ -90,6 +93,7 @@ class PostgresLedger:
         self._versions_by_roster: dict[int, dict[str, str]] = {}
         self._versions: dict[str, str] = {}
         self._cooling = PgTextArray()
+        self._breaking = PgTextArray()
 
     async def open(self) -> None:
         """Open the first connection.
@@ -117,12 +121,15 @@ class PostgresLedger:
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
+        hours_from: int | None = None,
     ) -> LedgerState:
         """See the port."""
         customers = {
             "customers": PgTextArray(customer_ids),
             "cooling": self._cooling,
             "contacts_after": contacts_after,
+            "hours_from": hours_from,
+            "breaking": self._breaking,
             "roster": self._current_roster,
         }
         wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
@@ -134,7 +141,7 @@ class PostgresLedger:
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        rosters, episodes, signals, consent, last_contacts, contacts = (
+        rosters, episodes, signals, consent, last_contacts, contacts, stops, hours = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
         earlier = await self._find_earlier(rosters)
@@ -154,6 +161,8 @@ class PostgresLedger:
             set(rows.get("read_seen", ())),
             dict(map(_contact, rows.get("read_contacts", ()))),
             set(rows.get("read_decided", ())),
+            stops,
+            hours,
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -221,6 +230,7 @@ class PostgresLedger:
         """See the port."""
         self._versions = {segment.key: segment.version for segment in segments}
         self._cooling = PgTextArray(each.key for each in campaigns if each.cooldown_days)
+        self._breaking = PgTextArray(each.key for each in campaigns if each.breaker)
         kinds = [("segment", each.key, each.version) for each in segments]
         kinds += [("campaign", each.key, each.version) for each in campaigns]
         by = current_user()
@@ -240,6 +250,21 @@ class PostgresLedger:
             "by": current_user(),
         }
         await self._execute("set_activation_mode", **values)
+
+    async def stop_campaign(self, stop: CampaignStop) -> bool:
+        """Stop a campaign, and return whether it was not stopped already: then nothing changes."""
+        return bool(await self._rows("write_stops", **_stops([stop])))
+
+    async def resume_campaign(self, campaign: str, *, actor: str, reason: str) -> bool:
+        """Let a stopped campaign contact customers again, and return whether it was stopped.
+
+        Its breaker counts from now on.
+        """
+        return bool(await self._rows("resume_campaign", campaign=campaign, by=actor, reason=reason))
+
+    async def stops(self) -> Sequence[StopRecord]:
+        """Return the campaigns that are stopped now, in the order of their keys."""
+        return [StopRecord(*row) for row in await self._rows("stops")]
 
     async def segment_sizes(self) -> dict[str, int]:
         """Return the number of members by segment; a segment without members is left out."""
@@ -371,7 +396,9 @@ class PostgresLedger:
         generation = await connection.execute(QUERIES[bump])
         outbox = None
         if changes.decisions or changes.messages:
-            outbox = await connection.execute(QUERIES["write_decisions"], _decisions(changes))
+            outbox = await connection.execute(QUERIES["write_decisions"], _decisions(changes, self._breaking))
+        if changes.stops:
+            await connection.execute(QUERIES["write_stops"], _stops(changes.stops))
         letters = [each for each in changes.messages if each.destination == DEAD_LETTERS]
         if letters:
             # After the outbox, which leaves out the letters that are there already.
@@ -480,7 +507,15 @@ def _signals(signals: Mapping[str, Signals]) -> dict[str, Any]:
     return {"customers": PgTextArray(signals), "signals": PgTextArray(map(_json, signals.values()))}
 
 
-def _decisions(changes: BatchChanges) -> dict[str, Any]:
+def _stops(stops: Sequence[CampaignStop]) -> dict[str, Any]:
+    return {
+        "campaigns": PgTextArray(each.campaign for each in stops),
+        "actors": PgTextArray(each.actor for each in stops),
+        "reasons": PgTextArray(each.reason for each in stops),
+    }
+
+
+def _decisions(changes: BatchChanges, breaking: PgTextArray) -> dict[str, Any]:
     decisions = changes.decisions
     candidates = [each.candidate for each in decisions]
     return {
@@ -497,6 +532,7 @@ def _decisions(changes: BatchChanges) -> dict[str, Any]:
         "facts": PgTextArray(_json(each.facts) for each in decisions),
         "versions": PgTextArray(_json(each.versions) for each in candidates),
         "net_values": PgTextArray(None if each.net_value is None else repr(each.net_value) for each in decisions),
+        "breaking": breaking,
         **_contacts([each for each in decisions if each.outcome is not Outcome.WITHHELD]),
         **_outbox(changes.messages, [each.trigger_id for each in candidates]),
     }

@@ -1,5 +1,5 @@
 -- name: read_customers
--- Six JSON objects by customer, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
+-- Six JSON objects by customer and two by campaign, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
 -- may pair every customer with every row. The latest contact of each campaign with a cooldown, and every contact that a
 -- limit may count. Contacts of both arms and with any status: a held-out customer is treated like a contacted one.
 SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(roster_id)
@@ -29,7 +29,13 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                   FROM (SELECT customer_id, json_agg(json_build_array(campaign, channel, decided_at)) AS contacts
                           FROM contact
                          WHERE customer_id = ANY (%(customers)s::text[]) AND decided_at > %(contacts_after)s::timestamptz
-                         GROUP BY customer_id) l) END);
+                         GROUP BY customer_id) l) END),
+       (SELECT json_object_agg(campaign, reason)::text FROM campaign_stop WHERE resumed_at IS NULL),
+       (SELECT CASE WHEN %(hours_from)s::integer IS NULL THEN NULL ELSE
+               (SELECT json_object_agg(campaign, hours)::text
+                  FROM (SELECT campaign, json_object_agg(hour, contacts) AS hours FROM campaign_hour
+                         WHERE campaign = ANY (%(breaking)s::text[]) AND hour >= %(hours_from)s::integer
+                         GROUP BY campaign) h) END);
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);
@@ -131,6 +137,12 @@ WITH stored AS (
                  contact_cost, offer_cost)
      WHERE (trigger_id IN (SELECT decision_id FROM stored)) IS TRUE
         ON CONFLICT (customer_id, trigger_id) DO NOTHING
+    RETURNING campaign, decided_at
+), counted AS (
+    INSERT INTO campaign_hour AS h (campaign, hour, contacts)
+    SELECT campaign, floor(extract(epoch FROM decided_at) / 3600)::integer, count(*)
+      FROM contacted WHERE campaign = ANY (%(breaking)s::text[]) GROUP BY 1, 2 ORDER BY 1, 2
+        ON CONFLICT (campaign, hour) DO UPDATE SET contacts = h.contacts + excluded.contacts
 )
 INSERT INTO outbox (customer_id, message_id, destination, partition, key, headers, value)
 SELECT customer_id, message_id, destination, partition, key, headers, value
@@ -143,6 +155,28 @@ SELECT customer_id, message_id, destination, partition, key, headers, value
  ORDER BY place
     ON CONFLICT (customer_id, message_id) DO NOTHING
 RETURNING sequence, message_id;
+
+-- name: write_stops
+-- Of workers that stop a campaign at once, the first one does.
+INSERT INTO campaign_stop (campaign, stopped_by, reason)
+SELECT * FROM unnest(%(campaigns)s::text[], %(actors)s::text[], %(reasons)s::text[]) AS t (campaign, stopped_by, reason)
+ ORDER BY 1
+    ON CONFLICT (campaign) WHERE resumed_at IS NULL DO NOTHING
+RETURNING campaign;
+
+-- name: resume_campaign
+-- What was counted so far counts no longer, or the next contact would stop the campaign again.
+WITH resumed AS (
+    UPDATE campaign_stop SET resumed_at = now(), resumed_by = %(by)s, resume_reason = %(reason)s
+     WHERE campaign = %(campaign)s AND resumed_at IS NULL
+    RETURNING campaign
+), forgotten AS (
+    UPDATE campaign_hour SET contacts = 0 WHERE campaign IN (SELECT campaign FROM resumed)
+)
+SELECT campaign FROM resumed;
+
+-- name: stops
+SELECT campaign, reason, stopped_by, stopped_at FROM campaign_stop WHERE resumed_at IS NULL ORDER BY campaign;
 
 -- name: write_contact_states
 UPDATE contact

@@ -82,3 +82,20 @@ class LaunchRecord:
     last_customer_id: str | None
     members: int
     done_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StopRecord:
+    """A campaign that is stopped.
+
+    Attributes:
+        campaign: its key.
+        reason: why.
+        actor: who stopped it: `breaker`, or a person.
+        stopped_at: when.
+    """
+
+    campaign: str
+    reason: str
+    actor: str
+    stopped_at: datetime

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 from unicodedata import normalize
 
+from campaigns.breaker import hour_of
 from campaigns.candidates import TriggerContext
 from features.signals import Message
 from features.times import CUSTOMER_SINCE, parse_time
@@ -96,6 +97,13 @@ def limits_begin(events: Sequence[Event], window: timedelta) -> datetime | None:
         return None
     earliest = min(event.wire.occurred_at for event in events)
     return earliest - window if earliest - _BEGINNING > window else _BEGINNING
+
+
+def breakers_begin(events: Sequence[Event], hours: int) -> int | None:
+    """Return the first clock hour whose contacts count for breakers at any of these events, None if none counts."""
+    if not events or not hours:
+        return None
+    return hour_of(min(event.wire.occurred_at for event in events)) - hours + 1
 
 
 def leave_out_snapshots(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from campaigns.breaker import hour_of
 from campaigns.contact_limits import PastContact
 from campaigns.contact_state import Contact, ContactState
 from campaigns.decide import ContactHistory, Outcome
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from campaigns.breaker import CampaignStop
     from campaigns.consent import ConsentChange
     from campaigns.decide import Decision
     from campaigns.definition import Campaign
@@ -73,6 +76,9 @@ class InMemoryLedger:
         self.away = False
         self._versions: dict[str, str] = {}
         self._cooling: set[str] = set()
+        self._breaking: set[str] = set()
+        self.hours: dict[str, Counter[int]] = defaultdict(Counter)
+        self.stopped: dict[str, CampaignStop] = {}
 
     async def read(
         self,
@@ -82,6 +88,7 @@ class InMemoryLedger:
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
+        hours_from: int | None = None,
     ) -> LedgerState:
         """See the port."""
         self._reach()
@@ -102,6 +109,8 @@ class InMemoryLedger:
                 if (contact := self._find(each).contacts.get(trigger))
             },
             {(each, decision) for each, decision in decisions if decision in self._find(each).decisions},
+            {each.campaign: each.reason for each in self.stopped.values()},
+            {} if hours_from is None else self._contact_hours(hours_from),
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -114,6 +123,8 @@ class InMemoryLedger:
         refused = self._write_decisions(changes.decisions)
         self._write_outcomes(changes)
         self.generation += changes.cache_lost
+        for stop in changes.stops:
+            self.stopped.setdefault(stop.campaign, stop)
         return Committed(self._write_outbox(changes.messages, refused), self.generation)
 
     async def dry_run(self, changes: BatchChanges) -> None:
@@ -164,10 +175,29 @@ class InMemoryLedger:
         self._reach()
         self._versions = {each.key: each.version for each in segments}
         self._cooling = {each.key for each in campaigns if each.cooldown_days}
+        self._breaking = {each.key for each in campaigns if each.breaker}
         for kind, definitions in (("segment", segments), ("campaign", campaigns)):
             for each in definitions:
                 self.activations.setdefault((kind, each.key, each.version), Activation(each.version, at))
         return {each.key: self.activations["segment", each.key, each.version] for each in segments}
+
+    async def stop_campaign(self, stop: CampaignStop) -> bool:
+        """See PostgresLedger."""
+        return self.stopped.setdefault(stop.campaign, stop) is stop
+
+    async def resume_campaign(self, campaign: str, *, actor: str, reason: str) -> bool:
+        """See PostgresLedger."""
+        del actor, reason
+        stopped = self.stopped.pop(campaign, None)
+        if stopped is not None:
+            self.hours[campaign].clear()
+        return stopped is not None
+
+    def _contact_hours(self, hours_from: int) -> dict[str, dict[int, int]]:
+        counted = {
+            key: {hour: n for hour, n in self.hours[key].items() if hour >= hours_from} for key in self._breaking
+        }
+        return {key: hours for key, hours in counted.items() if hours}
 
     def _reach(self) -> None:
         if self.away:
@@ -221,6 +251,8 @@ class InMemoryLedger:
                 key, as_of = candidate.campaign.key, candidate.as_of
                 contact = Exposure(key, each.channel, variant, as_of, campaign_variant=each.variant)
                 customer.contacts[candidate.trigger_id] = contact
+                if key in self._breaking:
+                    self.hours[key][hour_of(as_of)] += 1
         return refused
 
     def _write_outcomes(self, changes: BatchChanges) -> None:
