@@ -182,7 +182,7 @@ class Campaign(BaseModel):
         changed = {"message": variant.message or self.message, "offers": variant.offers or self.offers}
         return self.model_copy(update={"variants": (), **changed})
 
-    @property
+    @cached_property
     def by_variant(self) -> Mapping[str, Campaign]:
         """The campaign as each variant makes it, by key."""
         return self._variants

@@ -539,6 +539,7 @@ def _decisions(changes: BatchChanges, breaking: PgTextArray) -> dict[str, Any]:
 
 
 def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
+    channels = [each.candidate.campaign.channels_by_key[each.channel] for each in decisions]
     return {
         "contact_customers": PgTextArray(each.candidate.customer_id for each in decisions),
         "contact_ids": PgTextArray(each.candidate.trigger_id for each in decisions),
@@ -548,7 +549,7 @@ def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
         "offers": PgTextArray(str(each.offer.offer.id) for each in decisions),
         "propensities": PgTextArray(repr(each.propensity) for each in decisions),
         "campaign_variants": PgTextArray(each.variant for each in decisions),
-        "contact_costs": PgTextArray(repr(each.candidate.campaign.channel(each.channel).cost) for each in decisions),
+        "contact_costs": PgTextArray(repr(each.cost) for each in channels),
         "offer_costs": PgTextArray(repr(each.offer.offer.cost) for each in decisions),
         "contact_as_of": PgTextArray(each.candidate.as_of.isoformat() for each in decisions),
     }

@@ -364,26 +364,29 @@ SELECT variant, count(*),
                                                      AND (message_id IS NULL OR sent_at IS NOT NULL)), 0),
        coalesce(sum(offer_cost::numeric) FILTER (WHERE variant = 'treatment' AND first_at ? 'converted'), 0)
   FROM contact c LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text
- WHERE c.campaign = %(campaign)s
+ WHERE c.campaign = ANY (%(campaigns)s::text[])
  GROUP BY variant;
 
 -- name: exposure_days
--- Each customer once, in the arm and under the version of the first exposure; conversions, revenue and cost of all contacts.
+-- Each customer once, in the arm and under the version of the first exposure; of a group of campaigns, that of the first
+-- campaign, whose key precedes its version. Conversions, revenue and cost of all contacts.
 WITH exposed AS (
-    SELECT DISTINCT ON (c.customer_id) c.customer_id, d.versions ->> 'campaign' AS version, c.variant, c.campaign_variant,
+    SELECT DISTINCT ON (c.customer_id) c.customer_id,
+           CASE WHEN cardinality(%(campaigns)s::text[]) > 1 THEN c.campaign || ' ' ELSE '' END
+           || (d.versions ->> 'campaign') AS version, c.variant, c.campaign_variant,
            c.decided_at
       FROM contact c LEFT JOIN decision d ON d.customer_id = c.customer_id AND d.decision_id = c.trigger_id
-     WHERE c.campaign = %(campaign)s
+     WHERE c.campaign = ANY (%(campaigns)s::text[])
      ORDER BY c.customer_id, c.decided_at, c.trigger_id
 ), answered AS (
     SELECT customer_id, min((first_at ->> 'converted')::timestamptz) AS converted_at, coalesce(sum(value), 0) AS revenue
-      FROM contact WHERE campaign = %(campaign)s AND first_at ? 'converted' GROUP BY customer_id
+      FROM contact WHERE campaign = ANY (%(campaigns)s::text[]) AND first_at ? 'converted' GROUP BY customer_id
 ), spent AS (
     SELECT c.customer_id, sum(CASE WHEN failed_at IS NULL AND (message_id IS NULL OR sent_at IS NOT NULL)
                                    THEN contact_cost::numeric ELSE 0 END
                               + CASE WHEN first_at ? 'converted' THEN offer_cost::numeric ELSE 0 END) AS cost
       FROM contact c LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text
-     WHERE c.campaign = %(campaign)s AND c.variant = 'treatment' AND (contact_cost > 0 OR offer_cost > 0)
+     WHERE c.campaign = ANY (%(campaigns)s::text[]) AND c.variant = 'treatment' AND (contact_cost > 0 OR offer_cost > 0)
      GROUP BY c.customer_id
 ), happened AS (
     SELECT version, variant, campaign_variant, decided_at AS at, 1 AS exposed, 0 AS converted, 0 AS revenue,
@@ -398,5 +401,5 @@ SELECT version, variant, (at AT TIME ZONE 'UTC')::date, sum(exposed), sum(conver
   FROM happened GROUP BY version, variant, 3, campaign_variant ORDER BY 3, version, variant, campaign_variant;
 
 -- name: count_in_both_arms
-SELECT count(*) FROM (SELECT FROM contact WHERE campaign = %(campaign)s
+SELECT count(*) FROM (SELECT FROM contact WHERE campaign = ANY (%(campaigns)s::text[])
                        GROUP BY customer_id HAVING count(DISTINCT variant) > 1) moved;

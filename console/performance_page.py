@@ -18,6 +18,7 @@ from console.performance_views import (
     comparison_headings,
     comparison_rows,
     contact_rows,
+    describe_measured,
     effect_rows,
     has_alarm,
     headline,
@@ -78,6 +79,7 @@ def render_page(found: CampaignPerformance) -> str:
     """Return the page."""
     return TEMPLATES.get_template("performance.html").render(
         campaign=found.campaign,
+        described=describe_measured(found),
         until=found.days[-1].day if found.days else None,
         tone=_tone(found),
         headline=headline(found),

@@ -9,8 +9,10 @@ from campaigns.effect import FIRST_CONVERTED, FIRST_CUSTOMERS
 from campaigns.exposures import CONTROL, TREATED
 from campaigns.sample_ratio import ALARM_BELOW
 from campaigns.sample_ratio import FIRST_CUSTOMERS as FIRST_TESTED
+from console.use_cases.performance import CampaignGroup, present_versions
 
 if TYPE_CHECKING:
+    from campaigns.definition import Campaign
     from campaigns.exposures import ContactCounts
     from campaigns.sample_ratio import VariantRatio
     from console.use_cases.performance import CampaignPerformance, Difference, Effect
@@ -55,7 +57,19 @@ def headline(found: CampaignPerformance) -> str:
     if not conversion.is_established:
         return f"No effect on conversion is established: the difference is {said}, which contains 0."
     verb = "more" if conversion.difference > 0 else "fewer"
-    return f"The campaign has an effect: {verb} customers convert than without it, by {said}."
+    several = isinstance(campaign, CampaignGroup)
+    who, without = ("The campaigns together have", "them") if several else ("The campaign has", "it")
+    return f"{who} an effect: {verb} customers convert than without {without}, by {said}."
+
+
+def describe_measured(found: CampaignPerformance) -> str:
+    """Return what was measured: the campaign with its version, or the group with its campaigns."""
+    measured = found.campaign
+    if not isinstance(measured, CampaignGroup):
+        return f"{measured.key}, version {measured.version}, holdout {measured.holdout_percent:g} %"
+    shares = sorted({each.holdout_percent for each in measured.campaigns})
+    held = " to ".join(f"{each:g}" for each in dict.fromkeys((shares[0], shares[-1])))
+    return f"group {measured.key}: {', '.join(each.key for each in measured.campaigns)}; holdout {held} %"
 
 
 def sentences(found: CampaignPerformance) -> list[str]:
@@ -126,8 +140,9 @@ def _net_row(effect: Effect) -> list[tuple[str, ...]]:
 def version_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
     """Return the effect on the customers of each version of the campaign."""
     rows: list[tuple[str, ...]] = []
+    present = present_versions(found.campaign)
     for each in found.versions:
-        name = f"{each.version}{' (present)' if each.version == found.campaign.version else ''}"
+        name = f"{each.version}{' (present)' if each.version in present else ''}"
         first = (name, f"{each.since}", f"{each.customers:,}")
         if each.effect is None:
             rows.append((*first, "", "", "one arm only", ""))
@@ -197,13 +212,10 @@ def lift(difference: Difference) -> str:
 
 def as_object(found: CampaignPerformance) -> dict[str, Any]:
     """Return the performance as JSON; docs/effect.md explains the fields."""
-    ratio, campaign = found.sample_ratio, found.campaign
+    ratio = found.sample_ratio
     treated, control = found.contacts[TREATED], found.contacts[CONTROL]
     return {
-        "campaign": campaign.key,
-        "name": campaign.name,
-        "version": campaign.version,
-        "holdout_percent": campaign.holdout_percent,
+        **_measured_object(found.campaign),
         "alpha": ALPHA,
         "headline": headline(found),
         "sentences": sentences(found),
@@ -257,6 +269,13 @@ def as_object(found: CampaignPerformance) -> dict[str, Any]:
     }
 
 
+def _measured_object(measured: Campaign | CampaignGroup) -> dict[str, Any]:
+    told = {"name": measured.name, "holdout_percent": measured.holdout_percent}
+    if isinstance(measured, CampaignGroup):
+        return {"group": measured.key, "campaigns": [each.key for each in measured.campaigns], **told}
+    return {"campaign": measured.key, "version": measured.version, **told}
+
+
 def _contacts_object(counts: ContactCounts) -> dict[str, Any]:
     amounts = ("revenue", "contact_cost", "offer_cost", "net")
     return {
@@ -294,6 +313,10 @@ def _difference_object(difference: Difference) -> dict[str, Any]:
 
 def _why_not_compared(found: CampaignPerformance) -> str:
     campaign = found.campaign
+    if isinstance(campaign, CampaignGroup):
+        return (
+            f"No version of a campaign of {campaign.key} has customers in both arms yet: there is nothing to compare."
+        )
     if not campaign.holdout_percent:
         return (
             f"{campaign.key} holds no customer out, so there is nothing to compare with and no lift: what customers "
@@ -387,16 +410,19 @@ def _compared(found: CampaignPerformance) -> list[str]:
     """Return which customers are compared, and how, where that is not plain."""
     said = []
     if (several := sum(each.effect is not None for each in found.versions)) > 1:
-        said.append(f"Rates are averages over {several} versions of the campaign, weighted with their customers.")
+        of = "versions of the campaigns" if isinstance(found.campaign, CampaignGroup) else "versions of the campaign"
+        said.append(f"Rates are averages over {several} {of}, weighted with their customers.")
     if found.effect is not None and found.left_out:
         said.append(
             f"{found.left_out:,} of {found.customers:,} customers are not compared: the version that exposed them "
             "first has customers in one arm only, or is unknown."
         )
     if found.in_both_arms:
+        differ = isinstance(found.campaign, CampaignGroup) and found.campaign.holdout_percent is None
+        why = "the campaigns hold out different shares" if differ else "holdout_percent changed"
         said.append(
-            f"{found.in_both_arms:,} customers were contacted and held out, because holdout_percent changed; they "
-            "count in the arm of their first exposure."
+            f"{found.in_both_arms:,} customers were contacted and held out, because {why}; they count in the arm of "
+            "their first exposure."
         )
     return said
 

@@ -153,11 +153,35 @@ class DayEffect:
 
 
 @dataclass(frozen=True, slots=True)
-class CampaignPerformance:
-    """What a campaign has achieved.
+class CampaignGroup:
+    """The campaigns of one `holdout_group`, measured together.
 
     Attributes:
-        campaign: its present definition.
+        key: the group.
+        campaigns: those of the present definitions, at least one.
+    """
+
+    key: str
+    campaigns: Sequence[Campaign]
+
+    @property
+    def name(self) -> str:
+        """Its name for people."""
+        return f"Campaigns of the group {self.key}"
+
+    @property
+    def holdout_percent(self) -> float | None:
+        """The share that each campaign holds out; None where they differ."""
+        shares = {each.holdout_percent for each in self.campaigns}
+        return shares.pop() if len(shares) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPerformance:
+    """What a campaign, or a group of campaigns, has achieved.
+
+    Attributes:
+        campaign: its present definition, or the group.
         contacts: by arm as the ledger names it, both arms present.
         customers: exposed at least once.
         left_out: those among them that cannot be compared: their version has customers in one arm only, or is unknown.
@@ -170,7 +194,7 @@ class CampaignPerformance:
         variant_ratio: of the present version; None without variants, or without a first exposure.
     """
 
-    campaign: Campaign
+    campaign: Campaign | CampaignGroup
     contacts: Mapping[str, ContactCounts]
     customers: int
     left_out: int
@@ -190,12 +214,40 @@ def measure_campaign(settings: Settings, key: str) -> CampaignPerformance:
         CampaignDefinitionError: there is no such campaign.
         LedgerUnavailableError: the ledger cannot be read.
     """
-    campaign = find_campaign(load_definitions(settings.definitions_dir).campaigns, key)
+    return _measure(settings, find_campaign(load_definitions(settings.definitions_dir).campaigns, key), [key])
+
+
+def measure_group(settings: Settings, key: str) -> CampaignPerformance:
+    """Return what the campaigns of a holdout group have achieved together.
+
+    Raises:
+        CampaignDefinitionError: no campaign is in such a group.
+        LedgerUnavailableError: the ledger cannot be read.
+    """
+    group = find_group(load_definitions(settings.definitions_dir).campaigns, key)
+    return _measure(settings, group, [each.key for each in group.campaigns])
+
+
+def _measure(settings: Settings, measured: Campaign | CampaignGroup, keys: Sequence[str]) -> CampaignPerformance:
     with open_performance(settings.ledger_url) as ledger:
-        contacts = ledger.count_contacts(key)
-        exposures = ledger.exposure_days(key)
-        moved = ledger.count_in_both_arms(key)
-    return evaluate(campaign, contacts, exposures, in_both_arms=moved)
+        contacts = ledger.count_contacts(*keys)
+        exposures = ledger.exposure_days(*keys)
+        moved = ledger.count_in_both_arms(*keys)
+    return evaluate(measured, contacts, exposures, in_both_arms=moved)
+
+
+def find_group(campaigns: Collection[Campaign], key: str) -> CampaignGroup:
+    """Return the group of campaigns that an operator names.
+
+    Raises:
+        CampaignDefinitionError: no campaign is in such a group; the message names those that there are.
+    """
+    found = [each for each in campaigns if each.holdout_group == key]
+    if not found:
+        groups = ", ".join(sorted({each.holdout_group for each in campaigns if each.holdout_group}))
+        known = f"there are: {groups}" if groups else "no campaign has a holdout_group"
+        raise CampaignDefinitionError(f"no campaign has the holdout_group {key!r}; {known}")
+    return CampaignGroup(key, found)
 
 
 def find_campaign(campaigns: Collection[Campaign], key: str) -> Campaign:
@@ -213,16 +265,16 @@ def find_campaign(campaigns: Collection[Campaign], key: str) -> Campaign:
 
 
 def evaluate(
-    campaign: Campaign,
+    campaign: Campaign | CampaignGroup,
     contacts: Mapping[str, ContactCounts],
     exposures: Collection[ExposureDay],
     *,
     in_both_arms: int = 0,
 ) -> CampaignPerformance:
-    """Compute a campaign's effect from what the ledger holds of it.
+    """Compute the effect of a campaign, or of a group of them, from what the ledger holds of it.
 
     Args:
-        campaign: its present definition.
+        campaign: its present definition, or the group.
         contacts: by arm.
         exposures: by version, arm and day.
         in_both_arms: customers who were contacted and held out.
@@ -243,8 +295,8 @@ def evaluate(
         _by_day(history),
         [_of_version(history, net, place) for place in range(len(history.versions))],
         _check_ratio(campaign, history),
-        _by_variant(campaign, history, net),
-        _check_variants(campaign, history),
+        [] if isinstance(campaign, CampaignGroup) else _by_variant(campaign, history, net),
+        None if isinstance(campaign, CampaignGroup) else _check_variants(campaign, history),
     )
 
 
@@ -344,9 +396,18 @@ def _check_variants(campaign: Campaign, history: ExposureHistory) -> VariantRati
     return check_variants(customers, planned)
 
 
-def _check_ratio(campaign: Campaign, history: ExposureHistory) -> SampleRatio | None:
-    if campaign.version not in history.versions or not campaign.holdout_percent:
+def present_versions(measured: Campaign | CampaignGroup) -> Collection[str]:
+    """Return the present versions as `ExposureDay` names them."""
+    if not isinstance(measured, CampaignGroup):
+        return [measured.version]
+    several = len(measured.campaigns) > 1
+    return [f"{each.key} {each.version}" if several else each.version for each in measured.campaigns]
+
+
+def _check_ratio(measured: Campaign | CampaignGroup, history: ExposureHistory) -> SampleRatio | None:
+    present = present_versions(measured)
+    places = [place for place, version in enumerate(history.versions) if version in present]
+    if not places or not measured.holdout_percent:
         return None
-    place = history.versions.index(campaign.version)
-    control = history.control.customers[place]
-    return check_ratio(control, control + history.treated.customers[place], campaign.holdout_percent / 100)
+    control, treated = (arm.customers[places].sum(axis=0) for arm in (history.control, history.treated))
+    return check_ratio(control, control + treated, measured.holdout_percent / 100)

@@ -187,6 +187,26 @@ async def test_a_customer_is_of_the_variant_of_the_first_exposure_in_both_arms(
     assert [each.variant for each in await ledger.decisions_of("ann")] == [first[0].variant, None]
 
 
+async def test_of_several_campaigns_a_customer_counts_once_for_the_first_exposure_to_any(
+    ledger: PostgresLedger, ledger_url: str
+) -> None:
+    """Conversions and contacts are those of all of them; others do not count."""
+    first = decision(campaign=HOLDING, versions={"campaign": "v1"})
+    second = decision(campaign=campaign(key="second"), as_of=LATER, versions={"campaign": "v2"})
+    elsewhere = decision(campaign=campaign(key="elsewhere"), customer_id="bob")
+    await store(ledger, second, first, elsewhere)
+    await report(ledger, said("converted", first, value=2), said("converted", second, value=3))
+    with open_performance(ledger_url) as found:
+        keys = ("win-back", "second")
+        days = [day("control", version="win-back v1"), bought("control", value="5", version="win-back v1")]
+        assert list(found.exposure_days(*keys)) == days
+        assert {arm: each.decided for arm, each in found.count_contacts(*keys).items()} == {
+            "treatment": 1,
+            "control": 1,
+        }
+        assert found.count_in_both_arms(*keys) == 1
+
+
 async def test_an_outcome_that_is_delivered_again_counts_once(ledger: PostgresLedger, ledger_url: str) -> None:
     bob = decision(customer_id="bob")
     await store(ledger, bob)

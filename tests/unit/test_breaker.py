@@ -112,8 +112,8 @@ def test_a_breaker_makes_no_new_version_of_a_campaign() -> None:
 
 def test_definitions_know_the_longest_breaker() -> None:
     made = [campaign(), WATCHED, campaign(key="b", breaker={"contacts": 1, "hours": 3})]
-    assert Definitions(made, offers(), {}, {}).longest_breaker == 24
-    assert Definitions([campaign()], offers(), {}, {}).longest_breaker == 0
+    assert Definitions(made, offers(), {}, {"at-risk": "1"}).longest_breaker == 24
+    assert Definitions([campaign()], offers(), {}, {"at-risk": "1"}).longest_breaker == 0
 
 
 @given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 5), st.integers(1, 12))

@@ -257,7 +257,7 @@ def test_a_variant_is_the_campaign_with_what_it_changes() -> None:
     varied = campaign(variants=VARIANTS)
     assert (varied.by_variant["plain"].message, varied.by_variant["plain"].offers) == (varied.message, varied.offers)
     assert (varied.by_variant["gift"].message, varied.by_variant["gift"].offers) == ("Take {{ offer.name }}", (1,))
-    assert varied.by_variant["gift"].channel("email") == varied.channel("email")
+    assert varied.by_variant["gift"].channels_by_key == varied.channels_by_key
 
 
 def test_variants_change_the_version_and_their_absence_does_not() -> None:

@@ -78,7 +78,11 @@ CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistor
 }
 
 
-@pytest.mark.parametrize("reason", [each for each in Reason if each is not Reason.OUTRANKED])
+BY_OTHERS = {Reason.OUTRANKED, Reason.STOPPED}
+"""Reasons that depend on other candidates: see test_arbitration.py and test_breaker.py."""
+
+
+@pytest.mark.parametrize("reason", [each for each in Reason if each not in BY_OTHERS])
 def test_every_reason_is_given_with_its_outcome_and_in_words(reason: Reason) -> None:
     outcome, changes, known, history, words = CASES[reason]
     decided = decide(candidate(**changes), facts(**known), history, offers(), scores(3))

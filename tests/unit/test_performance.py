@@ -20,13 +20,14 @@ from console.performance_views import (
     as_object,
     comparison_rows,
     contact_rows,
+    describe_measured,
     effect_rows,
     headline,
     sentences,
     variant_rows,
     version_rows,
 )
-from console.use_cases.performance import evaluate, find_campaign
+from console.use_cases.performance import evaluate, find_campaign, find_group
 from tests.builders import campaign
 
 if TYPE_CHECKING:
@@ -231,6 +232,45 @@ def test_contacts_are_listed_with_their_cost_where_they_have_one() -> None:
         ("net", "7.00"),
     ]
     assert contact_rows(EFFECTIVE)[-1][0] == "revenue"
+
+
+TOGETHER = [campaign(key=key, holdout_group="spring", holdout_percent=10) for key in ("first", "second")]
+
+
+def test_campaigns_of_a_group_are_measured_together() -> None:
+    """By the campaign and version of a customer's first exposure; the split is that of all present versions."""
+    names = [f"{each.key} {each.version}" for each in TOGETHER]
+    days = [
+        exposed(arm, customers, converted, version=name)
+        for name, sold in zip(names, (400, 300), strict=True)
+        for arm, customers, converted in ((TREATED, 1_800, sold), (CONTROL, 200, 20))
+    ]
+    found = evaluate(find_group(TOGETHER, "spring"), {}, days)
+    assert headline(found).startswith("The campaigns together have an effect: more customers convert than without them")
+    assert found.sample_ratio is not None
+    assert (found.sample_ratio.customers, found.sample_ratio.control) == (4_000, 400)
+    assert [row[0] for row in version_rows(found)] == [f"{name} (present)" for name in names]
+    assert describe_measured(found) == "group spring: first, second; holdout 10 %"
+    told = json.loads(json.dumps(as_object(found)))
+    assert (told["group"], told["campaigns"]) == ("spring", ["first", "second"])
+    assert "Campaigns of the group spring" in render_page(found)
+    assert "there is nothing to compare" in headline(evaluate(find_group(TOGETHER, "spring"), {}, days[:1]))
+
+
+def test_campaigns_that_hold_out_different_shares_have_no_planned_split() -> None:
+    """Some customers are then in the control group of one and contacted by another."""
+    group = find_group([TOGETHER[0], campaign(key="third", holdout_group="spring", holdout_percent=5)], "spring")
+    found = evaluate(group, {}, [exposed(TREATED, 9, version="x"), exposed(CONTROL, 9, version="x")], in_both_arms=2)
+    assert (group.holdout_percent, found.sample_ratio) == (None, None)
+    assert "because the campaigns hold out different shares" in said_of(found)
+    assert describe_measured(found) == "group spring: first, third; holdout 5 to 10 %"
+
+
+def test_an_unknown_group_is_answered_with_those_there_are() -> None:
+    with pytest.raises(CampaignDefinitionError, match="no campaign has the holdout_group 'x'; there are: spring"):
+        find_group(TOGETHER, "x")
+    with pytest.raises(CampaignDefinitionError, match="no campaign has a holdout_group"):
+        find_group([campaign()], "x")
 
 
 VARIED = campaign(holdout_percent=10, variants=[{"key": "plain"}, {"key": "short", "message": "Hi"}])
