@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 CustomerKey = tuple[str, str]
 """A customer's id and the id of one of their messages, outcomes, triggers or decisions."""
+HourRange = tuple[int, int]
+"""The first and the last of some clock hours since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class Ledger(Protocol):
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
-        hours_from: int | None = None,
+        hours: Sequence[HourRange] = (),
     ) -> LedgerState:
         """Return what is held of customers, messages and outcomes, triggers and decisions.
 
@@ -138,7 +140,7 @@ class Ledger(Protocol):
             triggers: triggers and control exposures whose state to read.
             decisions: decisions that may exist.
             contacts_after: which contacts the histories list, by event time; none of them when left out.
-            hours_from: the first clock hour since 1970 whose contacts the breakers count; none when left out.
+            hours: whose contacts the breakers count; none when left out.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from campaigns.breaker import CampaignStop
     from campaigns.definition import Campaign
-    from campaigns.ports import BatchChanges, CustomerKey
+    from campaigns.ports import BatchChanges, CustomerKey, HourRange
     from segments.definition import Segment
     from segments.engine import EarlierResult
 
@@ -121,14 +121,15 @@ class PostgresLedger:
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
-        hours_from: int | None = None,
+        hours: Sequence[HourRange] = (),
     ) -> LedgerState:
         """See the port."""
         customers = {
             "customers": PgTextArray(customer_ids),
             "cooling": self._cooling,
             "contacts_after": contacts_after,
-            "hours_from": hours_from,
+            "hour_begins": [first for first, _ in hours],
+            "hour_ends": [last for _, last in hours],
             "breaking": self._breaking,
             "roster": self._current_roster,
         }
@@ -141,7 +142,7 @@ class PostgresLedger:
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        rosters, episodes, signals, consent, last_contacts, contacts, stops, hours = (
+        rosters, episodes, signals, consent, last_contacts, contacts, stops, contact_hours = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
         earlier = await self._find_earlier(rosters)
@@ -162,7 +163,7 @@ class PostgresLedger:
             dict(map(_contact, rows.get("read_contacts", ()))),
             set(rows.get("read_decided", ())),
             stops,
-            hours,
+            contact_hours,
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:

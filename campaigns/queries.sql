@@ -31,11 +31,13 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                          WHERE customer_id = ANY (%(customers)s::text[]) AND decided_at > %(contacts_after)s::timestamptz
                          GROUP BY customer_id) l) END),
        (SELECT json_object_agg(campaign, reason)::text FROM campaign_stop WHERE resumed_at IS NULL),
-       (SELECT CASE WHEN %(hours_from)s::integer IS NULL THEN NULL ELSE
-               (SELECT json_object_agg(campaign, hours)::text
-                  FROM (SELECT campaign, json_object_agg(hour, contacts) AS hours FROM campaign_hour
-                         WHERE campaign = ANY (%(breaking)s::text[]) AND hour >= %(hours_from)s::integer
-                         GROUP BY campaign) h) END);
+       (SELECT json_object_agg(campaign, hours)::text
+          FROM (SELECT found.campaign, json_object_agg(found.hour, found.contacts) AS hours
+                  FROM unnest(%(hour_begins)s::integer[], %(hour_ends)s::integer[]) AS read (first, last),
+                       LATERAL (SELECT campaign, hour, contacts FROM campaign_hour h
+                                 WHERE h.campaign = ANY (%(breaking)s::text[]) AND h.hour BETWEEN read.first AND read.last
+                                OFFSET 0) AS found
+                 GROUP BY found.campaign) h);
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);

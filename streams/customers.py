@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from datetime import timedelta
 
+    from campaigns.ports import HourRange
     from features.signals import MessageReading
     from features.table import FeatureTable
     from segments.engine import Activation, MembershipState
@@ -99,11 +100,23 @@ def limits_begin(events: Sequence[Event], window: timedelta) -> datetime | None:
     return earliest - window if earliest - _BEGINNING > window else _BEGINNING
 
 
-def breakers_begin(events: Sequence[Event], hours: int) -> int | None:
-    """Return the first clock hour whose contacts count for breakers at any of these events, None if none counts."""
-    if not events or not hours:
-        return None
-    return hour_of(min(event.wire.occurred_at for event in events)) - hours + 1
+def hours_counted(events: Sequence[Event], hours: int) -> list[HourRange]:
+    """Return the clock hours whose contacts count for breakers at these events: apart where the events are.
+
+    Args:
+        events: of the batch.
+        hours: the longest window of a breaker; 0 without breakers.
+    """
+    ranges: list[HourRange] = []
+    if not hours:
+        return ranges
+    for hour in sorted({hour_of(event.wire.occurred_at) for event in events}):
+        first, last = hour - hours + 1, hour + hours - 1
+        if ranges and first <= ranges[-1][1] + 1:
+            ranges[-1] = ranges[-1][0], last
+        else:
+            ranges.append((first, last))
+    return ranges
 
 
 def leave_out_snapshots(

@@ -32,7 +32,7 @@ from segments.engine import classify as classify_customers
 from streams.batch_state import Decided, Evaluated, Folded, Prepared, Refreshed
 from streams.campaign_launches import launch_decisions, launch_requests, reject_unknown_campaigns
 from streams.customers import (
-    breakers_begin,
+    hours_counted,
     joined_at,
     latest_events,
     latest_times,
@@ -180,7 +180,7 @@ class Pipeline:
             triggers=trigger_keys(events.reported),
             decisions=launch_decisions(events.requested, definitions),
             contacts_after=limits_begin(events.to_evaluate, definitions.longest_limit),
-            hours_from=breakers_begin(events.to_evaluate, definitions.longest_breaker),
+            hours=hours_counted(events.to_evaluate, definitions.longest_breaker),
         )
         self.stopped_campaigns = state.stops
         return state

@@ -773,8 +773,8 @@ async def watch(ledger: Ledger) -> None:
     await ledger.activate([SEGMENT], [WATCHED, campaign(key="other")], at=AS_OF)
 
 
-async def hours(ledger: Ledger, since: int = NOW - 23) -> Any:
-    return (await ledger.read([], [], hours_from=since)).contact_hours
+async def hours(ledger: Ledger, *ranges: tuple[int, int]) -> Any:
+    return (await ledger.read([], [], hours=ranges or [(NOW - 23, NOW + 23)])).contact_hours
 
 
 async def test_contacts_of_campaigns_with_a_breaker_are_counted_by_hour_in_both_arms(ledger: Ledger) -> None:
@@ -795,11 +795,13 @@ async def test_contacts_of_campaigns_with_a_breaker_are_counted_by_hour_in_both_
     assert await hours(ledger) == {"win-back": {NOW: 3, NOW + 1: 1}}
 
 
-async def test_hours_before_those_asked_for_are_not_read(ledger: Ledger) -> None:
+async def test_only_the_hours_asked_for_are_read(ledger: Ledger) -> None:
+    """Several ranges, where a batch has events that lie apart."""
     await watch(ledger)
     old = decision(as_of=AS_OF - timedelta(hours=30))
     await ledger.commit(BatchChanges(decisions=[old, decision(customer_id="bob")]), owners=OWNED)
     assert await hours(ledger) == {"win-back": {NOW: 1}}
+    assert await hours(ledger, (NOW - 30, NOW - 29), (NOW, NOW)) == {"win-back": {NOW - 30: 1, NOW: 1}}
     assert (await ledger.read([], [])).contact_hours == {}
 
 
@@ -820,7 +822,7 @@ async def test_a_campaign_is_stopped_once_and_stays_so_until_it_is_resumed(ledge
     assert not await ledger.stop_campaign(CampaignStop("win-back", "by hand", "ann"))
     assert await ledger.resume_campaign("win-back", actor="ann", reason="checked")
     assert not await ledger.resume_campaign("win-back", actor="ann", reason="checked")
-    state = await ledger.read([], [], hours_from=NOW)
+    state = await ledger.read([], [], hours=[(NOW, NOW)])
     assert (state.stops, sum(state.contact_hours.get("win-back", {}).values())) == ({}, 0)
     assert await ledger.stop_campaign(CampaignStop("win-back", "by hand", "ann"))
     assert (await ledger.read([], [])).stops == {"win-back": "by hand"}

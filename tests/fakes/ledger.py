@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from campaigns.consent import ConsentChange
     from campaigns.decide import Decision
     from campaigns.definition import Campaign
-    from campaigns.ports import BatchChanges, CustomerKey
+    from campaigns.ports import BatchChanges, CustomerKey, HourRange
     from campaigns.triggers import Message
     from features.signals import Signals
     from segments.definition import Segment
@@ -88,7 +88,7 @@ class InMemoryLedger:
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
-        hours_from: int | None = None,
+        hours: Sequence[HourRange] = (),
     ) -> LedgerState:
         """See the port."""
         self._reach()
@@ -110,7 +110,7 @@ class InMemoryLedger:
             },
             {(each, decision) for each, decision in decisions if decision in self._find(each).decisions},
             {each.campaign: each.reason for each in self.stopped.values()},
-            {} if hours_from is None else self._contact_hours(hours_from),
+            self._contact_hours(hours),
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -193,11 +193,12 @@ class InMemoryLedger:
             self.hours[campaign].clear()
         return stopped is not None
 
-    def _contact_hours(self, hours_from: int) -> dict[str, dict[int, int]]:
-        counted = {
-            key: {hour: n for hour, n in self.hours[key].items() if hour >= hours_from} for key in self._breaking
-        }
-        return {key: hours for key, hours in counted.items() if hours}
+    def _contact_hours(self, ranges: Sequence[HourRange]) -> dict[str, dict[int, int]]:
+        def is_read(hour: int) -> bool:
+            return any(first <= hour <= last for first, last in ranges)
+
+        found = {key: {hour: n for hour, n in self.hours[key].items() if is_read(hour)} for key in self._breaking}
+        return {key: counts for key, counts in found.items() if counts}
 
     def _reach(self) -> None:
         if self.away:
