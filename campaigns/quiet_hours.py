@@ -47,6 +47,11 @@ class QuietHours(BaseModel):
             raise ValueError("no such time zone; write an IANA name such as Europe/Berlin")
         return zone
 
+    @field_validator("holidays", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, holidays: object) -> object:
+        return [holidays] if isinstance(holidays, str) else holidays
+
     @field_validator("holidays")
     @classmethod
     def _holidays_exist(cls, holidays: tuple[str, ...]) -> tuple[str, ...]:

@@ -253,6 +253,8 @@ def test_a_country_has_its_public_holidays_and_a_region_those_of_its_own() -> No
     assert corpus_christi in Holidays(["DE-BY"])
     assert corpus_christi not in Holidays(["DE-BE", "2026-06-05"])
     assert corpus_christi + timedelta(days=1) in Holidays(["DE-BE", "2026-06-05"])
+    alone, listed = (QuietHours.model_validate({**NIGHT.describe(), "holidays": each}) for each in ("DE", ["DE"]))
+    assert alone == listed
 
 
 @pytest.mark.parametrize(
