@@ -61,7 +61,8 @@ def _places(
             yield f"{segment.file}: $.exit_rule", segment.exit_rule.missing(known), known
     for campaign in campaigns:
         allowed = known | DECISION_NAMES
-        yield f"{campaign.file}: $.message", campaign.message_facts - allowed, allowed
+        place = "$.message or a message of $.variants" if campaign.variants else "$.message"
+        yield f"{campaign.file}: {place}", campaign.message_facts - allowed, allowed
         yield f"quiet_hours in the channels of {campaign.file}", campaign.zone_facts - known, known
 
 

@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 import campaigns
+from campaigns.breaker import CampaignStop
 from campaigns.contact_state import ContactState
 from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import LedgerUnavailableError
@@ -74,13 +75,16 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     ledger = PostgresLedger(worker_url)
     await ledger.open()
     for _ in range(2):
-        assert "at-risk" in await ledger.activate([segment()], [campaign()], at=AS_OF)
+        assert "at-risk" in await ledger.activate(
+            [segment()], [campaign(breaker={"contacts": 5, "hours": 1})], at=AS_OF
+        )
         epoch = await ledger.claim(3)
     reported = {
         "message_ids": [("ann", "m-1")],
         "outcome_ids": [("ann", "o-1"), ("ann", "o-2")],
         "contact_states": {("ann", TRIGGER): ContactState("opened")},
         "consent_changes": [opt_out()],
+        "stops": [CampaignStop("win-back", "too many")],
     }
     for changes in ({}, {"cache_lost": True}, reported):
         committed = await ledger.commit(batch(decision(), **changes), owners={3: epoch})
@@ -108,6 +112,8 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
         "UPDATE consent_change SET granted = true",
         "DELETE FROM consent_change",
         "UPDATE activation SET mode = 'emit'",
+        "UPDATE campaign_stop SET resumed_at = now()",
+        "DELETE FROM campaign_hour",
         "UPDATE ledger_state SET ledger_id = 'other'",
         "UPDATE dead_letter SET resolution = 'requeued'",
         "DELETE FROM dead_letter",
@@ -150,6 +156,8 @@ async def test_an_operators_role_can_activate_and_settle_dead_letters(
     grant(ledger_url, role, "--set", "operator=1")
     await ledger.set_mode(segment(), "silent", at=AS_OF)
     await ledger.set_mode(segment(), "emit", at=AS_OF)
+    assert await ledger.stop_campaign(CampaignStop("win-back", "too many"))
+    assert await ledger.resume_campaign("win-back", actor="ann", reason="checked")
     await ledger.close()
     ids = [letter.message_id for letter in LETTERS]
     with open_dead_letters(worker_url) as letters, letters.requeue_alone():
