@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,8 +29,8 @@ class Breaker(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    contacts: Annotated[int, Field(ge=1, le=1_000_000_000)]
-    hours: Annotated[int, Field(ge=1, le=744)]
+    contacts: int = Field(ge=1, le=1_000_000_000, description="Contacts and control exposures that are allowed.")
+    hours: int = Field(ge=1, le=744, description="Length of the window, in clock hours.")
 
     def find_full(self, counts: Mapping[int, int], hour: int) -> int | None:
         """Return the first hour of a window with this hour that has no room for one more contact, None if all have.

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from segments.engine import Transition
 
 
+_TRANSITIONS = {Launch.ON_ENTER: "entered", Launch.ON_LEAVE: "exited"}
+
+
 class TriggerContext(NamedTuple):
     """The event that a customer's decisions are made at: its id, event time, arrival (Unix ms) and input partition."""
 
@@ -54,6 +57,14 @@ class LaunchRequest:
         return launch_occasion(self.launch_id)
 
 
+class EventOccurrence(NamedTuple):
+    """An event of a member of a campaign's segment, which the campaign waits for."""
+
+    customer_id: str
+    campaign: Campaign
+    context: TriggerContext
+
+
 @dataclass(frozen=True, slots=True)
 class Definitions:
     """The campaigns and offers in force, versions of models and segments, the facts they read, and the guardrails.
@@ -68,6 +79,8 @@ class Definitions:
         guardrails: evaluated in order for each candidate.
         channels: the names of every channel; those of the campaigns when left out.
         longest_limit: the longest window of a limit on contacts; zero without limits.
+        waiting: the campaigns that wait for a transition, by its kind and segment.
+        waiting_for_event: the campaigns that wait for an event, by its type.
         longest_breaker: the longest window of a breaker, in hours; 0 without breakers.
     """
 
@@ -80,6 +93,8 @@ class Definitions:
     guardrails: Sequence[Guardrail] = GUARDRAILS
     channels: Collection[str] = ()
     longest_limit: timedelta = field(init=False)
+    waiting: Mapping[tuple[str, str], Sequence[Campaign]] = field(init=False, compare=False, repr=False)
+    waiting_for_event: Mapping[str, Sequence[Campaign]] = field(init=False, compare=False, repr=False)
     longest_breaker: int = field(init=False)
     _facts_read: Mapping[str, Collection[str]] = field(init=False, compare=False, repr=False)
     _versions: Mapping[str, Mapping[str, str]] = field(init=False, compare=False, repr=False)
@@ -95,6 +110,14 @@ class Definitions:
         read = {each.key: self._find_facts_read(each) for each in self.campaigns}
         object.__setattr__(self, "_facts_read", read)
         object.__setattr__(self, "_versions", {each.key: self._find_versions(each) for each in self.campaigns})
+        waiting, waiting_for_event = defaultdict(list), defaultdict(list)
+        for each in self.campaigns:
+            if kind := _TRANSITIONS.get(each.launch):
+                waiting[kind, each.segment].append(each)
+            if each.event:
+                waiting_for_event[each.event.value].append(each)
+        object.__setattr__(self, "waiting", dict(waiting))
+        object.__setattr__(self, "waiting_for_event", dict(waiting_for_event))
 
     def facts_read_for(self, campaign: Campaign) -> Collection[str]:
         """Return the facts that may influence a decision of this campaign: those that are recorded with it."""
@@ -117,26 +140,44 @@ class Definitions:
         }
 
 
-def entry_candidates(
+def transition_candidates(
     transitions: Iterable[Transition], contexts: Mapping[str, TriggerContext], definitions: Definitions
 ) -> list[Candidate]:
-    """Return a candidate for each customer who entered a segment and each campaign that waits for it."""
-    waiting = defaultdict(list)
-    for campaign in definitions.campaigns:
-        if campaign.launch is Launch.ON_ENTER:
-            waiting[campaign.segment].append(campaign)
+    """Return a candidate for each customer who entered or left a segment and each campaign that waits for it.
+
+    To leave is another opportunity than to enter, also of the same campaign after it was edited.
+    """
     return [
         _candidate(
             transition.customer_id,
             campaign,
-            str(transition.episode),
+            str(transition.episode) if transition.kind == "entered" else leaving_occasion(transition.episode),
             contexts[transition.customer_id],
             definitions,
             Reason.FIRST_EVALUATION if transition.suppressed else None,
         )
         for transition in transitions
-        if transition.kind == "entered"
-        for campaign in waiting[transition.segment]
+        for campaign in definitions.waiting.get((transition.kind, transition.segment), ())
+    ]
+
+
+def leaving_occasion(episode: int) -> str:
+    """Return the occasion of the end of an episode."""
+    return f"left {episode}"
+
+
+def event_occasion(event_id: str) -> str:
+    """Return the occasion of an event: that of its redelivery, too."""
+    return f"event {event_id}"
+
+
+def event_candidates(occurrences: Iterable[EventOccurrence], definitions: Definitions) -> list[Candidate]:
+    """Return a candidate for each member and each event that a campaign waits for."""
+    return [
+        _candidate(
+            each.customer_id, each.campaign, event_occasion(each.context.event_id), each.context, definitions, None
+        )
+        for each in occurrences
     ]
 
 
@@ -221,7 +262,9 @@ def decide_all(
         customer_id = candidates[places[0]].customer_id
         history = histories.get(customer_id, ContactHistory())
         proposed = [propose(candidates[n], rows[n], history, offers, scores[n], guardrails) for n in places]
-        for place, made in zip(places, _arbitrate(_stop(proposed, breakers)), strict=True):
+        if breakers is not None:
+            proposed = _stop(proposed, breakers)
+        for place, made in zip(places, _arbitrate(proposed), strict=True):
             decisions[place] = made
             if exposure := made.exposure:
                 histories[customer_id] = history = history.with_contact(exposure)
@@ -247,13 +290,11 @@ def _competing(candidates: Sequence[Candidate]) -> Iterable[Sequence[int]]:
     return sorted(groups.values(), key=order)
 
 
-def _stop(proposed: Sequence[Proposal | Decision], breakers: BatchBreakers | None) -> Sequence[Proposal | Decision]:
+def _stop(proposed: Sequence[Proposal | Decision], breakers: BatchBreakers) -> list[Proposal | Decision]:
     """Withhold the contacts of stopped campaigns that would win: the next one makes its contact in their place.
 
     Only the winner is checked: a campaign that would lose makes no contact, and none that stops it.
     """
-    if breakers is None:
-        return proposed
     left = list(proposed)
     while possible := [each for each in left if isinstance(each, Proposal)]:
         winner = choose_contact(possible)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from campaigns.errors import CampaignDefinitionError
 from campaigns.quiet_hours import QuietHours
-from segments.definition_files import read_json, validate
+from segments.definition_files import describe_place, find_file, read_content, validate
 
-CHANNELS_FILE = "channels.json"
+CHANNELS_FILE = "channels"
+"""The name of the file, without its suffix."""
+
 MAX_MESSAGE_CHARACTERS = 2_000
 SHIPPED = Path(__file__).parent / "definitions"
 """The folder of the campaigns, offers and channels that come with Holdfast."""
@@ -25,17 +27,14 @@ MessageFormat = Literal["html", "text"]
 
 
 class ConsentValues(BaseModel):
-    """What the values of a consent column that is not boolean mean; text is compared without surrounding blanks.
-
-    Attributes:
-        given: the values with which the customer consents.
-        denied: the values with which the customer does not. Null is always one of them.
-    """
+    """What the values of a consent column that is not boolean mean; text is compared without surrounding blanks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    given: tuple[str | float, ...] = Field(min_length=1)
-    denied: tuple[str | float, ...] = ()
+    given: tuple[str | float, ...] = Field(min_length=1, description="The values with which the customer consents.")
+    denied: tuple[str | float, ...] = Field(
+        default=(), description="The values with which the customer does not; null is always one of them."
+    )
 
     @model_validator(mode="after")
     def _say_one_thing(self) -> Self:
@@ -53,35 +52,48 @@ class ConsentValues(BaseModel):
 
 
 class Channel(BaseModel):
-    """A channel.
-
-    Attributes:
-        key: its name in campaigns, events and the ledger.
-        message_format: `html`: what a template inserts is escaped; `text`: it is not.
-        max_characters: a longer message is withheld.
-        max_segments: a text message of more parts is withheld, and the trigger states how many it has.
-        consent_column: the warehouse column that is true where the customer consents; `<key>_consent` when left out.
-        consent_values: what its values mean where it is not boolean.
-        purposes: the consent column of each purpose, for campaigns that name one.
-        recipient: `customer`, or `staff`: a notification about the customer, which needs no consent unless
-            `consent_column` is given, does not compete with contacts, and does not count as one.
-        cost: what a contact costs, in the currency of the offers' values.
-        quiet_hours: when it delivers nothing; at any time when left out.
-    """
+    """A channel."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str = Field(pattern=r"^[a-z0-9_-]{1,32}$")
-    message_format: MessageFormat
-    max_characters: Annotated[int, Field(ge=1, le=MAX_MESSAGE_CHARACTERS)] = MAX_MESSAGE_CHARACTERS
-    consent_column: str = Field(default_factory=lambda data: f"{data.get('key')}_consent", min_length=1, max_length=200)
-
-    max_segments: Annotated[int, Field(ge=1, le=13)] | None = None
-    consent_values: ConsentValues | None = None
-    purposes: Mapping[str, str] = Field(default_factory=dict)
-    recipient: Literal["customer", "staff"] = CUSTOMER
-    cost: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0
-    quiet_hours: QuietHours | None = None
+    key: str = Field(pattern=r"^[a-z0-9_-]{1,32}$", description="Its name in campaigns, events and the ledger.")
+    message_format: MessageFormat = Field(description="html: what a template inserts is escaped; text: it is not.")
+    max_characters: int = Field(
+        default=MAX_MESSAGE_CHARACTERS,
+        ge=1,
+        le=MAX_MESSAGE_CHARACTERS,
+        description="A longer message is withheld.",
+    )
+    consent_column: str = Field(
+        default_factory=lambda data: f"{data.get('key')}_consent",
+        min_length=1,
+        max_length=200,
+        description="The view's column that is true where the customer consents; <key>_consent when left out.",
+    )
+    max_segments: int | None = Field(
+        default=None, ge=1, le=13, description="A text message of more SMS parts is withheld."
+    )
+    consent_values: ConsentValues | None = Field(
+        default=None, description="What the values of a consent column mean that is not boolean."
+    )
+    purposes: Mapping[str, str] = Field(
+        default_factory=dict, description="The consent column of each purpose that a campaign may name."
+    )
+    recipient: Literal["customer", "staff"] = Field(
+        default=CUSTOMER,
+        # What is for staff needs no consent unless `consent_column` is given, and is no contact of the customer.
+        description="staff: a notification about the customer, which competes with no contact and counts as none.",
+    )
+    cost: float = Field(
+        default=0,
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="What a contact costs, in the currency of the offers' values.",
+    )
+    quiet_hours: QuietHours | None = Field(
+        default=None, description="When it delivers nothing; at any time when left out."
+    )
 
     @model_validator(mode="after")
     def _counts_segments_of_text(self) -> Self:
@@ -133,19 +145,19 @@ class Channel(BaseModel):
 
 
 def load_channels(folder: Path) -> Mapping[str, Channel]:
-    """Return the channels of a definitions folder by key, the shipped ones where it has no channels.json.
+    """Return the channels of a definitions folder by key, the shipped ones where it has no file of them.
 
     Raises:
         DefinitionError: the file cannot be used.
     """
-    file = folder / CHANNELS_FILE
-    return _read(file) if file.exists() else shipped_channels()
+    file = find_file(folder, CHANNELS_FILE)
+    return _read(file) if file else shipped_channels()
 
 
 @lru_cache(maxsize=1)
 def shipped_channels() -> Mapping[str, Channel]:
     """Return the channels that come with Holdfast: email, sms and push."""
-    return _read(SHIPPED / CHANNELS_FILE)
+    return _read(SHIPPED / f"{CHANNELS_FILE}.json")
 
 
 def _plain(value: object) -> object:
@@ -153,9 +165,10 @@ def _plain(value: object) -> object:
 
 
 def _read(file: Path) -> Mapping[str, Channel]:
-    channels = validate(read_json(file), tuple[Channel, ...], where=file)
+    channels = validate(read_content(file), tuple[Channel, ...], where=file)
     by_key: dict[str, Channel] = {}
     for number, channel in enumerate(channels):
         if by_key.setdefault(channel.key, channel) is not channel:
-            raise CampaignDefinitionError(f"{file}: $[{number}].key {channel.key!r} appears twice; choose another")
+            place = describe_place(file, f"$[{number}].key")
+            raise CampaignDefinitionError(f"{file}: {place} {channel.key!r} appears twice; choose another")
     return by_key

@@ -8,14 +8,14 @@ is counted at its own time, against the contacts before and after it.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from campaigns.channels import SHIPPED, STAFF, shipped_channels
 from campaigns.errors import CampaignDefinitionError
-from segments.definition_files import read_json, validate
+from segments.definition_files import describe_place, find_file, read_content, validate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from campaigns.channels import Channel
 
-LIMITS_FILE = "limits.json"
+LIMITS_FILE = "limits"
+"""The name of the file, without its suffix."""
 
 
 class PastContact(msgspec.Struct, frozen=True, array_like=True):
@@ -35,23 +36,17 @@ class PastContact(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ContactLimit(BaseModel):
-    """At most `contacts` contacts of a customer in any `days` days.
-
-    Attributes:
-        key: its name in decisions.
-        contacts: how many.
-        days: length of the window, in days of 24 hours.
-        campaign: only contacts of this campaign count; all campaigns when left out.
-        channel: only contacts by this channel count; all channels when left out.
-    """
+    """At most `contacts` contacts of a customer in any `days` days."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
-    contacts: Annotated[int, Field(ge=1, le=1000)]
-    days: Annotated[int, Field(ge=1, le=365)]
-    campaign: str | None = None
-    channel: str | None = None
+    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$", description="Its name in decisions.")
+    contacts: int = Field(ge=1, le=1000, description="How many contacts a window may have.")
+    days: int = Field(ge=1, le=365, description="Length of the window, in days of 24 hours.")
+    campaign: str | None = Field(
+        default=None, description="Only contacts of this campaign count; of all when left out."
+    )
+    channel: str | None = Field(default=None, description="Only contacts by this channel count; by all when left out.")
 
     _not_counted: frozenset[str] = PrivateAttr(default=frozenset())
 
@@ -91,7 +86,7 @@ class ContactLimit(BaseModel):
 
 
 def load_limits(folder: Path, channels: Mapping[str, Channel]) -> tuple[ContactLimit, ...]:
-    """Return the limits of a definitions folder, none where it has no limits.json.
+    """Return the limits of a definitions folder, none where it has no file of them.
 
     Args:
         folder: the folder.
@@ -101,23 +96,24 @@ def load_limits(folder: Path, channels: Mapping[str, Channel]) -> tuple[ContactL
         DefinitionError: the file cannot be used.
         CampaignDefinitionError: two limits have one key, or one names an unknown channel.
     """
-    file = folder / LIMITS_FILE
-    if not file.exists():
+    file = find_file(folder, LIMITS_FILE)
+    if file is None:
         return ()
     staff = {"staff_channels": [each.key for each in channels.values() if each.recipient == STAFF]}
-    limits = validate(read_json(file), tuple[ContactLimit, ...], where=file, context=staff)
+    limits = validate(read_content(file), tuple[ContactLimit, ...], where=file, context=staff)
     keys = [each.key for each in limits]
     for place, each in enumerate(limits):
         if each.key in keys[:place]:
-            raise CampaignDefinitionError(f"{file}: $[{place}].key {each.key!r} is used twice; choose another")
+            raise CampaignDefinitionError(f"{_locate(file, place, 'key')} {each.key!r} is used twice; choose another")
         if each.channel is not None and each.channel not in channels:
             known = ", ".join(sorted(channels))
             raise CampaignDefinitionError(
-                f"{file}: $[{place}].channel: unknown channel {each.channel!r}; known channels: {known}"
+                f"{_locate(file, place, 'channel')}: unknown channel {each.channel!r}; known channels: {known}"
             )
         if each.channel in staff["staff_channels"]:
             raise CampaignDefinitionError(
-                f"{file}: $[{place}].channel: {each.channel!r} is for staff; a limit counts contacts of the customer"
+                f"{_locate(file, place, 'channel')}: {each.channel!r} is for staff; a limit counts contacts of "
+                "the customer"
             )
     return limits
 
@@ -127,8 +123,13 @@ def shipped_limits() -> tuple[ContactLimit, ...]:
     return load_limits(SHIPPED, shipped_channels())
 
 
-def refuse_unknown_campaigns(limits: Sequence[ContactLimit], campaigns: Collection[str], file: Path) -> None:
+def refuse_unknown_campaigns(limits: Sequence[ContactLimit], campaigns: Collection[str], folder: Path) -> None:
     """Refuse a limit of a campaign that is not defined.
+
+    Args:
+        limits: those of the folder.
+        campaigns: the keys of its campaigns.
+        folder: the definitions folder, for the message.
 
     Raises:
         CampaignDefinitionError: there is one.
@@ -136,6 +137,11 @@ def refuse_unknown_campaigns(limits: Sequence[ContactLimit], campaigns: Collecti
     for place, each in enumerate(limits):
         if each.campaign is not None and each.campaign not in campaigns:
             known = ", ".join(sorted(campaigns)) or "none"
+            file = find_file(folder, LIMITS_FILE)
             raise CampaignDefinitionError(
-                f"{file}: $[{place}].campaign: unknown campaign {each.campaign!r}; known campaigns: {known}"
+                f"{_locate(file, place, 'campaign')}: unknown campaign {each.campaign!r}; known campaigns: {known}"
             )
+
+
+def _locate(file: object, place: int, field: str) -> str:
+    return f"{file}: {describe_place(file, f'$[{place}].{field}')}"

@@ -19,12 +19,12 @@ import msgspec
 
 from campaigns.consent import Consent, add_change, choose_channel
 from campaigns.contact_limits import PastContact
-from campaigns.definition import Campaign
+from campaigns.definition import Campaign, Launch
 from campaigns.errors import MessageError
 from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels, refuse_expired
 from campaigns.holdout import is_in_holdout
 from campaigns.ids import derive_id
-from campaigns.messages import refuse_segments, render_message
+from campaigns.messages import refuse_segments, render_message, render_subject
 from campaigns.offers import ScoredOffer, choose_offer, explore, find_net_value, find_propensity
 from campaigns.variants import assign_variant, find_shares
 
@@ -54,9 +54,10 @@ class Outcome(StrEnum):
 class Candidate(msgspec.Struct, frozen=True, dict=True):
     """A customer whom a campaign may contact, and the event that made them a candidate.
 
-    `occasion` names this opportunity among all of the customer, campaign and segment: the membership episode, or the id
-    of an operator's launch. `versions` names the models, the campaign and the segment that take part, `facts_read` the
-    facts that may influence the decision. `withheld` is set when the segment or the launch rules the contact out.
+    `occasion` names this opportunity among all of the customer, campaign and segment: the membership episode, its end,
+    the id of an event, or that of an operator's launch. `versions` names the models, the campaign and the segment that
+    take part, `facts_read` the facts that may influence the decision. `withheld` is set when the segment or the launch
+    rules the contact out.
     """
 
     customer_id: str
@@ -133,6 +134,7 @@ class Decision(msgspec.Struct, frozen=True):
     net_value: float | None = None
     propensity: float | None = None
     deferred_to: datetime | None = None
+    subject: str | None = None
     variant: str | None = None
 
     @property
@@ -154,16 +156,18 @@ class Proposal(msgspec.Struct, frozen=True):
     message: str
     net_value: float
     deferred_to: datetime | None = None
+    subject: str | None = None
     variant: str | None = None
 
 
 class Content(NamedTuple):
-    """What a contact says and offers, and the key of the campaign's variant that it is of, None where it has none."""
+    """What a contact of a variant says and offers, and the key of the variant."""
 
     offer: ScoredOffer
     propensity: float
     message: str
-    variant: str | None = None
+    subject: str | None
+    variant: str
 
 
 def propose(
@@ -205,12 +209,15 @@ def propose(
         detail = f"quiet hours of {channel} until {deferred_to:%Y-%m-%d %H:%M}, when the trigger has expired"
         return withhold(candidate, Reason.EXPIRED, detail, facts, net_value)
     try:
-        compose = _compose_variant if campaign.variants else _compose
-        content = compose(candidate, described, facts, best, offers, offer_scores)
+        if campaign.variants:
+            content = _compose_variant(candidate, described, facts, offers, offer_scores)
+            offer, propensity, message, subject, variant = content
+        else:
+            offer, propensity = explore(campaign, best, offers, offer_scores, candidate.trigger_id)
+            (message, subject), variant = _render(campaign, described, facts, offer.offer), None
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
-    offer, propensity, message, variant = content
-    return Proposal(candidate, facts, channel, offer, propensity, message, net_value, deferred_to, variant)
+    return Proposal(candidate, facts, channel, offer, propensity, message, net_value, deferred_to, subject, variant)
 
 
 def settle(proposal: Proposal) -> Decision:
@@ -221,8 +228,9 @@ def settle(proposal: Proposal) -> Decision:
         outcome, reason = Outcome.CONTROL, Reason.HOLDOUT
         detail = f"in the {campaign.holdout_percent:g} % control group of this campaign"
     else:
-        outcome, reason = Outcome.FIRED, _why_fired(campaign)
-        detail = f"{reason}: {campaign.segment}"
+        outcome, reason = Outcome.FIRED, _WHY_FIRED[campaign.launch]
+        at = f"{campaign.event} of a member of " if campaign.event else ""
+        detail = f"{reason}: {at}{campaign.segment}"
     if proposal.deferred_to:
         detail += f"; quiet hours of {proposal.channel} until {proposal.deferred_to:%Y-%m-%d %H:%M} UTC"
     return Decision(
@@ -237,6 +245,7 @@ def settle(proposal: Proposal) -> Decision:
         proposal.net_value,
         proposal.propensity,
         proposal.deferred_to,
+        proposal.subject,
         proposal.variant,
     )
 
@@ -248,29 +257,10 @@ def withhold(
     return Decision(candidate, Outcome.WITHHELD, reason, detail, facts, net_value=net_value)
 
 
-def _compose(
-    candidate: Candidate,
-    channel: Channel,
-    facts: Mapping[str, Any],
-    best: ScoredOffer,
-    offers: dict[int, Offer],
-    offer_scores: NDArray[np.float32],
-) -> Content:
-    """Return the content of a contact.
-
-    Raises:
-        MessageError: the message cannot be sent.
-    """
-    campaign = candidate.campaign
-    offer, propensity = explore(campaign, best, offers, offer_scores, candidate.trigger_id)
-    return Content(offer, propensity, _render(campaign, channel, facts, offer.offer))
-
-
 def _compose_variant(
     candidate: Candidate,
     channel: Channel,
     facts: Mapping[str, Any],
-    _best: ScoredOffer,
     offers: dict[int, Offer],
     offer_scores: NDArray[np.float32],
 ) -> Content:
@@ -292,21 +282,28 @@ def _compose_variant(
         except MessageError as error:
             raise MessageError(f"variant {key}: {error}") from error
     variant = assign_variant(campaign.variants, campaign.assignment_group, candidate.customer_id).key
-    made, message = contents[variant]
+    made, (message, subject) = contents[variant]
     shares = find_shares(campaign.variants)
     propensity = sum(
         shares[key] * find_propensity(varied, best_offers[key], made) for key, varied in campaign.by_variant.items()
     )
-    return Content(made, round(propensity, 9), message, variant)
+    return Content(made, round(propensity, 9), message, subject, variant)
 
 
-def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offer: Offer) -> str:
+def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offer: Offer) -> tuple[str, str | None]:
+    """Return the message and the subject, None where the channel has none."""
     # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
     values = {**facts, "offer": vars(offer)}
-    message = render_message(campaign.message, values, channel.message_format, channel.max_characters, campaign.locale)
+    stated = facts.get(campaign.locale_column) if campaign.locale_column else None
+    locale, source = campaign.messages_by_channel[channel.key].choose(stated)
+    message = render_message(source, values, channel.message_format, channel.max_characters, locale)
     if channel.max_segments is not None:
         refuse_segments(message, channel.max_segments)
-    return message
+    template = campaign.subjects_by_channel.get(channel.key)
+    if template is None:
+        return message, None
+    locale, source = template.choose(stated)
+    return message, render_subject(source, values, locale)
 
 
 def _find_end_of_quiet_hours(candidate: Candidate, channel: Channel, facts: Mapping[str, Any]) -> datetime | None:
@@ -326,5 +323,9 @@ def _describe_loss(scored: ScoredOffer, channel: Channel) -> str:
     )
 
 
-def _why_fired(campaign: Campaign) -> Reason:
-    return Reason.ENTERED_SEGMENT if campaign.launch == "on_enter" else Reason.LAUNCHED
+_WHY_FIRED = {
+    Launch.ON_ENTER: Reason.ENTERED_SEGMENT,
+    Launch.ON_LEAVE: Reason.LEFT_SEGMENT,
+    Launch.ON_EVENT: Reason.EVENT_OCCURRED,
+    Launch.BY_OPERATOR: Reason.LAUNCHED,
+}

@@ -8,60 +8,68 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from campaigns.breaker import Breaker
 from campaigns.channels import CHANNELS_FILE, CUSTOMER, SHIPPED, Channel, load_channels, shipped_channels
 from campaigns.contact_limits import LIMITS_FILE, ContactLimit, load_limits, refuse_unknown_campaigns
-from campaigns.errors import CampaignDefinitionError, MessageError
+from campaigns.errors import CampaignDefinitionError
 from campaigns.locale_formats import DEFAULT_LOCALE, read_locale
-from campaigns.messages import read_template
+from campaigns.templates import Subjects, Template, Texts, find_facts, has_locales, read_templates
 from campaigns.variants import FEWEST, MOST, Variant
 from segments.definition import SHIPPED as SHIPPED_SEGMENTS
 from segments.definition import load_segments
-from segments.definition_files import read_folder, read_json, validate
+from segments.definition_files import describe_place, find_file, read_content, read_folder, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from pydantic import ValidationInfo
 
     from segments.definition import Segment
 
-OFFERS_FILE = "offers.json"
-OFFER_FIELDS = ("id", "key", "name")
-"""The fields of an offer that messages may print: what it is worth is none of the customer's business."""
+KEY_PATTERN = r"^[a-z0-9-]{1,64}$"
+OFFERS_FILE = "offers"
+"""The name of the file, without its suffix."""
 
 
 class Launch(StrEnum):
     """What makes a campaign contact a customer."""
 
     ON_ENTER = "on_enter"
+    ON_LEAVE = "on_leave"
+    ON_EVENT = "on_event"
     BY_OPERATOR = "by_operator"
 
 
-class Offer(BaseModel):
-    """One of the offers that the next-best-offer model chooses from.
+class CustomerEvent(StrEnum):
+    """An event that a campaign may wait for: the customer's row changed, or the customer wrote a message."""
 
-    Attributes:
-        id: its place among the scores of the model, from 1.
-        key: its name in triggers.
-        name: its name for people.
-        value: what it brings when a customer accepts it, in the company's currency. 1 where no offer states a value:
-            then campaigns are compared by probability.
-        cost: what it costs when a customer accepts it.
-    """
+    UPDATED = "customer.updated"
+    MESSAGE = "conversation.message"
+
+
+class Offer(BaseModel):
+    """One of the offers that the next-best-offer model chooses from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: int = Field(ge=1)
-    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
-    name: str = Field(min_length=1, max_length=200)
-    value: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 1
-    cost: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0
+    id: int = Field(ge=1, description="Its place among the scores of the model: 1, 2, 3 and so on without gaps.")
+    key: str = Field(pattern=KEY_PATTERN, description="Its name in triggers.")
+    name: str = Field(min_length=1, max_length=200, description="Its name for people.")
+    value: float = Field(
+        default=1,
+        ge=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="What it brings when a customer accepts it, in the company's currency; of every offer or of none.",
+    )
+    cost: float = Field(
+        default=0, ge=0, le=1e9, allow_inf_nan=False, description="What it costs when a customer accepts it."
+    )
 
     @property
     def has_value(self) -> bool:
@@ -91,26 +99,66 @@ class Campaign(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
-    name: str = Field(min_length=1, max_length=200)
-    description: str = ""
-    segment: str
-    launch: Launch = Launch.ON_ENTER
-    offers: tuple[int, ...] = Field(min_length=1)
-    purpose: str | None = None
-    channels: tuple[str, ...] = Field(min_length=1)
-    message: str = Field(min_length=1, max_length=10_000)
-    locale: str = DEFAULT_LOCALE
-    holdout_percent: Annotated[float, Field(ge=0, le=50)] = 0
-    holdout_group: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,64}$")
-    exploration_percent: Annotated[float, Field(ge=0, le=50)] = 0
-    cooldown_days: Annotated[int, Field(ge=0, le=3650)] = 0
-    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    ignore_limits: bool = False
-    competes: bool = True
-    valid_days: Annotated[int, Field(ge=1, le=365)] = 14
-    variants: tuple[Variant, ...] = ()
-    breaker: Breaker | None = None
+    key: str = Field(pattern=KEY_PATTERN, description="Its name in triggers and in the ledger.")
+    name: str = Field(min_length=1, max_length=200, description="Its name for people.")
+    description: str = Field(default="", description="For people.")
+    segment: str = Field(description="Key of the segment whose customers it contacts.")
+    launch: Launch = Field(
+        default=Launch.ON_ENTER,
+        description="Whom it contacts: who enters the segment, who leaves it, members at an event, or members when an "
+        "operator launches it.",
+    )
+    offers: tuple[int, ...] = Field(min_length=1, description="Ids of the offers to choose from.")
+    purpose: str | None = Field(default=None, description="Purpose of the contact, whose consent column counts.")
+    channels: tuple[str, ...] = Field(
+        min_length=1, description="Keys of the channels, in order; the customer's preferred one comes first."
+    )
+    message: Texts = Field(
+        description="Template of the message: one, or one by channel, each of which may be by locale."
+    )
+    locale: str = Field(
+        default=DEFAULT_LOCALE, description="How numbers, money and dates are written, as `de` or `pt_BR`."
+    )
+    holdout_percent: float = Field(
+        default=0, ge=0, le=50, description="Share of customers in the control group, who are not contacted."
+    )
+    holdout_group: str | None = Field(
+        default=None, pattern=KEY_PATTERN, description="Campaigns of one group hold out the same customers."
+    )
+    exploration_percent: float = Field(
+        default=0, ge=0, le=50, description="Share of the decisions that make a random offer."
+    )
+    cooldown_days: int = Field(
+        default=0, ge=0, le=3650, description="Days after a contact in which it does not contact the customer again."
+    )
+    priority: int = Field(
+        default=0, ge=-1000, le=1000, description="Of several campaigns at one event the highest makes the contact."
+    )
+    ignore_limits: bool = Field(default=False, description="Whether it contacts beyond the limits; it counts for them.")
+    competes: bool = Field(default=True, description="Whether it makes no contact where another campaign does.")
+    valid_days: int = Field(default=14, ge=1, le=365, description="Days from the event to the expiry of its triggers.")
+    subject: Subjects | None = Field(
+        default=None, description="Template of the subject: one for channels of format html, or as `message`."
+    )
+    event: CustomerEvent | None = Field(
+        default=None,
+        validate_default=True,
+        description="The event at which a campaign with on_event contacts a member; a message is one by the customer.",
+    )
+    breaker: Breaker | None = Field(
+        default=None, description="Stops it when it would contact more customers than it may in some hours."
+    )
+    # The last two fields: their checks need the others.
+    locale_column: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        validate_default=True,
+        description="The view's column with the customer's locale, which chooses among texts by locale.",
+    )
+    variants: tuple[Variant, ...] = Field(
+        default=(), description="A/B test: what each of 2 to 10 variants changes; each customer gets one of them."
+    )
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
     _offers_with_value: Mapping[int, Offer] = PrivateAttr(default_factory=dict)
@@ -133,33 +181,79 @@ class Campaign(BaseModel):
                 known[key].for_purpose(purpose)
         return channels
 
-    @field_validator("message")
+    @field_validator("message", "subject")
     @classmethod
-    def _message_compiles(cls, message: str) -> str:
-        _compile(message)
-        return message
+    def _texts_are_for_channels(cls, texts: Any, info: ValidationInfo) -> Any:
+        channels = info.data.get("channels")
+        if channels is None or not isinstance(texts, Mapping):
+            return texts
+        if unknown := [key for key in texts if key not in channels]:
+            raise ValueError(f"{unknown[0]!r} is none of the campaign's channels: {', '.join(channels)}")
+        missing = [key for key in channels if key not in texts]
+        if missing and info.field_name == "message":
+            raise ValueError(f"there is no text for the channel {missing[0]!r}")
+        return texts
 
-    @field_validator("variants")
+    @field_validator("subject")
     @classmethod
-    def _variants_differ(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
-        if variants and not FEWEST <= len(variants) <= MOST:
-            raise ValueError(f"a campaign has {FEWEST} to {MOST} variants, or none; here are {len(variants)}")
-        keys = [each.key for each in variants]
-        if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
-            raise ValueError(f"key {twice[0]!r} is used twice; choose another")
-        for each in variants:
-            if each.message is not None:
-                try:
-                    _compile(each.message)
-                except ValueError as error:
-                    raise ValueError(f"message of {each.key!r}: {error}") from error
-        return variants
+    def _subject_has_a_channel(cls, subject: Any, info: ValidationInfo) -> Any:
+        channels, known = info.data.get("channels", ()), _known_channels(info.context)
+        if isinstance(subject, str) and channels and all(known[key].message_format != "html" for key in channels):
+            raise ValueError(f"no channel has the format html; write the subject by channel: {', '.join(channels)}")
+        return subject
+
+    @field_validator("event")
+    @classmethod
+    def _event_is_for_its_launch(cls, event: CustomerEvent | None, info: ValidationInfo) -> CustomerEvent | None:
+        launch = info.data.get("launch")
+        if launch is Launch.ON_EVENT and event is None:
+            raise ValueError(f"launch on_event waits for an event; name it: {' or '.join(CustomerEvent)}")
+        if event is not None and launch not in (Launch.ON_EVENT, None):
+            raise ValueError(f"an event is for launch on_event, and this campaign has {launch}")
+        return event
 
     @field_validator("locale")
     @classmethod
     def _locale_exists(cls, locale: str) -> str:
         read_locale(locale)
         return locale
+
+    @field_validator("locale_column")
+    @classmethod
+    def _locales_are_chosen(cls, column: str | None, info: ValidationInfo) -> str | None:
+        message, subject, locale = (info.data.get(name) for name in ("message", "subject", "locale"))
+        if message is None or locale is None:
+            return column
+        has_choice = has_locales(message) or has_locales(subject)
+        if has_choice and column is None:
+            raise ValueError("there are texts by locale; name the view's column with the customer's locale")
+        if column is not None and not has_choice:
+            raise ValueError("there are no texts by locale to choose from; write them, or leave the column out")
+        written = read_templates(message, info.data.get("channels", ()), locale)
+        for channel, each in read_templates(subject or {}, (), locale).items():
+            theirs = written.get(channel, each).sources
+            if len(each.sources) > 1 and each.sources.keys() != theirs.keys():
+                raise ValueError(f"the subject of {channel} has other locales than its message; write both in the same")
+        return column
+
+    @field_validator("variants")
+    @classmethod
+    def _variants_are_campaigns(cls, variants: tuple[Variant, ...], info: ValidationInfo) -> tuple[Variant, ...]:
+        if variants and not FEWEST <= len(variants) <= MOST:
+            raise ValueError(f"a campaign has {FEWEST} to {MOST} variants, or none; here are {len(variants)}")
+        keys = [each.key for each in variants]
+        if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
+            raise ValueError(f"key {twice[0]!r} is used twice; choose another")
+        # Where another field is wrong there is no campaign to vary.
+        is_whole = info.data.keys() | {"variants"} == cls.model_fields.keys()
+        for each in variants if is_whole else ():
+            try:
+                _vary(info.data, each, info.context)
+            except ValidationError as error:
+                first = error.errors()[0]
+                path, problem = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"{path} of {each.key!r}: {problem}") from error
+        return variants
 
     def model_post_init(self, context: Any, /) -> None:
         """Keep the definitions of the campaign's channels."""
@@ -176,18 +270,15 @@ class Campaign(BaseModel):
             each for each in limits if each.campaign in (None, self.key) and each.channel in (None, *self.channels)
         )
         self._file = str((context or {}).get("file", ""))
-        self._variants = {each.key: self._vary(each) for each in self.variants}
-
-    def _vary(self, variant: Variant) -> Campaign:
-        changed = {"message": variant.message or self.message, "offers": variant.offers or self.offers}
-        return self.model_copy(update={"variants": (), **changed})
+        values = {name: getattr(self, name) for name in Campaign.model_fields}
+        self._variants = {each.key: _vary(values, each, context) for each in self.variants}
 
     @cached_property
     def by_variant(self) -> Mapping[str, Campaign]:
         """The campaign as each variant makes it, by key."""
         return self._variants
 
-    @property
+    @cached_property
     def assignment_group(self) -> str:
         """What arms and variants are assigned by: campaigns with the same one assign a customer alike."""
         return self.holdout_group or self.key
@@ -220,10 +311,32 @@ class Campaign(BaseModel):
         return self._file
 
     @cached_property
+    def messages_by_channel(self) -> Mapping[str, Template]:
+        """The templates of its messages."""
+        return read_templates(self.message, self.channels, self.locale)
+
+    @cached_property
+    def subjects_by_channel(self) -> Mapping[str, Template]:
+        """The templates of its subjects, of channels that have one."""
+        return read_templates(self.subject or {}, self._subject_channels, self.locale)
+
+    @property
+    def _subject_channels(self) -> Sequence[str]:
+        return [key for key, each in self._channels.items() if each.message_format == "html"]
+
+    @cached_property
+    def facts_by_template(self) -> Mapping[str, frozenset[str]]:
+        """The names of the customer's facts that its templates read, and the choice among them, by their place."""
+        chosen = frozenset({self.locale_column} if self.locale_column else ())
+        found = {"$.message": find_facts(self.message), "$.subject": find_facts(self.subject)}
+        for place, each in enumerate(self.variants):
+            found |= {f"$.variants[{place}].{name}": find_facts(texts) for name, texts in each.texts.items()}
+        return {**found, "$.locale_column": chosen}
+
+    @cached_property
     def message_facts(self) -> frozenset[str]:
-        """The names of the customer's facts that the message reads, and those of its variants."""
-        messages = [self.message, *(each.message for each in self.variants if each.message is not None)]
-        return frozenset().union(*(read_template(each).facts for each in messages))
+        """The names of the customer's facts that its texts read, those of its variants, and the choice of a locale."""
+        return frozenset[str]().union(*self.facts_by_template.values())
 
     @cached_property
     def consent_facts(self) -> frozenset[str]:
@@ -256,6 +369,9 @@ class Campaign(BaseModel):
             "competes": self.competes,
             "holdout_group": self.holdout_group is None,
             "exploration_percent": self.exploration_percent == 0,
+            "subject": self.subject is None,
+            "event": self.event is None,
+            "locale_column": self.locale_column is None,
             "variants": not self.variants,
             # It stops a campaign and decides nothing else: raising it makes no new version.
             "breaker": True,
@@ -304,7 +420,7 @@ def load_definitions(folder: Path | None) -> DefinitionSet:
 def load_campaigns(
     folder: Path, *, segments: Collection[str], channels: Mapping[str, Channel] | None = None
 ) -> tuple[tuple[Campaign, ...], dict[int, Offer]]:
-    """Read every campaign file of a folder, its offers.json and its limits.json.
+    """Read every campaign file of a folder, its offers and its limits.
 
     Args:
         folder: the folder of definition files.
@@ -314,7 +430,8 @@ def load_campaigns(
     Raises:
         DefinitionError: a file is missing, unreadable, invalid, or names what does not exist.
     """
-    offers = _load_offers(folder / OFFERS_FILE)
+    offers_file = find_file(folder, OFFERS_FILE) or folder / f"{OFFERS_FILE}.json"
+    offers = _load_offers(offers_file)
     known_channels = load_channels(folder) if channels is None else channels
     limits = load_limits(folder, known_channels)
     context = {"channels": known_channels, "offers": offers, "limits": limits}
@@ -323,38 +440,41 @@ def load_campaigns(
         return validate(content, Campaign, where=file, context={**context, "file": file})
 
     found = read_folder(folder, build, other_files={OFFERS_FILE, CHANNELS_FILE, LIMITS_FILE})
-    refuse_unknown_campaigns(limits, {each.key for each in found}, folder / LIMITS_FILE)
+    refuse_unknown_campaigns(limits, {each.key for each in found}, folder)
     for campaign in found:
-        _refuse_unknown(campaign, segments, offers)
+        _refuse_unknown(campaign, segments, offers, offers_file.name)
     return found, offers
 
 
-def _compile(message: str) -> None:
-    """Refuse a message that is no template, or prints what an offer does not have."""
-    try:
-        template = read_template(message)
-    except MessageError as error:
-        raise ValueError(str(error)) from error
-    if unknown := sorted(template.offer_fields - set(OFFER_FIELDS)):
-        raise ValueError(f"an offer has no {unknown[0]!r} for messages; it has: {', '.join(OFFER_FIELDS)}")
+def _vary(values: Mapping[str, Any], variant: Variant, context: Any) -> Campaign:
+    """Return a campaign as one of its variants makes it.
+
+    Raises:
+        ValidationError: there is no such campaign.
+    """
+    offers = {} if variant.offers is None else {"offers": variant.offers}
+    return Campaign.model_validate({**values, "variants": (), **variant.texts, **offers}, context=context)
 
 
-def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Collection[int]) -> None:
+def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Collection[int], offers_file: str) -> None:
     if campaign.segment not in segments:
         known = ", ".join(sorted(segments)) or "none"
+        place = describe_place(campaign.file, "$.segment")
         raise CampaignDefinitionError(
-            f"{campaign.file}: $.segment names {campaign.segment!r}, which is not defined; known segments: {known}"
+            f"{campaign.file}: {place} names {campaign.segment!r}, which is not defined; known segments: {known}"
         )
     named = {"$.offers": campaign.offers}
     named |= {f"$.variants[{place}].offers": each.offers or () for place, each in enumerate(campaign.variants)}
     for path, ids in named.items():
         if unknown := sorted(set(ids) - set(offers)):
-            place = f"{campaign.file}: {path}"
-            raise CampaignDefinitionError(f"{place} names {unknown}, which {OFFERS_FILE} does not define")
+            place = describe_place(campaign.file, path)
+            raise CampaignDefinitionError(
+                f"{campaign.file}: {place} names {unknown}, which {offers_file} does not define"
+            )
 
 
 def _load_offers(file: Path) -> dict[int, Offer]:
-    offers = validate(read_json(file), tuple[Offer, ...], where=file)
+    offers = validate(read_content(file), tuple[Offer, ...], where=file)
     by_id = {offer.id: offer for offer in offers}
     if len(by_id) < len(offers):
         raise CampaignDefinitionError(f"{file}: two offers have the same id; number them from 1 to {len(offers)}")

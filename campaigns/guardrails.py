@@ -29,6 +29,8 @@ class Reason(StrEnum):
     """Why a candidate fired, is a control exposure, or was withheld."""
 
     ENTERED_SEGMENT = "entered_segment"
+    LEFT_SEGMENT = "left_segment"
+    EVENT_OCCURRED = "event_occurred"
     LAUNCHED = "launched"
     HOLDOUT = "holdout"
     FIRST_EVALUATION = "first_evaluation"
@@ -92,7 +94,9 @@ def refuse_without_consent(candidate: Candidate, history: ContactHistory, facts:
     if find_consented_channels(campaign, facts, history.consent):
         return None
     if unreadable := describe_unreadable(campaign, facts):
-        detail = f"consent cannot be read: {unreadable}; list the value in channels.json as given or denied"
+        detail = (
+            f"consent cannot be read: {unreadable}; list the value in the channel's consent_values as given or denied"
+        )
         return Refusal(Reason.UNREADABLE_CONSENT, detail)
     return Refusal(Reason.NO_CONSENTED_CHANNEL, f"no consent for any of: {', '.join(campaign.channels)}")
 

@@ -41,8 +41,12 @@ if TYPE_CHECKING:
 
     from campaigns.channels import MessageFormat
 
+OFFER_FIELDS = ("id", "key", "name")
+"""The fields of an offer that messages may print: what it is worth is none of the customer's business."""
 DECISION_NAMES = frozenset({"offer", "offer_basis"})
 """What a template may read besides the customer's facts: the offer, and whether a model or the rules scored it."""
+
+MAX_SUBJECT_CHARACTERS = 250
 
 _STATEMENTS = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.If)
 _VALUES = (nodes.Name, nodes.Const, nodes.List, nodes.Tuple, nodes.Getattr, nodes.Getitem, nodes.Slice)
@@ -310,6 +314,28 @@ def render_message(
         MessageError: the template uses a fact that does not exist, does what the sandbox forbids, prints nothing, or
             grows too long.
     """
+    text = _fill(source, facts, message_format, locale, "message")
+    if len(text) > max_characters:
+        raise MessageError(f"the message has {len(text):,} characters; {max_characters:,} are allowed")
+    return text
+
+
+def render_subject(source: str, facts: Mapping[str, Any], locale: str = DEFAULT_LOCALE) -> str:
+    """Fill the template of a subject with one customer's facts: plain text in one line, without blanks around it.
+
+    Raises:
+        MessageError: as render_message, or it has a line break or another control character, which could add a header
+            to an e-mail.
+    """
+    text = _fill(source, facts, "text", locale, "subject").strip()
+    if clean_text(text) != text:
+        raise MessageError("the subject has a line break, a tab or a control character")
+    if len(text) > MAX_SUBJECT_CHARACTERS:
+        raise MessageError(f"the subject has {len(text):,} characters; {MAX_SUBJECT_CHARACTERS:,} are allowed")
+    return text
+
+
+def _fill(source: str, facts: Mapping[str, Any], message_format: MessageFormat, locale: str, what: str) -> str:
     template = compile_message(source, message_format, locale)
     values = {
         name: facts[name] if name in DECISION_NAMES else _prepare(facts[name], name)
@@ -320,11 +346,9 @@ def render_message(
         text = template.render(values)
     # Jinja's truncate asserts that the length it is given leaves room for the dots.
     except (TemplateError, TypeError, ValueError, ArithmeticError, AssertionError) as error:
-        raise MessageError(f"the message cannot be written: {error}") from error
-    if len(text) > max_characters:
-        raise MessageError(f"the message has {len(text):,} characters; {max_characters:,} are allowed")
+        raise MessageError(f"the {what} cannot be written: {error}") from error
     if not text.strip():
-        raise MessageError("the message is empty for this customer")
+        raise MessageError(f"the {what} is empty for this customer")
     return text
 
 

@@ -48,12 +48,13 @@ def explore(
     as another. The draw is a hash of the trigger's id, so a decision that is made again makes the same offer.
     """
     share = campaign.exploration_percent / 100
+    if not share:
+        return best, 1.0
     made = best
-    if share:
-        digest = hashlib.sha256(f"exploration\x1f{trigger_id}".encode()).digest()
-        if int.from_bytes(digest[:8]) < share * 2**64:
-            drawn = campaign.offers[int.from_bytes(digest[8:16]) * len(campaign.offers) >> 64]
-            made = ScoredOffer(offers[drawn], round(float(scores[drawn - 1]), 6))
+    digest = hashlib.sha256(f"exploration\x1f{trigger_id}".encode()).digest()
+    if int.from_bytes(digest[:8]) < share * 2**64:
+        drawn = campaign.offers[int.from_bytes(digest[8:16]) * len(campaign.offers) >> 64]
+        made = ScoredOffer(offers[drawn], round(float(scores[drawn - 1]), 6))
     return made, find_propensity(campaign, best, made)
 
 

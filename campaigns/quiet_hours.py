@@ -22,23 +22,31 @@ MIDNIGHT = "00:00"
 
 
 class QuietHours(BaseModel):
-    """The quiet hours of a channel.
-
-    Attributes:
-        begin: local time at which they begin, as `21:00`.
-        end: local time at which they end, of the next day where it is not later than `begin`.
-        zone: the time zone of customers without one, by its IANA name.
-        zone_column: the warehouse column with the name of the customer's own; None where all have `zone`.
-        holidays: dates, and countries or regions whose public holidays are quiet, see campaigns/holiday_calendars.py.
-    """
+    """The quiet hours of a channel."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    begin: str = Field(alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    end: str = Field(alias="to", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    zone: str
-    zone_column: str | None = Field(default=None, min_length=1, max_length=200)
-    holidays: tuple[str, ...] = Field(default=(), max_length=1000)
+    begin: str = Field(
+        alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Local time at which they begin, as 21:00."
+    )
+    end: str = Field(
+        alias="to",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="Local time at which they end, of the next day where it is not later than `from`.",
+    )
+    zone: str = Field(description="IANA name of the time zone of customers without one of their own.")
+    zone_column: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The view's column with the name of the customer's zone.",
+    )
+    holidays: tuple[str, ...] = Field(
+        default=(),
+        max_length=1000,
+        description="Days on which nothing is delivered: dates as 2026-12-24, and the public holidays of countries "
+        "and regions as DE and DE-BY.",
+    )
 
     @field_validator("zone")
     @classmethod

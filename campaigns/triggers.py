@@ -76,7 +76,7 @@ def decision_message(decision: Decision, cause: Headers | None = None) -> Messag
         "net_value": decision.net_value,
         "facts": decision.facts,
         "versions": candidate.versions,
-        **_describe_variant(decision),
+        **({} if decision.variant is None else {"campaign_variant": decision.variant}),
     }
     return _message(decision, DECISION_TYPE, decision_message_id(candidate.trigger_id), "decisions", body, cause)
 
@@ -116,16 +116,13 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         "predicted_ltv": facts.get("predicted_ltv"),
         "decision_basis": facts.get("decision_basis"),
         "versions": candidate.versions,
-        **_describe_variant(decision),
+        **({} if decision.subject is None else {"subject": decision.subject}),
+        **({} if decision.variant is None else {"campaign_variant": decision.variant}),
         **_describe_quiet_hours(channel, decision),
         **({"recipient": STAFF} if channel.recipient == STAFF else {}),
         **({STALE: True} if facts.get(STALE) else {}),
         **({} if channel.max_segments is None else {"message_segments": count_segments(decision.message or "")}),
     }
-
-
-def _describe_variant(decision: Decision) -> dict[str, Any]:
-    return {} if decision.variant is None else {"campaign_variant": decision.variant}
 
 
 def _describe_quiet_hours(channel: Channel, decision: Decision) -> dict[str, Any]:

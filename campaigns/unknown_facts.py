@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.errors import CampaignDefinitionError
 from campaigns.messages import DECISION_NAMES
+from segments.definition_files import describe_place
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -44,26 +45,31 @@ def find_unknown_facts(
 ) -> list[str]:
     """Return a sentence for each fact that definitions read and no source supplies; see refuse_unknown_facts."""
     return [
-        f"{place} reads {fact!r}, which neither the warehouse view {view} nor Holdfast supplies{_suggest(fact, names)}"
-        for place, missing, names in _places(segments, campaigns, known)
+        f"{_describe(file, path)} reads {fact!r}, which neither the warehouse view {view} nor Holdfast supplies"
+        f"{_suggest(fact, names)}"
+        for file, path, missing, names in _places(segments, campaigns, known)
         for fact in sorted(missing)
     ]
 
 
 def _places(
     segments: Sequence[Segment], campaigns: Sequence[Campaign], known: Collection[str]
-) -> Iterator[tuple[str, Collection[str], Collection[str]]]:
-    """Yield each place that reads facts, with those that are not known there, and those that are."""
+) -> Iterator[tuple[str, str, Collection[str], Collection[str]]]:
+    """Yield each file and place in it that reads facts, with those not known there, and those that are."""
     known = frozenset(known)
     for segment in segments:
-        yield f"{segment.file}: $.rule", segment.rule.missing(known), known
+        yield segment.file, "$.rule", segment.rule.missing(known), known
         if segment.exit_rule:
-            yield f"{segment.file}: $.exit_rule", segment.exit_rule.missing(known), known
+            yield segment.file, "$.exit_rule", segment.exit_rule.missing(known), known
     for campaign in campaigns:
         allowed = known | DECISION_NAMES
-        place = "$.message or a message of $.variants" if campaign.variants else "$.message"
-        yield f"{campaign.file}: {place}", campaign.message_facts - allowed, allowed
-        yield f"quiet_hours in the channels of {campaign.file}", campaign.zone_facts - known, known
+        for path, facts in campaign.facts_by_template.items():
+            yield campaign.file, path, facts - allowed, allowed
+        yield f"quiet_hours in the channels of {campaign.file}", "", campaign.zone_facts - known, known
+
+
+def _describe(file: str, path: str) -> str:
+    return f"{file}: {describe_place(file, path)}" if path else file
 
 
 def _suggest(fact: str, known: Collection[str]) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from campaigns.templates import Subjects, Texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,21 +21,29 @@ FEWEST, MOST = 2, 10
 
 
 class Variant(BaseModel):
-    """One of the variants of a campaign; what it leaves out is the campaign's own.
-
-    Attributes:
-        key: its name in triggers, decisions and performance.
-        share: how many parts of the customers get it: relative to the shares of the others.
-        message: the message in place of the campaign's.
-        offers: the offers in place of the campaign's.
-    """
+    """One of the variants of a campaign; what it leaves out is the campaign's own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
-    share: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 1
-    message: str | None = Field(default=None, min_length=1, max_length=10_000)
-    offers: tuple[int, ...] | None = Field(default=None, min_length=1)
+    key: str = Field(pattern=r"^[a-z0-9-]{1,64}$", description="Its name in triggers, decisions and performance.")
+    share: float = Field(
+        default=1,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="How many parts of the customers get it, relative to the shares of the others.",
+    )
+    message: Texts | None = Field(default=None, description="The message in place of the campaign's.")
+    subject: Subjects | None = Field(default=None, description="The subject in place of the campaign's.")
+    offers: tuple[int, ...] | None = Field(
+        default=None, min_length=1, description="Ids of the offers in place of the campaign's."
+    )
+
+    @property
+    def texts(self) -> dict[str, Any]:
+        """The texts that it changes, by the name of the field."""
+        texts = {"message": self.message, "subject": self.subject}
+        return {name: each for name, each in texts.items() if each is not None}
 
 
 def assign_variant(variants: Sequence[Variant], group: str, customer_id: str) -> Variant:

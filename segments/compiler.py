@@ -188,7 +188,7 @@ class Compiler:
     def _error(self, problem: str, path: str, value: Any, hint: str = "") -> RuleError:
         shown = json.dumps(value)
         shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "..."
-        return RuleError(f"{self.where}: {problem} at {path}, value {shown}" + (f"; {hint}" if hint else ""))
+        return RuleError(f"{self.where}: {problem} at {path}, value {shown}" + (f"; {hint}" if hint else ""), path)
 
 
 _ARGUMENTS: Mapping[str, tuple[int, int | None]] = {

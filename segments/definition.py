@@ -1,4 +1,4 @@
-"""Segment definitions: one JSON file per segment, read and checked when a worker or a command starts."""
+"""Segment definitions: one file per segment, read and checked when a worker or a command starts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from segments.compiler import KNOWN_OPERATORS
-from segments.definition_files import read_folder, validate
+from segments.definition_files import describe_shape, find_line, read_folder, validate
+from segments.errors import RuleError
 from segments.jsonlogic import Rule, compile_rule
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class SegmentDefinition(BaseModel):
 
     key: str = Field(pattern=r"^[a-z0-9-]{1,64}$", description="The segment's name in campaigns and in the ledger.")
     name: str = Field(min_length=1, max_length=200, description="The segment's name for people.")
-    description: str = Field(default="", max_length=2000)
+    description: str = Field(default="", max_length=2000, description="For people.")
     rule: JsonLogic = Field(default=None, description="JSONLogic: who enters. Empty, null or missing: everybody.")
     exit_rule: JsonLogic = Field(
         default=None,
@@ -92,7 +93,7 @@ class Segment:
 
 
 def load_segments(folder: Path) -> tuple[Segment, ...]:
-    """Read every `*.json` file of a folder, in the order of their names.
+    """Read every definition file of a folder, in the order of their names.
 
     Raises:
         DefinitionError: the folder or a file cannot be used; see segments/definition_files.py.
@@ -102,7 +103,7 @@ def load_segments(folder: Path) -> tuple[Segment, ...]:
 
 
 def build_segment(content: Any, *, where: str) -> Segment:
-    """Check one definition as parsed from JSON, and compile its rules.
+    """Check the content of one definition, and compile its rules.
 
     Raises:
         DefinitionError: a field is missing, unknown or wrong.
@@ -114,25 +115,24 @@ def build_segment(content: Any, *, where: str) -> Segment:
         name=definition.name,
         description=definition.description,
         version=_version(definition),
-        rule=compile_rule(definition.rule, where=f"{where}: rule"),
-        exit_rule=_compile_exit_rule(definition, where),
+        rule=_compile(definition.rule, where, "rule"),
+        # An empty exit rule is always true, as a missing one is.
+        exit_rule=None if definition.exit_rule in (None, {}) else _compile(definition.exit_rule, where, "exit_rule"),
         file=where,
     )
 
 
 def segment_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a definition file."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **SegmentDefinition.model_json_schema(),
-    }
+    return describe_shape(SegmentDefinition, "segment", "Holdfast segment")
 
 
-def _compile_exit_rule(definition: SegmentDefinition, where: str) -> Rule | None:
-    # An empty exit rule is always true, as a missing one is.
-    if definition.exit_rule in (None, {}):
-        return None
-    return compile_rule(definition.exit_rule, where=f"{where}: exit_rule")
+def _compile(rule: Any, where: str, field: str) -> Rule:
+    try:
+        return compile_rule(rule, where=f"{where}: {field}")
+    except RuleError as error:
+        line = find_line(where, f"$.{field}{error.path.removeprefix('$')}")
+        raise RuleError(f"{error}; line {line}", error.path) if line else error from error
 
 
 def _version(definition: SegmentDefinition) -> str:

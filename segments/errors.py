@@ -14,7 +14,16 @@ class SegmentsError(Exception):
 
 
 class RuleError(SegmentsError):
-    """A rule that cannot be compiled: the message names the file, the path inside the rule, and the value."""
+    """A rule that cannot be compiled: the message names the file, the path inside the rule, and the value.
+
+    Args:
+        message: the message.
+        path: the path alone.
+    """
+
+    def __init__(self, message: str, path: str = "$") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class DefinitionError(SegmentsError):

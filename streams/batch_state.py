@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from campaigns.breaker import CampaignStop
     from campaigns.decide import ContactHistory, Decision
-    from campaigns.ports import BatchChanges, Committed
+    from campaigns.ports import BatchChanges, Committed, CustomerKey
     from features.signals import Message, Signals
     from features.table import FeatureTable
     from segments.engine import Transitions
@@ -76,6 +76,7 @@ class Folded:
         facts: one row per customer, all facts.
         outcomes: new states of contacts, changes of consent, and outcomes that become dead letters.
         contact_histories: by customer, with the batch's own changes of consent.
+        updates: the updates that campaigns wait for and that were not processed before, by their key in the ledger.
     """
 
     messages: Mapping[str, list[Message]]
@@ -84,6 +85,7 @@ class Folded:
     facts: FeatureTable
     outcomes: FoldedOutcomes
     contact_histories: Mapping[str, ContactHistory]
+    updates: Mapping[CustomerKey, Event] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

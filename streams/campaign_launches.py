@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from campaigns.candidates import LaunchRequest, launch_occasion
 from campaigns.decide import derive_trigger_id
 from campaigns.definition import Launch
-from streams.customers import trigger_context
+from streams.customers import is_member_now, trigger_context
 from streams.formats.events import Decoded, Reject, RejectReason
 
 if TYPE_CHECKING:
@@ -50,12 +50,7 @@ def launch_requests(
         campaign = campaigns.get(event.wire.campaign)
         if campaign is None:
             continue
-        episode = (
-            state.memberships[event.customer_id].members.get(campaign.segment)
-            if event.customer_id in state.memberships
-            else None
-        )
-        is_member = moved.get((event.customer_id, campaign.segment), episode is not None and episode.is_member)
+        is_member = is_member_now(event.customer_id, campaign.segment, state.memberships, moved)
         requests.append(
             LaunchRequest(event.customer_id, campaign, _launch_id(event), trigger_context(event), is_member)
         )

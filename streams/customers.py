@@ -149,6 +149,22 @@ def trigger_context(event: Event) -> TriggerContext:
     return TriggerContext(event.wire.id, event.wire.occurred_at, record.timestamp, record.partition)
 
 
+def is_member_now(
+    customer_id: str, segment: str, held: Mapping[str, MembershipState], moved: Mapping[tuple[str, str], bool]
+) -> bool:
+    """Return whether a customer is a member after a batch.
+
+    Args:
+        customer_id: the customer.
+        segment: the segment's key.
+        held: the memberships before the batch, by customer.
+        moved: whether the customer entered, for each customer and segment with a transition.
+    """
+    state = held.get(customer_id)
+    episode = state.members.get(segment) if state else None
+    return moved.get((customer_id, segment), episode is not None and episode.is_member)
+
+
 def messages_by_customer(said: Sequence[Event], read: Callable[[str], MessageReading]) -> dict[str, list[Message]]:
     """Return the messages of each customer in event order; the sentiment of each is read once."""
     messages: dict[str, dict[str, Message]] = defaultdict(dict)

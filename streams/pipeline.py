@@ -16,7 +16,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from campaigns.breaker import BatchBreakers
-from campaigns.candidates import decide_all, entry_candidates, launch_candidates
+from campaigns.candidates import decide_all, event_candidates, launch_candidates, transition_candidates
 from campaigns.ports import BatchChanges
 from campaigns.transition_messages import transition_message
 from campaigns.triggers import outgoing
@@ -43,6 +43,7 @@ from streams.customers import (
     trigger_context,
     unseen,
 )
+from streams.event_audiences import awaited_updates, find_occurrences
 from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
 from streams.outcomes import fold_consent, fold_outcomes, outcome_keys, trigger_keys
@@ -176,7 +177,7 @@ class Pipeline:
         definitions = prepared.config.definitions
         state = await self._ledger.read(
             prepared.facts.customer_ids,
-            [*messages, *outcome_keys(events.reported)],
+            [*messages, *awaited_updates(events, prepared.config.definitions), *outcome_keys(events.reported)],
             triggers=trigger_keys(events.reported),
             decisions=launch_decisions(events.requested, definitions),
             contacts_after=limits_begin(events.to_evaluate, definitions.longest_limit),
@@ -199,7 +200,9 @@ class Pipeline:
             columns[EVENT_TIME] = event_times(as_of.values())
         outcomes = fold_outcomes(prepared.events.reported, state, prepared.config.definitions.channels)
         histories = fold_consent(state.contact_histories, outcomes.consent_changes)
-        return Folded(fresh, signals, as_of, prepared.facts.with_columns(columns), outcomes, histories)
+        awaited = awaited_updates(prepared.events, prepared.config.definitions)
+        updates = {key: event for key, event in awaited.items() if key not in state.seen_messages}
+        return Folded(fresh, signals, as_of, prepared.facts.with_columns(columns), outcomes, histories, updates)
 
     def classify(self, prepared: Prepared, state: LedgerState, folded: Folded) -> Transitions:
         """Compare memberships with what the rules give now."""
@@ -219,13 +222,17 @@ class Pipeline:
         return transitions
 
     def evaluate(self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions) -> Evaluated:
-        """Decide every candidate that a transition or a launch makes, except what the ledger has decided already."""
+        """Decide every candidate that a transition, an event or a launch makes, except what is decided already."""
         definitions, changes = prepared.config.definitions, transitions.changes
         contexts = {change.customer_id: trigger_context(prepared.latest[change.customer_id]) for change in changes}
         requests = launch_requests(prepared.events.requested, definitions, state, changes)
         launched = launch_candidates(requests, definitions)
+        occurrences = find_occurrences(
+            prepared.events.said, folded.messages, folded.updates.values(), definitions, state, changes
+        )
         candidates = [
-            *entry_candidates(changes, contexts, definitions),
+            *transition_candidates(changes, contexts, definitions),
+            *event_candidates(occurrences, definitions),
             *(each for each in launched if (each.customer_id, each.trigger_id) not in state.decided),
         ]
         score = partial(score_offers, scorers=prepared.config.scorers, fallbacks=self._fallbacks)
@@ -281,7 +288,10 @@ def collect_changes(
         evaluated=evaluated.transitions.versions_changed,
         earlier_results=evaluated.transitions.earlier_results,
         signals=folded.signals,
-        message_ids=[(customer, message.id) for customer, new in folded.messages.items() for message in new],
+        message_ids=[
+            *((customer, message.id) for customer, new in folded.messages.items() for message in new),
+            *folded.updates,
+        ],
         decisions=decisions,
         outcome_ids=folded.outcomes.outcome_ids,
         contact_states=folded.outcomes.contact_states,

@@ -20,7 +20,7 @@ from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.warehouse import InMemoryWarehouse
-from tests.records import arrive, body, decode_batch, outcome
+from tests.records import arrive, body, decode_batch, message, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ ROW_CHANGES: dict[str, dict[str, Any]] = {
     "warehouse revokes": {"email_consent": False, "sms_consent": False},
 }
 OUTCOME_ACTS = ("delivered", "bounced", "converted", "unsubscribed", "complained", "resubscribed")
-ACTS = (*ROW_CHANGES, "launched", *OUTCOME_ACTS)
+ACTS = (*ROW_CHANGES, "launched", "writes", *OUTCOME_ACTS)
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,15 @@ class Act:
 
 
 def campaigns(holdout_percent: float, **changes: Any) -> list[Campaign]:
-    """Campaigns with and without a cooldown, on entering and launched; above 50 % the holdout is not validated."""
+    """Campaigns with and without a cooldown, of every audience; above 50 % the holdout is not validated."""
     made = [
         campaign(key="with-cooldown", cooldown_days=3, limits=[LIMIT], **changes),
         campaign(key="without-cooldown", limits=[LIMIT], **changes),
         campaign(key="launched", launch="by_operator", cooldown_days=1, limits=[LIMIT], **changes),
         campaign(key="as-well", competes=False, limits=[LIMIT], **changes),
+        campaign(key="on-leaving", launch="on_leave", limits=[LIMIT], **changes),
+        campaign(key="on-message", launch="on_event", event="conversation.message", limits=[LIMIT], **changes),
+        campaign(key="on-update", launch="on_event", event="customer.updated", priority=-1, limits=[LIMIT], **changes),
     ]
     return [each.model_copy(update={"holdout_percent": holdout_percent}) for each in made]
 
@@ -124,6 +127,8 @@ def _event(act: Act, event_id: str, at: str) -> dict[str, Any]:
     common = {"id": event_id, "customer_id": act.customer, "occurred_at": at}
     if act.kind == "launched":
         return body(type="evaluation.requested", campaign="launched", launch=f"l{act.number}", **common)
+    if act.kind == "writes":
+        return message(**common)
     if act.kind in OUTCOME_ACTS:
         answered = campaigns(0)[act.number % 3]
         occasion = launch_occasion(f"l{act.number}") if answered.key == "launched" else str(act.number)

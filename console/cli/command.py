@@ -16,6 +16,7 @@ from campaigns.errors import CampaignError
 from campaigns.migrations import migrate
 from console.cli.campaign_stops import list_campaigns, resume, stop
 from console.cli.dead_letters import dead_letters
+from console.cli.definitions import definitions
 from console.cli.explanation import describe_customer
 from console.cli.launch_progress import LaunchBar
 from console.cli.performance import performance
@@ -269,6 +270,7 @@ def publish(customer_ids: tuple[str, ...]) -> None:
 
 holdfast.add_command(warehouse)
 holdfast.add_command(segments)
+holdfast.add_command(definitions)
 holdfast.add_command(init)
 holdfast.add_command(dead_letters)
 holdfast.add_command(models)

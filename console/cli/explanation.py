@@ -93,7 +93,12 @@ def _describe_changed_rule(explained: DecisionExplanation) -> str:
 
 
 def _because(decision: DecisionRecord) -> str:
-    why = f"entered {decision.segment}" if decision.reason == Reason.ENTERED_SEGMENT else "launched by the operator"
+    whys = {
+        Reason.ENTERED_SEGMENT: f"entered {decision.segment}",
+        Reason.LEFT_SEGMENT: f"left {decision.segment}",
+        Reason.EVENT_OCCURRED: f"event {decision.event_id} of a member of {decision.segment}",
+    }
+    why = whys.get(Reason(decision.reason), "launched by the operator")
     _, deferred, until = decision.detail.partition("; ")
     return f"{why}{deferred}{until}"
 

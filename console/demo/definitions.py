@@ -25,7 +25,7 @@ def write_definitions(folder: Path, now: datetime) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     for name, shipped in (("campaigns", CAMPAIGNS), ("segments", SEGMENTS)):
         shutil.copytree(shipped, folder / name)
-    file = folder / "campaigns" / CHANNELS_FILE
+    file = folder / "campaigns" / f"{CHANNELS_FILE}.json"
     channels = json.loads(file.read_text())
     for channel in channels:
         if channel["key"] == QUIET_CHANNEL:

@@ -121,9 +121,16 @@ def find_launchable(campaigns: Sequence[Campaign], key: str) -> Campaign:
     if key not in by_key:
         raise CampaignDefinitionError(f"no campaign {key!r}; there are: {', '.join(sorted(by_key))}")
     if by_key[key].launch is not Launch.BY_OPERATOR:
-        runs = f"campaign {key!r} runs by itself when a customer enters {by_key[key].segment!r}"
+        runs = f"campaign {key!r} runs by itself {_describe_cause(by_key[key])}"
         raise CampaignDefinitionError(f'{runs}; only campaigns with "launch": "by_operator" are launched')
     return by_key[key]
+
+
+def _describe_cause(campaign: Campaign) -> str:
+    if campaign.event:
+        return f"at each {campaign.event} of a member of {campaign.segment!r}"
+    verb = "enters" if campaign.launch is Launch.ON_ENTER else "leaves"
+    return f"when a customer {verb} {campaign.segment!r}"
 
 
 async def check_launch_facts(settings: Settings, definitions: DefinitionSet, campaign: Campaign) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segments.definition import build_segment
-from segments.definition_files import read_json
+from segments.definition_files import read_content
 from segments.errors import SegmentsError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def choose_segment(segments: Sequence[Segment], name: str) -> Segment:
     file = Path(name)
     # No key has a dot or a slash.
     if "." in name or "/" in name or file.is_file():
-        return build_segment(read_json(file), where=name)
+        return build_segment(read_content(file), where=name)
     return find_segment(segments, name)
 
 

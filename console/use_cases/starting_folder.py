@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from campaigns.channels import SHIPPED, shipped_channels
+from campaigns.channels import CHANNELS_FILE, SHIPPED, shipped_channels
 from campaigns.contact_limits import LIMITS_FILE, shipped_limits
 from campaigns.definition import OFFERS_FILE
 from features.table import find_kind
 from features.warehouses import POSTGRESQL, opened
+from segments.definition_files import read_content
 from streams.errors import SettingsError
 from streams.services import find_warehouse
 
@@ -67,9 +68,11 @@ def write_starting_folder(settings: Settings, folder: Path) -> StartingFolder:
             "holdout_percent": 10,
             "cooldown_days": 30,
         },
-        definitions / "campaigns" / "channels.json": [each.describe() for each in channels.values()],
-        definitions / "campaigns" / LIMITS_FILE: [each.model_dump(exclude_none=True) for each in shipped_limits()],
-        definitions / "campaigns" / OFFERS_FILE: json.loads((SHIPPED / OFFERS_FILE).read_text(encoding="utf-8")),
+        definitions / "campaigns" / f"{CHANNELS_FILE}.json": [each.describe() for each in channels.values()],
+        definitions / "campaigns" / f"{LIMITS_FILE}.json": [
+            each.model_dump(exclude_none=True) for each in shipped_limits()
+        ],
+        definitions / "campaigns" / f"{OFFERS_FILE}.json": read_content(SHIPPED / f"{OFFERS_FILE}.json"),
     }
     environment = folder / "settings.env"
     for path, content in contents.items():

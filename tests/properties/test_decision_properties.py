@@ -30,7 +30,7 @@ HISTORIES = st.lists(
             Act,
             st.sampled_from(["ann", "bob"]),
             # What makes decisions more often than the rest.
-            st.sampled_from([*ACTS, *("enters", "leaves", "launched") * 3]),
+            st.sampled_from([*ACTS, *("enters", "leaves", "launched", "writes") * 3]),
             st.integers(0, 3),
             st.sampled_from([0, 1, 30, 100]),
             st.sampled_from([0, 0, 0, 20]),
@@ -179,6 +179,41 @@ def test_redelivery_changes_no_outcome_of_a_contact(history: Sequence[Sequence[A
             assert disturbed.customers[name].contacts[key].state == contact.state
 
 
+@SETTINGS
+@given(HISTORIES, st.sampled_from([1, 5]))
+def test_redelivery_changes_no_decision(history: Sequence[Sequence[Act]], again: int) -> None:
+    """Of any audience: an event that was processed, or an end of an episode, is no second opportunity."""
+    plain, disturbed = asyncio.run(play(history)), asyncio.run(play(history, again=again))
+    assert eligibility(disturbed) == eligibility(plain)
+
+
+@SETTINGS
+@given(HISTORIES)
+def test_every_message_of_a_member_is_a_candidate_once(history: Sequence[Sequence[Act]]) -> None:
+    """Whatever else happens in its batch; the membership is that of the batch's last event."""
+    ledger = asyncio.run(play(history, again=2))
+    written = member = {"ann": 0, "bob": 0}
+    for batch in history:
+        for act in batch:
+            member = {**member, act.customer: {"enters": 1, "leaves": 0}.get(act.kind, member[act.customer])}
+        for act in batch:
+            written = {**written, act.customer: written[act.customer] + (act.kind == "writes") * member[act.customer]}
+    for name, count in written.items():
+        decisions = ledger.customers[name].decisions.values() if name in ledger.customers else ()
+        assert sum(each.candidate.campaign.key == "on-message" for each in decisions) == count
+
+
+def test_leaving_and_entering_again_are_opportunities_of_their_own() -> None:
+    kinds = ("enters", "leaves", "enters", "leaves")
+    ledger = asyncio.run(play([[Act("ann", kind, hours=100)] for kind in kinds]))
+    occasions = [
+        each.candidate.occasion
+        for each in ledger.customers["ann"].decisions.values()
+        if each.candidate.campaign.key in ("with-cooldown", "on-leaving")
+    ]
+    assert occasions == ["1", "left 1", "2", "left 2"]
+
+
 def test_an_outcome_that_came_before_its_contact_stays_a_dead_letter() -> None:
     """Though its record is delivered again when the contact is there."""
     history = [BEGIN, [Act("ann", "delivered", 2)], [Act("ann", "launched", 2)], [Act("bob", "leaves")]]
@@ -208,7 +243,7 @@ def test_a_launch_that_is_decided_already_starts_no_cooldown() -> None:
     history = [
         [Act("ann", "enters")],
         [Act("ann", "warehouse revokes"), Act("ann", "launched", 1)],
-        [Act("ann", "warehouse consents"), Act("ann", "launched", 1), Act("ann", "launched", 2)],
+        [Act("ann", "warehouse consents", hours=200), Act("ann", "launched", 1), Act("ann", "launched", 2)],
     ]
     ledger = asyncio.run(play(history))
     outcomes = {

@@ -47,6 +47,8 @@ CAMPAIGNS = [
     # Which of them compete would depend on which events come in one batch.
     *(campaign(key=f"to-{key}", segment=key, holdout_percent=20, competes=False, variants=VARIANTS) for key in RULES),
     campaign(key="launched", segment="everybody", launch="by_operator"),
+    campaign(key="answer", segment="everybody", launch="on_event", event="conversation.message", competes=False),
+    campaign(key="thanks", segment="everybody", launch="on_event", event="customer.updated", competes=False),
 ]
 SCORERS = load_scorers(Path(), FEATURE_MAPPING, mock=True)
 KNOWLEDGE = DecisionConfig(
@@ -197,6 +199,9 @@ def test_snapshots_and_deletions_never_fire(
     reasons = {each.reason for customer in ledger.customers.values() for each in customer.decisions.values()}
     assert reasons <= {Reason.FIRST_EVALUATION}
 
+    # The updates of both runs have other ids, which a campaign that waits for updates would tell apart.
+    others = [each for each in CAMPAIGNS if each.event != "customer.updated"]
+    config = replace(config, definitions=replace(config.definitions, campaigns=others))
     updated = write([*history, Said("ann", "update", "")])
     expected = asyncio.run(work(write([Said("ann", "update", "")]), Delivery([1], [0]), config, since))
     found = asyncio.run(work(updated, delivery, config, since))
@@ -208,4 +213,4 @@ def test_the_history_of_this_test_makes_triggers() -> None:
     history = [Said("ann", kind, TEXTS[0]) for kind in ("update", "message", "message", "launch")]
     ledger = asyncio.run(work(write(history), Delivery([1], [0])))
     campaigns = {each.candidate.campaign.key for each in ledger.customers["ann"].decisions.values()}
-    assert campaigns == {"to-everybody", "to-talkers", "to-leavers", "launched"}
+    assert campaigns == {"to-everybody", "to-talkers", "to-leavers", "launched", "answer", "thanks"}

@@ -78,7 +78,10 @@ def test_a_good_folder_is_read_in_the_order_of_its_file_names(tmp_path: Path) ->
         ({"holdout_percent": 51}, "$.holdout_percent", "less than or equal to 50"),
         ({"cooldown_days": -1}, "$.cooldown_days", "greater than or equal to 0"),
         ({"valid_days": 0}, "$.valid_days", "greater than or equal to 1"),
-        ({"launch": "whenever"}, "$.launch", "'on_enter' or 'by_operator'"),
+        ({"launch": "whenever"}, "$.launch", "'on_enter', 'on_leave', 'on_event' or 'by_operator'"),
+        ({"launch": "on_event"}, "$.event", "launch on_event waits for an event; name it: customer.updated or conv"),
+        ({"event": "customer.updated"}, "$.event", "an event is for launch on_event, and this campaign has on_enter"),
+        ({"launch": "on_event", "event": "outcome.opened"}, "$.event", "'customer.updated' or 'conversation.message'"),
         ({"message": "Hello {{ name"}, "$.message", "does not compile"),
         ({"message": "{% for a in b %}{{ a }}{% endfor %}"}, "$.message", "line 1 uses For"),
         ({"message": ""}, "$.message", "at least 1 character"),
@@ -188,7 +191,7 @@ def test_there_may_be_any_number_of_offers(tmp_path: Path) -> None:
 def test_a_folder_in_the_place_of_the_offers_is_refused(tmp_path: Path) -> None:
     (tmp_path / "offers.json").mkdir()
     write(tmp_path, "a.json", GOOD)
-    assert refusal(tmp_path) == f"{tmp_path / 'offers.json'}: this is a folder; a JSON file is needed"
+    assert refusal(tmp_path) == f"{tmp_path / 'offers.json'}: this is a folder; a JSON or YAML file is needed"
 
 
 def test_a_channel_is_added_by_its_file_alone(tmp_path: Path) -> None:
@@ -277,11 +280,18 @@ def test_the_facts_of_every_variant_are_read() -> None:
     [
         ([{"key": "one"}], "2 to 10 variants, or none; here are 1"),
         ([{"key": "one"}, {"key": "one"}], "key 'one' is used twice"),
-        ([{"key": "one"}, {"key": "two", "message": "{{ x"}], "message of 'two'"),
+        (
+            [{"key": "one"}, {"key": "two", "message": "{{ x"}],
+            "$.variants[1].message: the message template does not compile",
+        ),
         ([{"key": "one"}, {"key": "two", "message": "{{ offer.cost }}"}], "an offer has no 'cost' for messages"),
         ([{"key": "one"}, {"key": "two", "share": 0}], "$.variants[1].share"),
         ([{"key": "one"}, {"key": "two", "offers": [1, 9]}], "$.variants[1].offers names [9]"),
         ([{"key": "one"}, {"key": "two", "rule": {}}], "$.variants[1].rule"),
+        (
+            [{"key": "one"}, {"key": "two", "message": {"sms": "x"}}],
+            "message of 'two': 'sms' is none of the campaign's",
+        ),
     ],
 )
 def test_variants_that_cannot_be_used_are_refused(tmp_path: Path, variants: list[Any], says: str) -> None:

@@ -15,8 +15,8 @@ from campaigns.candidates import (
     LaunchRequest,
     TriggerContext,
     decide_all,
-    entry_candidates,
     launch_candidates,
+    transition_candidates,
 )
 from campaigns.consent import ConsentTimes
 from campaigns.contact_limits import ContactLimit
@@ -56,24 +56,24 @@ def table(*customers: str) -> FeatureTable:
 
 def test_whoever_enters_is_a_candidate_of_each_campaign_that_waits() -> None:
     """A campaign that the operator launches does not wait."""
-    (found,) = entry_candidates([transition(episode=4)], OCCURRENCES, DEFINITIONS)
+    (found,) = transition_candidates([transition(episode=4)], OCCURRENCES, DEFINITIONS)
     assert (found.customer_id, found.campaign.key, found.occasion) == ("ann", "win-back", "4")
     assert (found.event_id, found.as_of, found.received_ms, found.partition) == ("event of ann", AS_OF, 7, 2)
     assert found.withheld is None
 
 
 def test_whoever_leaves_is_no_candidate() -> None:
-    assert entry_candidates([transition(entered=False)], OCCURRENCES, DEFINITIONS) == []
+    assert transition_candidates([transition(entered=False)], OCCURRENCES, DEFINITIONS) == []
 
 
 def test_whoever_enters_a_segment_without_campaigns_is_no_candidate() -> None:
     elsewhere = structs.replace(transition(), segment="elsewhere")
-    assert entry_candidates([elsewhere], OCCURRENCES, DEFINITIONS) == []
+    assert transition_candidates([elsewhere], OCCURRENCES, DEFINITIONS) == []
 
 
 def test_two_campaigns_may_wait_for_one_segment() -> None:
     both = replace(DEFINITIONS, campaigns=[campaign(), campaign(key="second")])
-    found = entry_candidates([transition(), transition("bob")], OCCURRENCES, both)
+    found = transition_candidates([transition(), transition("bob")], OCCURRENCES, both)
     assert [(each.customer_id, each.campaign.key) for each in found] == [
         ("ann", "win-back"),
         ("ann", "second"),
@@ -84,12 +84,12 @@ def test_two_campaigns_may_wait_for_one_segment() -> None:
 
 def test_a_silent_entry_is_a_candidate_that_is_withheld() -> None:
     """So the decision says why nothing fired."""
-    (found,) = entry_candidates([transition(suppressed=True)], OCCURRENCES, DEFINITIONS)
+    (found,) = transition_candidates([transition(suppressed=True)], OCCURRENCES, DEFINITIONS)
     assert found.withheld is Reason.FIRST_EVALUATION
 
 
 def test_a_candidate_names_the_versions_of_models_campaign_and_segment() -> None:
-    (found,) = entry_candidates([transition()], OCCURRENCES, DEFINITIONS)
+    (found,) = transition_candidates([transition()], OCCURRENCES, DEFINITIONS)
     assert found.versions == {"churn": "rules", "campaign": campaign().version, "segment": "f00d"}
 
 
@@ -101,7 +101,7 @@ def test_a_candidate_names_the_facts_that_rules_guardrails_message_and_models_re
         segment_facts={"at-risk": {"days_since_last_transaction"}, "other": {"birth_date"}},
         model_facts={"total_revenue"},
     )
-    (found,) = entry_candidates([transition()], OCCURRENCES, definitions)
+    (found,) = transition_candidates([transition()], OCCURRENCES, definitions)
     own = {"days_since_last_transaction", "first_name", "total_revenue"}
     assert set(found.facts_read) - SCORE_FACTS == own | {
         "email_consent",

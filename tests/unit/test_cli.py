@@ -169,6 +169,12 @@ def test_only_campaigns_for_operators_are_launched() -> None:
     assert find_launchable([by_itself, by_hand], "by-hand") is by_hand
     with pytest.raises(CampaignDefinitionError, match="runs by itself when a customer enters 'at-risk'"):
         find_launchable([by_itself, by_hand], "by-itself")
+    leaving = campaign(key="leaving", launch="on_leave")
+    with pytest.raises(CampaignDefinitionError, match="runs by itself when a customer leaves 'at-risk'"):
+        find_launchable([leaving], "leaving")
+    waiting = campaign(key="waiting", launch="on_event", event="customer.updated")
+    with pytest.raises(CampaignDefinitionError, match=r"by itself at each customer\.updated of a member of 'at-risk'"):
+        find_launchable([waiting], "waiting")
     with pytest.raises(CampaignDefinitionError, match="no campaign 'x'; there are: by-hand, by-itself"):
         find_launchable([by_itself, by_hand], "x")
 

@@ -78,7 +78,7 @@ def test_a_customer_whose_consent_cannot_be_read_is_not_contacted() -> None:
     refusal = refuse_without_consent(candidate(), ContactHistory(), facts)
     assert refusal is not None
     assert refusal.reason is Reason.UNREADABLE_CONSENT
-    assert "email_consent is 'maybe'; list the value in channels.json" in refusal.detail
+    assert "email_consent is 'maybe'; list the value in the channel's consent_values" in refusal.detail
 
 
 def test_a_campaign_reads_the_consent_column_of_its_purpose() -> None:

@@ -35,6 +35,20 @@ CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistor
         ContactHistory(),
         "launched: at-risk",
     ),
+    Reason.LEFT_SEGMENT: (
+        Outcome.FIRED,
+        {"campaign": campaign(launch="on_leave"), "occasion": "left 1"},
+        {},
+        ContactHistory(),
+        "left_segment: at-risk",
+    ),
+    Reason.EVENT_OCCURRED: (
+        Outcome.FIRED,
+        {"campaign": campaign(launch="on_event", event="conversation.message"), "occasion": "event m1"},
+        {},
+        ContactHistory(),
+        "event_occurred: conversation.message of a member of at-risk",
+    ),
     Reason.HOLDOUT: (Outcome.CONTROL, {"campaign": HELD}, {}, ContactHistory(), "in the 50 % control group"),
     Reason.FIRST_EVALUATION: (
         Outcome.WITHHELD,

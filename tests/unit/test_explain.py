@@ -42,6 +42,8 @@ def recorded(**changes: Any) -> DecisionRecord:
     ("changes", "told"),
     [
         ({}, "2011-06-01 win-back: contacted, entered lapsing"),
+        ({"reason": Reason.LEFT_SEGMENT}, "contacted, left lapsing"),
+        ({"reason": Reason.EVENT_OCCURRED}, "contacted, event e1 of a member of lapsing"),
         ({"reason": Reason.LAUNCHED}, "contacted, launched by the operator"),
         ({"outcome": Outcome.CONTROL, "detail": "in the 10 % control group"}, "not contacted, in the 10 % control"),
         ({"outcome": Outcome.WITHHELD, "detail": "no consent for any of: email"}, "withheld, no consent for any of"),

@@ -98,7 +98,7 @@ def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "big.json").mkdir()
-    with pytest.raises(DefinitionError, match=r"big\.json: this is a folder; a JSON file is needed"):
+    with pytest.raises(DefinitionError, match=r"big\.json: this is a folder; a JSON or YAML file is needed"):
         load_segments(tmp_path)
 
 

@@ -136,3 +136,10 @@ def test_the_propensity_of_an_offer_is_over_all_variants() -> None:
 
 def test_a_campaign_without_variants_has_none() -> None:
     assert decision().variant is None
+
+
+def test_a_variant_may_change_the_subject_alone() -> None:
+    changes = [{"key": "plain"}, {"key": "short", "subject": "!"}]
+    made = campaign(channels=("email",), subject="For you", variants=changes)
+    assert (of_variant("plain", made).subject, of_variant("short", made).subject) == ("For you", "!")
+    assert of_variant("plain", made).message == of_variant("short", made).message
