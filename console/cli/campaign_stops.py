@@ -81,8 +81,8 @@ def stop(key: str, reason: str, by: str) -> None:
 def resume(key: str, reason: str, by: str) -> None:
     """Let a stopped campaign contact customers again.
 
-    Its breaker counts from 0. Customers who were withheld meanwhile are not contacted by this: only when they enter the
-    segment again, or by a launch.
+    Its breaker counts from 0. Customers who were withheld meanwhile are not contacted by this, but on their next
+    occasion: an entry, an event, or a launch.
     """
     if resume_campaign(load_settings(), key, reason=reason, actor=by):
         click.echo(f"{key} is resumed")
