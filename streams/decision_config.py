@@ -26,7 +26,7 @@ class DecisionConfig:
         segments: the rules of membership.
         activations: the activation of each segment's version, by key.
         definitions: campaigns and offers.
-        reads_event_time: whether a rule or a message reads the event time.
+        reads_event_time: whether a rule, an offer or a message reads the event time.
     """
 
     scorers: Scorers
@@ -37,7 +37,9 @@ class DecisionConfig:
 
     def __post_init__(self) -> None:
         """Find whether the event time is read, once."""
-        facts = [each.facts for each in self.segments] + [each.message_facts for each in self.definitions.campaigns]
+        definitions = self.definitions
+        facts = [each.facts for each in self.segments] + [each.message_facts for each in definitions.campaigns]
+        facts += [each.facts for each in definitions.offers.values()]
         object.__setattr__(self, "reads_event_time", EVENT_TIME in frozenset().union(*facts))
 
     def with_scorers(self, scorers: Scorers) -> DecisionConfig:

@@ -15,6 +15,7 @@ from features.table import find_kind
 from features.times import EVENT_TIME, STALE
 from models.scores import score_customers
 from models.sources import unavailable_facts
+from segments.null_safety import find_null_holds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from features.ports import WarehouseConnection
     from features.table import FeatureTable
     from models.registry import Scorers
+    from segments.definition import Segment
 
 log = structlog.get_logger()
 
@@ -56,7 +58,14 @@ def check_facts(definitions: DefinitionSet, known: Collection[str], view: str) -
     Raises:
         CampaignDefinitionError: a rule or a message reads a fact that no source supplies.
     """
-    refuse_unknown_facts(definitions.segments, definitions.campaigns, known, view)
+    refuse_unknown_facts(definitions.segments, definitions.campaigns, known, view, definitions.offers.values())
+
+
+def report_null_rules(segments: Sequence[Segment]) -> None:
+    """Log each rule that holds for a customer of whom nothing is known; `holdfast segments check` counts them."""
+    for segment in segments:
+        for note in find_null_holds(segment):
+            log.warning("rule_holds_without_facts", note=note)
 
 
 async def report_consent_values(

@@ -240,7 +240,14 @@ class Pipeline:
         breakers = BatchBreakers(state.stops, state.contact_hours) if watched else None
         histories = folded.contact_histories
         decisions = decide_all(
-            candidates, folded.facts, histories, definitions.offers, score, definitions.guardrails, breakers
+            candidates,
+            folded.facts,
+            histories,
+            definitions.offers,
+            score,
+            definitions.guardrails,
+            prepared.unavailable,
+            breakers,
         )
         return Evaluated(transitions, decisions, breakers.tripped if breakers else ())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,7 +30,14 @@ from streams.kafka.decompression import check_codecs
 from streams.kafka.publishing import KafkaTriggerSink
 from streams.kafka.topic_ids import KafkaTopicIds
 from streams.kafka.topics import check_topics
-from streams.known_facts import check_facts, known_facts, report_consent, report_consent_values, report_missing_columns
+from streams.known_facts import (
+    check_facts,
+    known_facts,
+    report_consent,
+    report_consent_values,
+    report_missing_columns,
+    report_null_rules,
+)
 from streams.observability.health import Health
 from streams.observability.lag_monitor import KafkaEnds, LagMonitor
 from streams.observability.liveness import commit_ages
@@ -102,7 +108,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         report_missing_columns(columns, scorers)
         known = known_facts(columns, scorers, marks_stale=settings.updated_at_column is not None)
         check_facts(definitions, known, settings.features_table)
-        definitions = replace(definitions, segments=tuple(each.pin(known) for each in definitions.segments))
+        definitions = definitions.pin(known)
+        report_null_rules(definitions.segments)
         silent_campaigns = report_consent(definitions.campaigns, columns)
         await report_consent_values(definitions.campaigns, columns, warehouse)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings))

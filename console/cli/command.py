@@ -31,6 +31,8 @@ from console.use_cases.launches import launch_campaign as begin_or_resume
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.updates import publish_updates
 from console.warehouse import ExampleError
+from delivery.errors import DeliveryError
+from delivery.services import run_delivery
 from features.errors import FeaturesError
 from models.current_user import current_user
 from models.errors import ModelError
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 FOR_PEOPLE = (
     CampaignError,
+    DeliveryError,
     EmbeddedError,
     ExampleError,
     FeaturesError,
@@ -127,6 +130,16 @@ def up(data: Path) -> None:
 def worker() -> None:
     """Run a worker until SIGTERM or Ctrl-C."""
     run()
+
+
+@holdfast.command()
+def deliver() -> None:
+    """Deliver triggers by e-mail and webhooks until SIGTERM or Ctrl-C; see docs/delivery.md.
+
+    For companies without a campaign system. HOLDFAST_DEFINITIONS_DIR has a file delivery.json with the channels to
+    deliver.
+    """
+    run(run_delivery)
 
 
 @holdfast.group()

@@ -92,11 +92,11 @@ CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistor
 }
 
 
-BY_OTHERS = {Reason.OUTRANKED, Reason.STOPPED}
-"""Reasons that depend on other candidates: see test_arbitration.py and test_breaker.py."""
+# None depends on one candidate alone: test_arbitration.py, test_breaker.py and test_offer_conditions.py have them.
+OF_BATCHES = {Reason.OUTRANKED, Reason.NO_ELIGIBLE_OFFER, Reason.STOPPED}
 
 
-@pytest.mark.parametrize("reason", [each for each in Reason if each not in BY_OTHERS])
+@pytest.mark.parametrize("reason", [each for each in Reason if each not in OF_BATCHES])
 def test_every_reason_is_given_with_its_outcome_and_in_words(reason: Reason) -> None:
     outcome, changes, known, history, words = CASES[reason]
     decided = decide(candidate(**changes), facts(**known), history, offers(), scores(3))

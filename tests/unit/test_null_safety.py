@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from features.table import FeatureTable
 from segments.compiler import KNOWN_OPERATORS
@@ -13,6 +14,7 @@ from segments.definition import SHIPPED, build_segment, load_segments
 from segments.jsonlogic import compile_rule
 from segments.null_safety import find_null_holds
 from segments.operators import normal
+from streams.known_facts import report_null_rules
 
 DOCUMENTED = re.findall(
     r"^\| `(\{.*\})` \| `(.*)` \|$",
@@ -66,6 +68,14 @@ def test_a_rule_that_holds_for_a_customer_of_whom_nothing_is_known_names_all_its
         'segment "x": $.rule holds for a customer without "age" and "spent"'
     ]
     assert found({"and": [{"<": [AGE, 30]}, {">": [SPENT, 100]}]}) == []
+
+
+def test_a_worker_logs_such_rules_when_it_loads_them() -> None:
+    rules: dict[str, Any] = {"young": {"<": [AGE, 30]}, "old": {">": [AGE, 60]}}
+    with capture_logs() as logged:
+        report_null_rules([build_segment({"key": key, "name": key, "rule": rules[key]}, where="test") for key in rules])
+    note = 'segment "young": $.rule holds for a customer without "age"'
+    assert logged == [{"event": "rule_holds_without_facts", "log_level": "warning", "note": note}]
 
 
 def test_with_customers_each_fact_is_looked_at_alone() -> None:
