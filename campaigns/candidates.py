@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from campaigns.arbitration import choose_contact, outrank
-from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle
+from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle, withhold
 from campaigns.definition import Launch
 from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason
 from campaigns.offers import find_conditions
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from campaigns.breaker import BatchBreakers
     from campaigns.definition import Campaign, Offer
     from campaigns.guardrails import Guardrail
     from features.table import Column, FeatureTable
@@ -81,6 +82,7 @@ class Definitions:
         longest_limit: the longest window of a limit on contacts, or on the repetition of an offer; zero without any.
         waiting: the campaigns that wait for a transition, by its kind and segment.
         waiting_for_event: the campaigns that wait for an event, by its type.
+        longest_breaker: the longest window of a breaker, in hours; 0 without breakers.
     """
 
     campaigns: Sequence[Campaign]
@@ -94,6 +96,7 @@ class Definitions:
     longest_limit: timedelta = field(init=False)
     waiting: Mapping[tuple[str, str], Sequence[Campaign]] = field(init=False, compare=False, repr=False)
     waiting_for_event: Mapping[str, Sequence[Campaign]] = field(init=False, compare=False, repr=False)
+    longest_breaker: int = field(init=False)
     _facts_read: Mapping[str, Collection[str]] = field(init=False, compare=False, repr=False)
     _versions: Mapping[str, Mapping[str, str]] = field(init=False, compare=False, repr=False)
 
@@ -105,6 +108,8 @@ class Definitions:
         limits = [limit.days for each in self.campaigns for limit in each.limits]
         windows = [timedelta(days=days) for days in (*limits, *(each.repeat_days for each in made)) if days]
         object.__setattr__(self, "longest_limit", max(windows, default=timedelta()))
+        hours = [each.breaker.hours for each in self.campaigns if each.breaker]
+        object.__setattr__(self, "longest_breaker", max(hours, default=0))
         read = {each.key: self._find_facts_read(each) for each in self.campaigns}
         object.__setattr__(self, "_facts_read", read)
         object.__setattr__(self, "_versions", {each.key: self._find_versions(each) for each in self.campaigns})
@@ -232,6 +237,7 @@ def decide_all(
     score_offers: Callable[[FeatureTable], tuple[NDArray[np.float32], Column]],
     guardrails: Sequence[Guardrail] = GUARDRAILS,
     unavailable: Collection[str] = (),
+    breakers: BatchBreakers | None = None,
 ) -> list[Decision]:
     """Decide every candidate of a batch; offers are scored for those alone, in one call.
 
@@ -248,6 +254,7 @@ def decide_all(
         score_offers: gives scores of shape [rows, offers] and their basis, shape [rows]: model, rules or mock.
         guardrails: evaluated in order for each candidate.
         unavailable: facts of the table that lack their source; no offer is made whose rule reads one.
+        breakers: keep back the campaigns that are stopped, and stop others; None where there are neither.
     """
     candidates = _first_of_each_opportunity(candidates)
     if not candidates:
@@ -271,10 +278,14 @@ def decide_all(
                 propose(candidates[n], rows[n], history, offers, scores[n], guardrails, refused)
                 for n, refused in zip(places, obstacles, strict=True)
             ]
+        if breakers is not None:
+            proposed = _stop(proposed, breakers)
         for place, made in zip(places, _arbitrate(proposed), strict=True):
             decisions[place] = made
             if exposure := made.exposure:
                 histories[customer_id] = history = history.with_contact(exposure)
+                if breakers is not None:
+                    breakers.count(made.candidate)
     return [decisions[place] for place in range(len(candidates))]
 
 
@@ -293,6 +304,22 @@ def _competing(candidates: Sequence[Candidate]) -> Iterable[Sequence[int]]:
         return first.as_of, not first.campaign.is_arbitrated
 
     return sorted(groups.values(), key=order)
+
+
+def _stop(proposed: Sequence[Proposal | Decision], breakers: BatchBreakers) -> list[Proposal | Decision]:
+    """Withhold the contacts of stopped campaigns that would win: the next one makes its contact in their place.
+
+    Only the winner is checked: a campaign that would lose makes no contact, and none that stops it.
+    """
+    left = list(proposed)
+    while possible := [each for each in left if isinstance(each, Proposal)]:
+        winner = choose_contact(possible)
+        refused = breakers.refuse(winner.candidate)
+        if refused is None:
+            break
+        held = withhold(winner.candidate, Reason.STOPPED, refused, winner.facts, winner.net_value)
+        left = [held if each is winner else each for each in left]
+    return left
 
 
 def _arbitrate(proposed: Sequence[Proposal | Decision]) -> list[Decision]:

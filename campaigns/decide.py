@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -25,7 +25,8 @@ from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels, refu
 from campaigns.holdout import is_in_holdout
 from campaigns.ids import derive_id
 from campaigns.messages import refuse_segments, render_message, render_subject
-from campaigns.offers import NO_OBSTACLES, OfferChoice, ScoredOffer, choose_offer, find_net_value
+from campaigns.offers import NO_OBSTACLES, OfferChoice, ScoredOffer, choose_offer, find_net_value, find_propensity
+from campaigns.variants import assign_variant, find_shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +120,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     `net_value` is what the best contact was expected to bring; None where no contact was possible. `propensity` is the
     probability with which the offer was to be made, given that a contact was. `deferred_to` is the end of the quiet
-    hours in which its event arrived.
+    hours in which its event arrived, `variant` the key of the campaign's variant that the contact is of.
     """
 
     candidate: Candidate
@@ -134,6 +135,7 @@ class Decision(msgspec.Struct, frozen=True):
     propensity: float | None = None
     deferred_to: datetime | None = None
     subject: str | None = None
+    variant: str | None = None
 
     @property
     def exposure(self) -> PastContact | None:
@@ -156,6 +158,17 @@ class Proposal(msgspec.Struct, frozen=True):
     net_value: float
     deferred_to: datetime | None = None
     subject: str | None = None
+    variant: str | None = None
+
+
+class Content(NamedTuple):
+    """What a contact of a variant says and offers, and the key of the variant."""
+
+    offer: ScoredOffer
+    propensity: float
+    message: str
+    subject: str | None
+    variant: str
 
 
 def propose(
@@ -189,8 +202,9 @@ def propose(
         raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
     described = campaign.channels_by_key[channel]
     choice = choose_offer(campaign, offers, offer_scores, candidate.trigger_id, obstacles)
-    if choice is None:
+    if choice is None or (campaign.variants and obstacles and _lacks_offers(campaign, obstacles)):
         return withhold(candidate, Reason.NO_ELIGIBLE_OFFER, _describe_obstacles(obstacles, offers), facts)
+    # Of the campaign's own offers also where a variant makes others: the variant may not decide which campaign wins.
     net_value = find_net_value(choice, described)
     if net_value < 0:
         return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(choice, described), facts, net_value)
@@ -199,10 +213,15 @@ def propose(
         detail = f"quiet hours of {channel} until {deferred_to:%Y-%m-%d %H:%M}, when the trigger has expired"
         return withhold(candidate, Reason.EXPIRED, detail, facts, net_value)
     try:
-        message, subject = _render(campaign, described, facts, choice.made.offer)
+        if campaign.variants:
+            content = _compose_variant(candidate, described, facts, offers, offer_scores, obstacles)
+            offer, propensity, message, subject, variant = content
+        else:
+            offer, propensity, variant = choice.made, choice.propensity, None
+            message, subject = _render(campaign, described, facts, offer.offer)
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
-    return Proposal(candidate, facts, channel, choice.made, choice.propensity, message, net_value, deferred_to, subject)
+    return Proposal(candidate, facts, channel, offer, propensity, message, net_value, deferred_to, subject, variant)
 
 
 def settle(proposal: Proposal) -> Decision:
@@ -230,6 +249,7 @@ def settle(proposal: Proposal) -> Decision:
         proposal.propensity,
         proposal.deferred_to,
         proposal.subject,
+        proposal.variant,
     )
 
 
@@ -238,6 +258,47 @@ def withhold(
 ) -> Decision:
     """Return the decision not to contact a customer."""
     return Decision(candidate, Outcome.WITHHELD, reason, detail, facts, net_value=net_value)
+
+
+def _lacks_offers(campaign: Campaign, obstacles: Mapping[int, str]) -> bool:
+    """Return whether the customer may get no offer of some variant: then none is contacted, whichever they have."""
+    return any(all(id_ in obstacles for id_ in varied.offers) for varied in campaign.by_variant.values())
+
+
+def _compose_variant(
+    candidate: Candidate,
+    channel: Channel,
+    facts: Mapping[str, Any],
+    offers: dict[int, Offer],
+    offer_scores: NDArray[np.float32],
+    obstacles: Mapping[int, str],
+) -> Content:
+    """Return the content of a contact of the customer's variant; each variant has an offer for the customer.
+
+    All variants are composed, so that a message that fails for a customer withholds the contact whichever variant they
+    have: the customers of the variants must not differ. The propensity of the offer is over all variants.
+
+    Raises:
+        MessageError: the message of a variant cannot be sent.
+    """
+    campaign = candidate.campaign
+    texts, choices = {}, {}
+    for key, varied in campaign.by_variant.items():
+        choice = choose_offer(varied, offers, offer_scores, candidate.trigger_id, obstacles)
+        if choice is None:
+            raise ValueError(f"variant {key!r} of {campaign.key!r} has no offer for {candidate.customer_id!r}")
+        choices[key] = choice
+        try:
+            texts[key] = _render(varied, channel, facts, choice.made.offer)
+        except MessageError as error:
+            raise MessageError(f"variant {key}: {error}") from error
+    variant = assign_variant(campaign.variants, campaign.assignment_group, candidate.customer_id).key
+    made, shares = choices[variant].made, find_shares(campaign.variants)
+    propensity = sum(
+        shares[key] * find_propensity(varied, choices[key], made, obstacles)
+        for key, varied in campaign.by_variant.items()
+    )
+    return Content(made, round(propensity, 9), *texts[variant], variant)
 
 
 def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offer: Offer) -> tuple[str, str | None]:

@@ -10,13 +10,15 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
+from campaigns.breaker import Breaker
 from campaigns.channels import CHANNELS_FILE, CUSTOMER, SHIPPED, STAFF, Channel, load_channels, shipped_channels
 from campaigns.contact_limits import LIMITS_FILE, ContactLimit, load_limits, refuse_unknown_campaigns
 from campaigns.errors import CampaignDefinitionError
 from campaigns.locale_formats import DEFAULT_LOCALE, read_locale
 from campaigns.templates import Subjects, Template, Texts, find_facts, has_locales, read_templates
+from campaigns.variants import FEWEST, MOST, Variant
 from segments.definition import SHIPPED as SHIPPED_SEGMENTS
 from segments.definition import JsonLogic, load_segments
 from segments.definition_files import describe_place, find_file, read_content, read_folder, validate
@@ -145,7 +147,8 @@ class Campaign(BaseModel):
     equal ones the one with the highest expected net value, see campaigns/arbitration.py; one that does not compete
     makes its contact too. With `ignore_limits` it contacts beyond the limits of limits.json; its contacts count.
     Campaigns of one `holdout_group` hold out the same customers, those of the smaller share among those of the larger.
-    `exploration_percent` of the decisions make a random offer, see campaigns/offers.py.
+    `exploration_percent` of the decisions make a random offer, see campaigns/offers.py. Each customer gets one of the
+    `variants`, see campaigns/variants.py. Its `breaker` stops it, see campaigns/breaker.py.
 
     The validation context may give `channels`, the channels that exist by key (the shipped ones when left out),
     `offers`, the offers that exist by id, `limits`, the limits on contacts, and `file`, the file's name for error
@@ -200,13 +203,16 @@ class Campaign(BaseModel):
         validate_default=True,
         description="The event at which a campaign with on_event contacts a member; a message is one by the customer.",
     )
+    breaker: Breaker | None = Field(
+        default=None, description="Stops it when it would contact more customers than it may in some hours."
+    )
     offer_policy: OfferPolicy = Field(
         default=OfferPolicy.NEXT_BEST,
         validate_default=True,
         description="Which of the offers that a customer may get: the one of the highest expected value, the first "
         "one listed, or each as likely as another.",
     )
-    # The last field: its check needs the others.
+    # The last two fields: their checks need the others.
     locale_column: str | None = Field(
         default=None,
         min_length=1,
@@ -214,10 +220,14 @@ class Campaign(BaseModel):
         validate_default=True,
         description="The view's column with the customer's locale, which chooses among texts by locale.",
     )
+    variants: tuple[Variant, ...] = Field(
+        default=(), description="A/B test: what each of 2 to 10 variants changes; each customer gets one of them."
+    )
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
     _offers: Mapping[int, Offer] = PrivateAttr(default_factory=dict)
     _limits: tuple[ContactLimit, ...] = PrivateAttr(default=())
+    _variants: Mapping[str, Campaign] = PrivateAttr(default_factory=dict)
     _file: str = PrivateAttr(default="")
 
     @field_validator("channels")
@@ -297,6 +307,25 @@ class Campaign(BaseModel):
                 raise ValueError(f"the subject of {channel} has other locales than its message; write both in the same")
         return column
 
+    @field_validator("variants")
+    @classmethod
+    def _variants_are_campaigns(cls, variants: tuple[Variant, ...], info: ValidationInfo) -> tuple[Variant, ...]:
+        if variants and not FEWEST <= len(variants) <= MOST:
+            raise ValueError(f"a campaign has {FEWEST} to {MOST} variants, or none; here are {len(variants)}")
+        keys = [each.key for each in variants]
+        if twice := [key for place, key in enumerate(keys) if key in keys[:place]]:
+            raise ValueError(f"key {twice[0]!r} is used twice; choose another")
+        # Where another field is wrong there is no campaign to vary.
+        is_whole = info.data.keys() | {"variants"} == cls.model_fields.keys()
+        for each in variants if is_whole else ():
+            try:
+                _vary(info.data, each, info.context)
+            except ValidationError as error:
+                first = error.errors()[0]
+                path, problem = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+                raise ValueError(f"{path} of {each.key!r}: {problem}") from error
+        return variants
+
     def model_post_init(self, context: Any, /) -> None:
         """Keep the definitions of the campaign's channels."""
         known = _known_channels(context)
@@ -304,13 +333,30 @@ class Campaign(BaseModel):
         purpose = self.purpose
         self._channels = {key: each.for_purpose(purpose) for key, each in chosen.items()} if purpose else chosen
         offers: Mapping[int, Offer] = (context or {}).get("offers", {})
-        self._offers = {id_: offers[id_] for id_ in sorted(self.offers) if id_ in offers}
+        self._offers = {id_: offers[id_] for id_ in sorted(self.all_offers) if id_ in offers}
         is_limited = self.recipient == CUSTOMER and not self.ignore_limits
         limits: tuple[ContactLimit, ...] = (context or {}).get("limits", ()) if is_limited else ()
         self._limits = tuple(
             each for each in limits if each.campaign in (None, self.key) and each.channel in (None, *self.channels)
         )
         self._file = str((context or {}).get("file", ""))
+        values = {name: getattr(self, name) for name in Campaign.model_fields}
+        self._variants = {each.key: _vary(values, each, context) for each in self.variants}
+
+    @cached_property
+    def by_variant(self) -> Mapping[str, Campaign]:
+        """The campaign as each variant makes it, by key."""
+        return self._variants
+
+    @cached_property
+    def assignment_group(self) -> str:
+        """What arms and variants are assigned by: campaigns with the same one assign a customer alike."""
+        return self.holdout_group or self.key
+
+    @cached_property
+    def all_offers(self) -> tuple[int, ...]:
+        """Its offers and those of its variants, each once."""
+        return tuple(dict.fromkeys([*self.offers, *(id_ for each in self.variants for id_ in each.offers or ())]))
 
     # Cached: pydantic finds a private attribute in ten times the time of an ordinary one.
 
@@ -354,11 +400,14 @@ class Campaign(BaseModel):
     def facts_by_template(self) -> Mapping[str, frozenset[str]]:
         """The names of the customer's facts that its templates read, and the choice among them, by their place."""
         chosen = frozenset({self.locale_column} if self.locale_column else ())
-        return {"$.message": find_facts(self.message), "$.subject": find_facts(self.subject), "$.locale_column": chosen}
+        found = {"$.message": find_facts(self.message), "$.subject": find_facts(self.subject)}
+        for place, each in enumerate(self.variants):
+            found |= {f"$.variants[{place}].{name}": find_facts(texts) for name, texts in each.texts.items()}
+        return {**found, "$.locale_column": chosen}
 
     @cached_property
     def message_facts(self) -> frozenset[str]:
-        """The names of the customer's facts that the message reads, with its subject and the choice of a locale."""
+        """The names of the customer's facts that its texts read, those of its variants, and the choice of a locale."""
         return frozenset[str]().union(*self.facts_by_template.values())
 
     @cached_property
@@ -397,6 +446,9 @@ class Campaign(BaseModel):
             "event": self.event is None,
             "offer_policy": self.offer_policy is OfferPolicy.NEXT_BEST,
             "locale_column": self.locale_column is None,
+            "variants": not self.variants,
+            # It stops a campaign and decides nothing else: raising it makes no new version.
+            "breaker": True,
         }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})
@@ -476,6 +528,16 @@ def load_campaigns(
     return found, offers
 
 
+def _vary(values: Mapping[str, Any], variant: Variant, context: Any) -> Campaign:
+    """Return a campaign as one of its variants makes it.
+
+    Raises:
+        ValidationError: there is no such campaign.
+    """
+    offers = {} if variant.offers is None else {"offers": variant.offers}
+    return Campaign.model_validate({**values, "variants": (), **variant.texts, **offers}, context=context)
+
+
 def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Collection[int], offers_file: str) -> None:
     if campaign.segment not in segments:
         known = ", ".join(sorted(segments)) or "none"
@@ -483,10 +545,14 @@ def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Colle
         raise CampaignDefinitionError(
             f"{campaign.file}: {place} names {campaign.segment!r}, which is not defined; known segments: {known}"
         )
-    unknown = sorted(set(campaign.offers) - set(offers))
-    if unknown:
-        place = describe_place(campaign.file, "$.offers")
-        raise CampaignDefinitionError(f"{campaign.file}: {place} names {unknown}, which {offers_file} does not define")
+    named = {"$.offers": campaign.offers}
+    named |= {f"$.variants[{place}].offers": each.offers or () for place, each in enumerate(campaign.variants)}
+    for path, ids in named.items():
+        if unknown := sorted(set(ids) - set(offers)):
+            place = describe_place(campaign.file, path)
+            raise CampaignDefinitionError(
+                f"{campaign.file}: {place} names {unknown}, which {offers_file} does not define"
+            )
 
 
 def _load_offers(file: Path, channels: Mapping[str, Channel]) -> dict[int, Offer]:

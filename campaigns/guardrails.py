@@ -44,6 +44,7 @@ class Reason(StrEnum):
     MESSAGE_FAILED = "message_failed"
     NEGATIVE_VALUE = "negative_value"
     OUTRANKED = "outranked"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)

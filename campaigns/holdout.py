@@ -15,6 +15,5 @@ def is_in_holdout(campaign: Campaign, customer_id: str) -> bool:
     The group is a hash of the campaign, or of its `holdout_group`, and of the customer: it needs no storage, and a
     customer stays in the same arm while the campaign keeps its key or its group.
     """
-    group = campaign.holdout_group or campaign.key
-    digest = hashlib.sha256(f"{group}\x1f{customer_id}".encode()).digest()
+    digest = hashlib.sha256(f"{campaign.assignment_group}\x1f{customer_id}".encode()).digest()
     return int.from_bytes(digest[:8]) < campaign.holdout_percent / 100 * 2**64

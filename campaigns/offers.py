@@ -79,7 +79,7 @@ class OfferConditions:
             history: the customer's contacts of both arms.
         """
         obstacles = {}
-        for id_ in candidate.campaign.offers:
+        for id_ in candidate.campaign.all_offers:
             if id_ in self.refused and self.refused[id_][row]:
                 obstacles[id_] = "its rule does not hold"
             elif (offer := self.repeated.get(id_)) and candidate.campaign.recipient == CUSTOMER:
@@ -164,6 +164,18 @@ def _explore(
     is_best = made.offer.id == best.offer.id
     propensity = round(share / count + (1 - share if is_best else 0), 9)
     return OfferChoice(made, propensity, best.expected_value, best)
+
+
+def find_propensity(
+    campaign: Campaign, choice: OfferChoice, made: ScoredOffer, obstacles: Mapping[int, str] = NO_OBSTACLES
+) -> float:
+    """Return the probability with which a campaign was to make an offer, given what its policy chooses from."""
+    allowed = [each for each in campaign.offers if each not in obstacles]
+    is_allowed = made.offer.id in allowed
+    if choice.best is None:
+        return is_allowed / len(allowed)
+    share = campaign.exploration_percent / 100 if campaign.offer_policy is OfferPolicy.NEXT_BEST else 0
+    return is_allowed * share / len(allowed) + (1 - share if made.offer.id == choice.best.offer.id else 0)
 
 
 def _score(offer_id: int, offers: Mapping[int, Offer], scores_by_id: Sequence[float]) -> ScoredOffer:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from campaigns.breaker import CampaignStop
     from campaigns.consent import ConsentChange
     from campaigns.contact_state import Contact, ContactState
     from campaigns.decide import ContactHistory, Decision
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CustomerKey = tuple[str, str]
 """A customer's id and the id of one of their messages, outcomes, triggers or decisions."""
+HourRange = tuple[int, int]
+"""The first and the last of some clock hours since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class LedgerState:
             one message id for two customers.
         contacts: those of the requested triggers and control exposures that exist.
         decided: those of the requested decisions that exist; of a contact also when its decision was deleted.
+        stops: why each campaign that is stopped is, by campaign.
+        contact_hours: contacts and control exposures of each campaign with a breaker, by clock hour since 1970.
     """
 
     memberships: Mapping[str, MembershipState]
@@ -50,6 +55,8 @@ class LedgerState:
     seen_messages: Collection[CustomerKey]
     contacts: Mapping[CustomerKey, Contact] = field(default_factory=dict)
     decided: Collection[CustomerKey] = ()
+    stops: Mapping[str, str] = field(default_factory=dict)
+    contact_hours: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ class BatchChanges:
         consent_changes: revocations, and consent given again.
         messages: what is to be published.
         cache_lost: an invalidation of the feature cache may not have happened.
+        stops: campaigns that the batch stops; one that is stopped already stays as it is.
     """
 
     transitions: Sequence[Transition] = ()
@@ -83,6 +91,7 @@ class BatchChanges:
     consent_changes: Sequence[ConsentChange] = ()
     messages: Sequence[Message] = ()
     cache_lost: bool = False
+    stops: Sequence[CampaignStop] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,7 @@ class Ledger(Protocol):
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
+        hours: Sequence[HourRange] = (),
     ) -> LedgerState:
         """Return what is held of customers, messages and outcomes, triggers and decisions.
 
@@ -132,6 +142,7 @@ class Ledger(Protocol):
             triggers: triggers and control exposures whose state to read.
             decisions: decisions that may exist.
             contacts_after: which contacts the histories list, by event time; none of them when left out.
+            hours: whose contacts the breakers count; none when left out.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now.

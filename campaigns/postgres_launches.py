@@ -56,6 +56,11 @@ class PostgresLaunches:
         """Return a campaign's unfinished launch, or else its last one, None before the first."""
         return self._record("last_launch", campaign=campaign)
 
+    def find_stop(self, campaign: str) -> str | None:
+        """Return why a campaign is stopped, None if it is not."""
+        stopped = self._connection.execute(QUERIES["stops"]).fetchall()
+        return next((reason for key, reason, *_ in stopped if key == campaign), None)
+
     def begin(self, launch_id: str, campaign: str, *, as_of: datetime, by: str) -> LaunchRecord:
         """Record a new launch.
 

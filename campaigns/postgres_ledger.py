@@ -23,7 +23,7 @@ from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
 from campaigns.queries import QUERIES
-from campaigns.records import ActivationRecord, DecisionRecord, MemberRecord, MembershipRecord
+from campaigns.records import ActivationRecord, DecisionRecord, MemberRecord, MembershipRecord, StopRecord
 from campaigns.triggers import Headers, Message, decision_message_id
 from campaigns.unpublishable import set_aside
 from features.pg_array_literal import PgTextArray, register_text_arrays
@@ -36,8 +36,9 @@ from segments.errors import SegmentsError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
+    from campaigns.breaker import CampaignStop
     from campaigns.definition import Campaign
-    from campaigns.ports import BatchChanges, CustomerKey
+    from campaigns.ports import BatchChanges, CustomerKey, HourRange
     from segments.definition import Segment
     from segments.engine import EarlierResult, Mode
 
@@ -57,7 +58,7 @@ set_json_loads(msgspec.json.decode)
 
 
 # What the query `read_customers` returns, by customer: roster, episodes, signals, consent changes, last contacts,
-# contacts.
+# contacts; by campaign: stops, contacts by hour.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...]]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
@@ -65,6 +66,8 @@ _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, dict[str, ConsentTimes]]),
     msgspec.json.Decoder(dict[str, dict[str, datetime]]),
     msgspec.json.Decoder(dict[str, tuple[PastContact, ...]]),
+    msgspec.json.Decoder(dict[str, str]),
+    msgspec.json.Decoder(dict[str, dict[int, int]]),
 )
 _FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
 
@@ -94,6 +97,7 @@ class PostgresLedger:
         self._versions_by_roster: dict[int, dict[str, str]] = {}
         self._versions: dict[str, str] = {}
         self._cooling = PgTextArray()
+        self._breaking = PgTextArray()
 
     async def open(self) -> None:
         """Open the first connection.
@@ -121,12 +125,16 @@ class PostgresLedger:
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
+        hours: Sequence[HourRange] = (),
     ) -> LedgerState:
         """See the port."""
         customers = {
             "customers": PgTextArray(customer_ids),
             "cooling": self._cooling,
             "contacts_after": contacts_after,
+            "hour_begins": [first for first, _ in hours],
+            "hour_ends": [last for _, last in hours],
+            "breaking": self._breaking,
             "roster": self._current_roster,
         }
         wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
@@ -138,7 +146,7 @@ class PostgresLedger:
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        rosters, episodes, signals, consent, last_contacts, contacts = (
+        rosters, episodes, signals, consent, last_contacts, contacts, stops, contact_hours = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
         earlier = await self._find_earlier(rosters)
@@ -158,6 +166,8 @@ class PostgresLedger:
             set(rows.get("read_seen", ())),
             dict(map(_contact, rows.get("read_contacts", ()))),
             set(rows.get("read_decided", ())),
+            stops,
+            contact_hours,
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -225,6 +235,7 @@ class PostgresLedger:
         """See the port."""
         self._versions = {segment.key: segment.version for segment in segments}
         self._cooling = PgTextArray(each.key for each in campaigns if each.cooldown_days)
+        self._breaking = PgTextArray(each.key for each in campaigns if each.breaker)
         kinds = [("segment", each.key, each.version) for each in segments]
         kinds += [("campaign", each.key, each.version) for each in campaigns]
         by = current_user()
@@ -256,6 +267,21 @@ class PostgresLedger:
         """Return how many customers were last evaluated under a segment's present version, and how many under any."""
         ((present, known),) = await self._rows("count_evaluated_under", key=segment.key, version=segment.version)
         return int(present), int(known)
+
+    async def stop_campaign(self, stop: CampaignStop) -> bool:
+        """Stop a campaign, and return whether it was not stopped already: then nothing changes."""
+        return bool(await self._rows("write_stops", **_stops([stop])))
+
+    async def resume_campaign(self, campaign: str, *, actor: str, reason: str) -> bool:
+        """Let a stopped campaign contact customers again, and return whether it was stopped.
+
+        Its breaker counts from now on.
+        """
+        return bool(await self._rows("resume_campaign", campaign=campaign, by=actor, reason=reason))
+
+    async def stops(self) -> Sequence[StopRecord]:
+        """Return the campaigns that are stopped now, in the order of their keys."""
+        return [StopRecord(*row) for row in await self._rows("stops")]
 
     async def segment_sizes(self) -> dict[str, int]:
         """Return the number of members by segment; a segment without members is left out."""
@@ -399,7 +425,9 @@ class PostgresLedger:
         generation = await connection.execute(QUERIES[bump])
         outbox = None
         if changes.decisions or changes.messages:
-            outbox = await connection.execute(QUERIES["write_decisions"], _decisions(changes))
+            outbox = await connection.execute(QUERIES["write_decisions"], _decisions(changes, self._breaking))
+        if changes.stops:
+            await connection.execute(QUERIES["write_stops"], _stops(changes.stops))
         letters = [each for each in changes.messages if each.destination == DEAD_LETTERS]
         if letters:
             # After the outbox, which leaves out the letters that are there already.
@@ -516,7 +544,15 @@ def _signals(signals: Mapping[str, Signals]) -> dict[str, Any]:
     return {"customers": PgTextArray(signals), "signals": PgTextArray(map(_json, signals.values()))}
 
 
-def _decisions(changes: BatchChanges) -> dict[str, Any]:
+def _stops(stops: Sequence[CampaignStop]) -> dict[str, Any]:
+    return {
+        "campaigns": PgTextArray(each.campaign for each in stops),
+        "actors": PgTextArray(each.actor for each in stops),
+        "reasons": PgTextArray(each.reason for each in stops),
+    }
+
+
+def _decisions(changes: BatchChanges, breaking: PgTextArray) -> dict[str, Any]:
     decisions = changes.decisions
     candidates = [each.candidate for each in decisions]
     return {
@@ -533,12 +569,14 @@ def _decisions(changes: BatchChanges) -> dict[str, Any]:
         "facts": PgTextArray(_json(each.facts) for each in decisions),
         "versions": PgTextArray(_json(each.versions) for each in candidates),
         "net_values": PgTextArray(None if each.net_value is None else repr(each.net_value) for each in decisions),
+        "breaking": breaking,
         **_contacts([each for each in decisions if each.outcome is not Outcome.WITHHELD]),
         **_outbox(changes.messages, [each.trigger_id for each in candidates]),
     }
 
 
 def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
+    channels = [each.candidate.campaign.channels_by_key[each.channel] for each in decisions]
     return {
         "contact_customers": PgTextArray(each.candidate.customer_id for each in decisions),
         "contact_ids": PgTextArray(each.candidate.trigger_id for each in decisions),
@@ -547,6 +585,9 @@ def _contacts(decisions: Sequence[Any]) -> dict[str, Any]:
         "variants": PgTextArray("treatment" if each.outcome is Outcome.FIRED else "control" for each in decisions),
         "offers": PgTextArray(str(each.offer.offer.id) for each in decisions),
         "propensities": PgTextArray(repr(each.propensity) for each in decisions),
+        "campaign_variants": PgTextArray(each.variant for each in decisions),
+        "contact_costs": PgTextArray(repr(each.cost) for each in channels),
+        "offer_costs": PgTextArray(repr(each.offer.offer.cost) for each in decisions),
         "contact_as_of": PgTextArray(each.candidate.as_of.isoformat() for each in decisions),
     }
 

@@ -21,21 +21,25 @@ class PostgresPerformance:
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         self._connection = connection
 
-    def count_contacts(self, campaign: str) -> Mapping[str, ContactCounts]:
-        """Return the contacts of a campaign by arm; an arm without contacts is left out."""
-        rows = self._rows("count_contacts", campaign)
+    def count_contacts(self, *campaigns: str) -> Mapping[str, ContactCounts]:
+        """Return the contacts of campaigns by arm; an arm without contacts is left out."""
+        rows = self._rows("count_contacts", campaigns)
         return {arm: ContactCounts(*counts) for arm, *counts in rows}
 
-    def exposure_days(self, campaign: str) -> Sequence[ExposureDay]:
-        """Return the customers of a campaign by version, arm and day of the first exposure and first conversion."""
-        return [ExposureDay(*row) for row in self._rows("exposure_days", campaign)]
+    def exposure_days(self, *campaigns: str) -> Sequence[ExposureDay]:
+        """Return the customers of campaigns by version, arm and day of the first exposure and first conversion.
 
-    def count_in_both_arms(self, campaign: str) -> int:
+        Of several campaigns each customer counts once, for the first exposure to any of them; the version then is that
+        campaign's key and version, separated by a blank.
+        """
+        return [ExposureDay(*row) for row in self._rows("exposure_days", campaigns)]
+
+    def count_in_both_arms(self, *campaigns: str) -> int:
         """Return the customers who were contacted and held out, as a change of `holdout_percent` makes them."""
-        return int(self._rows("count_in_both_arms", campaign)[0][0])
+        return int(self._rows("count_in_both_arms", campaigns)[0][0])
 
-    def _rows(self, query: str, campaign: str) -> list[tuple[Any, ...]]:
-        return self._connection.execute(QUERIES[query], {"campaign": campaign}).fetchall()
+    def _rows(self, query: str, campaigns: Sequence[str]) -> list[tuple[Any, ...]]:
+        return self._connection.execute(QUERIES[query], {"campaigns": list(campaigns)}).fetchall()
 
 
 @contextmanager

@@ -1,5 +1,5 @@
 -- name: read_customers
--- Six JSON objects by customer, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
+-- Six JSON objects by customer and two by campaign, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
 -- may pair every customer with every row. The latest contact of each campaign with a cooldown, and every contact that a
 -- limit may count. Contacts of both arms and with any status: a held-out customer is treated like a contacted one.
 SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(roster_id)
@@ -29,7 +29,15 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                   FROM (SELECT customer_id, json_agg(json_build_array(campaign, channel, decided_at, offer_id)) AS contacts
                           FROM contact
                          WHERE customer_id = ANY (%(customers)s::text[]) AND decided_at > %(contacts_after)s::timestamptz
-                         GROUP BY customer_id) l) END);
+                         GROUP BY customer_id) l) END),
+       (SELECT json_object_agg(campaign, reason)::text FROM campaign_stop WHERE resumed_at IS NULL),
+       (SELECT json_object_agg(campaign, hours)::text
+          FROM (SELECT found.campaign, json_object_agg(found.hour, found.contacts) AS hours
+                  FROM unnest(%(hour_begins)s::integer[], %(hour_ends)s::integer[]) AS read (first, last),
+                       LATERAL (SELECT campaign, hour, contacts FROM campaign_hour h
+                                 WHERE h.campaign = ANY (%(breaking)s::text[]) AND h.hour BETWEEN read.first AND read.last
+                                OFFSET 0) AS found
+                 GROUP BY found.campaign) h);
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);
@@ -119,14 +127,24 @@ WITH stored AS (
         ON CONFLICT (customer_id, decision_id) DO NOTHING
     RETURNING decision_id
 ), contacted AS (
-    INSERT INTO contact (customer_id, trigger_id, campaign, channel, variant, offer_id, status, decided_at, propensity)
-    SELECT customer_id, trigger_id, campaign, channel, variant, offer_id, 'reserved', decided_at, propensity
+    INSERT INTO contact (customer_id, trigger_id, campaign, channel, variant, offer_id, status, decided_at, propensity,
+                         campaign_variant, contact_cost, offer_cost)
+    SELECT customer_id, trigger_id, campaign, channel, variant, offer_id, 'reserved', decided_at, propensity,
+           campaign_variant, contact_cost, offer_cost
       FROM unnest(%(contact_customers)s::text[], %(contact_ids)s::uuid[], %(contact_campaigns)s::text[], %(channels)s::text[],
                   %(variants)s::text[], %(offers)s::integer[], %(contact_as_of)s::timestamptz[],
-                  %(propensities)s::double precision[])
-           AS t (customer_id, trigger_id, campaign, channel, variant, offer_id, decided_at, propensity)
+                  %(propensities)s::double precision[], %(campaign_variants)s::text[], %(contact_costs)s::double precision[],
+                  %(offer_costs)s::double precision[])
+           AS t (customer_id, trigger_id, campaign, channel, variant, offer_id, decided_at, propensity, campaign_variant,
+                 contact_cost, offer_cost)
      WHERE (trigger_id IN (SELECT decision_id FROM stored)) IS TRUE
         ON CONFLICT (customer_id, trigger_id) DO NOTHING
+    RETURNING campaign, decided_at
+), counted AS (
+    INSERT INTO campaign_hour AS h (campaign, hour, contacts)
+    SELECT campaign, floor(extract(epoch FROM decided_at) / 3600)::integer, count(*)
+      FROM contacted WHERE campaign = ANY (%(breaking)s::text[]) GROUP BY 1, 2 ORDER BY 1, 2
+        ON CONFLICT (campaign, hour) DO UPDATE SET contacts = h.contacts + excluded.contacts
 )
 INSERT INTO outbox (customer_id, message_id, destination, partition, key, headers, value)
 SELECT customer_id, message_id, destination, partition, key, headers, value
@@ -139,6 +157,28 @@ SELECT customer_id, message_id, destination, partition, key, headers, value
  ORDER BY place
     ON CONFLICT (customer_id, message_id) DO NOTHING
 RETURNING sequence, message_id;
+
+-- name: write_stops
+-- Of workers that stop a campaign at once, the first one does.
+INSERT INTO campaign_stop (campaign, stopped_by, reason)
+SELECT * FROM unnest(%(campaigns)s::text[], %(actors)s::text[], %(reasons)s::text[]) AS t (campaign, stopped_by, reason)
+ ORDER BY 1
+    ON CONFLICT (campaign) WHERE resumed_at IS NULL DO NOTHING
+RETURNING campaign;
+
+-- name: resume_campaign
+-- What was counted so far counts no longer, or the next contact would stop the campaign again.
+WITH resumed AS (
+    UPDATE campaign_stop SET resumed_at = now(), resumed_by = %(by)s, resume_reason = %(reason)s
+     WHERE campaign = %(campaign)s AND resumed_at IS NULL
+    RETURNING campaign
+), forgotten AS (
+    UPDATE campaign_hour SET contacts = 0 WHERE campaign IN (SELECT campaign FROM resumed)
+)
+SELECT campaign FROM resumed;
+
+-- name: stops
+SELECT campaign, reason, stopped_by, stopped_at FROM campaign_stop WHERE resumed_at IS NULL ORDER BY campaign;
 
 -- name: write_contact_states
 UPDATE contact
@@ -240,8 +280,9 @@ SELECT segment, count(*) FROM membership WHERE is_member GROUP BY segment ORDER 
 
 -- name: decisions_of
 SELECT d.campaign, d.segment, d.occasion, d.outcome, d.reason, d.detail, d.as_of, d.facts, d.versions, d.event_id, o.failure,
-       d.net_value
+       d.net_value, c.campaign_variant
   FROM decision d LEFT JOIN outbox o ON o.customer_id = d.customer_id AND o.message_id = d.decision_id::text
+                  LEFT JOIN contact c ON c.customer_id = d.customer_id AND c.trigger_id = d.decision_id
  WHERE d.customer_id = %(customer)s ORDER BY d.as_of, d.campaign;
 
 -- name: memberships_of
@@ -354,31 +395,49 @@ SELECT variant, count(*),
        count(failed_at),
        count(*) FILTER (WHERE failed_at IS NULL AND message_id IS NOT NULL AND sent_at IS NULL),
        count(first_at -> 'delivered'), count(first_at -> 'bounced'), count(first_at -> 'opened'), count(first_at -> 'clicked'),
-       count(first_at -> 'converted'), sum(conversions), coalesce(sum(c.value), 0)
+       count(first_at -> 'converted'), sum(conversions), coalesce(sum(c.value), 0),
+       coalesce(sum(contact_cost::numeric) FILTER (WHERE variant = 'treatment' AND failed_at IS NULL
+                                                     AND (message_id IS NULL OR sent_at IS NOT NULL)), 0),
+       coalesce(sum(offer_cost::numeric) FILTER (WHERE variant = 'treatment' AND first_at ? 'converted'), 0)
   FROM contact c LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text
- WHERE c.campaign = %(campaign)s
+ WHERE c.campaign = ANY (%(campaigns)s::text[])
  GROUP BY variant;
 
 -- name: exposure_days
--- Each customer once, in the arm and under the version of the first exposure; conversions and revenue of all contacts.
+-- Each customer once, in the arm and under the version of the first exposure; of a group of campaigns, that of the first
+-- campaign, whose key precedes its version. Conversions, revenue and cost of all contacts.
 WITH exposed AS (
-    SELECT DISTINCT ON (c.customer_id) c.customer_id, d.versions ->> 'campaign' AS version, c.variant, c.decided_at
+    SELECT DISTINCT ON (c.customer_id) c.customer_id,
+           CASE WHEN cardinality(%(campaigns)s::text[]) > 1 THEN c.campaign || ' ' ELSE '' END
+           || (d.versions ->> 'campaign') AS version, c.variant, c.campaign_variant,
+           c.decided_at
       FROM contact c LEFT JOIN decision d ON d.customer_id = c.customer_id AND d.decision_id = c.trigger_id
-     WHERE c.campaign = %(campaign)s
+     WHERE c.campaign = ANY (%(campaigns)s::text[])
      ORDER BY c.customer_id, c.decided_at, c.trigger_id
 ), answered AS (
     SELECT customer_id, min((first_at ->> 'converted')::timestamptz) AS converted_at, coalesce(sum(value), 0) AS revenue
-      FROM contact WHERE campaign = %(campaign)s AND first_at ? 'converted' GROUP BY customer_id
+      FROM contact WHERE campaign = ANY (%(campaigns)s::text[]) AND first_at ? 'converted' GROUP BY customer_id
+), spent AS (
+    SELECT c.customer_id, sum(CASE WHEN failed_at IS NULL AND (message_id IS NULL OR sent_at IS NOT NULL)
+                                   THEN contact_cost::numeric ELSE 0 END
+                              + CASE WHEN first_at ? 'converted' THEN offer_cost::numeric ELSE 0 END) AS cost
+      FROM contact c LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text
+     WHERE c.campaign = ANY (%(campaigns)s::text[]) AND c.variant = 'treatment' AND (contact_cost > 0 OR offer_cost > 0)
+     GROUP BY c.customer_id
 ), happened AS (
-    SELECT version, variant, decided_at AS at, 1 AS exposed, 0 AS converted, 0 AS revenue FROM exposed
+    SELECT version, variant, campaign_variant, decided_at AS at, 1 AS exposed, 0 AS converted, 0 AS revenue,
+           coalesce(cost, 0) AS cost, coalesce(cost * (cost - 2 * coalesce(answered.revenue, 0)), 0) AS square
+      FROM exposed LEFT JOIN answered USING (customer_id) LEFT JOIN spent USING (customer_id)
      UNION ALL
-    SELECT version, variant, greatest(decided_at, converted_at), 0, 1, revenue FROM exposed JOIN answered USING (customer_id)
+    SELECT version, variant, campaign_variant, greatest(decided_at, converted_at), 0, 1, revenue, 0, 0
+      FROM exposed JOIN answered USING (customer_id)
 )
-SELECT version, variant, (at AT TIME ZONE 'UTC')::date, sum(exposed), sum(converted), sum(revenue), sum(revenue * revenue)
-  FROM happened GROUP BY 1, 2, 3 ORDER BY 3, 1, 2;
+SELECT version, variant, (at AT TIME ZONE 'UTC')::date, sum(exposed), sum(converted), sum(revenue), sum(revenue * revenue),
+       campaign_variant, sum(cost), sum(square)
+  FROM happened GROUP BY version, variant, 3, campaign_variant ORDER BY 3, version, variant, campaign_variant;
 
 -- name: count_in_both_arms
-SELECT count(*) FROM (SELECT FROM contact WHERE campaign = %(campaign)s
+SELECT count(*) FROM (SELECT FROM contact WHERE campaign = ANY (%(campaigns)s::text[])
                        GROUP BY customer_id HAVING count(DISTINCT variant) > 1) moved;
 
 -- name: unfinished_reevaluation

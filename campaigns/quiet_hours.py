@@ -2,19 +2,23 @@
 
 A contact that is decided in quiet hours is deferred to their end. Every period has one begin and one end: a local time
 that a change of the clocks skips is as much after the change as it lies in the gap, and of a time that occurs twice the
-first one counts, as in RFC 5545, section 3.3.5.
+first one counts, as in RFC 5545, section 3.3.5. A holiday is quiet from its first midnight to the next, and until the
+quiet hours end that go on from there.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from campaigns.holiday_calendars import Holidays
+
 DAY = timedelta(days=1)
+MIDNIGHT = "00:00"
 
 
 class QuietHours(BaseModel):
@@ -37,6 +41,12 @@ class QuietHours(BaseModel):
         max_length=200,
         description="The view's column with the name of the customer's zone.",
     )
+    holidays: tuple[str, ...] = Field(
+        default=(),
+        max_length=1000,
+        description="Days on which nothing is delivered: dates as 2026-12-24, and the public holidays of countries "
+        "and regions as DE and DE-BY.",
+    )
 
     @field_validator("zone")
     @classmethod
@@ -45,18 +55,50 @@ class QuietHours(BaseModel):
             raise ValueError("no such time zone; write an IANA name such as Europe/Berlin")
         return zone
 
+    @field_validator("holidays", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, holidays: object) -> object:
+        return [holidays] if isinstance(holidays, str) else holidays
+
+    @field_validator("holidays")
+    @classmethod
+    def _holidays_exist(cls, holidays: tuple[str, ...]) -> tuple[str, ...]:
+        Holidays(holidays)
+        return holidays
+
     @model_validator(mode="after")
     def _leaves_hours(self) -> Self:
         if self.begin == self.end:
             raise ValueError("from and to are the same; leave quiet_hours out to deliver at any time")
         return self
 
+    @cached_property
+    def _calendar(self) -> Holidays:
+        return Holidays(self.holidays)
+
     def choose_zone(self, stated: object) -> ZoneInfo:
         """Return a customer's time zone: the one that their row states where it exists, else the channel's."""
         return (find_zone(stated) if isinstance(stated, str) else None) or ZoneInfo(self.zone)
 
     def find_end(self, at: datetime, zone: ZoneInfo) -> datetime | None:
-        """Return when the quiet hours around a time end, in UTC; None if the time is not in any."""
+        """Return when the quiet hours and holidays around a time end, in UTC; None if the time is not in any."""
+        if not self.holidays:
+            return self._find_period_end(at, zone)
+        end = at
+        # Each step ends later than the one before, and there are only so many holidays in a row.
+        while later := self._find_period_end(end, zone) or self._find_holiday_end(end, zone):
+            end = later
+        return None if end == at else end
+
+    def find_holidays(self, begin: datetime, end: datetime, zone: ZoneInfo) -> list[date]:
+        """Return the holidays from one time to another, both days included."""
+        if not self.holidays:
+            return []
+        first, last = begin.astimezone(zone).date(), end.astimezone(zone).date()
+        days = (first + n * DAY for n in range((last - first).days + 1))
+        return [day for day in days if day in self._calendar]
+
+    def _find_period_end(self, at: datetime, zone: ZoneInfo) -> datetime | None:
         today = at.astimezone(zone).date()
         # Two days back: a period may begin yesterday, and a zone may skip a day.
         for day in (today - 2 * DAY, today - DAY, today, today + DAY):
@@ -65,9 +107,17 @@ class QuietHours(BaseModel):
                 return period.end
         return None
 
+    def _find_holiday_end(self, at: datetime, zone: ZoneInfo) -> datetime | None:
+        today = at.astimezone(zone).date()
+        for day in (today - 2 * DAY, today - DAY, today, today + DAY):
+            period = find_period(MIDNIGHT, MIDNIGHT, day, zone)
+            if period.begin <= at < period.end and day in self._calendar:
+                return period.end
+        return None
+
     def describe(self) -> dict[str, Any]:
         """Return its definition."""
-        return self.model_dump(by_alias=True, exclude_none=True)
+        return self.model_dump(by_alias=True, exclude_none=True, exclude=None if self.holidays else {"holidays"})
 
 
 class Period(NamedTuple):

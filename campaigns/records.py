@@ -19,6 +19,7 @@ class DecisionRecord:
     Attributes:
         failure: why its trigger could not be published; None when it was, or will be.
         net_value: what the contact was expected to bring; None where no contact was possible.
+        variant: the key of the campaign's variant; None where nothing was sent or held out, or there were no variants.
     """
 
     campaign: str
@@ -33,6 +34,7 @@ class DecisionRecord:
     event_id: str
     failure: str | None = None
     net_value: float | None = None
+    variant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +127,20 @@ class ReevaluationRecord:
     last_customer_id: str | None
     customers: int
     done_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StopRecord:
+    """A campaign that is stopped.
+
+    Attributes:
+        campaign: its key.
+        reason: why.
+        actor: who stopped it: `breaker`, or a person.
+        stopped_at: when.
+    """
+
+    campaign: str
+    reason: str
+    actor: str
+    stopped_at: datetime

@@ -10,7 +10,7 @@ GRANT USAGE ON SCHEMA public TO :"role";
 GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, decision, outbox,
-    dead_letter, partition_owner, activation, segment_activation TO :"role";
+    dead_letter, partition_owner, activation, segment_activation, campaign_hour, campaign_stop TO :"role";
 GRANT SELECT ON ledger_state, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
@@ -20,13 +20,15 @@ GRANT UPDATE (signals) ON signal TO :"role";
 GRANT UPDATE (status, value, conversions, first_at) ON contact TO :"role";
 GRANT UPDATE (sent_at, failed_at, refused_by, failure) ON outbox TO :"role";
 GRANT UPDATE (epoch) ON partition_owner TO :"role";
+GRANT UPDATE (contacts) ON campaign_hour TO :"role";
 GRANT UPDATE (cache_generation) ON ledger_state TO :"role";
 
 -- Run with `--set operator=1` for people, too: `holdfast segments activate` and `reevaluate`, `campaigns launch` and
--- `dead-letters`.
+-- `resume`, and `dead-letters`.
 \if :{?operator}
 GRANT UPDATE (mode, activated_by) ON activation TO :"role";
 GRANT UPDATE (resolution, resolved_at, actor, why, run) ON dead_letter TO :"role";
+GRANT UPDATE (resumed_at, resumed_by, resume_reason) ON campaign_stop TO :"role";
 GRANT INSERT, UPDATE (last_customer_id, members, done_at) ON campaign_launch TO :"role";
 GRANT INSERT, UPDATE (last_customer_id, customers, done_at) ON reevaluation TO :"role";
 \endif

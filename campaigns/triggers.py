@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,7 +14,6 @@ from features.times import STALE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from campaigns.channels import Channel
     from campaigns.decide import Candidate, Decision
@@ -76,6 +76,7 @@ def decision_message(decision: Decision, cause: Headers | None = None) -> Messag
         "net_value": decision.net_value,
         "facts": decision.facts,
         "versions": candidate.versions,
+        **({} if decision.variant is None else {"campaign_variant": decision.variant}),
     }
     return _message(decision, DECISION_TYPE, decision_message_id(candidate.trigger_id), "decisions", body, cause)
 
@@ -116,6 +117,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         "decision_basis": facts.get("decision_basis"),
         "versions": candidate.versions,
         **({} if decision.subject is None else {"subject": decision.subject}),
+        **({} if decision.variant is None else {"campaign_variant": decision.variant}),
         **_describe_quiet_hours(channel, decision),
         **({"recipient": STAFF} if channel.recipient == STAFF else {}),
         **({STALE: True} if facts.get(STALE) else {}),
@@ -129,7 +131,11 @@ def _describe_quiet_hours(channel: Channel, decision: Decision) -> dict[str, Any
     if quiet is None:
         return {}
     zone = quiet.choose_zone(decision.facts.get(quiet.zone_column or ""))
-    described = {"quiet_hours": {"from": quiet.begin, "to": quiet.end, "zone": zone.key}}
+    hours: dict[str, Any] = {"from": quiet.begin, "to": quiet.end, "zone": zone.key}
+    arrived = datetime.fromtimestamp(decision.candidate.received_ms / 1000, UTC)
+    if days := quiet.find_holidays(arrived, decision.candidate.expires_at, zone):
+        hours["holidays"] = days
+    described = {"quiet_hours": hours}
     return {**described, "deliver_after": decision.deferred_to} if decision.deferred_to else described
 
 

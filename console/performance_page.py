@@ -13,8 +13,12 @@ from console.performance_views import (
     CONTACT_HEADINGS,
     EFFECT_HEADINGS,
     LEVEL,
+    VARIANT_HEADINGS,
     VERSION_HEADINGS,
+    comparison_headings,
+    comparison_rows,
     contact_rows,
+    describe_measured,
     effect_rows,
     has_alarm,
     headline,
@@ -24,6 +28,7 @@ from console.performance_views import (
     points,
     sentences,
     share,
+    variant_rows,
     version_rows,
 )
 
@@ -74,6 +79,7 @@ def render_page(found: CampaignPerformance) -> str:
     """Return the page."""
     return TEMPLATES.get_template("performance.html").render(
         campaign=found.campaign,
+        described=describe_measured(found),
         until=found.days[-1].day if found.days else None,
         tone=_tone(found),
         headline=headline(found),
@@ -87,6 +93,8 @@ def render_page(found: CampaignPerformance) -> str:
         contacts=(CONTACT_HEADINGS, contact_rows(found)) if found.customers else None,
         effect=(EFFECT_HEADINGS, effect_rows(found.effect)) if found.effect else None,
         versions=(VERSION_HEADINGS, version_rows(found)) if len(found.versions) > 1 else None,
+        variants=(VARIANT_HEADINGS, variant_rows(found)) if found.variants else None,
+        comparison=(comparison_headings(found), rows) if (rows := comparison_rows(found)) else None,
     )
 
 

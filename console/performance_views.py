@@ -9,15 +9,19 @@ from campaigns.effect import FIRST_CONVERTED, FIRST_CUSTOMERS
 from campaigns.exposures import CONTROL, TREATED
 from campaigns.sample_ratio import ALARM_BELOW
 from campaigns.sample_ratio import FIRST_CUSTOMERS as FIRST_TESTED
+from console.use_cases.performance import CampaignGroup, present_versions
 
 if TYPE_CHECKING:
+    from campaigns.definition import Campaign
     from campaigns.exposures import ContactCounts
+    from campaigns.sample_ratio import VariantRatio
     from console.use_cases.performance import CampaignPerformance, Difference, Effect
 
 LEVEL = f"{1 - ALPHA:.0%}".replace("%", " %")
 CONTACT_HEADINGS = ("", "treated", "control", "total")
 EFFECT_HEADINGS = ("", "treated", "control", "difference", f"{LEVEL} interval")
 VERSION_HEADINGS = ("version", "since", "customers", "treated", "control", "difference", f"{LEVEL} interval")
+VARIANT_HEADINGS = ("variant", "share", "customers", "treated", "control", "difference", f"{LEVEL} interval")
 _COUNTED = (
     "decided",
     "published",
@@ -53,7 +57,19 @@ def headline(found: CampaignPerformance) -> str:
     if not conversion.is_established:
         return f"No effect on conversion is established: the difference is {said}, which contains 0."
     verb = "more" if conversion.difference > 0 else "fewer"
-    return f"The campaign has an effect: {verb} customers convert than without it, by {said}."
+    several = isinstance(campaign, CampaignGroup)
+    who, without = ("The campaigns together have", "them") if several else ("The campaign has", "it")
+    return f"{who} an effect: {verb} customers convert than without {without}, by {said}."
+
+
+def describe_measured(found: CampaignPerformance) -> str:
+    """Return what was measured: the campaign with its version, or the group with its campaigns."""
+    measured = found.campaign
+    if not isinstance(measured, CampaignGroup):
+        return f"{measured.key}, version {measured.version}, holdout {measured.holdout_percent:g} %"
+    shares = sorted({each.holdout_percent for each in measured.campaigns})
+    held = " to ".join(f"{each:g}" for each in dict.fromkeys((shares[0], shares[-1])))
+    return f"group {measured.key}: {', '.join(each.key for each in measured.campaigns)}; holdout {held} %"
 
 
 def sentences(found: CampaignPerformance) -> list[str]:
@@ -63,8 +79,10 @@ def sentences(found: CampaignPerformance) -> list[str]:
         _missing_reports(found),
         _earlier(found),
         _revenue(found),
+        _cost(found),
         _refused(found),
         *_compared(found),
+        *_variants(found),
     )
     return [each for each in said if each]
 
@@ -79,7 +97,10 @@ def contact_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
     treated, control = found.contacts[TREATED], found.contacts[CONTROL]
     arms = (treated, control, treated + control)
     rows: list[tuple[str, ...]] = [(name, *(f"{getattr(each, name):,}" for each in arms)) for name in _COUNTED]
-    return [*rows, ("revenue", *(money(float(each.revenue)) for each in arms))]
+    amounts = {"revenue": "revenue"}
+    if treated.cost:
+        amounts |= {"cost of contacts": "contact_cost", "cost of offers": "offer_cost", "net": "net"}
+    return [*rows, *((name, *(money(float(getattr(each, of))) for each in arms)) for name, of in amounts.items())]
 
 
 def effect_rows(effect: Effect) -> list[tuple[str, ...]]:
@@ -104,20 +125,61 @@ def effect_rows(effect: Effect) -> list[tuple[str, ...]]:
             money(revenue.difference, signed=True),
             _money_interval(revenue),
         ),
+        *_net_row(effect),
     ]
+
+
+def _net_row(effect: Effect) -> list[tuple[str, ...]]:
+    net = effect.net
+    if net is None:
+        return []
+    difference = money(net.difference, signed=True)
+    return [("net per customer", money(net.treated), money(net.control), difference, _money_interval(net))]
 
 
 def version_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
     """Return the effect on the customers of each version of the campaign."""
     rows: list[tuple[str, ...]] = []
+    present = present_versions(found.campaign)
     for each in found.versions:
-        name = f"{each.version}{' (present)' if each.version == found.campaign.version else ''}"
+        name = f"{each.version}{' (present)' if each.version in present else ''}"
         first = (name, f"{each.since}", f"{each.customers:,}")
         if each.effect is None:
             rows.append((*first, "", "", "one arm only", ""))
             continue
         rate = each.effect.conversion
         rows.append((*first, share(rate.treated), share(rate.control), points(rate.difference), interval(rate)))
+    return rows
+
+
+def variant_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
+    """Return the effect of each variant against its own control group."""
+    rows: list[tuple[str, ...]] = []
+    for each in found.variants:
+        first = (each.key, "none now" if each.share is None else share(each.share), f"{each.customers:,}")
+        if each.effect is None:
+            rows.append((*first, "", "", "one arm only", ""))
+            continue
+        rate = each.effect.conversion
+        rows.append((*first, share(rate.treated), share(rate.control), points(rate.difference), interval(rate)))
+    return rows
+
+
+def comparison_headings(found: CampaignPerformance) -> tuple[str, ...]:
+    """Return the headings of `comparison_rows`."""
+    against = f"against {found.variants[0].key}"
+    amount = "revenue per customer" if found.effect is None or found.effect.net is None else "net per customer"
+    return (against, "conversion rate", "difference", f"{LEVEL} interval", amount, f"{LEVEL} interval")
+
+
+def comparison_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
+    """Return the treated customers of each variant against those of the first one."""
+    rows: list[tuple[str, ...]] = []
+    for each in found.variants:
+        if each.against_first is not None:
+            rate, amount = each.against_first.conversion, each.against_first.net or each.against_first.revenue
+            by_rate = (share(rate.treated), points(rate.difference), interval(rate))
+            rows.append((each.key, *by_rate, money(amount.difference, signed=True), _money_interval(amount)))
     return rows
 
 
@@ -150,13 +212,10 @@ def lift(difference: Difference) -> str:
 
 def as_object(found: CampaignPerformance) -> dict[str, Any]:
     """Return the performance as JSON; docs/effect.md explains the fields."""
-    ratio, campaign = found.sample_ratio, found.campaign
+    ratio = found.sample_ratio
     treated, control = found.contacts[TREATED], found.contacts[CONTROL]
     return {
-        "campaign": campaign.key,
-        "name": campaign.name,
-        "version": campaign.version,
-        "holdout_percent": campaign.holdout_percent,
+        **_measured_object(found.campaign),
         "alpha": ALPHA,
         "headline": headline(found),
         "sentences": sentences(found),
@@ -190,11 +249,39 @@ def as_object(found: CampaignPerformance) -> dict[str, Any]:
             }
             for each in found.versions
         ],
+        "variants": [
+            {
+                "variant": each.key,
+                "share": each.share,
+                "customers": each.customers,
+                "effect": _effect_object(each.effect),
+                "against_first": _effect_object(each.against_first),
+            }
+            for each in found.variants
+        ],
+        "variant_ratio": found.variant_ratio
+        and {
+            "planned": dict(found.variant_ratio.planned),
+            "customers": dict(found.variant_ratio.customers),
+            "p_value": found.variant_ratio.p_value,
+            "alarm": found.variant_ratio.alarm,
+        },
     }
 
 
+def _measured_object(measured: Campaign | CampaignGroup) -> dict[str, Any]:
+    told = {"name": measured.name, "holdout_percent": measured.holdout_percent}
+    if isinstance(measured, CampaignGroup):
+        return {"group": measured.key, "campaigns": [each.key for each in measured.campaigns], **told}
+    return {"campaign": measured.key, "version": measured.version, **told}
+
+
 def _contacts_object(counts: ContactCounts) -> dict[str, Any]:
-    return {**{name: getattr(counts, name) for name in _COUNTED}, "revenue": float(counts.revenue)}
+    amounts = ("revenue", "contact_cost", "offer_cost", "net")
+    return {
+        **{name: getattr(counts, name) for name in _COUNTED},
+        **{name: float(getattr(counts, name)) for name in amounts},
+    }
 
 
 def _effect_object(effect: Effect | None) -> dict[str, Any] | None:
@@ -208,6 +295,8 @@ def _effect_object(effect: Effect | None) -> dict[str, Any] | None:
         },
         "conversion_rate": {**_difference_object(effect.conversion), "lift": effect.conversion.lift},
         "revenue_per_customer": {**_difference_object(effect.revenue), "lift": effect.revenue.lift},
+        "net_per_customer": effect.net and _difference_object(effect.net),
+        "cost_per_conversion": effect.cost_per_conversion and effect.cost_per_conversion._asdict(),
     }
 
 
@@ -224,6 +313,10 @@ def _difference_object(difference: Difference) -> dict[str, Any]:
 
 def _why_not_compared(found: CampaignPerformance) -> str:
     campaign = found.campaign
+    if isinstance(campaign, CampaignGroup):
+        return (
+            f"No version of a campaign of {campaign.key} has customers in both arms yet: there is nothing to compare."
+        )
     if not campaign.holdout_percent:
         return (
             f"{campaign.key} holds no customer out, so there is nothing to compare with and no lift: what customers "
@@ -295,6 +388,19 @@ def _revenue(found: CampaignPerformance) -> str:
     return f"Revenue: {said}; {'an' if revenue.is_established else 'no'} effect is established."
 
 
+def _cost(found: CampaignPerformance) -> str:
+    """Return what one more conversion costs, and whether the campaign pays."""
+    effect = found.effect
+    if effect is None or effect.net is None or effect.net.low is None or has_alarm(found):
+        return ""
+    net, each = effect.net, effect.cost_per_conversion
+    said = f"Net of cost: {money(net.difference, signed=True)} per customer, {LEVEL} interval {_money_interval(net)}"
+    if each is None:
+        return f"{said}; no conversion is gained."
+    between = "" if each.low is None or each.high is None else f", {money(each.low)} to {money(each.high)}"
+    return f"{said}; one more conversion costs {money(each.value)}{between}."
+
+
 def _refused(found: CampaignPerformance) -> str:
     refused = found.contacts[TREATED].refused
     return f"{refused:,} triggers could not be published; their customers count as treated." if refused else ""
@@ -304,18 +410,52 @@ def _compared(found: CampaignPerformance) -> list[str]:
     """Return which customers are compared, and how, where that is not plain."""
     said = []
     if (several := sum(each.effect is not None for each in found.versions)) > 1:
-        said.append(f"Rates are averages over {several} versions of the campaign, weighted with their customers.")
+        of = "versions of the campaigns" if isinstance(found.campaign, CampaignGroup) else "versions of the campaign"
+        said.append(f"Rates are averages over {several} {of}, weighted with their customers.")
     if found.effect is not None and found.left_out:
         said.append(
             f"{found.left_out:,} of {found.customers:,} customers are not compared: the version that exposed them "
             "first has customers in one arm only, or is unknown."
         )
     if found.in_both_arms:
+        differ = isinstance(found.campaign, CampaignGroup) and found.campaign.holdout_percent is None
+        why = "the campaigns hold out different shares" if differ else "holdout_percent changed"
         said.append(
-            f"{found.in_both_arms:,} customers were contacted and held out, because holdout_percent changed; they "
-            "count in the arm of their first exposure."
+            f"{found.in_both_arms:,} customers were contacted and held out, because {why}; they count in the arm of "
+            "their first exposure."
         )
     return said
+
+
+def _split_of_variants(ratio: VariantRatio) -> str:
+    counts = ", ".join(f"{key} {each:,}" for key, each in ratio.customers.items())
+    planned = ", ".join(f"{key} {share(each)}" for key, each in ratio.planned.items())
+    return (
+        f"Alarm: the customers of the present version are not split between the variants as planned: {counts}; planned "
+        f"are {planned}. Do not compare the variants: look for workers with other definitions."
+    )
+
+
+def _variants(found: CampaignPerformance) -> list[str]:
+    """Return which variants differ, or why that cannot be said."""
+    compared = [(each.key, each.against_first.conversion) for each in found.variants if each.against_first is not None]
+    ratio = found.variant_ratio
+    if ratio is not None and ratio.alarm:
+        return [_split_of_variants(ratio)]
+    if not compared:
+        return []
+    first = found.variants[0].key
+    told = [
+        f"Variant {key} converts {'more' if each.difference > 0 else 'fewer'} customers than {first}, by "
+        f"{points(each.difference)} percentage points, {LEVEL} interval {interval(each)}."
+        for key, each in compared
+        if each.is_established
+    ]
+    if told:
+        return told
+    if all(each.low is None for _, each in compared):
+        return ["It is too early to compare the variants."]
+    return ["No difference between the variants is established."]
 
 
 def _money_interval(difference: Difference) -> str:

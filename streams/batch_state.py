@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from campaigns.breaker import CampaignStop
     from campaigns.decide import ContactHistory, Decision
     from campaigns.ports import BatchChanges, Committed, CustomerKey
     from features.signals import Message, Signals
@@ -89,10 +90,11 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """The transitions of a batch and the decisions they and launches lead to."""
+    """The transitions of a batch, the decisions they and launches lead to, and the campaigns that breakers stop."""
 
     transitions: Transitions
     decisions: Sequence[Decision]
+    stops: Sequence[CampaignStop] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 from unicodedata import normalize
 
+from campaigns.breaker import hour_of
 from campaigns.candidates import TriggerContext
 from features.signals import Message
 from features.times import CUSTOMER_SINCE, parse_time
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from datetime import timedelta
 
+    from campaigns.ports import HourRange
     from features.signals import MessageReading
     from features.table import FeatureTable
     from segments.engine import Activation, MembershipState
@@ -98,6 +100,25 @@ def limits_begin(events: Sequence[Event], window: timedelta) -> datetime | None:
         return None
     earliest = min(event.wire.occurred_at for event in events)
     return earliest - window if earliest - _BEGINNING > window else _BEGINNING
+
+
+def hours_counted(events: Sequence[Event], hours: int) -> list[HourRange]:
+    """Return the clock hours whose contacts count for breakers at these events: apart where the events are.
+
+    Args:
+        events: of the batch.
+        hours: the longest window of a breaker; 0 without breakers.
+    """
+    ranges: list[HourRange] = []
+    if not hours:
+        return ranges
+    for hour in sorted({hour_of(event.wire.occurred_at) for event in events}):
+        first, last = hour - hours + 1, hour + hours - 1
+        if ranges and first <= ranges[-1][1] + 1:
+            ranges[-1] = ranges[-1][0], last
+        else:
+            ranges.append((first, last))
+    return ranges
 
 
 def leave_out_snapshots(

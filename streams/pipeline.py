@@ -15,6 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from campaigns.breaker import BatchBreakers
 from campaigns.candidates import decide_all, event_candidates, launch_candidates, transition_candidates
 from campaigns.ports import BatchChanges
 from campaigns.transition_messages import transition_message
@@ -31,6 +32,7 @@ from segments.engine import classify as classify_customers
 from streams.batch_state import Decided, Evaluated, Folded, Prepared, Refreshed
 from streams.campaign_launches import launch_decisions, launch_requests, reject_unknown_campaigns
 from streams.customers import (
+    hours_counted,
     joined_at,
     latest_events,
     latest_times,
@@ -74,6 +76,7 @@ class Pipeline:
 
     Attributes:
         frozen_segments: the segments that the latest batch could not evaluate, and the missing columns.
+        stopped_campaigns: why each stopped campaign is, as of the latest read of the ledger.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Pipeline:
         self._config = config
         self._fallbacks = fallbacks
         self.frozen_segments: Mapping[str, tuple[str, ...]] = {}
+        self.stopped_campaigns: Mapping[str, str] = {}
         self._decode = decode
         self._publishes_transitions = publishes_transitions
 
@@ -172,13 +176,17 @@ class Pipeline:
         """Load what the ledger holds of the batch's customers, messages, outcomes and launches."""
         events = prepared.events
         messages = [(customer, message.id) for customer, each in prepared.messages.items() for message in each]
-        return await self._ledger.read(
+        definitions = prepared.config.definitions
+        state = await self._ledger.read(
             prepared.facts.customer_ids,
             [*messages, *awaited_updates(events, prepared.config.definitions), *outcome_keys(events.reported)],
             triggers=trigger_keys(events.reported),
-            decisions=launch_decisions(events.requested, prepared.config.definitions),
-            contacts_after=limits_begin(events.to_evaluate, prepared.config.definitions.longest_limit),
+            decisions=launch_decisions(events.requested, definitions),
+            contacts_after=limits_begin(events.to_evaluate, definitions.longest_limit),
+            hours=hours_counted(events.to_evaluate, definitions.longest_breaker),
         )
+        self.stopped_campaigns = state.stops
+        return state
 
     def fold(self, prepared: Prepared, state: LedgerState) -> Folded:
         """Fold new messages into signals and new outcomes into contacts and consent.
@@ -231,16 +239,20 @@ class Pipeline:
             *(each for each in launched if (each.customer_id, each.trigger_id) not in state.decided),
         ]
         score = partial(score_offers, scorers=prepared.config.scorers, fallbacks=self._fallbacks)
+        watched = bool(state.stops) or definitions.longest_breaker > 0
+        breakers = BatchBreakers(state.stops, state.contact_hours) if watched else None
+        histories = folded.contact_histories
         decisions = decide_all(
             candidates,
             folded.facts,
-            folded.contact_histories,
+            histories,
             definitions.offers,
             score,
             definitions.guardrails,
             prepared.unavailable,
+            breakers,
         )
-        return Evaluated(transitions, decisions)
+        return Evaluated(transitions, decisions, breakers.tripped if breakers else ())
 
     async def commit(
         self, prepared: Prepared, changes: BatchChanges, rejects: Sequence[Reject], owners: Mapping[int, int]
@@ -296,4 +308,5 @@ def collect_changes(
         consent_changes=folded.outcomes.consent_changes,
         messages=[*transitions, *outgoing(decisions), *map(dead_letter, rejects)],
         cache_lost=prepared.refreshed.cache_lost,
+        stops=evaluated.stops,
     )

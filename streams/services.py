@@ -53,7 +53,7 @@ from streams.runtime.worker import Worker
 from streams.schema_registry import SchemaRegistry, check_avro, collect_with_schemas
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from campaigns.definition import DefinitionSet
     from campaigns.guardrails import Guardrail
@@ -158,7 +158,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         watch = LagMonitor(
             poll=app.find_group,
             ends=KafkaEnds(describe_connection(settings)),
-            count_unsent=ledger.count_unsent,
+            count_unsent=partial(poll_ledger, ledger, pipeline),
             health=health,
             stuck_after_s=settings.stuck_after_s,
         )
@@ -354,7 +354,17 @@ def take_metrics_snapshot(
         deleted={(place.topic, place.partition): n for place, n in app.chunk_consumer.offsets_deleted.items()},
         misplaced=app.chunk_consumer.keys.misplaced,
         open_transactions={(place.topic, place.partition): s for place, s in watch.open_transactions().items()},
+        stopped_campaigns=dict.fromkeys(sources.pipeline.stopped_campaigns, 1),
     )
+
+
+async def poll_ledger(ledger: PostgresLedger, pipeline: Pipeline, partitions: Iterable[int]) -> Mapping[int, int]:
+    """Return the unpublished messages of partitions, and let the pipeline know which campaigns are stopped.
+
+    Each batch reads that, too; without events there is no batch, and health would show what was true at the last one.
+    """
+    pipeline.stopped_campaigns = {each.campaign: each.reason for each in await ledger.stops()}
+    return await ledger.count_unsent(partitions)
 
 
 def name_degradations(sources: Sources, app: StreamApp, watch: LagMonitor) -> list[str]:
@@ -368,6 +378,7 @@ def name_degradations(sources: Sources, app: StreamApp, watch: LagMonitor) -> li
         *watch.describe_open_transactions(),
         *sources.unreadable.describe(),
         *describe_frozen(sources.pipeline.frozen_segments),
+        *(f"campaign {key} is stopped: {why}" for key, why in sources.pipeline.stopped_campaigns.items()),
         *sources.reloader.refused,
         *sources.reloader.describe_missing(),
         *sources.fallbacks.describe(scorers.versions),

@@ -76,17 +76,17 @@ class Act:
     late_days: int = 0
 
 
-def campaigns(holdout_percent: float) -> list[Campaign]:
+def campaigns(holdout_percent: float, **changes: Any) -> list[Campaign]:
     """Campaigns with and without a cooldown, of every audience; above 50 % the holdout is not validated."""
     made = [
-        campaign(key="with-cooldown", cooldown_days=3, limits=[LIMIT]),
-        campaign(key="without-cooldown", limits=[LIMIT]),
-        campaign(key="launched", launch="by_operator", cooldown_days=1, limits=[LIMIT]),
-        campaign(key="as-well", competes=False, limits=[LIMIT]),
-        campaign(key="varied", competes=False, offers=(2, 4), offer_policy="experiment", limits=[LIMIT]),
-        campaign(key="on-leaving", launch="on_leave", limits=[LIMIT]),
-        campaign(key="on-message", launch="on_event", event="conversation.message", limits=[LIMIT]),
-        campaign(key="on-update", launch="on_event", event="customer.updated", priority=-1, limits=[LIMIT]),
+        campaign(key="with-cooldown", cooldown_days=3, limits=[LIMIT], **changes),
+        campaign(key="without-cooldown", limits=[LIMIT], **changes),
+        campaign(key="launched", launch="by_operator", cooldown_days=1, limits=[LIMIT], **changes),
+        campaign(key="as-well", competes=False, limits=[LIMIT], **changes),
+        campaign(key="varied", competes=False, offers=(2, 4), offer_policy="experiment", limits=[LIMIT], **changes),
+        campaign(key="on-leaving", launch="on_leave", limits=[LIMIT], **changes),
+        campaign(key="on-message", launch="on_event", event="conversation.message", limits=[LIMIT], **changes),
+        campaign(key="on-update", launch="on_event", event="customer.updated", priority=-1, limits=[LIMIT], **changes),
     ]
     return [each.model_copy(update={"holdout_percent": holdout_percent}) for each in made]
 
@@ -98,6 +98,7 @@ async def play(
     customers: Iterable[str] = ("ann", "bob"),
     again: int = 0,
     publishes_transitions: bool = False,
+    **changes: Any,
 ) -> InMemoryLedger:
     """Decide acts batch by batch, and return the ledger.
 
@@ -107,12 +108,13 @@ async def play(
         customers: who there is.
         again: number of records that every batch delivers again from before it.
         publishes_transitions: whether entries and exits are published.
+        changes: of the definition of every campaign.
     """
     warehouse = InMemoryWarehouse(KINDS, dict.fromkeys(customers, ROW))
     ledger = InMemoryLedger()
-    await ledger.activate([SEGMENT], campaigns(holdout_percent), at=AS_OF)
+    await ledger.activate([SEGMENT], campaigns(holdout_percent, **changes), at=AS_OF)
     features = FeatureStore(warehouse, InMemoryFeatureCache(), generation=1)
-    config = _config(holdout_percent)
+    config = _config(holdout_percent, **changes)
     pipeline = Pipeline(features, ledger, config, decode=decode_batch, publishes_transitions=publishes_transitions)
     owners = {PARTITION: await ledger.claim(PARTITION)}
     records: list[Arrived] = []
@@ -144,6 +146,7 @@ def _event(act: Act, event_id: str, at: str) -> dict[str, Any]:
     return body(**common)
 
 
-def _config(holdout_percent: float) -> DecisionConfig:
-    definitions = Definitions(campaigns(holdout_percent), OFFERS, SCORERS.versions, {SEGMENT.key: SEGMENT.version})
+def _config(holdout_percent: float, **changes: Any) -> DecisionConfig:
+    defined = campaigns(holdout_percent, **changes)
+    definitions = Definitions(defined, OFFERS, SCORERS.versions, {SEGMENT.key: SEGMENT.version})
     return DecisionConfig(SCORERS, [SEGMENT], {SEGMENT.key: Activation(SEGMENT.version, AS_OF, "emit")}, definitions)

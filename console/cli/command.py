@@ -14,6 +14,7 @@ import psycopg
 from campaigns.definition import load_definitions
 from campaigns.errors import CampaignError
 from campaigns.migrations import migrate
+from console.cli.campaign_stops import list_campaigns, resume, stop
 from console.cli.dead_letters import dead_letters
 from console.cli.definitions import definitions
 from console.cli.explanation import describe_customer
@@ -193,29 +194,13 @@ def renew_ledger() -> None:
 
 @holdfast.group()
 def campaigns() -> None:
-    """Show campaigns and their effect, and launch those that an operator launches."""
+    """Show campaigns and their effect, stop and resume them, and launch those that an operator launches."""
 
 
 campaigns.add_command(performance)
-
-
-@campaigns.command("list")
-def list_campaigns() -> None:
-    """Show every campaign."""
-    defined = load_definitions(load_settings().definitions_dir).campaigns
-    print_table(
-        ("campaign", "segment", "launch", "holdout", "cooldown"),
-        [
-            (
-                c.key,
-                c.segment,
-                " ".join(filter(None, (c.launch, c.event))),
-                f"{c.holdout_percent:g} %",
-                f"{c.cooldown_days} d",
-            )
-            for c in defined
-        ],
-    )
+campaigns.add_command(list_campaigns)
+campaigns.add_command(stop)
+campaigns.add_command(resume)
 
 
 @campaigns.command("launch")

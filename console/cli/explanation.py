@@ -51,14 +51,15 @@ def describe_decision(explained: DecisionExplanation) -> str:
     """Return one decision in two lines: what was done and why, and the facts its segment's rule looked at."""
     decision = explained.record
     when = f"{decision.as_of:%Y-%m-%d}"
+    of = "" if decision.variant is None else f", variant {decision.variant}"
     verdict = {
-        Outcome.FIRED: f"{when} {decision.campaign}: contacted, {_because(decision)}",
-        Outcome.CONTROL: f"{when} {decision.campaign}: not contacted, {decision.detail}",
+        Outcome.FIRED: f"{when} {decision.campaign}: contacted, {_because(decision)}{of}",
+        Outcome.CONTROL: f"{when} {decision.campaign}: not contacted, {decision.detail}{of}",
         Outcome.WITHHELD: f"{when} {decision.campaign}: withheld, {decision.detail}",
     }[Outcome(decision.outcome)]
     if decision.failure is not None:
         verdict = (
-            f"{when} {decision.campaign}: decided to contact, {_because(decision)}, but the trigger could not be "
+            f"{when} {decision.campaign}: decided to contact, {_because(decision)}{of}, but the trigger could not be "
             f"published: {decision.failure}"
         )
     rule = describe_rule(explained.rule) if explained.rule else _describe_changed_rule(explained)

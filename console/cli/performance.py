@@ -13,19 +13,24 @@ from console.performance_page import render_page
 from console.performance_views import (
     CONTACT_HEADINGS,
     EFFECT_HEADINGS,
+    VARIANT_HEADINGS,
     VERSION_HEADINGS,
     as_object,
+    comparison_headings,
+    comparison_rows,
     contact_rows,
+    describe_measured,
     effect_rows,
     headline,
     interval,
     points,
     sentences,
+    variant_rows,
     version_rows,
 )
 from console.printable import printable
 from console.tables import print_table
-from console.use_cases.performance import measure_campaign
+from console.use_cases.performance import measure_campaign, measure_group
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -38,15 +43,21 @@ PLOT_COLUMNS = 49
 
 
 @click.command("performance")
-@click.argument("key")
+@click.argument("key", required=False)
+@click.option("--group", help="Measure the campaigns with this holdout_group together, in place of one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page to this file.")
-def performance(key: str, as_json: bool, html: Path | None) -> None:
+def performance(key: str | None, group: str | None, as_json: bool, html: Path | None) -> None:
     """Show what a campaign has achieved, and its effect against the customers it held out.
 
     The intervals hold however often one looks.
     """
-    found = measure_campaign(load_settings(), key)
+    if key is not None and group is None:
+        found = measure_campaign(load_settings(), key)
+    elif group is not None and key is None:
+        found = measure_group(load_settings(), group)
+    else:
+        raise click.UsageError("name one campaign, or a holdout group with --group")
     if html is not None:
         _write(html, render_page(found))
     if as_json:
@@ -65,8 +76,7 @@ def _write(path: Path, page: str) -> None:
 
 
 def _show(found: CampaignPerformance) -> None:
-    campaign = found.campaign
-    click.echo(printable(f"{campaign.key}, version {campaign.version}, holdout {campaign.holdout_percent:g} %"))
+    click.echo(printable(describe_measured(found)))
     click.echo(printable(headline(found)))
     if not found.customers:
         return
@@ -77,6 +87,12 @@ def _show(found: CampaignPerformance) -> None:
     if len(found.versions) > 1:
         click.echo()
         print_table(VERSION_HEADINGS, [tuple(map(printable, row)) for row in version_rows(found)])
+    if found.variants:
+        click.echo()
+        print_table(VARIANT_HEADINGS, variant_rows(found))
+    if rows := comparison_rows(found):
+        click.echo()
+        print_table(comparison_headings(found), rows)
     if lines := draw(found.days):
         click.echo("\nDifference of the conversion rates in percentage points, as of the end of each day (UTC):")
         click.echo("\n".join(lines))

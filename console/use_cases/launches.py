@@ -196,6 +196,8 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
         _check_id(launch_id)
     with open_launches(settings.ledger_url) as launches, launches.launch_alone(key):
         begun = _find_begun(launches, key, launch_id, again=again)
+        if begun is None or begun.done_at is None:
+            _refuse_stopped(launches, key)
         if begun is None:
             name = launch_id or uuid.uuid4().hex[:12]
             begun = launches.begin(name, key, as_of=at or datetime.now(UTC), by=by)
@@ -206,6 +208,14 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
         producer = LaunchRequestProducer(settings, timeout_s=timeout_s)
         launched = _publish(producer, launches, campaign, begun, on_progress, page)
     return replace(launched, unchecked=unchecked)
+
+
+def _refuse_stopped(launches: PostgresLaunches, key: str) -> None:
+    """Refuse to launch a stopped campaign: its contacts would be withheld, and not made later."""
+    if why := launches.find_stop(key):
+        raise LaunchError(
+            f"campaign {key!r} is stopped: {why}; resume it first: holdfast campaigns resume {key} --reason …"
+        )
 
 
 def _publish(

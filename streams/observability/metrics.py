@@ -88,6 +88,7 @@ class MetricsSnapshot:
         deleted: offsets deleted before they were read.
         misplaced: sampled records in another partition than their key's, by topic.
         open_transactions: seconds for which an open transaction has held back a partition.
+        stopped_campaigns: 1 for each campaign that is stopped.
     """
 
     ready: bool = False
@@ -108,6 +109,7 @@ class MetricsSnapshot:
     deleted: Mapping[tuple[str, int], int] = field(default_factory=dict)
     misplaced: Mapping[str, int] = field(default_factory=dict)
     open_transactions: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    stopped_campaigns: Mapping[str, int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -153,6 +155,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
     open_s = GaugeMetricFamily(
         "holdfast_open_transaction_seconds", "Since an open transaction holds back the partition", labels=place
     )
+    stopped = GaugeMetricFamily("holdfast_campaign_stopped", "1 while the campaign is stopped", labels=["campaign"])
     return [
         _fill(lag, snapshot.lag),
         _fill(age, snapshot.commit_ages),
@@ -166,6 +169,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(deleted, snapshot.deleted),
         _fill(misplaced, snapshot.misplaced),
         _fill(open_s, snapshot.open_transactions),
+        _fill(stopped, snapshot.stopped_campaigns),
     ]
 
 

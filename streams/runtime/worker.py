@@ -250,6 +250,8 @@ class Worker:
             if not change.granted:
                 trigger = "known" if change.trigger_id else "unknown"
                 metrics.opt_outs.labels(change.channel, change.source, trigger).inc()
+        for stop in decided.changes.stops:
+            log.warning("campaign_stopped", campaign=stop.campaign, reason=stop.reason)
         published = {rows.message.message_id for rows in decided.committed.outbox}
         for decision in decided.changes.decisions:
             candidate = decision.candidate

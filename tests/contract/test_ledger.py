@@ -16,6 +16,7 @@ import pytest
 from msgspec import structs
 from psycopg import sql
 
+from campaigns.breaker import CampaignStop, hour_of
 from campaigns.channels import Channel
 from campaigns.consent import ConsentChange, ConsentTimes
 from campaigns.contact_limits import PastContact
@@ -814,3 +815,85 @@ async def _wait_until_blocked(url: str) -> None:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher, asyncio.timeout(30):
         while not await (await watcher.execute(blocked)).fetchone():  # noqa: ASYNC110 - another process ends the wait
             await asyncio.sleep(0.01)
+
+
+WATCHED = campaign(breaker={"contacts": 2, "hours": 24})
+NOW = hour_of(AS_OF)
+STOP = CampaignStop("win-back", "too many")
+
+
+async def watch(ledger: Ledger) -> None:
+    await ledger.activate([SEGMENT], [WATCHED, campaign(key="other")], at=AS_OF)
+
+
+async def hours(ledger: Ledger, *ranges: tuple[int, int]) -> Any:
+    return (await ledger.read([], [], hours=ranges or [(NOW - 23, NOW + 23)])).contact_hours
+
+
+async def test_contacts_of_campaigns_with_a_breaker_are_counted_by_hour_in_both_arms(ledger: Ledger) -> None:
+    """Once, however often a decision is committed; withheld ones and other campaigns' do not count."""
+    await watch(ledger)
+    held = decision(campaign=campaign(holdout_percent=50))
+    made = [
+        decision(customer_id="bob"),
+        decision(customer_id="cid", as_of=AS_OF + timedelta(hours=1)),
+        decision(customer_id="dot", campaign=campaign(key="other")),
+        decision(customer_id="eve", withheld=Reason.NOT_A_MEMBER),
+    ]
+    assert held.outcome == "control"
+    for _ in range(2):
+        await ledger.commit(BatchChanges(decisions=[held, *made]), owners=OWNED)
+    assert await hours(ledger) == {"win-back": {NOW: 2, NOW + 1: 1}}
+    await ledger.commit(BatchChanges(decisions=[decision(customer_id="fay")]), owners=OWNED)
+    assert await hours(ledger) == {"win-back": {NOW: 3, NOW + 1: 1}}
+
+
+async def test_only_the_hours_asked_for_are_read(ledger: Ledger) -> None:
+    """Several ranges, where a batch has events that lie apart."""
+    await watch(ledger)
+    old = decision(as_of=AS_OF - timedelta(hours=30))
+    await ledger.commit(BatchChanges(decisions=[old, decision(customer_id="bob")]), owners=OWNED)
+    assert await hours(ledger) == {"win-back": {NOW: 1}}
+    assert await hours(ledger, (NOW - 30, NOW - 29), (NOW, NOW)) == {"win-back": {NOW - 30: 1, NOW: 1}}
+    assert (await ledger.read([], [])).contact_hours == {}
+
+
+async def test_a_dry_run_counts_and_stops_nothing(ledger: Ledger) -> None:
+    await watch(ledger)
+    await ledger.dry_run(BatchChanges(decisions=[decision()], stops=[STOP]))
+    assert await hours(ledger) == {}
+    assert (await ledger.read([], [])).stops == {}
+
+
+async def test_a_campaign_is_stopped_once_and_stays_so_until_it_is_resumed(ledger: Ledger) -> None:
+    """Of two workers that stop it, the first one does. A resumed campaign counts from 0."""
+    assert isinstance(ledger, InMemoryLedger | PostgresLedger)
+    await watch(ledger)
+    await ledger.commit(BatchChanges(decisions=[decision()], stops=[STOP]), owners=OWNED)
+    await ledger.commit(BatchChanges(stops=[CampaignStop("win-back", "later")]), owners=OWNED)
+    assert (await ledger.read([], [])).stops == {"win-back": "too many"}
+    assert not await ledger.stop_campaign(CampaignStop("win-back", "by hand", "ann"))
+    assert await ledger.resume_campaign("win-back", actor="ann", reason="checked")
+    assert not await ledger.resume_campaign("win-back", actor="ann", reason="checked")
+    state = await ledger.read([], [], hours=[(NOW, NOW)])
+    assert (state.stops, sum(state.contact_hours.get("win-back", {}).values())) == ({}, 0)
+    assert await ledger.stop_campaign(CampaignStop("win-back", "by hand", "ann"))
+    assert (await ledger.read([], [])).stops == {"win-back": "by hand"}
+
+
+async def test_the_history_of_stops_is_kept(ledger_url: str) -> None:
+    """Who, when and why, of both."""
+    migrate(ledger_url)
+    ledger = PostgresLedger(ledger_url)
+    await ledger.open()
+    await ledger.stop_campaign(CampaignStop("win-back", "wrong prices", "ann"))
+    assert [(each.campaign, each.reason, each.actor) for each in await ledger.stops()] == [
+        ("win-back", "wrong prices", "ann")
+    ]
+    await ledger.resume_campaign("win-back", actor="bob", reason="prices are right")
+    async with ledger._connection() as connection:
+        rows = await connection.execute(
+            "SELECT stopped_by, reason, stopped_at <= resumed_at, resumed_by, resume_reason FROM campaign_stop"
+        )
+        assert await rows.fetchall() == [("ann", "wrong prices", True, "bob", "prices are right")]
+    await ledger.close()

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from campaigns.channels import Channel
+from campaigns.decide import ContactHistory
+from campaigns.definition import Campaign
 from campaigns.errors import LedgerUnavailableError
 from campaigns.exposures import ContactCounts, ExposureDay
 from campaigns.guardrails import Reason
@@ -19,7 +22,7 @@ from campaigns.postgres_performance import open_performance
 from campaigns.triggers import outgoing
 from campaigns.unpublishable import set_aside
 from streams.outcomes import fold_outcomes, outcome_keys, trigger_keys
-from tests.builders import AS_OF, campaign, candidate, decision
+from tests.builders import AS_OF, campaign, candidate, decide, decision, facts, offers, scores
 from tests.records import arrive, decode, outcome
 
 if TYPE_CHECKING:
@@ -142,6 +145,66 @@ async def test_a_customer_counts_once_in_the_arm_and_version_of_the_first_exposu
     with open_performance(ledger_url) as found:
         assert found.count_in_both_arms("win-back") == 1
         assert found.count_in_both_arms("other") == 0
+
+
+async def test_a_contact_costs_what_it_did_when_it_was_decided(ledger: PostgresLedger, ledger_url: str) -> None:
+    """Once it is published, and its offer once it is accepted; a control exposure costs nothing."""
+    channel = Channel(key="email", message_format="html", cost=0.1)
+    paid = Campaign.model_validate(
+        campaign(holdout_percent=50).model_dump() | {"channels": ["email"]}, context={"channels": {"email": channel}}
+    )
+    priced = {id_: each.model_copy(update={"value": 30.0, "cost": 5.0}) for id_, each in offers().items()}
+    made = {
+        name: decide(candidate(campaign=paid, customer_id=name), facts(), ContactHistory(), priced, scores(3))
+        for name in ("bob", "cid", "dot", "eve", "fay", "ann")
+    }
+    treated = [name for name, each in made.items() if each.outcome == "fired"]
+    rows = {row.message.message_id: row for row in await store(ledger, *made.values())}
+    sent = [rows[made[name].candidate.trigger_id] for name in treated[:2]]
+    await ledger.mark_sent([*sent, rows[made["ann"].candidate.trigger_id]])
+    await report(ledger, *(said("converted", made[name], value=20) for name in (treated[0], "ann")))
+    counts = counts_of(ledger_url)
+    assert (counts["treatment"].contact_cost, counts["treatment"].offer_cost) == (Decimal("0.2"), Decimal(5))
+    assert (counts["control"].cost, made["ann"].outcome) == (0, "control")
+    exposed = [each for each in days_of(ledger_url) if each.customers]
+    assert {each.arm: each.cost for each in exposed} == {"treatment": Decimal("5.2"), "control": 0}
+    squares = {"treatment": Decimal("14.9") ** 2 - Decimal(20) ** 2 + Decimal("0.1") ** 2, "control": Decimal(0)}
+    assert {each.arm: each.cost_in_squares for each in exposed} == squares
+
+
+async def test_a_customer_is_of_the_variant_of_the_first_exposure_in_both_arms(
+    ledger: PostgresLedger, ledger_url: str
+) -> None:
+    """Whatever a later version makes of it; the ledger keeps it with each contact, and explain reads it."""
+    varied = campaign(variants=[{"key": "plain"}, {"key": "short", "message": "Hi"}], holdout_percent=50)
+    first = [decision(campaign=varied, customer_id=name) for name in ("ann", "bob", "cid", "dot")]
+    await store(ledger, *first)
+    await store(ledger, decision(occasion="2", as_of=LATER))
+    found = days_of(ledger_url)
+    assert sum(each.customers for each in found) == 4
+    expected = {("control" if each.outcome == "control" else "treatment", each.variant) for each in first}
+    assert {(each.arm, each.variant) for each in found} == expected
+    assert [each.variant for each in await ledger.decisions_of("ann")] == [first[0].variant, None]
+
+
+async def test_of_several_campaigns_a_customer_counts_once_for_the_first_exposure_to_any(
+    ledger: PostgresLedger, ledger_url: str
+) -> None:
+    """Conversions and contacts are those of all of them; others do not count."""
+    first = decision(campaign=HOLDING, versions={"campaign": "v1"})
+    second = decision(campaign=campaign(key="second"), as_of=LATER, versions={"campaign": "v2"})
+    elsewhere = decision(campaign=campaign(key="elsewhere"), customer_id="bob")
+    await store(ledger, second, first, elsewhere)
+    await report(ledger, said("converted", first, value=2), said("converted", second, value=3))
+    with open_performance(ledger_url) as found:
+        keys = ("win-back", "second")
+        days = [day("control", version="win-back v1"), bought("control", value="5", version="win-back v1")]
+        assert list(found.exposure_days(*keys)) == days
+        assert {arm: each.decided for arm, each in found.count_contacts(*keys).items()} == {
+            "treatment": 1,
+            "control": 1,
+        }
+        assert found.count_in_both_arms(*keys) == 1
 
 
 async def test_an_outcome_that_is_delivered_again_counts_once(ledger: PostgresLedger, ledger_url: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 import campaigns
+from campaigns.breaker import CampaignStop
 from campaigns.contact_state import ContactState
 from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import LedgerUnavailableError
@@ -78,13 +79,16 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     ledger = PostgresLedger(worker_url)
     await ledger.open()
     for _ in range(2):
-        assert "at-risk" in await ledger.activate([segment()], [campaign()], at=AS_OF)
+        assert "at-risk" in await ledger.activate(
+            [segment()], [campaign(breaker={"contacts": 5, "hours": 1})], at=AS_OF
+        )
         epoch = await ledger.claim(3)
     reported = {
         "message_ids": [("ann", "m-1")],
         "outcome_ids": [("ann", "o-1"), ("ann", "o-2")],
         "contact_states": {("ann", TRIGGER): ContactState("opened")},
         "consent_changes": [opt_out()],
+        "stops": [CampaignStop("win-back", "too many")],
     }
     for changes in ({}, {"cache_lost": True}, reported):
         committed = await ledger.commit(batch(decision(), **changes), owners={3: epoch})
@@ -115,6 +119,8 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
         "UPDATE segment_activation SET actor = 'forged'",
         "DELETE FROM segment_activation",
         "INSERT INTO reevaluation (reevaluation_id, fingerprint, as_of, actor) VALUES ('1', 'f', now(), 'a')",
+        "UPDATE campaign_stop SET resumed_at = now()",
+        "DELETE FROM campaign_hour",
         "UPDATE ledger_state SET ledger_id = 'other'",
         "UPDATE dead_letter SET resolution = 'requeued'",
         "DELETE FROM dead_letter",
@@ -157,6 +163,8 @@ async def test_an_operators_role_can_activate_and_settle_dead_letters(
     grant(ledger_url, role, "--set", "operator=1")
     await ledger.set_mode(segment(), "silent", at=AS_OF, by="olga", why="")
     await ledger.set_mode(segment(), "emit", at=AS_OF, by="olga", why="spring")
+    assert await ledger.stop_campaign(CampaignStop("win-back", "too many"))
+    assert await ledger.resume_campaign("win-back", actor="ann", reason="checked")
     await ledger.close()
     with open_reevaluations(worker_url) as reevaluations, reevaluations.alone():
         reevaluations.begin("1", "f00d", as_of=AS_OF, by="olga")

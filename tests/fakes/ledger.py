@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from campaigns.breaker import hour_of
 from campaigns.contact_limits import PastContact
 from campaigns.contact_state import Contact, ContactState
 from campaigns.decide import ContactHistory, Outcome
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
+    from campaigns.breaker import CampaignStop
     from campaigns.consent import ConsentChange
     from campaigns.decide import Decision
     from campaigns.definition import Campaign
-    from campaigns.ports import BatchChanges, CustomerKey
+    from campaigns.ports import BatchChanges, CustomerKey, HourRange
     from campaigns.triggers import Message
     from features.signals import Signals
     from segments.definition import Segment
@@ -45,6 +48,7 @@ class Exposure:
     decided_at: datetime
     offer: int
     state: ContactState = RESERVED
+    campaign_variant: str | None = None
 
 
 @dataclass
@@ -77,6 +81,9 @@ class InMemoryLedger:
         self.away = False
         self._versions: dict[str, str] = {}
         self._cooling: set[str] = set()
+        self._breaking: set[str] = set()
+        self.hours: dict[str, Counter[int]] = defaultdict(Counter)
+        self.stopped: dict[str, CampaignStop] = {}
 
     async def read(
         self,
@@ -86,6 +93,7 @@ class InMemoryLedger:
         triggers: Sequence[CustomerKey] = (),
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
+        hours: Sequence[HourRange] = (),
     ) -> LedgerState:
         """See the port."""
         self._reach()
@@ -106,6 +114,8 @@ class InMemoryLedger:
                 if (contact := self._find(each).contacts.get(trigger))
             },
             {(each, decision) for each, decision in decisions if decision in self._find(each).decisions},
+            {each.campaign: each.reason for each in self.stopped.values()},
+            self._contact_hours(hours),
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -118,6 +128,8 @@ class InMemoryLedger:
         refused = self._write_decisions(changes.decisions)
         self._write_outcomes(changes)
         self.generation += changes.cache_lost
+        for stop in changes.stops:
+            self.stopped.setdefault(stop.campaign, stop)
         return Committed(self._write_outbox(changes.messages, refused), self.generation)
 
     async def dry_run(self, changes: BatchChanges) -> None:
@@ -168,6 +180,7 @@ class InMemoryLedger:
         self._reach()
         self._versions = {each.key: each.version for each in segments}
         self._cooling = {each.key for each in campaigns if each.cooldown_days}
+        self._breaking = {each.key for each in campaigns if each.breaker}
         for kind, definitions in (("segment", segments), ("campaign", campaigns)):
             for each in definitions:
                 self.activations.setdefault((kind, each.key, each.version), Activation(each.version, at))
@@ -206,6 +219,25 @@ class InMemoryLedger:
         content = {"key": segment.key, "name": segment.name}
         others = {each.version: build_segment({**content, **each.rules}, where="test") for each in noted if each.rules}
         return replace(found, others=others)
+
+    async def stop_campaign(self, stop: CampaignStop) -> bool:
+        """See PostgresLedger."""
+        return self.stopped.setdefault(stop.campaign, stop) is stop
+
+    async def resume_campaign(self, campaign: str, *, actor: str, reason: str) -> bool:
+        """See PostgresLedger."""
+        del actor, reason
+        stopped = self.stopped.pop(campaign, None)
+        if stopped is not None:
+            self.hours[campaign].clear()
+        return stopped is not None
+
+    def _contact_hours(self, ranges: Sequence[HourRange]) -> dict[str, dict[int, int]]:
+        def is_read(hour: int) -> bool:
+            return any(first <= hour <= last for first, last in ranges)
+
+        found = {key: {hour: n for hour, n in self.hours[key].items() if is_read(hour)} for key in self._breaking}
+        return {key: counts for key, counts in found.items() if counts}
 
     def _reach(self) -> None:
         if self.away:
@@ -256,8 +288,13 @@ class InMemoryLedger:
             customer.decisions[candidate.trigger_id] = each
             if each.outcome is not Outcome.WITHHELD and each.channel is not None and each.offer is not None:
                 variant = "treatment" if each.outcome is Outcome.FIRED else "control"
-                contact = Exposure(candidate.campaign.key, each.channel, variant, candidate.as_of, each.offer.offer.id)
+                key, as_of = candidate.campaign.key, candidate.as_of
+                contact = Exposure(
+                    key, each.channel, variant, as_of, each.offer.offer.id, campaign_variant=each.variant
+                )
                 customer.contacts[candidate.trigger_id] = contact
+                if key in self._breaking:
+                    self.hours[key][hour_of(as_of)] += 1
         return refused
 
     def _write_outcomes(self, changes: BatchChanges) -> None:

@@ -28,6 +28,7 @@ def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("performance")
     with workplace(endpoints, folder) as lent, ExitStack() as stack:
         held = campaign("win-back", "lapsing", "on_enter") | {"holdout_percent": 50, "name": "<Win> back"}
+        held["holdout_group"] = "retention"
         write_json(folder / "definitions" / "campaigns" / "win-back.json", held)
         stack.callback(lent.start_worker().stop)
         lent.set_customers([*CUSTOMERS, "silent"])
@@ -85,6 +86,15 @@ def test_the_terminal_says_what_was_achieved(place: Workplace) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_group_of_campaigns_is_measured_together(place: Workplace) -> None:
+    """Here it has one."""
+    done = place.holdfast("campaigns", "performance", "--group", "retention")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("group retention: win-back; holdout 50 %")
+    assert "The campaigns together have an effect" in done.stdout
+    assert "The split is as planned" in done.stdout
+
+
 def test_a_campaign_without_a_holdout_has_figures_and_no_lift(place: Workplace) -> None:
     """Nor has one without a contact."""
     done = place.holdfast("campaigns", "performance", "make-good")
@@ -96,6 +106,9 @@ def test_a_campaign_without_a_holdout_has_figures_and_no_lift(place: Workplace) 
     ("arguments", "says"),
     [
         (("winback",), "no campaign 'winback'; did you mean 'win-back'?"),
+        (("--group", "spring"), "no campaign has the holdout_group 'spring'; there are: retention"),
+        (("win-back", "--group", "retention"), "name one campaign, or a holdout group with --group"),
+        ((), "name one campaign, or a holdout group with --group"),
         (
             ("win-back", "--html", "/nowhere/page.html"),
             "/nowhere/page.html cannot be written: No such file or directory",

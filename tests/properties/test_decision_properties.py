@@ -13,6 +13,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from campaigns.breaker import hour_of
 from campaigns.decide import Outcome
 from campaigns.triggers import decision_message_id
 from tests.examples import examples
@@ -61,6 +62,45 @@ def test_eligibility_does_not_depend_on_the_arm(history: Sequence[Sequence[Act]]
     treated = asyncio.run(play(history, holdout_percent=0))
     held_out = asyncio.run(play(history, holdout_percent=100))
     assert eligibility(treated) == eligibility(held_out)
+
+
+@SETTINGS
+@given(HISTORIES, st.sampled_from([0, 50, 100]))
+def test_eligibility_does_not_depend_on_the_variant(history: Sequence[Sequence[Act]], holdout_percent: float) -> None:
+    """Whoever gets the first, the second, or neither, is contacted or withheld alike."""
+    variants = [{"key": "first", "offers": (1,)}, {"key": "second", "offers": (3, 2), "message": "Hello"}]
+    plain = asyncio.run(play(history, holdout_percent=holdout_percent))
+    varied = asyncio.run(play(history, holdout_percent=holdout_percent, variants=variants))
+    assert eligibility(varied) == eligibility(plain)
+
+
+BREAKER = {"contacts": 2, "hours": 6}
+
+
+@SETTINGS
+@given(HISTORIES, st.sampled_from([0, 5]))
+def test_a_breaker_stops_both_arms_alike_and_keeps_what_it_allows(history: Sequence[Sequence[Act]], again: int) -> None:
+    """However events are batched, repeated and late."""
+    treated = asyncio.run(play(history, holdout_percent=0, again=again, breaker=BREAKER))
+    held_out = asyncio.run(play(history, holdout_percent=100, again=again, breaker=BREAKER))
+    assert eligibility(treated) == eligibility(held_out)
+    assert treated.stopped == held_out.stopped
+    exposed = Counter(
+        (each.campaign, hour_of(each.decided_at))
+        for customer in treated.customers.values()
+        for each in customer.contacts.values()
+    )
+    assert exposed == {(key, hour): n for key, hours in treated.hours.items() for hour, n in hours.items()}
+    for key, first in exposed:
+        window = range(first, first + BREAKER["hours"])
+        assert sum(exposed[key, hour] for hour in window) <= BREAKER["contacts"]
+        reasons = {
+            each.reason
+            for customer in treated.customers.values()
+            for each in customer.decisions.values()
+            if each.candidate.campaign.key == key
+        }
+        assert ("stopped" in reasons) <= (key in treated.stopped)
 
 
 @SETTINGS

@@ -42,9 +42,10 @@ RULES = {
     "leavers": {">=": [{"var": "cancellation_requests"}, 1]},
 }
 SEGMENTS = [segment(key, rule) for key, rule in RULES.items()]
+VARIANTS = [{"key": "plain"}, {"key": "warm", "message": "Dear customer"}]
 CAMPAIGNS = [
     # Which of them compete would depend on which events come in one batch.
-    *(campaign(key=f"to-{key}", segment=key, holdout_percent=20, competes=False) for key in RULES),
+    *(campaign(key=f"to-{key}", segment=key, holdout_percent=20, competes=False, variants=VARIANTS) for key in RULES),
     campaign(key="launched", segment="everybody", launch="by_operator"),
     campaign(key="answer", segment="everybody", launch="on_event", event="conversation.message", competes=False),
     campaign(key="thanks", segment="everybody", launch="on_event", event="customer.updated", competes=False),
@@ -160,7 +161,10 @@ def remembered(ledger: InMemoryLedger) -> dict[str, Any]:
             customer.signals,
             customer.seen,
             {key: (each.outcome, each.reason, each.channel) for key, each in customer.decisions.items()},
-            {key: (each.campaign, each.channel, each.variant) for key, each in customer.contacts.items()},
+            {
+                key: (each.campaign, each.channel, each.variant, each.campaign_variant)
+                for key, each in customer.contacts.items()
+            },
         )
         for name, customer in ledger.customers.items()
     }

@@ -251,3 +251,50 @@ def test_the_version_changes_with_what_decides_and_not_with_the_description() ->
 def test_the_version_is_fixed_for_ever() -> None:
     """It is recorded with every decision: another release must give the same."""
     assert Campaign.model_validate(GOOD).version == "d925b668f756"
+
+
+VARIANTS = [{"key": "plain"}, {"key": "gift", "share": 3, "offers": [1], "message": "Take {{ offer.name }}"}]
+
+
+def test_a_variant_is_the_campaign_with_what_it_changes() -> None:
+    varied = campaign(variants=VARIANTS)
+    assert (varied.by_variant["plain"].message, varied.by_variant["plain"].offers) == (varied.message, varied.offers)
+    assert (varied.by_variant["gift"].message, varied.by_variant["gift"].offers) == ("Take {{ offer.name }}", (1,))
+    assert varied.by_variant["gift"].channels_by_key == varied.channels_by_key
+
+
+def test_variants_change_the_version_and_their_absence_does_not() -> None:
+    assert campaign(variants=[]).version == campaign().version
+    assert (
+        len({campaign().version, campaign(variants=VARIANTS).version, campaign(variants=VARIANTS[::-1]).version}) == 3
+    )
+
+
+def test_the_facts_of_every_variant_are_read() -> None:
+    varied = campaign(message="{{ a }}", variants=[{"key": "x", "message": "{{ b }}"}, {"key": "y"}])
+    assert varied.message_facts == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("variants", "says"),
+    [
+        ([{"key": "one"}], "2 to 10 variants, or none; here are 1"),
+        ([{"key": "one"}, {"key": "one"}], "key 'one' is used twice"),
+        (
+            [{"key": "one"}, {"key": "two", "message": "{{ x"}],
+            "$.variants[1].message: the message template does not compile",
+        ),
+        ([{"key": "one"}, {"key": "two", "message": "{{ offer.cost }}"}], "an offer has no 'cost' for messages"),
+        ([{"key": "one"}, {"key": "two", "share": 0}], "$.variants[1].share"),
+        ([{"key": "one"}, {"key": "two", "offers": [1, 9]}], "$.variants[1].offers names [9]"),
+        ([{"key": "one"}, {"key": "two", "rule": {}}], "$.variants[1].rule"),
+        (
+            [{"key": "one"}, {"key": "two", "message": {"sms": "x"}}],
+            "message of 'two': 'sms' is none of the campaign's",
+        ),
+    ],
+)
+def test_variants_that_cannot_be_used_are_refused(tmp_path: Path, variants: list[Any], says: str) -> None:
+    write(tmp_path, "offers.json", OFFERS)
+    write(tmp_path, "win-back.json", {**GOOD, "variants": variants})
+    assert says in refusal(tmp_path)

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from campaigns.breaker import hour_of
 from features.signals import MessageReading
 from features.table import FeatureTable
 from streams.customers import (
+    hours_counted,
     joined_at,
     latest_events,
     messages_by_customer,
@@ -146,3 +148,13 @@ def test_a_customer_joined_at_the_time_in_the_view() -> None:
     table = FeatureTable.from_rows(names, ["customer_since"], [[cell] for cell in cells], ["other"])
     new_year = datetime(2011, 1, 1, tzinfo=UTC)
     assert joined_at(table) == {"ann": new_year, "bob": None, "cy": new_year, "dee": None}
+
+
+def test_the_hours_that_breakers_count_lie_around_those_of_the_events() -> None:
+    """A late event makes a range of its own: what lies between is not read."""
+    days = ("2011-06-01", "2011-05-28", "2011-05-28")
+    spread = events(*(body(id=f"{n}", occurred_at=f"{day}T12:30:00Z") for n, day in enumerate(days)))
+    late, now = hour_of(spread[1].wire.occurred_at), hour_of(spread[0].wire.occurred_at)
+    assert hours_counted(spread, 6) == [(late - 5, late + 5), (now - 5, now + 5)]
+    assert hours_counted(spread, 60) == [(late - 59, now + 59)]
+    assert hours_counted(spread, 0) == hours_counted([], 6) == []

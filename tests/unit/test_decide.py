@@ -92,8 +92,8 @@ CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistor
 }
 
 
-# Neither depends on one candidate alone: tests/unit/test_arbitration.py and test_offer_conditions.py have them.
-OF_BATCHES = {Reason.OUTRANKED, Reason.NO_ELIGIBLE_OFFER}
+# None depends on one candidate alone: test_arbitration.py, test_breaker.py and test_offer_conditions.py have them.
+OF_BATCHES = {Reason.OUTRANKED, Reason.NO_ELIGIBLE_OFFER, Reason.STOPPED}
 
 
 @pytest.mark.parametrize("reason", [each for each in Reason if each not in OF_BATCHES])

@@ -12,7 +12,7 @@ from campaigns.confidence_sequence import ALPHA
 from campaigns.effect import Arm, compare_conversion, compare_revenue, has_enough
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from campaigns.effect import Comparison
 
@@ -189,6 +189,27 @@ def test_an_interval_needs_enough_customers_and_conversions(
     arms = arm(treated), arm(control)  # type: ignore[arg-type]
     assert has_enough(*arms)[0] == enough
     assert np.isnan(compare_conversion(*arms).low[0]) != enough
+
+
+def draw_variants(rate: float, shares: Sequence[float], holdout: float, per_day: int) -> list[tuple[Arm, Arm]]:
+    """Both arms of each variant of a campaign without an effect, of many runs, looked at daily."""
+    draw = np.random.default_rng([int(rate * 1000), per_day, len(shares)])
+    split = draw.multinomial(per_day, shares, (RUNS, DAYS))
+    held = draw.binomial(split, holdout)
+    parts = [(split[..., place] - held[..., place], held[..., place]) for place in range(len(shares))]
+    return [(draw_arm(draw, treated, rate), draw_arm(draw, control, rate)) for treated, control in parts]
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.1])
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.8, 0.1, 0.1), (0.2,) * 5])
+def test_variants_that_are_the_same_differ_in_no_more_runs_than_stated(rate: float, shares: tuple[float, ...]) -> None:
+    """A thousand A/A tests looked at on each of 90 days: of the first variant with each other, and with the holdout."""
+    arms = draw_variants(rate, shares, 0.2, 500)
+    for compare in (compare_conversion, compare_revenue):
+        among = [compare(each, arms[0][0], ALPHA / (len(shares) - 1)) for each, _ in arms[1:]]
+        effects = [compare(*each, ALPHA / len(shares)) for each in arms]
+        for family in (among, effects):
+            assert np.any([each.excludes_zero.any(axis=-1) for each in family], axis=0).sum() <= ALLOWED
 
 
 def test_an_arm_without_conversions_has_an_interval_all_the_same() -> None:

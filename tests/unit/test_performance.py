@@ -16,8 +16,18 @@ from campaigns.errors import CampaignDefinitionError
 from campaigns.exposures import CONTROL, TREATED, ContactCounts, ExposureDay
 from console.cli.performance import PLOT_LINES, draw
 from console.performance_page import draw_chart, render_page
-from console.performance_views import as_object, contact_rows, effect_rows, headline, sentences, version_rows
-from console.use_cases.performance import evaluate, find_campaign
+from console.performance_views import (
+    as_object,
+    comparison_rows,
+    contact_rows,
+    describe_measured,
+    effect_rows,
+    headline,
+    sentences,
+    variant_rows,
+    version_rows,
+)
+from console.use_cases.performance import evaluate, find_campaign, find_group
 from tests.builders import campaign
 
 if TYPE_CHECKING:
@@ -166,6 +176,162 @@ def test_customers_that_cannot_be_compared_are_counted() -> None:
     assert "3 customers were contacted and held out" in said_of(found)
     assert "2 triggers could not be published; their customers count as treated." in said_of(found)
     assert version_rows(found)[0][5] == "one arm only"
+
+
+def costing(cost: int, *, sold: int = 200) -> CampaignPerformance:
+    """Each of 1,000 treated customers costs so much, and each who converts brings 10; 100 of as many held out do."""
+    return measured(
+        replace(
+            exposed(TREATED, 1_000, sold, each=10),
+            cost=Decimal(cost * 1_000),
+            cost_in_squares=Decimal(sold * cost * (cost - 20) + (1_000 - sold) * cost**2),
+        ),
+        exposed(CONTROL, 1_000, 100, each=10),
+    )
+
+
+def test_costs_are_subtracted_from_the_revenue_of_each_customer() -> None:
+    effect = costing(2).effect
+    assert effect is not None
+    assert effect.net is not None
+    assert effect.revenue.difference == pytest.approx(1)
+    assert (effect.net.treated, effect.net.control) == (pytest.approx(0), pytest.approx(1))
+    assert effect.net.difference == pytest.approx(-1)
+    assert effect.net.is_established
+    assert effect_rows(effect)[-1][:4] == ("net per customer", "0.00", "1.00", "-1.00")
+
+
+def test_one_more_conversion_costs_what_the_campaign_costs_for_each_that_is_gained() -> None:
+    """The hundred that are gained cost 2,000."""
+    found = costing(2)
+    assert found.effect is not None
+    each = found.effect.cost_per_conversion
+    assert each is not None
+    assert each.low is not None
+    assert each.high is not None
+    assert each.value == pytest.approx(20)
+    assert each.low < 20 < each.high
+    told = json.loads(json.dumps(as_object(found)))["effect"]
+    assert told["cost_per_conversion"]["value"] == pytest.approx(20)
+    assert told["net_per_customer"]["established"]
+
+
+def test_where_no_conversion_is_gained_none_has_a_cost() -> None:
+    found = costing(2, sold=100).effect
+    assert found is not None
+    assert found.cost_per_conversion is None
+
+
+def test_contacts_are_listed_with_their_cost_where_they_have_one() -> None:
+    counts = ContactCounts(decided=3, revenue=Decimal(10), contact_cost=Decimal(2), offer_cost=Decimal(1))
+    assert (counts.cost, counts.net) == (3, 7)
+    shown = contact_rows(evaluate(HELD, {TREATED: counts}, [exposed(TREATED, 3)]))
+    assert [row[:2] for row in shown[-3:]] == [
+        ("cost of contacts", "2.00"),
+        ("cost of offers", "1.00"),
+        ("net", "7.00"),
+    ]
+    assert contact_rows(EFFECTIVE)[-1][0] == "revenue"
+
+
+TOGETHER = [campaign(key=key, holdout_group="spring", holdout_percent=10) for key in ("first", "second")]
+
+
+def test_campaigns_of_a_group_are_measured_together() -> None:
+    """By the campaign and version of a customer's first exposure; the split is that of all present versions."""
+    names = [f"{each.key} {each.version}" for each in TOGETHER]
+    days = [
+        exposed(arm, customers, converted, version=name)
+        for name, sold in zip(names, (400, 300), strict=True)
+        for arm, customers, converted in ((TREATED, 1_800, sold), (CONTROL, 200, 20))
+    ]
+    found = evaluate(find_group(TOGETHER, "spring"), {}, days)
+    assert headline(found).startswith("The campaigns together have an effect: more customers convert than without them")
+    assert found.sample_ratio is not None
+    assert (found.sample_ratio.customers, found.sample_ratio.control) == (4_000, 400)
+    assert [row[0] for row in version_rows(found)] == [f"{name} (present)" for name in names]
+    assert describe_measured(found) == "group spring: first, second; holdout 10 %"
+    told = json.loads(json.dumps(as_object(found)))
+    assert (told["group"], told["campaigns"]) == ("spring", ["first", "second"])
+    assert "Campaigns of the group spring" in render_page(found)
+    assert "there is nothing to compare" in headline(evaluate(find_group(TOGETHER, "spring"), {}, days[:1]))
+
+
+def test_campaigns_that_hold_out_different_shares_have_no_planned_split() -> None:
+    """Some customers are then in the control group of one and contacted by another."""
+    group = find_group([TOGETHER[0], campaign(key="third", holdout_group="spring", holdout_percent=5)], "spring")
+    found = evaluate(group, {}, [exposed(TREATED, 9, version="x"), exposed(CONTROL, 9, version="x")], in_both_arms=2)
+    assert (group.holdout_percent, found.sample_ratio) == (None, None)
+    assert "because the campaigns hold out different shares" in said_of(found)
+    assert describe_measured(found) == "group spring: first, third; holdout 5 to 10 %"
+
+
+def test_an_unknown_group_is_answered_with_those_there_are() -> None:
+    with pytest.raises(CampaignDefinitionError, match="no campaign has the holdout_group 'x'; there are: spring"):
+        find_group(TOGETHER, "x")
+    with pytest.raises(CampaignDefinitionError, match="no campaign has a holdout_group"):
+        find_group([campaign()], "x")
+
+
+VARIED = campaign(holdout_percent=10, variants=[{"key": "plain"}, {"key": "short", "message": "Hi"}])
+
+
+def by_variant(*of: tuple[str | None, int, int], version: str = VARIED.version) -> list[ExposureDay]:
+    """So many treated customers of each variant, and converted ones; a tenth as many are held out, of whom 5 % do."""
+    return [
+        replace(exposed(arm, customers, converted, version=version, each=2), variant=key)
+        for key, treated, sold in of
+        for arm, customers, converted in ((TREATED, treated, sold), (CONTROL, treated // 9, treated // 180))
+    ]
+
+
+def test_variants_are_compared_with_their_control_groups_and_with_the_first() -> None:
+    found = measured(*by_variant(("short", 9_000, 1_800), ("plain", 9_000, 900)), of=VARIED)
+    plain, short = found.variants
+    assert (plain.key, plain.share, plain.customers, plain.against_first) == ("plain", 0.5, 10_000, None)
+    assert plain.effect is not None
+    assert short.effect is not None
+    assert short.against_first is not None
+    assert plain.effect.conversion.difference == pytest.approx(0.05)
+    assert short.effect.conversion.difference == pytest.approx(0.15)
+    assert short.against_first.conversion.difference == pytest.approx(0.1)
+    assert short.against_first.conversion.is_established
+    assert "Variant short converts more customers than plain, by +10.00 percentage points" in said_of(found)
+    assert [row[0] for row in (*variant_rows(found), *comparison_rows(found))] == ["plain", "short", "short"]
+    assert found.effect is not None
+    assert found.effect.conversion.difference == pytest.approx(0.1)
+    page = render_page(found)
+    assert "<h2>Variants</h2>" in page
+    assert "against plain" in page
+    told = json.loads(json.dumps(as_object(found)))
+    assert told["variants"][1]["against_first"]["conversion_rate"]["difference"] == pytest.approx(0.1)
+    assert told["variant_ratio"]["customers"] == {"plain": 10_000, "short": 10_000}
+
+
+def test_variants_that_do_not_differ_are_told_as_that_and_few_customers_as_too_early() -> None:
+    same = measured(*by_variant(("plain", 9_000, 900), ("short", 9_000, 905)), of=VARIED)
+    assert "No difference between the variants is established." in said_of(same)
+    few = measured(*by_variant(("plain", 60, 6), ("short", 60, 6)), of=VARIED)
+    assert "It is too early to compare the variants." in said_of(few)
+
+
+def test_variants_that_are_not_split_as_planned_are_not_compared() -> None:
+    found = measured(*by_variant(("plain", 9_000, 900), ("short", 1_800, 900)), of=VARIED)
+    assert "Alarm: the customers of the present version are not split between the variants" in said_of(found)
+    assert "Variant short converts" not in said_of(found)
+
+
+def test_a_variant_of_an_earlier_version_is_shown_without_a_share() -> None:
+    """Customers are compared within the version that exposed them first."""
+    earlier = by_variant(("gone", 900, 90), ("plain", 900, 90), version="earlier")
+    found = measured(*earlier, *by_variant(("plain", 900, 90), ("short", 900, 90)), of=VARIED)
+    assert [(each.key, each.share) for each in found.variants] == [("plain", 0.5), ("short", 0.5), ("gone", None)]
+    assert variant_rows(found)[2][1] == "none now"
+
+
+def test_a_campaign_without_variants_shows_none() -> None:
+    assert (EFFECTIVE.variants, EFFECTIVE.variant_ratio) == ([], None)
+    assert "Variants" not in render_page(EFFECTIVE)
 
 
 def test_days_accumulate_until_each_day() -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from campaigns.sample_ratio import ALARM_BELOW, SampleRatio, check_ratio, log_evidence, p_values
+from campaigns.sample_ratio import (
+    ALARM_BELOW,
+    SampleRatio,
+    check_ratio,
+    check_variants,
+    log_evidence,
+    log_evidence_of,
+    p_values,
+    p_values_of,
+)
 
 RUNS, DAYS = 2_000, 90
 
@@ -69,3 +78,35 @@ def test_an_alarm_stays_when_later_days_are_balanced() -> None:
     control, customers = np.array([0.0, 500.0, 5_000.0]), np.array([300.0, 1_000.0, 10_000.0])
     assert check_ratio(control, customers, 0.5).alarm
     assert not check_ratio(control[1:], customers[1:], 0.5).alarm
+
+
+SHARES = np.array([0.5, 0.3, 0.2])
+
+
+def split_of(shares: np.ndarray, per_day: int) -> np.ndarray:
+    """Customers of each variant so far, each day of each run, shape [variants, runs, days]."""
+    daily = np.random.default_rng(2).multinomial(per_day, shares, (RUNS, DAYS))
+    return np.moveaxis(daily.cumsum(axis=1), -1, 0).astype(float)
+
+
+@pytest.mark.parametrize("per_day", [5, 500])
+def test_variants_that_are_split_as_planned_alarm_in_no_more_runs_than_stated(per_day: int) -> None:
+    assert (p_values_of(split_of(SHARES, per_day), SHARES) < ALARM_BELOW).any(axis=1).sum() <= 8
+
+
+def test_variants_that_are_split_otherwise_are_found() -> None:
+    found = p_values_of(split_of(np.array([0.5, 0.25, 0.25]), 200), SHARES) < ALARM_BELOW
+    assert found.any(axis=1).mean() > 0.99
+
+
+def test_the_evidence_of_two_parts_is_that_of_the_arms() -> None:
+    counts = np.array([[30.0], [170.0]])
+    assert log_evidence_of(counts, np.array([0.1, 0.9])) == pytest.approx(
+        log_evidence(counts[0], counts.sum(axis=0), 0.1)
+    )
+
+
+def test_variants_are_checked_by_name() -> None:
+    found = check_variants({"a": np.array([50.0, 900.0]), "b": np.array([50.0, 300.0])}, {"b": 0.5, "a": 0.5})
+    assert (found.customers, found.alarm) == ({"a": 900, "b": 300}, True)
+    assert check_variants({"a": np.array([99.0]), "b": np.zeros(1)}, {"a": 0.5, "b": 0.5}).p_value is None

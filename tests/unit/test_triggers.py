@@ -119,6 +119,7 @@ def test_the_schema_is_a_schema_and_requires_every_field_but_those_for_some_trig
     """A stale row, what only some channels and campaigns have; and what earlier versions did not write."""
     Draft202012Validator.check_schema(SCHEMA)
     optional = {"stale", "message_segments", "recipient", "deliver_after", "quiet_hours", "net_value", "subject"}
+    optional |= {"campaign_variant"}
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) - optional
 
 
@@ -127,6 +128,17 @@ def test_a_trigger_says_that_the_row_was_older_than_its_event(stale: bool) -> No
     value = shown(trigger_message(replace(decision(), facts={**decision().facts, "stale": stale})))["value"]
     assert value.get("stale") is (True if stale else None)
     assert VALIDATOR.is_valid(value)
+
+
+def test_a_trigger_of_a_campaign_with_variants_names_the_customers() -> None:
+    """So does the exposure of the control group, and the record of the decision."""
+    varied = campaign(variants=[{"key": "plain"}, {"key": "short", "message": "Hi"}], holdout_percent=50)
+    made = decision(campaign=varied)
+    assert made.variant in {"plain", "short"}
+    for message in (trigger_message(made), decision_message(made)):
+        assert shown(message)["value"]["campaign_variant"] == made.variant
+    assert VALIDATOR.is_valid(shown(trigger_message(made))["value"])
+    assert "campaign_variant" not in shown(decision_message(decision()))["value"]
 
 
 def test_a_trigger_id_is_fixed_for_ever() -> None:

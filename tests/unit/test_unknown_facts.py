@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from campaigns.channels import Channel, ConsentValues
 from campaigns.definition import Campaign, DefinitionSet, load_definitions
 from campaigns.errors import CampaignDefinitionError
-from campaigns.unknown_facts import refuse_unknown_facts
+from campaigns.unknown_facts import find_unknown_facts, refuse_unknown_facts
 from console.use_cases.launches import check_launch_facts
 from features.extract_warehouse import ExtractWarehouse
 from features.signals import as_columns
@@ -159,3 +159,9 @@ async def test_a_launch_knows_the_mark_of_old_rows(tmp_path: Path, column_of_cha
     definitions = DefinitionSet((build_segment(rule, where="segments/x.json"),), (launched,), {}, {})
     with nullcontext() if known else pytest.raises(CampaignDefinitionError, match="reads 'stale'"):
         assert await check_launch_facts(settings, definitions, launched) is None
+
+
+def test_a_fact_that_only_a_variant_reads_is_refused_too() -> None:
+    varied = campaign(variants=[{"key": "plain"}, {"key": "warm", "message": "Dear {{ first_nam }}"}])
+    (problem,) = find_unknown_facts([], [varied], ["first_name"], "view")
+    assert "$.variants[1].message reads 'first_nam'" in problem
