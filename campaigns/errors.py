@@ -4,6 +4,7 @@ CampaignError
 ├── CampaignDefinitionError   a campaign, offer or channel file cannot be used; also a segments.errors.DefinitionError
 ├── MessageError              a message template failed on one customer
 ├── LaunchError               a launch is refused; the message says what to do instead
+├── FeedbackError             feedback of staff is refused; the message says why
 └── LedgerError
     ├── LedgerUnavailableError  the ledger cannot be reached now; retry
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
@@ -31,6 +32,10 @@ class MessageError(CampaignError):
 
 class LaunchError(CampaignError):
     """A launch is refused; the message says what to do instead."""
+
+
+class FeedbackError(CampaignError):
+    """Feedback of staff is refused; the message says why."""
 
 
 class LedgerError(CampaignError):

@@ -21,6 +21,7 @@ from campaigns.dead_letters import DESTINATION as DEAD_LETTERS
 from campaigns.dead_letters import read_message
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.feedback import Feedback, Standing
 from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
 from campaigns.queries import QUERIES
 from campaigns.records import DecisionRecord, MemberRecord, MembershipRecord
@@ -53,7 +54,7 @@ set_json_loads(msgspec.json.decode)
 
 
 # What the query `read_customers` returns, by customer: roster, episodes, signals, consent changes, last contacts,
-# contacts.
+# contacts, feedback.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...]]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
@@ -61,6 +62,7 @@ _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, dict[str, ConsentTimes]]),
     msgspec.json.Decoder(dict[str, dict[str, datetime]]),
     msgspec.json.Decoder(dict[str, tuple[PastContact, ...]]),
+    msgspec.json.Decoder(dict[str, tuple[Standing, ...]]),
 )
 _FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
 
@@ -134,7 +136,7 @@ class PostgresLedger:
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        rosters, episodes, signals, consent, last_contacts, contacts = (
+        rosters, episodes, signals, consent, last_contacts, contacts, feedback = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
         earlier = await self._find_earlier(rosters)
@@ -148,8 +150,10 @@ class PostgresLedger:
             memberships,
             signals,
             {
-                each: ContactHistory(consent.get(each, {}), last_contacts.get(each, {}), contacts.get(each, ()))
-                for each in {**consent, **last_contacts, **contacts}
+                each: ContactHistory(
+                    consent.get(each, {}), last_contacts.get(each, {}), contacts.get(each, ()), feedback.get(each, ())
+                )
+                for each in {**consent, **last_contacts, **contacts, **feedback}
             },
             set(rows.get("read_seen", ())),
             dict(map(_contact, rows.get("read_contacts", ()))),
@@ -274,6 +278,14 @@ class PostgresLedger:
         """Return every change of a customer's consent, in the order of event time."""
         rows = await self._rows("consent_changes_of", customer=customer_id)
         return [ConsentChange(customer_id, *row) for row in rows]
+
+    async def feedback_of(self, customer_id: str) -> Sequence[Feedback]:
+        """Return everything that staff said of a customer, in the order of event time."""
+        return [Feedback(*row) for row in await self._rows("feedback_of", customer=customer_id)]
+
+    async def all_feedback(self) -> Sequence[Feedback]:
+        """Return everything that staff said of any customer, in the order of event time."""
+        return [Feedback(*row) for row in await self._rows("all_feedback")]
 
     async def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         async with self._connection() as connection:
@@ -447,6 +459,7 @@ def _outcome_statements(changes: BatchChanges) -> list[Work]:
     return [
         ("write_contact_states", _contact_states(changes.contact_states)),
         ("write_consent_changes", _consent_changes(changes.consent_changes)),
+        ("write_feedback", _feedback(changes.feedback)),
     ]
 
 
@@ -567,6 +580,21 @@ def _consent_changes(changes: Sequence[ConsentChange]) -> dict[str, Any]:
         "at": PgTextArray(each.changed_at.isoformat() for each in changes),
         "sources": PgTextArray(each.source for each in changes),
         "triggers": PgTextArray(each.trigger_id for each in changes),
+    }
+
+
+def _feedback(given: Sequence[Feedback]) -> dict[str, Any]:
+    return {
+        "customers": PgTextArray(each.customer_id for each in given),
+        "events": PgTextArray(each.event_id for each in given),
+        "kinds": PgTextArray(each.kind for each in given),
+        "at": PgTextArray(each.given_at.isoformat() for each in given),
+        "actors": PgTextArray(each.actor for each in given),
+        "whys": PgTextArray(each.why for each in given),
+        "untils": PgTextArray(each.until.isoformat() if each.until else None for each in given),
+        "models": PgTextArray(each.model for each in given),
+        "numbers": PgTextArray(None if each.value is None else repr(each.value) for each in given),
+        "withdraws": PgTextArray(each.withdraws for each in given),
     }
 
 

@@ -1,5 +1,5 @@
 -- name: read_customers
--- Six JSON objects by customer, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
+-- Seven JSON objects by customer, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
 -- may pair every customer with every row. The latest contact of each campaign with a cooldown, and every contact that a
 -- limit may count. Contacts of both arms and with any status: a held-out customer is treated like a contacted one.
 SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(roster_id)
@@ -29,7 +29,12 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                   FROM (SELECT customer_id, json_agg(json_build_array(campaign, channel, decided_at)) AS contacts
                           FROM contact
                          WHERE customer_id = ANY (%(customers)s::text[]) AND decided_at > %(contacts_after)s::timestamptz
-                         GROUP BY customer_id) l) END);
+                         GROUP BY customer_id) l) END),
+       (SELECT json_object_agg(customer_id, given)::text
+          FROM (SELECT customer_id,
+                       json_agg(json_build_array(event_id, kind, until, withdraws) ORDER BY event_id COLLATE "C") AS given
+                  FROM feedback
+                 WHERE customer_id = ANY (%(customers)s::text[]) AND kind <> 'wrong_score' GROUP BY customer_id) f);
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);
@@ -154,6 +159,13 @@ SELECT * FROM unnest(%(customers)s::text[], %(events)s::text[], %(channels)s::te
                      %(at)s::timestamptz[], %(sources)s::text[], %(triggers)s::uuid[])
     ON CONFLICT (customer_id, event_id) DO NOTHING;
 
+-- name: write_feedback
+INSERT INTO feedback (customer_id, event_id, kind, given_at, actor, why, until, model, value, withdraws)
+SELECT * FROM unnest(%(customers)s::text[], %(events)s::text[], %(kinds)s::text[], %(at)s::timestamptz[], %(actors)s::text[],
+                     %(whys)s::text[], %(untils)s::timestamptz[], %(models)s::text[], %(numbers)s::double precision[],
+                     %(withdraws)s::text[])
+    ON CONFLICT (customer_id, event_id) DO NOTHING;
+
 -- name: cache_generation
 SELECT cache_generation FROM ledger_state;
 
@@ -230,6 +242,14 @@ UPDATE outbox SET failed_at = now(), refused_by = f.topic, failure = f.reason
 -- name: consent_changes_of
 SELECT event_id, channel, granted, changed_at, source, trigger_id::text
   FROM consent_change WHERE customer_id = %(customer)s ORDER BY changed_at, granted DESC, event_id;
+
+-- name: feedback_of
+SELECT customer_id, event_id, kind, given_at, actor, why, until, model, value, withdraws
+  FROM feedback WHERE customer_id = %(customer)s ORDER BY given_at, event_id COLLATE "C";
+
+-- name: all_feedback
+SELECT customer_id, event_id, kind, given_at, actor, why, until, model, value, withdraws
+  FROM feedback ORDER BY given_at, customer_id COLLATE "C", event_id COLLATE "C";
 
 -- name: dead_letters
 SELECT letter_id, number, created_at, stage, reason, detail, topic, partition, "offset", key, headers, size, digest, truncated,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from campaigns.feedback import ALWAYS_VIP
 from features.times import EVENT_TIME
 from models.facts import facts_read
 
@@ -27,6 +28,7 @@ class DecisionConfig:
         activations: the activation of each segment's version, by key.
         definitions: campaigns and offers.
         reads_event_time: whether a rule or a message reads the event time.
+        reads_feedback: whether a rule or a message reads what staff said of the customer.
     """
 
     scorers: Scorers
@@ -34,11 +36,14 @@ class DecisionConfig:
     activations: Mapping[str, Activation]
     definitions: Definitions
     reads_event_time: bool = field(init=False)
+    reads_feedback: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find whether the event time is read, once."""
+        """Find whether the event time and feedback are read, once."""
         facts = [each.facts for each in self.segments] + [each.message_facts for each in self.definitions.campaigns]
-        object.__setattr__(self, "reads_event_time", EVENT_TIME in frozenset().union(*facts))
+        read = frozenset[str]().union(*facts)
+        object.__setattr__(self, "reads_event_time", EVENT_TIME in read)
+        object.__setattr__(self, "reads_feedback", ALWAYS_VIP in read)
 
     def with_scorers(self, scorers: Scorers) -> DecisionConfig:
         """Return the same config with other models; decisions then name their versions."""

@@ -14,6 +14,7 @@ import psycopg
 from campaigns.definition import load_definitions
 from campaigns.errors import CampaignError
 from campaigns.migrations import migrate
+from console.cli.customers import customers
 from console.cli.dead_letters import dead_letters
 from console.cli.definitions import definitions
 from console.cli.explanation import describe_customer
@@ -278,6 +279,7 @@ holdfast.add_command(warehouse)
 holdfast.add_command(segments)
 holdfast.add_command(definitions)
 holdfast.add_command(init)
+holdfast.add_command(customers)
 holdfast.add_command(dead_letters)
 holdfast.add_command(models)
 holdfast.add_command(train)

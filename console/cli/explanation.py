@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from campaigns.consent import EVERY_CHANNEL
 from campaigns.decide import Outcome
 from campaigns.guardrails import Reason
+from console.cli.customers import describe_feedback
 from models.tasks.churn import Churn
 from models.tasks.nbo import NextBestOffer
 
@@ -41,6 +42,7 @@ def describe_customer(explained: CustomerExplanation) -> list[str]:
         *(f"- {describe_decision(each)}" for each in explained.decisions),
         "" if explained.decisions else "no campaign has had this customer as a candidate",
         *(f"- {describe_consent_change(each)}" for each in explained.consent_changes),
+        *(f"- {describe_feedback(each)}" for each in explained.feedback),
         f"now: {headline(explained.facts)}",
         *(f"- {each}" for each in explained.substitutions),
         *(f"- {describe_rule(each)}" for each in explained.rules),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from campaigns.definition import load_definitions
+from console.use_cases.customer_feedback import judge_feedback
 from console.use_cases.ledger import ask_ledger
 from features.errors import WarehouseError
 from features.signals import as_columns
@@ -17,6 +18,7 @@ from models.scores import score_customers, score_offers
 from segments.explanation import explain_rule
 from streams.runtime.model_reload import load_models
 from streams.services import find_warehouse
+from streams.staff_feedback import feedback_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from campaigns.consent import ConsentChange
     from campaigns.postgres_ledger import PostgresLedger
     from campaigns.records import DecisionRecord, MembershipRecord
+    from console.use_cases.customer_feedback import FeedbackState
     from segments.definition import Segment
     from segments.explanation import Explanation
     from streams.settings import Settings
@@ -64,6 +67,7 @@ class CustomerExplanation:
         memberships: the latest episode in each segment.
         decisions: in order of event time.
         consent_changes: consent revoked or given again by events, in order of event time.
+        feedback: what staff said of the customer, in order of event time.
         facts: the facts that the next event would be decided with.
         rules: each segment's rule evaluated on those facts.
         substitutions: a sentence for each model that a rule replaces now.
@@ -76,6 +80,7 @@ class CustomerExplanation:
     facts: Mapping[str, Any]
     rules: Sequence[RuleExplanation]
     substitutions: Sequence[str] = ()
+    feedback: Sequence[FeedbackState] = ()
 
 
 def explain_customer(settings: Settings, customer_id: str) -> CustomerExplanation:
@@ -101,6 +106,7 @@ def explain_customer(settings: Settings, customer_id: str) -> CustomerExplanatio
             facts,
             [explain_membership(segment, facts, is_member=segment.key in inside) for segment in segments],
             substitutions,
+            judge_feedback(await ledger.feedback_of(customer_id), datetime.now(UTC)),
         )
 
     return ask_ledger(settings, ask)
@@ -142,7 +148,8 @@ async def current_facts(
         raise WarehouseError(f"the warehouse has no customer {customer_id!r}; check the id")
     if len(table) > 1:
         raise WarehouseError(f"the warehouse has {len(table)} rows of customer {customer_id!r}; leave one")
-    signals = (await ledger.read([customer_id], [])).signals
+    state = await ledger.read([customer_id], [])
+    signals = state.signals
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
     as_of = max(moments, default=datetime.now(UTC))
     offers = load_definitions(settings.definitions_dir).offers
@@ -150,6 +157,8 @@ async def current_facts(
     scored = score_customers(table, scorers, fallbacks)
     score_offers(scored, scorers, fallbacks)
     by_rule = [f"{model}: the rules score, {why}" for model, why in scorers.reasons.items()]
-    added = {**as_columns(signals, table.customer_ids, as_of), EVENT_TIME: event_times([as_of])}
+    # In force now: feedback is given for the days to come, and the latest event may be long ago.
+    feedback = feedback_columns(state.contact_histories, [customer_id], {customer_id: datetime.now(UTC)})
+    added = {**as_columns(signals, table.customer_ids, as_of), **feedback, EVENT_TIME: event_times([as_of])}
     facts = scored.with_columns(added).row(0)
     return facts, [*by_rule, *fallbacks.describe(scorers.versions)]

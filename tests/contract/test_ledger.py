@@ -23,6 +23,7 @@ from campaigns.contact_state import Contact, ContactState
 from campaigns.decide import ContactHistory
 from campaigns.definition import Campaign
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.feedback import Feedback, Standing
 from campaigns.guardrails import Reason
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, Refusal
@@ -495,6 +496,34 @@ async def test_any_order_and_batching_of_changes_gives_the_same_consent(
     assert await consent(ledger, "bob") == {}
 
 
+FEEDBACK = [
+    Feedback("ann", "f-1", "do_not_contact", AS_OF, "sam", "asked by phone", LATER),
+    Feedback("ann", "f-2", "always_vip", LATER, "sam", 'the founder\'s "aunt"'),
+    Feedback("ann", "f-3", "wrong_score", LATER, "kim", "signed, for two years", None, "churn", 0.05),
+    Feedback("ann", "f-4", "withdrawn", LATER, "kim", "called back", withdraws="f-1"),
+]
+
+
+@pytest.mark.parametrize("batches", [[[0, 1, 2, 3]], [[3], [2], [1], [0]], [[1, 2], [2, 1], [0, 3, 1]]])
+async def test_any_order_and_batching_of_feedback_gives_the_same_state(
+    ledger: Ledger, batches: list[list[int]]
+) -> None:
+    """Of one event id the first counts; what changes no decision is kept, and not read with it."""
+    for each in batches:
+        await ledger.commit(BatchChanges(feedback=[FEEDBACK[number] for number in each]), owners=OWNED)
+    await ledger.commit(BatchChanges(feedback=[replace(FEEDBACK[0], until=None)]), owners=OWNED)
+    histories = (await ledger.read(["ann", "bob"], [])).contact_histories
+    assert list(histories) == ["ann"]
+    assert histories["ann"].feedback == (
+        Standing("f-1", "do_not_contact", LATER),
+        Standing("f-2", "always_vip"),
+        Standing("f-4", "withdrawn", withdraws="f-1"),
+    )
+    assert isinstance(ledger, InMemoryLedger | PostgresLedger)
+    assert list(await ledger.feedback_of("ann")) == FEEDBACK
+    assert list(await ledger.feedback_of("bob")) == []
+
+
 async def test_the_history_of_consent_is_kept_with_its_sources(ledger_url: str) -> None:
     """PostgreSQL alone: the pipeline does not read it."""
     migrate(ledger_url)
@@ -632,7 +661,7 @@ async def test_a_refused_message_is_replaced_by_its_dead_letter_under_its_sequen
 
 async def test_a_dead_letter_that_its_topic_refused_is_kept_whole(ledger: Ledger) -> None:
     """Only what is published is cut."""
-    large = replace(LETTER, value=b"x" * 9_000)
+    large = structs.replace(LETTER, value=b"x" * 9_000)
     (stored,) = (await ledger.commit(BatchChanges(messages=[large]), owners=OWNED)).outbox
     cut = set_aside(stored, Refusal("dead-letters", "too large"))
     await ledger.mark_failed([cut])
