@@ -8,10 +8,13 @@ from datetime import timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
+
 from campaigns.arbitration import choose_contact, outrank
 from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle
+from campaigns.decision_inputs import record_inputs
 from campaigns.definition import Launch
-from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason
+from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason, refuse_expired
 from features.table import plain
 from models.facts import SCORE_FACTS
 
@@ -251,12 +254,15 @@ def decide_all(
     rows = [{**row, "offer_basis": basis} for row, basis in zip(rows, bases, strict=True)]
     histories = dict(contact_histories)
     decisions: dict[int, Decision] = {}
+    sends_expired = refuse_expired not in guardrails
     for places in _competing(candidates):
         customer_id = candidates[places[0]].customer_id
         history = histories.get(customer_id, ContactHistory())
         proposed = [propose(candidates[n], rows[n], history, offers, scores[n], guardrails) for n in places]
+        known = history
         for place, made in zip(places, _arbitrate(proposed), strict=True):
-            decisions[place] = made
+            inputs = record_inputs(made, known, scores[place], sends_expired=sends_expired)
+            decisions[place] = replace(made, inputs=inputs)
             if exposure := made.exposure:
                 histories[customer_id] = history = history.with_contact(exposure)
     return [decisions[place] for place in range(len(candidates))]

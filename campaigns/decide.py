@@ -19,6 +19,7 @@ import msgspec
 
 from campaigns.consent import Consent, add_change, choose_channel
 from campaigns.contact_limits import PastContact
+from campaigns.decision_inputs import DecisionInputs, Rival
 from campaigns.definition import Campaign, Launch
 from campaigns.errors import MessageError
 from campaigns.feedback import Standing, add_feedback
@@ -127,7 +128,7 @@ class Decision(msgspec.Struct, frozen=True):
 
     `net_value` is what the best contact was expected to bring; None where no contact was possible. `propensity` is the
     probability with which the offer was to be made, given that a contact was. `deferred_to` is the end of the quiet
-    hours in which its event arrived.
+    hours in which its event arrived. `winner` is the contact that is made in its place, `inputs` what else it read.
     """
 
     candidate: Candidate
@@ -142,6 +143,8 @@ class Decision(msgspec.Struct, frozen=True):
     propensity: float | None = None
     deferred_to: datetime | None = None
     subject: str | None = None
+    winner: Rival | None = None
+    inputs: DecisionInputs | None = None
 
     @property
     def exposure(self) -> PastContact | None:

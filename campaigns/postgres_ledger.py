@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from campaigns.contact_state import Contact, ContactState
 from campaigns.dead_letters import DESTINATION as DEAD_LETTERS
 from campaigns.dead_letters import read_message
 from campaigns.decide import ContactHistory, Outcome
+from campaigns.decision_inputs import DecisionInputs
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.feedback import Feedback, Standing
 from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
@@ -64,6 +66,7 @@ _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, tuple[PastContact, ...]]),
     msgspec.json.Decoder(dict[str, tuple[Standing, ...]]),
 )
+_INPUTS = msgspec.json.Decoder(DecisionInputs)
 _FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
 
 
@@ -251,7 +254,7 @@ class PostgresLedger:
 
     async def decisions_of(self, customer_id: str) -> list[DecisionRecord]:
         """Return a customer's decisions in order of event time."""
-        return [DecisionRecord(*row) for row in await self._rows("decisions_of", customer=customer_id)]
+        return [_decision_record(row) for row in await self._rows("decisions_of", customer=customer_id)]
 
     async def memberships_of(self, customer_id: str) -> list[MembershipRecord]:
         """Return a customer's latest episode in each segment."""
@@ -510,6 +513,7 @@ def _decisions(changes: BatchChanges) -> dict[str, Any]:
         "facts": PgTextArray(_json(each.facts) for each in decisions),
         "versions": PgTextArray(_json(each.versions) for each in candidates),
         "net_values": PgTextArray(None if each.net_value is None else repr(each.net_value) for each in decisions),
+        "inputs": PgTextArray(None if each.inputs is None else _json(each.inputs) for each in decisions),
         **_contacts([each for each in decisions if each.outcome is not Outcome.WITHHELD]),
         **_outbox(changes.messages, [each.trigger_id for each in candidates]),
     }
@@ -602,6 +606,13 @@ def _contact(row: tuple[Any, ...]) -> tuple[CustomerKey, Contact]:
     customer_id, trigger_id, channel, status, value, conversions, first_at = row
     state = ContactState(status, value, conversions, _FIRST_AT.decode(first_at))
     return (customer_id, trigger_id), Contact(channel, state)
+
+
+def _decision_record(row: tuple[Any, ...]) -> DecisionRecord:
+    *others, inputs, trigger = row
+    body = msgspec.json.decode(trigger) if trigger else {}
+    read = _INPUTS.decode(inputs) if inputs else None
+    return replace(DecisionRecord(*others), inputs=read, message=body.get("message"), subject=body.get("subject"))
 
 
 def _json(value: object) -> str:

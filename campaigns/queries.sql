@@ -117,10 +117,10 @@ SELECT * FROM unnest(%(customers)s::text[], %(signals)s::jsonb[]) AS t (customer
 -- stands everywhere. A message without a decision is stored by its own id. `IN` inside a larger expression is a hashed
 -- look-up under every join setting; a join would be a nested loop over every pair.
 WITH stored AS (
-    INSERT INTO decision (customer_id, decision_id, campaign, segment, occasion, outcome, reason, detail, event_id, as_of, facts, versions, net_value)
+    INSERT INTO decision (customer_id, decision_id, campaign, segment, occasion, outcome, reason, detail, event_id, as_of, facts, versions, net_value, inputs)
     SELECT * FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(campaigns)s::text[], %(segments)s::text[], %(occasions)s::text[],
                          %(outcomes)s::text[], %(reasons)s::text[], %(details)s::text[], %(events)s::text[],
-                         %(as_of)s::timestamptz[], %(facts)s::jsonb[], %(versions)s::jsonb[], %(net_values)s::double precision[])
+                         %(as_of)s::timestamptz[], %(facts)s::jsonb[], %(versions)s::jsonb[], %(net_values)s::double precision[], %(inputs)s::jsonb[])
         ON CONFLICT (customer_id, decision_id) DO NOTHING
     RETURNING decision_id
 ), contacted AS (
@@ -218,8 +218,9 @@ SELECT segment, count(*) FROM membership WHERE is_member GROUP BY segment ORDER 
 
 -- name: decisions_of
 SELECT d.campaign, d.segment, d.occasion, d.outcome, d.reason, d.detail, d.as_of, d.facts, d.versions, d.event_id, o.failure,
-       d.net_value
+       d.net_value, c.channel, c.offer_id, c.propensity, d.inputs::text, o.value
   FROM decision d LEFT JOIN outbox o ON o.customer_id = d.customer_id AND o.message_id = d.decision_id::text
+       LEFT JOIN contact c ON c.customer_id = d.customer_id AND c.trigger_id = d.decision_id
  WHERE d.customer_id = %(customer)s ORDER BY d.as_of, d.campaign;
 
 -- name: memberships_of

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from campaigns.decision_inputs import DecisionInputs
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
@@ -17,6 +19,12 @@ class DecisionRecord:
     Attributes:
         failure: why its trigger could not be published; None when it was, or will be.
         net_value: what the contact was expected to bring; None where no contact was possible.
+        channel: of the contact or control exposure; None where it was withheld.
+        offer_id: of the contact or control exposure.
+        propensity: the probability with which its offer was to be made.
+        inputs: what it read besides facts and definitions; None where that was not recorded yet.
+        message: of its trigger; None where it was withheld, or the outbox has the trigger no longer.
+        subject: of its trigger; None where its channel has none.
     """
 
     campaign: str
@@ -31,6 +39,12 @@ class DecisionRecord:
     event_id: str
     failure: str | None = None
     net_value: float | None = None
+    channel: str | None = None
+    offer_id: int | None = None
+    propensity: float | None = None
+    inputs: DecisionInputs | None = None
+    message: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

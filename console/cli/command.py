@@ -287,9 +287,10 @@ holdfast.add_command(train)
 
 @holdfast.command()
 @click.argument("customer_id")
-def explain(customer_id: str) -> None:
+@click.option("--recompute", is_flag=True, help="Make each decision again from its record, and compare.")
+def explain(customer_id: str, recompute: bool) -> None:
     """Explain why a customer was contacted or not."""
-    for line in describe_customer(explain_customer(load_settings(), customer_id)):
+    for line in describe_customer(explain_customer(load_settings(), customer_id, recomputes=recompute)):
         click.echo(line)
 
 

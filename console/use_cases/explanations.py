@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from campaigns.definition import load_definitions
+from campaigns.recomputation import recompute
 from console.use_cases.customer_feedback import judge_feedback
 from console.use_cases.ledger import ask_ledger
 from features.errors import WarehouseError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from campaigns.consent import ConsentChange
     from campaigns.postgres_ledger import PostgresLedger
+    from campaigns.recomputation import Recomputed
     from campaigns.records import DecisionRecord, MembershipRecord
     from console.use_cases.customer_feedback import FeedbackState
     from segments.definition import Segment
@@ -52,11 +54,13 @@ class DecisionExplanation:
     Attributes:
         rule: None when the segment does not exist now, or its present rule reads facts that were not recorded.
         changed: the present segment, when its rule reads facts that were not recorded.
+        recomputed: the decision made again from its record; None where that was not asked for.
     """
 
     record: DecisionRecord
     rule: RuleExplanation | None
     changed: Segment | None = None
+    recomputed: Recomputed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,22 @@ class CustomerExplanation:
     feedback: Sequence[FeedbackState] = ()
 
 
-def explain_customer(settings: Settings, customer_id: str) -> CustomerExplanation:
-    """Return everything about a customer.
+def explain_customer(settings: Settings, customer_id: str, *, recomputes: bool = False) -> CustomerExplanation:
+    """Return everything about a customer; with `recomputes`, each decision is made again from its record.
 
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
         LedgerUnavailableError: the ledger cannot be read.
     """
-    segments = load_definitions(settings.definitions_dir).segments
+    definitions = load_definitions(settings.definitions_dir)
+    segments = definitions.segments
     by_key = {segment.key: segment for segment in segments}
+
+    campaigns = {each.key: each for each in definitions.campaigns}
+    versions = {each.key: each.version for each in segments}
+
+    def again(record: DecisionRecord) -> Recomputed | None:
+        return recompute(customer_id, record, campaigns, definitions.offers, versions) if recomputes else None
 
     async def ask(ledger: PostgresLedger) -> CustomerExplanation:
         decisions = await ledger.decisions_of(customer_id)
@@ -101,7 +112,7 @@ def explain_customer(settings: Settings, customer_id: str) -> CustomerExplanatio
         return CustomerExplanation(
             customer_id,
             memberships,
-            [explain_decision(each, by_key) for each in decisions],
+            [replace(explain_decision(each, by_key), recomputed=again(each)) for each in decisions],
             await ledger.consent_history(customer_id),
             facts,
             [explain_membership(segment, facts, is_member=segment.key in inside) for segment in segments],

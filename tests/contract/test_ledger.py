@@ -29,7 +29,8 @@ from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, Refusal
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES
-from campaigns.triggers import decision_message, trigger_body, trigger_message
+from campaigns.recomputation import recompute
+from campaigns.triggers import decision_message, outgoing, trigger_body, trigger_message
 from campaigns.unpublishable import set_aside
 from features.daily_counts import DayCounts
 from features.signals import Signals
@@ -53,6 +54,7 @@ from tests.builders import (
 )
 from tests.fakes.ledger import InMemoryLedger
 from tests.records import Arrived, events, outcome
+from tests.simulation import Act, campaigns, play
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -680,6 +682,28 @@ async def test_a_dead_letter_outlives_its_row_in_the_outbox(ledger_url: str) -> 
     committed = await ledger.commit(BatchChanges(messages=[LETTER]), owners={})
     assert list(committed.outbox) == []
     assert await letters(ledger) == {LETTER.message_id: "not_json"}
+    await ledger.close()
+
+
+async def test_decisions_made_again_from_their_rows_are_the_same(ledger_url: str) -> None:
+    """PostgreSQL alone: of a history with contacts, limits, consent, feedback and campaigns that compete."""
+    kinds = ("enters", "launched", "unsubscribed", "leaves", "enters", "resubscribed", "blocked", "leaves", "enters")
+    acts = [[Act(name, kind, number) for name in ("ann", "bob")] for number, kind in enumerate((*kinds, *kinds))]
+    history = [[Act("ann", "enters"), Act("bob", "warehouse consents")], *acts]
+    played = await play(history, holdout_percent=50)
+    decisions = [each for customer in played.customers.values() for each in customer.decisions.values()]
+    assert len({each.reason for each in decisions}) > 5
+    migrate(ledger_url)
+    ledger = PostgresLedger(ledger_url)
+    await ledger.open()
+    await ledger.commit(BatchChanges(decisions=decisions, messages=outgoing(decisions)), owners={})
+    defined = {each.key: each for each in campaigns(50)}
+    for name, customer in played.customers.items():
+        records = await ledger.decisions_of(name)
+        assert len(records) == len(customer.decisions)
+        assert {each.message is None for each in records} == {True, False}
+        for each in records:
+            assert recompute(name, each, defined, offers(), {}).differences == ()
     await ledger.close()
 
 

@@ -62,6 +62,8 @@ def test_a_customer_is_not_contacted_until_the_feedback_is_withdrawn(place: Work
     say(place, "withdraw", "vera", feedback_id, "--by", "kim", "--why", "is well again")
     lapse(place, "vera")
     assert [outcome for _, outcome, _ in place.decisions("vera")] == ["withheld", "fired"]
+    recomputed = place.holdfast("explain", "vera", "--recompute")
+    assert recomputed.stdout.count("    recomputed: the same") == 2, recomputed.stdout
     (listed,) = json.loads(say(place, "list", "vera", "--json"))["feedback"]
     assert (listed["state"], listed["by"], listed["withdrawn_by"]) == ("withdrawn", "sam", "kim")
     again = place.holdfast("customers", "feedback", "withdraw", "vera", feedback_id, "--why", "again")

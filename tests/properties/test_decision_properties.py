@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.decide import Outcome
+from campaigns.recomputation import Recomputed, recompute
 from campaigns.triggers import decision_message_id
+from tests.builders import offers
+from tests.decision_records import record_of
 from tests.examples import examples
-from tests.simulation import ACTS, LIMIT, Act, play
+from tests.simulation import ACTS, LIMIT, SEGMENT, Act, campaigns, play
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -172,6 +175,20 @@ def test_leaving_and_entering_again_are_opportunities_of_their_own() -> None:
         if each.candidate.campaign.key in ("with-cooldown", "on-leaving")
     ]
     assert occasions == ["1", "left 1", "2", "left 2"]
+
+
+@SETTINGS
+@given(HISTORIES, st.sampled_from([0, 50, 100]), st.sampled_from([0, 5]))
+def test_any_decision_made_again_from_its_record_is_the_same(
+    history: Sequence[Sequence[Act]], holdout_percent: float, again: int
+) -> None:
+    """Outcome, reason, channel, offer, message and value, whatever was contacted, blocked or revoked meanwhile."""
+    ledger = asyncio.run(play(history, holdout_percent=holdout_percent, again=again))
+    defined = {each.key: each for each in campaigns(holdout_percent)}
+    for name, customer in ledger.customers.items():
+        for each in customer.decisions.values():
+            found = recompute(name, record_of(each), defined, offers(), {SEGMENT.key: SEGMENT.version})
+            assert found == Recomputed(), (each.reason, each.detail)
 
 
 def test_an_outcome_that_came_before_its_contact_stays_a_dead_letter() -> None:
