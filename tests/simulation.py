@@ -47,13 +47,13 @@ ROW_CHANGES: dict[str, dict[str, Any]] = {
 }
 OUTCOME_ACTS = ("delivered", "bounced", "converted", "unsubscribed", "complained", "resubscribed")
 FEEDBACK_ACTS = ("blocked", "unblocked")
-ACTS = (*ROW_CHANGES, "launched", "writes", *OUTCOME_ACTS, *FEEDBACK_ACTS)
+ACTS = (*ROW_CHANGES, "launched", "writes", *OUTCOME_ACTS)
 BLOCKED = timedelta(days=3)
 
 
 @dataclass(frozen=True)
 class Act:
-    """Something that happens to a customer, one of `ACTS`.
+    """Something that happens to a customer, one of `ACTS` or `FEEDBACK_ACTS`.
 
     Attributes:
         customer: the customer.

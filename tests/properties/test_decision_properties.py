@@ -17,7 +17,7 @@ from campaigns.triggers import decision_message_id
 from tests.builders import offers
 from tests.decision_records import record_of
 from tests.examples import examples
-from tests.simulation import ACTS, LIMIT, SEGMENT, Act, campaigns, play
+from tests.simulation import ACTS, FEEDBACK_ACTS, LIMIT, SEGMENT, Act, campaigns, play
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,23 +26,24 @@ if TYPE_CHECKING:
 
 SETTINGS = examples(100)
 BEGIN = [Act("ann", "enters"), Act("bob", "enters")]
-HISTORIES = st.lists(
-    st.lists(
-        st.builds(
-            Act,
-            st.sampled_from(["ann", "bob"]),
-            # What makes decisions more often than the rest.
-            st.sampled_from([*ACTS, *("enters", "leaves", "launched", "writes") * 3]),
-            st.integers(0, 3),
-            st.sampled_from([0, 1, 30, 100]),
-            st.sampled_from([0, 0, 0, 20]),
-        ),
-        min_size=1,
-        max_size=6,
-    ),
-    min_size=3,
-    max_size=12,
-).map(lambda batches: [BEGIN, *batches])
+
+
+def histories(*acts: str) -> st.SearchStrategy[list[list[Act]]]:
+    """Batches of these acts of two customers, after both have entered."""
+    act = st.builds(
+        Act,
+        st.sampled_from(["ann", "bob"]),
+        st.sampled_from(acts),
+        st.integers(0, 3),
+        st.sampled_from([0, 1, 30, 100]),
+        st.sampled_from([0, 0, 0, 20]),
+    )
+    batches = st.lists(st.lists(act, min_size=1, max_size=6), min_size=3, max_size=12)
+    return batches.map(lambda each: [BEGIN, *each])
+
+
+# What makes decisions more often than the rest.
+HISTORIES = histories(*ACTS, *("enters", "leaves", "launched", "writes") * 3)
 
 
 def eligibility(ledger: InMemoryLedger) -> list[tuple[Any, ...]]:
@@ -178,7 +179,11 @@ def test_leaving_and_entering_again_are_opportunities_of_their_own() -> None:
 
 
 @SETTINGS
-@given(HISTORIES, st.sampled_from([0, 50, 100]), st.sampled_from([0, 5]))
+@given(
+    histories(*ACTS, *FEEDBACK_ACTS, *("enters", "leaves", "launched", "writes") * 3),
+    st.sampled_from([0, 50, 100]),
+    st.sampled_from([0, 5]),
+)
 def test_any_decision_made_again_from_its_record_is_the_same(
     history: Sequence[Sequence[Act]], holdout_percent: float, again: int
 ) -> None:
