@@ -9,6 +9,7 @@ COPY campaigns/ campaigns/
 COPY streams/ streams/
 COPY training/ training/
 COPY console/ console/
+COPY delivery/ delivery/
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.12-slim

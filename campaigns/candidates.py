@@ -15,6 +15,7 @@ from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, prop
 from campaigns.decision_inputs import record_inputs
 from campaigns.definition import Launch
 from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason, refuse_expired
+from campaigns.offers import NO_OBSTACLES, find_conditions
 from features.table import plain
 from models.facts import SCORE_FACTS
 
@@ -80,7 +81,7 @@ class Definitions:
         model_facts: the facts that models read.
         guardrails: evaluated in order for each candidate.
         channels: the names of every channel; those of the campaigns when left out.
-        longest_limit: the longest window of a limit on contacts; zero without limits.
+        longest_limit: the longest window of a limit on contacts, or on the repetition of an offer; zero without any.
         waiting: the campaigns that wait for a transition, by its kind and segment.
         waiting_for_event: the campaigns that wait for an event, by its type.
     """
@@ -103,7 +104,9 @@ class Definitions:
         """Find once what each campaign reads and is based on, the channels, and how far back limits reach."""
         known = frozenset(self.channels or (channel for each in self.campaigns for channel in each.channels))
         object.__setattr__(self, "channels", known)
-        windows = [timedelta(days=limit.days) for each in self.campaigns for limit in each.limits]
+        made = [self.offers[offer] for each in self.campaigns for offer in each.offers if offer in self.offers]
+        limits = [limit.days for each in self.campaigns for limit in each.limits]
+        windows = [timedelta(days=days) for days in (*limits, *(each.repeat_days for each in made)) if days]
         object.__setattr__(self, "longest_limit", max(windows, default=timedelta()))
         read = {each.key: self._find_facts_read(each) for each in self.campaigns}
         object.__setattr__(self, "_facts_read", read)
@@ -124,7 +127,9 @@ class Definitions:
     def _find_facts_read(self, campaign: Campaign) -> Collection[str]:
         by_rules = frozenset(self.segment_facts.get(campaign.segment, ()))
         by_guardrails = GUARDRAIL_FACTS | campaign.consent_facts | campaign.zone_facts
-        return by_rules | by_guardrails | campaign.message_facts | SCORE_FACTS | frozenset(self.model_facts)
+        made = [self.offers[each] for each in campaign.offers if each in self.offers]
+        by_offers = frozenset(name for each in made for name in each.facts)
+        return by_rules | by_guardrails | by_offers | campaign.message_facts | SCORE_FACTS | frozenset(self.model_facts)
 
     def versions_for(self, campaign: Campaign) -> Mapping[str, str]:
         """Return the versions that a decision of this campaign is based on."""
@@ -145,6 +150,7 @@ def transition_candidates(
 
     To leave is another opportunity than to enter, also of the same campaign after it was edited.
     """
+    waiting = definitions.waiting
     return [
         _candidate(
             transition.customer_id,
@@ -155,7 +161,7 @@ def transition_candidates(
             Reason.FIRST_EVALUATION if transition.suppressed else None,
         )
         for transition in transitions
-        for campaign in definitions.waiting.get((transition.kind, transition.segment), ())
+        for campaign in waiting.get((transition.kind, transition.segment), ())
     ]
 
 
@@ -228,6 +234,7 @@ def decide_all(
     offers: dict[int, Offer],
     score_offers: Callable[[FeatureTable], tuple[NDArray[np.float32], Column]],
     guardrails: Sequence[Guardrail] = GUARDRAILS,
+    unavailable: Collection[str] = (),
 ) -> list[Decision]:
     """Decide every candidate of a batch; offers are scored for those alone, in one call.
 
@@ -243,6 +250,7 @@ def decide_all(
         offers: every offer by id.
         score_offers: gives scores of shape [rows, offers] and their basis, shape [rows]: model, rules or mock.
         guardrails: evaluated in order for each candidate.
+        unavailable: facts of the table that lack their source; no offer is made whose rule reads one.
     """
     candidates = _first_of_each_opportunity(candidates)
     if not candidates:
@@ -252,16 +260,23 @@ def decide_all(
     scores, bases = score_offers(chosen)
     rows = _rows(chosen, [candidate.facts_read for candidate in candidates])
     rows = [{**row, "offer_basis": basis} for row, basis in zip(rows, bases, strict=True)]
+    conditions = find_conditions(offers, chosen, unavailable)
     histories = dict(contact_histories)
     decisions: dict[int, Decision] = {}
     sends_expired = refuse_expired not in guardrails
     for places in _competing(candidates):
         customer_id = candidates[places[0]].customer_id
         history = histories.get(customer_id, ContactHistory())
-        proposed = [propose(candidates[n], rows[n], history, offers, scores[n], guardrails) for n in places]
         known = history
-        for place, made in zip(places, _arbitrate(proposed), strict=True):
-            inputs = record_inputs(made, known, scores[place], sends_expired=sends_expired)
+        obstacles = [
+            conditions.find_obstacles(candidates[n], n, history) if conditions else NO_OBSTACLES for n in places
+        ]
+        proposed = [
+            propose(candidates[n], rows[n], history, offers, scores[n], guardrails, refused)
+            for n, refused in zip(places, obstacles, strict=True)
+        ]
+        for place, made, refused in zip(places, _arbitrate(proposed), obstacles, strict=True):
+            inputs = record_inputs(made, known, scores[place], refused, sends_expired=sends_expired)
             decisions[place] = replace(made, inputs=inputs)
             if exposure := made.exposure:
                 histories[customer_id] = history = history.with_contact(exposure)

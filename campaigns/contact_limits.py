@@ -28,11 +28,12 @@ LIMITS_FILE = "limits"
 
 
 class PastContact(msgspec.Struct, frozen=True, array_like=True):
-    """A contact, or the control exposure in its place: its campaign, channel and event time."""
+    """A contact, or the control exposure in its place: campaign, channel, event time, and the id of its offer."""
 
     campaign: str
     channel: str
     at: datetime
+    offer: int = 0
 
 
 class ContactLimit(BaseModel):

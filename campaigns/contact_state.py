@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 # From the first to the furthest: a contact moves to the right only.
-STATUSES = ("reserved", "bounced", "delivered", "opened", "clicked", "converted")
+STATUSES = ("reserved", "failed", "bounced", "delivered", "opened", "clicked", "converted")
 # The status that each outcome moves a contact to, where that is further than the present one.
 TRANSITIONS: Mapping[str, str] = {
     "bounced": "bounced",
+    "failed": "failed",
     "delivered": "delivered",
     "opened": "opened",
     "clicked": "clicked",

@@ -27,7 +27,7 @@ from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels, refu
 from campaigns.holdout import is_in_holdout
 from campaigns.ids import derive_id
 from campaigns.messages import refuse_segments, render_message, render_subject
-from campaigns.offers import ScoredOffer, choose_offer, explore, find_net_value
+from campaigns.offers import NO_OBSTACLES, OfferChoice, ScoredOffer, choose_offer, find_net_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,9 +149,10 @@ class Decision(msgspec.Struct, frozen=True):
     @property
     def exposure(self) -> PastContact | None:
         """The contact, or the control exposure in its place; None if it was withheld."""
-        if self.outcome is Outcome.WITHHELD or self.channel is None:
+        if self.outcome is Outcome.WITHHELD or self.channel is None or self.offer is None:
             return None
-        return PastContact(self.candidate.campaign.key, self.channel, self.candidate.as_of)
+        candidate = self.candidate
+        return PastContact(candidate.campaign.key, self.channel, candidate.as_of, self.offer.offer.id)
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -175,6 +176,7 @@ def propose(
     offers: dict[int, Offer],
     offer_scores: NDArray[np.float32],
     guardrails: Sequence[Guardrail] = GUARDRAILS,
+    obstacles: Mapping[int, str] = NO_OBSTACLES,
 ) -> Proposal | Decision:
     """Return the contact that a candidate would get, or the decision to withhold it.
 
@@ -187,6 +189,7 @@ def propose(
         offers: every offer by id.
         offer_scores: shape [offers].
         guardrails: evaluated in order; the first refusal withholds the contact.
+        obstacles: the offers that the customer may not get, by id, each with the reason.
     """
     campaign = candidate.campaign
     for guardrail in guardrails:
@@ -196,21 +199,21 @@ def propose(
     if channel is None:
         raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
     described = campaign.channels_by_key[channel]
-    best = choose_offer(campaign, offers, offer_scores)
-    # Of the best offer also where another one is drawn: a random offer must not decide which campaign wins.
-    net_value = find_net_value(best, described)
+    choice = choose_offer(campaign, offers, offer_scores, candidate.trigger_id, obstacles)
+    if choice is None:
+        return withhold(candidate, Reason.NO_ELIGIBLE_OFFER, _describe_obstacles(obstacles, offers), facts)
+    net_value = find_net_value(choice, described)
     if net_value < 0:
-        return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(best, described), facts, net_value)
-    offer, propensity = explore(campaign, best, offers, offer_scores, candidate.trigger_id)
+        return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(choice, described), facts, net_value)
     deferred_to = _find_end_of_quiet_hours(candidate, described, facts)
     if deferred_to and deferred_to >= candidate.expires_at and refuse_expired in guardrails:
         detail = f"quiet hours of {channel} until {deferred_to:%Y-%m-%d %H:%M}, when the trigger has expired"
         return withhold(candidate, Reason.EXPIRED, detail, facts, net_value)
     try:
-        message, subject = _render(campaign, described, facts, offer.offer)
+        message, subject = _render(campaign, described, facts, choice.made.offer)
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
-    return Proposal(candidate, facts, channel, offer, propensity, message, net_value, deferred_to, subject)
+    return Proposal(candidate, facts, channel, choice.made, choice.propensity, message, net_value, deferred_to, subject)
 
 
 def settle(proposal: Proposal) -> Decision:
@@ -222,8 +225,7 @@ def settle(proposal: Proposal) -> Decision:
         detail = f"in the {campaign.holdout_percent:g} % control group of this campaign"
     else:
         outcome, reason = Outcome.FIRED, _WHY_FIRED[campaign.launch]
-        at = f"{campaign.event} of a member of " if campaign.event else ""
-        detail = f"{reason}: {at}{campaign.segment}"
+        detail = f"{reason}: {campaign.audience}"
     if proposal.deferred_to:
         detail += f"; quiet hours of {proposal.channel} until {proposal.deferred_to:%Y-%m-%d %H:%M} UTC"
     return Decision(
@@ -253,15 +255,14 @@ def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offe
     """Return the message and the subject, None where the channel has none."""
     # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
     values = {**facts, "offer": vars(offer)}
-    stated = facts.get(campaign.locale_column) if campaign.locale_column else None
-    locale, source = campaign.messages_by_channel[channel.key].choose(stated)
+    template, subject = campaign.templates[channel.key]
+    locale, source = template.only or template.choose(facts.get(campaign.locale_column or ""))
     message = render_message(source, values, channel.message_format, channel.max_characters, locale)
     if channel.max_segments is not None:
         refuse_segments(message, channel.max_segments)
-    template = campaign.subjects_by_channel.get(channel.key)
-    if template is None:
+    if subject is None:
         return message, None
-    locale, source = template.choose(stated)
+    locale, source = subject.only or subject.choose(facts.get(campaign.locale_column or ""))
     return message, render_subject(source, values, locale)
 
 
@@ -274,11 +275,19 @@ def _find_end_of_quiet_hours(candidate: Candidate, channel: Channel, facts: Mapp
     return quiet.find_end(arrived, quiet.choose_zone(facts.get(quiet.zone_column or "")))
 
 
-def _describe_loss(scored: ScoredOffer, channel: Channel) -> str:
-    offer = scored.offer
+def _describe_obstacles(obstacles: Mapping[int, str], offers: Mapping[int, Offer]) -> str:
+    reasons = "; ".join(f"{offers[id_].key}: {why}" for id_, why in obstacles.items())
+    return f"the customer may get no offer: {reasons}"
+
+
+def _describe_loss(choice: OfferChoice, channel: Channel) -> str:
+    contact = f"cost {channel.cost:g} of a contact by {channel.key}"
+    if choice.best is None:
+        return f"a loss is expected: {choice.expected_value:g} as the mean of the offers - {contact}"
+    offer, score = choice.best.offer, choice.best.score
     return (
-        f"a loss is expected: probability {scored.score:g} x (value {offer.value:g} - cost {offer.cost:g} of offer "
-        f"{offer.key}) - cost {channel.cost:g} of a contact by {channel.key}"
+        f"a loss is expected: probability {score:g} x (value {offer.value:g} - cost {offer.cost:g} of offer "
+        f"{offer.key}) - {contact}"
     )
 
 

@@ -43,6 +43,7 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
         contacts: what the campaign's limits may have counted.
         feedback: what staff had said of the customer.
         winner: the contact that was made in place of this one.
+        obstacles: the offers that the customer could not get, by id, each with the reason.
         sends_expired: whether triggers that had expired were sent, by HOLDFAST_WITHHOLD_EXPIRED=false.
     """
 
@@ -53,11 +54,17 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
     contacts: tuple[PastContact, ...] = ()
     feedback: tuple[Standing, ...] = ()
     winner: Rival | None = None
+    obstacles: Mapping[int, str] = msgspec.field(default_factory=dict)
     sends_expired: bool = False
 
 
 def record_inputs(
-    decision: Decision, history: ContactHistory, offer_scores: NDArray[np.float32], *, sends_expired: bool
+    decision: Decision,
+    history: ContactHistory,
+    offer_scores: NDArray[np.float32],
+    obstacles: Mapping[int, str],
+    *,
+    sends_expired: bool,
 ) -> DecisionInputs:
     """Return what a decision read.
 
@@ -65,6 +72,7 @@ def record_inputs(
         decision: the decision.
         history: what it was given of the customer's history.
         offer_scores: shape [offers], the scores that it was given.
+        obstacles: the offers that the customer could not get, each with the reason.
         sends_expired: whether its guardrails let expired triggers pass.
     """
     candidate = decision.candidate
@@ -80,5 +88,6 @@ def record_inputs(
         history.contacts if campaign.limits else (),
         history.feedback,
         decision.winner,
+        dict(obstacles) if obstacles else {},
         sends_expired,
     )

@@ -5,29 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
-from campaigns.channels import CHANNELS_FILE, CUSTOMER, SHIPPED, Channel, load_channels, shipped_channels
+from campaigns.channels import CHANNELS_FILE, CUSTOMER, SHIPPED, STAFF, Channel, load_channels, shipped_channels
 from campaigns.contact_limits import LIMITS_FILE, ContactLimit, load_limits, refuse_unknown_campaigns
 from campaigns.errors import CampaignDefinitionError
 from campaigns.locale_formats import DEFAULT_LOCALE, read_locale
 from campaigns.templates import Subjects, Template, Texts, find_facts, has_locales, read_templates
 from segments.definition import SHIPPED as SHIPPED_SEGMENTS
-from segments.definition import load_segments
+from segments.definition import JsonLogic, load_segments
 from segments.definition_files import describe_place, find_file, read_content, read_folder, validate
+from segments.errors import RuleError
+from segments.jsonlogic import compile_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Container, Sequence
     from pathlib import Path
 
     from pydantic import ValidationInfo
 
     from segments.definition import Segment
+    from segments.jsonlogic import Rule
 
 KEY_PATTERN = r"^[a-z0-9-]{1,64}$"
 OFFERS_FILE = "offers"
@@ -50,6 +53,14 @@ class CustomerEvent(StrEnum):
     MESSAGE = "conversation.message"
 
 
+class OfferPolicy(StrEnum):
+    """How a campaign chooses among the offers that a customer may get."""
+
+    NEXT_BEST = "next_best"
+    FIXED = "fixed"
+    EXPERIMENT = "experiment"
+
+
 class Offer(BaseModel):
     """One of the offers that the next-best-offer model chooses from."""
 
@@ -68,6 +79,53 @@ class Offer(BaseModel):
     cost: float = Field(
         default=0, ge=0, le=1e9, allow_inf_nan=False, description="What it costs when a customer accepts it."
     )
+    rule: JsonLogic = Field(default=None, description="JSONLogic: which customers may get it; all when left out.")
+    repeat_days: int = Field(
+        default=0, ge=0, le=365, description="Days in which a customer does not get it again; 0: no limit."
+    )
+
+    _staff_channels: tuple[str, ...] = PrivateAttr(default=())
+
+    @field_validator("rule")
+    @classmethod
+    def _rule_compiles(cls, rule: Any) -> Any:
+        try:
+            compile_rule(rule, where="")
+        except RuleError as error:
+            raise ValueError(str(error).removeprefix(": ")) from error
+        return rule
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep the channels for staff: what they carry is no contact of the customer."""
+        self._staff_channels = tuple((context or {}).get("staff_channels", ()))
+
+    @cached_property
+    def eligibility(self) -> Rule | None:
+        """The compiled rule; None where every customer may get it."""
+        return None if self.rule in (None, {}) else compile_rule(self.rule, where=f"the rule of offer {self.key}")
+
+    @property
+    def facts(self) -> frozenset[str]:
+        """The names of the facts that its rule reads."""
+        return self.eligibility.facts if self.eligibility else frozenset()
+
+    @cached_property
+    def repeat_limit(self) -> ContactLimit | None:
+        """The limit that keeps it from being repeated, over contacts with this offer."""
+        if not self.repeat_days:
+            return None
+        limit = {"key": self.key, "contacts": 1, "days": self.repeat_days}
+        return ContactLimit.model_validate(limit, context={"staff_channels": self._staff_channels})
+
+    def pin(self, known: Container[str]) -> Offer:
+        """Return the offer that needs the facts which its rule reads now, see Rule.pin."""
+        return self.model_copy(update={"eligibility": self.eligibility.pin(known)}) if self.eligibility else self
+
+    @property
+    def conditions(self) -> Mapping[str, Any]:
+        """What restricts whom it is made to; empty where nothing does."""
+        rule = {"rule": self.rule} if self.eligibility else {}
+        return {**rule, "repeat_days": self.repeat_days} if self.repeat_days else rule
 
     @property
     def has_value(self) -> bool:
@@ -123,7 +181,7 @@ class Campaign(BaseModel):
         default=None, pattern=KEY_PATTERN, description="Campaigns of one group hold out the same customers."
     )
     exploration_percent: float = Field(
-        default=0, ge=0, le=50, description="Share of the decisions that make a random offer."
+        default=0, ge=0, le=50, description="Share of the decisions with `next_best` that make a random offer."
     )
     cooldown_days: int = Field(
         default=0, ge=0, le=3650, description="Days after a contact in which it does not contact the customer again."
@@ -142,6 +200,12 @@ class Campaign(BaseModel):
         validate_default=True,
         description="The event at which a campaign with on_event contacts a member; a message is one by the customer.",
     )
+    offer_policy: OfferPolicy = Field(
+        default=OfferPolicy.NEXT_BEST,
+        validate_default=True,
+        description="Which of the offers that a customer may get: the one of the highest expected value, the first "
+        "one listed, or each as likely as another.",
+    )
     # The last field: its check needs the others.
     locale_column: str | None = Field(
         default=None,
@@ -152,7 +216,7 @@ class Campaign(BaseModel):
     )
 
     _channels: Mapping[str, Channel] = PrivateAttr(default_factory=dict)
-    _offers_with_value: Mapping[int, Offer] = PrivateAttr(default_factory=dict)
+    _offers: Mapping[int, Offer] = PrivateAttr(default_factory=dict)
     _limits: tuple[ContactLimit, ...] = PrivateAttr(default=())
     _file: str = PrivateAttr(default="")
 
@@ -202,6 +266,13 @@ class Campaign(BaseModel):
             raise ValueError(f"an event is for launch on_event, and this campaign has {launch}")
         return event
 
+    @field_validator("offer_policy")
+    @classmethod
+    def _policy_explores_once(cls, policy: OfferPolicy, info: ValidationInfo) -> OfferPolicy:
+        if policy is not OfferPolicy.NEXT_BEST and info.data.get("exploration_percent"):
+            raise ValueError(f"exploration_percent is for {OfferPolicy.NEXT_BEST}; leave it out with {policy}")
+        return policy
+
     @field_validator("locale")
     @classmethod
     def _locale_exists(cls, locale: str) -> str:
@@ -233,7 +304,7 @@ class Campaign(BaseModel):
         purpose = self.purpose
         self._channels = {key: each.for_purpose(purpose) for key, each in chosen.items()} if purpose else chosen
         offers: Mapping[int, Offer] = (context or {}).get("offers", {})
-        self._offers_with_value = {id_: offers[id_] for id_ in self.offers if id_ in offers and offers[id_].has_value}
+        self._offers = {id_: offers[id_] for id_ in sorted(self.offers) if id_ in offers}
         is_limited = self.recipient == CUSTOMER and not self.ignore_limits
         limits: tuple[ContactLimit, ...] = (context or {}).get("limits", ()) if is_limited else ()
         self._limits = tuple(
@@ -264,14 +335,16 @@ class Campaign(BaseModel):
         return self._file
 
     @cached_property
-    def messages_by_channel(self) -> Mapping[str, Template]:
-        """The templates of its messages."""
-        return read_templates(self.message, self.channels, self.locale)
+    def templates(self) -> Mapping[str, tuple[Template, Template | None]]:
+        """The templates of its message and its subject by channel; None for channels without a subject."""
+        subjects = read_templates(self.subject or {}, self._subject_channels, self.locale)
+        messages = read_templates(self.message, self.channels, self.locale)
+        return {channel: (each, subjects.get(channel)) for channel, each in messages.items()}
 
     @cached_property
-    def subjects_by_channel(self) -> Mapping[str, Template]:
-        """The templates of its subjects, of channels that have one."""
-        return read_templates(self.subject or {}, self._subject_channels, self.locale)
+    def audience(self) -> str:
+        """Whom it contacts, in words of decisions."""
+        return f"{self.event} of a member of {self.segment}" if self.event else self.segment
 
     @property
     def _subject_channels(self) -> Sequence[str]:
@@ -300,7 +373,7 @@ class Campaign(BaseModel):
         quiet = [each.quiet_hours for each in self._channels.values() if each.quiet_hours]
         return frozenset(each.zone_column for each in quiet if each.zone_column)
 
-    @property
+    @cached_property
     def recipient(self) -> str:
         """Who gets its messages: `customer` or `staff`, the same for all of its channels."""
         return self._channels[self.channels[0]].recipient
@@ -309,7 +382,8 @@ class Campaign(BaseModel):
     def version(self) -> str:
         """Twelve hex digits of the SHA-256 of everything that decides.
 
-        Channels count where they are not as shipped, offers where they have a value, and limits where there are any.
+        Channels count where they are not as shipped, offers where they have a value, a rule or a limit on repetition,
+        and limits where there are any.
         """
         optional = {
             "purpose": self.purpose is None,
@@ -321,14 +395,18 @@ class Campaign(BaseModel):
             "exploration_percent": self.exploration_percent == 0,
             "subject": self.subject is None,
             "event": self.event is None,
+            "offer_policy": self.offer_policy is OfferPolicy.NEXT_BEST,
             "locale_column": self.locale_column is None,
         }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})
         own = {key: each.describe() for key, each in self._channels.items() if shipped_channels().get(key) != each}
-        valued = {id_: (each.value, each.cost) for id_, each in sorted(self._offers_with_value.items())}
+        valued = {id_: (each.value, each.cost) for id_, each in self._offers.items() if each.has_value}
         limits = [each.model_dump() for each in self._limits]
+        conditions = {id_: each.conditions for id_, each in self._offers.items() if each.conditions}
         more = "".join(json.dumps(each) for each in (own, valued, limits) if each)
+        # In one order of keys, as a rule may be written in another.
+        more += json.dumps(conditions, sort_keys=True) if conditions else ""
         return hashlib.sha256((decides + more).encode()).hexdigest()[:12]
 
 
@@ -347,6 +425,11 @@ class DefinitionSet:
     campaigns: tuple[Campaign, ...]
     offers: dict[int, Offer]
     channels: Mapping[str, Channel]
+
+    def pin(self, known: Container[str]) -> DefinitionSet:
+        """Return the definitions whose rules need the facts which they read now, see Rule.pin."""
+        segments = tuple(each.pin(known) for each in self.segments)
+        return replace(self, segments=segments, offers={id_: each.pin(known) for id_, each in self.offers.items()})
 
 
 def load_definitions(folder: Path | None) -> DefinitionSet:
@@ -378,8 +461,8 @@ def load_campaigns(
         DefinitionError: a file is missing, unreadable, invalid, or names what does not exist.
     """
     offers_file = find_file(folder, OFFERS_FILE) or folder / f"{OFFERS_FILE}.json"
-    offers = _load_offers(offers_file)
     known_channels = load_channels(folder) if channels is None else channels
+    offers = _load_offers(offers_file, known_channels)
     limits = load_limits(folder, known_channels)
     context = {"channels": known_channels, "offers": offers, "limits": limits}
 
@@ -406,8 +489,9 @@ def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Colle
         raise CampaignDefinitionError(f"{campaign.file}: {place} names {unknown}, which {offers_file} does not define")
 
 
-def _load_offers(file: Path) -> dict[int, Offer]:
-    offers = validate(read_content(file), tuple[Offer, ...], where=file)
+def _load_offers(file: Path, channels: Mapping[str, Channel]) -> dict[int, Offer]:
+    staff = {"staff_channels": [each.key for each in channels.values() if each.recipient == STAFF]}
+    offers = validate(read_content(file), tuple[Offer, ...], where=file, context=staff)
     by_id = {offer.id: offer for offer in offers}
     if len(by_id) < len(offers):
         raise CampaignDefinitionError(f"{file}: two offers have the same id; number them from 1 to {len(offers)}")

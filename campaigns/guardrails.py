@@ -43,6 +43,7 @@ class Reason(StrEnum):
     UNREADABLE_CONSENT = "unreadable_consent"
     COOLDOWN = "cooldown"
     CONTACT_LIMIT = "contact_limit"
+    NO_ELIGIBLE_OFFER = "no_eligible_offer"
     MESSAGE_FAILED = "message_failed"
     NEGATIVE_VALUE = "negative_value"
     OUTRANKED = "outranked"

@@ -1,20 +1,35 @@
-"""The next best offer among those a campaign may make, and what a contact with it is worth. Pure."""
+"""Which offers a customer may get, which of them is made, and what a contact with it is worth. Pure.
+
+Neither depends on the arm: the rule of an offer reads facts, its limit on repetition counts the exposures of both arms,
+and draws are hashes of the trigger's id, so a decision that is made again makes the same offer.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from campaigns.definition import Offer
+from campaigns.channels import CUSTOMER
+from campaigns.definition import Offer, OfferPolicy
+from segments.vectorized import Facts
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from campaigns.channels import Channel
+    from campaigns.decide import Candidate, ContactHistory
     from campaigns.definition import Campaign
+    from features.table import FeatureTable
+    from segments.vectorized import Mask
+
+NO_OBSTACLES: Mapping[int, str] = MappingProxyType({})
 
 
 class ScoredOffer(msgspec.Struct, frozen=True):
@@ -23,41 +38,138 @@ class ScoredOffer(msgspec.Struct, frozen=True):
     offer: Offer
     score: float
 
+    @property
+    def expected_value(self) -> float:
+        """What the offer is expected to bring, without the cost of the contact."""
+        return self.score * self.offer.margin
 
-def choose_offer(campaign: Campaign, offers: dict[int, Offer], scores: NDArray[np.float32]) -> ScoredOffer:
-    """Return the campaign's offer with the highest expected value; the lowest id wins a tie.
 
-    Where no offer has a value of its own, that is the offer with the highest score.
+class OfferChoice(msgspec.Struct, frozen=True):
+    """The offer to make.
+
+    Attributes:
+        made: the offer.
+        propensity: the probability with which it was to be made.
+        expected_value: what the policy is expected to bring, without the cost of the contact; it does not depend on
+            the draw, or a random offer would decide which campaign wins.
+        best: the one offer behind `expected_value`; None where it is the mean of several.
+    """
+
+    made: ScoredOffer
+    propensity: float
+    expected_value: float
+    best: ScoredOffer | None
+
+
+@dataclass(frozen=True, slots=True)
+class OfferConditions:
+    """The conditions of a batch's offers: where each rule does not hold, and the offers with a limit on repetition."""
+
+    refused: Mapping[int, Mask]
+    repeated: Mapping[int, Offer]
+
+    def find_obstacles(self, candidate: Candidate, row: int, history: ContactHistory) -> Mapping[int, str]:
+        """Return the offers of a campaign that a customer may not get, each with the reason.
+
+        A notification of staff repeats nothing to the customer.
+
+        Args:
+            candidate: the customer and the campaign.
+            row: the candidate's row in the table of the conditions.
+            history: the customer's contacts of both arms.
+        """
+        obstacles = {}
+        for id_ in candidate.campaign.offers:
+            if id_ in self.refused and self.refused[id_][row]:
+                obstacles[id_] = "its rule does not hold"
+            elif (offer := self.repeated.get(id_)) and candidate.campaign.recipient == CUSTOMER:
+                made = [each for each in history.contacts if each.offer == id_]
+                if made and offer.repeat_limit and (until := offer.repeat_limit.find_end(made, candidate.as_of)):
+                    obstacles[id_] = f"not twice in {offer.repeat_days} day(s), again from {until:%Y-%m-%d %H:%M}"
+        return obstacles
+
+
+def find_conditions(
+    offers: Mapping[int, Offer], table: FeatureTable, unavailable: Collection[str] = ()
+) -> OfferConditions | None:
+    """Return the conditions of offers for the rows of a table; None where no offer has any.
+
+    A rule that reads an unavailable fact holds for no customer: null would be less than any positive number.
 
     Args:
-        campaign: names the offers that may be made.
+        offers: by id.
+        table: all facts, one row per candidate.
+        unavailable: facts of the table that lack their source.
+    """
+    rules = {id_: each.eligibility for id_, each in offers.items() if each.eligibility}
+    repeated = {id_: each for id_, each in offers.items() if each.repeat_days}
+    if not rules and not repeated:
+        return None
+    facts, available = Facts(table), table.columns.keys() - frozenset(unavailable)
+    refused = {id_: ~rule.mask(facts) | bool(rule.missing(available)) for id_, rule in rules.items()}
+    return OfferConditions(refused, repeated)
+
+
+def choose_offer(
+    campaign: Campaign,
+    offers: Mapping[int, Offer],
+    scores: NDArray[np.float32],
+    trigger_id: str,
+    obstacles: Mapping[int, str] = NO_OBSTACLES,
+) -> OfferChoice | None:
+    """Return the offer that a campaign makes to a customer by its policy; None where the customer may get none.
+
+    `next_best` makes the one with the highest expected value (without values, the highest score; the lowest id wins a
+    tie), and explores; `fixed` the first listed; `experiment` each as likely as another.
+
+    Args:
+        campaign: names the offers that may be made, and the policy.
         offers: every offer by id.
         scores: shape [offers], the score of offer id i at position i - 1.
+        trigger_id: the draws are hashes of it.
+        obstacles: the offers that the customer may not get.
     """
+    allowed = [each for each in campaign.offers if each not in obstacles] if obstacles else campaign.offers
+    if not allowed:
+        return None
     scores_by_id = scores.tolist()
-    best = min(campaign.offers, key=lambda each: (-scores_by_id[each - 1] * offers[each].margin, each))
-    return ScoredOffer(offers[best], round(scores_by_id[best - 1], 6))
+    if campaign.offer_policy is OfferPolicy.NEXT_BEST:
+        id_ = min(allowed, key=lambda each: (-scores_by_id[each - 1] * offers[each].margin, each))
+        best = ScoredOffer(offers[id_], round(scores_by_id[id_ - 1], 6))
+        if not campaign.exploration_percent:
+            return OfferChoice(best, 1.0, best.score * best.offer.margin, best)
+        return _explore(campaign, allowed, best, offers, scores_by_id, trigger_id)
+    scored = [_score(each, offers, scores_by_id) for each in allowed]
+    if campaign.offer_policy is OfferPolicy.FIXED:
+        return OfferChoice(scored[0], 1.0, scored[0].expected_value, scored[0])
+    digest = hashlib.sha256(f"experiment\x1f{trigger_id}".encode()).digest()
+    made = scored[int.from_bytes(digest[:8]) * len(scored) >> 64]
+    mean = sum(each.expected_value for each in scored) / len(scored)
+    return OfferChoice(made, round(1 / len(scored), 9), mean, None)
 
 
-def explore(
-    campaign: Campaign, best: ScoredOffer, offers: dict[int, Offer], scores: NDArray[np.float32], trigger_id: str
-) -> tuple[ScoredOffer, float]:
-    """Return the offer to make, and the probability with which it was to be made: its propensity.
-
-    Epsilon-greedy: `exploration_percent` of the decisions make one of the campaign's offers at random, each as likely
-    as another. The draw is a hash of the trigger's id, so a decision that is made again makes the same offer.
-    """
-    share, count = campaign.exploration_percent / 100, len(campaign.offers)
-    made = best
-    if share:
-        digest = hashlib.sha256(f"exploration\x1f{trigger_id}".encode()).digest()
-        if int.from_bytes(digest[:8]) < share * 2**64:
-            drawn = campaign.offers[int.from_bytes(digest[8:16]) * count >> 64]
-            made = ScoredOffer(offers[drawn], round(float(scores[drawn - 1]), 6))
+def _explore(
+    campaign: Campaign,
+    allowed: Sequence[int],
+    best: ScoredOffer,
+    offers: Mapping[int, Offer],
+    scores_by_id: Sequence[float],
+    trigger_id: str,
+) -> OfferChoice:
+    """Return the best offer, or in `exploration_percent` of the decisions any of the allowed ones (epsilon-greedy)."""
+    share, count, made = campaign.exploration_percent / 100, len(allowed), best
+    digest = hashlib.sha256(f"exploration\x1f{trigger_id}".encode()).digest()
+    if int.from_bytes(digest[:8]) < share * 2**64:
+        made = _score(allowed[int.from_bytes(digest[8:16]) * count >> 64], offers, scores_by_id)
     is_best = made.offer.id == best.offer.id
-    return made, round(share / count + (1 - share if is_best else 0), 9)
+    propensity = round(share / count + (1 - share if is_best else 0), 9)
+    return OfferChoice(made, propensity, best.expected_value, best)
 
 
-def find_net_value(scored: ScoredOffer, channel: Channel) -> float:
-    """Return what a contact is expected to bring: probability x (value - cost of the offer) - cost of the contact."""
-    return round(scored.score * scored.offer.margin - channel.cost, 6)
+def _score(offer_id: int, offers: Mapping[int, Offer], scores_by_id: Sequence[float]) -> ScoredOffer:
+    return ScoredOffer(offers[offer_id], round(scores_by_id[offer_id - 1], 6))
+
+
+def find_net_value(choice: OfferChoice, channel: Channel) -> float:
+    """Return what a contact is expected to bring: that of its offer - the cost of a contact by the channel."""
+    return round(choice.expected_value - channel.cost, 6)

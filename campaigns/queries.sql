@@ -26,7 +26,7 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
        -- CASE: without limits the contacts are not even looked up.
        (SELECT CASE WHEN %(contacts_after)s::timestamptz IS NULL THEN NULL ELSE
                (SELECT json_object_agg(customer_id, contacts)::text
-                  FROM (SELECT customer_id, json_agg(json_build_array(campaign, channel, decided_at)) AS contacts
+                  FROM (SELECT customer_id, json_agg(json_build_array(campaign, channel, decided_at, offer_id)) AS contacts
                           FROM contact
                          WHERE customer_id = ANY (%(customers)s::text[]) AND decided_at > %(contacts_after)s::timestamptz
                          GROUP BY customer_id) l) END),

@@ -1,6 +1,6 @@
 """A decision made again from its record, under the definitions of now, and how the two differ. Pure.
 
-What the segment or the launch ruled out before is taken from the record: membership is explained by the rule itself.
+What the segment or the launch ruled out before, and the offers that were ruled out, are taken from the record.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def remake(
         if offer_id in offers:
             scores[offer_id - 1] = score
     guardrails = [each for each in GUARDRAILS if each is not refuse_expired or not inputs.sends_expired]
-    proposed = propose(candidate, record.facts, history, offers, scores, guardrails)
+    proposed = propose(candidate, record.facts, history, offers, scores, guardrails, inputs.obstacles)
     if isinstance(proposed, Decision):
         return proposed
     winner = inputs.winner

@@ -28,3 +28,11 @@ GRANT UPDATE (mode, activated_by) ON activation TO :"role";
 GRANT UPDATE (resolution, resolved_at, actor, why, run) ON dead_letter TO :"role";
 GRANT INSERT, UPDATE (last_customer_id, members, done_at) ON campaign_launch TO :"role";
 \endif
+
+-- Run with `--set deliver=1` for the role of `holdfast deliver`, too. Settled rows are deleted by the ledger's owner.
+\if :{?deliver}
+GRANT SELECT, INSERT ON delivery, opt_out TO :"role";
+GRANT UPDATE (due_at, attempts, claimed_until, last_problem, mail_domain, body, outcome, reason, settled_at, reported_at)
+    ON delivery TO :"role";
+GRANT UPDATE (reported_at) ON opt_out TO :"role";
+\endif

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import PlainValidator, WithJsonSchema
@@ -37,10 +37,16 @@ class Template:
     Attributes:
         sources: the locale as it is written and the text, by the locale's tag in lower case.
         fallback: the tag of the text for customers whose locale is null, unknown, or without a text of its own.
+        only: the locale and the text, where there is one for all customers.
     """
 
     sources: Mapping[str, tuple[str, str]]
     fallback: str
+    only: tuple[str, str] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find whether there is a choice, once."""
+        object.__setattr__(self, "only", None if len(self.sources) > 1 else self.sources[self.fallback])
 
     def choose(self, stated: object) -> tuple[str, str]:
         """Return the locale and the text for a customer.
@@ -51,7 +57,7 @@ class Template:
         Args:
             stated: the locale, in any case, with `-` or `_`: `de`, `de_AT`, `de_AT.UTF-8`.
         """
-        if len(self.sources) > 1 and isinstance(stated, str):
+        if isinstance(stated, str):
             parts = _tag(stated.strip().partition(".")[0]).split("-")
             for length in range(len(parts), 0, -1):
                 if found := self.sources.get("-".join(parts[:length])):

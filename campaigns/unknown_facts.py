@@ -16,14 +16,18 @@ from segments.definition_files import describe_place
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from campaigns.definition import Campaign
+    from campaigns.definition import Campaign, Offer
     from segments.definition import Segment
 
 NEAREST = 3
 
 
 def refuse_unknown_facts(
-    segments: Sequence[Segment], campaigns: Sequence[Campaign], known: Collection[str], view: str
+    segments: Sequence[Segment],
+    campaigns: Sequence[Campaign],
+    known: Collection[str],
+    view: str,
+    offers: Collection[Offer] = (),
 ) -> None:
     """Refuse definitions that read facts which no source supplies.
 
@@ -32,35 +36,46 @@ def refuse_unknown_facts(
         campaigns: their messages are checked.
         known: the names of the view's columns, and of the facts that Holdfast adds.
         view: the name of the warehouse's view, for the message.
+        offers: their rules are checked.
 
     Raises:
         CampaignDefinitionError: a fact is unknown; every place is named, each with the nearest known names.
     """
-    if problems := find_unknown_facts(segments, campaigns, known, view):
+    if problems := find_unknown_facts(segments, campaigns, known, view, offers):
         raise CampaignDefinitionError("; ".join(problems))
 
 
 def find_unknown_facts(
-    segments: Sequence[Segment], campaigns: Sequence[Campaign], known: Collection[str], view: str
+    segments: Sequence[Segment],
+    campaigns: Sequence[Campaign],
+    known: Collection[str],
+    view: str,
+    offers: Collection[Offer] = (),
 ) -> list[str]:
     """Return a sentence for each fact that definitions read and no source supplies; see refuse_unknown_facts."""
     return [
         f"{_describe(file, path)} reads {fact!r}, which neither the warehouse view {view} nor Holdfast supplies"
         f"{_suggest(fact, names)}"
-        for file, path, missing, names in _places(segments, campaigns, known)
+        for file, path, missing, names in _places(segments, campaigns, offers, frozenset(known))
         for fact in sorted(missing)
     ]
 
 
 def _places(
-    segments: Sequence[Segment], campaigns: Sequence[Campaign], known: Collection[str]
+    segments: Sequence[Segment], campaigns: Sequence[Campaign], offers: Collection[Offer], known: frozenset[str]
 ) -> Iterator[tuple[str, str, Collection[str], Collection[str]]]:
     """Yield each file and place in it that reads facts, with those not known there, and those that are."""
-    known = frozenset(known)
     for segment in segments:
         yield segment.file, "$.rule", segment.rule.missing(known), known
         if segment.exit_rule:
             yield segment.file, "$.exit_rule", segment.exit_rule.missing(known), known
+    for offer in offers:
+        yield (
+            f"the rule of offer {offer.key!r}",
+            "",
+            offer.eligibility.missing(known) if offer.eligibility else (),
+            known,
+        )
     for campaign in campaigns:
         allowed = known | DECISION_NAMES
         for path, facts in campaign.facts_by_template.items():

@@ -132,7 +132,9 @@ def _compile(rule: Any, where: str, field: str) -> Rule:
         return compile_rule(rule, where=f"{where}: {field}")
     except RuleError as error:
         line = find_line(where, f"$.{field}{error.path.removeprefix('$')}")
-        raise RuleError(f"{error}; line {line}", error.path) if line else error from error
+        at = f" at {error.path}"
+        said = str(error).replace(at, f"{at} (line {line})", 1) if line else str(error)
+        raise RuleError(said, error.path) from error
 
 
 def _version(definition: SegmentDefinition) -> str:

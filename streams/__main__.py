@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 
@@ -14,24 +14,30 @@ from streams.services import run_worker
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from streams.settings import Settings
 
 
-def run() -> None:
-    """Read the settings and work until SIGTERM or Ctrl-C."""
+def run(work: Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]] = run_worker) -> None:
+    """Read the settings and work until SIGTERM or Ctrl-C.
+
+    Args:
+        work: what to do until the event is set.
+    """
     settings = load_settings()
     configure_logs(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(settings))
+        runner.run(_work(settings, work))
 
 
-async def _work(settings: Settings) -> None:
+async def _work(settings: Settings, work: Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     deadline = asyncio.create_task(_end_in_time(stop, settings.shutdown_s))
     try:
-        await run_worker(settings, stop)
+        await work(settings, stop)
     finally:
         deadline.cancel()
 

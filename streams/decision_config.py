@@ -27,7 +27,7 @@ class DecisionConfig:
         segments: the rules of membership.
         activations: the activation of each segment's version, by key.
         definitions: campaigns and offers.
-        reads_event_time: whether a rule or a message reads the event time.
+        reads_event_time: whether a rule, an offer or a message reads the event time.
         reads_feedback: whether a rule or a message reads what staff said of the customer.
     """
 
@@ -40,7 +40,9 @@ class DecisionConfig:
 
     def __post_init__(self) -> None:
         """Find whether the event time and feedback are read, once."""
-        facts = [each.facts for each in self.segments] + [each.message_facts for each in self.definitions.campaigns]
+        definitions = self.definitions
+        facts = [each.facts for each in self.segments] + [each.message_facts for each in definitions.campaigns]
+        facts += [each.facts for each in definitions.offers.values()]
         read = frozenset[str]().union(*facts)
         object.__setattr__(self, "reads_event_time", EVENT_TIME in read)
         object.__setattr__(self, "reads_feedback", ALWAYS_VIP in read)

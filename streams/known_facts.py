@@ -59,7 +59,7 @@ def check_facts(definitions: DefinitionSet, known: Collection[str], view: str) -
     Raises:
         CampaignDefinitionError: a rule or a message reads a fact that no source supplies.
     """
-    refuse_unknown_facts(definitions.segments, definitions.campaigns, known, view)
+    refuse_unknown_facts(definitions.segments, definitions.campaigns, known, view, definitions.offers.values())
 
 
 def report_null_rules(segments: Sequence[Segment]) -> None:

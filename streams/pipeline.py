@@ -235,7 +235,13 @@ class Pipeline:
         ]
         score = partial(score_offers, scorers=prepared.config.scorers, fallbacks=self._fallbacks)
         decisions = decide_all(
-            candidates, folded.facts, folded.contact_histories, definitions.offers, score, definitions.guardrails
+            candidates,
+            folded.facts,
+            folded.contact_histories,
+            definitions.offers,
+            score,
+            definitions.guardrails,
+            prepared.unavailable,
         )
         return Evaluated(transitions, decisions)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -109,7 +108,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         report_missing_columns(columns, scorers)
         known = known_facts(columns, scorers, marks_stale=settings.updated_at_column is not None)
         check_facts(definitions, known, settings.features_table)
-        definitions = replace(definitions, segments=tuple(each.pin(known) for each in definitions.segments))
+        definitions = definitions.pin(known)
         report_null_rules(definitions.segments)
         silent_campaigns = report_consent(definitions.campaigns, columns)
         await report_consent_values(definitions.campaigns, columns, warehouse)

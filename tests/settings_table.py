@@ -52,7 +52,11 @@ columns; training and model previews run queries of their own. Rows that were ca
 stay in Redis for `HOLDFAST_CACHE_TTL_S` at most: flush its database to remove them now. The ledger has an owner, who
 runs `holdfast ledger migrate`, and a role for workers that owns nothing: `campaigns/roles.sql` grants it what it needs.
 Such a worker refuses to start if the ledger's schema is behind. Run `roles.sql` again after every migration. With
-`--set operator=1` it grants what `segments activate`, `campaigns launch` and `dead-letters` need.
+`--set operator=1` it grants what `segments activate`, `campaigns launch` and `dead-letters` need, and with
+`--set deliver=1` what `holdfast deliver` needs.
+
+**Delivery.** `holdfast deliver` reads the addresses and secrets of its channels from variables that are named after
+them: [delivery](delivery.md#configuration).
 """
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from campaigns.candidates import Definitions, launch_occasion
 from campaigns.contact_limits import ContactLimit
 from campaigns.decide import derive_trigger_id
+from campaigns.definition import Offer
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
@@ -29,8 +30,15 @@ if TYPE_CHECKING:
     from tests.records import Arrived
 
 PARTITION = 1
-LIMIT = ContactLimit(key="weekly", contacts=3, days=7)
+LIMIT = ContactLimit(key="weekly", contacts=4, days=7)
 SEGMENT = segment(rule={"==": [{"var": "member"}, 1]})
+REPEAT_DAYS = 2
+CHECKED = {"repeat_days": REPEAT_DAYS, "rule": {"==": [{"var": "email_consent"}, True]}}
+OFFERS = {
+    **offers(),
+    2: Offer(id=2, key="offer-2", name="Offer 2", repeat_days=REPEAT_DAYS),
+    4: Offer(id=4, key="offer-4", name="Offer 4", **CHECKED),
+}
 SCORERS = load_scorers(Path(), FEATURE_MAPPING, mock=True)
 RFM_COLUMNS = ("days_since_last_transaction", "transaction_count", "total_revenue")
 ROW = {"member": 0.0, "email_consent": True, "sms_consent": True, **dict.fromkeys(RFM_COLUMNS, 5.0)}
@@ -45,7 +53,7 @@ ROW_CHANGES: dict[str, dict[str, Any]] = {
     "warehouse consents": {"email_consent": True, "sms_consent": True},
     "warehouse revokes": {"email_consent": False, "sms_consent": False},
 }
-OUTCOME_ACTS = ("delivered", "bounced", "converted", "unsubscribed", "complained", "resubscribed")
+OUTCOME_ACTS = ("delivered", "bounced", "failed", "converted", "unsubscribed", "complained", "resubscribed")
 FEEDBACK_ACTS = ("blocked", "unblocked")
 ACTS = (*ROW_CHANGES, "launched", "writes", *OUTCOME_ACTS)
 BLOCKED = timedelta(days=3)
@@ -77,6 +85,7 @@ def campaigns(holdout_percent: float) -> list[Campaign]:
         campaign(key="without-cooldown", limits=[LIMIT]),
         campaign(key="launched", launch="by_operator", cooldown_days=1, limits=[LIMIT]),
         campaign(key="as-well", competes=False, limits=[LIMIT]),
+        campaign(key="varied", competes=False, offers=(2, 4), offer_policy="experiment", limits=[LIMIT]),
         campaign(key="on-leaving", launch="on_leave", limits=[LIMIT]),
         campaign(key="on-message", launch="on_event", event="conversation.message", limits=[LIMIT]),
         campaign(key="on-update", launch="on_event", event="customer.updated", priority=-1, limits=[LIMIT]),
@@ -143,5 +152,5 @@ def _event(act: Act, event_id: str, at: str) -> dict[str, Any]:
 
 
 def _config(holdout_percent: float) -> DecisionConfig:
-    definitions = Definitions(campaigns(holdout_percent), offers(), SCORERS.versions, {SEGMENT.key: SEGMENT.version})
+    definitions = Definitions(campaigns(holdout_percent), OFFERS, SCORERS.versions, {SEGMENT.key: SEGMENT.version})
     return DecisionConfig(SCORERS, [SEGMENT], {SEGMENT.key: Activation(SEGMENT.version, AS_OF, "emit")}, definitions)

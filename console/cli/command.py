@@ -31,6 +31,8 @@ from console.use_cases.launches import launch_campaign as begin_or_resume
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.updates import publish_updates
 from console.warehouse import ExampleError
+from delivery.errors import DeliveryError
+from delivery.services import run_delivery
 from features.errors import FeaturesError
 from models.current_user import current_user
 from models.errors import ModelError
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
 FOR_PEOPLE = (
     CampaignError,
+    DeliveryError,
     EmbeddedError,
     ExampleError,
     FeaturesError,
@@ -129,6 +132,16 @@ def worker() -> None:
     run()
 
 
+@holdfast.command()
+def deliver() -> None:
+    """Deliver triggers by e-mail and webhooks until SIGTERM or Ctrl-C; see docs/delivery.md.
+
+    For companies without a campaign system. HOLDFAST_DEFINITIONS_DIR has a file delivery.json with the channels to
+    deliver.
+    """
+    run(run_delivery)
+
+
 @holdfast.group()
 def topics() -> None:
     """Manage the topics on the broker."""
@@ -193,7 +206,16 @@ def list_campaigns() -> None:
     defined = load_definitions(load_settings().definitions_dir).campaigns
     print_table(
         ("campaign", "segment", "launch", "holdout", "cooldown"),
-        [(c.key, c.segment, c.launch, f"{c.holdout_percent:g} %", f"{c.cooldown_days} d") for c in defined],
+        [
+            (
+                c.key,
+                c.segment,
+                " ".join(filter(None, (c.launch, c.event))),
+                f"{c.holdout_percent:g} %",
+                f"{c.cooldown_days} d",
+            )
+            for c in defined
+        ],
     )
 
 

@@ -22,7 +22,7 @@ from streams.runtime.model_reload import load_models
 from streams.services import find_warehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from campaigns.channels import Channel
     from campaigns.consent import ConsentCount
@@ -155,18 +155,25 @@ def find_uses(id_column: str, definitions: DefinitionSet, scorers: Scorers) -> M
         read: Collection[str] = task.rule_columns if scorer.basis == "rules" else scorer.columns
         for column in read:
             uses[column].append(f"{name} {'rule' if scorer.basis == 'rules' else 'model'}")
-    for segment in definitions.segments:
-        for fact in segment.facts:
-            uses[fact].append(f"segment {segment.key}")
-    for campaign in definitions.campaigns:
-        for fact in campaign.message_facts:
-            uses[fact].append(f"message of {campaign.key}")
-    for key, channel in definitions.channels.items():
-        if not channel.needs_consent:
-            continue
-        uses[channel.consent_column].append(f"consent for {key}")
-        uses[channel.consent_time_column].append(f"time of consent for {key}")
+    for fact, use in _find_uses_by_definitions(definitions):
+        uses[fact].append(use)
     return uses
+
+
+def _find_uses_by_definitions(definitions: DefinitionSet) -> Iterator[tuple[str, str]]:
+    """Yield each column that a definition reads, with what reads it."""
+    for segment in definitions.segments:
+        yield from ((fact, f"segment {segment.key}") for fact in segment.facts)
+    for campaign in definitions.campaigns:
+        yield from ((fact, f"message of {campaign.key}") for fact in campaign.message_facts)
+    for offer in definitions.offers.values():
+        yield from (
+            (fact, f"rule of offer {offer.key}") for fact in (offer.eligibility.facts if offer.eligibility else ())
+        )
+    for key, channel in definitions.channels.items():
+        if channel.needs_consent:
+            yield channel.consent_column, f"consent for {key}"
+            yield channel.consent_time_column, f"time of consent for {key}"
 
 
 def _missing_times(columns: FeatureTable) -> list[str]:
@@ -205,4 +212,5 @@ def _find_problems(
     definitions: DefinitionSet, columns: FeatureTable, scorers: Scorers, settings: Settings
 ) -> list[str]:
     known = known_facts(columns, scorers, marks_stale=settings.updated_at_column is not None)
-    return find_unknown_facts(definitions.segments, definitions.campaigns, known, describe_view(settings))
+    offers = definitions.offers.values()
+    return find_unknown_facts(definitions.segments, definitions.campaigns, known, describe_view(settings), offers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -10,14 +10,23 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from streams.errors import SettingsError
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from streams.observability.health import Health
-    from streams.observability.metrics import Metrics
 
 CHECKS = {"/health": "ready", "/health/ready": "ready", "/health/live": "alive"}
 """The field of the report that each path checks: 200 when it is true, else 503."""
 
 
-async def serve_probes(health: Health, metrics: Metrics, host: str, port: int) -> tuple[web.AppRunner, int]:
+class Exposed(Protocol):
+    """Metrics on a registry of their own."""
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The registry."""
+
+
+async def serve_probes(health: Health, metrics: Exposed, host: str, port: int) -> tuple[web.AppRunner, int]:
     """Serve health and metrics, and return the server and its port.
 
     Args:

@@ -54,7 +54,7 @@ from tests.builders import (
 )
 from tests.fakes.ledger import InMemoryLedger
 from tests.records import Arrived, events, outcome
-from tests.simulation import Act, campaigns, play
+from tests.simulation import OFFERS, Act, campaigns, play
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -440,7 +440,7 @@ async def test_an_outcome_seen_before_is_a_conflict_and_nothing_is_stored(ledger
 
 
 @pytest.mark.parametrize(
-    "batches", [[[0, 1, 2, 3, 4, 5]], [[5], [4], [3], [2], [1], [0]], [[2, 1, 2], [0, 5, 2], [4, 3]]]
+    "batches", [[[0, 1, 2, 3, 4, 5, 6]], [[6], [5], [4], [3], [2], [1], [0]], [[2, 1, 2], [6, 0, 5, 2], [4, 3, 6]]]
 )
 async def test_any_order_duplication_and_batching_of_outcomes_gives_the_same_contact(
     ledger: Ledger, batches: list[list[int]]
@@ -453,13 +453,14 @@ async def test_any_order_duplication_and_batching_of_outcomes_gives_the_same_con
         ("converted", None),
         ("opened", 0),
         ("opened", 1),
+        ("failed", None),
     ]
     await ledger.commit(batch(decision()), owners=OWNED)
     for numbers in batches:
         await _report(
             ledger, [outcome(reports[n][0], id=f"o{n}", trigger_id=TRIGGER, value=reports[n][1]) for n in numbers]
         )
-    at = {"bounced": AS_OF, "converted": AS_OF, "opened": AS_OF}
+    at = {"bounced": AS_OF, "converted": AS_OF, "failed": AS_OF, "opened": AS_OF}
     assert await contact(ledger) == Contact("email", ContactState("converted", Decimal("0.3"), 3, at))
 
 
@@ -569,14 +570,14 @@ async def test_contacts_that_no_cooldown_counts_from_are_not_read(ledger: Ledger
 
 
 async def test_the_contacts_after_a_time_are_listed_for_limits_in_both_arms(ledger: Ledger) -> None:
-    """Whether their campaign has a cooldown or not; without a time none is."""
+    """With their offers, whether their campaign has a cooldown or not; without a time none is."""
     later = AS_OF + timedelta(days=3)
     untiring = campaign(key="untiring", holdout_percent=0)
     await ledger.commit(
         batch(decision(), control(occasion="2"), decision(campaign=untiring, as_of=later)), owners=OWNED
     )
     listed = (await ledger.read(["ann"], [], contacts_after=AS_OF)).contact_histories["ann"].contacts
-    assert listed == (PastContact("untiring", "email", later),)
+    assert listed == (PastContact("untiring", "email", later, offer=3),)
     earlier = AS_OF - timedelta(microseconds=1)
     everything = (await ledger.read(["ann", "bob"], [], contacts_after=earlier)).contact_histories
     assert sorted(each.campaign for each in everything["ann"].contacts) == ["untiring", "win-back", "win-back"]
@@ -703,7 +704,7 @@ async def test_decisions_made_again_from_their_rows_are_the_same(ledger_url: str
         assert len(records) == len(customer.decisions)
         assert {each.message is None for each in records} == {True, False}
         for each in records:
-            assert recompute(name, each, defined, offers(), {}).differences == ()
+            assert recompute(name, each, defined, OFFERS, {}).differences == ()
     await ledger.close()
 
 

@@ -21,6 +21,8 @@ from campaigns.postgres_dead_letters import open_dead_letters
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.postgres_performance import open_performance
 from console.embedded.postgres import find_binaries
+from delivery.outcomes import OptOut
+from delivery.postgres_deliveries import PostgresDeliveries
 from features.errors import WarehouseLayoutError
 from features.postgres_warehouse import PostgresWarehouse
 from streams.formats.dead_letters import dead_letter
@@ -28,6 +30,7 @@ from streams.formats.events import Reject, RejectReason
 from tests.builders import AS_OF, campaign, decision, segment
 from tests.contract.test_ledger import SIGNALS, TRIGGER, batch, opt_out
 from tests.records import Arrived
+from tests.triggers import NOW, received
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,6 +170,26 @@ async def test_an_operators_role_can_activate_and_settle_dead_letters(
         }
         assert set(letters.read_values(ids)) == set(ids)
     assert [found[each] for each in ids] == [Resolution.REQUEUED, Resolution.OPEN, Resolution.DISCARDED]
+
+
+async def test_a_delivery_has_rights_of_its_own(worker_url: str, ledger_url: str, role: str) -> None:
+    """All that it does, and no change of an outcome's customer."""
+    grant(ledger_url, role, "--set", "deliver=1")
+    deliveries, ann, bob = PostgresDeliveries(worker_url), received("ann"), received("bob")
+    await deliveries.open()
+    assert await deliveries.accept([ann, bob], now=NOW) == 2
+    first, second = await deliveries.claim("email", now=NOW, until=NOW, limit=2)
+    await deliveries.postpone(first, NOW)
+    await deliveries.retry(second, NOW, "later")
+    assert await deliveries.settle(ann.trigger, "delivered", "", at=NOW, mail_domain="mail.example")
+    await deliveries.opt_out(OptOut("u-1", "ann", "email", ann.trigger.id, NOW))
+    assert set(await deliveries.consent(["ann"])) == {"ann"}
+    await deliveries.mark_reported(*await deliveries.unreported(5), at=NOW)
+    assert (await deliveries.unreported(5), await deliveries.count_waiting()) == (([], []), {"email": 1})
+    assert len(await deliveries.count_domains(since=NOW)) == 1
+    await deliveries.close()
+    with psycopg.connect(worker_url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("UPDATE delivery SET customer_id = 'eve'")
 
 
 async def test_the_warehouses_role_needs_select_on_the_view_alone(warehouse_url: str) -> None:

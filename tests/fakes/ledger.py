@@ -41,6 +41,7 @@ class Exposure:
     channel: str
     variant: str
     decided_at: datetime
+    offer: int
     state: ContactState = RESERVED
 
 
@@ -223,9 +224,9 @@ class InMemoryLedger:
                 refused |= {candidate.trigger_id, decision_message_id(candidate.trigger_id)}
                 continue
             customer.decisions[candidate.trigger_id] = each
-            if each.outcome is not Outcome.WITHHELD and each.channel is not None:
+            if each.outcome is not Outcome.WITHHELD and each.channel is not None and each.offer is not None:
                 variant = "treatment" if each.outcome is Outcome.FIRED else "control"
-                contact = Exposure(candidate.campaign.key, each.channel, variant, candidate.as_of)
+                contact = Exposure(candidate.campaign.key, each.channel, variant, candidate.as_of, each.offer.offer.id)
                 customer.contacts[candidate.trigger_id] = contact
         return refused
 
@@ -254,7 +255,7 @@ class InMemoryLedger:
 def _contact_history(customer: Customer, cooling: set[str], contacts_after: datetime | None) -> ContactHistory:
     history = ContactHistory()
     for contact in customer.contacts.values():
-        past = PastContact(contact.campaign, contact.channel, contact.decided_at)
+        past = PastContact(contact.campaign, contact.channel, contact.decided_at, contact.offer)
         if contact.campaign in cooling:
             history = structs.replace(history, last_contacts=history.with_contact(past).last_contacts)
         if contacts_after and past.at > contacts_after:

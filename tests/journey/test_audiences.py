@@ -96,6 +96,8 @@ def test_who_was_a_member_from_the_start_gets_nothing_until_they_leave(place: Wo
     assert received(place, "loyal") == []
     evaluated(place, "loyal", revenue=PLAIN)
     assert received(place, "loyal") == [("gold-goodbye", "left 1")]
+    (trigger,) = place.triggers("loyal")
+    assert trigger["offer"]["propensity"] == 0.5
 
 
 @pytest.mark.usefixtures("worker")
@@ -118,15 +120,36 @@ def test_each_message_of_a_member_is_answered_once(place: Workplace) -> None:
     assert f"event {first['id']} of a member of gold" in place.holdfast("explain", "writing").stdout
 
 
-@pytest.mark.usefixtures("worker")
-def test_a_launch_reaches_the_members(place: Workplace) -> None:
-    evaluated(place, "invited", revenue=GOLD)
-    evaluated(place, "not-invited", revenue=PLAIN)
-    launched = place.holdfast("campaigns", "launch", "gold-invitation", "--launch-id", "june")
+def launch(place: Workplace, launch_id: str) -> None:
+    """Launch the invitation."""
+    launched = place.holdfast("campaigns", "launch", "gold-invitation", "--launch-id", launch_id)
     assert launched.returncode == 0, launched.stderr
     place.settle()
-    assert received(place, "invited") == [("gold-invitation", "launch june")]
-    assert received(place, "not-invited") == []
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_launch_reaches_the_members_with_the_offer_that_each_may_get(place: Workplace) -> None:
+    """The gift not twice in 30 days; the adviser from a revenue of 5,000 on."""
+    revenues = {"invited": GOLD, "not-invited": PLAIN, "advised": 5_000.0}
+    for customer, revenue in revenues.items():
+        evaluated(place, customer, revenue=revenue)
+    launch(place, "june")
+    launch(place, "july")
+    made = {
+        customer: [(each["occasion"], each["offer"]["key"]) for each in place.triggers(customer)]
+        for customer in revenues
+    }
+    assert made == {
+        "invited": [("launch june", "gift")],
+        "not-invited": [],
+        "advised": [("launch june", "adviser"), ("launch july", "adviser")],
+    }
+    assert place.decisions("invited")[-1] == ("gold-invitation", "withheld", "no_eligible_offer")
+    explained = place.holdfast("explain", "invited").stdout
+    assert "adviser: its rule does not hold; gift: not twice in 30 day(s), again from " in explained
+
+
+def test_a_campaign_that_runs_by_itself_is_not_launched(place: Workplace) -> None:
     refused = place.holdfast("campaigns", "launch", "gold-answer")
     assert refused.returncode == 2
     assert "runs by itself at each conversation.message of a member of 'gold'" in refused.stderr

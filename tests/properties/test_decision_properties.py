@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,10 +15,9 @@ from hypothesis import strategies as st
 from campaigns.decide import Outcome
 from campaigns.recomputation import Recomputed, recompute
 from campaigns.triggers import decision_message_id
-from tests.builders import offers
 from tests.decision_records import record_of
 from tests.examples import examples
-from tests.simulation import ACTS, FEEDBACK_ACTS, LIMIT, SEGMENT, Act, campaigns, play
+from tests.simulation import ACTS, FEEDBACK_ACTS, LIMIT, OFFERS, REPEAT_DAYS, SEGMENT, Act, campaigns, play
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,9 +47,9 @@ HISTORIES = histories(*ACTS, *("enters", "leaves", "launched", "writes") * 3)
 
 
 def eligibility(ledger: InMemoryLedger) -> list[tuple[Any, ...]]:
-    """Return every decision in order: customer, id, and the reason if it was withheld; no arm."""
+    """Return every decision in order: customer, id, the reason if it was withheld, the offer; no arm."""
     return [
-        (name, key, "exposed" if each.outcome is not Outcome.WITHHELD else each.reason, each.channel)
+        (name, key, "exposed" if each.outcome is not Outcome.WITHHELD else each.reason, each.channel, each.offer)
         for name, customer in ledger.customers.items()
         for key, each in customer.decisions.items()
     ]
@@ -90,6 +90,21 @@ def test_no_window_has_more_contacts_than_a_limit_allows(
         times = [each.decided_at for each in customer.contacts.values()]
         for begin in times:
             assert sum(begin <= each < begin + timedelta(days=LIMIT.days) for each in times) <= LIMIT.contacts
+
+
+@SETTINGS
+@given(HISTORIES, st.sampled_from([0, 50, 100]), st.sampled_from([0, 5]))
+def test_no_offer_is_repeated_within_its_days(
+    history: Sequence[Sequence[Act]], holdout_percent: float, again: int
+) -> None:
+    """However events are batched, repeated and late, and in both arms; nor made where its rule does not hold."""
+    ledger = asyncio.run(play(history, holdout_percent=holdout_percent, again=again))
+    for customer in ledger.customers.values():
+        for offer in (2, 4):
+            times = sorted(each.decided_at for each in customer.contacts.values() if each.offer == offer)
+            assert all(later - earlier >= timedelta(days=REPEAT_DAYS) for earlier, later in pairwise(times))
+        for decision in customer.decisions.values():
+            assert decision.offer is None or decision.offer.offer.id != 4 or decision.facts["email_consent"]
 
 
 def test_five_entries_within_the_cooldown_are_one_exposure_in_both_arms() -> None:
@@ -192,7 +207,7 @@ def test_any_decision_made_again_from_its_record_is_the_same(
     defined = {each.key: each for each in campaigns(holdout_percent)}
     for name, customer in ledger.customers.items():
         for each in customer.decisions.values():
-            found = recompute(name, record_of(each), defined, offers(), {SEGMENT.key: SEGMENT.version})
+            found = recompute(name, record_of(each), defined, OFFERS, {SEGMENT.key: SEGMENT.version})
             assert found == Recomputed(), (each.reason, each.detail)
 
 

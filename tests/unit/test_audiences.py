@@ -127,6 +127,15 @@ def test_only_events_of_members_are_candidates(state: LedgerState, entered: bool
     assert len(occurrences(message(), state=state, entered=entered)) == count
 
 
+def test_a_member_by_a_suppressed_entry_is_one() -> None:
+    """What fires is the event, and not the entry."""
+    said = events(message())
+    fresh = messages_by_customer(said, lambda _: MessageReading(0.0))
+    moved = [transition(suppressed=True)]
+    (found,) = find_occurrences(said, fresh, (), DEFINITIONS, NOTHING, moved)
+    assert found.campaign is ANSWER
+
+
 def test_a_message_of_an_agent_is_none_by_the_customer() -> None:
     assert occurrences(message(role="agent")) == []
 

@@ -22,10 +22,13 @@ from tests.builders import campaign, offers, scores
 def test_the_best_allowed_offer_is_chosen_and_the_lowest_id_wins_a_tie(
     allowed: tuple[int, ...], best: tuple[int, ...], chosen: int
 ) -> None:
-    assert choose_offer(campaign(offers=allowed), offers(), scores(*best)).offer.id == chosen
+    found = choose_offer(campaign(offers=allowed), offers(), scores(*best), "t")
+    assert found
+    assert found.made.offer.id == chosen
 
 
 def test_the_score_is_that_of_the_chosen_offer_as_a_plain_number() -> None:
-    found = choose_offer(campaign(offers=(2,)), offers(), np.linspace(0, 0.7, 8, dtype=np.float32))
-    assert found.score == 0.1
-    assert type(found.score) is float
+    found = choose_offer(campaign(offers=(2,)), offers(), np.linspace(0, 0.7, 8, dtype=np.float32), "t")
+    assert found
+    assert found.made.score == 0.1
+    assert type(found.made.score) is float
