@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from campaigns.decide import withhold
+from campaigns.decision_inputs import Rival
 from campaigns.guardrails import Reason
 
 if TYPE_CHECKING:
@@ -29,19 +32,38 @@ def choose_contact(proposals: Iterable[Proposal]) -> Proposal:
 
 def outrank(loser: Proposal, winner: Proposal) -> Decision:
     """Return the decision about a contact that another campaign makes in its place, with the reason."""
-    return withhold(loser.candidate, Reason.OUTRANKED, _compare(loser, winner), loser.facts, loser.net_value)
+    return outrank_by(loser, _as_rival(winner))
+
+
+def outrank_by(loser: Proposal, winner: Rival) -> Decision:
+    """Return the decision about a contact that another one replaces, by what is recorded of the winner."""
+    detail = _compare(_as_rival(loser), winner)
+    lost = withhold(loser.candidate, Reason.OUTRANKED, detail, loser.facts, loser.net_value)
+    return replace(lost, winner=winner)
+
+
+def loses_to(proposal: Proposal, winner: Rival) -> bool:
+    """Return whether a contact that is possible loses to the one that was made."""
+    return _rank(proposal) > _rank_rival(winner)
 
 
 def _rank(proposal: Proposal) -> tuple[int, float, str, str]:
+    return _rank_rival(_as_rival(proposal))
+
+
+def _rank_rival(rival: Rival) -> tuple[int, float, str, str]:
+    return (-rival.priority, -rival.net_value, rival.campaign, rival.occasion)
+
+
+def _as_rival(proposal: Proposal) -> Rival:
     campaign = proposal.candidate.campaign
-    return (-campaign.priority, -proposal.net_value, campaign.key, proposal.candidate.occasion)
+    return Rival(campaign.key, campaign.priority, proposal.net_value, proposal.candidate.occasion)
 
 
-def _compare(loser: Proposal, winner: Proposal) -> str:
-    ours, theirs = loser.candidate.campaign, winner.candidate.campaign
-    if ours.priority != theirs.priority:
-        return f"{theirs.key} has priority {theirs.priority}, this campaign {ours.priority}"
+def _compare(loser: Rival, winner: Rival) -> str:
+    if loser.priority != winner.priority:
+        return f"{winner.campaign} has priority {winner.priority}, this campaign {loser.priority}"
     if loser.net_value != winner.net_value:
         values = f"{winner.net_value:g}, this one {loser.net_value:g}"
-        return f"{theirs.key} has an expected net value of {values}"
-    return f"{theirs.key} has the same expected net value, {loser.net_value:g}, and comes first by key"
+        return f"{winner.campaign} has an expected net value of {values}"
+    return f"{winner.campaign} has the same expected net value, {loser.net_value:g}, and comes first by key"

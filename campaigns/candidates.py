@@ -8,11 +8,14 @@ from datetime import timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
+
 from campaigns.arbitration import choose_contact, outrank
 from campaigns.decide import Candidate, ContactHistory, Decision, Proposal, propose, settle, withhold
+from campaigns.decision_inputs import record_inputs
 from campaigns.definition import Launch
-from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason
-from campaigns.offers import find_conditions
+from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason, refuse_expired
+from campaigns.offers import NO_OBSTACLES, find_conditions
 from features.table import plain
 from models.facts import SCORE_FACTS
 
@@ -267,21 +270,23 @@ def decide_all(
     conditions = find_conditions(offers, chosen, unavailable)
     histories = dict(contact_histories)
     decisions: dict[int, Decision] = {}
+    sends_expired = refuse_expired not in guardrails
     for places in _competing(candidates):
         customer_id = candidates[places[0]].customer_id
         history = histories.get(customer_id, ContactHistory())
-        if conditions is None:
-            proposed = [propose(candidates[n], rows[n], history, offers, scores[n], guardrails) for n in places]
-        else:
-            obstacles = [conditions.find_obstacles(candidates[n], n, history) for n in places]
-            proposed = [
-                propose(candidates[n], rows[n], history, offers, scores[n], guardrails, refused)
-                for n, refused in zip(places, obstacles, strict=True)
-            ]
+        known = history
+        obstacles = [
+            conditions.find_obstacles(candidates[n], n, history) if conditions else NO_OBSTACLES for n in places
+        ]
+        proposed = [
+            propose(candidates[n], rows[n], history, offers, scores[n], guardrails, refused)
+            for n, refused in zip(places, obstacles, strict=True)
+        ]
         if breakers is not None:
             proposed = _stop(proposed, breakers)
-        for place, made in zip(places, _arbitrate(proposed), strict=True):
-            decisions[place] = made
+        for place, made, refused in zip(places, _arbitrate(proposed), obstacles, strict=True):
+            inputs = record_inputs(made, known, scores[place], refused, sends_expired=sends_expired)
+            decisions[place] = replace(made, inputs=inputs)
             if exposure := made.exposure:
                 histories[customer_id] = history = history.with_contact(exposure)
                 if breakers is not None:

@@ -19,8 +19,10 @@ import msgspec
 
 from campaigns.consent import Consent, add_change, choose_channel
 from campaigns.contact_limits import PastContact
+from campaigns.decision_inputs import DecisionInputs, Rival
 from campaigns.definition import Campaign, Launch
 from campaigns.errors import MessageError
+from campaigns.feedback import Standing, add_feedback
 from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels, refuse_expired
 from campaigns.holdout import is_in_holdout
 from campaigns.ids import derive_id
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from campaigns.channels import Channel
     from campaigns.consent import ConsentChange
     from campaigns.definition import Offer
+    from campaigns.feedback import Feedback
     from campaigns.guardrails import Guardrail
 
 # Never change it: every trigger id derives from it.
@@ -94,11 +97,13 @@ class ContactHistory(msgspec.Struct, frozen=True):
         consent: when consent was given again and revoked, by channel.
         last_contacts: the event time of the latest exposure, fired or control, by campaign.
         contacts: the exposures that limits may count, in any order.
+        feedback: what staff said of the customer, in any order.
     """
 
     consent: Consent = msgspec.field(default_factory=dict)
     last_contacts: Mapping[str, datetime] = msgspec.field(default_factory=dict)
     contacts: tuple[PastContact, ...] = ()
+    feedback: tuple[Standing, ...] = ()
 
     def last_contact(self, campaign_key: str) -> datetime | None:
         """Return when the campaign last contacted the customer, or would have if they were not held out."""
@@ -108,11 +113,15 @@ class ContactHistory(msgspec.Struct, frozen=True):
         """Return the history with one more exposure, fired or control."""
         last = max(self.last_contacts.get(contact.campaign, contact.at), contact.at)
         contacts = (*self.contacts, contact)
-        return ContactHistory(self.consent, {**self.last_contacts, contact.campaign: last}, contacts)
+        return ContactHistory(self.consent, {**self.last_contacts, contact.campaign: last}, contacts, self.feedback)
 
     def with_consent_change(self, change: ConsentChange) -> ContactHistory:
         """Return the history with one more change of consent."""
-        return ContactHistory(add_change(self.consent, change), self.last_contacts, self.contacts)
+        return msgspec.structs.replace(self, consent=add_change(self.consent, change))
+
+    def with_feedback(self, feedback: Feedback) -> ContactHistory:
+        """Return the history with one more feedback of staff."""
+        return msgspec.structs.replace(self, feedback=add_feedback(self.feedback, feedback))
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -120,7 +129,8 @@ class Decision(msgspec.Struct, frozen=True):
 
     `net_value` is what the best contact was expected to bring; None where no contact was possible. `propensity` is the
     probability with which the offer was to be made, given that a contact was. `deferred_to` is the end of the quiet
-    hours in which its event arrived, `variant` the key of the campaign's variant that the contact is of.
+    hours in which its event arrived, `variant` the key of the campaign's variant that the contact is of, `winner` the
+    contact that is made in its place, `inputs` what else it read.
     """
 
     candidate: Candidate
@@ -136,6 +146,8 @@ class Decision(msgspec.Struct, frozen=True):
     deferred_to: datetime | None = None
     subject: str | None = None
     variant: str | None = None
+    winner: Rival | None = None
+    inputs: DecisionInputs | None = None
 
     @property
     def exposure(self) -> PastContact | None:

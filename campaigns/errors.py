@@ -5,6 +5,7 @@ CampaignError
 ├── MessageError              a message template failed on one customer
 ├── LaunchError               a launch is refused; the message says what to do instead
 ├── ReevaluationError         a re-evaluation is refused or not complete; the message says what to do
+├── FeedbackError             feedback of staff is refused; the message says why
 └── LedgerError
     ├── LedgerUnavailableError  the ledger cannot be reached now; retry
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
@@ -36,6 +37,10 @@ class LaunchError(CampaignError):
 
 class ReevaluationError(CampaignError):
     """A re-evaluation is refused or cannot go on; the message says what to do."""
+
+
+class FeedbackError(CampaignError):
+    """Feedback of staff is refused; the message says why."""
 
 
 class LedgerError(CampaignError):

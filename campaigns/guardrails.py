@@ -14,7 +14,9 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from campaigns.channels import STAFF
 from campaigns.consent import describe_unreadable, find_consented_channels
+from campaigns.feedback import FeedbackKind, find_in_force
 from features.times import STALE
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ class Reason(StrEnum):
     FIRST_EVALUATION = "first_evaluation"
     NOT_A_MEMBER = "not_a_member"
     EXPIRED = "expired"
+    DO_NOT_CONTACT = "do_not_contact"
     NO_CONSENTED_CHANNEL = "no_consented_channel"
     UNREADABLE_CONSENT = "unreadable_consent"
     COOLDOWN = "cooldown"
@@ -87,6 +90,17 @@ def refuse_expired(candidate: Candidate, _history: ContactHistory, _facts: Mappi
     arrived = datetime.fromtimestamp(candidate.received_ms / 1000, UTC)
     detail = f"expired at {expires_at:%Y-%m-%d %H:%M}, before its event arrived at {arrived:%Y-%m-%d %H:%M}"
     return Refusal(Reason.EXPIRED, detail)
+
+
+def refuse_do_not_contact(candidate: Candidate, history: ContactHistory, _facts: Mapping[str, Any]) -> Refusal | None:
+    """Refuse a customer whom staff asked not to contact; what staff are told about the customer is no contact."""
+    if not history.feedback or candidate.campaign.recipient == STAFF:
+        return None
+    asked = find_in_force(history.feedback, FeedbackKind.DO_NOT_CONTACT, candidate.as_of)
+    if asked is None:
+        return None
+    until = f" until {asked.until:%Y-%m-%d %H:%M}" if asked.until else ""
+    return Refusal(Reason.DO_NOT_CONTACT, f"staff asked for no contact{until}: feedback {asked.event_id}", asked.until)
 
 
 def refuse_without_consent(candidate: Candidate, history: ContactHistory, facts: Mapping[str, Any]) -> Refusal | None:
@@ -147,6 +161,7 @@ def _refuse_until(limit: ContactLimit, until: datetime) -> Refusal:
 GUARDRAILS: Sequence[Guardrail] = (
     refuse_known_before,
     refuse_expired,
+    refuse_do_not_contact,
     refuse_without_consent,
     refuse_in_cooldown,
     refuse_beyond_limits,

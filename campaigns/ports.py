@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from campaigns.contact_state import Contact, ContactState
     from campaigns.decide import ContactHistory, Decision
     from campaigns.definition import Campaign
+    from campaigns.feedback import Feedback
     from campaigns.records import ActivationRecord, ReevaluationRecord
     from features.signals import Signals
     from segments.definition import Segment
@@ -74,6 +75,7 @@ class BatchChanges:
         outcome_ids: outcomes folded.
         contact_states: the new state of each contact that has outcomes in the batch.
         consent_changes: revocations, and consent given again.
+        feedback: what staff said of customers; of one event id the first counts.
         messages: what is to be published.
         cache_lost: an invalidation of the feature cache may not have happened.
         stops: campaigns that the batch stops; one that is stopped already stays as it is.
@@ -89,6 +91,7 @@ class BatchChanges:
     outcome_ids: Sequence[CustomerKey] = ()
     contact_states: Mapping[CustomerKey, ContactState] = field(default_factory=dict)
     consent_changes: Sequence[ConsentChange] = ()
+    feedback: Sequence[Feedback] = ()
     messages: Sequence[Message] = ()
     cache_lost: bool = False
     stops: Sequence[CampaignStop] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from campaigns.contact_state import Contact, ContactState
 from campaigns.dead_letters import DESTINATION as DEAD_LETTERS
 from campaigns.dead_letters import read_message
 from campaigns.decide import ContactHistory, Outcome
+from campaigns.decision_inputs import DecisionInputs
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.feedback import Feedback, Standing
 from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
 from campaigns.queries import QUERIES
 from campaigns.records import ActivationRecord, DecisionRecord, MemberRecord, MembershipRecord, StopRecord
@@ -58,7 +61,7 @@ set_json_loads(msgspec.json.decode)
 
 
 # What the query `read_customers` returns, by customer: roster, episodes, signals, consent changes, last contacts,
-# contacts; by campaign: stops, contacts by hour.
+# contacts; by campaign: stops, contacts by hour; by customer: feedback.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...]]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
@@ -68,7 +71,9 @@ _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, tuple[PastContact, ...]]),
     msgspec.json.Decoder(dict[str, str]),
     msgspec.json.Decoder(dict[str, dict[int, int]]),
+    msgspec.json.Decoder(dict[str, tuple[Standing, ...]]),
 )
+_INPUTS = msgspec.json.Decoder(DecisionInputs)
 _FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
 
 
@@ -146,7 +151,7 @@ class PostgresLedger:
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        rosters, episodes, signals, consent, last_contacts, contacts, stops, contact_hours = (
+        rosters, episodes, signals, consent, last_contacts, contacts, stops, contact_hours, feedback = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
         earlier = await self._find_earlier(rosters)
@@ -160,8 +165,10 @@ class PostgresLedger:
             memberships,
             signals,
             {
-                each: ContactHistory(consent.get(each, {}), last_contacts.get(each, {}), contacts.get(each, ()))
-                for each in {**consent, **last_contacts, **contacts}
+                each: ContactHistory(
+                    consent.get(each, {}), last_contacts.get(each, {}), contacts.get(each, ()), feedback.get(each, ())
+                )
+                for each in {**consent, **last_contacts, **contacts, **feedback}
             },
             set(rows.get("read_seen", ())),
             dict(map(_contact, rows.get("read_contacts", ()))),
@@ -289,7 +296,7 @@ class PostgresLedger:
 
     async def decisions_of(self, customer_id: str) -> list[DecisionRecord]:
         """Return a customer's decisions in order of event time."""
-        return [DecisionRecord(*row) for row in await self._rows("decisions_of", customer=customer_id)]
+        return [_decision_record(row) for row in await self._rows("decisions_of", customer=customer_id)]
 
     async def memberships_of(self, customer_id: str) -> list[MembershipRecord]:
         """Return a customer's latest episode in each segment."""
@@ -328,6 +335,14 @@ class PostgresLedger:
         """Return every change of a customer's consent, in the order of event time."""
         rows = await self._rows("consent_changes_of", customer=customer_id)
         return [ConsentChange(customer_id, *row) for row in rows]
+
+    async def feedback_of(self, customer_id: str) -> Sequence[Feedback]:
+        """Return everything that staff said of a customer, in the order of event time."""
+        return [Feedback(*row) for row in await self._rows("feedback_of", customer=customer_id)]
+
+    async def all_feedback(self) -> Sequence[Feedback]:
+        """Return everything that staff said of any customer, in the order of event time."""
+        return [Feedback(*row) for row in await self._rows("all_feedback")]
 
     async def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         async with self._connection() as connection:
@@ -511,6 +526,7 @@ def _outcome_statements(changes: BatchChanges) -> list[Work]:
     return [
         ("write_contact_states", _contact_states(changes.contact_states)),
         ("write_consent_changes", _consent_changes(changes.consent_changes)),
+        ("write_feedback", _feedback(changes.feedback)),
     ]
 
 
@@ -570,6 +586,7 @@ def _decisions(changes: BatchChanges, breaking: PgTextArray) -> dict[str, Any]:
         "versions": PgTextArray(_json(each.versions) for each in candidates),
         "net_values": PgTextArray(None if each.net_value is None else repr(each.net_value) for each in decisions),
         "breaking": breaking,
+        "inputs": PgTextArray(None if each.inputs is None else _json(each.inputs) for each in decisions),
         **_contacts([each for each in decisions if each.outcome is not Outcome.WITHHELD]),
         **_outbox(changes.messages, [each.trigger_id for each in candidates]),
     }
@@ -647,10 +664,32 @@ def _consent_changes(changes: Sequence[ConsentChange]) -> dict[str, Any]:
     }
 
 
+def _feedback(given: Sequence[Feedback]) -> dict[str, Any]:
+    return {
+        "customers": PgTextArray(each.customer_id for each in given),
+        "events": PgTextArray(each.event_id for each in given),
+        "kinds": PgTextArray(each.kind for each in given),
+        "at": PgTextArray(each.given_at.isoformat() for each in given),
+        "actors": PgTextArray(each.actor for each in given),
+        "whys": PgTextArray(each.why for each in given),
+        "untils": PgTextArray(each.until.isoformat() if each.until else None for each in given),
+        "models": PgTextArray(each.model for each in given),
+        "numbers": PgTextArray(None if each.value is None else repr(each.value) for each in given),
+        "withdraws": PgTextArray(each.withdraws for each in given),
+    }
+
+
 def _contact(row: tuple[Any, ...]) -> tuple[CustomerKey, Contact]:
     customer_id, trigger_id, channel, status, value, conversions, first_at = row
     state = ContactState(status, value, conversions, _FIRST_AT.decode(first_at))
     return (customer_id, trigger_id), Contact(channel, state)
+
+
+def _decision_record(row: tuple[Any, ...]) -> DecisionRecord:
+    *others, inputs, trigger = row
+    body = msgspec.json.decode(trigger) if trigger else {}
+    read = _INPUTS.decode(inputs) if inputs else None
+    return replace(DecisionRecord(*others), inputs=read, message=body.get("message"), subject=body.get("subject"))
 
 
 def _json(value: object) -> str:

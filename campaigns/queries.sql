@@ -1,7 +1,8 @@
 -- name: read_customers
--- Six JSON objects by customer and two by campaign, each decoded in one go. `= ANY` and no joins: while the statistics are old, a join
--- may pair every customer with every row. The latest contact of each campaign with a cooldown, and every contact that a
--- limit may count. Contacts of both arms and with any status: a held-out customer is treated like a contacted one.
+-- Seven JSON objects by customer and two by campaign, each decoded in one go. `= ANY` and no joins: while the statistics
+-- are old, a join may pair every customer with every row. The latest contact of each campaign with a cooldown, and every
+-- contact that a limit may count. Contacts of both arms and with any status: a held-out customer is treated like a
+-- contacted one.
 SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(roster_id)
                                                  ELSE json_build_array(roster_id, earlier) END)::text
           FROM evaluated WHERE customer_id = ANY (%(customers)s::text[])),
@@ -37,7 +38,12 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                        LATERAL (SELECT campaign, hour, contacts FROM campaign_hour h
                                  WHERE h.campaign = ANY (%(breaking)s::text[]) AND h.hour BETWEEN read.first AND read.last
                                 OFFSET 0) AS found
-                 GROUP BY found.campaign) h);
+                 GROUP BY found.campaign) h),
+       (SELECT json_object_agg(customer_id, given)::text
+          FROM (SELECT customer_id,
+                       json_agg(json_build_array(event_id, kind, until, withdraws) ORDER BY event_id COLLATE "C") AS given
+                  FROM feedback
+                 WHERE customer_id = ANY (%(customers)s::text[]) AND kind <> 'wrong_score' GROUP BY customer_id) f);
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);
@@ -120,10 +126,10 @@ SELECT * FROM unnest(%(customers)s::text[], %(signals)s::jsonb[]) AS t (customer
 -- stands everywhere. A message without a decision is stored by its own id. `IN` inside a larger expression is a hashed
 -- look-up under every join setting; a join would be a nested loop over every pair.
 WITH stored AS (
-    INSERT INTO decision (customer_id, decision_id, campaign, segment, occasion, outcome, reason, detail, event_id, as_of, facts, versions, net_value)
+    INSERT INTO decision (customer_id, decision_id, campaign, segment, occasion, outcome, reason, detail, event_id, as_of, facts, versions, net_value, inputs)
     SELECT * FROM unnest(%(customers)s::text[], %(ids)s::uuid[], %(campaigns)s::text[], %(segments)s::text[], %(occasions)s::text[],
                          %(outcomes)s::text[], %(reasons)s::text[], %(details)s::text[], %(events)s::text[],
-                         %(as_of)s::timestamptz[], %(facts)s::jsonb[], %(versions)s::jsonb[], %(net_values)s::double precision[])
+                         %(as_of)s::timestamptz[], %(facts)s::jsonb[], %(versions)s::jsonb[], %(net_values)s::double precision[], %(inputs)s::jsonb[])
         ON CONFLICT (customer_id, decision_id) DO NOTHING
     RETURNING decision_id
 ), contacted AS (
@@ -192,6 +198,13 @@ UPDATE contact
 INSERT INTO consent_change (customer_id, event_id, channel, granted, changed_at, source, trigger_id)
 SELECT * FROM unnest(%(customers)s::text[], %(events)s::text[], %(channels)s::text[], %(granted)s::boolean[],
                      %(at)s::timestamptz[], %(sources)s::text[], %(triggers)s::uuid[])
+    ON CONFLICT (customer_id, event_id) DO NOTHING;
+
+-- name: write_feedback
+INSERT INTO feedback (customer_id, event_id, kind, given_at, actor, why, until, model, value, withdraws)
+SELECT * FROM unnest(%(customers)s::text[], %(events)s::text[], %(kinds)s::text[], %(at)s::timestamptz[], %(actors)s::text[],
+                     %(whys)s::text[], %(untils)s::timestamptz[], %(models)s::text[], %(numbers)s::double precision[],
+                     %(withdraws)s::text[])
     ON CONFLICT (customer_id, event_id) DO NOTHING;
 
 -- name: cache_generation
@@ -280,9 +293,9 @@ SELECT segment, count(*) FROM membership WHERE is_member GROUP BY segment ORDER 
 
 -- name: decisions_of
 SELECT d.campaign, d.segment, d.occasion, d.outcome, d.reason, d.detail, d.as_of, d.facts, d.versions, d.event_id, o.failure,
-       d.net_value, c.campaign_variant
+       d.net_value, c.campaign_variant, c.channel, c.offer_id, c.propensity, d.inputs::text, o.value
   FROM decision d LEFT JOIN outbox o ON o.customer_id = d.customer_id AND o.message_id = d.decision_id::text
-                  LEFT JOIN contact c ON c.customer_id = d.customer_id AND c.trigger_id = d.decision_id
+       LEFT JOIN contact c ON c.customer_id = d.customer_id AND c.trigger_id = d.decision_id
  WHERE d.customer_id = %(customer)s ORDER BY d.as_of, d.campaign;
 
 -- name: memberships_of
@@ -305,6 +318,14 @@ UPDATE outbox SET failed_at = now(), refused_by = f.topic, failure = f.reason
 -- name: consent_changes_of
 SELECT event_id, channel, granted, changed_at, source, trigger_id::text
   FROM consent_change WHERE customer_id = %(customer)s ORDER BY changed_at, granted DESC, event_id;
+
+-- name: feedback_of
+SELECT customer_id, event_id, kind, given_at, actor, why, until, model, value, withdraws
+  FROM feedback WHERE customer_id = %(customer)s ORDER BY given_at, event_id COLLATE "C";
+
+-- name: all_feedback
+SELECT customer_id, event_id, kind, given_at, actor, why, until, model, value, withdraws
+  FROM feedback ORDER BY given_at, customer_id COLLATE "C", event_id COLLATE "C";
 
 -- name: dead_letters
 SELECT letter_id, number, created_at, stage, reason, detail, topic, partition, "offset", key, headers, size, digest, truncated,

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from campaigns.decision_inputs import DecisionInputs
     from segments.engine import Mode
 
 
@@ -20,6 +21,12 @@ class DecisionRecord:
         failure: why its trigger could not be published; None when it was, or will be.
         net_value: what the contact was expected to bring; None where no contact was possible.
         variant: the key of the campaign's variant; None where nothing was sent or held out, or there were no variants.
+        channel: of the contact or control exposure; None where it was withheld.
+        offer_id: of the contact or control exposure.
+        propensity: the probability with which its offer was to be made.
+        inputs: what it read besides facts and definitions; None where that was not recorded yet.
+        message: of its trigger; None where it was withheld, or the outbox has the trigger no longer.
+        subject: of its trigger; None where its channel has none.
     """
 
     campaign: str
@@ -35,6 +42,12 @@ class DecisionRecord:
     failure: str | None = None
     net_value: float | None = None
     variant: str | None = None
+    channel: str | None = None
+    offer_id: int | None = None
+    propensity: float | None = None
+    inputs: DecisionInputs | None = None
+    message: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

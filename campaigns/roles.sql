@@ -9,7 +9,7 @@ GRANT USAGE ON SCHEMA public TO :"role";
 -- So that a worker can tell that the schema is the newest.
 GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 
-GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, decision, outbox,
+GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
     dead_letter, partition_owner, activation, segment_activation, campaign_hour, campaign_stop TO :"role";
 GRANT SELECT ON ledger_state, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 

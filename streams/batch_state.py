@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from campaigns.breaker import CampaignStop
     from campaigns.decide import ContactHistory, Decision
+    from campaigns.feedback import Feedback
     from campaigns.ports import BatchChanges, Committed, CustomerKey
     from features.signals import Message, Signals
     from features.table import FeatureTable
@@ -75,7 +76,8 @@ class Folded:
         as_of: the time of each customer's latest event.
         facts: one row per customer, all facts.
         outcomes: new states of contacts, changes of consent, and outcomes that become dead letters.
-        contact_histories: by customer, with the batch's own changes of consent.
+        contact_histories: by customer, with the batch's own changes of consent and feedback.
+        feedback: what staff said of customers.
         updates: the updates that campaigns wait for and that were not processed before, by their key in the ledger.
     """
 
@@ -85,6 +87,7 @@ class Folded:
     facts: FeatureTable
     outcomes: FoldedOutcomes
     contact_histories: Mapping[str, ContactHistory]
+    feedback: Sequence[Feedback]
     updates: Mapping[CustomerKey, Event] = field(default_factory=dict)
 
 

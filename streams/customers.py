@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 from unicodedata import normalize
@@ -14,7 +15,7 @@ from campaigns.candidates import TriggerContext
 from features.signals import Message
 from features.times import CUSTOMER_SINCE, parse_time
 from segments.engine import evaluates_silently
-from streams.formats.events import Decoded, EventsByKind, Reject, RejectReason
+from streams.formats.events import Decoded, Reject, RejectReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from features.signals import MessageReading
     from features.table import FeatureTable
     from segments.engine import Activation, MembershipState
-    from streams.formats.events import Event
+    from streams.formats.events import Event, EventsByKind
 
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -52,7 +53,9 @@ def reject_unknown_customers(
     updated, said, requested, snapshots, reevaluated = (
         [each for each in kind if each.customer_id not in unknown] for kind in (*awaited, events.reevaluated)
     )
-    known = EventsByKind(updated, said, requested, events.reported, snapshots, events.deleted, reevaluated)
+    known = replace(
+        events, updated=updated, said=said, requested=requested, snapshots=snapshots, reevaluated=reevaluated
+    )
     return Decoded(known, [*decoded.rejects, *refused])
 
 

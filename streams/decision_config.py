@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from campaigns.feedback import ALWAYS_VIP
 from features.times import EVENT_TIME
 from models.facts import facts_read
 from segments.definition import fingerprint
@@ -29,6 +30,7 @@ class DecisionConfig:
         definitions: campaigns and offers.
         reads_event_time: whether a rule, an offer or a message reads the event time.
         fingerprint: of the versions of the segments.
+        reads_feedback: whether a rule or a message reads what staff said of the customer.
     """
 
     scorers: Scorers
@@ -36,14 +38,17 @@ class DecisionConfig:
     activations: Mapping[str, Activation]
     definitions: Definitions
     reads_event_time: bool = field(init=False)
+    reads_feedback: bool = field(init=False)
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find whether the event time is read, and the fingerprint, once."""
+        """Find whether the event time and feedback are read, and the fingerprint, once."""
         definitions = self.definitions
         facts = [each.facts for each in self.segments] + [each.message_facts for each in definitions.campaigns]
         facts += [each.facts for each in definitions.offers.values()]
-        object.__setattr__(self, "reads_event_time", EVENT_TIME in frozenset().union(*facts))
+        read = frozenset[str]().union(*facts)
+        object.__setattr__(self, "reads_event_time", EVENT_TIME in read)
+        object.__setattr__(self, "reads_feedback", ALWAYS_VIP in read)
         versions = {each.key: each.version for each in self.segments}
         object.__setattr__(self, "fingerprint", fingerprint(versions))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from campaigns.consent import count_consent, find_consent_problems
+from campaigns.feedback import ALWAYS_VIP
 from campaigns.unknown_facts import refuse_unknown_facts
 from features.errors import WarehouseError
 from features.signals import as_columns
@@ -33,7 +34,7 @@ SHOWN_VALUES = 5
 
 
 def known_facts(columns: FeatureTable, scorers: Scorers, *, marks_stale: bool) -> Collection[str]:
-    """Return the name of every fact that the warehouse's view, the models and the signals supply.
+    """Return the name of every fact that the warehouse's view, the models, the signals and feedback supply.
 
     A fact of the models is known even where the view lacks a column behind it: the segments that read it are frozen.
 
@@ -43,7 +44,7 @@ def known_facts(columns: FeatureTable, scorers: Scorers, *, marks_stale: bool) -
         marks_stale: whether customers have the fact `stale`, as with DWH_UPDATED_AT_COLUMN.
     """
     marks = (STALE,) if marks_stale else ()
-    return {*score_customers(columns, scorers).columns, *as_columns({}, (), {}), EVENT_TIME, *marks}
+    return {*score_customers(columns, scorers).columns, *as_columns({}, (), {}), ALWAYS_VIP, EVENT_TIME, *marks}
 
 
 def report_missing_columns(columns: FeatureTable, scorers: Scorers) -> None:

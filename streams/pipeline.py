@@ -48,6 +48,7 @@ from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
 from streams.outcomes import fold_consent, fold_outcomes, outcome_keys, trigger_keys
 from streams.reevaluations import customers_without_event, select_reevaluations
+from streams.staff_feedback import feedback_columns, fold_feedback, read_feedback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -150,13 +151,13 @@ class Pipeline:
     async def refresh(self, decoded: Decoded) -> Refreshed:
         """Read the features of every customer to evaluate; updated customers are invalidated and read fresh.
 
-        A batch of outcomes alone reads neither the cache nor the warehouse: an opt-out does not wait for them.
+        A batch of outcomes and feedback alone reads neither the cache nor the warehouse: an opt-out does not wait.
         """
         events = decoded.events
         latest = latest_events(events.to_evaluate)
         fresh = {event.customer_id for event in chain(events.updated, events.snapshots, events.deleted)}
         # A batch without events still reads: without its poison it must show errors that no record causes.
-        if events.reported and not latest and not fresh:
+        if (events.reported or events.feedback) and not latest and not fresh:
             return Refreshed(decoded, latest, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
         changed_at = latest_times(events.updated) if self._features.reads_age else {}
         read = await self._features.read(list(latest), fresh=fresh, changed_at=changed_at)
@@ -189,7 +190,7 @@ class Pipeline:
         return state
 
     def fold(self, prepared: Prepared, state: LedgerState) -> Folded:
-        """Fold new messages into signals and new outcomes into contacts and consent.
+        """Fold new messages into signals, new outcomes into contacts and consent, and feedback into the histories.
 
         The signals are added to the facts as of each customer's latest event.
         """
@@ -202,9 +203,14 @@ class Pipeline:
             columns[EVENT_TIME] = event_times(as_of.values())
         outcomes = fold_outcomes(prepared.events.reported, state, prepared.config.definitions.channels)
         histories = fold_consent(state.contact_histories, outcomes.consent_changes)
+        feedback = read_feedback(prepared.events.feedback)
+        histories = fold_feedback(histories, feedback)
+        if prepared.config.reads_feedback:
+            columns.update(feedback_columns(histories, customers, as_of))
         awaited = awaited_updates(prepared.events, prepared.config.definitions)
         updates = {key: event for key, event in awaited.items() if key not in state.seen_messages}
-        return Folded(fresh, signals, as_of, prepared.facts.with_columns(columns), outcomes, histories, updates)
+        facts = prepared.facts.with_columns(columns)
+        return Folded(fresh, signals, as_of, facts, outcomes, histories, feedback, updates)
 
     def classify(self, prepared: Prepared, state: LedgerState, folded: Folded) -> Transitions:
         """Compare memberships with what the rules give now."""
@@ -306,6 +312,7 @@ def collect_changes(
         outcome_ids=folded.outcomes.outcome_ids,
         contact_states=folded.outcomes.contact_states,
         consent_changes=folded.outcomes.consent_changes,
+        feedback=folded.feedback,
         messages=[*transitions, *outgoing(decisions), *map(dead_letter, rejects)],
         cache_lost=prepared.refreshed.cache_lost,
         stops=evaluated.stops,

@@ -21,6 +21,7 @@ TOPICS = {
     "customer": "customer-updates",
     "conversation": "conversations",
     "outcome": "outcomes",
+    "feedback": "outcomes",
     "evaluation": "evaluations",
 }
 
@@ -58,6 +59,12 @@ def message(**changes: Any) -> dict[str, Any]:
 def outcome(kind: str = "delivered", **changes: Any) -> dict[str, Any]:
     """Return the body of a trigger's outcome report."""
     return body(**{"type": f"outcome.{kind}", "trigger_id": TRIGGER_ID, **changes})
+
+
+def feedback(kind: str = "do_not_contact", **changes: Any) -> dict[str, Any]:
+    """Return the body of feedback of staff about ann."""
+    until = "2011-07-01T00:00:00Z" if kind == "do_not_contact" else None
+    return body(**{"type": f"feedback.{kind}", "by": "sam", "reason": "asked by phone", "until": until, **changes})
 
 
 def arrive(content: dict[str, Any], **changes: Any) -> Arrived:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from tests.builders import AS_OF, campaign, offers, segment
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.warehouse import InMemoryWarehouse
-from tests.records import arrive, body, decode_batch, message, outcome
+from tests.records import arrive, body, decode_batch, feedback, message, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,17 +54,19 @@ ROW_CHANGES: dict[str, dict[str, Any]] = {
     "warehouse revokes": {"email_consent": False, "sms_consent": False},
 }
 OUTCOME_ACTS = ("delivered", "bounced", "failed", "converted", "unsubscribed", "complained", "resubscribed")
+FEEDBACK_ACTS = ("blocked", "unblocked")
 ACTS = (*ROW_CHANGES, "launched", "writes", *OUTCOME_ACTS)
+BLOCKED = timedelta(days=3)
 
 
 @dataclass(frozen=True)
 class Act:
-    """Something that happens to a customer, one of `ACTS`.
+    """Something that happens to a customer, one of `ACTS` or `FEEDBACK_ACTS`.
 
     Attributes:
         customer: the customer.
         kind: what happens.
-        number: of the launch, or of the occasion that an outcome answers.
+        number: of the launch, of the occasion that an outcome answers, or of the feedback that blocks contacts.
         hours: since the act before it.
         late_days: from the event to its record.
     """
@@ -138,6 +140,11 @@ def _event(act: Act, event_id: str, at: str) -> dict[str, Any]:
         return body(type="evaluation.requested", campaign="launched", launch=f"l{act.number}", **common)
     if act.kind == "writes":
         return message(**common)
+    if act.kind == "blocked":
+        until = (datetime.fromisoformat(at) + BLOCKED).isoformat()
+        return feedback("do_not_contact", **common | {"id": f"block-{act.number}"}, until=until)
+    if act.kind == "unblocked":
+        return feedback("withdrawn", withdraws=f"block-{act.number}", **common)
     if act.kind in OUTCOME_ACTS:
         answered = campaigns(0)[act.number % 3]
         occasion = launch_occasion(f"l{act.number}") if answered.key == "launched" else str(act.number)

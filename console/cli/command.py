@@ -15,6 +15,7 @@ from campaigns.definition import load_definitions
 from campaigns.errors import CampaignError
 from campaigns.migrations import migrate
 from console.cli.campaign_stops import list_campaigns, resume, stop
+from console.cli.customers import customers
 from console.cli.dead_letters import dead_letters
 from console.cli.definitions import definitions
 from console.cli.explanation import describe_customer
@@ -290,6 +291,7 @@ holdfast.add_command(warehouse)
 holdfast.add_command(segments)
 holdfast.add_command(definitions)
 holdfast.add_command(init)
+holdfast.add_command(customers)
 holdfast.add_command(dead_letters)
 holdfast.add_command(models)
 holdfast.add_command(train)
@@ -297,9 +299,10 @@ holdfast.add_command(train)
 
 @holdfast.command()
 @click.argument("customer_id")
-def explain(customer_id: str) -> None:
+@click.option("--recompute", is_flag=True, help="Make each decision again from its record, and compare.")
+def explain(customer_id: str, recompute: bool) -> None:
     """Explain why a customer was contacted or not."""
-    for line in describe_customer(explain_customer(load_settings(), customer_id)):
+    for line in describe_customer(explain_customer(load_settings(), customer_id, recomputes=recompute)):
         click.echo(line)
 
 

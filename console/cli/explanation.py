@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from campaigns.consent import EVERY_CHANNEL
 from campaigns.decide import Outcome
 from campaigns.guardrails import Reason
+from console.cli.customers import describe_feedback
 from models.tasks.churn import Churn
 from models.tasks.nbo import NextBestOffer
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from campaigns.consent import ConsentChange
+    from campaigns.recomputation import Recomputed
     from campaigns.records import DecisionRecord
     from console.use_cases.explanations import CustomerExplanation, DecisionExplanation, RuleExplanation
     from segments.explanation import Comparison, Explanation
@@ -41,6 +43,7 @@ def describe_customer(explained: CustomerExplanation) -> list[str]:
         *(f"- {describe_decision(each)}" for each in explained.decisions),
         "" if explained.decisions else "no campaign has had this customer as a candidate",
         *(f"- {describe_consent_change(each)}" for each in explained.consent_changes),
+        *(f"- {describe_feedback(each)}" for each in explained.feedback),
         f"now: {headline(explained.facts)}",
         *(f"- {each}" for each in explained.substitutions),
         *(f"- {describe_rule(each)}" for each in explained.rules),
@@ -63,8 +66,18 @@ def describe_decision(explained: DecisionExplanation) -> str:
             f"published: {decision.failure}"
         )
     rule = describe_rule(explained.rule) if explained.rule else _describe_changed_rule(explained)
-    lines = [verdict, *([rule] if rule else []), *_describe_substitutions(decision)]
+    again = [_describe_recomputed(explained.recomputed)] if explained.recomputed else []
+    lines = [verdict, *([rule] if rule else []), *_describe_substitutions(decision), *again]
     return "\n    ".join(lines)
+
+
+def _describe_recomputed(recomputed: Recomputed) -> str:
+    under = f" under other definitions ({'; '.join(recomputed.changed)})" if recomputed.changed else ""
+    if recomputed.problem:
+        return f"cannot be recomputed{under}: {recomputed.problem}"
+    if recomputed.differences:
+        return f"recomputed{under}: differs in {'; '.join(recomputed.differences)}"
+    return f"recomputed{under}: the same"
 
 
 def _describe_substitutions(decision: DecisionRecord) -> list[str]:

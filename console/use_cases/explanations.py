@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from campaigns.definition import load_definitions
+from campaigns.recomputation import recompute
+from console.use_cases.customer_feedback import judge_feedback
 from console.use_cases.ledger import ask_ledger
 from features.errors import WarehouseError
 from features.signals import as_columns
@@ -17,13 +19,16 @@ from models.scores import score_customers, score_offers
 from segments.explanation import explain_rule
 from streams.runtime.model_reload import load_models
 from streams.services import find_warehouse
+from streams.staff_feedback import feedback_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from campaigns.consent import ConsentChange
     from campaigns.postgres_ledger import PostgresLedger
+    from campaigns.recomputation import Recomputed
     from campaigns.records import DecisionRecord, MembershipRecord
+    from console.use_cases.customer_feedback import FeedbackState
     from segments.definition import Segment
     from segments.explanation import Explanation
     from streams.settings import Settings
@@ -49,11 +54,13 @@ class DecisionExplanation:
     Attributes:
         rule: None when the segment does not exist now, or its present rule reads facts that were not recorded.
         changed: the present segment, when its rule reads facts that were not recorded.
+        recomputed: the decision made again from its record; None where that was not asked for.
     """
 
     record: DecisionRecord
     rule: RuleExplanation | None
     changed: Segment | None = None
+    recomputed: Recomputed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,7 @@ class CustomerExplanation:
         memberships: the latest episode in each segment.
         decisions: in order of event time.
         consent_changes: consent revoked or given again by events, in order of event time.
+        feedback: what staff said of the customer, in order of event time.
         facts: the facts that the next event would be decided with.
         rules: each segment's rule evaluated on those facts.
         substitutions: a sentence for each model that a rule replaces now.
@@ -76,17 +84,25 @@ class CustomerExplanation:
     facts: Mapping[str, Any]
     rules: Sequence[RuleExplanation]
     substitutions: Sequence[str] = ()
+    feedback: Sequence[FeedbackState] = ()
 
 
-def explain_customer(settings: Settings, customer_id: str) -> CustomerExplanation:
-    """Return everything about a customer.
+def explain_customer(settings: Settings, customer_id: str, *, recomputes: bool = False) -> CustomerExplanation:
+    """Return everything about a customer; with `recomputes`, each decision is made again from its record.
 
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
         LedgerUnavailableError: the ledger cannot be read.
     """
-    segments = load_definitions(settings.definitions_dir).segments
+    definitions = load_definitions(settings.definitions_dir)
+    segments = definitions.segments
     by_key = {segment.key: segment for segment in segments}
+
+    campaigns = {each.key: each for each in definitions.campaigns}
+    versions = {each.key: each.version for each in segments}
+
+    def again(record: DecisionRecord) -> Recomputed | None:
+        return recompute(customer_id, record, campaigns, definitions.offers, versions) if recomputes else None
 
     async def ask(ledger: PostgresLedger) -> CustomerExplanation:
         decisions = await ledger.decisions_of(customer_id)
@@ -96,11 +112,12 @@ def explain_customer(settings: Settings, customer_id: str) -> CustomerExplanatio
         return CustomerExplanation(
             customer_id,
             memberships,
-            [explain_decision(each, by_key) for each in decisions],
+            [replace(explain_decision(each, by_key), recomputed=again(each)) for each in decisions],
             await ledger.consent_history(customer_id),
             facts,
             [explain_membership(segment, facts, is_member=segment.key in inside) for segment in segments],
             substitutions,
+            judge_feedback(await ledger.feedback_of(customer_id), datetime.now(UTC)),
         )
 
     return ask_ledger(settings, ask)
@@ -142,7 +159,8 @@ async def current_facts(
         raise WarehouseError(f"the warehouse has no customer {customer_id!r}; check the id")
     if len(table) > 1:
         raise WarehouseError(f"the warehouse has {len(table)} rows of customer {customer_id!r}; leave one")
-    signals = (await ledger.read([customer_id], [])).signals
+    state = await ledger.read([customer_id], [])
+    signals = state.signals
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
     as_of = max(moments, default=datetime.now(UTC))
     offers = load_definitions(settings.definitions_dir).offers
@@ -150,6 +168,8 @@ async def current_facts(
     scored = score_customers(table, scorers, fallbacks)
     score_offers(scored, scorers, fallbacks)
     by_rule = [f"{model}: the rules score, {why}" for model, why in scorers.reasons.items()]
-    added = {**as_columns(signals, table.customer_ids, as_of), EVENT_TIME: event_times([as_of])}
+    # In force now: feedback is given for the days to come, and the latest event may be long ago.
+    feedback = feedback_columns(state.contact_histories, [customer_id], {customer_id: datetime.now(UTC)})
+    added = {**as_columns(signals, table.customer_ids, as_of), **feedback, EVENT_TIME: event_times([as_of])}
     facts = scored.with_columns(added).row(0)
     return facts, [*by_rule, *fallbacks.describe(scorers.versions)]

@@ -13,6 +13,8 @@ import numpy as np
 
 from campaigns.definition import load_definitions
 from campaigns.errors import LedgerUnavailableError
+from campaigns.feedback import ALWAYS_VIP
+from campaigns.ports import LedgerState
 from console.use_cases.ledger import open_ledger
 from console.use_cases.segment_facts import SIGNAL_FACTS
 from console.use_cases.warehouse_check import describe_view, read_sample
@@ -25,11 +27,11 @@ from models.scores import score_customers
 from models.sources import unavailable_facts
 from streams.known_facts import SAMPLED_ROWS
 from streams.runtime.model_reload import load_models
+from streams.staff_feedback import feedback_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from features.signals import Signals
     from features.table import Column, Kind
     from models.registry import Scorers
     from streams.settings import Settings
@@ -68,6 +70,7 @@ _NAMES: Mapping[str, str] = {
     "tenure_days": PROFILE,
     "customer_since": PROFILE,
     EVENT_TIME: ACTIVITY,
+    ALWAYS_VIP: PROFILE,
 }
 # Of facts that Holdfast adds, which a sample may have no value of.
 _TYPES: Mapping[str, str] = {
@@ -105,7 +108,7 @@ class FactColumns:
         view: the table, view or file.
         sampled: how many customers were read: the first that the warehouse gave.
         facts: by group, and by name in each.
-        unsampled: why the facts of conversations were not sampled; None where they were.
+        unsampled: why the facts of conversations and feedback were not sampled; None where they were.
     """
 
     view: str
@@ -117,7 +120,7 @@ class FactColumns:
 def list_fact_columns(settings: Settings, *, rows: int = SAMPLED_ROWS) -> FactColumns:
     """Return every fact that rules can read: no private columns, no scores for which the view lacks a column.
 
-    Without the ledger the facts of conversations have no coverage and no values.
+    Without the ledger the facts of conversations and feedback have no coverage and no values.
 
     Raises:
         WarehouseError: the warehouse cannot be read.
@@ -135,10 +138,10 @@ async def _list(settings: Settings, scorers: Scorers, rows: int) -> FactColumns:
         scored.customer_ids, {name: cells for name, cells in scored.columns.items() if name not in unavailable}
     )
     unsampled = None
-    signals: Mapping[str, Signals] = {}
+    state = LedgerState({}, {}, {}, ())
     try:
         async with open_ledger(settings) as ledger:
-            signals = (await ledger.read(sample.customer_ids, [])).signals
+            state = await ledger.read(sample.customer_ids, [])
     except LedgerUnavailableError as error:
         unsampled = str(error)
     scored = scored.with_columns({EVENT_TIME: event_times([datetime.now(UTC)] * len(scored))})
@@ -147,26 +150,26 @@ async def _list(settings: Settings, scorers: Scorers, rows: int) -> FactColumns:
         scored = scored.with_columns({STALE: np.zeros(len(scored), dtype=np.bool_)})
     facts = [
         *describe_facts(scored, settings.customer_id_column),
-        *describe_signals(signals, sample.customer_ids, is_sampled=unsampled is None),
+        *describe_ledger_facts(state, sample.customer_ids, is_sampled=unsampled is None),
     ]
     ordered = sorted(facts, key=lambda fact: (GROUPS.index(fact.group), fact.name))
     return FactColumns(describe_view(settings), len(sample), ordered, unsampled)
 
 
 def describe_facts(scored: FeatureTable, id_column: str) -> list[FactColumn]:
-    """Return the facts of sampled rows, with the scores; facts of conversations come from elsewhere."""
+    """Return the facts of sampled rows, with the scores; those of conversations and feedback come from elsewhere."""
     return [
         describe_fact(name, column, is_id=name == id_column)
         for name, column in scored.columns.items()
-        if name not in SIGNAL_FACTS
+        if name not in SIGNAL_FACTS and name != ALWAYS_VIP
     ]
 
 
-def describe_signals(
-    signals: Mapping[str, Signals], customer_ids: Sequence[str], *, is_sampled: bool
-) -> list[FactColumn]:
-    """Return the facts of conversations of sampled customers."""
-    facts = as_columns(signals, customer_ids, datetime.now(UTC))
+def describe_ledger_facts(state: LedgerState, customer_ids: Sequence[str], *, is_sampled: bool) -> list[FactColumn]:
+    """Return the facts of conversations and of feedback of sampled customers."""
+    now = datetime.now(UTC)
+    feedback = feedback_columns(state.contact_histories, customer_ids, dict.fromkeys(customer_ids, now))
+    facts = {**as_columns(state.signals, customer_ids, now), **feedback}
     described = [describe_fact(name, column) for name, column in facts.items()]
     if is_sampled:
         return described

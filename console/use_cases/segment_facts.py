@@ -1,7 +1,7 @@
 """The facts that a segment's rules read, of every customer of the warehouse, as a worker would have them now.
 
 Only what the rules need is read: the columns behind them, the scores if they read one, and the signals of conversations
-if they read one. One table of the scan is in memory at a time.
+and feedback of staff if they read one. One table of the scan is in memory at a time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from campaigns.feedback import ALWAYS_VIP
 from campaigns.unknown_facts import refuse_unknown_facts
 from features.signals import as_columns
 from features.times import EVENT_TIME, STALE, event_times
@@ -21,6 +22,7 @@ from models.sources import unavailable_facts
 from models.tasks.registry import TASKS
 from segments.errors import SegmentsError
 from streams.known_facts import known_facts
+from streams.staff_feedback import feedback_columns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -46,6 +48,7 @@ class FactPlan:
         columns: the view's columns behind them, sorted.
         has_scores: whether a rule reads what the models add.
         has_signals: whether a rule reads what conversations add up to.
+        has_feedback: whether a rule reads feedback of staff.
         scored_by: the version that serves for each model behind the facts, `rules` where a rule stands in.
     """
 
@@ -54,6 +57,7 @@ class FactPlan:
     columns: tuple[str, ...]
     has_scores: bool
     has_signals: bool
+    has_feedback: bool
     scored_by: Mapping[str, str]
 
 
@@ -104,6 +108,7 @@ def plan_facts(segment: Segment, view: FeatureTable, scorers: Scorers, settings:
         tuple(sorted(read & view.columns.keys())),
         has_scores,
         not facts.isdisjoint(SIGNAL_FACTS),
+        ALWAYS_VIP in facts,
         {name: scorers.versions[name] for name, task in TASKS.items() if not facts.isdisjoint(task.facts)},
     )
 
@@ -158,6 +163,9 @@ def add_facts(table: FeatureTable, plan: FactPlan, sources: FactSources, state: 
         table = score_customers(table, sources.scorers, sources.fallbacks)
     if plan.has_signals:
         table = table.with_columns(as_columns(state.signals if state else {}, table.customer_ids, sources.as_of))
+    if plan.has_feedback:
+        histories, as_of = (state.contact_histories if state else {}), dict.fromkeys(table.customer_ids, sources.as_of)
+        table = table.with_columns(feedback_columns(histories, table.customer_ids, as_of))
     if EVENT_TIME in plan.facts:
         table = table.with_columns({EVENT_TIME: event_times([sources.as_of] * len(table))})
     if STALE in plan.facts:

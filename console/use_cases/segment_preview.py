@@ -90,7 +90,8 @@ async def _preview(settings: Settings, segment: Segment, scorers: Scorers, limit
         warehouse = await stack.enter_async_context(opened(find_warehouse(settings)))
         # The exit rule plays no part: what only that one reads is not read.
         plan = plan_facts(replace(segment, exit_rule=None), await warehouse.fetch([]), scorers, settings, view)
-        ledger = await stack.enter_async_context(open_ledger(settings)) if plan.has_signals else None
+        reads_ledger = plan.has_signals or plan.has_feedback
+        ledger = await stack.enter_async_context(open_ledger(settings)) if reads_ledger else None
         sources = FactSources(warehouse, ledger, scorers, ModelFallbacks(), datetime.now(UTC))
         matching = customers = 0
         examples: list[Example] = []

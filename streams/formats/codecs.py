@@ -6,6 +6,7 @@ from collections import defaultdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from campaigns.feedback import FeedbackKind
 from streams.formats.events import OUTCOMES, Decoded, Event, EventsByKind
 from streams.formats.foreign import FORMATS, foreign_decoder
 from streams.formats.native import native_decoder
@@ -24,7 +25,10 @@ FORMAT_NAMES = (NATIVE, *FORMATS)
 TYPES = {
     "customer-updates": {"customer.updated": "customer"},
     "conversations": {"conversation.message": "conversation"},
-    "outcomes": {f"outcome.{outcome}": "outcome" for outcome in OUTCOMES},
+    "outcomes": {
+        **{f"outcome.{outcome}": "outcome" for outcome in OUTCOMES},
+        **{f"feedback.{kind}": "feedback" for kind in FeedbackKind},
+    },
     "evaluations": {"evaluation.requested": "evaluation", "evaluation.definitions_changed": "reevaluation"},
 }
 
@@ -70,6 +74,7 @@ def decode_records(
         kinds["snapshot"],
         kinds["deletion"],
         kinds["reevaluation"],
+        kinds["feedback"],
     )
     return Decoded(events, rejects)
 

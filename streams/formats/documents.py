@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from streams.formats.events import Record
     from streams.formats.schemas import Schemas
 
-FIELDS = ("attributes", "channel", "role", "text", "trigger_id", "value", "campaign", "launch", "reason")
+FIELDS = (
+    *("attributes", "channel", "role", "text", "trigger_id", "value", "campaign", "launch", "reason"),
+    *("until", "by", "model", "withdraws"),
+)
 """Fields of Holdfast's events that formats take over by their names."""
 MAX_ID = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -134,7 +137,7 @@ class Draft:
     """What a format makes of a record, before the checks that every event passes.
 
     Attributes:
-        kind: customer, snapshot, deletion, conversation, evaluation or outcome.
+        kind: customer, snapshot, deletion, conversation, evaluation, outcome or feedback.
         type: the event's type in Holdfast's terms.
         others: further fields of the event, by their names in Holdfast's own JSON.
     """

@@ -135,6 +135,10 @@ class WireEvent(Struct, frozen=True, gc=False):
     launch: Name = ""
     reason: str = ""
     definitions: str = ""
+    until: Annotated[datetime, Meta(tz=True)] | None = None
+    by: Name = ""
+    model: Name = ""
+    withdraws: Name = ""
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -158,6 +162,7 @@ class EventsByKind:
         snapshots: rows of a snapshot: they set memberships, and never fire.
         deleted: deletions of rows, and records that announce them.
         reevaluated: requests to apply changed definitions to customers without an event.
+        feedback: feedback of staff.
     """
 
     updated: Sequence[Event] = ()
@@ -167,16 +172,17 @@ class EventsByKind:
     snapshots: Sequence[Event] = ()
     deleted: Sequence[Event] = ()
     reevaluated: Sequence[Event] = ()
+    feedback: Sequence[Event] = ()
 
     def __len__(self) -> int:
-        return len(self.to_evaluate) + len(self.reported) + len(self.deleted)
+        return len(self.to_evaluate) + len(self.reported) + len(self.deleted) + len(self.feedback)
 
     def __iter__(self) -> Iterator[Event]:
-        return chain(self.to_evaluate, self.reported, self.deleted)
+        return chain(self.to_evaluate, self.reported, self.deleted, self.feedback)
 
     @property
     def to_evaluate(self) -> list[Event]:
-        """Events whose customers must be evaluated; an outcome or a deletion alone changes no membership."""
+        """Events whose customers must be evaluated; an outcome, feedback or a deletion alone changes no membership."""
         return [*self.updated, *self.said, *self.requested, *self.snapshots, *self.reevaluated]
 
 

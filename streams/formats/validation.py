@@ -13,6 +13,7 @@ import msgspec
 
 from campaigns.consent import CONSENT_OUTCOMES
 from streams.formats.events import OversizedRecord, Reject, RejectReason
+from streams.formats.feedback_checks import find_feedback_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,6 +91,8 @@ def _check_kind(wire: WireEvent, kind: str) -> str | None:
         return "Object missing required field `text`"
     if kind == "conversation" and wire.role not in ("customer", "agent"):
         return f"role is {wire.role!r}; it must be 'customer' or 'agent'"
+    if kind == "feedback":
+        return find_feedback_problem(wire)
     if kind == "outcome" and wire.type not in _WITHOUT_TRIGGER and not _is_uuid(wire.trigger_id):
         return f"trigger_id is {wire.trigger_id!r}; it must be the UUID of a trigger"
     return None

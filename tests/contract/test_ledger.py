@@ -24,12 +24,14 @@ from campaigns.contact_state import Contact, ContactState
 from campaigns.decide import ContactHistory
 from campaigns.definition import Campaign
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.feedback import Feedback, Standing
 from campaigns.guardrails import Reason
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, Refusal
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES
-from campaigns.triggers import decision_message, trigger_body, trigger_message
+from campaigns.recomputation import recompute
+from campaigns.triggers import decision_message, outgoing, trigger_body, trigger_message
 from campaigns.unpublishable import set_aside
 from features.daily_counts import DayCounts
 from features.signals import Signals
@@ -53,6 +55,7 @@ from tests.builders import (
 )
 from tests.fakes.ledger import InMemoryLedger
 from tests.records import Arrived, events, outcome
+from tests.simulation import OFFERS, Act, campaigns, play
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -549,6 +552,34 @@ async def test_any_order_and_batching_of_changes_gives_the_same_consent(
     assert await consent(ledger, "bob") == {}
 
 
+FEEDBACK = [
+    Feedback("ann", "f-1", "do_not_contact", AS_OF, "sam", "asked by phone", LATER),
+    Feedback("ann", "f-2", "always_vip", LATER, "sam", 'the founder\'s "aunt"'),
+    Feedback("ann", "f-3", "wrong_score", LATER, "kim", "signed, for two years", None, "churn", 0.05),
+    Feedback("ann", "f-4", "withdrawn", LATER, "kim", "called back", withdraws="f-1"),
+]
+
+
+@pytest.mark.parametrize("batches", [[[0, 1, 2, 3]], [[3], [2], [1], [0]], [[1, 2], [2, 1], [0, 3, 1]]])
+async def test_any_order_and_batching_of_feedback_gives_the_same_state(
+    ledger: Ledger, batches: list[list[int]]
+) -> None:
+    """Of one event id the first counts; what changes no decision is kept, and not read with it."""
+    for each in batches:
+        await ledger.commit(BatchChanges(feedback=[FEEDBACK[number] for number in each]), owners=OWNED)
+    await ledger.commit(BatchChanges(feedback=[replace(FEEDBACK[0], until=None)]), owners=OWNED)
+    histories = (await ledger.read(["ann", "bob"], [])).contact_histories
+    assert list(histories) == ["ann"]
+    assert histories["ann"].feedback == (
+        Standing("f-1", "do_not_contact", LATER),
+        Standing("f-2", "always_vip"),
+        Standing("f-4", "withdrawn", withdraws="f-1"),
+    )
+    assert isinstance(ledger, InMemoryLedger | PostgresLedger)
+    assert list(await ledger.feedback_of("ann")) == FEEDBACK
+    assert list(await ledger.feedback_of("bob")) == []
+
+
 async def test_the_history_of_consent_is_kept_with_its_sources(ledger_url: str) -> None:
     """PostgreSQL alone: the pipeline does not read it."""
     migrate(ledger_url)
@@ -705,6 +736,28 @@ async def test_a_dead_letter_outlives_its_row_in_the_outbox(ledger_url: str) -> 
     committed = await ledger.commit(BatchChanges(messages=[LETTER]), owners={})
     assert list(committed.outbox) == []
     assert await letters(ledger) == {LETTER.message_id: "not_json"}
+    await ledger.close()
+
+
+async def test_decisions_made_again_from_their_rows_are_the_same(ledger_url: str) -> None:
+    """PostgreSQL alone: of a history with contacts, limits, consent, feedback and campaigns that compete."""
+    kinds = ("enters", "launched", "unsubscribed", "leaves", "enters", "resubscribed", "blocked", "leaves", "enters")
+    acts = [[Act(name, kind, number) for name in ("ann", "bob")] for number, kind in enumerate((*kinds, *kinds))]
+    history = [[Act("ann", "enters"), Act("bob", "warehouse consents")], *acts]
+    played = await play(history, holdout_percent=50)
+    decisions = [each for customer in played.customers.values() for each in customer.decisions.values()]
+    assert len({each.reason for each in decisions}) > 5
+    migrate(ledger_url)
+    ledger = PostgresLedger(ledger_url)
+    await ledger.open()
+    await ledger.commit(BatchChanges(decisions=decisions, messages=outgoing(decisions)), owners={})
+    defined = {each.key: each for each in campaigns(50)}
+    for name, customer in played.customers.items():
+        records = await ledger.decisions_of(name)
+        assert len(records) == len(customer.decisions)
+        assert {each.message is None for each in records} == {True, False}
+        for each in records:
+            assert recompute(name, each, defined, OFFERS, {}).differences == ()
     await ledger.close()
 
 

@@ -15,6 +15,7 @@ from campaigns.breaker import CampaignStop
 from campaigns.contact_state import ContactState
 from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import LedgerUnavailableError
+from campaigns.feedback import Feedback
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges
 from campaigns.postgres_dead_letters import open_dead_letters
@@ -89,6 +90,7 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
         "contact_states": {("ann", TRIGGER): ContactState("opened")},
         "consent_changes": [opt_out()],
         "stops": [CampaignStop("win-back", "too many")],
+        "feedback": [Feedback("ann", "f-1", "always_vip", AS_OF, "sam", "why")],
     }
     for changes in ({}, {"cache_lost": True}, reported):
         committed = await ledger.commit(batch(decision(), **changes), owners={3: epoch})
@@ -115,6 +117,8 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
         "UPDATE contact SET customer_id = 'bob'",
         "UPDATE consent_change SET granted = true",
         "DELETE FROM consent_change",
+        "UPDATE feedback SET until = NULL",
+        "DELETE FROM feedback",
         "UPDATE activation SET mode = 'emit'",
         "UPDATE segment_activation SET actor = 'forged'",
         "DELETE FROM segment_activation",

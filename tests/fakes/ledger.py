@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from campaigns.consent import ConsentChange
     from campaigns.decide import Decision
     from campaigns.definition import Campaign
+    from campaigns.feedback import Feedback
     from campaigns.ports import BatchChanges, CustomerKey, HourRange
     from campaigns.triggers import Message
     from features.signals import Signals
@@ -62,6 +63,7 @@ class Customer:
     seen: set[str] = field(default_factory=set)
     contacts: dict[str, Exposure] = field(default_factory=dict)
     consent_changes: dict[str, ConsentChange] = field(default_factory=dict)
+    feedback: dict[str, Feedback] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
 
 
@@ -239,6 +241,12 @@ class InMemoryLedger:
         found = {key: {hour: n for hour, n in self.hours[key].items() if is_read(hour)} for key in self._breaking}
         return {key: counts for key, counts in found.items() if counts}
 
+    async def feedback_of(self, customer_id: str) -> Sequence[Feedback]:
+        """Return everything that staff said of a customer, in the order of event time."""
+        self._reach()
+        given = self._find(customer_id).feedback.values()
+        return sorted(given, key=lambda each: (each.given_at, each.event_id))
+
     def _reach(self) -> None:
         if self.away:
             raise LedgerUnavailableError("the in-memory ledger is away")
@@ -304,6 +312,8 @@ class InMemoryLedger:
                 contacts[trigger] = replace(contacts[trigger], state=state)
         for change in changes.consent_changes:
             self._customer(change.customer_id).consent_changes.setdefault(change.event_id, change)
+        for each in changes.feedback:
+            self._customer(each.customer_id).feedback.setdefault(each.event_id, each)
 
     def _write_outbox(self, messages: Sequence[Message], refused: Collection[str]) -> list[OutboxRow]:
         fresh = []
@@ -327,4 +337,6 @@ def _contact_history(customer: Customer, cooling: set[str], contacts_after: date
             history = structs.replace(history, contacts=(*history.contacts, past))
     for change in customer.consent_changes.values():
         history = history.with_consent_change(change)
+    for feedback in customer.feedback.values():
+        history = history.with_feedback(feedback)
     return history

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from campaigns.breaker import hour_of
 from campaigns.decide import Outcome
+from campaigns.recomputation import Recomputed, recompute
 from campaigns.triggers import decision_message_id
+from tests.decision_records import record_of
 from tests.examples import examples
-from tests.simulation import ACTS, LIMIT, REPEAT_DAYS, Act, play
+from tests.simulation import ACTS, FEEDBACK_ACTS, LIMIT, OFFERS, REPEAT_DAYS, SEGMENT, Act, campaigns, play
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,25 +28,28 @@ if TYPE_CHECKING:
 
 SETTINGS = examples(100)
 BEGIN = [Act("ann", "enters"), Act("bob", "enters")]
-HISTORIES = st.lists(
-    st.lists(
-        st.builds(
-            Act,
-            st.sampled_from(["ann", "bob"]),
-            # What makes decisions more often than the rest.
-            st.sampled_from([*ACTS, *("enters", "leaves", "launched", "writes") * 3]),
-            st.integers(0, 3),
-            st.sampled_from([0, 1, 30, 100]),
-            st.sampled_from([0, 0, 0, 20]),
-        ),
-        min_size=1,
-        max_size=6,
-    ),
-    min_size=3,
-    max_size=12,
-).map(lambda batches: [BEGIN, *batches])
+
+
+def histories(*acts: str) -> st.SearchStrategy[list[list[Act]]]:
+    """Batches of these acts of two customers, after both have entered."""
+    act = st.builds(
+        Act,
+        st.sampled_from(["ann", "bob"]),
+        st.sampled_from(acts),
+        st.integers(0, 3),
+        st.sampled_from([0, 1, 30, 100]),
+        st.sampled_from([0, 0, 0, 20]),
+    )
+    batches = st.lists(st.lists(act, min_size=1, max_size=6), min_size=3, max_size=12)
+    return batches.map(lambda each: [BEGIN, *each])
+
+
+# What makes decisions more often than the rest.
+HISTORIES = histories(*ACTS, *("enters", "leaves", "launched", "writes") * 3)
 # Of a customer's events of one time the batch's last one counts, which may be one that is delivered again.
 APART = HISTORIES.map(lambda batches: [[replace(act, hours=act.hours or 1) for act in batch] for batch in batches])
+VARIANTS = [{"key": "first", "offers": (1,)}, {"key": "second", "offers": (3, 2), "message": "Hello"}]
+BREAKER = {"contacts": 2, "hours": 6}
 
 
 def eligibility(ledger: InMemoryLedger) -> list[tuple[Any, ...]]:
@@ -68,13 +73,10 @@ def test_eligibility_does_not_depend_on_the_arm(history: Sequence[Sequence[Act]]
 @given(HISTORIES, st.sampled_from([0, 50, 100]))
 def test_eligibility_does_not_depend_on_the_variant(history: Sequence[Sequence[Act]], holdout_percent: float) -> None:
     """Whoever gets the first, the second, or neither, is contacted or withheld alike."""
-    variants = [{"key": "first", "offers": (1,)}, {"key": "second", "offers": (3, 2), "message": "Hello"}]
     plain = asyncio.run(play(history, holdout_percent=holdout_percent))
-    varied = asyncio.run(play(history, holdout_percent=holdout_percent, variants=variants))
-    assert eligibility(varied) == eligibility(plain)
-
-
-BREAKER = {"contacts": 2, "hours": 6}
+    varied = asyncio.run(play(history, holdout_percent=holdout_percent, variants=VARIANTS))
+    # The offer is what a variant changes.
+    assert [each[:4] for each in eligibility(varied)] == [each[:4] for each in eligibility(plain)]
 
 
 @SETTINGS
@@ -231,6 +233,25 @@ def test_leaving_and_entering_again_are_opportunities_of_their_own() -> None:
         if each.candidate.campaign.key in ("with-cooldown", "on-leaving")
     ]
     assert occasions == ["1", "left 1", "2", "left 2"]
+
+
+@SETTINGS
+@given(
+    histories(*ACTS, *FEEDBACK_ACTS, *("enters", "leaves", "launched", "writes") * 3),
+    st.sampled_from([0, 50, 100]),
+    st.sampled_from([0, 5]),
+    st.sampled_from([{}, {"variants": VARIANTS, "breaker": BREAKER}]),
+)
+def test_any_decision_made_again_from_its_record_is_the_same(
+    history: Sequence[Sequence[Act]], holdout_percent: float, again: int, changes: dict[str, Any]
+) -> None:
+    """Outcome, reason, channel, offer, message and value, whatever was contacted, blocked or revoked meanwhile."""
+    ledger = asyncio.run(play(history, holdout_percent=holdout_percent, again=again, **changes))
+    defined = {each.key: each for each in campaigns(holdout_percent, **changes)}
+    for name, customer in ledger.customers.items():
+        for each in customer.decisions.values():
+            found = recompute(name, record_of(each), defined, OFFERS, {SEGMENT.key: SEGMENT.version})
+            assert found == Recomputed(), (each.reason, each.detail)
 
 
 def test_an_outcome_that_came_before_its_contact_stays_a_dead_letter() -> None:

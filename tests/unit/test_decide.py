@@ -12,6 +12,7 @@ from campaigns.consent import ConsentTimes
 from campaigns.contact_limits import ContactLimit, PastContact
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.definition import Campaign
+from campaigns.feedback import FeedbackKind, Standing
 from campaigns.guardrails import Reason
 from tests.builders import AS_OF, campaign, candidate, decide, decision, facts, offers, scores
 
@@ -25,6 +26,8 @@ LETTER = Channel(key="letter", message_format="text", consent_column="email_cons
 COSTLY = Campaign.model_validate(
     {**campaign().model_dump(), "channels": ("letter",)}, context={"channels": {"letter": LETTER}}
 )
+
+BLOCKED = ContactHistory(feedback=(Standing("f1", FeedbackKind.DO_NOT_CONTACT, AS_OF + timedelta(days=1)),))
 
 CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistory, str]] = {
     Reason.ENTERED_SEGMENT: (Outcome.FIRED, {}, {}, ContactHistory(), "entered_segment: at-risk"),
@@ -65,6 +68,7 @@ CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistor
         "no longer a member",
     ),
     Reason.EXPIRED: (Outcome.WITHHELD, {"received_ms": LATE_MS}, {}, ContactHistory(), "expired at 2011-06-15"),
+    Reason.DO_NOT_CONTACT: (Outcome.WITHHELD, {}, {}, BLOCKED, "staff asked for no contact until 2011-06-02"),
     Reason.NO_CONSENTED_CHANNEL: (Outcome.WITHHELD, {}, NOBODY, ContactHistory(), "no consent for any of: email, sms"),
     Reason.UNREADABLE_CONSENT: (
         Outcome.WITHHELD,

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from campaigns.ports import LedgerState
 from console.use_cases.segment_columns import (
     GROUPS,
     describe_fact,
-    describe_signals,
+    describe_ledger_facts,
     find_group,
     find_type,
     identifies,
@@ -116,10 +117,16 @@ def test_a_fact_of_no_customer_has_no_coverage() -> None:
     assert (shown.type, shown.coverage, list(shown.values)) == ("number", None, [])
 
 
-def test_facts_of_conversations_are_listed_without_a_ledger() -> None:
-    heard = {fact.name: fact for fact in describe_signals({"ann": Signals(message_count=2)}, ["ann"], is_sampled=True)}
+def test_facts_of_conversations_and_feedback_are_listed_without_a_ledger() -> None:
+    known, unknown = LedgerState({}, {"ann": Signals(message_count=2)}, {}, ()), LedgerState({}, {}, {}, ())
+    heard = {fact.name: fact for fact in describe_ledger_facts(known, ["ann"], is_sampled=True)}
     assert (heard["message_count"].values, heard["sentiment_score"].coverage) == ([2.0], 0.0)
-    unheard = {fact.name: fact for fact in describe_signals({}, ["ann"], is_sampled=False)}
+    unheard = {fact.name: fact for fact in describe_ledger_facts(unknown, ["ann"], is_sampled=False)}
     assert heard.keys() == unheard.keys()
     assert {fact.coverage for fact in unheard.values()} == {None}
     assert unheard["key_concerns"].type == "list"
+    assert (heard["always_vip"].type, heard["always_vip"].group, heard["always_vip"].values) == (
+        "boolean",
+        "profile",
+        [False],
+    )

@@ -29,7 +29,7 @@ from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.trigger_sink import InMemoryTriggerSink
 from tests.fakes.warehouse import InMemoryWarehouse
-from tests.records import Arrived, arrive, body, decode_batch, outcome
+from tests.records import Arrived, arrive, body, decode_batch, feedback, outcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -200,6 +200,15 @@ async def test_opt_outs_wait_neither_for_the_warehouse_nor_for_the_cache(bench: 
     assert [each.channel for each in bench.ledger.customers["gone"].consent_changes.values()] == ["sms"]
     labels = {"channel": "sms", "source": "unsubscribed", "trigger": "unknown"}
     assert bench.metrics.registry.get_sample_value("holdfast_opt_outs_total", labels) == 1
+
+
+async def test_feedback_waits_neither_for_the_warehouse_nor_for_the_cache(bench: Bench) -> None:
+    bench.warehouse.away = True
+    async with bench.working():
+        bench.put(arrive(feedback(customer_id="gone")))
+        await bench.acknowledges(1)
+    assert bench.warehouse.queries == []
+    assert [each.actor for each in bench.ledger.customers["gone"].feedback.values()] == ["sam"]
 
 
 async def test_an_outcome_of_an_unknown_trigger_is_one_dead_letter(bench: Bench) -> None:
