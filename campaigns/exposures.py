@@ -27,10 +27,10 @@ class ContactCounts:
         published: those that Kafka has acknowledged.
         refused: those that their topic can never accept.
         waiting: those that are still to be published.
-        delivered: contacts with at least one such outcome; likewise those below.
+        failed: contacts with at least one such outcome: what was never sent; likewise those below.
         conversions: conversion outcomes, several of a contact counted.
         revenue: the sum of their values.
-        contact_cost: of those published, what their channels charged; nothing of a control exposure.
+        contact_cost: of those published and sent, what their channels charged; nothing of a control exposure.
         offer_cost: of those converted, what their offers cost; likewise.
     """
 
@@ -38,6 +38,7 @@ class ContactCounts:
     published: int = 0
     refused: int = 0
     waiting: int = 0
+    failed: int = 0
     delivered: int = 0
     bounced: int = 0
     opened: int = 0

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from models.tasks.registry import TASKS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ALWAYS_VIP = "always_vip"
 """The fact that rules and messages read: whether staff asked to treat the customer as VIP."""
-SCORED_MODELS = ("churn", "ltv", "nbo")
+SCORED_MODELS = tuple(sorted(TASKS))
 """The models whose scores staff may call wrong."""
 
 

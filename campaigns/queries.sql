@@ -415,10 +415,10 @@ SELECT variant, count(*),
        count(*) FILTER (WHERE failed_at IS NULL AND (message_id IS NULL OR sent_at IS NOT NULL)),
        count(failed_at),
        count(*) FILTER (WHERE failed_at IS NULL AND message_id IS NOT NULL AND sent_at IS NULL),
-       count(first_at -> 'delivered'), count(first_at -> 'bounced'), count(first_at -> 'opened'), count(first_at -> 'clicked'),
-       count(first_at -> 'converted'), sum(conversions), coalesce(sum(c.value), 0),
+       count(first_at -> 'failed'), count(first_at -> 'delivered'), count(first_at -> 'bounced'), count(first_at -> 'opened'),
+       count(first_at -> 'clicked'), count(first_at -> 'converted'), sum(conversions), coalesce(sum(c.value), 0),
        coalesce(sum(contact_cost::numeric) FILTER (WHERE variant = 'treatment' AND failed_at IS NULL
-                                                     AND (message_id IS NULL OR sent_at IS NOT NULL)), 0),
+                                                     AND c.status <> 'failed' AND (message_id IS NULL OR sent_at IS NOT NULL)), 0),
        coalesce(sum(offer_cost::numeric) FILTER (WHERE variant = 'treatment' AND first_at ? 'converted'), 0)
   FROM contact c LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text
  WHERE c.campaign = ANY (%(campaigns)s::text[])
@@ -439,7 +439,7 @@ WITH exposed AS (
     SELECT customer_id, min((first_at ->> 'converted')::timestamptz) AS converted_at, coalesce(sum(value), 0) AS revenue
       FROM contact WHERE campaign = ANY (%(campaigns)s::text[]) AND first_at ? 'converted' GROUP BY customer_id
 ), spent AS (
-    SELECT c.customer_id, sum(CASE WHEN failed_at IS NULL AND (message_id IS NULL OR sent_at IS NOT NULL)
+    SELECT c.customer_id, sum(CASE WHEN failed_at IS NULL AND c.status <> 'failed' AND (message_id IS NULL OR sent_at IS NOT NULL)
                                    THEN contact_cost::numeric ELSE 0 END
                               + CASE WHEN first_at ? 'converted' THEN offer_cost::numeric ELSE 0 END) AS cost
       FROM contact c LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text

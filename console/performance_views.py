@@ -27,6 +27,7 @@ _COUNTED = (
     "published",
     "refused",
     "waiting",
+    "failed",
     "delivered",
     "bounced",
     "opened",

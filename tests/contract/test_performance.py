@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 # Ann is in the control group of the one and not of the other.
 HOLDING, OPEN = campaign(holdout_percent=50), campaign()
+EMAIL = Channel(key="email", message_format="html", cost=0.1)
+PAID = Campaign.model_validate(
+    campaign().model_dump() | {"channels": ["email"]}, context={"channels": {"email": EMAIL}}
+)
 TODAY, TOMORROW = AS_OF.date(), AS_OF.date() + timedelta(days=1)
 LATER = AS_OF + timedelta(days=1)
 
@@ -116,6 +120,18 @@ async def test_contacts_are_counted_by_each_outcome_that_was_reported(ledger: Po
     assert found == replace(expected, conversions=2, revenue=Decimal("0.3"))
 
 
+async def test_a_contact_that_was_never_sent_has_failed_and_costs_nothing(
+    ledger: PostgresLedger, ledger_url: str
+) -> None:
+    """Whatever is reported later shows that it was sent."""
+    bob, cid = decision(customer_id="bob", campaign=PAID), decision(customer_id="cid", campaign=PAID)
+    await ledger.mark_sent([row for row in await store(ledger, bob, cid) if row.message.destination != "decisions"])
+    await report(ledger, said("failed", bob), said("failed", cid), said("delivered", cid))
+    found = counts_of(ledger_url)["treatment"]
+    assert (found.failed, found.delivered, found.contact_cost) == (2, 1, Decimal("0.1"))
+    assert sum(each.cost for each in days_of(ledger_url)) == Decimal("0.1")
+
+
 async def test_messages_are_published_waiting_or_refused(ledger: PostgresLedger, ledger_url: str) -> None:
     """A dead letter that is published in place of a trigger does not publish the trigger; a deleted row was sent."""
     names = ("sent", "refused", "waiting", "deleted")
@@ -149,10 +165,7 @@ async def test_a_customer_counts_once_in_the_arm_and_version_of_the_first_exposu
 
 async def test_a_contact_costs_what_it_did_when_it_was_decided(ledger: PostgresLedger, ledger_url: str) -> None:
     """Once it is published, and its offer once it is accepted; a control exposure costs nothing."""
-    channel = Channel(key="email", message_format="html", cost=0.1)
-    paid = Campaign.model_validate(
-        campaign(holdout_percent=50).model_dump() | {"channels": ["email"]}, context={"channels": {"email": channel}}
-    )
+    paid = PAID.model_copy(update={"holdout_percent": 50})
     priced = {id_: each.model_copy(update={"value": 30.0, "cost": 5.0}) for id_, each in offers().items()}
     made = {
         name: decide(candidate(campaign=paid, customer_id=name), facts(), ContactHistory(), priced, scores(3))
