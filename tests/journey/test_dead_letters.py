@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from msgspec import structs
 
 from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import DeadLetterError
@@ -56,7 +57,7 @@ class Desk:
         place = {"topic": self.settings.topic_prefix + topic, "partition": 1, "offset": self.written, "timestamp": 1}
         parts = {**place, "key": b"ann", "value": b"\xff{", "headers": HEADERS, **record}
         letter = dead_letter(Reject(SimpleNamespace(**parts), "decode", RejectReason(reason), "as the test says"))
-        asyncio.run(commit(self.settings.ledger_url, replace(letter, headers=(*letter.headers, *ours))))
+        asyncio.run(commit(self.settings.ledger_url, structs.replace(letter, headers=(*letter.headers, *ours))))
         return letter.message_id
 
     def run(self, *arguments: str) -> Result:
