@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from campaigns.records import StopRecord
 
 
-def _reject_blank(_context: click.Context, _parameter: click.Parameter, reason: str) -> str:
-    if not reason.strip():
+def _reject_blank(_context: click.Context, _parameter: click.Parameter, why: str) -> str:
+    if not why.strip():
         raise click.BadParameter("say why, in a few words")
-    return reason.strip()
+    return why.strip()
 
 
-_reason = click.option("--reason", required=True, callback=_reject_blank, help="Why; recorded with your name.")
+_why = click.option("--why", required=True, callback=_reject_blank, help="Reason recorded with your name.")
 _by = click.option("--by", default=current_user, help="Name recorded; default: the current user.")
 
 
@@ -60,31 +60,31 @@ def list_campaigns() -> None:
 
 @click.command("stop")
 @click.argument("key")
-@_reason
+@_why
 @_by
-def stop(key: str, reason: str, by: str) -> None:
+def stop(key: str, why: str, by: str) -> None:
     """Let a campaign contact nobody until it is resumed.
 
     Workers withhold its contacts as `stopped`, from the next batch of events on.
     """
-    already = stop_campaign(load_settings(), key, reason=reason, actor=by)
+    already = stop_campaign(load_settings(), key, reason=why, actor=by)
     if already is not None:
         click.echo(f"{key} is {_describe(already)}; nothing was changed")
         return
-    click.echo(f"{key} is stopped; to let it contact customers again: holdfast campaigns resume {key} --reason …")
+    click.echo(f"{key} is stopped; to let it contact customers again: holdfast campaigns resume {key} --why …")
 
 
 @click.command("resume")
 @click.argument("key")
-@_reason
+@_why
 @_by
-def resume(key: str, reason: str, by: str) -> None:
+def resume(key: str, why: str, by: str) -> None:
     """Let a stopped campaign contact customers again.
 
     Its breaker counts from 0. Customers who were withheld meanwhile are not contacted by this, but on their next
     occasion: an entry, an event, or a launch.
     """
-    if resume_campaign(load_settings(), key, reason=reason, actor=by):
+    if resume_campaign(load_settings(), key, reason=why, actor=by):
         click.echo(f"{key} is resumed")
     else:
         click.echo(f"{key} is not stopped; nothing was changed")

@@ -43,14 +43,14 @@ _BY = click.option("--by", default=current_user, help="Name recorded with it; de
     help="Which entries at a customer's first evaluation may fire campaigns: none; those that the version before would "
     "have made, too; or all.",
 )
-@click.option("--reason", default="", help="Why, for `holdfast segments history`.")
+@click.option("--why", default="", help="Reason recorded with the action, for `holdfast segments history`.")
 @_BY
-def activate(key: str, mode: Mode, reason: str, by: str) -> None:
+def activate(key: str, mode: Mode, why: str, by: str) -> None:
     """Set what the first evaluation of a customer under a segment's present rules may fire.
 
     Workers read this when they start. Run it before they start with changed rules: what has been evaluated stays.
     """
-    segment = activate_segment(load_settings(), key, mode, by=by, why=reason)
+    segment = activate_segment(load_settings(), key, mode, by=by, why=why)
     click.echo(f"{key} version {segment.version}: {mode}; restart the workers")
     click.echo("then let them evaluate every customer: holdfast segments reevaluate")
 

@@ -214,7 +214,7 @@ def _refuse_stopped(launches: PostgresLaunches, key: str) -> None:
     """Refuse to launch a stopped campaign: its contacts would be withheld, and not made later."""
     if why := launches.find_stop(key):
         raise LaunchError(
-            f"campaign {key!r} is stopped: {why}; resume it first: holdfast campaigns resume {key} --reason …"
+            f"campaign {key!r} is stopped: {why}; resume it first: holdfast campaigns resume {key} --why …"
         )
 
 

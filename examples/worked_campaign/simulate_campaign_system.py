@@ -13,7 +13,7 @@ import random
 from confluent_kafka import Consumer, Producer
 
 BROKER, PREFIX = os.environ["HOLDFAST_BROKER"], os.environ.get("HOLDFAST_TOPIC_PREFIX", "")
-CONVERTS = {"treatment": 0.14, "control": 0.07}
+CONVERTS = {"treatment": 0.2, "control": 0.08}
 IDLE_S = 10.0
 
 

@@ -89,8 +89,8 @@ def test_an_operator_resumes_it_and_it_contacts_customers_again(
     place, workers = at_work
     before = outcomes(place)
     refused = place.holdfast("campaigns", "resume", "win-back")
-    assert (refused.returncode, "--reason" in refused.stderr) == (2, True)
-    done = place.holdfast("campaigns", "resume", "win-back", "--reason", "the view is right again", "--by", "ann")
+    assert (refused.returncode, "--why" in refused.stderr) == (2, True)
+    done = place.holdfast("campaigns", "resume", "win-back", "--why", "the view is right again", "--by", "ann")
     assert (done.returncode, done.stdout) == (0, "win-back is resumed\n")
     new = [f"new-{number}" for number in range(10)]
     place.set_customers(new)
@@ -108,14 +108,14 @@ def test_an_operator_resumes_it_and_it_contacts_customers_again(
 def test_an_operator_stops_a_campaign_by_hand(at_work: tuple[Workplace, list[WorkerProcess]]) -> None:
     """Any, also one without a breaker."""
     place, _ = at_work
-    done = place.holdfast("campaigns", "stop", "make-good", "--reason", "wrong prices", "--by", "ann")
+    done = place.holdfast("campaigns", "stop", "make-good", "--why", "wrong prices", "--by", "ann")
     assert done.returncode == 0, done.stderr
-    again = place.holdfast("campaigns", "stop", "make-good", "--reason", "again")
+    again = place.holdfast("campaigns", "stop", "make-good", "--why", "again")
     assert "by ann: wrong prices; nothing was changed" in again.stdout
-    unknown = place.holdfast("campaigns", "stop", "makegood", "--reason", "x")
+    unknown = place.holdfast("campaigns", "stop", "makegood", "--why", "x")
     assert (unknown.returncode, "did you mean 'make-good'?" in unknown.stderr) == (2, True)
-    assert place.holdfast("campaigns", "resume", "make-good", "--reason", "right").stdout == "make-good is resumed\n"
-    idle = place.holdfast("campaigns", "resume", "make-good", "--reason", "right")
+    assert place.holdfast("campaigns", "resume", "make-good", "--why", "right").stdout == "make-good is resumed\n"
+    idle = place.holdfast("campaigns", "resume", "make-good", "--why", "right")
     assert idle.stdout == "make-good is not stopped; nothing was changed\n"
 
 
@@ -123,7 +123,7 @@ def test_a_stopped_campaign_is_not_launched(at_work: tuple[Workplace, list[Worke
     """Its members would be withheld for good."""
     place, _ = at_work
     launched = place.ask_ledger("SELECT count(*) FROM campaign_launch")
-    place.holdfast("campaigns", "stop", "thank-you", "--reason", "wrong prices")
+    place.holdfast("campaigns", "stop", "thank-you", "--why", "wrong prices")
     done = place.holdfast("campaigns", "launch", "thank-you")
     assert done.returncode == 2
     assert "campaign 'thank-you' is stopped: wrong prices; resume it first" in done.stderr

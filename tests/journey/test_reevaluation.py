@@ -84,16 +84,14 @@ def test_an_edit_reaches_every_customer_and_only_those_whom_it_may_contact(place
     assert place.see("dead-letters") == []
 
     edit(place, 50)
-    assert place.holdfast("segments", "activate", "lapsing", "--mode", "emit", "--reason", "a").returncode == 0
+    assert place.holdfast("segments", "activate", "lapsing", "--mode", "emit", "--why", "a").returncode == 0
     with working(place):
         place.holdfast("segments", "reevaluate")
     assert lapsing(place) == set(CUSTOMERS[100:])
     assert place.see("campaign-triggers") == []
 
     edit(place, 10)
-    told = place.holdfast(
-        "segments", "activate", "lapsing", "--mode", "emit", "--reason", "Spring\nsale", "--by", "olga"
-    )
+    told = place.holdfast("segments", "activate", "lapsing", "--mode", "emit", "--why", "Spring\nsale", "--by", "olga")
     assert told.stdout.splitlines()[-1] == "then let them evaluate every customer: holdfast segments reevaluate"
     with working(place):
         place.holdfast("segments", "reevaluate")
