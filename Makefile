@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command 
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: demo test quick coverage soak check install format lock bench bench-consumer bench-quality clean
+.PHONY: demo test quick without-services coverage soak check install format lock bench bench-consumer bench-quality clean
 
 demo: .venv/runtime ## Run the whole retention and offer workflow on real customers
 	$(BIN)/holdfast demo
@@ -32,7 +32,11 @@ check: .venv/all ## Lint, types and architecture
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
 
-quick: check ## Run the checks and the tests that need no service, properties with a quarter of their examples
+quick: .venv/all ## Run the checks and the tests that need no service, properties with a quarter of their examples
+	@# Side by side: the checks use one core.
+	$(MAKE) --jobs 2 check without-services
+
+without-services: .venv/all
 	$(BIN)/pytest -q -n 2 --hypothesis-profile quick tests/unit tests/properties
 
 coverage: .venv/all ## Measure the branch coverage of the tests that need no service
