@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from campaigns.candidates import Definitions, TriggerContext, decide_all, entry_candidates
+from campaigns.candidates import Definitions, TriggerContext, decide_all, transition_candidates
 from campaigns.contact_limits import ContactLimit, PastContact
 from campaigns.decide import ContactHistory
 from campaigns.definition import Campaign, Offer
@@ -99,7 +99,7 @@ def main(customers: int, campaigns: int, rounds: int) -> None:
         return chance[: len(table)], np.full(len(table), "rules", dtype=object)
 
     def decide() -> list[Decision]:
-        candidates = entry_candidates(entered, contexts, definitions)
+        candidates = transition_candidates(entered, contexts, definitions)
         return decide_all(candidates, facts, histories, definitions.offers, score, definitions.guardrails)
 
     seconds, decisions = [], decide()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from benchmarks import decisions
 from benchmarks.workload import Size, draw_events, draw_rows, first_events, write_definitions
 
 if TYPE_CHECKING:
@@ -48,3 +50,10 @@ def test_more_campaigns_make_as_many_triggers(tmp_path: Path, campaigns: int) ->
     bounds = {key: segments[f"{key}.json"]["rule"]["and"] for key in waiting}
     widths = {key: below["<"][1] - above[">="][1] for key, (above, below) in bounds.items()}
     assert sum(widths[key] * count for key, count in waiting.items()) == pytest.approx(Size().entering)
+
+
+def test_the_benchmark_of_decisions_decides_for_every_customer_and_campaign() -> None:
+    shown = CliRunner().invoke(decisions.main, ["--customers", "30", "--campaigns", "4", "--rounds", "1"])
+    found = json.loads(shown.output)
+    assert (found["customers"], found["campaigns"]) == (30, 4)
+    assert 0 < found["contacts"] <= 30
