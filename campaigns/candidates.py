@@ -107,7 +107,7 @@ class Definitions:
         """Find once what each campaign reads and is based on, the channels, and how far back limits reach."""
         known = frozenset(self.channels or (channel for each in self.campaigns for channel in each.channels))
         object.__setattr__(self, "channels", known)
-        made = [self.offers[offer] for each in self.campaigns for offer in each.offers if offer in self.offers]
+        made = [offer for each in self.campaigns for offer in self._offers_of(each)]
         limits = [limit.days for each in self.campaigns for limit in each.limits]
         windows = [timedelta(days=days) for days in (*limits, *(each.repeat_days for each in made)) if days]
         object.__setattr__(self, "longest_limit", max(windows, default=timedelta()))
@@ -132,9 +132,12 @@ class Definitions:
     def _find_facts_read(self, campaign: Campaign) -> Collection[str]:
         by_rules = frozenset(self.segment_facts.get(campaign.segment, ()))
         by_guardrails = GUARDRAIL_FACTS | campaign.consent_facts | campaign.zone_facts
-        made = [self.offers[each] for each in campaign.offers if each in self.offers]
-        by_offers = frozenset(name for each in made for name in each.facts)
+        by_offers = frozenset(name for each in self._offers_of(campaign) for name in each.facts)
         return by_rules | by_guardrails | by_offers | campaign.message_facts | SCORE_FACTS | frozenset(self.model_facts)
+
+    def _offers_of(self, campaign: Campaign) -> list[Offer]:
+        """Return the offers that a campaign may make, with those of its variants."""
+        return [self.offers[each] for each in campaign.all_offers if each in self.offers]
 
     def versions_for(self, campaign: Campaign) -> Mapping[str, str]:
         """Return the versions that a decision of this campaign is based on."""

@@ -244,3 +244,12 @@ def test_the_version_follows_policy_and_conditions_of_its_own_offers(tmp_path: P
     assert version(rule=None) == version(rule={}) == version(repeat_days=0) == plain
     changed = {version(rule=RICH), version(rule=CHEAP), version(rule=False), version(repeat_days=3), version("fixed")}
     assert len({plain, *changed}) == 6
+
+
+def test_an_offer_of_a_variant_alone_counts_for_what_is_read_and_recorded() -> None:
+    """Without its contacts its limit would count none, and without its facts a decision could not be explained."""
+    made = with_offers(_5={"rule": CHEAP, "repeat_days": 30})
+    varied = campaign(variants=[{"key": "plain"}, {"key": "other", "offers": (5,)}])
+    definitions = Definitions([varied], made, {}, {"at-risk": "1"})
+    assert definitions.longest_limit == 30 * DAY
+    assert "spent" in definitions.facts_read_for(varied)
