@@ -135,9 +135,9 @@ def choose_offer(
     scores_by_id = scores.tolist()
     if campaign.offer_policy is OfferPolicy.NEXT_BEST:
         id_ = min(allowed, key=lambda each: (-scores_by_id[each - 1] * offers[each].margin, each))
-        best = ScoredOffer(offers[id_], round(scores_by_id[id_ - 1], 6))
+        best = _score(id_, offers, scores_by_id)
         if not campaign.exploration_percent:
-            return OfferChoice(best, 1.0, best.score * best.offer.margin, best)
+            return OfferChoice(best, 1.0, best.expected_value, best)
         return _explore(campaign, allowed, best, offers, scores_by_id, trigger_id)
     scored = [_score(each, offers, scores_by_id) for each in allowed]
     if campaign.offer_policy is OfferPolicy.FIXED:
@@ -157,13 +157,12 @@ def _explore(
     trigger_id: str,
 ) -> OfferChoice:
     """Return the best offer, or in `exploration_percent` of the decisions any of the allowed ones (epsilon-greedy)."""
-    share, count, made = campaign.exploration_percent / 100, len(allowed), best
+    made = best
     digest = hashlib.sha256(f"exploration\x1f{trigger_id}".encode()).digest()
-    if int.from_bytes(digest[:8]) < share * 2**64:
-        made = _score(allowed[int.from_bytes(digest[8:16]) * count >> 64], offers, scores_by_id)
-    is_best = made.offer.id == best.offer.id
-    propensity = round(share / count + (1 - share if is_best else 0), 9)
-    return OfferChoice(made, propensity, best.expected_value, best)
+    if int.from_bytes(digest[:8]) < campaign.exploration_percent / 100 * 2**64:
+        made = _score(allowed[int.from_bytes(digest[8:16]) * len(allowed) >> 64], offers, scores_by_id)
+    propensity = _find_share(campaign, allowed, best.offer.id, made.offer.id)
+    return OfferChoice(made, round(propensity, 9), best.expected_value, best)
 
 
 def find_propensity(
@@ -171,11 +170,15 @@ def find_propensity(
 ) -> float:
     """Return the probability with which a campaign was to make an offer, given what its policy chooses from."""
     allowed = [each for each in campaign.offers if each not in obstacles]
-    is_allowed = made.offer.id in allowed
     if choice.best is None:
-        return is_allowed / len(allowed)
-    share = campaign.exploration_percent / 100 if campaign.offer_policy is OfferPolicy.NEXT_BEST else 0
-    return is_allowed * share / len(allowed) + (1 - share if made.offer.id == choice.best.offer.id else 0)
+        return (made.offer.id in allowed) / len(allowed)
+    return _find_share(campaign, allowed, choice.best.offer.id, made.offer.id)
+
+
+def _find_share(campaign: Campaign, allowed: Sequence[int], best: int, made: int) -> float:
+    """Return the probability of an offer among the allowed ones, given which of them is the best."""
+    share = campaign.exploration_percent / 100
+    return (made in allowed) * share / len(allowed) + (1 - share if made == best else 0)
 
 
 def _score(offer_id: int, offers: Mapping[int, Offer], scores_by_id: Sequence[float]) -> ScoredOffer:
