@@ -10,7 +10,8 @@ import psycopg
 from psycopg import errors as pg
 
 from campaigns.dead_letters import DeadLetter, DeadLetterFilter, Resolution
-from campaigns.errors import DeadLetterError, LedgerUnavailableError
+from campaigns.errors import DeadLetterError
+from campaigns.postgres_connections import connect_ledger
 from campaigns.queries import QUERIES
 from campaigns.triggers import Headers
 
@@ -127,31 +128,6 @@ def open_dead_letters(ledger_url: str) -> Iterator[PostgresDeadLetters]:
     """
     with connect_ledger(ledger_url) as connection:
         yield PostgresDeadLetters(connection)
-
-
-@contextmanager
-def connect_ledger(ledger_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """Open a connection of an operator's command to the ledger; each statement is a transaction.
-
-    Raises:
-        LedgerUnavailableError: the ledger cannot be reached, has no tables yet, or takes no writes.
-    """
-    try:
-        with psycopg.connect(ledger_url, connect_timeout=5, autocommit=True) as connection:
-            yield connection
-    except (pg.UndefinedTable, pg.UndefinedColumn) as error:
-        raise LedgerUnavailableError(
-            "the ledger's tables are missing or of an older version; run: holdfast ledger migrate"
-        ) from error
-    except pg.InsufficientPrivilege as error:
-        reason = str(error).strip().splitlines()[0]
-        raise LedgerUnavailableError(
-            f"HOLDFAST_LEDGER_URL: this role may not do that ({reason}); run campaigns/roles.sql with operator=1 as "
-            "the ledger's owner"
-        ) from error
-    except (pg.OperationalError, pg.InterfaceError, pg.ReadOnlySqlTransaction) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the ledger cannot be used: {reason}") from error
 
 
 def _filter_values(wanted: DeadLetterFilter) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from campaigns.candidates import launch_occasion
 from campaigns.errors import LaunchError
-from campaigns.postgres_dead_letters import connect_ledger
+from campaigns.postgres_connections import connect_ledger, hold_lock
 from campaigns.queries import QUERIES
 from campaigns.records import LaunchRecord
 
@@ -33,20 +33,12 @@ class PostgresLaunches:
     def launch_alone(self, campaign: str) -> Iterator[None]:
         """Lock out other operators' launches of a campaign meanwhile.
 
-        The lock belongs to the connection, so it ends with the process.
-
         Raises:
             LaunchError: another process launches it now.
         """
-        asked = [ADVISORY_LOCK, campaign]
-        (taken,) = self._connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", asked).fetchall()[0]
-        if not taken:
-            raise LaunchError(f"campaign {campaign!r} is being launched by another process; wait until it ends")
-        try:
+        refusal = LaunchError(f"campaign {campaign!r} is being launched by another process; wait until it ends")
+        with hold_lock(self._connection, ADVISORY_LOCK, campaign, refusal):
             yield
-        finally:
-            if not self._connection.broken:
-                self._connection.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", asked)
 
     def find(self, launch_id: str) -> LaunchRecord | None:
         """Return a launch, None when there is none of that id."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +12,6 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from campaigns.consent import ConsentChange, ConsentTimes
 from campaigns.contact_limits import PastContact
@@ -22,9 +20,10 @@ from campaigns.dead_letters import DESTINATION as DEAD_LETTERS
 from campaigns.dead_letters import read_message
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.decision_inputs import DecisionInputs
-from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
+from campaigns.errors import LedgerConflictError, LedgerFencedError
 from campaigns.feedback import Feedback, Standing
 from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
+from campaigns.postgres_connections import ANSWER_S, LedgerPool
 from campaigns.queries import QUERIES
 from campaigns.records import ActivationRecord, DecisionRecord, MemberRecord, MembershipRecord, StopRecord
 from campaigns.triggers import Headers, Message, decision_message_id
@@ -50,8 +49,6 @@ if TYPE_CHECKING:
 
 IDLE_TRANSACTION_S = 5
 TRANSACTION_S = 15
-# Longer than the server's own limit: a server that has not answered by then is unreachable.
-ANSWER_S = 20.0
 _LIMITS_TRANSACTIONS = 170_000
 # Any number that no other lock in the ledger has.
 ACTIVATION_LOCK = 481_624
@@ -87,16 +84,13 @@ class PostgresLedger:
     """
 
     def __init__(self, url: str, *, connect_timeout: float = 5, answer_s: float = ANSWER_S) -> None:
-        self._url = url
-        self._answer_s = answer_s
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        self._pool = LedgerPool(
             url,
-            min_size=1,
-            max_size=4,
-            timeout=connect_timeout,
-            open=False,
-            kwargs={"autocommit": True, "prepare_threshold": 2},
+            size=4,
             configure=_configure,
+            connect_timeout=connect_timeout,
+            answer_s=answer_s,
+            prepare_threshold=2,
         )
         self._rosters: dict[bytes, int] = {}
         self._versions_by_roster: dict[int, dict[str, str]] = {}
@@ -110,13 +104,7 @@ class PostgresLedger:
         Raises:
             LedgerUnavailableError: it cannot be opened; the message says why.
         """
-        try:
-            # Not through the pool: it would retry for its whole timeout and give no reason.
-            await (await psycopg.AsyncConnection.connect(self._url, connect_timeout=5)).close()
-            await self._pool.open(wait=True, timeout=self._pool.timeout)
-        except (pg.Error, PoolTimeout) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the ledger cannot be used: {reason}") from error
+        await self._pool.open()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -143,7 +131,7 @@ class PostgresLedger:
             "roster": self._current_roster,
         }
         wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
-        async with self._connection() as connection, connection.pipeline():
+        async with self._pool.connection() as connection, connection.pipeline():
             known = await connection.execute(QUERIES["read_customers"], customers, binary=True)
             found = {
                 query: await connection.execute(QUERIES[query], _keys(keys)) for query, keys in wanted.items() if keys
@@ -187,7 +175,7 @@ class PostgresLedger:
 
     async def claim(self, partition: int) -> int:
         """See the port."""
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             cursor = await connection.execute(QUERIES["claim_partition"], {"partition": partition})
             return int((await cursor.fetchall())[0][0])
 
@@ -231,7 +219,7 @@ class PostgresLedger:
             "reasons": PgTextArray(refusal.reason for _, refusal in refusals),
         }
         letters = _dead_letters([each.message for each in rows])
-        async with self._connection() as connection, _transaction(connection):
+        async with self._pool.connection() as connection, _transaction(connection):
             await connection.execute(QUERIES["mark_failed"], failed)
             await connection.execute(QUERIES["write_dead_letters"], letters)
             await connection.execute("COMMIT")
@@ -248,7 +236,7 @@ class PostgresLedger:
         by = current_user()
         for kind, key, version in kinds:
             await self._execute("activate", kind=kind, key=key, version=version, mode="silent", at=at, by=by)
-        async with self._connection() as connection, connection.transaction():
+        async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(QUERIES["lock_segment_activations"], {"lock": ACTIVATION_LOCK})
             await connection.execute(QUERIES["note_segment_activations"], {**_segments(segments), "at": at, "by": by})
         return await self._find_activations(segments)
@@ -261,7 +249,7 @@ class PostgresLedger:
     async def set_mode(self, segment: Segment, mode: Mode, *, at: datetime, by: str, why: str) -> None:
         """See the port."""
         values = {"key": segment.key, "version": segment.version, "mode": mode, "at": at, "by": by}
-        async with self._connection() as connection, connection.transaction():
+        async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(QUERIES["lock_segment_activations"], {"lock": ACTIVATION_LOCK})
             await connection.execute(QUERIES["set_activation_mode"], values)
             await connection.execute(QUERIES["note_segment_mode"], {**values, "why": why, "rules": segment.rules})
@@ -345,42 +333,16 @@ class PostgresLedger:
         return [Feedback(*row) for row in await self._rows("all_feedback")]
 
     async def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             return await (await connection.execute(QUERIES[query], values)).fetchall()
 
     async def _execute(self, query: str, **values: Any) -> None:
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             await connection.execute(QUERIES[query], values)
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        try:
-            async with asyncio.timeout(self._answer_s), self._pool.connection() as connection:
-                try:
-                    yield connection
-                except pg.ReadOnlySqlTransaction:
-                    # The connection may lead to a former primary, which stays read only.
-                    await connection.close()
-                    raise
-        except TimeoutError as error:
-            raise LedgerUnavailableError(f"the ledger did not answer within {self._answer_s:g} s") from error
-        except PoolTimeout as error:
-            raise LedgerUnavailableError(f"the ledger accepts no connection: {error}") from error
-        except pg.ProgramLimitExceeded:
-            # The only one of psycopg's OperationalErrors that a retry does not fix.
-            raise
-        except (
-            pg.OperationalError,
-            pg.InterfaceError,
-            pg.ReadOnlySqlTransaction,
-            pg.IdleInTransactionSessionTimeout,
-            pg.TransactionTimeout,
-        ) as error:
-            raise LedgerUnavailableError(f"the ledger cannot be reached: {error}") from error
 
     async def _commit(self, changes: BatchChanges, owners: Mapping[int, int], *, keep: bool = True) -> Committed:
         try:
-            async with self._connection() as connection:
+            async with self._pool.connection() as connection:
                 # Before the transaction: a rollback would remove the roster that is remembered here.
                 roster = await self._roster(connection) if changes.evaluated else 0
                 async with _transaction(connection):

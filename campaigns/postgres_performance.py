@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from campaigns.exposures import ContactCounts, ExposureDay
-from campaigns.postgres_dead_letters import connect_ledger
+from campaigns.postgres_connections import connect_ledger
 from campaigns.queries import QUERIES
 
 if TYPE_CHECKING:

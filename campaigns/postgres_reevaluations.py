@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from campaigns.errors import ReevaluationError
-from campaigns.postgres_dead_letters import connect_ledger
+from campaigns.postgres_connections import connect_ledger, hold_lock
 from campaigns.queries import QUERIES
 from campaigns.records import ReevaluationRecord
 
@@ -30,15 +30,10 @@ class PostgresReevaluations:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """See the port. The lock belongs to the connection, so it ends with the process."""
-        (taken,) = self._connection.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_LOCK]).fetchall()[0]
-        if not taken:
-            raise ReevaluationError("another process re-evaluates the customers now; wait until it ends")
-        try:
+        """See the port."""
+        refusal = ReevaluationError("another process re-evaluates the customers now; wait until it ends")
+        with hold_lock(self._connection, ADVISORY_LOCK, "", refusal):
             yield
-        finally:
-            if not self._connection.broken:
-                self._connection.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
 
     def find_unfinished(self, fingerprint: str) -> ReevaluationRecord | None:
         """See the port."""

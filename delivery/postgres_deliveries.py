@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg import errors as pg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
-
 from campaigns.consent import ConsentChange, add_change
-from campaigns.errors import LedgerUnavailableError
+from campaigns.postgres_connections import LedgerPool
 from campaigns.queries import load_queries
 from delivery.bursts import DomainCounts
 from delivery.outcomes import OptOut, Report
@@ -19,8 +13,10 @@ from delivery.ports import Claimed
 from delivery.trigger import read_trigger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
+
+    import psycopg
 
     from campaigns.consent import Consent
     from delivery.answers import Outcome
@@ -30,9 +26,7 @@ if TYPE_CHECKING:
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 QUERIES = load_queries("delivery")
-# Of the server; what has not answered a little later is unreachable.
 STATEMENT_MS = 15_000
-ANSWER_S = 20.0
 
 
 class PostgresDeliveries:
@@ -45,16 +39,7 @@ class PostgresDeliveries:
     """
 
     def __init__(self, url: str, *, connections: int = 4, connect_timeout: float = 5) -> None:
-        self._url = url
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            url,
-            min_size=1,
-            max_size=connections,
-            timeout=connect_timeout,
-            open=False,
-            configure=_configure,
-            kwargs={"autocommit": True},
-        )
+        self._pool = LedgerPool(url, size=connections, configure=_configure, connect_timeout=connect_timeout)
 
     async def open(self) -> None:
         """Open the first connection.
@@ -62,13 +47,7 @@ class PostgresDeliveries:
         Raises:
             LedgerUnavailableError: it cannot be opened; the message says why.
         """
-        try:
-            # Not through the pool: it would retry for its whole timeout and give no reason.
-            await (await psycopg.AsyncConnection.connect(self._url, connect_timeout=5)).close()
-            await self._pool.open(wait=True, timeout=self._pool.timeout)
-        except (pg.Error, PoolTimeout) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the ledger cannot be used: {reason}") from error
+        await self._pool.open()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -148,24 +127,12 @@ class PostgresDeliveries:
         return dict(await self._rows("count_waiting"))
 
     async def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             return await (await connection.execute(QUERIES[query], values)).fetchall()
 
     async def _execute(self, query: str, **values: Any) -> int:
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             return (await connection.execute(QUERIES[query], values)).rowcount
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        try:
-            async with asyncio.timeout(ANSWER_S), self._pool.connection() as connection:
-                yield connection
-        except TimeoutError as error:
-            raise LedgerUnavailableError(f"the ledger did not answer within {ANSWER_S:g} s") from error
-        except PoolTimeout as error:
-            raise LedgerUnavailableError(f"the ledger accepts no connection: {error}") from error
-        except (pg.OperationalError, pg.InterfaceError, pg.ReadOnlySqlTransaction) as error:
-            raise LedgerUnavailableError(f"the ledger cannot be reached: {error}") from error
 
 
 async def _configure(connection: Connection) -> None:

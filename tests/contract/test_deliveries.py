@@ -154,7 +154,7 @@ async def test_an_opt_out_counts_before_a_worker_has_read_it(deliveries: Deliver
 
 
 async def _store_change(deliveries: PostgresDeliveries, change: ConsentChange) -> None:
-    async with await psycopg.AsyncConnection.connect(deliveries._url, autocommit=True) as connection:
+    async with await psycopg.AsyncConnection.connect(deliveries._pool._url, autocommit=True) as connection:
         await connection.execute(
             "INSERT INTO consent_change (customer_id, event_id, channel, granted, changed_at, source)"
             " VALUES (%s, %s, %s, %s, %s, %s)",

@@ -690,7 +690,7 @@ async def letters(ledger: Ledger) -> dict[str, str]:
     if isinstance(ledger, InMemoryLedger):
         return {name: dict(each.headers)["holdfast_reason"].decode() for name, each in ledger.letters.items()}  # type: ignore[union-attr]
     assert isinstance(ledger, PostgresLedger)
-    async with ledger._connection() as connection:
+    async with ledger._pool.connection() as connection:
         return dict(await (await connection.execute("SELECT letter_id, reason FROM dead_letter")).fetchall())
 
 
@@ -731,7 +731,7 @@ async def test_a_dead_letter_outlives_its_row_in_the_outbox(ledger_url: str) -> 
     ledger = PostgresLedger(ledger_url)
     await ledger.open()
     await ledger.commit(BatchChanges(messages=[LETTER]), owners={})
-    async with ledger._connection() as connection:
+    async with ledger._pool.connection() as connection:
         await connection.execute("DELETE FROM outbox")
     committed = await ledger.commit(BatchChanges(messages=[LETTER]), owners={})
     assert list(committed.outbox) == []
@@ -944,7 +944,7 @@ async def test_the_history_of_stops_is_kept(ledger_url: str) -> None:
         ("win-back", "wrong prices", "ann")
     ]
     await ledger.resume_campaign("win-back", actor="bob", reason="prices are right")
-    async with ledger._connection() as connection:
+    async with ledger._pool.connection() as connection:
         rows = await connection.execute(
             "SELECT stopped_by, reason, stopped_at <= resumed_at, resumed_by, resume_reason FROM campaign_stop"
         )

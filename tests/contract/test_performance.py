@@ -140,7 +140,7 @@ async def test_messages_are_published_waiting_or_refused(ledger: PostgresLedger,
     letter = set_aside(refused, Refusal("campaign-triggers", "too large"))
     await ledger.mark_failed([letter])
     await ledger.mark_sent([sent, letter, deleted])
-    async with ledger._connection() as connection:
+    async with ledger._pool.connection() as connection:
         await connection.execute("DELETE FROM outbox WHERE customer_id = 'deleted'")
     assert counts_of(ledger_url) == {"treatment": ContactCounts(decided=4, published=2, refused=1, waiting=1)}
 
@@ -254,7 +254,7 @@ async def test_days_are_those_of_utc_whatever_zone_an_event_or_the_server_has(
     bob = decision(customer_id="bob", as_of=datetime(2011, 6, 2, 0, 30, tzinfo=berlin))
     await store(ledger, bob)
     await report(ledger, said("converted", bob, occurred_at="2011-06-03T23:30:00-02:00"))
-    async with ledger._connection() as connection:
+    async with ledger._pool.connection() as connection:
         name = ledger_url.rpartition("/")[2]
         await connection.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'Asia/Tokyo'".encode())
     assert days_of(ledger_url) == [day(on=date(2011, 6, 1)), bought(on=date(2011, 6, 4))]
@@ -272,7 +272,7 @@ async def test_a_conversion_dated_before_its_exposure_counts_on_the_day_of_the_e
 async def test_a_contact_without_its_decision_has_no_version(ledger: PostgresLedger, ledger_url: str) -> None:
     bob = decision(customer_id="bob")
     await store(ledger, bob)
-    async with ledger._connection() as connection:
+    async with ledger._pool.connection() as connection:
         await connection.execute("DELETE FROM decision")
     assert days_of(ledger_url) == [day(version=None)]
 

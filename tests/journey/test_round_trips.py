@@ -103,7 +103,7 @@ async def count_round_trips(
         ):
             client.echo("begin")
             await trace(warehouse._pool, read)
-            await trace(ledger._pool, written)
+            await trace(ledger._pool.pool, written)
             for batch in work[-COUNTED:]:
                 await decide(pipeline, batch)
             client.echo("end")
