@@ -98,6 +98,19 @@ class BatchBreakers:
             self._counts.setdefault(candidate.campaign.key, Counter())[hour_of(candidate.as_of)] += 1
 
 
+def watch_batch(
+    stops: Mapping[str, str], counts: Mapping[str, Mapping[int, int]], longest: int
+) -> BatchBreakers | None:
+    """Return the breakers of a batch, None where nothing is stopped and nothing can be.
+
+    Args:
+        stops: why each stopped campaign is, by campaign.
+        counts: as of BatchBreakers.
+        longest: the longest window of a breaker, in hours; 0 without breakers.
+    """
+    return BatchBreakers(stops, counts) if stops or longest else None
+
+
 def hour_of(at: datetime) -> int:
     """Return the clock hours since 1970, UTC."""
     return int(at.timestamp() // 3600)

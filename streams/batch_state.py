@@ -40,7 +40,8 @@ class Prepared:
     """A scored batch: everything but what the ledger holds.
 
     It is decided with the config that it was scored with, even when another model is promoted meanwhile. `unavailable`
-    has the facts that cannot be computed, and the missing columns behind each.
+    has the facts that cannot be computed, and the missing columns behind each; `awaited` the updates that campaigns
+    wait for, by their key in the ledger.
     """
 
     config: DecisionConfig
@@ -49,6 +50,7 @@ class Prepared:
     facts: FeatureTable
     messages: Mapping[str, list[Message]]
     unavailable: Mapping[str, Collection[str]]
+    awaited: Mapping[CustomerKey, Event]
 
     @property
     def events(self) -> EventsByKind:
@@ -78,7 +80,7 @@ class Folded:
         outcomes: new states of contacts, changes of consent, and outcomes that become dead letters.
         contact_histories: by customer, with the batch's own changes of consent and feedback.
         feedback: what staff said of customers.
-        updates: the updates that campaigns wait for and that were not processed before, by their key in the ledger.
+        updates: the awaited updates that were not processed before.
     """
 
     messages: Mapping[str, list[Message]]

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from campaigns.breaker import BatchBreakers
+from campaigns.breaker import watch_batch
 from campaigns.candidates import decide_all, event_candidates, launch_candidates, transition_candidates
 from campaigns.ports import BatchChanges
 from campaigns.transition_messages import transition_message
@@ -171,7 +171,8 @@ class Pipeline:
             facts = score_customers(facts, config.scorers, self._fallbacks)
         messages = messages_by_customer(refreshed.decoded.events.said, read_message)
         unavailable = unavailable_facts(refreshed.table.columns, refreshed.lost_columns, config.scorers)
-        return Prepared(config, refreshed, poison, facts, messages, unavailable)
+        awaited = awaited_updates(refreshed.decoded.events, config.definitions)
+        return Prepared(config, refreshed, poison, facts, messages, unavailable, awaited)
 
     async def load(self, prepared: Prepared) -> LedgerState:
         """Load what the ledger holds of the batch's customers, messages, outcomes and launches."""
@@ -180,7 +181,7 @@ class Pipeline:
         definitions = prepared.config.definitions
         state = await self._ledger.read(
             prepared.facts.customer_ids,
-            [*messages, *awaited_updates(events, prepared.config.definitions), *outcome_keys(events.reported)],
+            [*messages, *prepared.awaited, *outcome_keys(events.reported)],
             triggers=trigger_keys(events.reported),
             decisions=launch_decisions(events.requested, definitions),
             contacts_after=limits_begin(events.to_evaluate, definitions.longest_limit),
@@ -207,8 +208,7 @@ class Pipeline:
         histories = fold_feedback(histories, feedback)
         if prepared.config.reads_feedback:
             columns.update(feedback_columns(histories, customers, as_of))
-        awaited = awaited_updates(prepared.events, prepared.config.definitions)
-        updates = {key: event for key, event in awaited.items() if key not in state.seen_messages}
+        updates = {key: event for key, event in prepared.awaited.items() if key not in state.seen_messages}
         facts = prepared.facts.with_columns(columns)
         return Folded(fresh, signals, as_of, facts, outcomes, histories, feedback, updates)
 
@@ -245,13 +245,11 @@ class Pipeline:
             *(each for each in launched if (each.customer_id, each.trigger_id) not in state.decided),
         ]
         score = partial(score_offers, scorers=prepared.config.scorers, fallbacks=self._fallbacks)
-        watched = bool(state.stops) or definitions.longest_breaker > 0
-        breakers = BatchBreakers(state.stops, state.contact_hours) if watched else None
-        histories = folded.contact_histories
+        breakers = watch_batch(state.stops, state.contact_hours, definitions.longest_breaker)
         decisions = decide_all(
             candidates,
             folded.facts,
-            histories,
+            folded.contact_histories,
             definitions.offers,
             score,
             definitions.guardrails,
