@@ -14,7 +14,7 @@ from campaigns.errors import LedgerUnavailableError
 from delivery.courier import read_clock
 from delivery.outcomes import OptOut, name_opt_out
 from delivery.signatures import read_token
-from streams.errors import SettingsError
+from streams.observability.probes import serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,14 +106,4 @@ async def serve_page(page: UnsubscribePage, config: Unsubscribe) -> tuple[web.Ap
     app = web.Application(client_max_size=LARGEST_BODY)
     path = "/{path:(?:.*/)?}{token:[^/]+}"
     app.add_routes([web.get(path, page.ask), web.post(path, page.unsubscribe)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, config.host, config.port).start()
-    except OSError as error:
-        await runner.cleanup()
-        raise SettingsError(
-            f"delivery.json: $.unsubscribe: port {config.port} on {config.host} cannot be used ({error.strerror}); "
-            "choose another port"
-        ) from error
-    return runner, int(runner.addresses[0][1])
+    return await serve(app, config.host, config.port, setting="delivery.json: $.unsubscribe")

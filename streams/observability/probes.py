@@ -48,6 +48,21 @@ async def serve_probes(health: Health, metrics: Exposed, host: str, port: int) -
 
     app = web.Application()
     app.add_routes([web.get("/metrics", show_metrics), *(web.get(path, show_health) for path in CHECKS)])
+    return await serve(app, host, port, setting="HOLDFAST_HEALTH_PORT")
+
+
+async def serve(app: web.Application, host: str, port: int, *, setting: str) -> tuple[web.AppRunner, int]:
+    """Serve an application without an access log, and return the server and its port.
+
+    Args:
+        app: the application.
+        host: the address to listen on.
+        port: 0 chooses a free one.
+        setting: what gives the port, for the error.
+
+    Raises:
+        SettingsError: the address cannot be used.
+    """
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -55,7 +70,7 @@ async def serve_probes(health: Health, metrics: Exposed, host: str, port: int) -
     except OSError as error:
         await runner.cleanup()
         raise SettingsError(
-            f"HOLDFAST_HEALTH_PORT: port {port} on {host} cannot be used ({error.strerror}); "
+            f"{setting}: port {port} on {host} cannot be used ({error.strerror}); "
             "choose another port, or 0 for a free one"
         ) from error
     return runner, int(runner.addresses[0][1])
