@@ -92,11 +92,10 @@ def find_in_force(known: Iterable[Standing], kind: FeedbackKind, at: datetime) -
     return max(counting, key=lambda each: (each.until or _FOR_EVER, each.event_id), default=None)
 
 
-def find_withdrawals(feedback: Iterable[Feedback]) -> Mapping[str, Feedback]:
-    """Return the first withdrawal of each feedback, by the event id of what it withdraws."""
-    withdrawals = [each for each in feedback if each.withdraws]
-    ordered = sorted(withdrawals, key=lambda each: (each.given_at, each.event_id), reverse=True)
-    return {each.withdraws: each for each in ordered if each.withdraws}
+def find_withdrawals(feedback: Iterable[Feedback]) -> Mapping[tuple[str, str], Feedback]:
+    """Return the first withdrawal of each feedback, by the customer and the event id of what it withdraws."""
+    ordered = sorted(feedback, key=lambda each: (each.given_at, each.event_id), reverse=True)
+    return {(each.customer_id, each.withdraws): each for each in ordered if each.withdraws}
 
 
 _FOR_EVER = datetime.max.replace(tzinfo=UTC)

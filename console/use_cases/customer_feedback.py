@@ -137,7 +137,9 @@ def judge_feedback(given: Sequence[Feedback], now: datetime) -> Sequence[Feedbac
     """Return feedback with what withdraws it, and whether it is expired at a time; withdrawals are not listed alone."""
     withdrawals = find_withdrawals(given)
     return [
-        FeedbackState(each, withdrawals.get(each.event_id), each.until is not None and now >= each.until)
+        FeedbackState(
+            each, withdrawals.get((each.customer_id, each.event_id)), each.until is not None and now >= each.until
+        )
         for each in given
         if each.kind != FeedbackKind.WITHDRAWN
     ]
@@ -169,10 +171,7 @@ def export_feedback(settings: Settings, file: Path, *, model: str | None) -> int
 
 def score_rows(given: Sequence[Feedback], model: str | None) -> list[tuple[Any, ...]]:
     """Return what staff said of scores as rows of `EXPORTED`; times in RFC 3339, UTC."""
-    withdrawals: dict[tuple[str, str | None], Feedback] = {}
-    for each in given:
-        if each.withdraws:
-            withdrawals.setdefault((each.customer_id, each.withdraws), each)
+    withdrawals = find_withdrawals(given)
     return [
         (
             each.customer_id,
