@@ -145,11 +145,7 @@ def version_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
     for each in found.versions:
         name = f"{each.version}{' (present)' if each.version in present else ''}"
         first = (name, f"{each.since}", f"{each.customers:,}")
-        if each.effect is None:
-            rows.append((*first, "", "", "one arm only", ""))
-            continue
-        rate = each.effect.conversion
-        rows.append((*first, share(rate.treated), share(rate.control), points(rate.difference), interval(rate)))
+        rows.append((*first, *_rate_cells(each.effect)))
     return rows
 
 
@@ -158,12 +154,15 @@ def variant_rows(found: CampaignPerformance) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for each in found.variants:
         first = (each.key, "none now" if each.share is None else share(each.share), f"{each.customers:,}")
-        if each.effect is None:
-            rows.append((*first, "", "", "one arm only", ""))
-            continue
-        rate = each.effect.conversion
-        rows.append((*first, share(rate.treated), share(rate.control), points(rate.difference), interval(rate)))
+        rows.append((*first, *_rate_cells(each.effect)))
     return rows
+
+
+def _rate_cells(effect: Effect | None) -> tuple[str, ...]:
+    if effect is None:
+        return ("", "", "one arm only", "")
+    rate = effect.conversion
+    return (share(rate.treated), share(rate.control), points(rate.difference), interval(rate))
 
 
 def comparison_headings(found: CampaignPerformance) -> tuple[str, ...]:
