@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import subprocess
 import sys
 from datetime import date
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from console.warehouse import load_example
-from tests.journey.workplace import Workplace, lend_database
+from tests.journey.workplace import Workplace, lend_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,31 +26,13 @@ CAMPAIGN = EXAMPLES / "worked_campaign"
 
 @pytest.fixture
 def place(endpoints: Endpoints, tmp_path: Path) -> Iterator[Workplace]:
-    name = secrets.token_hex(4)
-    with (
-        lend_database(endpoints.ledger_url, f"ledger_{name}") as ledger,
-        lend_database(endpoints.warehouse_url, f"warehouse_{name}") as warehouse,
-    ):
-        load_example(warehouse, date(2011, 6, 1), EXAMPLES / "online_retail")
-        environment = {
-            **endpoints.as_environment(),
-            "HOLDFAST_LEDGER_URL": ledger,
-            "HOLDFAST_WAREHOUSE_URL": warehouse,
-            "HOLDFAST_DEFINITIONS_DIR": str(CAMPAIGN / "definitions"),
-            "HOLDFAST_MODELS_DIR": str(EXAMPLES / "online_retail" / "models"),
-            "HOLDFAST_GROUP": f"{name}.group",
-            "HOLDFAST_INSTANCE_ID": f"{name}.worker",
-            "HOLDFAST_TOPIC_PREFIX": f"{name}.",
-            "HOLDFAST_HEALTH_PORT": "0",
-        }
-        yield Workplace(environment, tmp_path, f"{name}.")
-
-
-def do(place: Workplace, *arguments: str) -> str:
-    """Run a command that must succeed, and return what it prints."""
-    done = place.holdfast(*arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    settings = {
+        "HOLDFAST_DEFINITIONS_DIR": str(CAMPAIGN / "definitions"),
+        "HOLDFAST_MODELS_DIR": str(EXAMPLES / "online_retail" / "models"),
+    }
+    with lend_place(endpoints, tmp_path, settings) as lent:
+        load_example(lent.environment["HOLDFAST_WAREHOUSE_URL"], date(2011, 6, 1), EXAMPLES / "online_retail")
+        yield lent
 
 
 def report_outcomes(place: Workplace) -> None:
@@ -62,17 +43,17 @@ def report_outcomes(place: Workplace) -> None:
 
 def test_the_worked_campaign_comes_from_its_file_to_its_lift(place: Workplace) -> None:
     for command in (("topics", "create", "--partitions", "2"), ("ledger", "migrate"), ("segments", "check")):
-        do(place, *command)
-    assert "holds for 1,673 of 2,767 customers" in do(place, "segments", "preview", "away-a-month")
+        place.do(*command)
+    assert "holds for 1,673 of 2,767 customers" in place.do("segments", "preview", "away-a-month")
     worker = place.start_worker()
     try:
-        assert "2,767 were evaluated" in do(place, "segments", "reevaluate")
-        assert "1,673 members of away-a-month" in do(place, "campaigns", "launch", "come-back")
+        assert "2,767 were evaluated" in place.do("segments", "reevaluate")
+        assert "1,673 members of away-a-month" in place.do("campaigns", "launch", "come-back")
         report_outcomes(place)
         place.settle()
     finally:
         worker.stop()
-    found = json.loads(do(place, "campaigns", "performance", "come-back", "--json"))
+    found = json.loads(place.do("campaigns", "performance", "come-back", "--json"))
     assert found["customers"] == 1_523
     assert not found["sample_ratio"]["alarm"]
     effect = found["effect"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import secrets
 import signal
 import urllib.request
 from collections import Counter
@@ -30,7 +29,7 @@ from tests.journey.workplace import (
     SCHEMA,
     Workplace,
     campaign,
-    lend_database,
+    lend_place,
     wait_until,
     write_definitions,
     write_json,
@@ -51,27 +50,14 @@ SEED = 20111209
 @contextmanager
 def workplace(endpoints: Endpoints, folder: Path) -> Iterator[Workplace]:
     """Yield everything a worker needs, with its topics created by the command."""
-    name = secrets.token_hex(4)
-    with (
-        lend_database(endpoints.ledger_url, f"ledger_{name}") as ledger,
-        lend_database(endpoints.warehouse_url, f"warehouse_{name}") as warehouse,
-    ):
-        with psycopg.connect(warehouse) as connection:
+    settings = {
+        "HOLDFAST_DEFINITIONS_DIR": str(write_definitions(folder / "definitions")),
+        "ML_MOCK_MODE": "true",
+    }
+    with lend_place(endpoints, folder, settings) as place:
+        with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as connection:
             connection.execute(SCHEMA)
-        environment = {
-            **endpoints.as_environment(),
-            "HOLDFAST_LEDGER_URL": ledger,
-            "HOLDFAST_WAREHOUSE_URL": warehouse,
-            "HOLDFAST_DEFINITIONS_DIR": str(write_definitions(folder / "definitions")),
-            "HOLDFAST_GROUP": f"{name}.group",
-            "HOLDFAST_INSTANCE_ID": f"{name}.worker",
-            "HOLDFAST_TOPIC_PREFIX": f"{name}.",
-            "HOLDFAST_HEALTH_PORT": "0",
-            "ML_MOCK_MODE": "true",
-        }
-        place = Workplace(environment, folder, f"{name}.")
-        created = place.holdfast("topics", "create", "--partitions", str(PARTITIONS))
-        assert created.returncode == 0, created.stderr
+        place.do("topics", "create", "--partitions", str(PARTITIONS))
         yield place
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from console.embedded.services import Endpoints
+
 TIMEOUT_S = 45.0
 PARTITIONS = 2
 # The time of the first event: triggers of old events would have expired.
@@ -99,6 +101,12 @@ class Workplace:
         settings = {**os.environ, **self.environment, **environment}
         code = ForkedProcess(run_command, arguments, settings, printed, errors).wait(TIMEOUT_S)
         return subprocess.CompletedProcess(arguments, code, printed.read_text(), errors.read_text())
+
+    def do(self, *arguments: str) -> str:
+        """Run a command that must succeed, and return what it prints."""
+        done = self.holdfast(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def start_worker(self) -> WorkerProcess:
         """Start a worker and return it when it is ready."""
@@ -235,6 +243,33 @@ def lend_database(url: str, name: str) -> Iterator[str]:
     yield f"{url.rpartition('/')[0]}/{name}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def lend_place(endpoints: Endpoints, folder: Path, settings: Mapping[str, str]) -> Iterator[Workplace]:
+    """Yield a workplace with a ledger, a warehouse and a prefix of its own.
+
+    Args:
+        endpoints: of the services.
+        folder: for logs and what commands print.
+        settings: the other environment variables; they may name another warehouse.
+    """
+    name = secrets.token_hex(4)
+    with (
+        lend_database(endpoints.ledger_url, f"ledger_{name}") as ledger,
+        lend_database(endpoints.warehouse_url, f"warehouse_{name}") as warehouse,
+    ):
+        environment = {
+            **endpoints.as_environment(),
+            "HOLDFAST_LEDGER_URL": ledger,
+            "HOLDFAST_WAREHOUSE_URL": warehouse,
+            "HOLDFAST_GROUP": f"{name}.group",
+            "HOLDFAST_INSTANCE_ID": f"{name}.worker",
+            "HOLDFAST_TOPIC_PREFIX": f"{name}.",
+            "HOLDFAST_HEALTH_PORT": "0",
+            **settings,
+        }
+        yield Workplace(environment, folder, f"{name}.")
 
 
 def write_definitions(folder: Path) -> Path:
