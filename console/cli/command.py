@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import psycopg
@@ -14,28 +14,23 @@ import psycopg
 from campaigns.definition import load_definitions
 from campaigns.errors import CampaignError
 from campaigns.migrations import migrate
-from console.cli.campaign_stops import list_campaigns, resume, stop
+from console.cli.campaigns import campaigns
 from console.cli.customers import customers
 from console.cli.dead_letters import dead_letters
 from console.cli.definitions import definitions
 from console.cli.explanation import describe_customer
-from console.cli.performance import performance
-from console.cli.progress_bar import ProgressBar
+from console.cli.progress_bar import INTERRUPTED
 from console.cli.segments import segments
 from console.cli.warehouse import init, warehouse
 from console.embedded.errors import EmbeddedError
 from console.models import models
-from console.tables import print_table
 from console.use_cases.explanations import explain_customer
-from console.use_cases.launches import count_requested, find_result, how_to_resume
-from console.use_cases.launches import launch_campaign as begin_or_resume
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.updates import publish_updates
 from console.warehouse import ExampleError
 from delivery.errors import DeliveryError
 from delivery.services import run_delivery
 from features.errors import FeaturesError
-from models.current_user import current_user
 from models.errors import ModelError
 from segments.errors import SegmentsError
 from streams.__main__ import run
@@ -44,10 +39,6 @@ from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
 from training.__main__ import train
 from training.errors import TrainingError
-
-if TYPE_CHECKING:
-    from console.use_cases.launches import LaunchProgress
-    from streams.settings import Settings
 
 FOR_PEOPLE = (
     CampaignError,
@@ -61,7 +52,6 @@ FOR_PEOPLE = (
     TrainingError,
 )
 REFUSED = 2
-INTERRUPTED = 130
 
 
 def main() -> None:
@@ -194,88 +184,6 @@ def renew_ledger() -> None:
 
 
 @holdfast.group()
-def campaigns() -> None:
-    """Show campaigns and their effect, stop and resume them, and launch those that an operator launches."""
-
-
-campaigns.add_command(performance)
-campaigns.add_command(list_campaigns)
-campaigns.add_command(stop)
-campaigns.add_command(resume)
-
-
-@campaigns.command("launch")
-@click.argument("key")
-@click.option("--launch-id", help="Id of an interrupted launch to resume, or of a new launch.")
-@click.option("--again", is_flag=True, help="Begin a new launch of a campaign that has been launched before.")
-@click.option("--at", type=click.DateTime(["%Y-%m-%d"]), help="Event time of a new launch, UTC; default: now.")
-@click.option("--by", default=current_user, help="Name recorded with the launch; default: the current user.")
-def launch_campaign(key: str, launch_id: str | None, again: bool, at: datetime | None, by: str) -> None:
-    """Contact all members of a campaign's segment, each as consent, cooldown and holdout allow.
-
-    A launch contacts no customer twice, however often it is repeated under its id. A campaign that has been launched
-    is launched again only with --again or under another --launch-id.
-    """
-    if again and launch_id is not None:
-        raise click.UsageError("--again begins a launch under a new id; leave out --launch-id or --again")
-    moment = at.replace(tzinfo=UTC) if at else None
-    settings = load_settings()
-    last: LaunchProgress | None = None
-
-    def show(progress: LaunchProgress) -> None:
-        nonlocal last
-        last = progress
-        bar.show(f"launch {progress.launch_id}", progress.members, progress.total)
-
-    with ProgressBar() as bar:
-        try:
-            done = begin_or_resume(settings, key, by=by, at=moment, launch_id=launch_id, again=again, on_progress=show)
-        except KeyboardInterrupt:
-            bar.stop()
-            click.echo(_describe_interruption(settings, key, last), err=True)
-            sys.exit(INTERRUPTED)
-    if done.unchecked:
-        click.echo(f"holdfast: the facts that {key} reads were not checked: {done.unchecked}", err=True)
-    if done.was_complete:
-        click.echo(f"launch {done.launch_id} is complete: {done.members:,} members of {done.segment} were asked for")
-    else:
-        earlier = f", {done.earlier:,} of them earlier" if done.earlier else ""
-        click.echo(f"launch {done.launch_id}: {done.members:,} members of {done.segment} asked for{earlier}")
-
-    click.echo(
-        f"the workers decide them; for the numbers sent and withheld: holdfast campaigns result {done.launch_id}"
-    )
-
-
-@campaigns.command("result")
-@click.argument("launch_id")
-def show_result(launch_id: str) -> None:
-    """Show how many members a launch has contacted and how many not, by reason."""
-    result = find_result(load_settings(), launch_id)
-    launch = result.launch
-    begun = f"{launch.started_at:%Y-%m-%d %H:%M} by {launch.actor}"
-    click.echo(f"launch {launch_id} of {launch.campaign}, begun {begun}: {launch.members:,} members asked for")
-    if result.decided:
-        print_table(
-            ("outcome", "reason", "customers"),
-            [(outcome, reason, f"{count:,}") for (outcome, reason), count in result.decided.items()],
-        )
-    if result.undecided:
-        click.echo(
-            f"{result.undecided:,} are not decided: their requests wait for a worker, or became dead letters "
-            "(holdfast dead-letters list --topic evaluations)"
-        )
-
-
-def _describe_interruption(settings: Settings, key: str, last: LaunchProgress | None) -> str:
-    if last is None:
-        return "holdfast: interrupted before the launch began; nothing was published"
-    members = count_requested(settings, last)
-    done = f"launch {last.launch_id} is interrupted after {members:,} of {last.total:,} members"
-    return f"holdfast: {done}; {how_to_resume(key, last.launch_id)}"
-
-
-@holdfast.group()
 def updates() -> None:
     """Announce that customers changed."""
 
@@ -291,6 +199,7 @@ holdfast.add_command(warehouse)
 holdfast.add_command(segments)
 holdfast.add_command(definitions)
 holdfast.add_command(init)
+holdfast.add_command(campaigns)
 holdfast.add_command(customers)
 holdfast.add_command(dead_letters)
 holdfast.add_command(models)

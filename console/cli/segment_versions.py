@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from console.cli.progress_bar import ProgressBar
+from console.cli.progress_bar import INTERRUPTED, ProgressBar
 from console.printable import printable
 from console.use_cases.reevaluations import reevaluate
 from console.use_cases.segments import activate_segment, read_history
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from console.use_cases.segments import SegmentHistory
     from segments.engine import Mode
 
-INTERRUPTED = 130
 LINE = 100
 """A rule that has fewer characters is shown on one line."""
 _BY = click.option("--by", default=current_user, help="Name recorded with it; default: the current user.")

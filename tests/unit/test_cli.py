@@ -141,7 +141,7 @@ def test_an_interrupted_command_ends_with_one_sentence(run_main: RunMain, monkey
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("console.cli.campaign_stops.load_settings", interrupt)
+    monkeypatch.setattr("console.cli.campaigns.load_settings", interrupt)
     assert run_main("campaigns", "list") == (130, "holdfast: interrupted\n")
 
 
