@@ -46,7 +46,7 @@ class Feedback:
         given_at: event time.
         actor: who gave it.
         why: the reason.
-        until: event time from which it no longer counts; None for ever.
+        until: event time from which it no longer counts; None if it has no end.
         model: the model whose score is wrong, one of `SCORED_MODELS`.
         value: what the score should be: of churn a probability, of ltv an amount, of nbo the id of an offer.
         withdraws: the event id of the feedback that it withdraws.

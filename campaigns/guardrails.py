@@ -93,7 +93,7 @@ def refuse_expired(candidate: Candidate, _history: ContactHistory, _facts: Mappi
 
 
 def refuse_do_not_contact(candidate: Candidate, history: ContactHistory, _facts: Mapping[str, Any]) -> Refusal | None:
-    """Refuse a customer whom staff asked not to contact; what staff are told about the customer is no contact."""
+    """Refuse a customer whom staff asked not to contact; a notification of staff is no contact."""
     if not history.feedback or candidate.campaign.recipient == STAFF:
         return None
     asked = find_in_force(history.feedback, FeedbackKind.DO_NOT_CONTACT, candidate.as_of)

@@ -270,10 +270,10 @@ def as_object(found: CampaignPerformance) -> dict[str, Any]:
 
 
 def _measured_object(measured: Campaign | CampaignGroup) -> dict[str, Any]:
-    told = {"name": measured.name, "holdout_percent": measured.holdout_percent}
+    common = {"name": measured.name, "holdout_percent": measured.holdout_percent}
     if isinstance(measured, CampaignGroup):
-        return {"group": measured.key, "campaigns": [each.key for each in measured.campaigns], **told}
-    return {"campaign": measured.key, "version": measured.version, **told}
+        return {"group": measured.key, "campaigns": [each.key for each in measured.campaigns], **common}
+    return {"campaign": measured.key, "version": measured.version, **common}
 
 
 def _contacts_object(counts: ContactCounts) -> dict[str, Any]:
@@ -445,14 +445,14 @@ def _variants(found: CampaignPerformance) -> list[str]:
     if not compared:
         return []
     first = found.variants[0].key
-    told = [
+    established = [
         f"Variant {key} converts {'more' if each.difference > 0 else 'fewer'} customers than {first}, by "
         f"{points(each.difference)} percentage points, {LEVEL} interval {interval(each)}."
         for key, each in compared
         if each.is_established
     ]
-    if told:
-        return told
+    if established:
+        return established
     if all(each.low is None for _, each in compared):
         return ["It is too early to compare the variants."]
     return ["No difference between the variants is established."]

@@ -14,7 +14,7 @@ CREATE TABLE feedback (
     PRIMARY KEY (customer_id, event_id)
 );
 COMMENT ON TABLE feedback IS 'Feedback of staff about customers, and its withdrawals. Append only; kept as long as the customer.';
-COMMENT ON COLUMN feedback.until IS 'Event time from which it no longer counts; null for ever.';
+COMMENT ON COLUMN feedback.until IS 'Event time from which it no longer counts; null if it has no end.';
 COMMENT ON COLUMN feedback.value IS 'What a wrong score should be: of churn a probability, of ltv an amount, of nbo the id of an offer.';
 COMMENT ON COLUMN feedback.withdraws IS 'The event id of the feedback that this one withdraws; it may not have arrived yet.';
 

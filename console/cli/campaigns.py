@@ -79,7 +79,7 @@ def list_campaigns() -> None:
 @_why
 @_by
 def stop(key: str, why: str, by: str) -> None:
-    """Let a campaign contact nobody until it is resumed.
+    """Let a campaign contact no customer until it is resumed.
 
     Workers withhold its contacts as `stopped`, from the next batch of events on.
     """

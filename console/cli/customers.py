@@ -57,7 +57,7 @@ def do_not_contact(customer_id: str, until: datetime, by: str, why: str) -> None
 
 @feedback.command("always-vip")
 @click.argument("customer_id")
-@click.option("--until", type=_TIMES, help="Until this day, 0:00 UTC, or this time; default: for ever.")
+@click.option("--until", type=_TIMES, help="Until this day, 0:00 UTC, or this time; default: without end.")
 @_signed
 def always_vip(customer_id: str, until: datetime | None, by: str, why: str) -> None:
     """Make the fact `always_vip` true for a customer, for the rules and messages that read it."""

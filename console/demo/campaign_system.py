@@ -71,7 +71,7 @@ class CampaignSystem:
         if is_treated:
             self.latencies_ms.append(time.time() * 1000 - float(headers[RECEIVED_HEADER]))
             self.held += "deliver_after" in trigger
-        # Nobody has read a trigger that is held, and a control group is observed in the same way.
+        # No customer has read a trigger that is held, and the control group is observed in the same way.
         outcome = None if "deliver_after" in trigger else draw_outcome(trigger["trigger_id"], is_treated=is_treated)
         if outcome:
             value = 25.0 if outcome == "converted" else None

@@ -87,7 +87,7 @@ def give_feedback(
         kind: what the feedback says; withdraw_feedback withdraws one.
         by: who gives it.
         why: the reason.
-        until: the time from which it no longer counts; None for ever.
+        until: the time from which it no longer counts; None if it has no end.
         model: the model whose score is wrong.
         value: what the score should be.
 

@@ -108,7 +108,7 @@ async def test_a_process_whose_claim_has_passed_to_another_changes_nothing(deliv
 
 
 async def test_the_first_outcome_stands(deliveries: Deliveries) -> None:
-    """Whoever stores it; nothing is due afterwards."""
+    """Either process stores it; nothing is due afterwards."""
     await deliveries.accept([ANN], now=NOW)
     claimed = (await claim(deliveries))["ann"]
     assert await deliveries.settle(ANN.trigger, "bounced", "smtp 550", at=NOW, mail_domain="b.example")

@@ -52,7 +52,7 @@ def hook() -> Iterator[WebServer]:
 def place(
     endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory, mail: MailServer, hook: WebServer
 ) -> Iterator[Workplace]:
-    """A workplace whose lapsing customers get an e-mail, and of whom the CRM is told."""
+    """A workplace whose lapsing customers get an e-mail, and whom the CRM is notified about."""
     folder = tmp_path_factory.mktemp("delivery")
     with workplace(endpoints, folder) as lent:
         definitions = folder / "definitions"
@@ -206,7 +206,7 @@ def test_a_trigger_becomes_an_email_a_webhook_and_two_outcomes(
     ],
 )
 def test_a_kill_at_any_step_loses_nothing(place: Workplace, mail: MailServer, dies: str, mails: int) -> None:
-    """One outcome under one id; two e-mails only where nobody can know of the first, and both with one Message-ID."""
+    """One outcome under one id; two e-mails only where the first cannot be known of, and both with one Message-ID."""
     customer = dies.replace(" ", "-")
     address = lapse(place, customer)
     environment = {**place.environment, "DELIVER_DIES": dies, "HOLDFAST_HEALTH_PORT": "0"}

@@ -64,7 +64,7 @@ def lapsing(place: Workplace) -> set[str]:
 
 
 def test_an_edit_reaches_every_customer_and_only_those_whom_it_may_contact(place: Workplace) -> None:
-    """Silent: nobody; emit: whoever enters. Quiet customers enter and leave without an event of theirs."""
+    """Silent: no trigger; emit: one for each who enters. Quiet customers enter and leave without an event of theirs."""
     place.set_customers(CUSTOMERS[:100], days=30)
     place.set_customers(CUSTOMERS[100:], days=70)
     with working(place):
@@ -91,8 +91,8 @@ def test_an_edit_reaches_every_customer_and_only_those_whom_it_may_contact(place
     assert place.see("campaign-triggers") == []
 
     edit(place, 10)
-    told = place.holdfast("segments", "activate", "lapsing", "--mode", "emit", "--why", "Spring\nsale", "--by", "olga")
-    assert told.stdout.splitlines()[-1] == "then let them evaluate every customer: holdfast segments reevaluate"
+    done = place.holdfast("segments", "activate", "lapsing", "--mode", "emit", "--why", "Spring\nsale", "--by", "olga")
+    assert done.stdout.splitlines()[-1] == "then let them evaluate every customer: holdfast segments reevaluate"
     with working(place):
         place.holdfast("segments", "reevaluate")
         again = place.holdfast("segments", "reevaluate")

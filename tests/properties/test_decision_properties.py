@@ -72,7 +72,7 @@ def test_eligibility_does_not_depend_on_the_arm(history: Sequence[Sequence[Act]]
 @SETTINGS
 @given(HISTORIES, st.sampled_from([0, 50, 100]))
 def test_eligibility_does_not_depend_on_the_variant(history: Sequence[Sequence[Act]], holdout_percent: float) -> None:
-    """Whoever gets the first, the second, or neither, is contacted or withheld alike."""
+    """Customers with the first, the second, or neither are contacted or withheld alike."""
     plain = asyncio.run(play(history, holdout_percent=holdout_percent))
     varied = asyncio.run(play(history, holdout_percent=holdout_percent, variants=VARIANTS))
     # The offer is what a variant changes.

@@ -52,7 +52,7 @@ def test_the_end_of_an_episode_has_another_trigger_than_its_begin() -> None:
 
 
 def test_an_exit_that_follows_from_an_edited_rule_is_suppressed() -> None:
-    """The rule changed and not the customer: the first evaluation under it contacts nobody, as with entries."""
+    """The rule changed and not the customer: the first evaluation under it contacts no customer, as with entries."""
     old, new = segment(), segment(rule={">": [{"var": "x"}, 0]})
     held = MembershipState({"at-risk": Episode(1, is_member=True)}, {"at-risk": old.version})
     assert leave(new, held).withheld is Reason.FIRST_EVALUATION

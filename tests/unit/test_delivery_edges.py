@@ -91,7 +91,7 @@ async def test_a_refusal_of_the_recipient_is_read(said: str, answer: object) -> 
 
 
 class Answers:
-    """A handler that answers as it is told."""
+    """A handler that gives the answer it was built with."""
 
     def __init__(self, **answers: str) -> None:
         self.answers = answers

@@ -84,14 +84,14 @@ def test_always_vip_is_a_fact_that_is_false_without_feedback() -> None:
 
 
 def test_the_feedback_of_an_event() -> None:
-    told = feedback("wrong_score", model="churn", value=0.1)
-    assert read_feedback(events(told, {**told, "reason": "another text"})) == [
+    given = feedback("wrong_score", model="churn", value=0.1)
+    assert read_feedback(events(given, {**given, "reason": "another text"})) == [
         Feedback("ann", "e1", "wrong_score", AS_OF, "sam", "asked by phone", None, "churn", 0.1)
     ]
 
 
 @pytest.mark.parametrize(
-    ("told", "problem"),
+    ("given", "problem"),
     [
         (feedback(by=None), "by is ''; it must say who gave the feedback"),
         (feedback(reason="a\nb"), "reason is 'a\\nb'; it must say why, in one line"),
@@ -107,18 +107,18 @@ def test_the_feedback_of_an_event() -> None:
         (feedback("withdrawn", withdraws="a\x00"), "withdraws is 'a\\x00'"),
     ],
 )
-def test_feedback_that_cannot_be_used_is_a_dead_letter(told: dict[str, Any], problem: str) -> None:
-    (reject,) = decode(arrive(told)).rejects
+def test_feedback_that_cannot_be_used_is_a_dead_letter(given: dict[str, Any], problem: str) -> None:
+    (reject,) = decode(arrive(given)).rejects
     assert reject.reason is RejectReason.INVALID_EVENT
     assert problem in reject.detail
 
 
 @pytest.mark.parametrize("kind", ["always_vip", "do_not_contact", "wrong_score", "withdrawn"])
 def test_feedback_is_read_as_a_cloud_event(kind: str) -> None:
-    told = feedback(kind, model="churn", withdraws="f1")
-    data = {name: each for name, each in told.items() if name not in {"id", "type", "occurred_at"}}
+    given = feedback(kind, model="churn", withdraws="f1")
+    data = {name: each for name, each in given.items() if name not in {"id", "type", "occurred_at"}}
     envelope = {"specversion": "1.0", "id": "1", "source": "/crm", "type": f"com.example.{kind}", "data": data}
-    record = arrive({**envelope, "time": told["occurred_at"], "type": "feedback.x", "customer_id": "ann"})
+    record = arrive({**envelope, "time": given["occurred_at"], "type": "feedback.x", "customer_id": "ann"})
     record.value = (record.value or b"").replace(b"feedback.x", f"com.example.{kind}".encode())
     (event,) = decode(record).events.feedback
     assert (event.wire.type, event.wire.by) == (f"feedback.{kind}", "sam")

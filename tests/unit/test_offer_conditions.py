@@ -146,9 +146,10 @@ def test_what_staff_gets_repeats_nothing_to_the_customer(tmp_path: Path) -> None
     )
     (tmp_path / "a.yaml").write_text("{key: a, name: A, segment: s, offers: [1], channels: [sales], message: Call}")
     (tmp_path / "b.yaml").write_text("{key: b, name: B, segment: s, offers: [1], channels: [email], message: Hello}")
-    (told, sent), made = load_campaigns(tmp_path, segments=["s"])
+    (notified, sent), made = load_campaigns(tmp_path, segments=["s"])
     events = [
-        candidate(campaign=each, event_id=f"e{n}", occasion=str(n)) for n, each in enumerate((told, sent, told, sent))
+        candidate(campaign=each, event_id=f"e{n}", occasion=str(n))
+        for n, each in enumerate((notified, sent, notified, sent))
     ]
     reasons = [each.reason for each in decided(made, *events)]
     assert reasons == [Reason.ENTERED_SEGMENT] * 3 + [Reason.NO_ELIGIBLE_OFFER]

@@ -211,9 +211,9 @@ def test_one_more_conversion_costs_what_the_campaign_costs_for_each_that_is_gain
     assert each.high is not None
     assert each.value == pytest.approx(20)
     assert each.low < 20 < each.high
-    told = json.loads(json.dumps(as_object(found)))["effect"]
-    assert told["cost_per_conversion"]["value"] == pytest.approx(20)
-    assert told["net_per_customer"]["established"]
+    shown = json.loads(json.dumps(as_object(found)))["effect"]
+    assert shown["cost_per_conversion"]["value"] == pytest.approx(20)
+    assert shown["net_per_customer"]["established"]
 
 
 def test_where_no_conversion_is_gained_none_has_a_cost() -> None:
@@ -251,8 +251,8 @@ def test_campaigns_of_a_group_are_measured_together() -> None:
     assert (found.sample_ratio.customers, found.sample_ratio.control) == (4_000, 400)
     assert [row[0] for row in version_rows(found)] == [f"{name} (present)" for name in names]
     assert describe_measured(found) == "group spring: first, second; holdout 10 %"
-    told = json.loads(json.dumps(as_object(found)))
-    assert (told["group"], told["campaigns"]) == ("spring", ["first", "second"])
+    shown = json.loads(json.dumps(as_object(found)))
+    assert (shown["group"], shown["campaigns"]) == ("spring", ["first", "second"])
     assert "Campaigns of the group spring" in render_page(found)
     assert "there is nothing to compare" in headline(evaluate(find_group(TOGETHER, "spring"), {}, days[:1]))
 
@@ -303,9 +303,9 @@ def test_variants_are_compared_with_their_control_groups_and_with_the_first() ->
     page = render_page(found)
     assert "<h2>Variants</h2>" in page
     assert "against plain" in page
-    told = json.loads(json.dumps(as_object(found)))
-    assert told["variants"][1]["against_first"]["conversion_rate"]["difference"] == pytest.approx(0.1)
-    assert told["variant_ratio"]["customers"] == {"plain": 10_000, "short": 10_000}
+    shown = json.loads(json.dumps(as_object(found)))
+    assert shown["variants"][1]["against_first"]["conversion_rate"]["difference"] == pytest.approx(0.1)
+    assert shown["variant_ratio"]["customers"] == {"plain": 10_000, "short": 10_000}
 
 
 def test_variants_that_do_not_differ_are_told_as_that_and_few_customers_as_too_early() -> None:
