@@ -62,6 +62,11 @@ class Workers:
         """Return the end of the log for an error message."""
         return "its log ends:\n" + self._log.read_text(errors="replace")[-LOG_END:]
 
+    def replace_first(self, environment: Mapping[str, str], command: Sequence[str] = COMMAND) -> None:
+        """Start a worker in place of the first process, which has ended."""
+        with self._log.open("ab") as output:
+            self.processes = [*self.processes[1:], _start(environment, output.fileno(), None, command)]
+
     def stop(self) -> None:
         """Send SIGTERM to all processes, and wait until they have ended."""
         for process in self.processes:

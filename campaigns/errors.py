@@ -10,6 +10,7 @@ CampaignError
     ├── LedgerUnavailableError  the ledger cannot be reached now; retry
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
     ├── LedgerFencedError       another worker owns the partition now; drop the batch
+    ├── SharedSessionError      clients share a session of PostgreSQL, as behind some poolers
     ├── LedgerRestoredError     it lacks messages that were published; an operator must act
     └── DeadLetterError         a dead letter that an operator names does not exist, or is resolved already
 """
@@ -57,6 +58,10 @@ class LedgerConflictError(LedgerError):
 
 class LedgerFencedError(LedgerError):
     """Another worker owns the partition now: drop the batch, do not retry it."""
+
+
+class SharedSessionError(LedgerError):
+    """Several clients share a session of PostgreSQL, as behind a pooler of transactions."""
 
 
 class LedgerRestoredError(LedgerError):

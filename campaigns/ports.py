@@ -245,3 +245,31 @@ class Reevaluations(Protocol):
 
     def evaluated(self, customer_ids: Sequence[str], versions: Mapping[str, str]) -> Collection[str]:
         """Return which of the customers were last evaluated under exactly these versions of all segments."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSessionsSeen:
+    """The workers that have a session of the ledger now.
+
+    Attributes:
+        names: one for each worker, own included.
+        session: of this worker; another one after its connection was opened again.
+    """
+
+    names: frozenset[str]
+    session: int
+
+
+class WorkerSessions(Protocol):
+    """The sessions of a ledger's workers: the one of a process that dies ends at once."""
+
+    async def find(self, name: str) -> WorkerSessionsSeen:
+        """Give this worker's session a name, and return all that have one.
+
+        Raises:
+            LedgerUnavailableError: the ledger cannot be reached now; the session has ended.
+            SharedSessionError: several clients share a session, so that its end says nothing.
+        """
+
+    async def close(self) -> None:
+        """End this worker's session."""

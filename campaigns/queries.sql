@@ -485,3 +485,12 @@ SELECT customer_id FROM evaluated
 -- name: count_evaluated_under
 SELECT count(*) FILTER (WHERE roster_id IN (SELECT roster_id FROM roster WHERE versions ->> %(key)s = %(version)s)), count(*)
   FROM evaluated;
+
+-- name: name_session
+SELECT set_config('application_name', %(name)s, false);
+
+-- name: worker_sessions
+SELECT pg_backend_pid(), current_setting('application_name'),
+       coalesce(array_agg(substr(application_name, length(%(prefix)s::text) + 1)), '{}')
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND starts_with(application_name, %(prefix)s::text);

@@ -15,6 +15,7 @@ from campaigns.definition import load_definitions
 from campaigns.guardrails import GUARDRAILS, refuse_expired
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
+from campaigns.postgres_worker_sessions import PostgresWorkerSessions
 from features.redis_cache import RedisFeatureCache
 from features.row_age import RowAge
 from features.store import FeatureStore
@@ -45,6 +46,7 @@ from streams.observability.metrics import Metrics, MetricsSnapshot
 from streams.observability.probes import serve_probes
 from streams.pipeline import Pipeline
 from streams.runtime.batching import CHUNK_RECORDS, Collector
+from streams.runtime.failure_detector import FailureDetector
 from streams.runtime.memory import freeze_memory
 from streams.runtime.model_reload import ModelReloader, load_models
 from streams.runtime.partition_leases import Assignment
@@ -177,12 +179,15 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         freeze_memory()
         health.ready = True
-        await _run((worker, watch, reloader), app, health, stop)
+        await _run((worker, watch, reloader, *open_detectors(settings, app)), app, health, stop)
         log.info("worker_stopped")
 
 
 async def _run(
-    working: tuple[Worker, LagMonitor, ModelReloader], app: StreamApp, health: Health, stop: asyncio.Event
+    working: Iterable[Worker | LagMonitor | ModelReloader | FailureDetector],
+    app: StreamApp,
+    health: Health,
+    stop: asyncio.Event,
 ) -> None:
     """Run stages and consumer until `stop`; the stages end first, so that the last commit covers all completed work.
 
@@ -239,6 +244,13 @@ async def open_features(
     stack.push_async_callback(cache.close)
     await cache.open()
     return FeatureStore(warehouse, cache, generation=generation, row_age=find_row_age(settings))
+
+
+def open_detectors(settings: Settings, app: StreamApp) -> Sequence[FailureDetector]:
+    """Return what detects dead workers; nothing for a static member, which keeps its partitions when it restarts."""
+    if settings.instance_id is not None:
+        return ()
+    return (FailureDetector(PostgresWorkerSessions(settings.ledger_url), lambda: app.member_id, app.remove_member),)
 
 
 def open_schemas(settings: Settings) -> Schemas | None:

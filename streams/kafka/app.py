@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 STOP_S = 20.0
 NEVER_S = 1e7
+LONGEST_HEARTBEAT_S = 1.0
+"""A member learns of a rebalance with its next heartbeat, and until then the others wait."""
 METADATA_MAX_AGE_MS = 5_000
 """The longest time that the group has no partitions after the leader failed to read the metadata of the topics.
 
@@ -106,6 +108,15 @@ class StreamApp(faust.App):
             self.consumer_generation_id, self.rebalancing, consumer.find_progress(), consumer.chunks_acknowledged
         )
 
+    @property
+    def member_id(self) -> str:
+        """This worker's id in its group, empty while it has none."""
+        return self.chunk_consumer.member_id
+
+    async def remove_member(self, member_id: str) -> bool:
+        """Let a member that died leave the group; False where the broker did not answer."""
+        return await self.chunk_consumer.remove_member(member_id)
+
     def acknowledge(self, batch: Batch) -> None:
         """Let a batch's records be committed; call it last, from the event loop."""
         for chunk in batch.chunks:
@@ -151,10 +162,11 @@ def faust_options(settings: AppSettings) -> dict[str, Any]:
     """Return Faust's settings; those not here are Faust's defaults."""
     return {
         "broker": [f"kafka://{server.strip()}" for server in settings.broker.split(",")],
+        "broker_client_id": "holdfast",
         "broker_credentials": settings.credentials,
         "broker_commit_interval": settings.commit_interval_s,
         "broker_session_timeout": settings.session_timeout_s,
-        "broker_heartbeat_interval": settings.session_timeout_s / 3,
+        "broker_heartbeat_interval": min(LONGEST_HEARTBEAT_S, settings.session_timeout_s / 3),
         "broker_request_timeout": max(30.0, settings.session_timeout_s),
         # Never. A worker that fetches nothing because its buffers are full waits for a service, and the next owner
         # would wait for the same one; besides, aiokafka does not join again before a fetch, and Faust does not fetch

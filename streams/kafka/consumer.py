@@ -110,6 +110,15 @@ class ChunkConsumer(driver.Consumer):
         ]
         return [*deleted, *self.keys.describe()]
 
+    @property
+    def member_id(self) -> str:
+        """This worker's id in its group, empty while it has none."""
+        return self._thread.find_member_id()
+
+    async def remove_member(self, member_id: str) -> bool:
+        """Let a member that died leave the group; False where the broker did not answer."""
+        return await self._thread.remove_member(member_id)
+
     # Delivery
 
     async def _drain_messages(self, fetcher: ServiceT) -> None:

@@ -16,6 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from mode.threads import WorkerThread
 
 from streams.kafka.decompression import BoundedBatches, BoundedDecompressor, CutRecord, oversized_record
+from streams.kafka.group_members import remove_member
 from streams.kafka.instance_guard import InstanceGuard
 from streams.kafka.topic_ids import read_metadata, write_metadata
 from streams.tasks import end
@@ -229,6 +230,16 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         """Seek the partitions of topics to their beginning, and return these partitions."""
         sought: frozenset[TP] = await self.call_thread(self._seek_to_start_of, topics)
         return sought
+
+    def find_member_id(self) -> str:
+        """Return this worker's id in its group, empty while it has none."""
+        return "" if self._consumer is None else self._consumer._coordinator.member_id  # noqa: SLF001
+
+    async def remove_member(self, member_id: str) -> bool:
+        """Let a member that died leave the group; False where the broker did not answer."""
+        coordinator: Any = self._ensure_consumer()._coordinator  # noqa: SLF001
+        removed: bool = await self.call_thread(remove_member, coordinator, member_id)
+        return removed
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit, giving up after some seconds; aiokafka would try for as long as the broker is away."""

@@ -22,6 +22,7 @@ from campaigns.postgres_dead_letters import open_dead_letters
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.postgres_performance import open_performance
 from campaigns.postgres_reevaluations import open_reevaluations
+from campaigns.postgres_worker_sessions import PostgresWorkerSessions
 from console.embedded.postgres import find_binaries
 from delivery.outcomes import OptOut
 from delivery.postgres_deliveries import PostgresDeliveries
@@ -104,6 +105,14 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     assert await ledger.members("at-risk") == ["ann"]
     assert await ledger.ledger_id()
     await ledger.close()
+
+
+async def test_workers_with_roles_of_their_own_find_each_others_sessions(ledger_url: str, worker_url: str) -> None:
+    owner, worker = PostgresWorkerSessions(ledger_url), PostgresWorkerSessions(worker_url)
+    await owner.find("one")
+    assert (await worker.find("two")).names == {"one", "two"}
+    await owner.close()
+    await worker.close()
 
 
 @pytest.mark.parametrize(
