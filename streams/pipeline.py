@@ -11,6 +11,7 @@ the only time.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ from streams.customers import (
 from streams.event_audiences import awaited_updates, find_occurrences
 from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
+from streams.observability.traces import UNTRACED
 from streams.outcomes import fold_consent, fold_outcomes, outcome_keys, trigger_keys
 from streams.reevaluations import customers_without_event, select_reevaluations
 from streams.staff_feedback import feedback_columns, fold_feedback, read_feedback
@@ -61,7 +63,7 @@ if TYPE_CHECKING:
     from models.registry import Scorers
     from segments.engine import Transition
     from streams.decision_config import DecisionConfig
-    from streams.formats.events import Decoded, Record, Reject
+    from streams.formats.events import Decoded, EventsByKind, Record, Reject
 
 
 class Pipeline:
@@ -74,6 +76,7 @@ class Pipeline:
         decode: from records to events; see decode_records.
         fallbacks: counts customers scored by a rule although a model serves.
         publishes_transitions: whether entries and exits are published.
+        stamp: lets what a batch publishes carry the traces of its events; see streams/observability/traces.py.
 
     Attributes:
         frozen_segments: the segments that the latest batch could not evaluate, and the missing columns.
@@ -89,6 +92,7 @@ class Pipeline:
         decode: Callable[[Sequence[Record]], Decoded] = decode_records,
         fallbacks: ModelFallbacks | None = None,
         publishes_transitions: bool = False,
+        stamp: Callable[[Sequence[Message], EventsByKind], Sequence[Message]] = UNTRACED.stamp,
     ) -> None:
         self._features = features
         self._ledger = ledger
@@ -98,6 +102,7 @@ class Pipeline:
         self.stopped_campaigns: Mapping[str, str] = {}
         self._decode = decode
         self._publishes_transitions = publishes_transitions
+        self._stamp = stamp
 
     async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on earlier batches.
@@ -121,6 +126,7 @@ class Pipeline:
             LedgerUnavailableError, LedgerConflictError, LedgerFencedError: see campaigns/ports.py.
         """
         changes, rejects = await self._find_changes(prepared)
+        changes = replace(changes, messages=self._stamp(changes.messages, prepared.events))
         return await self.commit(prepared, changes, rejects, owners)
 
     async def dry_run(self, records: Sequence[Record]) -> None:

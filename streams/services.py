@@ -44,8 +44,9 @@ from streams.observability.lag_monitor import KafkaEnds, LagMonitor
 from streams.observability.liveness import commit_ages
 from streams.observability.metrics import Metrics, MetricsSnapshot
 from streams.observability.probes import serve_probes
+from streams.observability.traces import open_traces
 from streams.pipeline import Pipeline
-from streams.runtime.batching import CHUNK_RECORDS, Collector
+from streams.runtime.batching import CHUNK_RECORDS, Collector, collect_traced
 from streams.runtime.failure_detector import FailureDetector
 from streams.runtime.memory import freeze_memory
 from streams.runtime.model_reload import ModelReloader, load_models
@@ -115,8 +116,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         silent_campaigns = report_consent(definitions.campaigns, columns)
         await report_consent_values(definitions.campaigns, columns, warehouse)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings))
-        fallbacks = ModelFallbacks()
-        schemas = open_schemas(settings)
+        fallbacks, schemas = ModelFallbacks(), open_schemas(settings)
+        traces = stack.enter_context(open_traces(enabled=settings.traces, group=settings.group))
         pipeline = Pipeline(
             features,
             ledger,
@@ -132,6 +133,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             ),
             fallbacks=fallbacks,
             publishes_transitions=settings.publish_transitions,
+            stamp=traces.stamp,
         )
         load = partial(load_models, settings, definitions.offers)
         reloader = ModelReloader(settings.models_dir, load, pipeline.use_scorers, scorers)
@@ -148,7 +150,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         if schemas is not None:
             collect = collect_with_schemas(collect, retry, schemas, SchemaRegistry(str(settings.schema_registry_url)))
         worker = Worker(
-            collect=collect,
+            collect=collect_traced(collect, traces),
             acknowledge=app.acknowledge,
             assignment=partial(read_assignment, app),
             pipeline=pipeline,

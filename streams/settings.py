@@ -204,6 +204,11 @@ class Settings(BaseSettings):
         le=65_535,
         description="Port of /health and /metrics; 0 chooses a free port.",
     )
+    traces: bool = Field(
+        False,
+        alias="HOLDFAST_TRACES",
+        description="Export traces of batches, with the extra `tracing`; OTEL_EXPORTER_OTLP_ENDPOINT says where to.",
+    )
     stuck_after_s: float = Field(
         120,
         alias="HOLDFAST_STUCK_AFTER_S",

@@ -15,6 +15,7 @@ from campaigns.definition import load_definitions
 from campaigns.errors import CampaignError
 from campaigns.migrations import migrate
 from console.cli.campaigns import campaigns
+from console.cli.contracts import contracts
 from console.cli.customers import customers
 from console.cli.dead_letters import dead_letters
 from console.cli.definitions import definitions
@@ -198,6 +199,7 @@ def publish(customer_ids: tuple[str, ...]) -> None:
 holdfast.add_command(warehouse)
 holdfast.add_command(segments)
 holdfast.add_command(definitions)
+holdfast.add_command(contracts)
 holdfast.add_command(init)
 holdfast.add_command(campaigns)
 holdfast.add_command(customers)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from streams.observability.traces import UNTRACED
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from streams.formats.events import Record
+    from streams.observability.traces import BatchTrace, Traces
 
 CHUNK_RECORDS = 1_000
 """Under load a batch has several chunks; read-ahead is counted in chunks."""
@@ -38,9 +41,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Whole chunks that are decided and then acknowledged together."""
+    """Whole chunks that are decided and then acknowledged together, and their trace."""
 
     chunks: tuple[Chunk, ...]
+    trace: BatchTrace = field(default=UNTRACED, compare=False)
 
     def __len__(self) -> int:
         return sum(len(chunk.records) for chunk in self.chunks)
@@ -123,6 +127,17 @@ class Collector:
                 return await self._take()
         except TimeoutError:
             return None
+
+
+def collect_traced(collect: Callable[[], Awaitable[Batch]], traces: Traces) -> Callable[[], Awaitable[Batch]]:
+    """Return a collector of the same batches that begins the trace of each."""
+
+    async def collect_one() -> Batch:
+        batch = await collect()
+        records = (record for chunk in batch.chunks for record in chunk.records)
+        return replace(batch, trace=traces.begin(records, len(batch)))
+
+    return collect_one
 
 
 def _partition(chunk: Chunk) -> int:

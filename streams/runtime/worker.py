@@ -10,6 +10,7 @@ the process: a supervisor restarts it, and the batch is replayed instead of skip
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -123,21 +124,25 @@ class Worker:
         while True:
             batch = await self._collect()
             self._metrics.batch_size.observe(len(batch))
-            # Before features are read: the lease brings the cache generation, which the former owner may have raised.
-            owners = await self._leases.acquire(partitions_of(batch)) if self._is_ours(batch) else {}
-            # One batch at a time: otherwise a later batch might be decided on an older row than the one before it.
-            prepared = await attempt(partial(self._read_features, batch))
+            with batch.trace.step("prepare"):
+                # Before features are read: the lease brings the cache generation; the former owner may have raised it.
+                owners = await self._leases.acquire(partitions_of(batch)) if self._is_ours(batch) else {}
+                # One batch at a time: otherwise a later batch might be decided on an older row than the one before it.
+                prepared = await attempt(partial(self._read_features, batch))
             await self._preparing.put(PreparedBatch(batch, owners, prepared))
 
     async def _decide(self) -> None:
         while True:
             waiting = await self._preparing.get()
-            decided = await attempt(partial(self._decide_while_ours, *waiting))
-            if isinstance(decided, Exception):
-                decided = await self._decide_without_poison(waiting, decided)
+            with waiting.batch.trace.step("decide"):
+                decided = await attempt(partial(self._decide_while_ours, *waiting))
+                if isinstance(decided, Exception):
+                    decided = await self._decide_without_poison(waiting, decided)
+                else:
+                    self._poison.note_success()
+            if decided is None:
+                waiting.batch.trace.end(())
             else:
-                self._poison.note_success()
-            if decided is not None:
                 await self._deciding.put((waiting.batch, decided))
 
     async def _read_features(self, batch: Batch, poison: Sequence[Reject] = ()) -> Prepared:
@@ -221,20 +226,31 @@ class Worker:
             due = clock() + PUBLISH_EVERY_S
             while not self._deciding.empty():
                 waiting.append(self._deciding.get_nowait())
-            messages = await self._relay.publish(
-                [each for _, decided in waiting for each in self._leases.still_leased(decided)]
-            )
+            with ExitStack() as steps:
+                for batch, _ in waiting:
+                    steps.enter_context(batch.trace.step("publish"))
+                messages = await self._relay.publish(
+                    [each for _, decided in waiting for each in self._leases.still_leased(decided)]
+                )
             await self._published.put(Published(waiting, messages))
 
     async def _acknowledge_published(self) -> None:
         while True:
             published = await self._published.get()
-            await self._relay.mark_sent(published.messages)
-            for batch, decided in published.batches:
-                if self._is_ours(batch):
-                    await self._leases.acquire(partitions_of(batch))
-                    self._acknowledge(batch)
-                    self._count(batch, decided)
+            with ExitStack() as steps:
+                for batch, _ in published.batches:
+                    steps.enter_context(batch.trace.step("acknowledge"))
+                await self._acknowledge_all(published)
+            for batch, _ in published.batches:
+                batch.trace.end(published.messages)
+
+    async def _acknowledge_all(self, published: Published) -> None:
+        await self._relay.mark_sent(published.messages)
+        for batch, decided in published.batches:
+            if self._is_ours(batch):
+                await self._leases.acquire(partitions_of(batch))
+                self._acknowledge(batch)
+                self._count(batch, decided)
 
     def _is_ours(self, batch: Batch) -> bool:
         assignment = self._assignment()
