@@ -347,10 +347,10 @@ def take_metrics_snapshot(
     sources: Sources,
 ) -> MetricsSnapshot:
     """Return the present values of /metrics."""
-    seen, retrying = watch.observe(), health.retrying
+    seen, retrying, report = watch.observe(), health.retrying, health.report()
     progress = seen.group.progress
     return MetricsSnapshot(
-        ready=health.report()["ready"],
+        ready=report["ready"],
         stuck=0 if retrying else len(watch.find_stuck()),
         generation=seen.group.generation,
         partitions=len(progress),
@@ -369,6 +369,8 @@ def take_metrics_snapshot(
         misplaced=app.chunk_consumer.keys.misplaced,
         open_transactions={(place.topic, place.partition): s for place, s in watch.open_transactions().items()},
         stopped_campaigns=dict.fromkeys(sources.pipeline.stopped_campaigns, 1),
+        degraded=len(report["degraded"]),
+        models=dict.fromkeys(report["models"].items(), 1),
     )
 
 

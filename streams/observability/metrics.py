@@ -89,6 +89,8 @@ class MetricsSnapshot:
         misplaced: sampled records in another partition than their key's, by topic.
         open_transactions: seconds for which an open transaction has held back a partition.
         stopped_campaigns: 1 for each campaign that is stopped.
+        degraded: number of conditions that do not stop the work.
+        models: 1 for each (model, version) that serves.
     """
 
     ready: bool = False
@@ -110,6 +112,8 @@ class MetricsSnapshot:
     misplaced: Mapping[str, int] = field(default_factory=dict)
     open_transactions: Mapping[tuple[str, int], float] = field(default_factory=dict)
     stopped_campaigns: Mapping[str, int] = field(default_factory=dict)
+    degraded: int = 0
+    models: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -125,6 +129,7 @@ def _single(snapshot: MetricsSnapshot) -> list[Metric]:
     values = {
         "ready": ("1 while the worker decides events", snapshot.ready),
         "stuck": ("Partitions that have not moved for too long; see /health", snapshot.stuck),
+        "degraded": ("Conditions that do not stop the work; see /health", snapshot.degraded),
         "generation": ("Generation of the consumer group, 0 before it is joined", snapshot.generation),
         "partitions": ("Partitions owned, of all topics", snapshot.partitions),
         "queued_batches": ("Batches waiting between stages", snapshot.queued_batches),
@@ -155,6 +160,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
     open_s = GaugeMetricFamily(
         "holdfast_open_transaction_seconds", "Since an open transaction holds back the partition", labels=place
     )
+    models = GaugeMetricFamily("holdfast_models", "1 for the version that serves", labels=["model", "version"])
     stopped = GaugeMetricFamily("holdfast_campaign_stopped", "1 while the campaign is stopped", labels=["campaign"])
     return [
         _fill(lag, snapshot.lag),
@@ -170,6 +176,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(misplaced, snapshot.misplaced),
         _fill(open_s, snapshot.open_transactions),
         _fill(stopped, snapshot.stopped_campaigns),
+        _fill(models, snapshot.models),
     ]
 
 
