@@ -494,3 +494,24 @@ SELECT pg_backend_pid(), current_setting('application_name'),
        coalesce(array_agg(substr(application_name, length(%(prefix)s::text) + 1)), '{}')
   FROM pg_stat_activity
  WHERE datname = current_database() AND starts_with(application_name, %(prefix)s::text);
+-- name: unsent_age
+SELECT count(*), min(created_at) FROM outbox WHERE sent_at IS NULL;
+
+-- name: count_triggers
+SELECT count(*) FROM outbox WHERE sequence > %(after)s AND destination = 'campaign_triggers';
+
+-- name: segments_in_force
+SELECT DISTINCT ON (segment) segment, version, activated_at FROM segment_activation ORDER BY segment, number DESC;
+
+-- name: campaigns_known
+SELECT key, version, activated_at FROM activation WHERE kind = 'campaign';
+
+-- name: count_by_versions
+SELECT versions::text, customers
+  FROM (SELECT roster_id, count(*) AS customers FROM evaluated GROUP BY roster_id) e JOIN roster USING (roster_id);
+
+-- name: unfinished_reevaluations
+SELECT reevaluation_id, started_at, customers FROM reevaluation WHERE done_at IS NULL ORDER BY started_at DESC;
+
+-- name: was_reevaluated
+SELECT EXISTS (SELECT FROM reevaluation WHERE fingerprint = %(fingerprint)s AND done_at IS NOT NULL);

@@ -35,6 +35,7 @@ from console.tables import print_table
 from console.use_cases.warehouse_check import describe_view, read_columns
 from models.current_user import current_user
 from models.errors import NoVersionError, VersionError
+from models.monitoring_record import MonitoringRecord, write_monitoring
 from models.registry import load_version
 from models.routing import load_model
 from models.versions import (
@@ -222,7 +223,7 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     metrics: Path | None,
     as_json: bool,
 ) -> None:
-    """Check a served model by today's customers and by matured outcomes.
+    """Check a served model by today's customers and by matured outcomes; `holdfast status` shows the latest result.
 
     Exit code 0: fine; 4: retrain; 2: no check had enough rows.
     """
@@ -237,8 +238,11 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
         thresholds=replace(THRESHOLDS, auc=auc_floor),
         by=by,
     )
+    now = datetime.now(UTC)
     if metrics:
-        write_metrics(result, metrics, datetime.now(UTC))
+        write_metrics(result, metrics, now)
+    if version is None:
+        _record(found.folder.parents[1], result, now)
     if as_json:
         click.echo(json.dumps(monitor_object(result)))
     else:
@@ -278,6 +282,16 @@ def _report(done: Promotion | None, nothing: str, as_json: bool) -> None:
         click.echo(json.dumps(history_object([done] if done else [])))
     else:
         click.echo(format_promotion(done) if done else nothing)
+
+
+def _record(home: Path, result: MonitorResult, now: datetime) -> None:
+    """Keep the result for `holdfast status`; a folder that cannot be written costs the record alone."""
+    reasons = tuple(each.sentence for each in result.findings if each.verdict != "fine")
+    at, drift = now.isoformat(timespec="seconds"), max(result.drift.values(), default=None)
+    try:
+        write_monitoring(home, MonitoringRecord(result.version, at, result.verdict, reasons, drift))
+    except VersionError as error:
+        click.echo(f"holdfast: `holdfast status` will not show this result: {error}", err=True)
 
 
 def _source(settings: Settings, query: str | None = None, since: datetime | None = None) -> Source:

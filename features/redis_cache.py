@@ -93,7 +93,7 @@ class RedisFeatureCache:
         self._prefix = prefix
         self._rest_seconds = rest_seconds
         self._resting_until = 0.0
-        self._redis = _client(url, timeout, ca_file)
+        self._redis = build_client(url, timeout, ca_file)
         self._lease = self._redis.register_script(_GRANT)
         self._fill = self._redis.register_script(_FILL)
 
@@ -184,7 +184,12 @@ class RedisFeatureCache:
         return [prefix + each for each in customer_ids]
 
 
-def _client(url: str, timeout: float, ca_file: Path | None) -> Redis:
+def build_client(url: str, timeout: float, ca_file: Path | None) -> Redis:
+    """Return a client of the cache's server; nothing connects before the first call.
+
+    Raises:
+        ServiceAddressError: the URL is malformed.
+    """
     options: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
     if url.startswith("rediss://"):
         options["ssl_check_hostname"] = True

@@ -22,6 +22,7 @@ from console.cli.definitions import definitions
 from console.cli.explanation import describe_customer
 from console.cli.progress_bar import INTERRUPTED
 from console.cli.segments import segments
+from console.cli.status import show_status
 from console.cli.warehouse import init, warehouse
 from console.embedded.errors import EmbeddedError
 from console.models import models
@@ -206,6 +207,7 @@ holdfast.add_command(customers)
 holdfast.add_command(dead_letters)
 holdfast.add_command(models)
 holdfast.add_command(train)
+holdfast.add_command(show_status)
 
 
 @holdfast.command()

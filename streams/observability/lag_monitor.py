@@ -40,9 +40,11 @@ class KafkaEnds:
 
     Args:
         connection: librdkafka properties that reach the broker.
+        answer_s: the longest wait for an answer.
     """
 
-    def __init__(self, connection: Mapping[str, str]) -> None:
+    def __init__(self, connection: Mapping[str, str], *, answer_s: float = ANSWER_S) -> None:
+        self._answer_s = answer_s
         self._admin = AdminClient(dict(connection), logger=_log)
 
     async def find(self, places: Iterable[TP]) -> dict[TP, Progress]:
@@ -65,7 +67,7 @@ class KafkaEnds:
         asked = self._admin.list_offsets(
             {TopicPartition(place.topic, place.partition): spec for place in places},
             isolation_level=isolation,
-            request_timeout=ANSWER_S,
+            request_timeout=self._answer_s,
         )
         try:
             answers = await asyncio.gather(*map(asyncio.wrap_future, asked.values()))
