@@ -137,12 +137,14 @@ class ConsentCount:
         given: the customers who consent.
         denied: the customers who do not, those without a value included.
         unreadable: the customers of each other value: they are not contacted.
+        unknown: the customers without a value.
     """
 
     column: str
     given: int
     denied: int
     unreadable: Mapping[str, int]
+    unknown: int = 0
 
     @property
     def customers(self) -> int:
@@ -164,7 +166,8 @@ def count_consent(channels: Iterable[Channel], table: FeatureTable) -> list[Cons
             values = [plain(value) for value in table.columns[name]]
             meanings = [channel.read_consent(value) for value in values]
             odd = Counter(repr(value) for value, given in zip(values, meanings, strict=True) if given is None)
-            counts.append(ConsentCount(name, meanings.count(True), meanings.count(False), dict(odd.most_common())))
+            given, denied = meanings.count(True), meanings.count(False)
+            counts.append(ConsentCount(name, given, denied, dict(odd.most_common()), values.count(None)))
     return counts
 
 

@@ -44,6 +44,12 @@ def migrate(ledger_url: str) -> Sequence[str]:
         raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the ledger cannot be used: {reason}") from error
 
 
+def list_steps() -> Sequence[str]:
+    """Return the names of all steps of this version, the oldest first."""
+    names = (each.name for each in files(__name__).iterdir())
+    return sorted(name.removesuffix(".sql") for name in names if name.endswith(".sql"))
+
+
 def _apply(ledger_url: str) -> Sequence[str]:
     # To yoyo the scheme names the driver; libpq takes either of its two for the same.
     backend = yoyo.get_backend("postgresql+psycopg://" + ledger_url.partition("://")[2])

@@ -19,6 +19,7 @@ from console.cli.contracts import contracts
 from console.cli.customers import customers
 from console.cli.dead_letters import dead_letters
 from console.cli.definitions import definitions
+from console.cli.doctor import doctor
 from console.cli.explanation import describe_customer
 from console.cli.progress_bar import INTERRUPTED
 from console.cli.segments import segments
@@ -208,6 +209,7 @@ holdfast.add_command(dead_letters)
 holdfast.add_command(models)
 holdfast.add_command(train)
 holdfast.add_command(show_status)
+holdfast.add_command(doctor)
 
 
 @holdfast.command()

@@ -72,6 +72,7 @@ class WarehouseReport:
         missing: what the view lacks, and what follows; no error.
         problems: why a worker would not start.
         sample: some of its rows.
+        silent: those of `missing` because of which a campaign contacts no customer on a channel.
     """
 
     view: str
@@ -79,6 +80,7 @@ class WarehouseReport:
     missing: Sequence[str]
     problems: Sequence[str]
     sample: SampleReport
+    silent: Sequence[str]
 
 
 def check_warehouse(settings: Settings) -> WarehouseReport:
@@ -93,12 +95,14 @@ def check_warehouse(settings: Settings) -> WarehouseReport:
     columns, sample = asyncio.run(_read_view(settings, definitions.channels))
     uses = find_uses(settings.customer_id_column, definitions, scorers)
     found = [ColumnUse(name, find_kind(column), uses.get(name, ())) for name, column in columns.columns.items()]
+    silent = _missing_consent(definitions, found)
     return WarehouseReport(
         describe_view(settings),
         found,
-        [*_missing_times(columns), *_missing_sources(columns, scorers), *_missing_consent(definitions, found)],
+        [*_missing_times(columns), *_missing_sources(columns, scorers), *silent],
         _find_problems(definitions, columns, scorers, settings),
         sample,
+        silent,
     )
 
 

@@ -40,7 +40,7 @@ def create_missing_topics(settings: Settings, *, partitions: int | None, replica
         TopicLayoutError: see choose_partitions and create_topics.
         BrokerUnavailableError: see create_topics.
     """
-    broker = _Broker(settings.broker, describe_security(settings))
+    broker = BrokerAdmin(settings.broker, describe_security(settings))
     names = [settings.topic_prefix + topic.name for topic in TOPICS]
     partitions = choose_partitions(partitions, names, settings.input_topics, broker.count_partitions(TIMEOUT_S))
     made: list[str] = []
@@ -95,7 +95,9 @@ def check_topics(settings: Settings) -> list[str]:
     for topic in settings.output_topics.values():
         verify_topics(settings.broker, [topic], security=security)
     names = [settings.topic_prefix + topic.name for topic in TOPICS if topic.configs]
-    return find_differences(settings.topic_prefix, _Broker(settings.broker, security).read_configs(names, TIMEOUT_S))
+    return find_differences(
+        settings.topic_prefix, BrokerAdmin(settings.broker, security).read_configs(names, TIMEOUT_S)
+    )
 
 
 def verify_topics(
@@ -119,7 +121,7 @@ def verify_topics(
         TopicLayoutError: topics are missing, or partition counts differ.
         BrokerUnavailableError: no broker answered in time.
     """
-    return check_layout(topics, _Broker(broker, security).count_partitions(timeout_s))
+    return check_layout(topics, BrokerAdmin(broker, security).count_partitions(timeout_s))
 
 
 def check_layout(topics: Sequence[str], partitions: Mapping[str, int]) -> int:
@@ -172,7 +174,7 @@ def create_topics(
         TopicLayoutError: the broker refused to create a topic; the message says why.
         BrokerUnavailableError: no broker answered in time.
     """
-    client = _Broker(broker, security)
+    client = BrokerAdmin(broker, security)
     there = client.count_partitions(timeout_s)
     wanted = [NewTopic(name, partitions, replication, config=dict(config or {})) for name in names if name not in there]
     if not wanted:
@@ -190,7 +192,7 @@ def create_topics(
     return tuple(created)
 
 
-class _Broker:
+class BrokerAdmin:
     """The admin client of a broker, and the errors that librdkafka reported for it."""
 
     def __init__(self, broker: str, security: Mapping[str, str] | None) -> None:
@@ -200,6 +202,11 @@ class _Broker:
         self._admin = AdminClient(properties, logger=_quiet)
 
     def count_partitions(self, timeout_s: float) -> dict[str, int]:
+        """Return the number of partitions of every topic.
+
+        Raises:
+            BrokerUnavailableError: no broker answered in time.
+        """
         try:
             metadata = self._admin.list_topics(timeout=timeout_s)
         except KafkaException as error:
@@ -218,7 +225,9 @@ class _Broker:
 
     def read_configs(self, topics: Sequence[str], timeout_s: float) -> dict[str, dict[str, str]]:
         """Return the configuration of each topic that this client may read."""
-        found = {}
+        found: dict[str, dict[str, str]] = {}
+        if not topics:  # librdkafka refuses to ask for none
+            return found
         resources = [ConfigResource(ResourceType.TOPIC, topic) for topic in topics]
         for resource, future in self._admin.describe_configs(resources, request_timeout=timeout_s).items():
             try:
@@ -229,7 +238,19 @@ class _Broker:
                 found[resource.name] = {name: entry.value for name, entry in entries.items()}
         return found
 
+    def read_broker_config(self, timeout_s: float) -> dict[str, str]:
+        """Return the configuration of one of the brokers, empty where this client may not read it."""
+        try:
+            cluster = self._admin.describe_cluster(request_timeout=timeout_s).result(timeout_s)
+            resource = ConfigResource(ResourceType.BROKER, str(cluster.nodes[0].id))
+            (future,) = self._admin.describe_configs([resource], request_timeout=timeout_s).values()
+            return {name: entry.value for name, entry in future.result(timeout_s).items()}
+        except (KafkaException, TimeoutError) as error:
+            _log.info("the configuration of the broker cannot be read: %s", error)
+            return {}
+
     def create(self, topics: list[NewTopic], timeout_s: float) -> dict[str, Future[None]]:
+        """Begin to create topics."""
         return self._admin.create_topics(topics, operation_timeout=timeout_s, request_timeout=timeout_s)
 
     def _note(self, error: KafkaError) -> None:
