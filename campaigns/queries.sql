@@ -494,6 +494,7 @@ SELECT pg_backend_pid(), current_setting('application_name'),
        coalesce(array_agg(substr(application_name, length(%(prefix)s::text) + 1)), '{}')
   FROM pg_stat_activity
  WHERE datname = current_database() AND starts_with(application_name, %(prefix)s::text);
+
 -- name: unsent_age
 SELECT count(*), min(created_at) FROM outbox WHERE sent_at IS NULL;
 
