@@ -1,9 +1,9 @@
-"""The ports of the ledger: for workers, with one read and one commit per batch, and for re-evaluations."""
+"""The ports of the ledger: of workers, with one read and one commit per batch, of re-evaluations, of due customers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
@@ -48,6 +48,7 @@ class LedgerState:
         decided: those of the requested decisions that exist; of a contact also when its decision was deleted.
         stops: why each campaign that is stopped is, by campaign.
         contact_hours: contacts and control exposures of each campaign with a breaker, by clock hour since 1970.
+        due_times: when time alone may change a segment of a customer, in seconds since 1970, 0 for never.
     """
 
     memberships: Mapping[str, MembershipState]
@@ -58,6 +59,7 @@ class LedgerState:
     decided: Collection[CustomerKey] = ()
     stops: Mapping[str, str] = field(default_factory=dict)
     contact_hours: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    due_times: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class BatchChanges:
         messages: what is to be published.
         cache_lost: an invalidation of the feature cache may not have happened.
         stops: campaigns that the batch stops; one that is stopped already stays as it is.
+        due_times: new due times, None for a customer who is not due any more; of customers evaluated before, or in this
+            batch.
     """
 
     transitions: Sequence[Transition] = ()
@@ -95,6 +99,7 @@ class BatchChanges:
     messages: Sequence[Message] = ()
     cache_lost: bool = False
     stops: Sequence[CampaignStop] = ()
+    due_times: Mapping[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,3 +278,35 @@ class WorkerSessions(Protocol):
 
     async def close(self) -> None:
         """End this worker's session."""
+
+
+class DueCustomer(NamedTuple):
+    """A customer who is due, and since when, in seconds since 1970."""
+
+    customer_id: str
+    due_at: int
+
+
+class DueCustomers(Protocol):
+    """The customers of a ledger who wait until time changes something of them."""
+
+    async def claim(self, now: int, *, limit: int, lease_s: float) -> Sequence[DueCustomer]:
+        """Claim customers who are due, the longest due first; others claim them again after the lease.
+
+        A claim ends when the customer gets another due time. Of two claims at once each customer is in one.
+
+        Args:
+            now: seconds since 1970.
+            limit: the most customers.
+            lease_s: how long nobody else claims them, by the ledger's clock.
+
+        Raises:
+            LedgerUnavailableError: the ledger cannot be reached now; what was claimed is claimed again after the lease.
+        """
+
+    async def next_due(self) -> int | None:
+        """Return the earliest due time of those not claimed, in seconds since 1970; None without one.
+
+        Raises:
+            LedgerUnavailableError: the ledger cannot be reached now.
+        """

@@ -57,10 +57,10 @@ _SEEN_KEY = "seen_event_pkey"
 set_json_loads(msgspec.json.decode)
 
 
-# What the query `read_customers` returns, by customer: roster, episodes, signals, consent changes, last contacts,
-# contacts; by campaign: stops, contacts by hour; by customer: feedback.
+# What the query `read_customers` returns, by customer: due time and roster, episodes, signals, consent changes, last
+# contacts, contacts; by campaign: stops, contacts by hour; by customer: feedback.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
-    msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...]]]),
+    msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...], int]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
     msgspec.json.Decoder(dict[str, Signals]),
     msgspec.json.Decoder(dict[str, dict[str, ConsentTimes]]),
@@ -139,12 +139,10 @@ class PostgresLedger:
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        rosters, episodes, signals, consent, last_contacts, contacts, stops, contact_hours, feedback = (
+        evaluated, episodes, signals, consent, last_contacts, contacts, stops, contact_hours, feedback = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
-        earlier = await self._find_earlier(rosters)
-        await self._learn_rosters(set(rosters.values()))
-        versions = {customer: self._versions_by_roster[roster] for customer, roster in rosters.items()}
+        versions, earlier = await self._find_versions(evaluated)
         memberships = {
             each: MembershipState(episodes.get(each, {}), versions.get(each, {}), earlier.get(each, ()))
             for each in {**versions, **episodes}
@@ -163,6 +161,7 @@ class PostgresLedger:
             set(rows.get("read_decided", ())),
             stops,
             contact_hours,
+            evaluated,
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -371,21 +370,30 @@ class PostgresLedger:
         """The id of the versions in force, 0 before the first commit under them."""
         return self._rosters.get(msgspec.json.encode(self._versions, order="sorted"), 0)
 
-    async def _find_earlier(self, rosters: dict[str, Any]) -> dict[str, tuple[dict[str, str], ...]]:
-        """Return the earlier versions of customers who were last evaluated under other versions than those in force.
+    async def _find_versions(
+        self, evaluated: dict[str, Any]
+    ) -> tuple[dict[str, dict[str, str]], dict[str, tuple[dict[str, str], ...]]]:
+        """Return the versions that customers were last evaluated under, and the earlier ones of those not up to date.
 
         Args:
-            rosters: a roster id by customer, or that id and the earlier ones, which are taken out.
+            evaluated: the due time of each customer evaluated under the versions in force; of the others the roster,
+                earlier ones and the due time, of which only the due time is left.
         """
-        histories = {customer: ids for customer, ids in rosters.items() if not isinstance(ids, int)}
-        if not histories:
-            return {}
-        rosters.update((customer, roster) for customer, (roster, _) in histories.items())
-        await self._learn_rosters({roster for roster, _ in histories.values()})
         current = self._current_roster
-        earlier = {customer: ids for customer, (roster, ids) in histories.items() if ids and roster != current}
-        await self._learn_rosters({each for ids in earlier.values() for each in ids})
-        return {customer: tuple(self._versions_by_roster[each] for each in ids) for customer, ids in earlier.items()}
+        others = {customer: held for customer, held in evaluated.items() if not isinstance(held, int)}
+        await self._learn_rosters({current, *(roster for roster, _, _ in others.values())} - {0})
+        versions = dict.fromkeys(evaluated, self._versions_by_roster.get(current, {}))
+        if not others:
+            return versions, {}
+        await self._learn_rosters({each for _, ids, _ in others.values() for each in ids})
+        evaluated.update((customer, due_at) for customer, (_, _, due_at) in others.items())
+        versions.update((customer, self._versions_by_roster[roster]) for customer, (roster, _, _) in others.items())
+        earlier = {
+            customer: tuple(self._versions_by_roster[each] for each in ids)
+            for customer, (roster, ids, _) in others.items()
+            if ids and roster != current
+        }
+        return versions, earlier
 
     async def _learn_rosters(self, rosters: set[int]) -> None:
         """Read the versions of roster ids not read before; they never change, and many customers share one."""
@@ -478,7 +486,8 @@ def _statements(changes: BatchChanges, versions: Mapping[str, str], roster: int)
         ("write_seen", _keys(seen)),
         ("write_memberships", _memberships(changes, versions)),
         ("write_earlier_results", _earlier_results(changes.earlier_results)),
-        ("write_evaluated", {"customers": PgTextArray(changes.evaluated), "roster": roster, "kept": EARLIER_KEPT}),
+        ("write_evaluated", {**_evaluated(changes), "roster": roster, "kept": EARLIER_KEPT}),
+        ("write_due_times", _due_times(changes)),
         ("write_signals", _signals(changes.signals)),
     ]
 
@@ -516,6 +525,22 @@ def _earlier_results(results: Sequence[EarlierResult]) -> dict[str, Any]:
         # Versions are hexadecimal: a comma separates them.
         "member_under": PgTextArray(",".join(each.member_under) for each in results),
     }
+
+
+def _evaluated(changes: BatchChanges) -> dict[str, Any]:
+    due_times = (changes.due_times.get(each) for each in changes.evaluated)
+    return {"customers": PgTextArray(changes.evaluated), "due_times": PgTextArray(map(_number, due_times))}
+
+
+def _due_times(changes: BatchChanges) -> dict[str, Any]:
+    """Return the due times that are not written with the versions of their customers."""
+    evaluated = frozenset(changes.evaluated)
+    others = {each: due for each, due in changes.due_times.items() if due is None or each not in evaluated}
+    return {"customers": PgTextArray(others), "due_times": PgTextArray(map(_number, others.values()))}
+
+
+def _number(number: int | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def _signals(signals: Mapping[str, Signals]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 -- name: read_customers
--- Seven JSON objects by customer and two by campaign, each decoded in one go. `= ANY` and no joins: while the statistics
+-- Seven JSON objects by customer and two by campaign, each decoded in one go. Of a customer evaluated under the present
+-- versions, as most are, the first has the due time alone. `= ANY` and no joins: while the statistics
 -- are old, a join may pair every customer with every row. The latest contact of each campaign with a cooldown, and every
 -- contact that a limit may count. Contacts of both arms and with any status: a held-out customer is treated like a
 -- contacted one.
-SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(roster_id)
-                                                 ELSE json_build_array(roster_id, earlier) END)::text
+SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(coalesce(due_at, 0))
+                                                 ELSE json_build_array(roster_id, earlier, coalesce(due_at, 0)) END)::text
           FROM evaluated WHERE customer_id = ANY (%(customers)s::text[])),
        (SELECT json_object_agg(customer_id, episodes)::text
           FROM (SELECT customer_id, json_object_agg(segment, json_build_array(episode, is_member, suppressed, member_under)) AS episodes
@@ -99,12 +100,36 @@ UPDATE membership SET member_under = string_to_array(r.member_under, ',')
  WHERE membership.customer_id = r.customer_id AND membership.segment = r.segment;
 
 -- name: write_evaluated
-INSERT INTO evaluated AS e (customer_id, roster_id)
-SELECT customer_id, %(roster)s FROM unnest(%(customers)s::text[]) AS t (customer_id) ORDER BY customer_id
+INSERT INTO evaluated AS e (customer_id, roster_id, due_at)
+SELECT customer_id, %(roster)s, due_at
+  FROM unnest(%(customers)s::text[], %(due_times)s::bigint[]) AS t (customer_id, due_at) ORDER BY customer_id
     ON CONFLICT (customer_id) DO UPDATE
    SET roster_id = excluded.roster_id,
+       due_at = coalesce(excluded.due_at, e.due_at),
+       claimed_until = CASE WHEN excluded.due_at IS NULL THEN e.claimed_until END,
        earlier = CASE WHEN e.roster_id = excluded.roster_id THEN e.earlier
                       ELSE (e.roster_id || array_remove(array_remove(e.earlier, e.roster_id), excluded.roster_id))[:%(kept)s] END;
+
+-- name: write_due_times
+-- No new rows: a customer who is not known is not due. Locked in the order of their ids, as by write_evaluated.
+UPDATE evaluated SET due_at = t.due_at, claimed_until = NULL
+  FROM (SELECT e.customer_id, t.due_at
+          FROM unnest(%(customers)s::text[], %(due_times)s::bigint[]) AS t (customer_id, due_at),
+               LATERAL (SELECT customer_id FROM evaluated e WHERE e.customer_id = t.customer_id FOR UPDATE) AS e
+         ORDER BY 1) AS t
+ WHERE evaluated.customer_id = t.customer_id;
+
+-- name: claim_due
+UPDATE evaluated SET claimed_until = now() + %(lease_s)s::double precision * interval '1 second'
+ WHERE customer_id = ANY (ARRAY(
+       SELECT customer_id FROM evaluated
+        WHERE due_at <= %(now)s AND (claimed_until IS NULL OR claimed_until <= now())
+        ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+RETURNING customer_id, due_at;
+
+-- name: next_due
+SELECT due_at FROM evaluated WHERE due_at IS NOT NULL AND (claimed_until IS NULL OR claimed_until <= now())
+ ORDER BY due_at LIMIT 1;
 
 -- name: find_roster
 -- DO NOTHING would return no row when another worker makes the same roster at this moment.

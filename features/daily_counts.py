@@ -23,11 +23,15 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from features.table import Column
 
 WINDOWS_DAYS = (7, 30, 90)
 DAYS_KEPT = max(WINDOWS_DAYS)
 SENTIMENT_UNITS = 10_000
+
+NO_DAY = np.iinfo(np.int64).max
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = attrgetter("day")
@@ -130,3 +134,26 @@ def window_columns(
         with np.errstate(invalid="ignore"):
             columns[f"sentiment_score_{window}d"] = sentiment / SENTIMENT_UNITS / heard
     return columns
+
+
+def next_window_days(
+    days: Sequence[Sequence[DayCounts]], today: Sequence[int] | NDArray[np.int64], windows: Sequence[int]
+) -> NDArray[np.int64]:
+    """Return on which UTC day a count of each customer leaves a window next, as days since 1970-01-01.
+
+    Args:
+        days: the counts kept of each customer, at least one.
+        today: the UTC day of the moment at which each customer's windows end; see `window_columns`.
+        windows: the windows, in days.
+
+    Returns:
+        Shape [customers]; `NO_DAY` where no count is in any of the windows.
+    """
+    lengths = np.fromiter(map(len, days), dtype=np.int64)
+    cells = np.fromiter(map(_DAY, chain.from_iterable(days)), dtype=np.int64)
+    ends = np.maximum(np.asarray(today, dtype=np.int64), cells[np.cumsum(lengths) - 1])
+    ages = np.repeat(ends, lengths) - cells
+    left = np.full(len(cells), NO_DAY, dtype=np.int64)
+    for window in windows:
+        np.minimum(left, np.where(ages < window, cells + window, NO_DAY), out=left)
+    return np.minimum.reduceat(left, np.cumsum(lengths) - lengths)

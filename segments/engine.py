@@ -143,6 +143,7 @@ class Transitions:
         members: who is a member now, by segment key: truth values of shape [customers].
         frozen: the segments that were not evaluated, by key, and the missing columns.
         earlier_results: what to keep of the results under versions that are no longer in force.
+        facts: the facts of the customers, prepared for rules.
     """
 
     changes: tuple[Transition, ...]
@@ -151,6 +152,7 @@ class Transitions:
     members: Mapping[str, Mask]
     frozen: Mapping[str, tuple[str, ...]]
     earlier_results: tuple[EarlierResult, ...] = ()
+    facts: Facts | None = None
 
 
 def classify(
@@ -208,7 +210,7 @@ def classify(
         changed = ()
     earlier = tuple(batch.earlier_results(changed, versions))
     evaluated = {key: version for key, version in versions.items() if key not in frozen}
-    return Transitions(changes, evaluated, changed, members, frozen, earlier)
+    return Transitions(changes, evaluated, changed, members, frozen, earlier, facts)
 
 
 def evaluates_silently(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from segments.vectorized import Floats, Moments, Value
 
 # No time is so early: years begin with 1.
-_NONE = np.iinfo(np.int64).min
+NO_MOMENT = np.iinfo(np.int64).min
 
 
 def apply_to_times(name: str, args: Sequence[Value]) -> Value | None:
@@ -26,16 +26,16 @@ def apply_to_times(name: str, args: Sequence[Value]) -> Value | None:
     first, second = read_moments(args[0]), read_moments(args[-1])
     match name:
         case "time.days_since":
-            days, null = _ages(first, second), (first == _NONE) | (second == _NONE)
+            days, null = _ages(first, second), (first == NO_MOMENT) | (second == NO_MOMENT)
             return Numbers(np.where(null, np.nan, days), null, np.where(null, 0.0, days))
         case "time.within_last":
             days, most = _ages(first, second), parse_floats(args[1])
-            known = (first != _NONE) & (second != _NONE)
+            known = (first != NO_MOMENT) & (second != NO_MOMENT)
             return None if most is None else BoolColumn(known & (days >= 0) & (days <= most))
         case "time.before":
-            return BoolColumn((first != _NONE) & (first < second))
+            return BoolColumn((first != NO_MOMENT) & (first < second))
         case _:
-            return BoolColumn((second != _NONE) & (second < first))
+            return BoolColumn((second != NO_MOMENT) & (second < first))
 
 
 def read_moments(value: Value) -> Moments:
@@ -50,11 +50,11 @@ def read_moments(value: Value) -> Moments:
         case Cells():
             return _moments(value.data)
         case _:
-            return np.full(len(value.data), _NONE)
+            return np.full(len(value.data), NO_MOMENT)
 
 
 def _moments(cells: Sequence[Any]) -> Moments:
-    moments = [_NONE if (moment := read_moment(cell)) is None else moment for cell in cells]
+    moments = [NO_MOMENT if (moment := read_moment(cell)) is None else moment for cell in cells]
     return np.array(moments, dtype=np.int64)
 
 

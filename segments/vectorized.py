@@ -79,6 +79,7 @@ class Facts:
     """The columns of a table as rules read them, each prepared once for all rules.
 
     Attributes:
+        table: the table.
         masks: where an operation is true, by its text: an operation of several rules is computed once.
         values: the values of a `reduce`, likewise.
         elements: the elements of arrays, see segments/iteration.py, by the text of what computes the arrays.
@@ -86,6 +87,7 @@ class Facts:
     """
 
     def __init__(self, table: FeatureTable) -> None:
+        self.table = table
         self._columns = table.columns
         self._prepared: dict[str, Value] = {}
         self.masks: dict[str, Mask] = {}

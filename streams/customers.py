@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 from unicodedata import normalize
 
@@ -15,6 +16,7 @@ from campaigns.candidates import TriggerContext
 from features.signals import Message
 from features.times import CUSTOMER_SINCE, parse_time
 from segments.engine import evaluates_silently
+from streams.due_customers import is_due
 from streams.formats.events import Decoded, Reject, RejectReason
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ def reject_unknown_customers(
 ) -> Decoded:
     """Reject the events of customers that do not have exactly one row in the warehouse.
 
-    A request for re-evaluation is left out instead: no one waits for it, and a row may go while it is on its way.
+    A request for re-evaluation, or because a customer is due, is left out instead: no one waits for it, and a row may
+    go while it is on its way.
 
     Args:
         decoded: all events of the batch; an outcome needs no row.
@@ -49,7 +52,12 @@ def reject_unknown_customers(
         return decoded
     events = decoded.events
     awaited = (events.updated, events.said, events.requested, events.snapshots)
-    refused = [_reject_customer(each, duplicates) for kind in awaited for each in kind if each.customer_id in unknown]
+    refused = [
+        _reject_customer(each, duplicates)
+        for kind in awaited
+        for each in kind
+        if each.customer_id in unknown and not is_due(each)
+    ]
     updated, said, requested, snapshots, reevaluated = (
         [each for each in kind if each.customer_id not in unknown] for kind in (*awaited, events.reevaluated)
     )
@@ -95,6 +103,11 @@ def latest_events(events: Sequence[Event]) -> dict[str, Event]:
 def latest_times(events: Sequence[Event]) -> dict[str, datetime]:
     """Return the latest event time of each customer."""
     return {customer: event.wire.occurred_at for customer, event in latest_events(events).items()}
+
+
+def read_fresh(events: EventsByKind) -> Iterator[Event]:
+    """Yield the events after which a customer's row is read from the warehouse and not from the cache."""
+    return chain(events.updated, events.snapshots, events.deleted, filter(is_due, events.requested))
 
 
 def limits_begin(events: Sequence[Event], window: timedelta) -> datetime | None:

@@ -9,6 +9,7 @@ from campaigns.feedback import ALWAYS_VIP
 from features.times import EVENT_TIME
 from models.facts import facts_read
 from segments.definition import fingerprint
+from streams.due_customers import Schedule, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +30,9 @@ class DecisionConfig:
         activations: the activation of each segment's version, by key.
         definitions: campaigns and offers.
         reads_event_time: whether a rule, an offer or a message reads the event time.
+        timing: what the settings say about time.
         fingerprint: of the versions of the segments.
+        schedule: when time alone may change a rule's result.
         reads_feedback: whether a rule or a message reads what staff said of the customer.
     """
 
@@ -37,12 +40,14 @@ class DecisionConfig:
     segments: Sequence[Segment]
     activations: Mapping[str, Activation]
     definitions: Definitions
+    timing: Timing = field(default_factory=Timing)
     reads_event_time: bool = field(init=False)
     reads_feedback: bool = field(init=False)
     fingerprint: str = field(init=False)
+    schedule: Schedule = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find whether the event time and feedback are read, and the fingerprint, once."""
+        """Find whether the event time and feedback are read, the fingerprint and the schedule, once."""
         definitions = self.definitions
         facts = [each.facts for each in self.segments] + [each.message_facts for each in definitions.campaigns]
         facts += [each.facts for each in definitions.offers.values()]
@@ -51,6 +56,7 @@ class DecisionConfig:
         object.__setattr__(self, "reads_feedback", ALWAYS_VIP in read)
         versions = {each.key: each.version for each in self.segments}
         object.__setattr__(self, "fingerprint", fingerprint(versions))
+        object.__setattr__(self, "schedule", Schedule.of(self.segments, self.scorers, self.timing))
 
     def with_scorers(self, scorers: Scorers) -> DecisionConfig:
         """Return the same config with other models; decisions then name their versions."""

@@ -1,7 +1,7 @@
 """The whole job, in order. Read this first.
 
     prepare:  decode > refresh > score                       while the batch before is decided
-    decide:   load > fold > classify > evaluate > commit     one batch at a time, in order
+    decide:   load > fold > classify > evaluate > schedule > commit     one batch at a time, in order
     then      publish > acknowledge                          runtime/worker.py, in order
 
 Each word is one function, called in this order. Every step takes and returns a whole batch. I/O happens in three steps:
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from campaigns.breaker import watch_batch
@@ -40,10 +39,12 @@ from streams.customers import (
     leave_out_snapshots,
     limits_begin,
     messages_by_customer,
+    read_fresh,
     reject_unknown_customers,
     trigger_context,
     unseen,
 )
+from streams.due_customers import Customers, find_departed, find_due_times
 from streams.event_audiences import awaited_updates, find_occurrences
 from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
@@ -142,7 +143,8 @@ class Pipeline:
         evaluated = self.evaluate(prepared, state, folded, transitions)
         rejects = [*prepared.rejects, *folded.outcomes.rejects]
         messages = transition_messages(transitions.changes, prepared) if self._publishes_transitions else []
-        return collect_changes(prepared, folded, evaluated, rejects, messages), rejects
+        due_times = self.schedule(prepared, state, folded, transitions)
+        return collect_changes(prepared, folded, evaluated, due_times, rejects, messages), rejects
 
     # The steps
 
@@ -161,7 +163,7 @@ class Pipeline:
         """
         events = decoded.events
         latest = latest_events(events.to_evaluate)
-        fresh = {event.customer_id for event in chain(events.updated, events.snapshots, events.deleted)}
+        fresh = {event.customer_id for event in read_fresh(events)}
         # A batch without events still reads: without its poison it must show errors that no record causes.
         if (events.reported or events.feedback) and not latest and not fresh:
             return Refreshed(decoded, latest, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
@@ -264,6 +266,27 @@ class Pipeline:
         )
         return Evaluated(transitions, decisions, breakers.tripped if breakers else ())
 
+    def schedule(
+        self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions
+    ) -> Mapping[str, int | None]:
+        """Find when time alone may change a segment of the customers, where that differs from what the ledger holds."""
+        config, events = prepared.config, prepared.events
+        known = folded.facts.customer_ids
+        departed = find_departed(prepared.latest, events, known, config.timing)
+        if transitions.facts is None:
+            return departed
+        signals = {**state.signals, **folded.signals} if config.schedule.windows else {}
+        customers = Customers(transitions.facts, signals, folded.contact_histories)
+        due_times = find_due_times(
+            config.schedule,
+            customers,
+            state.due_times,
+            as_of=folded.as_of,
+            fresh=(event.customer_id for event in read_fresh(events)),
+            without_event=customers_without_event(events),
+        )
+        return {**departed, **due_times}
+
     async def commit(
         self, prepared: Prepared, changes: BatchChanges, rejects: Sequence[Reject], owners: Mapping[int, int]
     ) -> Decided:
@@ -297,6 +320,7 @@ def collect_changes(
     prepared: Prepared,
     folded: Folded,
     evaluated: Evaluated,
+    due_times: Mapping[str, int | None],
     rejects: Sequence[Reject],
     transitions: Sequence[Message] = (),
 ) -> BatchChanges:
@@ -320,4 +344,5 @@ def collect_changes(
         messages=[*transitions, *outgoing(decisions), *map(dead_letter, rejects)],
         cache_lost=prepared.refreshed.cache_lost,
         stops=evaluated.stops,
+        due_times=due_times,
     )

@@ -65,6 +65,8 @@ class Customer:
     consent_changes: dict[str, ConsentChange] = field(default_factory=dict)
     feedback: dict[str, Feedback] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
+    due_at: int | None = None
+    claimed: bool = False
 
 
 class InMemoryLedger:
@@ -98,7 +100,7 @@ class InMemoryLedger:
         hours: Sequence[HourRange] = (),
     ) -> LedgerState:
         """See the port."""
-        self._reach()
+        self.reach()
         known = {each: self.customers[each] for each in customer_ids if each in self.customers}
         histories = {each: _contact_history(c, self._cooling, contacts_after) for each, c in known.items()}
         return LedgerState(
@@ -118,11 +120,12 @@ class InMemoryLedger:
             {(each, decision) for each, decision in decisions if decision in self._find(each).decisions},
             {each.campaign: each.reason for each in self.stopped.values()},
             self._contact_hours(hours),
+            {each: c.due_at or 0 for each, c in known.items() if c.evaluated_versions},
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
         """See the port."""
-        self._reach()
+        self.reach()
         if any(self.epochs.get(partition) != epoch for partition, epoch in owners.items()):
             raise LedgerFencedError(f"the epochs of the in-memory ledger differ from {dict(owners)}")
         await self.dry_run(changes)
@@ -136,41 +139,41 @@ class InMemoryLedger:
 
     async def dry_run(self, changes: BatchChanges) -> None:
         """See the port."""
-        self._reach()
+        self.reach()
         folded = [*changes.message_ids, *changes.outcome_ids]
         if any(event in self._find(customer).seen for customer, event in folded):
             raise LedgerConflictError("a message or outcome of this batch is in the ledger in memory already")
 
     async def claim(self, partition: int) -> int:
         """See the port."""
-        self._reach()
+        self.reach()
         self.epochs[partition] = self.epochs.get(partition, 0) + 1
         return self.epochs[partition]
 
     async def cache_generation(self) -> int:
         """See the port."""
-        self._reach()
+        self.reach()
         return self.generation
 
     async def last_sequence(self) -> int:
         """See the port."""
-        self._reach()
+        self.reach()
         return len(self.outbox)
 
     async def unsent(self, partition: int) -> Sequence[OutboxRow]:
         """See the port."""
-        self._reach()
+        self.reach()
         waiting = [each for each in self.outbox.values() if each.sequence not in self.sent]
         return [self.failed.get(each.sequence, each) for each in waiting if each.message.partition == partition]
 
     async def mark_sent(self, stored: Sequence[OutboxRow]) -> None:
         """See the port."""
-        self._reach()
+        self.reach()
         self.sent |= {each.sequence for each in stored}
 
     async def mark_failed(self, rows: Sequence[OutboxRow]) -> None:
         """See the port."""
-        self._reach()
+        self.reach()
         for each in rows:
             self.failed.setdefault(each.sequence, each)
             self.letters.setdefault(each.message.message_id, each.message)
@@ -179,7 +182,7 @@ class InMemoryLedger:
         self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
     ) -> Mapping[str, Activation]:
         """See the port."""
-        self._reach()
+        self.reach()
         self._versions = {each.key: each.version for each in segments}
         self._cooling = {each.key for each in campaigns if each.cooldown_days}
         self._breaking = {each.key for each in campaigns if each.breaker}
@@ -195,7 +198,7 @@ class InMemoryLedger:
 
     async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:
         """See the port."""
-        self._reach()
+        self.reach()
         return [
             each.key
             for each in segments
@@ -204,7 +207,7 @@ class InMemoryLedger:
 
     async def set_mode(self, segment: Segment, mode: Mode, *, at: datetime, by: str, why: str) -> None:
         """See the port."""
-        self._reach()
+        self.reach()
         place = ("segment", segment.key, segment.version)
         self.activations[place] = replace(self.activations.get(place, Activation(segment.version, at)), mode=mode)
         noted = ActivationRecord(segment.version, mode, at, by, why, json.loads(segment.rules))
@@ -212,7 +215,7 @@ class InMemoryLedger:
 
     async def segment_history(self, segment: str) -> Sequence[ActivationRecord]:
         """See the port."""
-        self._reach()
+        self.reach()
         return list(self.histories.get(segment, ()))
 
     def _find_activation(self, segment: Segment) -> Activation:
@@ -243,11 +246,12 @@ class InMemoryLedger:
 
     async def feedback_of(self, customer_id: str) -> Sequence[Feedback]:
         """Return everything that staff said of a customer, in the order of event time."""
-        self._reach()
+        self.reach()
         given = self._find(customer_id).feedback.values()
         return sorted(given, key=lambda each: (each.given_at, each.event_id))
 
-    def _reach(self) -> None:
+    def reach(self) -> None:
+        """Raise LedgerUnavailableError while the ledger is away."""
         if self.away:
             raise LedgerUnavailableError("the in-memory ledger is away")
 
@@ -270,6 +274,10 @@ class InMemoryLedger:
                 others = [each for each in earlier if each != customer.evaluated_versions]
                 customer.earlier_versions = (customer.evaluated_versions, *others)[:EARLIER_KEPT]
             customer.evaluated_versions = self._versions
+        for customer_id, due_at in changes.due_times.items():
+            customer = self._find(customer_id)
+            if customer.evaluated_versions:
+                customer.due_at, customer.claimed = due_at, False
         for customer_id, signals in changes.signals.items():
             self._customer(customer_id).signals = signals
         for customer_id, event in [*changes.message_ids, *changes.outcome_ids]:
