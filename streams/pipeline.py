@@ -44,7 +44,7 @@ from streams.customers import (
     trigger_context,
     unseen,
 )
-from streams.due_customers import Customers, find_departed, find_due_times
+from streams.due_customers import Customers, find_departed, find_due_times, floor_s
 from streams.event_audiences import awaited_updates, find_occurrences
 from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
@@ -82,6 +82,7 @@ class Pipeline:
     Attributes:
         frozen_segments: the segments that the latest batch could not evaluate, and the missing columns.
         stopped_campaigns: why each stopped campaign is, as of the latest read of the ledger.
+        watermark: the latest event time of an evaluation that this worker has committed, in seconds since 1970.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Pipeline:
         self._fallbacks = fallbacks
         self.frozen_segments: Mapping[str, tuple[str, ...]] = {}
         self.stopped_campaigns: Mapping[str, str] = {}
+        self.watermark: int | None = None
         self._decode = decode
         self._publishes_transitions = publishes_transitions
         self._stamp = stamp
@@ -128,7 +130,10 @@ class Pipeline:
         """
         changes, rejects = await self._find_changes(prepared)
         changes = replace(changes, messages=self._stamp(changes.messages, prepared.events))
-        return await self.commit(prepared, changes, rejects, owners)
+        decided = await self.commit(prepared, changes, rejects, owners)
+        if changes.transitions_at:
+            self.watermark = max(self.watermark or 0, floor_s(max(changes.transitions_at.values())))
+        return decided
 
     async def dry_run(self, records: Sequence[Record]) -> None:
         """Prepare and decide records, then roll back: every error they cause is raised, nothing is kept."""

@@ -14,6 +14,7 @@ from campaigns.candidates import Definitions
 from campaigns.definition import load_definitions
 from campaigns.guardrails import GUARDRAILS, refuse_expired
 from campaigns.migrations import migrate
+from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.postgres_worker_sessions import PostgresWorkerSessions
 from features.redis_cache import RedisFeatureCache
@@ -23,11 +24,13 @@ from features.warehouses import choose_warehouse, opened
 from models.facts import facts_read
 from models.fallbacks import ModelFallbacks
 from streams.decision_config import DecisionConfig
+from streams.due_customers import Timing, floor_s
 from streams.formats.codecs import decode_records
 from streams.formats.schemas import Schemas
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import build_credentials, describe_connection
 from streams.kafka.decompression import check_codecs
+from streams.kafka.due_requests import DueRequestProducer
 from streams.kafka.publishing import KafkaTriggerSink
 from streams.kafka.topic_ids import KafkaTopicIds
 from streams.kafka.topics import check_topics
@@ -47,6 +50,7 @@ from streams.observability.probes import serve_probes
 from streams.observability.traces import open_traces
 from streams.pipeline import Pipeline
 from streams.runtime.batching import CHUNK_RECORDS, Collector, collect_traced
+from streams.runtime.due_claims import DueClaims, DuePace
 from streams.runtime.failure_detector import FailureDetector
 from streams.runtime.memory import freeze_memory
 from streams.runtime.model_reload import ModelReloader, load_models
@@ -70,6 +74,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 SHOWN_SEGMENTS = 10
+DUE_LAG = 20_000
+"""With more events not yet committed, a worker claims no customers who are due."""
 STAGES_S = 5.0
 """Longest wait for the stages to end before the consumer leaves its group."""
 
@@ -96,9 +102,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     check_codecs()
     definitions = load_definitions(settings.definitions_dir)
     scorers = load_models(settings, definitions.offers)
-    topic_differences = await asyncio.to_thread(check_topics, settings)
-    for difference in topic_differences:
-        log.warning("topic_differs", difference=difference)
+    topic_differences = await asyncio.to_thread(report_topics, settings)
     await asyncio.to_thread(migrate, settings.ledger_url)
     health, metrics = Health(), Metrics()
     async with AsyncExitStack() as stack:
@@ -115,7 +119,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         report_null_rules(definitions.segments)
         silent_campaigns = report_consent(definitions.campaigns, columns)
         await report_consent_values(definitions.campaigns, columns, warehouse)
-        config = await activate(ledger, scorers, definitions, select_guardrails(settings))
+        config = await activate(ledger, scorers, definitions, select_guardrails(settings), settings.timing)
         fallbacks, schemas = ModelFallbacks(), open_schemas(settings)
         traces = stack.enter_context(open_traces(enabled=settings.traces, group=settings.group))
         pipeline = Pipeline(
@@ -166,9 +170,10 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             health=health,
             stuck_after_s=settings.stuck_after_s,
         )
-        health.degraded = partial(name_degradations, sources, app, watch)
+        claims = await open_due_claims(settings, stack, pipeline, watch, retry, metrics)
+        health.degraded = lambda: [*name_degradations(sources, app, watch), *claims.describe()]
         health.joined, health.stuck = lambda: app.consumer_generation_id > 0, watch.find_stuck
-        metrics.show(partial(take_metrics_snapshot, app, worker, watch, health, sources))
+        metrics.show(partial(take_metrics_snapshot, app, worker, watch, claims, health, sources))
         server, port = await serve_probes(health, metrics, settings.health_host, settings.health_port)
         stack.push_async_callback(server.cleanup)
         log.info(
@@ -181,12 +186,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         freeze_memory()
         health.ready = True
-        await _run((worker, watch, reloader, *open_detectors(settings, app)), app, health, stop)
+        await _run((worker, watch, reloader, claims, *open_detectors(settings, app)), app, health, stop)
         log.info("worker_stopped")
 
 
 async def _run(
-    working: Iterable[Worker | LagMonitor | ModelReloader | FailureDetector],
+    working: Iterable[Worker | LagMonitor | ModelReloader | DueClaims | FailureDetector],
     app: StreamApp,
     health: Health,
     stop: asyncio.Event,
@@ -210,6 +215,14 @@ async def _run(
     for outcome in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(outcome, Exception):
             raise outcome
+
+
+def report_topics(settings: Settings) -> Sequence[str]:
+    """Log how topics differ from their description, and return it."""
+    differences = check_topics(settings)
+    for difference in differences:
+        log.warning("topic_differs", difference=difference)
+    return differences
 
 
 async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> WarehouseConnection:
@@ -289,11 +302,41 @@ async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresL
     return sink
 
 
+async def open_due_claims(
+    settings: Settings,
+    stack: AsyncExitStack,
+    pipeline: Pipeline,
+    watch: LagMonitor,
+    retry: RetryPolicy,
+    metrics: Metrics,
+) -> DueClaims:
+    """Return what claims customers who are due; the stack closes its connection.
+
+    Raises:
+        LedgerUnavailableError: the ledger cannot be reached.
+    """
+    customers = PostgresDueCustomers(settings.ledger_url)
+    stack.push_async_callback(customers.close)
+    await customers.open()
+    by_events = settings.due_clock == "events"
+    return DueClaims(
+        customers,
+        DueRequestProducer(settings, at_due_time=by_events).publish,
+        jumps=by_events,
+        clock=(lambda: pipeline.watermark) if by_events else (lambda: floor_s(datetime.now(UTC))),
+        is_behind=lambda: watch.lag > DUE_LAG,
+        pace=DuePace(settings.due_rate),
+        retry=retry,
+        metrics=metrics,
+    )
+
+
 async def activate(
     ledger: PostgresLedger,
     scorers: Scorers,
     defined: DefinitionSet,
     guardrails: Sequence[Guardrail] = GUARDRAILS,
+    timing: Timing | None = None,
 ) -> DecisionConfig:
     """Record which definitions are in force from now on, and return the config of decisions."""
     if changed := await ledger.find_changed(defined.segments):
@@ -309,7 +352,7 @@ async def activate(
         guardrails=guardrails,
         channels=defined.channels,
     )
-    return DecisionConfig(scorers, defined.segments, activations, definitions)
+    return DecisionConfig(scorers, defined.segments, activations, definitions, timing or Timing())
 
 
 def select_guardrails(settings: Settings) -> Sequence[Guardrail]:
@@ -343,6 +386,7 @@ def take_metrics_snapshot(
     app: StreamApp,
     worker: Worker,
     watch: LagMonitor,
+    claims: DueClaims,
     health: Health,
     sources: Sources,
 ) -> MetricsSnapshot:
@@ -371,6 +415,7 @@ def take_metrics_snapshot(
         stopped_campaigns=dict.fromkeys(sources.pipeline.stopped_campaigns, 1),
         degraded=len(report["degraded"]),
         models=dict.fromkeys(report["models"].items(), 1),
+        overdue=claims.overdue_s,
     )
 
 

@@ -15,6 +15,7 @@ from features.extract_warehouse import SCHEMES
 from features.warehouses import POSTGRESQL
 from models.inputs import FEATURE_MAPPING, read_mapping
 from streams.connection_checks import check_connection
+from streams.due_customers import DAY_COLUMNS, DAY_S, RECHECK_DAYS, Timing
 from streams.errors import SettingsError
 from streams.formats.codecs import FORMAT_NAMES
 from streams.formats.validation import ID_FIELD, MAX_BATCH_BYTES, MAX_EVENT_BYTES, MAX_FUTURE_S
@@ -189,6 +190,36 @@ class Settings(BaseSettings):
         gt=0,
         description="Most customers that `holdfast segments reevaluate` requests in a second.",
     )
+    recheck_days: float = Field(
+        RECHECK_DAYS,
+        alias="HOLDFAST_RECHECK_DAYS",
+        ge=0,
+        le=3_650,
+        description="A customer without events is evaluated at least so often, days; 0: only when a rule will change.",
+    )
+    day_columns: Annotated[tuple[str, ...], NoDecode] = Field(
+        DAY_COLUMNS,
+        alias="HOLDFAST_DAY_COLUMNS",
+        description="Columns of the view that grow by one a day, comma-separated or a JSON array; * is any text.",
+    )
+    day_begins: str = Field(
+        "00:00",
+        alias="HOLDFAST_DAY_BEGINS",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="When these columns grow, hh:mm UTC: after the nightly load, or at midnight where the view is.",
+    )
+    due_rate: float = Field(
+        5_000,
+        alias="HOLDFAST_DUE_RATE",
+        gt=0,
+        description="Most customers that a worker claims in a second because they are due.",
+    )
+    due_clock: str = Field(
+        "wall",
+        alias="HOLDFAST_DUE_CLOCK",
+        pattern="^(wall|events)$",
+        description="What makes customers due: wall, the clock; events, the latest event time, to replay old events.",
+    )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
     )
@@ -312,7 +343,7 @@ class Settings(BaseSettings):
                 )
         return formats
 
-    @field_validator("private_columns", mode="before")
+    @field_validator("private_columns", "day_columns", mode="before")
     @classmethod
     def _read_names(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -366,6 +397,12 @@ class Settings(BaseSettings):
     def input_topics(self) -> tuple[str, ...]:
         """The four topics read, as named on the broker."""
         return tuple(self.topic_prefix + name for name in INPUT_TOPICS)
+
+    @property
+    def timing(self) -> Timing:
+        """What decisions know of time."""
+        hours, minutes = map(int, self.day_begins.split(":"))
+        return Timing(round(self.recheck_days * DAY_S), self.day_columns, (60 * hours + minutes) * 60)
 
     @property
     def output_topics(self) -> dict[str, str]:

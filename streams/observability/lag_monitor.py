@@ -130,6 +130,11 @@ class LagMonitor:
         )
         return self._seen
 
+    @property
+    def lag(self) -> float:
+        """The events of this worker's partitions that are not yet committed."""
+        return sum(each.lag or 0 for each in self.observe().group.progress.values())
+
     def find_stuck(self) -> list[str]:
         """Return a sentence for each partition that has not moved for too long."""
         return find_stuck(self.observe(), self._stuck_after_s)

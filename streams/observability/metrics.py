@@ -41,6 +41,11 @@ class Metrics:
             ["channel", "source", "trigger"],
             registry=self.registry,
         )
+        self.due_customers = Counter(
+            "holdfast_due_customers",
+            "Customers claimed because time may have changed a segment",
+            registry=self.registry,
+        )
         self.batch_size = Histogram(
             "holdfast_batch_events",
             "Records in a batch",
@@ -91,6 +96,7 @@ class MetricsSnapshot:
         stopped_campaigns: 1 for each campaign that is stopped.
         degraded: number of conditions that do not stop the work.
         models: 1 for each (model, version) that serves.
+        overdue: seconds for which the first of the customers who are due has waited.
     """
 
     ready: bool = False
@@ -114,6 +120,7 @@ class MetricsSnapshot:
     stopped_campaigns: Mapping[str, int] = field(default_factory=dict)
     degraded: int = 0
     models: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    overdue: int = 0
 
 
 class _Lookup(Collector):
@@ -134,6 +141,7 @@ def _single(snapshot: MetricsSnapshot) -> list[Metric]:
         "partitions": ("Partitions owned, of all topics", snapshot.partitions),
         "queued_batches": ("Batches waiting between stages", snapshot.queued_batches),
         "queued_chunks": ("Chunks waiting for the stages", snapshot.queued_chunks),
+        "due_overdue_seconds": ("How long the first of the customers who are due has waited", snapshot.overdue),
     }
     return [GaugeMetricFamily(f"holdfast_{name}", words, value) for name, (words, value) in values.items()]
 

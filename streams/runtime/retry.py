@@ -9,7 +9,7 @@ import structlog
 
 from campaigns.errors import LedgerConflictError, LedgerError, LedgerUnavailableError
 from features.errors import FeaturesError, WarehouseRowError, WarehouseUnavailableError
-from streams.errors import HoldfastStreamError, RegistryUnavailableError, SinkUnavailableError
+from streams.errors import BrokerUnavailableError, HoldfastStreamError, RegistryUnavailableError, SinkUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 # With the default pauses this is half a minute. A conflict of two workers is over after one or two attempts.
 CONFLICTS_ALLOWED = 10
-UNAVAILABLE = (WarehouseUnavailableError, LedgerUnavailableError, SinkUnavailableError, RegistryUnavailableError)
+UNAVAILABLE = (
+    WarehouseUnavailableError,
+    LedgerUnavailableError,
+    SinkUnavailableError,
+    BrokerUnavailableError,
+    RegistryUnavailableError,
+)
 # Errors with a name. Any other error of a batch may be caused by one of its records.
 NAMED = (HoldfastStreamError, LedgerError, FeaturesError)
 
