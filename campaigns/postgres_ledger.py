@@ -379,19 +379,18 @@ class PostgresLedger:
             evaluated: the due time of each customer evaluated under the versions in force; of the others the roster,
                 earlier ones and the due time, of which only the due time is left.
         """
-        current = self._current_roster
         others = {customer: held for customer, held in evaluated.items() if not isinstance(held, int)}
-        await self._learn_rosters({current, *(roster for roster, _, _ in others.values())} - {0})
+        await self._learn_rosters({self._current_roster, *(roster for roster, _, _ in others.values())} - {0})
+        current = self._current_roster  # which a worker that has just started may have learned now
         versions = dict.fromkeys(evaluated, self._versions_by_roster.get(current, {}))
         if not others:
             return versions, {}
-        await self._learn_rosters({each for _, ids, _ in others.values() for each in ids})
         evaluated.update((customer, due_at) for customer, (_, _, due_at) in others.items())
         versions.update((customer, self._versions_by_roster[roster]) for customer, (roster, _, _) in others.items())
+        outdated = {customer: ids for customer, (roster, ids, _) in others.items() if ids and roster != current}
+        await self._learn_rosters({each for ids in outdated.values() for each in ids})
         earlier = {
-            customer: tuple(self._versions_by_roster[each] for each in ids)
-            for customer, (roster, ids, _) in others.items()
-            if ids and roster != current
+            customer: tuple(self._versions_by_roster[each] for each in ids) for customer, ids in outdated.items()
         }
         return versions, earlier
 

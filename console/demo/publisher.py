@@ -31,9 +31,9 @@ def order_event(invoice: Invoice) -> dict[str, Any]:
     )
 
 
-def refresh_event(customer_id: str, at: datetime) -> dict[str, Any]:
-    """Return the warehouse's event for a recomputed customer row."""
-    return _updated(f"refresh-{at:%Y%m%d}-{customer_id}", customer_id, at, {"refresh": "weekly"})
+def first_event(customer_id: str, at: datetime) -> dict[str, Any]:
+    """Return the warehouse's event for a customer who was one before the play."""
+    return _updated(f"first-{at:%Y%m%d}-{customer_id}", customer_id, at, {"load": "initial"})
 
 
 def message_event(message: Message) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Played:
     """The results of the play."""
 
     verdict: SelfCheck
+    due: int
     last: Snapshot
     seconds: float
     events_per_second: float
@@ -136,6 +137,8 @@ def _settings_for(endpoints: Endpoints, definitions: Path) -> dict[str, Any]:
         "HOLDFAST_DEFINITIONS_DIR": definitions,
         # The events are from 2011: every trigger has expired when its event arrives.
         "HOLDFAST_WITHHOLD_EXPIRED": "false",
+        # Nor do customers become due by the clock.
+        "HOLDFAST_DUE_CLOCK": "events",
     }
 
 
@@ -164,8 +167,8 @@ def _play(settings: Settings, worker: WorkerProcess, until: date, console: Conso
     campaign_system = CampaignSystem(settings, publisher)
     began = time.monotonic()
 
-    def catch_up() -> None:
-        _wait_until_done(worker, publisher)
+    def catch_up(until: datetime) -> None:
+        _wait_until_done(worker, publisher, partial(_count_due, settings, until))
 
     try:
         with _watching(settings, worker, scenario, publisher, console):
@@ -177,12 +180,12 @@ def _play(settings: Settings, worker: WorkerProcess, until: date, console: Conso
     figures = worker.read_figures()
     with psycopg.connect(settings.ledger_url) as ledger:
         last = _snapshot(ledger, worker, scenario, publisher)
-    verdict = check(settings, events_in=publisher.sent, events_decided=figures.events)
+    verdict = check(settings, events_in=publisher.sent + figures.due, events_decided=figures.events)
     latencies = np.percentile(campaign_system.latencies_ms or [0.0], [50, 99])
     latency = {"p50": round(float(latencies[0]), 1), "p99": round(float(latencies[1]), 1)}
     performance = measure_campaign(settings, MEASURED)
-    rate, held = publisher.sent / seconds, campaign_system.held
-    return Played(verdict, last, seconds, rate, latency, figures.memory_mb, held, performance)
+    rate, held = verdict.events_in / seconds, campaign_system.held
+    return Played(verdict, figures.due, last, seconds, rate, latency, figures.memory_mb, held, performance)
 
 
 def _finish(settings: Settings, worker: WorkerProcess, publisher: Publisher, campaign_system: CampaignSystem) -> None:
@@ -198,17 +201,30 @@ def _finish(settings: Settings, worker: WorkerProcess, publisher: Publisher, cam
     _wait_until_done(worker, publisher)
 
 
-def _wait_until_done(worker: WorkerProcess, publisher: Publisher) -> None:
+def _wait_until_done(worker: WorkerProcess, publisher: Publisher, count_due: Callable[[], int] = lambda: 0) -> None:
+    """Wait until every event is decided, and no customer is due who is not claimed and decided, too."""
     deadline = time.monotonic() + CATCH_UP_TIMEOUT_S
     while time.monotonic() < deadline:
         worker.check_alive()
-        # Read before the figures, because the campaign system may publish more in between.
-        sent = publisher.sent
-        figures = worker.read_figures()
-        if figures.events + figures.dead_letters >= sent:
+        # Decided events may make customers due, who are decided then.
+        if _is_done(worker, publisher) and not count_due() and _is_done(worker, publisher):
             return
-        time.sleep(0.05)
+        time.sleep(0.02)
     raise DemoWorkerError(f"the worker did not catch up within {CATCH_UP_TIMEOUT_S} s")
+
+
+def _is_done(worker: WorkerProcess, publisher: Publisher) -> bool:
+    # Read before the figures, because the campaign system may publish more in between.
+    sent = publisher.sent
+    figures = worker.read_figures()
+    return figures.events + figures.dead_letters >= sent + figures.due
+
+
+def _count_due(settings: Settings, until: datetime) -> int:
+    """Return the customers who are due at a time, those requested and not decided yet included."""
+    query = "SELECT count(*) FROM evaluated WHERE due_at <= extract(epoch FROM %s)"
+    with psycopg.connect(settings.ledger_url) as ledger:
+        return int(ledger.execute(query, [until]).fetchall()[0][0])
 
 
 @contextmanager
@@ -258,20 +274,22 @@ def _snapshot(
         "SELECT campaign, outcome, count(*) FROM decision GROUP BY 1, 2 ORDER BY 1"
     ):
         outcomes.setdefault(campaign, {})[outcome] = count
-    return Snapshot(scenario.day, publisher.sent, figures.events + figures.dead_letters, dict(sizes), outcomes)
+    sent = publisher.sent + figures.due
+    return Snapshot(scenario.day, sent, figures.events + figures.dead_letters, dict(sizes), outcomes)
 
 
 def _summarise(settings: Settings, played: Played, console: Console) -> None:
     verdict, latency = played.verdict, played.latency_ms
     summary = (
         f"[bold]{verdict.events_in:,} events[/] in {played.seconds:.0f} s, {played.events_per_second:,.0f} events/s:",
-        f"  {verdict.events_decided:,} decided or folded, {verdict.dead_letters} malformed, stored as dead letters",
+        f"  {verdict.events_decided:,} decided or folded, {verdict.dead_letters} malformed, stored as dead letters;",
+        f"  {played.due:,} of them without an event: customers whom time may have moved",
         f"[bold]{verdict.triggers:,} triggers[/] sent, {verdict.control:,} control exposures (holdout),",
         f"  {verdict.decisions:,} decisions recorded with their reasons, including withheld ones:",
         f"  {_count_withheld(settings)}",
         f"{played.held:,} triggers wait for the end of {_describe_quiet_hours(settings)}",
         f"Latency from event to trigger: median {latency['p50']:,.0f} ms, 99 % within {latency['p99']:,.0f} ms,",
-        f"  including bursts of the weekly refresh; worker memory {played.worker_memory_mb:,.0f} MB",
+        f"  including those of customers who are due; worker memory {played.worker_memory_mb:,.0f} MB",
     )
     if not console.is_terminal:  # on a terminal the live view has just shown the same tables
         console.print()
@@ -325,6 +343,7 @@ def _as_json(played: Played, seconds: float) -> dict[str, Any]:
         "events_in": verdict.events_in,
         "events_decided": verdict.events_decided,
         "dead_letters": verdict.dead_letters,
+        "due": played.due,
         "triggers": verdict.triggers,
         "control": verdict.control,
         "duplicates": verdict.duplicates,

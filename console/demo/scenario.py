@@ -1,11 +1,14 @@
-"""Half a year, day by day: orders, messages, weekly refreshes, one launch and one malformed event."""
+"""Half a year, day by day: orders, messages, one launch and one malformed event.
+
+No event says that a customer has stopped to buy: the worker finds those by itself, see docs/silent-customers.md.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from console.demo.publisher import message_event, order_event, refresh_event
+from console.demo.publisher import first_event, message_event, order_event
 from console.use_cases.launches import launch_campaign
 from console.warehouse import connect, example_days, insert_day
 
@@ -25,7 +28,6 @@ MALFORMED_ON = date(2011, 7, 4)
 LAUNCH_ON = date(2011, 10, 3)
 LAUNCHED = "vip-offers"
 MALFORMED = b'{"id": "cut-short", "type": "customer.updated", "customer_id": "178'
-MONDAY = 0
 
 
 class Scenario:
@@ -43,26 +45,27 @@ class Scenario:
         self._publisher = publisher
         self.day = BEGIN
         self.launched = 0
+        self._latest = datetime.combine(BEGIN, time(), UTC)
 
-    def play(self, until: date, catch_up: Callable[[], None]) -> None:
-        """Play every day before `until`; after each weekly refresh wait until the worker has caught up.
+    def play(self, until: date, catch_up: Callable[[datetime], None]) -> None:
+        """Play every day before `until`; after each day wait until the worker has caught up.
 
-        The refresh of the first day is the first evaluation of every customer: memberships are recorded, and all
-        triggers are suppressed.
+        First every customer is evaluated once: memberships are recorded, and all triggers are suppressed.
+
+        Args:
+            until: the first day that is not played.
+            catch_up: waits until the worker has decided all, customers who are due at a time included.
         """
         with connect(self._settings.warehouse_url) as connection:
-            self._refresh(connection, BEGIN)
-            catch_up()
+            catch_up(self._evaluate_everybody(connection))
             for day in example_days(BEGIN, until - timedelta(days=1), self._folder):
                 self.day = day.date
-                self._live(connection, day)
-                if day.date.weekday() == MONDAY:
-                    self._refresh(connection, day.date)
-                    catch_up()
+                catch_up(self._live(connection, day))
                 if day.date == LAUNCH_ON:
                     self._launch()
 
-    def _live(self, connection: psycopg.Connection, day: Day) -> None:
+    def _live(self, connection: psycopg.Connection, day: Day) -> datetime:
+        """Play a day, and return the time of its last event."""
         insert_day(connection, day)
         connection.commit()
         for invoice in day.invoices:
@@ -72,13 +75,15 @@ class Scenario:
         if day.date == MALFORMED_ON:
             self._publisher.publish_bytes("customer-updates", b"17850", MALFORMED)
         self._publisher.flush()
+        times = [each.ordered_at for each in day.invoices] + [each.occurred_at for each in day.conversations]
+        self._latest = max([self._latest, *times])
+        return self._latest
 
-    def _refresh(self, connection: psycopg.Connection, day: date) -> None:
-        at = datetime.combine(day, time(23), UTC)
+    def _evaluate_everybody(self, connection: psycopg.Connection) -> datetime:
         for (customer_id,) in connection.execute("SELECT customer_id FROM customers ORDER BY customer_id"):
-            self._publisher.publish("customer-updates", refresh_event(customer_id, at))
-        connection.commit()
+            self._publisher.publish("customer-updates", first_event(customer_id, self._latest))
         self._publisher.flush()
+        return self._latest
 
     def _launch(self) -> None:
         at = datetime.combine(LAUNCH_ON, time(10), UTC)

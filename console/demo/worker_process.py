@@ -31,11 +31,12 @@ class DemoWorkerError(HoldfastStreamError):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Figures from the worker's metrics."""
+    """Figures from the worker's metrics; `due` customers were evaluated without an event of the demo."""
 
     events: int = 0
     dead_letters: int = 0
     memory_mb: float = 0.0
+    due: int = 0
 
 
 class Process(Protocol):
@@ -127,6 +128,7 @@ class WorkerProcess:
             int(totals.get("holdfast_events_total", 0)),
             int(totals.get("holdfast_dead_letters_total", 0)),
             totals.get("process_resident_memory_bytes", 0.0) / 1e6,
+            int(totals.get("holdfast_due_customers_total", 0)),
         )
 
     def stop(self) -> None:

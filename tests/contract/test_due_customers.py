@@ -1,0 +1,122 @@
+"""The contract of due customers, run on the in-memory fake and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from campaigns.migrations import migrate
+from campaigns.ports import BatchChanges, DueCustomer
+from campaigns.postgres_due_customers import PostgresDueCustomers
+from campaigns.postgres_ledger import PostgresLedger
+from tests.builders import AS_OF, segment
+from tests.fakes.due_customers import InMemoryDueCustomers
+from tests.fakes.ledger import InMemoryLedger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from campaigns.ports import DueCustomers, Ledger
+
+OWNED = {3: 1}
+LEASE_S = 60.0
+
+
+@dataclass
+class Stores:
+    """A worker's ledger, and its due customers for two workers."""
+
+    ledger: Ledger
+    one: DueCustomers
+    two: DueCustomers
+
+    async def evaluate(self, due_times: Mapping[str, int | None], *, first: bool = True) -> None:
+        """Let a worker commit due times, of customers evaluated for the first time or not."""
+        evaluated = list(due_times) if first else []
+        await self.ledger.commit(BatchChanges(evaluated=evaluated, due_times=due_times), owners=OWNED)
+
+    async def due_times(self, *customer_ids: str) -> Mapping[str, int]:
+        """Return what a batch reads."""
+        return (await self.ledger.read(customer_ids, [])).due_times
+
+
+@pytest.fixture(params=["memory", "postgres"])
+async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
+    """A ledger without customers."""
+    if request.param == "memory":
+        ledger = InMemoryLedger()
+        await prepare(ledger)
+        both = InMemoryDueCustomers(ledger)
+        yield Stores(ledger, both, both)
+        return
+    url = request.getfixturevalue("ledger_url")
+    migrate(url)
+    postgres, one, two = PostgresLedger(url), PostgresDueCustomers(url), PostgresDueCustomers(url)
+    for each in (postgres, one, two):
+        await each.open()
+    await prepare(postgres)
+    yield Stores(postgres, one, two)
+    for each in (postgres, one, two):
+        await each.close()
+
+
+async def prepare(ledger: Ledger) -> None:
+    """Activate a segment and claim a partition."""
+    await ledger.activate([segment()], [], at=AS_OF)
+    await ledger.claim(3)
+
+
+async def test_a_due_time_is_read_with_the_customer(stores: Stores) -> None:
+    """As 0 where there is none; unknown customers have none. Later ones replace it, None clears it."""
+    await stores.evaluate({"ann": 100, "bob": None})
+    assert await stores.due_times("ann", "bob", "cy") == {"ann": 100, "bob": 0}
+    await stores.evaluate({"ann": 50, "bob": 70}, first=False)
+    assert await stores.due_times("ann", "bob") == {"ann": 50, "bob": 70}
+    await stores.evaluate({"ann": None}, first=False)
+    assert await stores.due_times("ann", "bob") == {"ann": 0, "bob": 70}
+
+
+async def test_another_version_leaves_the_due_time_unless_the_batch_gives_one(stores: Stores) -> None:
+    await stores.evaluate({"ann": 100, "bob": 100})
+    await stores.ledger.activate([segment(rule={">": [{"var": "p"}, 5]})], [], at=AS_OF)
+    await stores.ledger.commit(BatchChanges(evaluated=["ann", "bob"], due_times={"bob": 80}), owners=OWNED)
+    assert await stores.due_times("ann", "bob") == {"ann": 100, "bob": 80}
+
+
+async def test_a_customer_who_is_not_known_is_never_due(stores: Stores) -> None:
+    """Nor does a due time bring back a customer who was erased."""
+    await stores.evaluate({"ann": 100}, first=False)
+    assert await stores.due_times("ann") == {}
+    assert await stores.one.claim(200, limit=9, lease_s=LEASE_S) == []
+
+
+async def test_those_due_are_claimed_once_the_longest_due_first(stores: Stores) -> None:
+    await stores.evaluate({"ann": 30, "bob": 10, "cy": 20, "dora": 40, "eve": None})
+    assert await stores.one.next_due() == 10
+    assert await stores.one.claim(30, limit=2, lease_s=LEASE_S) == [DueCustomer("bob", 10), DueCustomer("cy", 20)]
+    assert await stores.two.next_due() == 30
+    assert await stores.two.claim(30, limit=9, lease_s=LEASE_S) == [DueCustomer("ann", 30)]
+    assert await stores.two.claim(30, limit=9, lease_s=LEASE_S) == []
+    assert await stores.one.next_due() == 40
+
+
+async def test_two_who_claim_at_once_share_the_customers(stores: Stores) -> None:
+    names = [f"c{number:03}" for number in range(200)]
+    await stores.evaluate(dict.fromkeys(names, 10))
+    claims = [each.claim(10, limit=30, lease_s=LEASE_S) for each in (stores.one, stores.two) * 4]
+    claimed = [each.customer_id for page in await asyncio.gather(*claims) for each in page]
+    rest = [each.customer_id for each in await stores.one.claim(10, limit=999, lease_s=LEASE_S)]
+    assert sorted([*claimed, *rest]) == names
+
+
+async def test_a_claim_ends_with_the_lease_or_with_another_due_time(stores: Stores) -> None:
+    await stores.evaluate({"ann": 10, "bob": 10})
+    assert len(await stores.one.claim(10, limit=9, lease_s=0.0)) == 2
+    assert len(await stores.two.claim(10, limit=9, lease_s=LEASE_S)) == 2
+    await stores.evaluate({"ann": 15}, first=False)
+    assert await stores.one.claim(20, limit=9, lease_s=LEASE_S) == [DueCustomer("ann", 15)]
+    await stores.evaluate({"bob": 16})
+    assert await stores.one.claim(20, limit=9, lease_s=LEASE_S) == [DueCustomer("bob", 16)]
