@@ -8,6 +8,8 @@ HoldfastStreamError
 ├── DuplicateInstanceError   another worker uses this worker's instance id
 ├── TopicLayoutError         topics are missing, or their partition counts differ
 ├── BrokerUnavailableError   no broker answered in time
+├── HistoryGoneError         records of a past period are no longer in their topics
+├── ReplayError              a replay is refused; the message says what to do
 ├── SinkUnavailableError     publishing did not succeed; retry
 └── UnpublishableError       a topic can never accept a message; publish the others without it
 """
@@ -52,6 +54,14 @@ class TopicLayoutError(HoldfastStreamError):
 
 class BrokerUnavailableError(HoldfastStreamError):
     """No broker answered in time."""
+
+
+class HistoryGoneError(HoldfastStreamError):
+    """Records of a past period are no longer in their topics."""
+
+
+class ReplayError(HoldfastStreamError):
+    """A replay is refused or cannot go on; the message says what to do."""
 
 
 class SinkUnavailableError(HoldfastStreamError):

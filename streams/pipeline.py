@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from models.registry import Scorers
     from segments.engine import Transition
     from streams.decision_config import DecisionConfig
+    from streams.feature_history import FeatureHistory
     from streams.formats.events import Decoded, EventsByKind, Record, Reject
 
 
@@ -78,6 +79,7 @@ class Pipeline:
         fallbacks: counts customers scored by a rule although a model serves.
         publishes_transitions: whether entries and exits are published.
         stamp: lets what a batch publishes carry the traces of its events; see streams/observability/traces.py.
+        history: reads features as of past events, in place of the feature store; None where events are new.
 
     Attributes:
         frozen_segments: the segments that the latest batch could not evaluate, and the missing columns.
@@ -95,6 +97,7 @@ class Pipeline:
         fallbacks: ModelFallbacks | None = None,
         publishes_transitions: bool = False,
         stamp: Callable[[Sequence[Message], EventsByKind], Sequence[Message]] = UNTRACED.stamp,
+        history: FeatureHistory | None = None,
     ) -> None:
         self._features = features
         self._ledger = ledger
@@ -106,6 +109,7 @@ class Pipeline:
         self._decode = decode
         self._publishes_transitions = publishes_transitions
         self._stamp = stamp
+        self._history = history
 
     async def prepare(self, records: Sequence[Record], poison: Sequence[Reject] = ()) -> Prepared:
         """Decode, refresh and score a batch; nothing here depends on earlier batches.
@@ -172,8 +176,11 @@ class Pipeline:
         # A batch without events still reads: without its poison it must show errors that no record causes.
         if (events.reported or events.feedback) and not latest and not fresh:
             return Refreshed(decoded, latest, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
-        changed_at = latest_times(events.updated) if self._features.reads_age else {}
-        read = await self._features.read(list(latest), fresh=fresh, changed_at=changed_at)
+        if self._history is None:
+            changed_at = latest_times(events.updated) if self._features.reads_age else {}
+            read = await self._features.read(list(latest), fresh=fresh, changed_at=changed_at)
+        else:
+            read = await self._history.read(latest)
         known = reject_unknown_customers(decoded, latest, read.table, read.duplicates)
         return Refreshed(known, latest, read.table, read.cache_lost, read.lost_columns)
 

@@ -1,11 +1,11 @@
-"""The port for publishing messages."""
+"""The ports for publishing messages, and for facts that were recorded."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from campaigns.ports import OutboxRow
 
@@ -30,3 +30,10 @@ class TriggerSink(Protocol):
             UnpublishableError: a topic can never accept the messages it names; the partition is still acquired. Publish
                 again without them: what was published before the first of them is skipped.
         """
+
+
+class FactRecords(Protocol):
+    """The facts that were recorded with decisions."""
+
+    async def find(self, events: Sequence[tuple[str, str]]) -> Mapping[str, Mapping[str, Any]]:
+        """Return the facts recorded at events, by customer; each event is a customer's id and its own."""

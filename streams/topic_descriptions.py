@@ -16,6 +16,10 @@ MAX_MESSAGE_BYTES = 4_194_304
 """The largest message published: a dead letter has an event's value at the broker's limit, and Holdfast's headers."""
 
 
+SHADOW = "campaign-triggers.shadow"
+"""What replays would have sent. No worker needs it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicDescription:
     """A topic of Holdfast.
@@ -23,7 +27,7 @@ class TopicDescription:
     Attributes:
         name: without the prefix.
         kind: inputs are read and must have equal numbers of partitions; outputs are written.
-        destination: the destination of the messages for it; None for inputs.
+        destination: the destination of the workers' messages for it; None where they write none.
         configs: the topic's configuration, where it is not the broker's default.
     """
 
@@ -42,6 +46,7 @@ TOPICS = (
     TopicDescription("evaluations", "input"),
     TopicDescription("campaign-triggers", "output", "campaign_triggers", _STAMPED),
     TopicDescription("campaign-triggers.control", "output", "control", _STAMPED),
+    TopicDescription(SHADOW, "output", None, _STAMPED),
     TopicDescription("decisions", "output", "decisions", _STAMPED),
     TopicDescription("segment-transitions", "output", "segment_transitions", _STAMPED),
     TopicDescription(

@@ -125,6 +125,18 @@ class _Results(OrderedDict["TP", "FetchResult | FetchError"]):
         super().__setitem__(tp, result)
 
 
+def install_bounded_fetching(consumer: Any, decompressor: BoundedDecompressor, max_event_bytes: int) -> None:
+    """Make a consumer of aiokafka build `Record`s, within bounds. Call it before partitions are assigned.
+
+    Args:
+        consumer: an AIOKafkaConsumer that has started.
+        decompressor: decompresses its batches, and those of every other consumer of the process.
+        max_event_bytes: a larger record of a large compressed batch is cut.
+    """
+    decompressor.install()
+    consumer._fetcher._records = _Results(decompressor, max_event_bytes)  # noqa: SLF001 - empty until assigned
+
+
 class _DaemonThread(WorkerThread):
     """A thread that does not keep the process alive while it waits for an unreachable broker."""
 
@@ -150,10 +162,8 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         """Connect, and make aiokafka build `Record`s in place of its own records."""
         await super().on_start()
         settings = cast("StreamApp", self.app).settings
-        decompressor = BoundedDecompressor(settings.max_batch_bytes)
-        decompressor.install()
         consumer: Any = self._ensure_consumer()
-        consumer._fetcher._records = _Results(decompressor, settings.max_event_bytes)  # noqa: SLF001 - empty until assigned
+        install_bounded_fetching(consumer, BoundedDecompressor(settings.max_batch_bytes), settings.max_event_bytes)
         consumer._fetcher._update_fetch_positions = partial(  # noqa: SLF001 - no listener reports a reset
             self._reset_positions,
             consumer._fetcher._update_fetch_positions,  # noqa: SLF001
