@@ -6,12 +6,14 @@ CampaignError
 ├── LaunchError               a launch is refused; the message says what to do instead
 ├── ReevaluationError         a re-evaluation is refused or not complete; the message says what to do
 ├── FeedbackError             feedback of staff is refused; the message says why
+├── FactChangeError           a fact cannot be changed as asked; the message says why
 └── LedgerError
     ├── LedgerUnavailableError  the ledger cannot be reached now; retry
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
     ├── LedgerFencedError       another worker owns the partition now; drop the batch
     ├── SharedSessionError      clients share a session of PostgreSQL, as behind some poolers
     ├── LedgerRestoredError     it lacks messages that were published; an operator must act
+    ├── UnknownCustomerError    the ledger has nothing of a customer
     └── DeadLetterError         a dead letter that an operator names does not exist, or is resolved already
 """
 
@@ -44,6 +46,10 @@ class FeedbackError(CampaignError):
     """Feedback of staff is refused; the message says why."""
 
 
+class FactChangeError(CampaignError):
+    """A fact cannot be changed as asked; the message says why."""
+
+
 class LedgerError(CampaignError):
     """Anything that goes wrong with the ledger."""
 
@@ -66,6 +72,10 @@ class SharedSessionError(LedgerError):
 
 class LedgerRestoredError(LedgerError):
     """The ledger lacks messages that were published, as after a restore from a backup: an operator must act."""
+
+
+class UnknownCustomerError(LedgerError):
+    """The ledger has nothing of a customer; the message says what to check."""
 
 
 class DeadLetterError(LedgerError):

@@ -81,13 +81,16 @@ class PostgresLedger:
         url: libpq connection string.
         connect_timeout: seconds to wait for a connection before the ledger counts as unavailable.
         answer_s: seconds to wait for an answer before the ledger counts as unavailable.
+        read_only: PostgreSQL refuses every write.
     """
 
-    def __init__(self, url: str, *, connect_timeout: float = 5, answer_s: float = ANSWER_S) -> None:
+    def __init__(
+        self, url: str, *, connect_timeout: float = 5, answer_s: float = ANSWER_S, read_only: bool = False
+    ) -> None:
         self._pool = LedgerPool(
             url,
             size=4,
-            configure=_configure,
+            configure=_configure_read_only if read_only else _configure,
             connect_timeout=connect_timeout,
             answer_s=answer_s,
             prepare_threshold=2,
@@ -227,9 +230,7 @@ class PostgresLedger:
         self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
     ) -> Mapping[str, Activation]:
         """See the port."""
-        self._versions = {segment.key: segment.version for segment in segments}
-        self._cooling = PgTextArray(each.key for each in campaigns if each.cooldown_days)
-        self._breaking = PgTextArray(each.key for each in campaigns if each.breaker)
+        self._use(segments, campaigns)
         kinds = [("segment", each.key, each.version) for each in segments]
         kinds += [("campaign", each.key, each.version) for each in campaigns]
         by = current_user()
@@ -239,6 +240,21 @@ class PostgresLedger:
             await connection.execute(QUERIES["lock_segment_activations"], {"lock": ACTIVATION_LOCK})
             await connection.execute(QUERIES["note_segment_activations"], {**_segments(segments), "at": at, "by": by})
         return await self._find_activations(segments)
+
+    async def read_activations(
+        self, segments: Sequence[Segment], campaigns: Sequence[Campaign]
+    ) -> Mapping[str, Activation]:
+        """Read under these definitions from now on, and return the activations, as `activate` does; record nothing.
+
+        A segment of which no worker has put the version into force is missing.
+        """
+        self._use(segments, campaigns)
+        return await self._find_activations(segments)
+
+    def _use(self, segments: Sequence[Segment], campaigns: Sequence[Campaign]) -> None:
+        self._versions = {segment.key: segment.version for segment in segments}
+        self._cooling = PgTextArray(each.key for each in campaigns if each.cooldown_days)
+        self._breaking = PgTextArray(each.key for each in campaigns if each.breaker)
 
     async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:
         """See the port."""
@@ -453,6 +469,11 @@ async def _configure(connection: Connection) -> None:
     # In the middle of a pipeline a transaction is not idle; only PostgreSQL 17 and later limit that.
     if connection.info.server_version >= _LIMITS_TRANSACTIONS:
         await connection.execute(f"SET transaction_timeout = '{TRANSACTION_S}s'")
+
+
+async def _configure_read_only(connection: Connection) -> None:
+    await _configure(connection)
+    await connection.execute("SET default_transaction_read_only = on")
 
 
 def check_epochs(owners: Mapping[int, int], now: Mapping[int, int]) -> None:

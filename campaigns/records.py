@@ -157,3 +157,19 @@ class StopRecord:
     reason: str
     actor: str
     stopped_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """Something that happened to a customer.
+
+    Attributes:
+        at: the event time; of an event that was processed and of a delivery, when it was.
+        kind: one of `event`, `processed`, `feedback`, `consent`, `left`, `entered`, `decision`, `contact`, `delivery`
+            and `outcome`.
+        details: what the ledger holds of it, as JSON values.
+    """
+
+    at: datetime
+    kind: str
+    details: Mapping[str, Any]

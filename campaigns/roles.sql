@@ -24,13 +24,15 @@ GRANT UPDATE (contacts) ON campaign_hour TO :"role";
 GRANT UPDATE (cache_generation) ON ledger_state TO :"role";
 
 -- Run with `--set operator=1` for people, too: `holdfast segments activate` and `reevaluate`, `campaigns launch` and
--- `resume`, and `dead-letters`.
+-- `resume`, `dead-letters` and `timeline`.
 \if :{?operator}
 GRANT UPDATE (mode, activated_by) ON activation TO :"role";
 GRANT UPDATE (resolution, resolved_at, actor, why, run) ON dead_letter TO :"role";
 GRANT UPDATE (resumed_at, resumed_by, resume_reason) ON campaign_stop TO :"role";
 GRANT INSERT, UPDATE (last_customer_id, members, done_at) ON campaign_launch TO :"role";
 GRANT INSERT, UPDATE (last_customer_id, customers, done_at) ON reevaluation TO :"role";
+GRANT SELECT (trigger_id, campaign, channel, attempts, outcome, reason, last_problem, due_at, settled_at, received_at)
+    ON delivery TO :"role";
 \endif
 
 -- Run with `--set deliver=1` for the role of `holdfast deliver`, too. Settled rows are deleted by the ledger's owner.

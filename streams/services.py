@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from features.ports import WarehouseConnection
     from features.unreadable_values import UnreadableValues
     from models.registry import Scorers
+    from segments.engine import Activation
     from streams.kafka.app import StreamApp
     from streams.runtime.batching import Batch
     from streams.settings import Settings
@@ -342,6 +343,23 @@ async def activate(
     if changed := await ledger.find_changed(defined.segments):
         log.warning("segments_changed", segments=changed, next="holdfast segments reevaluate")
     activations = await ledger.activate(defined.segments, defined.campaigns, at=datetime.now(UTC))
+    return build_config(scorers, defined, activations, guardrails)
+
+
+def build_config(
+    scorers: Scorers,
+    defined: DefinitionSet,
+    activations: Mapping[str, Activation],
+    guardrails: Sequence[Guardrail] = GUARDRAILS,
+) -> DecisionConfig:
+    """Return the config of decisions.
+
+    Args:
+        scorers: the models.
+        defined: the definitions, pinned.
+        activations: of each segment's version, by key.
+        guardrails: those in force.
+    """
     definitions = Definitions(
         defined.campaigns,
         defined.offers,

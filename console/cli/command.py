@@ -24,7 +24,9 @@ from console.cli.explanation import describe_customer
 from console.cli.progress_bar import INTERRUPTED
 from console.cli.segments import segments
 from console.cli.status import show_status
+from console.cli.timeline import timeline
 from console.cli.warehouse import init, warehouse
+from console.cli.what_if import what_if
 from console.embedded.errors import EmbeddedError
 from console.models import models
 from console.use_cases.explanations import explain_customer
@@ -210,6 +212,8 @@ holdfast.add_command(models)
 holdfast.add_command(train)
 holdfast.add_command(show_status)
 holdfast.add_command(doctor)
+holdfast.add_command(timeline)
+holdfast.add_command(what_if)
 
 
 @holdfast.command()

@@ -137,16 +137,15 @@ def _describe_exit_rule(leaving: Explanation | None) -> str:
 
 def _describe_comparison(comparison: Comparison) -> str:
     if comparison.operator == "is":
-        return f"{comparison.subject} is {_plain(comparison.value)}"
+        return f"{comparison.subject} is {describe_value(comparison.value)}"
     verb = "is" if comparison.met != comparison.negated else "is not"
-    return (
-        f"{comparison.subject} {_plain(comparison.value)} {verb} {comparison.operator} {_plain(comparison.threshold)}"
-    )
+    value, threshold = describe_value(comparison.value), describe_value(comparison.threshold)
+    return f"{comparison.subject} {value} {verb} {comparison.operator} {threshold}"
 
 
 def headline(facts: Mapping[str, Any], names: Iterable[str] = HEADLINE_FACTS) -> str:
     """Return the facts a person asks for first."""
-    return ", ".join(f"{name} {_plain(facts[name])}" for name in names if facts.get(name) is not None)
+    return ", ".join(f"{name} {describe_value(facts[name])}" for name in names if facts.get(name) is not None)
 
 
 def pick_examples(decisions: Sequence[tuple[str, DecisionRecord]]) -> list[tuple[str, DecisionRecord]]:
@@ -163,7 +162,8 @@ def pick_examples(decisions: Sequence[tuple[str, DecisionRecord]]) -> list[tuple
     return picked
 
 
-def _plain(cell: Any) -> str:
+def describe_value(cell: Any) -> str:
+    """Return a fact's value in words: four digits of a small number, no fraction of a large one."""
     if isinstance(cell, float):
         return f"{cell:.4g}" if abs(cell) < SHORT else f"{cell:,.0f}"
     return "null" if cell is None else str(cell)

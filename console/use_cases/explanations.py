@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from campaigns.recomputation import Recomputed
     from campaigns.records import DecisionRecord, MembershipRecord
     from console.use_cases.customer_feedback import FeedbackState
+    from features.ports import Warehouse
+    from features.table import FeatureTable
     from segments.definition import Segment
     from segments.explanation import Explanation
     from streams.settings import Settings
@@ -154,11 +156,7 @@ async def current_facts(
         WarehouseError: the warehouse cannot be read, or has no such customer.
     """
     async with opened(find_warehouse(settings)) as warehouse:
-        table = await warehouse.fetch([customer_id])
-    if not len(table):
-        raise WarehouseError(f"the warehouse has no customer {customer_id!r}; check the id")
-    if len(table) > 1:
-        raise WarehouseError(f"the warehouse has {len(table)} rows of customer {customer_id!r}; leave one")
+        table = await fetch_customer(warehouse, customer_id)
     state = await ledger.read([customer_id], [])
     signals = state.signals
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
@@ -173,3 +171,17 @@ async def current_facts(
     added = {**as_columns(signals, table.customer_ids, as_of), **feedback, EVENT_TIME: event_times([as_of])}
     facts = scored.with_columns(added).row(0)
     return facts, [*by_rule, *fallbacks.describe(scorers.versions)]
+
+
+async def fetch_customer(warehouse: Warehouse, customer_id: str) -> FeatureTable:
+    """Return the row of a customer.
+
+    Raises:
+        WarehouseError: the warehouse cannot be read, or has not one row of the customer.
+    """
+    table = await warehouse.fetch([customer_id])
+    if not len(table):
+        raise WarehouseError(f"the warehouse has no customer {customer_id!r}; check the id")
+    if len(table) > 1:
+        raise WarehouseError(f"the warehouse has {len(table)} rows of customer {customer_id!r}; leave one")
+    return table

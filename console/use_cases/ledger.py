@@ -34,13 +34,17 @@ def ask_ledger(settings: Settings, question: Callable[[PostgresLedger], Awaitabl
 
 
 @asynccontextmanager
-async def open_ledger(settings: Settings) -> AsyncIterator[PostgresLedger]:
+async def open_ledger(settings: Settings, *, read_only: bool = False) -> AsyncIterator[PostgresLedger]:
     """Lend the ledger for the block.
+
+    Args:
+        settings: where it is.
+        read_only: PostgreSQL refuses every write.
 
     Raises:
         LedgerUnavailableError: the ledger cannot be reached, or has no tables yet.
     """
-    ledger = PostgresLedger(settings.ledger_url)
+    ledger = PostgresLedger(settings.ledger_url, read_only=read_only)
     try:
         await ledger.open()
         yield ledger
