@@ -47,18 +47,18 @@ class TriggerContext(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """An operator's launch of a campaign, as it reached one customer."""
+    """An operator's launch of a campaign, as it reached one customer.
+
+    Attributes:
+        occasion: of the decision about it.
+        is_due: whether the customer is a member, or has left where the campaign waits for that.
+    """
 
     customer_id: str
     campaign: Campaign
-    launch_id: str
+    occasion: str
     occurrence: TriggerContext
-    is_member: bool
-
-    @property
-    def occasion(self) -> str:
-        """The occasion of the decision about it."""
-        return launch_occasion(self.launch_id)
+    is_due: bool
 
 
 class EventOccurrence(NamedTuple):
@@ -207,7 +207,7 @@ def launch_candidates(requests: Iterable[LaunchRequest], definitions: Definition
             request.occasion,
             request.occurrence,
             definitions,
-            None if request.is_member else Reason.NOT_A_MEMBER,
+            None if request.is_due else Reason.NOT_A_MEMBER,
         )
         for request in requests
     ]

@@ -260,6 +260,10 @@ class PostgresReplay:
             yield [(trigger, customer, campaign, occasion) for trigger, customer, campaign, occasion in rows]
             after = rows[-1][0]
 
+    def note_send(self, step: str, **values: Any) -> None:
+        """Note in the live ledger that what is missing is being sent; see the queries `begin_send` and those after."""
+        self._connection.execute(QUERIES[step], values)
+
     def drop(self) -> None:
         """Drop the schema."""
         self._connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(self.schema)))

@@ -312,3 +312,13 @@ SELECT d.trigger_id, d.customer_id, d.campaign, d.occasion FROM difference d
 
 -- name: count_missing
 SELECT campaign, count(*) FROM difference WHERE kind = 'added' AND live_outcome IS NULL GROUP BY campaign ORDER BY campaign;
+
+-- name: begin_send
+INSERT INTO replay_send (send_id, replay_id, begin_at, end_at, actor, why)
+VALUES (%(send_id)s, %(replay_id)s, %(begin)s, %(end)s, %(by)s, %(why)s);
+
+-- name: advance_send
+UPDATE replay_send SET triggers = triggers + %(triggers)s WHERE send_id = %(send_id)s;
+
+-- name: finish_send
+UPDATE replay_send SET done_at = now() WHERE send_id = %(send_id)s;

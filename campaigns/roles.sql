@@ -33,6 +33,9 @@ GRANT INSERT, UPDATE (last_customer_id, members, done_at) ON campaign_launch TO 
 GRANT INSERT, UPDATE (last_customer_id, customers, done_at) ON reevaluation TO :"role";
 GRANT SELECT (trigger_id, campaign, channel, attempts, outcome, reason, last_problem, due_at, settled_at, received_at)
     ON delivery TO :"role";
+GRANT SELECT, INSERT, UPDATE (triggers, done_at) ON replay_send TO :"role";
+-- The scratch ledger of `holdfast replay` is a schema of its own, which the role that replays owns.
+GRANT CREATE ON DATABASE :"DBNAME" TO :"role";
 \endif
 
 -- Run with `--set deliver=1` for the role of `holdfast deliver`, too. Settled rows are deleted by the ledger's owner.

@@ -113,7 +113,7 @@ def draw_chart(days: Sequence[DayEffect]) -> Chart | None:
     step = math.ceil(len(known) / MOST_POINTS)
     shown = known[::-step][::-1]
     settled = shown[len(shown) // 4 :]
-    ticks = _choose_ticks(min(0.0, *(low for *_, low, _ in settled)), max(0.0, *(high for *_, high in settled)))
+    ticks = choose_ticks(min(0.0, *(low for *_, low, _ in settled)), max(0.0, *(high for *_, high in settled)))
     first, last = shown[0][0], shown[-1][0]
     days_shown = (last - first).days or 1
     bottom, top = ticks[0], ticks[-1]
@@ -142,7 +142,7 @@ def draw_chart(days: Sequence[DayEffect]) -> Chart | None:
     )
 
 
-def _choose_ticks(low: float, high: float) -> list[float]:
+def choose_ticks(low: float, high: float) -> list[float]:
     """Return round values from below the low to above the high, 0 among them."""
     rough = (high - low) / (Y_TICKS - 1) or 0.01
     scale = 10.0 ** math.floor(math.log10(rough))

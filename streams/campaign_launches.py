@@ -1,4 +1,8 @@
-"""Launches that operators requested: which are valid, and which customers are members when they arrive. Pure."""
+"""Launches that operators requested: which are valid, and which customers are members when they arrive. Pure.
+
+A request may name the occasion, as `holdfast replay --live` does: then it is for the very opportunity that a campaign
+missed, of a campaign of any kind, under its own trigger id.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from streams.customers import is_member_now, trigger_context
 from streams.formats.events import Decoded, Reject, RejectReason
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from campaigns.candidates import Definitions
     from campaigns.ports import CustomerKey, LedgerState
@@ -24,7 +28,8 @@ def reject_unknown_campaigns(decoded: Decoded, definitions: Definitions) -> Deco
     """Reject launches of campaigns that are not defined, or that operators do not launch."""
     requested = decoded.events.requested
     known = {campaign.key for campaign in definitions.campaigns if campaign.launch is Launch.BY_OPERATOR}
-    unknown = [event for event in requested if event.wire.campaign and event.wire.campaign not in known]
+    every = {campaign.key for campaign in definitions.campaigns}
+    unknown = [event for event in requested if not _is_known(event, known, every)]
     if not unknown:
         return decoded
     detail = f"is not one that operators launch; those are: {', '.join(sorted(known)) or 'none'}"
@@ -32,8 +37,13 @@ def reject_unknown_campaigns(decoded: Decoded, definitions: Definitions) -> Deco
         Reject(event.record, "decode", RejectReason.INVALID_EVENT, f"campaign {event.wire.campaign!r} {detail}")
         for event in unknown
     ]
-    valid = [event for event in requested if not event.wire.campaign or event.wire.campaign in known]
+    valid = [event for event in requested if _is_known(event, known, every)]
     return Decoded(replace(decoded.events, requested=valid), [*decoded.rejects, *refused])
+
+
+def _is_known(event: Event, launched: Collection[str], every: Collection[str]) -> bool:
+    wire = event.wire
+    return not wire.campaign or wire.campaign in (every if wire.occasion else launched)
 
 
 def launch_requests(
@@ -51,9 +61,9 @@ def launch_requests(
         if campaign is None:
             continue
         is_member = is_member_now(event.customer_id, campaign.segment, state.memberships, moved)
-        requests.append(
-            LaunchRequest(event.customer_id, campaign, _launch_id(event), trigger_context(event), is_member)
-        )
+        # Who has come back meanwhile has missed nothing by not being contacted for leaving.
+        is_due = is_member != (campaign.launch is Launch.ON_LEAVE)
+        requests.append(LaunchRequest(event.customer_id, campaign, _occasion(event), trigger_context(event), is_due))
     return requests
 
 
@@ -61,11 +71,11 @@ def launch_decisions(requested: Sequence[Event], definitions: Definitions) -> li
     """Return the keys of the decisions that launches request: the ledger may have them already."""
     campaigns = {campaign.key: campaign for campaign in definitions.campaigns}
     return [
-        (event.customer_id, derive_trigger_id(event.customer_id, campaign, launch_occasion(_launch_id(event))))
+        (event.customer_id, derive_trigger_id(event.customer_id, campaign, _occasion(event)))
         for event in requested
         if (campaign := campaigns.get(event.wire.campaign))
     ]
 
 
-def _launch_id(event: Event) -> str:
-    return event.wire.launch or event.wire.id
+def _occasion(event: Event) -> str:
+    return event.wire.occasion or launch_occasion(event.wire.launch or event.wire.id)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import uvloop
 
 from campaigns.definition import load_definitions
 from campaigns.postgres_connections import connect_ledger
@@ -27,6 +28,7 @@ from segments.engine import Mode
 from streams.errors import ReplayError
 from streams.kafka.connection import describe_security
 from streams.kafka.history import Period
+from streams.kafka.replay_requests import ReplayRequestProducer
 from streams.kafka.topics import verify_topics
 from streams.replays import ReplayRun, decode_positions, encode_positions, find_period, refold_signals, run_replay
 from streams.runtime.model_reload import load_models
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from models.registry import Scorers
     from streams.settings import Settings
 
+Ledger = Literal["snapshot", "empty"]
 EXAMPLES = 3
 """Examples of each kind and campaign."""
 
@@ -63,7 +66,7 @@ class ReplayPlan(msgspec.Struct, frozen=True):
     customers: tuple[str, ...] | None = None
     definitions_dir: str | None = None
     models: Mapping[str, str] = msgspec.field(default_factory=dict)
-    ledger: Literal["snapshot", "empty"] = "snapshot"
+    ledger: Ledger = "snapshot"
     first_evaluations: Mode = "emit"
 
 
@@ -148,6 +151,31 @@ class FinishedReplay:
     def missing(self) -> Iterator[list[tuple[str, str, str, str]]]:
         """Yield the triggers that `--live` would let the workers decide: id, customer, campaign, occasion; in pages."""
         return self._replay.missing()
+
+    def send_missing(self, settings: Settings, *, by: str, why: str, at: datetime) -> int:
+        """Let the workers decide what is missing, under today's consent and limits, and return how much that is.
+
+        A trigger keeps the id that it would have had, so a second time changes nothing.
+
+        Args:
+            settings: where Kafka and the ledger are.
+            by: the operator's name, kept in the ledger.
+            why: the reason, kept in the ledger.
+            at: event time of the requests.
+
+        Raises:
+            BrokerUnavailableError: not every request was acknowledged; send again.
+        """
+        send_id, found, sent = secrets.token_hex(6), self.summary, 0
+        values = {"replay_id": found.replay_id, "begin": found.begin, "end": found.end, "by": by, "why": why}
+        self._replay.note_send("begin_send", send_id=send_id, **values)
+        producer = ReplayRequestProducer(settings)
+        for page in self.missing():
+            producer.publish(page, as_of=at)
+            self._replay.note_send("advance_send", send_id=send_id, triggers=len(page))
+            sent += len(page)
+        self._replay.note_send("finish_send", send_id=send_id)
+        return sent
 
 
 @contextmanager
@@ -295,7 +323,8 @@ def _decide(
         found.records,
         found.seconds,
     )
-    asyncio.run(run_replay(settings, run, on_progress))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_replay(settings, run, on_progress))
 
 
 def _load(settings: Settings, plan: ReplayPlan) -> tuple[DefinitionSet, Scorers]:

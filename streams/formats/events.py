@@ -133,6 +133,7 @@ class WireEvent(Struct, frozen=True, gc=False):
     value: float | None = None
     campaign: Name = ""
     launch: Name = ""
+    occasion: Name = ""
     reason: str = ""
     definitions: str = ""
     until: Annotated[datetime, Meta(tz=True)] | None = None

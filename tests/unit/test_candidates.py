@@ -132,13 +132,13 @@ def test_a_decision_records_no_fact_that_it_does_not_read() -> None:
 
 
 def test_a_launch_is_another_occasion_than_any_episode() -> None:
-    request = LaunchRequest("ann", VIP, "7", OCCURRENCES["ann"], is_member=True)
+    request = LaunchRequest("ann", VIP, "launch 7", OCCURRENCES["ann"], is_due=True)
     (found,) = launch_candidates([request], DEFINITIONS)
     assert (found.occasion, found.withheld) == ("launch 7", None)
 
 
 def test_a_launch_that_reaches_a_former_member_is_withheld() -> None:
-    request = LaunchRequest("ann", VIP, "7", OCCURRENCES["ann"], is_member=False)
+    request = LaunchRequest("ann", VIP, "launch 7", OCCURRENCES["ann"], is_due=False)
     (found,) = launch_candidates([request], DEFINITIONS)
     assert found.withheld is Reason.NOT_A_MEMBER
 

@@ -71,7 +71,7 @@ def test_a_launch_of_a_campaign_that_operators_do_not_launch_is_refused(key: str
 def test_a_launch_knows_who_is_a_member_by_now(state: LedgerState, transitions: list[object], is_member: bool) -> None:
     """What the same batch changed counts."""
     (request,) = launch_requests(events(launch_event()), DEFINITIONS, state, transitions)  # type: ignore[arg-type]
-    assert (request.customer_id, request.campaign, request.launch_id) == ("ann", VIP, "spring")
+    assert (request.customer_id, request.campaign, request.occasion) == ("ann", VIP, "launch spring")
     assert request.is_member is is_member
 
 
@@ -83,4 +83,4 @@ def test_a_request_without_a_campaign_is_no_launch() -> None:
 def test_a_launch_without_an_id_is_known_by_its_event() -> None:
     """So that a redelivery is the same launch."""
     (request,) = launch_requests(events(launch_event(launch="", id="e9")), DEFINITIONS, MEMBER, [])
-    assert request.launch_id == "e9"
+    assert request.occasion == "launch e9"
