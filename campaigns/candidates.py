@@ -366,5 +366,8 @@ def _cells(column: Column) -> list[Any]:
 def _first_of_each_opportunity(candidates: Iterable[Candidate]) -> list[Candidate]:
     first: dict[str, Candidate] = {}
     for candidate in candidates:
-        first.setdefault(candidate.trigger_id, candidate)
+        known = first.setdefault(candidate.trigger_id, candidate)
+        # An operator who requests this very opportunity lifts the silence of a first evaluation.
+        if known.withheld is Reason.FIRST_EVALUATION and candidate.withheld is None:
+            first[candidate.trigger_id] = candidate
     return list(first.values())

@@ -166,7 +166,11 @@ class PostgresReplay:
 
     def find(self) -> ReplayRecord:
         """Return what is stored of it."""
-        return ReplayRecord(*self._rows("find_replay")[0])
+        return self.records()[0]
+
+    def records(self) -> list[ReplayRecord]:
+        """Return what is stored of it, nothing before it has begun."""
+        return [ReplayRecord(*row) for row in self._rows("find_replay")]
 
     def copy_definitions(self, begin: datetime) -> None:
         """Copy which versions of the definitions were in force when the period began."""

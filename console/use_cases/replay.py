@@ -236,7 +236,8 @@ def find_replays(settings: Settings) -> Sequence[ReplayRecord]:
     found = []
     for each in ids:
         with open_replay(settings.ledger_url, each) as replay:
-            found.append(replay.find())
+            # One that is beginning has no content yet.
+            found += replay.records()
     return found
 
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from psycopg import sql
+from redis import Redis
 
-from console.use_cases.replay import ReplayPlan, replaying
+from console.use_cases.replay import ReplayPlan, find_replays, replaying
 from streams.settings import load_settings
+from streams.topic_descriptions import SHADOW, TOPICS
+from tests.forked_process import ForkedProcess, run_command
 from tests.journey.test_worker import workplace
+from tests.journey.workplace import PARTITIONS, campaign, wait_until, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from console.embedded.services import Endpoints
     from console.use_cases.replay import Replayed
@@ -74,3 +86,170 @@ def test_a_replay_with_the_same_definitions_sends_the_same(place: Workplace) -> 
     done = replay(place, begin, end)
     assert done.counts["win-back"] == {"same": 2}
     assert done.is_same
+
+
+def edit(place: Workplace, folder: Path, days: int) -> str:
+    """Copy the definitions with another rule of the segment `lapsing`, and return their folder."""
+    shutil.copytree(place.environment["HOLDFAST_DEFINITIONS_DIR"], folder)
+    rule = {">": [{"var": "days_since_last_transaction"}, days]}
+    write_json(folder / "segments" / "lapsing.json", {"key": "lapsing", "name": "lapsing", "rule": rule})
+    return str(folder)
+
+
+def test_an_edited_definition_adds_and_removes_what_it_decides_otherwise(place: Workplace, tmp_path: Path) -> None:
+    """After 60 days without an order then, after 80 or 30 days in the replay."""
+    for customer in ("e1", "e2", "e3"):
+        act(place, customer, days=5)
+    begin = moment()
+    act(place, "e1", days=70)
+    act(place, "e2", days=90)
+    act(place, "e3", days=40)
+    end = moment()
+    stricter = replay(place, begin, end, definitions_dir=edit(place, tmp_path / "stricter", 80))
+    assert stricter.counts["win-back"] == {"same": 1, "removed": 1}
+    (removed,) = stricter.examples
+    assert (removed.customer_id, removed.kind, removed.replayed) == ("e1", "removed", None)
+    laxer = replay(place, begin, end, definitions_dir=edit(place, tmp_path / "laxer", 30))
+    assert laxer.counts["win-back"] == {"same": 2, "added": 1}
+    (added,) = laxer.examples
+    assert (added.customer_id, added.kind, added.live) == ("e3", "added", None)
+    assert laxer.missing == {"win-back": 1}
+
+
+def test_another_message_and_offer_are_changes(place: Workplace, tmp_path: Path) -> None:
+    """Sent by both, with other content."""
+    act(place, "m1", days=5)
+    begin = moment()
+    act(place, "m1", days=70)
+    end = moment()
+    folder = tmp_path / "edited"
+    shutil.copytree(place.environment["HOLDFAST_DEFINITIONS_DIR"], folder)
+    edited = {**campaign("win-back", "lapsing", "on_enter"), "offers": [3]}
+    write_json(folder / "campaigns" / "win-back.json", edited)
+    done = replay(place, begin, end, definitions_dir=str(folder))
+    assert done.counts["win-back"] == {"changed": 1}
+    assert done.examples[0].changed == ("offer", "message")
+
+
+def test_a_replay_changes_nothing_that_is_live(place: Workplace) -> None:
+    """Every table of the ledger, every key of the cache, every offset, every topic but the shadow topic."""
+    act(place, "u1", days=5)
+    begin = moment()
+    act(place, "u1", days=70)
+    end = moment()
+    before = take_stock(place)
+    place.do("replay", "--from", begin.isoformat(), "--to", end.isoformat())
+    assert take_stock(place) == before
+    (shadow,) = [each for each in place.see("campaign-triggers.shadow") if each.key == b"u1"]
+    (trigger,) = [each for each in place.see("campaign-triggers") if each.key == b"u1"]
+    assert shadow.value == trigger.value
+    assert len(shadow.header("holdfast_replay")) == 8
+    assert place.do("replay", "list") == "no replays are left\n"
+
+
+def take_stock(place: Workplace) -> dict[str, Any]:
+    """Return a checksum of every table of the live ledger, and what is in the cache and in Kafka."""
+    settings = settings_of(place)
+    with psycopg.connect(settings.ledger_url) as ledger:
+        tables = [name for (name,) in ledger.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+        query = "SELECT count(*), md5(string_agg(md5(t::text), '' ORDER BY md5(t::text))) FROM {} t"
+        sums = {name: ledger.execute(sql.SQL(query).format(sql.Identifier(name))).fetchone() for name in tables}
+    with Redis.from_url(settings.redis_url) as cache:
+        keys = {key: cache.dump(key) for key in cache.scan_iter()}
+    topics = [settings.topic_prefix + each.name for each in TOPICS if each.name != SHADOW]
+    client = Consumer({"bootstrap.servers": settings.broker, "group.id": settings.group})
+    try:
+        places = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
+        ends = {(each.topic, each.partition): client.get_watermark_offsets(each, timeout=10)[1] for each in places}
+        read = [each for each in places if each.topic in settings.input_topics]
+        offsets = {(each.topic, each.partition): each.offset for each in client.committed(read, timeout=10)}
+    finally:
+        client.close()
+    groups = AdminClient({"bootstrap.servers": settings.broker}).list_consumer_groups().result().valid
+    ours = sorted(each.group_id for each in groups if each.group_id.startswith(settings.topic_prefix))
+    return {"ledger": sums, "cache": keys, "ends": ends, "offsets": offsets, "groups": ours}
+
+
+def test_a_killed_replay_resumes_and_finds_the_same(place: Workplace) -> None:
+    """Killed with -9 while it decides; what was decided is not decided again."""
+    customers = [f"k{number:03}" for number in range(200)]
+    place.set_customers(customers, days=5)
+    publish_now(place, customers)
+    begin = moment()
+    place.set_customers(customers, days=70)
+    publish_now(place, customers)
+    end = moment()
+    period = ("--from", begin.isoformat(), "--to", end.isoformat())
+    whole = json.loads(place.do("replay", *period, "--json"))
+    assert whole["counts"]["same"] == len(customers)
+    with slowly_replaying(place, *period) as process:
+        wait_until(lambda: records_of(place) > 0)
+        process.kill()
+    ((replay_id, *_),) = [line.split() for line in place.do("replay", "list").splitlines()[1:]]
+    assert 0 < records_of(place) < whole["records"]
+    resumed = json.loads(place.do("replay", "--resume", replay_id, "--json"))
+    for varies in ("replay", "seconds"):
+        del whole[varies], resumed[varies]
+    assert resumed == whole
+    assert place.do("replay", "list") == "no replays are left\n"
+
+
+def publish_now(place: Workplace, customers: Sequence[str]) -> None:
+    """Publish an update of each customer as of now, and wait until the worker has decided them."""
+    at = datetime.now(UTC).isoformat()
+    place.publish("customer-updates", *({**place.event(each), "occurred_at": at} for each in customers))
+    place.settle()
+
+
+@contextmanager
+def slowly_replaying(place: Workplace, *period: str) -> Iterator[ForkedProcess]:
+    """Start a replay that decides one event at a time."""
+    settings = {**os.environ, **place.environment, "HOLDFAST_BATCH_EVENTS": "1"}
+    printed, errors = place.folder / "killed.out", place.folder / "killed.err"
+    process = ForkedProcess(run_command, ["replay", *period], settings, printed, errors)
+    yield process
+    process.wait(10)
+
+
+def records_of(place: Workplace) -> int:
+    """Return how many records the only replay that is left has decided, 0 before it is there."""
+    found = find_replays(settings_of(place))
+    return found[0].records if found else 0
+
+
+def test_what_is_missing_is_sent_once_under_todays_consent(endpoints: Endpoints, tmp_path: Path) -> None:
+    """The rule was wrong, and is corrected: the workers decide what was missed, under the id that it would have had."""
+    with workplace(endpoints, tmp_path) as place:
+        worker = place.start_worker()
+        for customer in ("ann", "bob", "eve"):
+            act(place, customer, days=5)
+        begin = moment()
+        for customer in ("ann", "bob", "eve"):
+            act(place, customer, days=40)
+        end = moment()
+        place.set_customer("bob", days=40, consent=False)
+        place.set_customer("eve", days=5)
+        worker.stop()
+        correct(place, 30)
+        worker = place.start_worker()
+        period = ("--from", begin.isoformat(), "--to", end.isoformat())
+        refused = place.holdfast("replay", *period, "--live", "--why", "the rule was wrong")
+        assert (refused.returncode, place.triggers("ann")) == (2, [])
+        assert "add --yes" in refused.stderr
+        sent = place.holdfast("replay", *period, "--live", "--why", "the rule was wrong", "--by", "ada", "--yes")
+        assert "requested 1" in sent.stderr, sent
+        place.settle()
+        assert len(place.triggers("ann")) == 1
+        again = place.holdfast("replay", *period, "--live", "--why", "once more", "--yes")
+        assert "nothing is missing" in again.stderr
+        place.settle()
+        assert len(place.triggers("ann")) == 1
+        assert place.ask_ledger("SELECT actor, why, triggers FROM replay_send") == [("ada", "the rule was wrong", 1)]
+        worker.stop()
+
+
+def correct(place: Workplace, days: int) -> None:
+    """Write another rule of the segment `lapsing` into the definitions of the worker."""
+    rule = {">": [{"var": "days_since_last_transaction"}, days]}
+    file = Path(place.environment["HOLDFAST_DEFINITIONS_DIR"]) / "segments" / "lapsing.json"
+    write_json(file, {"key": "lapsing", "name": "lapsing", "rule": rule})

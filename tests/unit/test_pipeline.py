@@ -72,7 +72,7 @@ def test_a_launch_knows_who_is_a_member_by_now(state: LedgerState, transitions: 
     """What the same batch changed counts."""
     (request,) = launch_requests(events(launch_event()), DEFINITIONS, state, transitions)  # type: ignore[arg-type]
     assert (request.customer_id, request.campaign, request.occasion) == ("ann", VIP, "launch spring")
-    assert request.is_member is is_member
+    assert request.is_due is is_member
 
 
 def test_a_request_without_a_campaign_is_no_launch() -> None:

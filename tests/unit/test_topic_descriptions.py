@@ -6,7 +6,7 @@ import pytest
 
 from console.cli import holdfast
 from streams.settings import INPUT_TOPICS, OUTPUT_TOPICS
-from streams.topic_descriptions import MAX_MESSAGE_BYTES, TOPICS, find_differences
+from streams.topic_descriptions import MAX_MESSAGE_BYTES, SHADOW, TOPICS, find_differences
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 
@@ -37,8 +37,12 @@ def test_the_worker_of_docker_compose_waits_for_the_topics() -> None:
 
 
 def test_settings_name_the_topics_that_are_described() -> None:
-    assert {*INPUT_TOPICS, *OUTPUT_TOPICS.values()} == {topic.name for topic in TOPICS}
-    assert not [topic for topic in TOPICS if (topic.kind == "output") != (topic.destination in OUTPUT_TOPICS)]
+    assert {*INPUT_TOPICS, *OUTPUT_TOPICS.values(), SHADOW} == {topic.name for topic in TOPICS}
+    assert not [
+        topic
+        for topic in TOPICS
+        if (topic.kind == "output") != (topic.destination in OUTPUT_TOPICS or topic.name == SHADOW)
+    ]
 
 
 def test_topics_as_described_do_not_differ() -> None:
