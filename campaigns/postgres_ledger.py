@@ -197,6 +197,10 @@ class PostgresLedger:
         """Return the id of this ledger."""
         return str((await self._rows("ledger_id"))[0][0])
 
+    async def digest_key(self) -> str:
+        """Return the key of the digests of customer ids in logs."""
+        return str((await self._rows("digest_key"))[0][0])
+
     async def unsent(self, partition: int) -> Sequence[OutboxRow]:
         """See the port."""
         rows = await self._rows("unsent", partition=partition)

@@ -235,6 +235,9 @@ SELECT * FROM unnest(%(customers)s::text[], %(events)s::text[], %(kinds)s::text[
 -- name: cache_generation
 SELECT cache_generation FROM ledger_state;
 
+-- name: digest_key
+SELECT digest_key FROM ledger_state;
+
 -- name: ledger_id
 SELECT ledger_id FROM ledger_state;
 

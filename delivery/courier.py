@@ -120,7 +120,7 @@ class Courier:
             async with asyncio.timeout_at(deadline):
                 return await self._permissions.find([each.trigger for each in ready])
         except (LedgerUnavailableError, WarehouseError, TimeoutError) as error:
-            log.warning("consent_unknown", channel=self.channel, triggers=len(ready), error=str(error))
+            log.warning("consent_unknown", channel=self.channel, triggers=len(ready), error=error)
             return [Unknown("consent could not be checked")] * len(ready)
 
     async def _attempt(self, claimed: Claimed, permission: Permission, deadline: float) -> None:

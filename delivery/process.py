@@ -103,7 +103,7 @@ class DeliveryProcess:
             await self._triggers.commit(records)
         except SinkUnavailableError as error:
             # As after a rebalance: the next commit covers them, or they are read again and change nothing.
-            log.warning("offsets_not_committed", error=str(error))
+            log.warning("offsets_not_committed", error=error)
         return 0
 
     async def deliver(self, courier: Courier) -> float:

@@ -77,7 +77,7 @@ class UnsubscribePage:
         try:
             await self._deliveries.opt_out(OptOut(event_id, claim.customer_id, claim.channel, claim.trigger_id, at))
         except LedgerUnavailableError as error:
-            log.warning("opt_out_not_stored", trigger_id=claim.trigger_id, error=str(error))
+            log.warning("opt_out_not_stored", trigger_id=claim.trigger_id, error=error)
             raise web.HTTPServiceUnavailable(
                 text="This did not work. Please try again in a minute.", headers={**HEADERS, "Retry-After": BUSY_S}
             ) from error

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from features.errors import WarehouseRowError
+from streams.observability.customer_digests import describe_trace
 from streams.observability.logs import configure_logs
 from streams.runtime.shutdown import end_within
 from streams.services import run_worker
@@ -28,7 +30,14 @@ def run(work: Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]] = r
     settings = load_settings()
     configure_logs(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_work(settings, work))
+        try:
+            runner.run(_work(settings, work))
+        except* WarehouseRowError as errors:
+            # What ends a worker is printed into its log: without the row's values, which the server quotes.
+            (reason, *_) = (
+                each["error"] for each in describe_trace(errors) if each["type"] == WarehouseRowError.__name__
+            )
+            raise WarehouseRowError(f"the warehouse cannot compute rows of the view: {reason}") from None
 
 
 async def _work(settings: Settings, work: Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]) -> None:

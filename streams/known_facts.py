@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 SAMPLED_ROWS = 1_000
-SHOWN_VALUES = 5
 
 
 def known_facts(columns: FeatureTable, scorers: Scorers, *, marks_stale: bool) -> Collection[str]:
@@ -84,12 +82,18 @@ async def report_consent_values(
     try:
         sample = await warehouse.sample(rows)
     except WarehouseError as error:
-        log.warning("consent_not_sampled", reason=str(error))
+        log.warning("consent_not_sampled", reason=error)
         return
     for each in count_consent(doubtful, sample):
         if each.unreadable:
-            values = dict(islice(each.unreadable.items(), SHOWN_VALUES))
-            log.warning("consent_values_unreadable", column=each.column, values=values, customers=each.customers)
+            # Not the values: the column may be the wrong one, and hold anything.
+            log.warning(
+                "consent_values_unreadable",
+                column=each.column,
+                values=len(each.unreadable),
+                customers=each.customers,
+                next="holdfast warehouse check",
+            )
 
 
 def report_consent(campaigns: Sequence[Campaign], columns: FeatureTable) -> list[str]:

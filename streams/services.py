@@ -42,6 +42,7 @@ from streams.known_facts import (
     report_missing_columns,
     report_null_rules,
 )
+from streams.observability.customer_digests import HIDER
 from streams.observability.health import Health
 from streams.observability.lag_monitor import KafkaEnds, LagMonitor
 from streams.observability.liveness import commit_ages
@@ -107,9 +108,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(migrate, settings.ledger_url)
     health, metrics = Health(), Metrics()
     async with AsyncExitStack() as stack:
-        ledger = PostgresLedger(settings.ledger_url)
-        stack.push_async_callback(ledger.close)
-        await ledger.open()
+        ledger = await open_ledger(settings, stack)
         warehouse = await open_warehouse(settings, stack)
         features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
         columns = (await features.read([], fresh=())).table
@@ -224,6 +223,19 @@ def report_topics(settings: Settings) -> Sequence[str]:
     for difference in differences:
         log.warning("topic_differs", difference=difference)
     return differences
+
+
+async def open_ledger(settings: Settings, stack: AsyncExitStack) -> PostgresLedger:
+    """Return the ledger, under whose key logs name customers from now on; the stack closes its connections.
+
+    Raises:
+        LedgerUnavailableError: it cannot be opened; the message says why.
+    """
+    ledger = PostgresLedger(settings.ledger_url)
+    stack.push_async_callback(ledger.close)
+    await ledger.open()
+    HIDER.key = await ledger.digest_key()
+    return ledger
 
 
 async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> WarehouseConnection:

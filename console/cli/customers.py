@@ -11,6 +11,7 @@ import click
 
 from campaigns.feedback import SCORED_MODELS, FeedbackKind
 from console.tables import print_table
+from console.use_cases.customer_digests import find_digest
 from console.use_cases.customer_feedback import export_feedback, give_feedback, list_feedback, withdraw_feedback
 from models.current_user import current_user
 from streams.settings import load_settings
@@ -34,6 +35,13 @@ def _signed(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.group()
 def customers() -> None:
     """Show and record what staff know about customers."""
+
+
+@customers.command("digest")
+@click.argument("customer_id")
+def digest(customer_id: str) -> None:
+    """Print the digest that stands for a customer in the logs of workers."""
+    click.echo(find_digest(load_settings(), customer_id))
 
 
 @customers.group()

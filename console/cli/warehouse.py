@@ -15,7 +15,6 @@ from console.tables import print_table
 from console.use_cases.starting_folder import write_starting_folder
 from console.use_cases.warehouse_check import TYPES, check_warehouse
 from console.warehouse import load_example
-from streams.known_facts import SHOWN_VALUES
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = Path("examples/online_retail")
 UNUSABLE = 2
+
+SHOWN_VALUES = 5
 
 
 @click.group()

@@ -19,6 +19,7 @@ from streams.kafka.decompression import BoundedBatches, BoundedDecompressor, Cut
 from streams.kafka.group_members import remove_member
 from streams.kafka.instance_guard import InstanceGuard
 from streams.kafka.topic_ids import read_metadata, write_metadata
+from streams.observability.customer_digests import describe_error
 from streams.tasks import end
 
 if TYPE_CHECKING:
@@ -209,7 +210,9 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Log what the stock code prints; run_app raises the error."""
         del kwargs
-        self.log.error(msg.format(*fmt))
+        # The text of an error may quote a record.
+        described = (describe_error(each) if isinstance(each, BaseException) else each for each in fmt)
+        self.log.error(msg.format(*described))
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)

@@ -91,7 +91,7 @@ class OutboxRelay:
             with self._metrics.publish.time():
                 await self._sink.publish(partition, rows)
         except SinkUnavailableError as error:
-            log.warning("publish_failed", error=str(error), partition=partition)
+            log.warning("publish_failed", error=error, partition=partition)
             return await self._retry("broker", lambda: self._publish_again(partition, rows))
         return True
 

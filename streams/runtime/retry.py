@@ -57,7 +57,7 @@ class RetryPolicy:
                     return await operation()
                 except UNAVAILABLE as error:
                     retry_attempt.note_failure(error)
-                    log.warning("service_unavailable", service=service, error=str(error), pause_s=pause)
+                    log.warning("service_unavailable", service=service, error=error, pause_s=pause)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, self._longest_pause_s)
 
@@ -79,7 +79,7 @@ class RetryPolicy:
                             f"{error}; the same happened at {CONFLICTS_ALLOWED} attempts in a row: "
                             "check that no other worker folds messages of the same customers"
                         ) from error
-                    log.warning("ledger_conflict", error=str(error), pause_s=pause)
+                    log.warning("ledger_conflict", error=error, pause_s=pause)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, self._longest_pause_s)
 

@@ -155,14 +155,15 @@ class Worker:
             Exception: the batch does not fail again, or too many records in a row fail: the data is not the cause.
         """
         batch, owners, _ = waiting
-        log.warning("batch_failed", error=repr(error), records=len(batch))
+        log.warning("batch_failed", error=error, records=len(batch))
         poison = await self._poison.find(batch.records, self._dry_run)
         if not poison:
             raise error
         for reject in poison:
             record = reject.record
             place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-            log.error("poison_isolated", detail=reject.detail, **place)
+            # Not its detail, which may quote the record; that is in the dead letter.
+            log.error("poison_isolated", customer_id=_name_customer(record), **place)
         return await self._decide_while_ours(batch, owners, await self._read_features(batch, poison))
 
     async def _dry_run(self, records: Sequence[Record]) -> Exception | None:
@@ -187,7 +188,7 @@ class Worker:
         try:
             return await decide()
         except LedgerUnavailableError as error:
-            log.warning("ledger_unavailable", error=str(error))
+            log.warning("ledger_unavailable", error=error)
             # A ledger that is read-only or full still answers reads: only a commit shows that it takes writes again.
             return await self._add_unsent(batch, await self._retry("ledger", decide))
 
@@ -276,12 +277,16 @@ class Worker:
                 log.debug(
                     "decided",
                     trigger_id=candidate.trigger_id,
-                    event_id=candidate.event_id,
+                    customer_id=candidate.customer_id,
                     outcome=decision.outcome,
                     reason=decision.reason,
                 )
         oldest = min(record.timestamp for chunk in batch.chunks for record in chunk.records)
         metrics.latency.observe(max(0.0, datetime.now(UTC).timestamp() - oldest / 1000))
+
+
+def _name_customer(record: Record) -> str | None:
+    return None if record.key is None else record.key.decode(errors="replace")
 
 
 def partitions_of(batch: Batch) -> frozenset[int]:
