@@ -355,7 +355,7 @@ async def activate(
     if changed := await ledger.find_changed(defined.segments):
         log.warning("segments_changed", segments=changed, next="holdfast segments reevaluate")
     activations = await ledger.activate(defined.segments, defined.campaigns, at=datetime.now(UTC))
-    return build_config(scorers, defined, activations, guardrails)
+    return build_config(scorers, defined, activations, guardrails, timing)
 
 
 def build_config(
@@ -363,6 +363,7 @@ def build_config(
     defined: DefinitionSet,
     activations: Mapping[str, Activation],
     guardrails: Sequence[Guardrail] = GUARDRAILS,
+    timing: Timing | None = None,
 ) -> DecisionConfig:
     """Return the config of decisions.
 
@@ -371,6 +372,7 @@ def build_config(
         defined: the definitions, pinned.
         activations: of each segment's version, by key.
         guardrails: those in force.
+        timing: what the settings say about time; their defaults, when None.
     """
     definitions = Definitions(
         defined.campaigns,
