@@ -7,6 +7,8 @@ CampaignError
 ├── ReevaluationError         a re-evaluation is refused or not complete; the message says what to do
 ├── FeedbackError             feedback of staff is refused; the message says why
 ├── FactChangeError           a fact cannot be changed as asked; the message says why
+├── ErasureError              an erasure did not happen; the message says why
+├── RetentionError            old rows may not be deleted so; the message says why
 └── LedgerError
     ├── LedgerUnavailableError  the ledger cannot be reached now; retry
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
@@ -48,6 +50,14 @@ class FeedbackError(CampaignError):
 
 class FactChangeError(CampaignError):
     """A fact cannot be changed as asked; the message says why."""
+
+
+class ErasureError(CampaignError):
+    """An erasure did not happen; the message says why."""
+
+
+class RetentionError(CampaignError):
+    """Old rows may not be deleted as the settings say; the message says why."""
 
 
 class LedgerError(CampaignError):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from campaigns.definition import Campaign
     from campaigns.feedback import Feedback
     from campaigns.records import ActivationRecord, ReevaluationRecord
+    from campaigns.tombstones import Tombstones
     from features.signals import Signals
     from segments.definition import Segment
     from segments.engine import Activation, EarlierResult, MembershipState, Mode, Transition
@@ -49,6 +50,7 @@ class LedgerState:
         stops: why each campaign that is stopped is, by campaign.
         contact_hours: contacts and control exposures of each campaign with a breaker, by clock hour since 1970.
         due_times: when time alone may change a segment of a customer, in seconds since 1970, 0 for never.
+        pruned_before: what was processed before then may be missing from this state; None if nothing was pruned.
     """
 
     memberships: Mapping[str, MembershipState]
@@ -60,6 +62,7 @@ class LedgerState:
     stops: Mapping[str, str] = field(default_factory=dict)
     contact_hours: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     due_times: Mapping[str, int] = field(default_factory=dict)
+    pruned_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,9 @@ class Ledger(Protocol):
 
     async def cache_generation(self) -> int:
         """Return the generation of the feature cache."""
+
+    async def tombstones(self) -> Tombstones:
+        """Return the tombstones of erased customers, which a later claim may find more of."""
 
     async def last_sequence(self) -> int:
         """Return the highest sequence that any message was given, 0 before the first."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
     Connection = psycopg.Connection[tuple[Any, ...]]
 
+# Any number that no other lock in the ledger has.
+ERASURE_LOCK = 481_625
 ANSWER_S = 20.0
 """A little longer than PostgreSQL lets a statement or a transaction take."""
 

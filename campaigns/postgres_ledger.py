@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import psycopg
 from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
@@ -23,9 +24,17 @@ from campaigns.decision_inputs import DecisionInputs
 from campaigns.errors import LedgerConflictError, LedgerFencedError
 from campaigns.feedback import Feedback, Standing
 from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
-from campaigns.postgres_connections import ANSWER_S, LedgerPool
+from campaigns.postgres_connections import ANSWER_S, ERASURE_LOCK, LedgerPool
 from campaigns.queries import QUERIES
-from campaigns.records import ActivationRecord, DecisionRecord, MemberRecord, MembershipRecord, StopRecord
+from campaigns.records import (
+    ActivationRecord,
+    DecisionRecord,
+    ErasureRecord,
+    MemberRecord,
+    MembershipRecord,
+    StopRecord,
+)
+from campaigns.tombstones import Tombstones, digest
 from campaigns.triggers import Headers, Message, decision_message_id
 from campaigns.unpublishable import set_aside
 from features.pg_array_literal import PgTextArray, register_text_arrays
@@ -100,6 +109,7 @@ class PostgresLedger:
         self._versions: dict[str, str] = {}
         self._cooling = PgTextArray()
         self._breaking = PgTextArray()
+        self._tombstones, self._tombstones_version = Tombstones(), 0
 
     async def open(self) -> None:
         """Open the first connection.
@@ -139,6 +149,8 @@ class PostgresLedger:
             found = {
                 query: await connection.execute(QUERIES[query], _keys(keys)) for query, keys in wanted.items() if keys
             }
+            # Last: what is deleted before a query above sees it was announced before.
+            horizon = await connection.execute(QUERIES["pruned_before"])
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
@@ -165,6 +177,7 @@ class PostgresLedger:
             stops,
             contact_hours,
             evaluated,
+            (await horizon.fetchall())[0][0],
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -178,12 +191,27 @@ class PostgresLedger:
     async def claim(self, partition: int) -> int:
         """See the port."""
         async with self._pool.connection() as connection:
-            cursor = await connection.execute(QUERIES["claim_partition"], {"partition": partition})
+            cursor = await connection.execute(
+                QUERIES["claim_partition"], {"partition": partition, "lock": ERASURE_LOCK}
+            )
             return int((await cursor.fetchall())[0][0])
 
     async def cache_generation(self) -> int:
         """Return the generation of the feature cache."""
         return int((await self._rows("cache_generation"))[0][0])
+
+    async def bump_cache_generation(self) -> None:
+        """Let no row of the feature cache be read again."""
+        await self._rows("bump_cache_generation")
+
+    async def tombstones(self) -> Tombstones:
+        """See the port."""
+        version = int((await self._rows("tombstones_version"))[0][0])
+        if version != self._tombstones_version:
+            ((key, digests, buckets),) = await self._rows("tombstones")
+            self._tombstones = Tombstones(key, np.frombuffer(digests, ">i8"), np.frombuffer(buckets, ">i4"))
+            self._tombstones_version = version
+        return self._tombstones
 
     async def last_sequence(self) -> int:
         """See the port."""
@@ -337,6 +365,12 @@ class PostgresLedger:
                     content = {"key": key, "name": key, **rules}
                     others.setdefault(key, {})[version] = build_segment(content, where=f"{key} version {version}")
         return {key: Activation(version, since, mode, others.get(key, {})) for key, version, mode, since in rows}
+
+    async def find_tombstone(self, customer_id: str) -> ErasureRecord | None:
+        """Return when and why a customer was erased, None for one who was not."""
+        ((key,),) = await self._rows("erasure_key")
+        rows = await self._rows("find_tombstone", digest=digest(key, customer_id))
+        return ErasureRecord(*rows[0]) if rows else None
 
     async def consent_history(self, customer_id: str) -> Sequence[ConsentChange]:
         """Return every change of a customer's consent, in the order of event time."""

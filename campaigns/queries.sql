@@ -56,6 +56,18 @@ SELECT asked.customer_id, asked.event_id
        LATERAL (SELECT FROM seen_event s
                  WHERE s.customer_id = asked.customer_id AND s.event_id = asked.event_id OFFSET 0) AS found;
 
+-- name: pruned_before
+SELECT pruned_before FROM ledger_state;
+
+-- name: tombstones_version
+SELECT tombstones FROM ledger_state;
+
+-- name: tombstones
+-- Each as one value: a million rows would take seconds.
+SELECT (SELECT erasure_key FROM ledger_state), coalesce(string_agg(int8send(digest), ''::bytea), ''),
+       coalesce(string_agg(int4send(bucket), ''::bytea), '')
+  FROM tombstone;
+
 -- name: read_contacts
 SELECT asked.customer_id, asked.trigger_id::text, found.channel, found.status, found.value, found.conversions, found.first_at::text
   FROM unnest(%(customers)s::text[], %(ids)s::uuid[]) AS asked (customer_id, trigger_id),
@@ -77,7 +89,9 @@ SELECT asked.customer_id, asked.decision_id::text
 SELECT partition, epoch FROM partition_owner WHERE partition = ANY (%(partitions)s::integer[]) ORDER BY partition FOR SHARE;
 
 -- name: claim_partition
-INSERT INTO partition_owner AS o (partition, epoch) VALUES (%(partition)s, 1)
+-- It waits for an erasure, which would not see the row of a partition that is claimed for the first time.
+WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(%(lock)s))
+INSERT INTO partition_owner AS o (partition, epoch) SELECT %(partition)s, 1 FROM held
     ON CONFLICT (partition) DO UPDATE SET epoch = o.epoch + 1
 RETURNING epoch;
 
@@ -635,3 +649,62 @@ SELECT EXISTS (SELECT FROM evaluated WHERE customer_id = %(customer)s) OR EXISTS
     OR EXISTS (SELECT FROM membership WHERE customer_id = %(customer)s) OR EXISTS (SELECT FROM contact WHERE customer_id = %(customer)s)
     OR EXISTS (SELECT FROM seen_event WHERE customer_id = %(customer)s) OR EXISTS (SELECT FROM feedback WHERE customer_id = %(customer)s)
     OR EXISTS (SELECT FROM consent_change WHERE customer_id = %(customer)s);
+
+-- name: erasure_tables
+-- Those of the ledger and of replays, whatever they are: a table that is added later is covered, too.
+SELECT n.nspname, c.relname
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.attname = 'customer_id' AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+   AND (n.nspname = current_schema() OR n.nspname LIKE 'replay\_%%')
+ ORDER BY 1, 2;
+
+-- name: letters_that_may_mention
+SELECT letter_id, number, key, value FROM dead_letter d
+ WHERE number > %(after)s
+   AND EXISTS (SELECT FROM unnest(%(ids)s::bytea[]) AS t (id) WHERE d.key = t.id OR position(t.id IN d.value) > 0);
+
+-- name: last_dead_letter
+SELECT coalesce(max(number), 0) FROM dead_letter;
+
+-- name: lock_partitions
+-- Commits in flight end first; none begins until the transaction ends.
+SELECT partition FROM partition_owner ORDER BY partition FOR UPDATE;
+
+-- name: fence_partitions
+UPDATE partition_owner SET epoch = epoch + 1;
+
+-- name: lock_erasures
+SELECT pg_advisory_xact_lock(%(lock)s);
+
+-- name: delete_dead_letters
+DELETE FROM dead_letter WHERE letter_id = ANY (%(ids)s::text[]);
+
+-- name: delete_dead_letter_messages
+DELETE FROM outbox WHERE customer_id = '' AND message_id = ANY (%(ids)s::text[]);
+
+-- name: count_unsent_of
+SELECT count(*) FROM outbox WHERE customer_id = ANY (%(customers)s::text[]) AND sent_at IS NULL;
+
+-- name: erase_launch_cursors
+-- A launch that is resumed begins again: what was decided is not decided twice.
+UPDATE campaign_launch SET last_customer_id = NULL WHERE last_customer_id = ANY (%(customers)s::text[]);
+
+-- name: erase_reevaluation_cursors
+UPDATE reevaluation SET last_customer_id = NULL WHERE last_customer_id = ANY (%(customers)s::text[]);
+
+-- name: erasure_key
+SELECT erasure_key FROM ledger_state;
+
+-- name: write_tombstones
+INSERT INTO tombstone (digest, bucket, actor, why)
+SELECT digest, bucket, %(by)s, %(why)s FROM unnest(%(digests)s::bigint[], %(buckets)s::integer[]) AS t (digest, bucket)
+    ON CONFLICT (digest) DO NOTHING;
+
+-- name: lift_tombstones
+DELETE FROM tombstone WHERE digest = ANY (%(digests)s::bigint[]);
+
+-- name: note_tombstones
+UPDATE ledger_state SET tombstones = tombstones + 1;
+
+-- name: find_tombstone
+SELECT erased_at, actor, why FROM tombstone WHERE digest = %(digest)s;

@@ -173,3 +173,12 @@ class TimelineEntry:
     at: datetime
     kind: str
     details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRecord:
+    """When a customer was erased, by whom and why."""
+
+    erased_at: datetime
+    actor: str
+    why: str

@@ -11,7 +11,7 @@ GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
     dead_letter, partition_owner, activation, segment_activation, campaign_hour, campaign_stop TO :"role";
-GRANT SELECT ON ledger_state, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
+GRANT SELECT ON ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
 GRANT UPDATE (roster_id, earlier, due_at, claimed_until) ON evaluated TO :"role";
@@ -38,10 +38,25 @@ GRANT SELECT, INSERT, UPDATE (triggers, done_at) ON replay_send TO :"role";
 GRANT CREATE ON DATABASE :"DBNAME" TO :"role";
 \endif
 
--- Run with `--set deliver=1` for the role of `holdfast deliver`, too. Settled rows are deleted by the ledger's owner.
+-- Run with `--set deliver=1` for the role of `holdfast deliver`, too.
 \if :{?deliver}
 GRANT SELECT, INSERT ON delivery, opt_out TO :"role";
 GRANT UPDATE (due_at, attempts, claimed_until, last_problem, mail_domain, body, outcome, reason, settled_at, reported_at)
     ON delivery TO :"role";
 GRANT UPDATE (reported_at) ON opt_out TO :"role";
+\endif
+
+-- Run with `--set forget=1` for the role of `holdfast forget`: it deletes a customer's rows from every table.
+\if :{?forget}
+GRANT SELECT, DELETE ON evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
+    dead_letter, delivery, opt_out TO :"role";
+GRANT SELECT, INSERT, DELETE ON tombstone TO :"role";
+GRANT UPDATE (tombstones) ON ledger_state TO :"role";
+GRANT SELECT, UPDATE (last_customer_id) ON campaign_launch, reevaluation TO :"role";
+\endif
+
+-- Run with `--set prune=1` for the role of `holdfast prune`: it deletes old rows.
+\if :{?prune}
+GRANT SELECT, DELETE ON outbox, decision, seen_event, contact, dead_letter, delivery, opt_out, campaign_hour TO :"role";
+GRANT UPDATE (pruned_before) ON ledger_state TO :"role";
 \endif

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from campaigns.consent import ConsentChange, add_change
-from campaigns.postgres_connections import LedgerPool
+from campaigns.postgres_connections import ERASURE_LOCK, LedgerPool
 from campaigns.queries import load_queries
+from campaigns.tombstones import digest
 from delivery.bursts import DomainCounts
 from delivery.outcomes import OptOut, Report
 from delivery.ports import Claimed
@@ -56,8 +57,9 @@ class PostgresDeliveries:
     async def accept(self, received: Sequence[Received], *, now: datetime) -> int:
         """See the port."""
         triggers = [each.trigger for each in received]
-        return await self._execute(
+        return await self._execute_unless_erased(
             "accept",
+            [each.customer_id for each in triggers],
             now=now,
             ids=[each.id for each in triggers],
             customers=[each.customer_id for each in triggers],
@@ -89,8 +91,9 @@ class PostgresDeliveries:
 
     async def opt_out(self, opt_out: OptOut) -> None:
         """See the port."""
-        await self._execute(
+        await self._execute_unless_erased(
             "opt_out",
+            [opt_out.customer_id],
             event=opt_out.event_id,
             customer=opt_out.customer_id,
             channel=opt_out.channel,
@@ -125,6 +128,16 @@ class PostgresDeliveries:
     async def count_waiting(self) -> Mapping[str, int]:
         """See the port."""
         return dict(await self._rows("count_waiting"))
+
+    async def _execute_unless_erased(self, query: str, customer_ids: Sequence[str], **values: Any) -> int:
+        """Write rows of customers who are not erased; an erasure waits meanwhile, or comes first."""
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(QUERIES["hold_erasures"], {"lock": ERASURE_LOCK})
+            ((key,),) = await (await connection.execute(QUERIES["erasure_key"])).fetchall()
+            digests = {digest(key, each): each for each in customer_ids}
+            found = await (await connection.execute(QUERIES["find_tombstones"], {"digests": list(digests)})).fetchall()
+            erased = [digests[each] for (each,) in found]
+            return (await connection.execute(QUERIES[query], {**values, "erased": erased})).rowcount
 
     async def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:

@@ -1,10 +1,21 @@
 -- Statements of delivery/postgres_deliveries.py.
 
+-- name: hold_erasures
+-- Until the transaction ends: an erasure deletes what is committed before, and is seen by what begins later.
+SELECT pg_advisory_xact_lock_shared(%(lock)s);
+
+-- name: find_tombstones
+SELECT digest FROM tombstone WHERE digest = ANY (%(digests)s::bigint[]);
+
+-- name: erasure_key
+SELECT erasure_key FROM ledger_state;
+
 -- name: accept
 INSERT INTO delivery (trigger_id, customer_id, campaign, channel, body, due_at, expires_at)
 SELECT trigger_id, customer_id, campaign, channel, body, %(now)s, expires_at
   FROM unnest(%(ids)s::uuid[], %(customers)s::text[], %(campaigns)s::text[], %(channels)s::text[], %(bodies)s::bytea[],
               %(expire_at)s::timestamptz[]) AS t (trigger_id, customer_id, campaign, channel, body, expires_at)
+ WHERE customer_id <> ALL (%(erased)s::text[])
     ON CONFLICT (trigger_id) DO NOTHING;
 
 -- name: claim
@@ -36,7 +47,8 @@ RETURNING trigger_id;
 
 -- name: opt_out
 INSERT INTO opt_out (event_id, customer_id, channel, trigger_id, requested_at)
-VALUES (%(event)s, %(customer)s, %(channel)s, %(trigger)s, %(at)s)
+SELECT %(event)s, %(customer)s, %(channel)s, %(trigger)s, %(at)s
+ WHERE %(customer)s <> ALL (%(erased)s::text[])
     ON CONFLICT (event_id) DO NOTHING;
 
 -- name: consent

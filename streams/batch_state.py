@@ -104,10 +104,14 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A committed batch: the changes, what the ledger stored of them, and the epochs of its partitions."""
+    """A committed batch: the changes, what the ledger stored of them, and the epochs of its partitions.
+
+    `left_out` is the number of events without effect, by reason: `erased` or `pruned`.
+    """
 
     changes: BatchChanges
     committed: Committed
     owners: Mapping[int, int]
     events: int
     rejects: Sequence[Reject]
+    left_out: Mapping[str, int] = field(default_factory=dict)

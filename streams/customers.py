@@ -64,7 +64,7 @@ def reject_unknown_customers(
     known = replace(
         events, updated=updated, said=said, requested=requested, snapshots=snapshots, reevaluated=reevaluated
     )
-    return Decoded(known, [*decoded.rejects, *refused])
+    return replace(decoded, events=known, rejects=[*decoded.rejects, *refused])
 
 
 def _reject_customer(event: Event, duplicates: Mapping[str, int]) -> Reject:

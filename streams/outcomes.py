@@ -40,7 +40,7 @@ class FoldedOutcomes:
 
 def outcome_keys(reported: Iterable[Event]) -> list[CustomerKey]:
     """Return the keys under which the ledger remembers outcomes: as folded, or as rejected for their trigger."""
-    return [key for event in reported for key in (_folded_key(event), _rejected_key(event))]
+    return [key for event in reported for key in (folded_key(event), _rejected_key(event))]
 
 
 def trigger_keys(reported: Iterable[Event]) -> list[CustomerKey]:
@@ -65,7 +65,7 @@ def fold_outcomes(reported: Sequence[Event], state: LedgerState, channels: Colle
     answers: dict[CustomerKey, list[ContactOutcome]] = defaultdict(list)
     seen = set(state.seen_messages)
     for event in reported:
-        if (key := _folded_key(event)) in seen:
+        if (key := folded_key(event)) in seen:
             continue
         found = _find_contact(event, state.contacts)
         outcome = event.wire.type.removeprefix("outcome.")
@@ -95,7 +95,8 @@ def fold_consent(
     return added
 
 
-def _folded_key(event: Event) -> CustomerKey:
+def folded_key(event: Event) -> CustomerKey:
+    """Return the key under which the ledger remembers a folded outcome."""
     # No event id has a control character: an outcome and a conversation message may use one id.
     return event.customer_id, f"outcome\x1f{event.wire.id}"
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from campaigns.breaker import watch_batch
 from campaigns.candidates import decide_all, event_candidates, launch_candidates, transition_candidates
 from campaigns.ports import BatchChanges
+from campaigns.tombstones import Tombstones
 from campaigns.transition_messages import transition_message
 from campaigns.triggers import outgoing
 from features.signals import Signals, as_columns
@@ -50,6 +51,7 @@ from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
 from streams.observability.traces import UNTRACED
 from streams.outcomes import fold_consent, fold_outcomes, outcome_keys, trigger_keys
+from streams.processed_before import count_as_processed, leave_out_erased, spare_erased
 from streams.reevaluations import customers_without_event, select_reevaluations
 from streams.staff_feedback import feedback_columns, fold_feedback, read_feedback
 
@@ -106,6 +108,7 @@ class Pipeline:
         self.frozen_segments: Mapping[str, tuple[str, ...]] = {}
         self.stopped_campaigns: Mapping[str, str] = {}
         self.watermark: int | None = None
+        self._tombstones = Tombstones()
         self._decode = decode
         self._publishes_transitions = publishes_transitions
         self._stamp = stamp
@@ -124,7 +127,7 @@ class Pipeline:
         config = self._config  # one for the whole batch, even when another model is promoted meanwhile
         decoded = self.decode(records, poison, config)
         refreshed = await self.refresh(decoded)
-        return self.score(refreshed, poison, config)
+        return self.score(refreshed, spare_erased(poison, self._tombstones), config)
 
     async def decide(self, prepared: Prepared, owners: Mapping[int, int]) -> Decided:
         """Decide and commit a batch, after every batch before it.
@@ -132,28 +135,28 @@ class Pipeline:
         Raises:
             LedgerUnavailableError, LedgerConflictError, LedgerFencedError: see campaigns/ports.py.
         """
-        changes, rejects = await self._find_changes(prepared)
+        changes, rejects, pruned = await self._find_changes(prepared)
         changes = replace(changes, messages=self._stamp(changes.messages, prepared.events))
         decided = await self.commit(prepared, changes, rejects, owners)
         if changes.transitions_at:
             self.watermark = max(self.watermark or 0, floor_s(max(changes.transitions_at.values())))
-        return decided
+        return replace(decided, left_out=_left_out(prepared, pruned))
 
     async def dry_run(self, records: Sequence[Record]) -> None:
         """Prepare and decide records, then roll back: every error they cause is raised, nothing is kept."""
-        changes, _ = await self._find_changes(await self.prepare(records))
+        changes, _, _ = await self._find_changes(await self.prepare(records))
         await self._ledger.dry_run(changes)
 
-    async def _find_changes(self, prepared: Prepared) -> tuple[BatchChanges, Sequence[Reject]]:
-        """Return all changes that a batch makes to what the ledger holds, and the records that become dead letters."""
-        state = await self.load(prepared)
+    async def _find_changes(self, prepared: Prepared) -> tuple[BatchChanges, Sequence[Reject], int]:
+        """Return all changes that a batch makes to what the ledger holds, its dead letters, and what was pruned."""
+        state, kept, pruned = count_as_processed(prepared, await self.load(prepared))
         folded = self.fold(prepared, state)
         transitions = self.classify(prepared, state, folded)
         evaluated = self.evaluate(prepared, state, folded, transitions)
-        rejects = [*prepared.rejects, *folded.outcomes.rejects]
+        rejects = [*kept, *folded.outcomes.rejects]
         messages = transition_messages(transitions.changes, prepared) if self._publishes_transitions else []
         due_times = self.schedule(prepared, state, folded, transitions)
-        return collect_changes(prepared, folded, evaluated, due_times, rejects, messages), rejects
+        return collect_changes(prepared, folded, evaluated, due_times, rejects, messages), rejects, pruned
 
     # The steps
 
@@ -163,7 +166,7 @@ class Pipeline:
             poisonous = {id(reject.record) for reject in poison}
             records = [record for record in records if id(record) not in poisonous]
         decoded = reject_unknown_campaigns(self._decode(records), config.definitions)
-        return select_reevaluations(decoded, config.fingerprint)
+        return leave_out_erased(select_reevaluations(decoded, config.fingerprint), self._tombstones)
 
     async def refresh(self, decoded: Decoded) -> Refreshed:
         """Read the features of every customer to evaluate; updated customers are invalidated and read fresh.
@@ -173,6 +176,8 @@ class Pipeline:
         events = decoded.events
         latest = latest_events(events.to_evaluate)
         fresh = {event.customer_id for event in read_fresh(events)}
+        # A worker that did not know of the erasure yet may have cached their rows after it.
+        fresh |= decoded.erased
         # A batch without events still reads: without its poison it must show errors that no record causes.
         if (events.reported or events.feedback) and not latest and not fresh:
             return Refreshed(decoded, latest, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
@@ -305,7 +310,7 @@ class Pipeline:
         """Commit a batch's changes under the epochs of its partitions."""
         committed = await self._ledger.commit(changes, owners=owners)
         self._features.use_generation(committed.cache_generation)
-        decided = len(prepared.events) + len(prepared.rejects) - len(rejects)
+        decided = len(prepared.events) - len([each for each in rejects if each.stage == "fold"])
         return Decided(changes, committed, owners, decided, rejects)
 
     # Settings that change while the worker runs
@@ -314,9 +319,18 @@ class Pipeline:
         """Read no cached row of an earlier generation from now on."""
         self._features.use_generation(generation)
 
+    def use_tombstones(self, tombstones: Tombstones) -> None:
+        """Leave out the events of these customers in every batch that is prepared from now on."""
+        self._tombstones = tombstones
+
     def use_scorers(self, scorers: Scorers) -> None:
         """Score later batches with these; a batch that is prepared keeps the scorers it was scored with."""
         self._config = self._config.with_scorers(scorers)
+
+
+def _left_out(prepared: Prepared, pruned: int) -> dict[str, int]:
+    counts = {"erased": prepared.refreshed.decoded.left_out, "pruned": pruned}
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def transition_messages(changes: Sequence[Transition], prepared: Prepared) -> list[Message]:

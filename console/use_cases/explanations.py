@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from campaigns.definition import load_definitions
+from campaigns.errors import ErasureError
 from campaigns.recomputation import recompute
 from console.use_cases.customer_feedback import judge_feedback
 from console.use_cases.ledger import ask_ledger
@@ -95,6 +96,7 @@ def explain_customer(settings: Settings, customer_id: str, *, recomputes: bool =
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
         LedgerUnavailableError: the ledger cannot be read.
+        ErasureError: the customer was erased.
     """
     definitions = load_definitions(settings.definitions_dir)
     segments = definitions.segments
@@ -107,6 +109,11 @@ def explain_customer(settings: Settings, customer_id: str, *, recomputes: bool =
         return recompute(customer_id, record, campaigns, definitions.offers, versions) if recomputes else None
 
     async def ask(ledger: PostgresLedger) -> CustomerExplanation:
+        if (erased := await ledger.find_tombstone(customer_id)) is not None:
+            raise ErasureError(
+                f"customer {customer_id!r} was erased on {erased.erased_at:%Y-%m-%d} by {erased.actor} ({erased.why}): "
+                "nothing of them is kept, and their events are left out"
+            )
         decisions = await ledger.decisions_of(customer_id)
         facts, substitutions = await current_facts(settings, ledger, customer_id, decisions)
         memberships = await ledger.memberships_of(customer_id)

@@ -189,7 +189,14 @@ class EventsByKind:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The events of a batch, and the records that cannot be decoded."""
+    """The events of a batch, and the records that cannot be decoded.
+
+    Attributes:
+        erased: the erased customers whose events were left out.
+        left_out: the number of their events and records.
+    """
 
     events: EventsByKind
     rejects: Sequence[Reject]
+    erased: frozenset[str] = frozenset()
+    left_out: int = 0

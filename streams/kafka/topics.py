@@ -100,6 +100,22 @@ def check_topics(settings: Settings) -> list[str]:
     )
 
 
+def read_retention(settings: Settings) -> dict[str, float | None]:
+    """Return how long each topic keeps its records, in seconds; None where it keeps them without limit of time.
+
+    A topic that is missing, or whose configuration may not be read, is left out.
+
+    Raises:
+        BrokerUnavailableError: no broker answered in time.
+    """
+    broker = _Broker(settings.broker, describe_security(settings))
+    there = broker.count_partitions(TIMEOUT_S)
+    names = [settings.topic_prefix + topic.name for topic in TOPICS if settings.topic_prefix + topic.name in there]
+    found = broker.read_configs(names, TIMEOUT_S)
+    kept = {topic: int(configs["retention.ms"]) for topic, configs in found.items() if "retention.ms" in configs}
+    return {topic: None if ms < 0 else ms / 1000 for topic, ms in kept.items()}
+
+
 def verify_topics(
     broker: str,
     topics: Sequence[str],

@@ -26,6 +26,12 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.events = Counter("holdfast_events", "Events decided or folded", registry=self.registry)
         self.dead_letters = Counter("holdfast_dead_letters", "Dead letters", ["reason"], registry=self.registry)
+        self.left_out = Counter(
+            "holdfast_events_left_out",
+            "Events without effect: of erased customers, or processed so long ago that it was pruned",
+            ["reason"],
+            registry=self.registry,
+        )
         self.unpublishable = Counter(
             "holdfast_unpublishable",
             "Messages that their topic can never take; a dead letter was published in place of each",

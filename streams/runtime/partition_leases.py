@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from campaigns.ports import Ledger, OutboxRow
+    from campaigns.tombstones import Tombstones
     from streams.batch_state import Decided
     from streams.ports import TriggerSink
     from streams.runtime.outbox_relay import OutboxRelay
@@ -40,6 +41,7 @@ class PartitionLeases:
         relay: publishes what was left unsent.
         retry: retries ledger and broker.
         use_cache_generation: receives the generation, which a former owner may have raised.
+        use_tombstones: receives the erased customers: an erasure raises every epoch, so each owner reads them again.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class PartitionLeases:
         relay: OutboxRelay,
         retry: RetryPolicy,
         use_cache_generation: Callable[[int], None],
+        use_tombstones: Callable[[Tombstones], None],
     ) -> None:
         self._assignment = assignment
         self._ledger = ledger
@@ -57,6 +60,7 @@ class PartitionLeases:
         self._relay = relay
         self._retry = retry
         self._use_cache_generation = use_cache_generation
+        self._use_tombstones = use_tombstones
         self._generation = -1
         self._epochs: dict[int, int] = {}
         self._acquiring = asyncio.Lock()
@@ -104,6 +108,7 @@ class PartitionLeases:
                 return
             epoch = await self._retry("ledger", lambda: self._ledger.claim(partition))
             self._use_cache_generation(await self._retry("ledger", self._ledger.cache_generation))
+            self._use_tombstones(await self._retry("ledger", self._ledger.tombstones))
             published = await self._retry("broker", lambda: self._sink.fence(partition))
             await self._reject_restored_ledger(partition, published)
             left = await self._retry("ledger", lambda: self._ledger.unsent(partition))

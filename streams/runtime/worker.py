@@ -98,7 +98,13 @@ class Worker:
         self._retry = retry
         self._relay = OutboxRelay(ledger, sink, lambda p: p in assignment().partitions, self._retry, metrics)
         self._leases = PartitionLeases(
-            assignment, ledger, sink, self._relay, self._retry, pipeline.use_cache_generation
+            assignment,
+            ledger,
+            sink,
+            self._relay,
+            self._retry,
+            pipeline.use_cache_generation,
+            pipeline.use_tombstones,
         )
         self._poison = PoisonSearch()
         self._preparing: asyncio.Queue[PreparedBatch] = asyncio.Queue(PREPARED_AHEAD)
@@ -261,6 +267,9 @@ class Worker:
     def _count(self, batch: Batch, decided: Decided) -> None:
         metrics = self._metrics
         metrics.events.inc(decided.events)
+        for reason, count in decided.left_out.items():
+            metrics.left_out.labels(reason).inc(count)
+            log.warning("events_left_out", reason=reason, events=count)
         for reject in decided.rejects:
             metrics.dead_letters.labels(reject.reason).inc()
         for change in decided.changes.consent_changes:

@@ -16,6 +16,7 @@ from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.ports import Committed, LedgerState, OutboxRow
 from campaigns.records import ActivationRecord
+from campaigns.tombstones import Tombstones
 from campaigns.triggers import decision_message_id
 from segments.definition import build_segment
 from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
@@ -82,6 +83,8 @@ class InMemoryLedger:
         self.activations: dict[tuple[str, str, str], Activation] = {}
         self.histories: dict[str, list[ActivationRecord]] = {}
         self.generation = 1
+        self.erased = Tombstones()
+        self.pruned_before: datetime | None = None
         self.away = False
         self._versions: dict[str, str] = {}
         self._cooling: set[str] = set()
@@ -121,6 +124,7 @@ class InMemoryLedger:
             {each.campaign: each.reason for each in self.stopped.values()},
             self._contact_hours(hours),
             {each: c.due_at or 0 for each, c in known.items() if c.evaluated_versions},
+            self.pruned_before,
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -154,6 +158,11 @@ class InMemoryLedger:
         """See the port."""
         self.reach()
         return self.generation
+
+    async def tombstones(self) -> Tombstones:
+        """See the port."""
+        self.reach()
+        return self.erased
 
     async def last_sequence(self) -> int:
         """See the port."""
