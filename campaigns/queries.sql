@@ -708,3 +708,9 @@ UPDATE ledger_state SET tombstones = tombstones + 1;
 
 -- name: find_tombstone
 SELECT erased_at, actor, why FROM tombstone WHERE digest = %(digest)s;
+
+-- name: announce_pruning
+UPDATE ledger_state SET pruned_before = greatest(pruned_before, %(horizon)s);
+
+-- name: count_pages
+SELECT pg_relation_size(to_regclass(%(table)s)) / current_setting('block_size')::bigint;

@@ -220,6 +220,48 @@ class Settings(BaseSettings):
         pattern="^(wall|events)$",
         description="What makes customers due: wall, the clock; events, the latest event time, to replay old events.",
     )
+    retention_outbox_days: float = Field(
+        7,
+        alias="HOLDFAST_RETENTION_OUTBOX_DAYS",
+        ge=0,
+        description="Days for which messages are kept once they are sent; 0 keeps them.",
+    )
+    retention_decision_days: float = Field(
+        400,
+        alias="HOLDFAST_RETENTION_DECISION_DAYS",
+        ge=0,
+        description="Days for which decisions are kept; 0 keeps them.",
+    )
+    retention_seen_event_days: float = Field(
+        90,
+        alias="HOLDFAST_RETENTION_SEEN_EVENT_DAYS",
+        ge=0,
+        description="Days for which the ids of folded messages and outcomes are kept; 0 keeps them.",
+    )
+    retention_contact_days: float = Field(
+        1100,
+        alias="HOLDFAST_RETENTION_CONTACT_DAYS",
+        ge=0,
+        description="Days for which contacts and control exposures are kept; 0 keeps them.",
+    )
+    retention_dead_letter_days: float = Field(
+        90,
+        alias="HOLDFAST_RETENTION_DEAD_LETTER_DAYS",
+        ge=0,
+        description="Days for which dead letters are kept once they are resolved; 0 keeps them.",
+    )
+    retention_delivery_days: float = Field(
+        90,
+        alias="HOLDFAST_RETENTION_DELIVERY_DAYS",
+        ge=0,
+        description="Days for which deliveries and opt-outs are kept once they are reported; 0 keeps them.",
+    )
+    retention_campaign_hour_days: float = Field(
+        90,
+        alias="HOLDFAST_RETENTION_CAMPAIGN_HOUR_DAYS",
+        ge=0,
+        description="Days for which the hours that breakers count are kept; 0 keeps them.",
+    )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
     )
@@ -392,6 +434,12 @@ class Settings(BaseSettings):
         if folder is not None and folder.is_file():
             raise ValueError(f"{folder} is a file; name a folder")
         return folder
+
+    @property
+    def retention_days(self) -> dict[str, float]:
+        """How long rows are kept, in days, by table; 0 keeps them."""
+        tables = ("outbox", "decision", "seen_event", "contact", "dead_letter", "delivery", "campaign_hour")
+        return {table: getattr(self, f"retention_{table}_days") for table in tables}
 
     @property
     def input_topics(self) -> tuple[str, ...]:

@@ -53,7 +53,10 @@ stay in Redis for `HOLDFAST_CACHE_TTL_S` at most: flush its database to remove t
 runs `holdfast ledger migrate`, and a role for workers that owns nothing: `campaigns/roles.sql` grants it what it needs.
 Such a worker refuses to start if the ledger's schema is behind. Run `roles.sql` again after every migration. With
 `--set operator=1` it grants what `segments activate` and `reevaluate`, `campaigns launch` and `resume`, and
-`dead-letters` need, and with `--set deliver=1` what `holdfast deliver` needs.
+`dead-letters` need, and with `--set deliver=1` what `holdfast deliver` needs;
+`--set forget=1` and `--set prune=1` are for the roles of the commands of these names ([retention](retention.md)).
+`holdfast prune` and `forget` also need Describe on the input topics, and Read on them and on the workers' group for
+`prune`.
 
 **Delivery.** `holdfast deliver` reads the addresses and secrets of its channels from variables that are named after
 them: [delivery](delivery.md#configuration).

@@ -22,9 +22,6 @@ COMMENT ON COLUMN ledger_state.pruned_before IS 'What the group had processed be
 -- When a row was written: its event may be much older. Rows of before this step count as written now.
 ALTER TABLE decision ADD recorded_at timestamptz NOT NULL DEFAULT now();
 ALTER TABLE contact ADD recorded_at timestamptz NOT NULL DEFAULT now();
-CREATE INDEX decision_recorded ON decision USING brin (recorded_at) WITH (pages_per_range = 32, autosummarize = on);
-CREATE INDEX contact_recorded ON contact USING brin (recorded_at) WITH (pages_per_range = 32, autosummarize = on);
-CREATE INDEX outbox_created ON outbox USING brin (created_at) WITH (pages_per_range = 32, autosummarize = on);
 
 -- So that a customer's rows are found without reading the table.
 CREATE INDEX delivery_customer ON delivery (customer_id);

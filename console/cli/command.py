@@ -23,7 +23,7 @@ from console.cli.doctor import doctor
 from console.cli.explanation import describe_customer
 from console.cli.progress_bar import INTERRUPTED
 from console.cli.replay import replay
-from console.cli.retention import forget
+from console.cli.retention import forget, prune
 from console.cli.segments import segments
 from console.cli.status import show_status
 from console.cli.timeline import timeline
@@ -211,6 +211,7 @@ holdfast.add_command(campaigns)
 holdfast.add_command(customers)
 holdfast.add_command(dead_letters)
 holdfast.add_command(forget)
+holdfast.add_command(prune)
 holdfast.add_command(models)
 holdfast.add_command(replay)
 holdfast.add_command(train)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from console.cli.progress_bar import ProgressBar
 from console.use_cases.erasure import erase_customers, lift_erasure
+from console.use_cases.pruning import prune_ledger
 from models.current_user import current_user
 from streams.settings import load_settings
 
@@ -16,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from console.use_cases.erasure import Receipt
+    from console.use_cases.pruning import PruneReport
 
 DAY_S = 86_400
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY_S}
 
 
 @click.command()
@@ -72,3 +79,47 @@ def describe_receipt(receipt: Receipt, cache_ttl_s: float) -> Iterator[str]:
     for file in receipt.files:
         yield f"  models folder: {file} mentions a customer"
     yield "  the warehouse, backups, exported files, and the systems that received triggers"
+
+
+def _read_period(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    read = re.fullmatch(r"(\d+)([smhd])", text)
+    if read is None or not int(read[1]):
+        raise click.BadParameter(f"{text!r} is not a number and a unit, as 30m, 1h or 1d")
+    return int(read[1]) * _UNITS[read[2]]
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only count the rows.")
+@click.option("--every", metavar="PERIOD", callback=_read_period, help="Go on, once in each period: 30m, 1h, 1d.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
+def prune(dry_run: bool, every: float | None, as_json: bool) -> None:
+    """Delete the rows of the ledger whose retention is over; see docs/retention.md.
+
+    The workers keep running: it deletes few rows at a time, and pauses. It may be interrupted at any time.
+    """
+    settings = load_settings()
+    while True:
+        with ProgressBar() as bar:
+            report = prune_ledger(settings, now=datetime.now(UTC), dry_run=dry_run, on_progress=bar.show)
+        lines = [msgspec.json.encode(report).decode()] if as_json else describe_pruning(report, dry_run=dry_run)
+        for line in lines:
+            click.echo(line)
+        if every is None:
+            return
+        time.sleep(every)
+
+
+def describe_pruning(report: PruneReport, *, dry_run: bool) -> Iterator[str]:
+    """Yield what was deleted, line by line."""
+    verb = "would be deleted" if dry_run else "deleted"
+    for each in report.pruned:
+        locked = (
+            f"; {each.locked_pages:,} pages were locked, the next run deletes their rows" if each.locked_pages else ""
+        )
+        yield f"{each.table}: {each.rows:,} rows before {report.plan.cutoffs[each.table]:%Y-%m-%d %H:%M} {verb}{locked}"
+    if report.unknown_progress:
+        yield f"decisions, contacts, seen events and dead letters are kept: {report.unknown_progress}"
+    elif report.plan.held_back is not None:
+        yield f"kept back to {report.plan.horizon:%Y-%m-%d %H:%M}: the workers have not processed older records yet"

@@ -1,0 +1,74 @@
+"""Old rows deleted from the ledger while workers decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from campaigns.candidates import Definitions
+from campaigns.definition import load_definitions
+from campaigns.postgres_pruning import Pruned, open_pruning
+from campaigns.retention import RULES, check_retention, plan_pruning
+from streams.errors import BrokerUnavailableError
+from streams.kafka.group_progress import find_oldest_unprocessed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from campaigns.retention import Pruning, Rule
+    from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class PruneReport:
+    """What was deleted by table, up to when, and why guarding tables were left out; empty when they were not."""
+
+    pruned: Sequence[Pruned]
+    plan: Pruning
+    unknown_progress: str = ""
+
+
+def prune_ledger(
+    settings: Settings, *, now: datetime, dry_run: bool, on_progress: Callable[[str, int, int], None]
+) -> PruneReport:
+    """Delete the rows whose retention is over, or count them.
+
+    Where the group's progress is unknown, the tables that guard against second effects are left out.
+
+    Args:
+        settings: the retention, the ledger, and the group whose progress limits it.
+        now: the present time.
+        dry_run: only count.
+        on_progress: receives the table, its pages done and all its pages.
+
+    Raises:
+        RetentionError: the definitions need rows for longer, or another process prunes.
+        LedgerUnavailableError: the ledger cannot be reached.
+    """
+    days = settings.retention_days
+    defined = load_definitions(settings.definitions_dir)
+    check_retention(
+        days, defined.campaigns, Definitions(defined.campaigns, defined.offers, {}, {}, channels=defined.channels)
+    )
+    rules: Sequence[Rule] = RULES
+    unknown, oldest = "", None
+    try:
+        oldest = find_oldest_unprocessed(settings)
+    except BrokerUnavailableError as error:
+        unknown = str(error)
+        rules = [each for each in RULES if not each.guards]
+    plan = plan_pruning(days, now=now, oldest_unprocessed=oldest)
+    with open_pruning(settings.ledger_url) as ledger, ledger.alone():
+        chosen = [(each, plan.cutoffs[each.table]) for each in rules if each.table in plan.cutoffs]
+        if dry_run:
+            return PruneReport(
+                [Pruned(each.table, ledger.count(each, cutoff)) for each, cutoff in chosen], plan, unknown
+            )
+        if plan.horizon is not None and not unknown:
+            ledger.announce(plan.horizon)
+        pruned = [
+            ledger.prune(each, cutoff, lambda done, total, table=each.table: on_progress(table, done, total))  # type: ignore[misc]
+            for each, cutoff in chosen
+        ]
+        return PruneReport(pruned, plan, unknown)
