@@ -108,7 +108,7 @@ def read_retention(settings: Settings) -> dict[str, float | None]:
     Raises:
         BrokerUnavailableError: no broker answered in time.
     """
-    broker = _Broker(settings.broker, describe_security(settings))
+    broker = BrokerAdmin(settings.broker, describe_security(settings))
     there = broker.count_partitions(TIMEOUT_S)
     names = [settings.topic_prefix + topic.name for topic in TOPICS if settings.topic_prefix + topic.name in there]
     found = broker.read_configs(names, TIMEOUT_S)
