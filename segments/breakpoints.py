@@ -41,6 +41,8 @@ NEVER = np.iinfo(np.int64).max
 """The moment of a change that time alone does not bring."""
 
 _DAY = int(DAY)
+_ROUNDING = 1_000
+"""Microseconds by which the sum of a fraction of a day and an interval may be rounded."""
 _LONGEST = 2.0**62
 # Which change of a comparison each operator has, by the side on which what moves stands.
 _REACHED = {("<", 0), (">=", 0), ("<=", 1), (">", 1)}
@@ -299,7 +301,8 @@ def _next_count(count: Floats, whole: Floats, broken: Floats, now: Moments, day_
 def _next_flowing(count: Floats, cuts: Floats, now: Moments) -> Moments:
     missing = _until(count, cuts) * DAY
     known = missing < _LONGEST
-    return np.where(known, now + np.ceil(np.where(known, missing, 0)).astype(np.int64), NEVER)
+    later = np.floor(np.where(known, missing, 0)).astype(np.int64) - _ROUNDING
+    return np.where(known, now + np.maximum(later, 0), NEVER)
 
 
 def _until(count: Floats, cuts: Floats) -> NDArray[np.float64]:

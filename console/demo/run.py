@@ -139,6 +139,8 @@ def _settings_for(endpoints: Endpoints, definitions: Path) -> dict[str, Any]:
         "HOLDFAST_WITHHOLD_EXPIRED": "false",
         # Nor do customers become due by the clock.
         "HOLDFAST_DUE_CLOCK": "events",
+        # A second is weeks of the play.
+        "HOLDFAST_DUE_RATE": "100000",
     }
 
 
@@ -168,10 +170,13 @@ def _play(settings: Settings, worker: WorkerProcess, until: date, console: Conso
     began = time.monotonic()
 
     def catch_up(until: datetime) -> None:
-        _wait_until_done(worker, publisher, partial(_count_due, settings, until))
+        _wait_until_done(worker, publisher, partial(_count_due, ledger, until))
 
     try:
-        with _watching(settings, worker, scenario, publisher, console):
+        with (
+            psycopg.connect(settings.ledger_url, autocommit=True) as ledger,
+            _watching(settings, worker, scenario, publisher, console),
+        ):
             scenario.play(until, catch_up)
             _finish(settings, worker, publisher, campaign_system)
     finally:
@@ -207,9 +212,9 @@ def _wait_until_done(worker: WorkerProcess, publisher: Publisher, count_due: Cal
     while time.monotonic() < deadline:
         worker.check_alive()
         # Decided events may make customers due, who are decided then.
-        if _is_done(worker, publisher) and not count_due() and _is_done(worker, publisher):
+        if not count_due() and _is_done(worker, publisher) and not count_due() and _is_done(worker, publisher):
             return
-        time.sleep(0.02)
+        time.sleep(0.03)
     raise DemoWorkerError(f"the worker did not catch up within {CATCH_UP_TIMEOUT_S} s")
 
 
@@ -220,11 +225,10 @@ def _is_done(worker: WorkerProcess, publisher: Publisher) -> bool:
     return figures.events + figures.dead_letters >= sent + figures.due
 
 
-def _count_due(settings: Settings, until: datetime) -> int:
+def _count_due(ledger: psycopg.Connection[Any], until: datetime) -> int:
     """Return the customers who are due at a time, those requested and not decided yet included."""
     query = "SELECT count(*) FROM evaluated WHERE due_at <= extract(epoch FROM %s)"
-    with psycopg.connect(settings.ledger_url) as ledger:
-        return int(ledger.execute(query, [until]).fetchall()[0][0])
+    return int(ledger.execute(query, [until]).fetchall()[0][0])
 
 
 @contextmanager

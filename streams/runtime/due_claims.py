@@ -41,10 +41,10 @@ class DuePace:
     """
 
     rate: float
-    page: int = 500
+    page: int = 1_000
     lease_s: float = 120.0
     poll_s: float = 5.0
-    shortest_s: float = 0.05
+    shortest_s: float = 0.02
     behind_s: float = 1.0
 
 
