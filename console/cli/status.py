@@ -15,7 +15,7 @@ from rich.live import Live
 
 from console.status_view import render_status, status_object
 from console.tables import open_console
-from console.use_cases.status import read_status
+from console.use_cases.status import TIMEOUT_S, read_status
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -37,7 +37,14 @@ ATTENTION = 1
     show_default=True,
     help="Seconds between two looks of --watch.",
 )
-def show_status(as_json: bool, watch: bool, every: float) -> None:
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 600),
+    default=TIMEOUT_S,
+    show_default=True,
+    help="Longest wait for any part, in seconds.",
+)
+def show_status(as_json: bool, watch: bool, every: float, timeout: float) -> None:
     """Show services, workers, lag, rate, outbox, dead letters, models, stopped campaigns and definitions.
 
     A service that is away costs its own lines only. Exit code 0 if all is fine, 1 if something needs attention.
@@ -46,9 +53,9 @@ def show_status(as_json: bool, watch: bool, every: float) -> None:
         raise click.UsageError("--watch is a view for people; leave out --json or --watch")
     settings = load_settings()
     if watch and sys.stdin.isatty() and sys.stdout.isatty():
-        status = _watch(settings, every)
+        status = _watch(settings, every, timeout)
     else:
-        status = read_status(settings)
+        status = read_status(settings, timeout_s=timeout)
         if as_json:
             click.echo(msgspec.json.encode(status_object(status)))
         else:
@@ -56,14 +63,14 @@ def show_status(as_json: bool, watch: bool, every: float) -> None:
     sys.exit(ATTENTION if status.attention else 0)
 
 
-def _watch(settings: Settings, every: float) -> Status:
+def _watch(settings: Settings, every: float, timeout: float) -> Status:
     """Show a look after another until q or Ctrl-C, and return the last one."""
-    status = read_status(settings)
+    status = read_status(settings, timeout_s=timeout)
     with _reading_keys(), Live(console=open_console(), screen=True, auto_refresh=False) as live:
         try:
             live.update(render_status(status), refresh=True)
             while not _quits_within(every):
-                status = read_status(settings, former=status.marks)
+                status = read_status(settings, former=status.marks, timeout_s=timeout)
                 live.update(render_status(status), refresh=True)
         except KeyboardInterrupt:
             pass  # the end that was asked for

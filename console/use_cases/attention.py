@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from console.use_cases.status import Status
 
 WELL = "ok"
+_STOPPED = re.compile(r"campaign \S+ is stopped: ")
 RETRAIN = "retrain"
 
 
@@ -40,8 +42,10 @@ def _look_at_workers(status: Status) -> Iterator[str]:
     if not found.workers:
         yield f"no worker is in the consumer group ({found.group_state}); start one: holdfast worker"
     for worker in found.workers:
-        if worker.health not in {WELL, None}:
-            reasons = f": {'; '.join(worker.problems)}" if worker.problems else ""
+        # What the ledger says of stopped campaigns is newer, and comes once for all workers.
+        problems = [each for each in worker.problems if not _STOPPED.match(each)]
+        if worker.health not in {WELL, None} and (problems or not worker.problems):
+            reasons = f": {'; '.join(problems)}" if problems else ""
             yield f"worker {worker.name} at {worker.host} is {worker.health}{reasons}"
 
 

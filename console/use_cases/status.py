@@ -174,7 +174,8 @@ def read_status(
     models = find_models(settings)
     if former is None:
         former = _mark(settings, timeout_s)
-        time.sleep(max(begun + pause_s - time.monotonic(), 0.0))
+        looked_at = former.positions.at if former.positions else former.at
+        time.sleep(max(looked_at + pause_s - time.monotonic(), 0.0))
     begun_now = time.monotonic()
     lag = Reading(partial(_read_lag, settings, timeout_s))
     triggers = Reading(partial(_count_triggers, settings, timeout_s, former.sequence))

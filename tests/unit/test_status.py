@@ -94,6 +94,7 @@ def test_each_fault_is_one_sentence_with_what_to_do(changed: dict[str, Any], sai
     "changed",
     [
         {"workers": Part(Workers("stable", [WorkerStatus("w", "h", [0])]))},
+        {"workers": Part(Workers("stable", [WorkerStatus("w", "h", [0], "degraded", ["campaign c is stopped: x"])]))},
         {"waiting": Part(Waiting({"risk": (1, 100)}, was_requested=True, unfinished=[]))},
         {"models": [ModelStatus("nbo", "v1", monitored=replace(MONITORED, verdict="fine"))]},
     ],
