@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from console.cli import holdfast
 from console.warehouse import load_example
 from models.inputs import FEATURE_MAPPING, model_inputs
+from models.monitoring_record import read_monitoring
 from models.registry import load_scorers
 from models.versions import SNAPSHOT_FILE, add_version, promote, read_current, staging_folder
 from training.data.dataset import Source, read_table
@@ -82,7 +83,9 @@ def remember_training(folder: Path, url: str) -> None:
     promote(home, "churn-2", at=NOW, by="ann")
 
 
-def test_later_outcomes_say_that_the_ranking_holds_and_the_chances_do_not(run: Run, tmp_path: Path) -> None:
+def test_later_outcomes_say_that_the_ranking_holds_and_the_chances_do_not(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
     code, result = run("monitor", "churn", "--by", "country", "--metrics", str(tmp_path / "churn.prom"))
     assert code == 4
     assert [(each["check"], each["verdict"]) for each in result["findings"]] == [
@@ -99,6 +102,9 @@ def test_later_outcomes_say_that_the_ranking_holds_and_the_chances_do_not(run: R
     )
     assert sum(each["rows"] for each in result["groups"]) == sum(each["rows"] for each in result["periods"])
     assert "holdfast_model_retrain" in (tmp_path / "churn.prom").read_text()
+    kept = read_monitoring(folder / "churn")
+    assert kept is not None
+    assert (kept.verdict, len(kept.reasons)) == ("retrain", 2)
 
 
 def test_customers_have_moved_since_training_and_not_from_themselves(run: Run, folder: Path, example_url: str) -> None:

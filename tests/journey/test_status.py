@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from console.use_cases.parts import Part
 from console.use_cases.status import read_status
+from console.use_cases.workers_status import Workers
 from streams.settings import load_settings
 from tests.faults.proxy import Proxy
 from tests.forked_process import ROOT
@@ -146,6 +148,7 @@ def test_a_service_that_is_away_costs_its_own_lines(
 ) -> None:
     """It says what that means; everything else is shown."""
     found = look(well, **{variable: value})
+    assert len(found.attention) == 1, found.attention
     (sentence,) = found.attention
     assert sentence.startswith(f"{service}: ")
     assert "without it: " in sentence
@@ -225,6 +228,8 @@ def test_a_live_view_refreshes_and_ends_as_it_is_told(well: Workplace, ending: s
 def test_what_waits_has_an_age_and_a_group_without_workers_is_named(well: Workplace, worker: WorkerProcess) -> None:
     """The last test: it stops the worker."""
     worker.stop()
+    # The group keeps the place of a static member for the time of a session.
+    wait_until(lambda: look(well).workers == Part(Workers("empty", [])))
     well.publish("customer-updates", *(well.event(each) for each in CUSTOMERS[:7]))
     time.sleep(1.0)
     found = look(well, HOLDFAST_STUCK_AFTER_S="1")

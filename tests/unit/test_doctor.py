@@ -67,6 +67,7 @@ def test_sound_facts_give_no_findings() -> None:
             "set HOLDFAST_SESSION_TIMEOUT_S to 5",
         ),
         ({"with_ids": ()}, "topic-ids-missing", "Kafka 2.8"),
+        ({"brokers": {}}, "configuration-unread", "of the brokers cannot be read"),
     ],
 )
 def test_what_is_wrong_with_a_broker(changed: dict[str, Any], name: str, said: str) -> None:

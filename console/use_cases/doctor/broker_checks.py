@@ -203,6 +203,20 @@ def check_topic_ids(settings: Settings, broker: BrokerFacts) -> Iterator[Finding
         )
 
 
+def check_readable(settings: Settings, broker: BrokerFacts) -> Iterator[Finding]:
+    """The configuration of broker and topics may be read."""
+    ours = [topic for topic in settings.input_topics if topic in broker.partitions]
+    unread = [topic for topic in ours if topic not in broker.topics]
+    unread += [] if broker.brokers else ["the brokers"]
+    if unread:
+        yield note(
+            "configuration-unread",
+            f"the configuration of {', '.join(unread)} cannot be read",
+            "Retention, sizes and limits are not checked.",
+            "grant DescribeConfigs on the topics and on the cluster to this user (kafka-acls.sh)",
+        )
+
+
 CHECKS: Sequence[Callable[[Settings, BrokerFacts], Iterator[Finding]]] = (
     check_topics,
     check_descriptions,
@@ -216,4 +230,5 @@ CHECKS: Sequence[Callable[[Settings, BrokerFacts], Iterator[Finding]]] = (
     check_sizes,
     check_offsets_retention,
     check_topic_ids,
+    check_readable,
 )
