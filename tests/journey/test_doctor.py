@@ -326,7 +326,7 @@ FAULTS: dict[str, tuple[Break, str, str]] = {
             "DELETE FROM customers a USING customers b WHERE a.customer_id = b.customer_id AND a.ctid < b.ctid",
         ),
         "customer-duplicated",
-        "1 customers have more than one row",
+        "customers with more than one row: 1",
     ),
     "consent that is null": (
         by_sql(

@@ -98,7 +98,7 @@ def test_the_rate_is_that_between_two_looks(well: Workplace) -> None:
 
 def test_faults_are_named_with_what_to_do(well: Workplace) -> None:
     """A dead letter, a stopped campaign, a definition that no worker has, and another one of a segment."""
-    well.publish_bytes("outcomes", b"c1", b"not JSON")
+    well.publish("outcomes", well.event("c1", "outcome.opened", trigger_id="7"))
     well.settle()
     well.do("campaigns", "stop", "thank-you", "--why", "wrong prices", "--by", "ann")
     folder = ROOT / well.environment["HOLDFAST_DEFINITIONS_DIR"]
@@ -121,7 +121,7 @@ def test_faults_are_named_with_what_to_do(well: Workplace) -> None:
         "! campaign thank-you is stopped by ann: wrong prices; holdfast campaigns resume thank-you --why …",
         "definitions folder: segment lapsing, campaign late; restart the workers",
         "under changed segments: lapsing (200); holdfast segments reevaluate",
-        "open dead letters: 1 not_json",
+        "open dead letters: 1 invalid_event",
         "late: ",
         "segment lapsing: 200 of 200 known customers wait",
     ):

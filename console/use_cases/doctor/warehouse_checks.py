@@ -47,7 +47,7 @@ def check_consent(settings: Settings, warehouse: WarehouseFacts) -> Iterator[Fin
         yield warning(
             "consent-missing",
             sentence,
-            "Its decisions are withheld as no_consented_channel.",
+            "Without another channel its decisions are withheld as no_consented_channel.",
             "name the column in channels.json (consent_column, consent_values, purposes), or add it to the view",
         )
     for each in warehouse.report.sample.consent:
@@ -93,7 +93,7 @@ def check_duplicates(settings: Settings, warehouse: WarehouseFacts) -> Iterator[
     if count:
         yield error(
             "customer-duplicated",
-            f"{warehouse.report.view}: {count:,} customers have more than one row",
+            f"{warehouse.report.view}: customers with more than one row: {count:,}",
             "Their events become dead letters (duplicate_customer).",
             f"let the view return one row for each {settings.customer_id_column}",
         )
