@@ -46,9 +46,11 @@ format: .venv/all
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+# What a worker may be set to use; the image has it.
+IMAGE := --extra tracing --extra registry --extra holidays
 lock: .venv/bootstrap ## Resolve the dependencies again
-	for lock in runtime local all; do \
-	  case $$lock in runtime) extras=;; local) extras="--extra local";; all) extras=--all-extras;; esac; \
+	for lock in runtime training local all; do \
+	  case $$lock in runtime) extras="$(IMAGE)";; training) extras="$(IMAGE) --extra training";; local) extras="--extra local";; all) extras=--all-extras;; esac; \
 	  $(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --no-annotate --generate-hashes \
 	    --python-version 3.11 $$extras pyproject.toml --constraint requirements/all.txt -o requirements/$$lock.txt; \
 	done

@@ -27,7 +27,7 @@ from tests.builders import control, decision
 from tests.published_contracts import PAGE, read_released
 from tests.records import Arrived, arrive, decode
 
-META = json.loads((Path(__file__).parents[1] / "data/asyncapi/3.0.0.json").read_text(encoding="utf-8"))
+META = json.loads((Path(__file__).parents[1] / "data/asyncapi-3.0.0.json").read_text(encoding="utf-8"))
 MESSAGES = {each.key: each for each in all_messages()}
 READ = [each for each in MESSAGES.values() if each.direction == "read"]
 GOLDEN = Path(__file__).parents[1] / "golden"
