@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "deploy" / "kubernetes"
 ALERTS = ROOT / "deploy" / "observability" / "alerts.yaml"
 RULES = FOLDER / "monitoring" / "rules.yaml"
-RULES_HEAD = """# deploy/observability/alerts.yaml for the Prometheus Operator; `python -m tests.kubernetes_manifests` writes it.
+RULES_HEAD = """# deploy/observability/alerts.yaml for the Prometheus Operator.
+# `python -m tests.kubernetes_manifests` writes it.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
