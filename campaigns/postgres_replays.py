@@ -5,12 +5,14 @@ A replay reads the tables of the live ledger and writes to none of them.
 
 from __future__ import annotations
 
+from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
+import numpy as np
 import psycopg
 from psycopg import sql
 
@@ -329,7 +331,7 @@ class RecordedFacts:
     def __init__(self, ledger_url: str) -> None:
         self._url = ledger_url
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
-        self._events: frozenset[int] = frozenset()
+        self._events = np.empty(0, dtype=np.int64)
 
     async def open(self, begin: datetime, end: datetime, customers: Sequence[str] | None) -> None:
         """Connect, and read which events of the period have a decision.
@@ -344,7 +346,10 @@ class RecordedFacts:
             async with self._connection.transaction(), self._connection.cursor("recorded") as cursor:
                 await cursor.execute(QUERIES["recorded_events"], values)
                 cursor.itersize = PAGE
-                self._events = frozenset([hash((customer, event)) async for customer, event in cursor])
+                found = array("q")
+                async for each in cursor:
+                    found.append(hash(each))
+                self._events = np.sort(np.frombuffer(found, dtype=np.int64))
         except psycopg.Error as error:
             raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the decisions cannot be read: {error}") from error
 
@@ -359,9 +364,13 @@ class RecordedFacts:
         Raises:
             LedgerUnavailableError: the ledger cannot be read.
         """
-        recorded = self._events
-        wanted = [each for each in events if hash(each) in recorded]
-        if not wanted or self._connection is None:
+        if not events or not len(self._events) or self._connection is None:
+            return {}
+        hashes = np.array(list(map(hash, events)), dtype=np.int64)
+        places = np.searchsorted(self._events, hashes)
+        found_there = self._events[np.minimum(places, len(self._events) - 1)] == hashes
+        wanted = [events[place] for place in np.flatnonzero(found_there)]
+        if not wanted:
             return {}
         values = {"customers": [customer for customer, _ in wanted], "events": [event for _, event in wanted]}
         try:

@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 720, 280
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 26
 MOST_BARS = 62
 UPWARDS = ("same", "changed", "added")
-EXAMPLE_HEADINGS = ("customer", "", "campaign", "replay", "live")
+EXAMPLE_HEADINGS = ("customer", "kind", "campaign", "replay", "live")
 MEANINGS = {
     "same": "sent by both",
     "changed": "another offer, channel or message",

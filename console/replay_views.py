@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SENT = ("same", "changed", "added", "removed")
 COUNT_HEADINGS = ("campaign", *SENT, "sent by neither")
-REASON_HEADINGS = ("", "campaign", "differs in", "replay", "live", "decisions")
+REASON_HEADINGS = ("kind", "campaign", "differs in", "replay", "live", "decisions")
 
 
 def headline(found: Replayed) -> str:
@@ -73,6 +73,8 @@ def sentences(found: Replayed) -> Iterator[str]:
         yield f"{unsent:,} opportunities were sent by neither, {alike:,} of them with the same outcome and reason"
     if recorded := found.sources.get("recorded"):
         yield f"{recorded:,} decisions read the facts that the live decision had recorded"
+    if history := found.sources.get("history"):
+        yield f"{history:,} decisions read rows of the time of their events (DWH_HISTORY_QUERY)"
     yield from found.caveats
     if doubtful := sum(by_kind.get(kind, 0) for by_kind in found.uncertain.values() for kind in SENT[1:]):
         yield f"{doubtful:,} of the differences are of customers whose state at the beginning is not known exactly"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -40,6 +41,7 @@ from features.unreadable_values import UnreadableValues
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from features.postgres_loaders import Rows
 
@@ -204,6 +206,33 @@ class PostgresWarehouse:
         async with self._cursor() as cursor:
             table = await self._read_arrays(cursor, parameter)
             return await self._read_rows(cursor, where, parameter) if table is None else table
+
+    async def fetch_past(self, query: str, customer_ids: Sequence[str], times: Sequence[datetime]) -> FeatureTable:
+        """Return the rows of customers as of past times, as the operator's own query finds them.
+
+        Args:
+            query: SQL that returns the columns of the table, with :customer_ids and :as_of, arrays of text and of
+                times; a customer is paired with the time at the same place.
+            customer_ids: each once.
+            times: one for each customer.
+
+        Raises:
+            WarehouseUnavailableError: the warehouse cannot be reached now, or the query takes too long.
+            WarehouseLayoutError: the query cannot be run, or does not return the id column.
+            WarehouseRowError: the server fails on one of the rows.
+        """
+        # ::as_of would be a cast; percent signs of the user's SQL stand for themselves.
+        statement = re.sub(r"(?<!:):(customer_ids|as_of)\b", r"%(\1)s", query.strip().rstrip(";").replace("%", "%%"))
+        async with self._cursor() as cursor:
+            try:
+                await cursor.execute(statement.encode(), {"customer_ids": list(customer_ids), "as_of": list(times)})
+            except psycopg.ProgrammingError as error:
+                said = str(error).strip().splitlines()[0]
+                raise WarehouseLayoutError(f"DWH_HISTORY_QUERY cannot be run: {said}") from error
+            columns, read = _describe(cursor), await load_rows(cursor)
+            kept = {name: place for place, name in enumerate(columns) if name not in self._private}
+            rows = [tuple(row[place] for place in kept.values()) for row in read.rows]
+            return self._build({name: columns[name] for name in kept}, replace(read, rows=rows))
 
     async def sample(self, count: int) -> FeatureTable:
         """Return at most so many rows; see the port."""

@@ -189,13 +189,13 @@ class FeatureStore:
         missing = [each for each in wanted if each not in cached.rows]
         if not missing and cached.schema:
             return cached.schema.table(cached.rows), {}
-        fetched, duplicates = _split_duplicates(await self._warehouse.fetch(missing))
+        fetched, duplicates = split_duplicates(await self._warehouse.fetch(missing))
         self._schema = _Schema.of(fetched)
         if cached.schema is None:
             return fetched, duplicates
         if cached.schema != self._schema:
             # The columns have changed under the cached rows.
-            return _split_duplicates(await self._warehouse.fetch(wanted))
+            return split_duplicates(await self._warehouse.fetch(wanted))
         await self._fill(fetched, cached)
         table = _joined(cached.schema.table(cached.rows), fetched) if cached.rows else fetched
         return table, duplicates
@@ -256,7 +256,7 @@ class FeatureStore:
         self.cache_available = False
 
 
-def _split_duplicates(table: FeatureTable) -> tuple[FeatureTable, Mapping[str, int]]:
+def split_duplicates(table: FeatureTable) -> tuple[FeatureTable, Mapping[str, int]]:
     """Return the rows of customers that have one, and the number of rows of every other customer."""
     if len(set(table.customer_ids)) == len(table):
         return table, {}

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.store import FeatureRead
+from features.store import FeatureRead, split_duplicates
+from features.table import FeatureTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from features.store import FeatureStore
-    from features.table import Column, FeatureTable
+    from features.table import Column
     from streams.formats.events import Event
     from streams.ports import FactRecords
+
+
+PastRows = Callable[[Sequence[str], Sequence[datetime]], Awaitable[FeatureTable]]
+"""Returns the rows of customers, each as of the time at the same place."""
 
 
 class FeatureHistory:
     """Reads features as of events.
 
     Args:
-        rows: rows of the warehouse; of today, or of the time of the event.
+        rows: today's rows of the warehouse.
         records: facts that were recorded at events: they replace those of the rows.
+        past: rows as of the events, in place of today's; None where the warehouse has no history.
     """
 
-    def __init__(self, rows: FeatureStore, records: FactRecords) -> None:
+    def __init__(self, rows: FeatureStore, records: FactRecords, past: PastRows | None = None) -> None:
         self._rows = rows
         self._records = records
+        self._past = past
 
     async def read(self, latest: Mapping[str, Event]) -> FeatureRead:
         """Return the features of each customer as of an event.
@@ -37,8 +46,15 @@ class FeatureHistory:
             WarehouseError, LedgerUnavailableError: see the warehouse and the records.
         """
         events = [(customer, event.wire.id) for customer, event in latest.items()]
-        read, recorded = await asyncio.gather(self._rows.read(list(latest), fresh=()), self._records.find(events))
+        read, recorded = await asyncio.gather(self._read_rows(latest), self._records.find(events))
         return FeatureRead(overlay(read.table, recorded), read.cache_lost, read.duplicates, read.lost_columns)
+
+    async def _read_rows(self, latest: Mapping[str, Event]) -> FeatureRead:
+        if self._past is None or not latest:
+            return await self._rows.read(list(latest), fresh=())
+        found = await self._past(list(latest), [event.wire.occurred_at for event in latest.values()])
+        table, duplicates = split_duplicates(found)
+        return FeatureRead(table, cache_lost=False, duplicates=duplicates)
 
 
 class NoFeatureCache:

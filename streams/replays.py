@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from campaigns.postgres_replays import RecordedFacts, ReplayLedger, ReplayProgress, scratch_url
+from features.postgres_warehouse import PostgresWarehouse
 from features.signals import Signals, fold
 from features.store import FeatureStore
 from models.fallbacks import ModelFallbacks
 from models.sentiment import read_message
 from streams.customers import messages_by_customer, unseen
+from streams.errors import ReplayError
 from streams.feature_history import FeatureHistory, NoFeatureCache
 from streams.formats.codecs import decode_records
 from streams.kafka.connection import describe_connection
@@ -35,7 +37,7 @@ from streams.known_facts import check_facts, known_facts
 from streams.observability.health import Health
 from streams.observability.metrics import Metrics
 from streams.pipeline import Pipeline
-from streams.runtime.history_batches import Position
+from streams.runtime.history_batches import TOGETHER_MS, Position
 from streams.runtime.memory import freeze_memory
 from streams.runtime.partition_leases import Assignment
 from streams.runtime.retry import RetryPolicy
@@ -51,14 +53,15 @@ if TYPE_CHECKING:
     from campaigns.definition import DefinitionSet
     from campaigns.postgres_ledger import PostgresLedger
     from campaigns.postgres_replays import PostgresReplay
+    from features.ports import WarehouseConnection
     from models.registry import Scorers
     from streams.decision_config import DecisionConfig
+    from streams.feature_history import PastRows
     from streams.formats.events import Decoded, Event, Record
     from streams.formats.schemas import Schemas
     from streams.runtime.batching import Batch
     from streams.settings import Settings
 
-BATCH_EVENTS = 1_000
 CONVERSATIONS = "conversations"
 
 
@@ -74,6 +77,7 @@ class ReplayRun:
         customers: whose events are decided; None is every customer.
         definitions: the rules, campaigns and offers.
         scorers: the models.
+        together_ms: records of a customer that arrived within this time are decided together.
         records: decided by earlier runs.
         seconds: taken by earlier runs.
     """
@@ -85,6 +89,7 @@ class ReplayRun:
     customers: frozenset[str] | None
     definitions: DefinitionSet
     scorers: Scorers
+    together_ms: int = TOGETHER_MS
     records: int = 0
     seconds: float = 0.0
 
@@ -162,7 +167,7 @@ async def run_replay(
         reader = HistoryReader(settings)
         stack.push_async_callback(reader.close)
         await reader.open()
-        source = HistorySource(reader, run.period, most=min(settings.batch_events, BATCH_EVENTS))
+        source = HistorySource(reader, run.period, most=settings.batch_events, together_ms=run.together_ms)
         schemas = open_schemas(settings)
         chosen = Chosen(partial(_decode, settings, schemas), run.customers)
         progress = _Progress(run, source, chosen, on_progress)
@@ -207,7 +212,20 @@ async def open_history(
     stack.push_async_callback(recorded.close)
     customers = None if run.customers is None else sorted(run.customers)
     await recorded.open(run.begin, run.end, customers)
-    return FeatureHistory(store, recorded), store, config
+    return FeatureHistory(store, recorded, find_past(settings, warehouse)), store, config
+
+
+def find_past(settings: Settings, warehouse: WarehouseConnection) -> PastRows | None:
+    """Return what reads past rows of the warehouse, None where the settings name no query for them.
+
+    Raises:
+        ReplayError: the warehouse takes no query.
+    """
+    if settings.history_query is None:
+        return None
+    if not isinstance(warehouse, PostgresWarehouse):
+        raise ReplayError("DWH_HISTORY_QUERY needs a warehouse in PostgreSQL; leave it out to read today's rows")
+    return partial(warehouse.fetch_past, settings.history_query)
 
 
 async def _run_until(worker: Worker, ended: asyncio.Event) -> None:

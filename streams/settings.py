@@ -346,6 +346,12 @@ class Settings(BaseSettings):
     ltv_training_query: str | None = Field(
         None, alias="DWH_LTV_TRAINING_QUERY", description="Your SQL for lifetime value training, with :start_date."
     )
+    history_query: str | None = Field(
+        None,
+        alias="DWH_HISTORY_QUERY",
+        min_length=1,
+        description="Your SQL for customers' rows at past times, with :customer_ids and :as_of; for `holdfast replay`.",
+    )
     feature_mapping: Annotated[dict[str, str], Field(min_length=1), NoDecode] = Field(
         dict(FEATURE_MAPPING),
         alias="ML_FEATURE_MAPPING",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from models.current_user import current_user
 from segments.engine import MODES
 from streams.errors import ReplayError
 from streams.observability.logs import configure_logs
+from streams.runtime.history_batches import TOGETHER_MS
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 REASONS_SHOWN = 12
+NICE = 10
 
 
 class _Moment(click.ParamType):
@@ -94,6 +97,14 @@ def _read_models(_context: click.Context, _parameter: click.Parameter, given: Se
     show_default=True,
     help="What a customer's first evaluation may fire under rules that were not in force at --from.",
 )
+@click.option(
+    "--together",
+    type=click.IntRange(0, 86_400_000),
+    default=TOGETHER_MS,
+    show_default=True,
+    metavar="MS",
+    help="Decide together what arrived of a customer within this time, as a batch of a worker does; longer is faster.",
+)
 @click.option("--resume", metavar="ID", help="Resume this replay in place of a new one.")
 @click.option("--keep", is_flag=True, help="Keep its decisions; `holdfast replay drop` removes them.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page to this file.")
@@ -114,6 +125,7 @@ def replay(  # noqa: PLR0913 - each is one choice of the operator
     models: Mapping[str, str],
     ledger: Ledger,
     first_evaluations: Mode,
+    together: int,
     resume: str | None,
     keep: bool,
     report: Path | None,
@@ -147,7 +159,10 @@ def replay(  # noqa: PLR0913 - each is one choice of the operator
         models,
         ledger,
         first_evaluations,
+        together,
     )
+    # Workers on the same machine come first.
+    os.nice(NICE)
     with _replaying(settings, plan, by, resume, keep=keep) as done:
         if report is not None:
             _write(report, done.summary)

@@ -31,6 +31,7 @@ from streams.kafka.history import Period
 from streams.kafka.replay_requests import ReplayRequestProducer
 from streams.kafka.topics import verify_topics
 from streams.replays import ReplayRun, decode_positions, encode_positions, find_period, refold_signals, run_replay
+from streams.runtime.history_batches import TOGETHER_MS
 from streams.runtime.model_reload import load_models
 from streams.topic_descriptions import SHADOW
 
@@ -59,6 +60,7 @@ class ReplayPlan(msgspec.Struct, frozen=True):
         models: the version of each model that is not to be the promoted one.
         ledger: what the scratch ledger begins with: what the live one held at `begin`, or nothing.
         first_evaluations: what first evaluations may fire under rules that were not in force at `begin`.
+        together_ms: records of a customer that arrived within this time are decided together.
     """
 
     begin: datetime
@@ -68,6 +70,7 @@ class ReplayPlan(msgspec.Struct, frozen=True):
     models: Mapping[str, str] = msgspec.field(default_factory=dict)
     ledger: Ledger = "snapshot"
     first_evaluations: Mode = "emit"
+    together_ms: int = TOGETHER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Replayed:
         uncertain: those of `counts` whose customers' state at the beginning is not known exactly, in the same form.
         reasons: the most frequent first.
         days: differences sent by the day of their event time and by kind.
-        sources: decisions of the replay by where their facts came from: recorded or today.
+        sources: decisions of the replay by where their facts came from: recorded, history or today.
         unsent: opportunities that neither side sent, and how many of them have the same outcome and reason.
         rejects: records that cannot be decided, by reason.
         missing: triggers that `--live` would let the workers decide, by campaign.
@@ -259,11 +262,13 @@ class _StoredPlan(msgspec.Struct, frozen=True):
     Attributes:
         versions: of the definitions and models that it began with.
         caveats: what was found when it began, in sentences.
+        has_history: whether facts that no decision recorded come from past rows of the warehouse.
     """
 
     plan: ReplayPlan
     versions: str
     caveats: tuple[str, ...]
+    has_history: bool
 
 
 def _begin(settings: Settings, plan: ReplayPlan, replay: PostgresReplay, by: str) -> None:
@@ -277,7 +282,12 @@ def _begin(settings: Settings, plan: ReplayPlan, replay: PostgresReplay, by: str
     verify_topics(settings.broker, [settings.topic_prefix + SHADOW], security=describe_security(settings))
     definitions, scorers = _load(settings, plan)
     period = asyncio.run(find_period(settings, plan.begin, plan.end))
-    stored = _StoredPlan(plan, _versions(definitions, scorers), tuple(_describe_period(settings, plan, period)))
+    stored = _StoredPlan(
+        plan,
+        _versions(definitions, scorers),
+        tuple(_describe_period(settings, plan, period)),
+        settings.history_query is not None,
+    )
     try:
         replay.create(settings.ledger_url)
         replay.copy_definitions(plan.begin)
@@ -321,6 +331,7 @@ def _decide(
         None if plan.customers is None else frozenset(plan.customers),
         definitions,
         scorers,
+        plan.together_ms,
         found.records,
         found.seconds,
     )
@@ -373,7 +384,8 @@ def summarise(replay: PostgresReplay, found: ReplayRecord) -> Replayed:
         if unknown:
             uncertain[campaign][kind] = unknown
     ((alike, unsent),) = replay.count("count_unsent_alike")
-    sources = {("recorded" if recorded else "today"): count for recorded, count in replay.count("count_sources")}
+    other = "history" if msgspec.json.decode(found.plan, type=_StoredPlan).has_history else "today"
+    sources = {("recorded" if recorded else other): count for recorded, count in replay.count("count_sources")}
     rejects = dict(replay.count("count_rejects"))
     return Replayed(
         found.replay_id,

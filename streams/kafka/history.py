@@ -191,11 +191,12 @@ class HistorySource:
         reader: reads the period.
         period: what is left to read.
         most: records of a batch.
+        together_ms: records of a customer that arrived within this time are decided together.
     """
 
-    def __init__(self, reader: HistoryReader, period: Period, *, most: int) -> None:
+    def __init__(self, reader: HistoryReader, period: Period, *, most: int, together_ms: int) -> None:
         self._placed = sorted(period.ends)
-        self._batches = self._cut(reader, period, BatchCutter(most))
+        self._batches = self._cut(reader, period, BatchCutter(most, together_ms))
         self._ends: deque[tuple[dict[tuple[str, int], Position], int]] = deque()
         self._collected = 0
         self._acknowledged = 0

@@ -217,6 +217,26 @@ def records_of(place: Workplace) -> int:
     return found[0].records if found else 0
 
 
+def test_past_rows_are_read_where_the_warehouse_keeps_them(place: Workplace, tmp_path: Path) -> None:
+    """Without them, the event at which no decision was recorded would find today's row."""
+    act(place, "h1", days=5)
+    begin = moment()
+    act(place, "h1", days=40)
+    end = moment()
+    with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
+        warehouse.execute(
+            "CREATE TABLE past AS SELECT *, now() AS until FROM customer_features_view WHERE customer_id = 'h1'"
+        )
+    act(place, "h1", days=1)
+    laxer = edit(place, tmp_path / "laxer", 30)
+    assert replay(place, begin, end, definitions_dir=laxer).is_same
+    query = """SELECT p.* FROM unnest(:customer_ids::text[], :as_of::timestamptz[]) AS asked (customer_id, at)
+               JOIN past p ON p.customer_id = asked.customer_id AND p.until > asked.at"""
+    place.environment = {**place.environment, "DWH_HISTORY_QUERY": query}
+    done = replay(place, begin, end, definitions_dir=laxer)
+    assert (done.counts, done.sources) == ({"win-back": {"added": 1}}, {"history": 1})
+
+
 def test_what_is_missing_is_sent_once_under_todays_consent(endpoints: Endpoints, tmp_path: Path) -> None:
     """The rule was wrong, and is corrected: the workers decide what was missed, under the id that it would have had."""
     with workplace(endpoints, tmp_path) as place:
