@@ -22,7 +22,7 @@ from campaigns.postgres_connections import connect_ledger
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES as LEDGER_QUERIES
 from campaigns.queries import load_queries
-from campaigns.replay_differences import DecidedTrigger, Difference
+from campaigns.replay_differences import DecidedTrigger, Difference, Exposure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -255,6 +255,15 @@ class PostgresReplay:
         while rows := self._rows("list_differences", kinds=wanted, after=after, limit=PAGE):
             yield from map(_difference, rows)
             after = rows[-1][2]
+
+    def exposures(self) -> Iterator[Exposure]:
+        """Yield each opportunity that the replay or the live ledger contacts or holds out, in any order."""
+        query = sql.SQL(QUERIES["list_exposures"]).format(scratch=sql.Identifier(self.schema))
+        with self._connection.transaction(), self._connection.cursor("exposures") as cursor:
+            cursor.itersize = PAGE
+            cursor.execute(query)
+            for row in cursor:
+                yield Exposure(*row)
 
     def missing(self) -> Iterator[list[tuple[str, str, str, str]]]:
         """Yield the triggers that the live ledger has neither as decision nor as contact, in pages.

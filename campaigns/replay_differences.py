@@ -47,6 +47,41 @@ class DecidedTrigger:
 
 
 @dataclass(frozen=True, slots=True)
+class Exposure:
+    """An opportunity that the replay or the live ledger contacts or holds out, and what became of the live one.
+
+    Attributes:
+        outcome: of the replay: fired, control or withheld; None without a decision.
+        channel: of the replay's contact or control exposure; None where there is none.
+        propensity: the probability of its offer, given a contact.
+        net_value: what the replay expects of it.
+        contact_cost: of a contact by its channel.
+        offer_cost: of its offer, if accepted.
+        live_outcome: the same of the live ledger, as all that begin with `live`.
+        is_converted: whether the customer converted after the live one.
+        value: of the conversions.
+    """
+
+    campaign: str
+    customer_id: str
+    outcome: str | None
+    channel: str | None
+    offer_id: int | None
+    propensity: float | None
+    net_value: float | None
+    contact_cost: float
+    offer_cost: float
+    live_outcome: str | None
+    live_channel: str | None
+    live_offer_id: int | None
+    live_propensity: float | None
+    live_contact_cost: float
+    live_offer_cost: float
+    is_converted: bool
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
     """One opportunity, as the replay and the live ledger decided it.
 

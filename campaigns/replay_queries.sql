@@ -301,6 +301,15 @@ SELECT kind, customer_id, trigger_id, campaign, segment, occasion, differing, co
           FROM difference d WHERE kind IN ('added', 'removed', 'changed')) d
  WHERE place <= %(limit)s ORDER BY kind, campaign, place;
 
+-- name: list_exposures
+-- Each opportunity that the replay or the live ledger contacts or holds out, with what became of the live one.
+SELECT d.campaign, d.customer_id, replay_outcome, replay_channel, replay_offer_id, replay_propensity, replay_net_value,
+       coalesce(replay_contact_cost, 0), coalesce(replay_offer_cost, 0),
+       live_outcome, live_channel, live_offer_id, live_propensity, coalesce(live_contact_cost, 0), coalesce(live_offer_cost, 0),
+       coalesce(c.conversions, 0) > 0, coalesce(c.value, 0)::double precision
+  FROM {scratch}.difference d LEFT JOIN contact c ON c.customer_id = d.customer_id AND c.trigger_id = d.trigger_id::uuid
+ WHERE replay_channel IS NOT NULL OR live_channel IS NOT NULL;
+
 -- name: count_rejects
 SELECT reason, count(*) FROM dead_letter GROUP BY reason ORDER BY count(*) DESC, reason;
 

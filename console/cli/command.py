@@ -14,6 +14,7 @@ import psycopg
 from campaigns.definition import load_definitions
 from campaigns.errors import CampaignError
 from campaigns.migrations import migrate
+from console.cli.backtest import backtest
 from console.cli.campaigns import campaigns
 from console.cli.contracts import contracts
 from console.cli.customers import customers
@@ -218,6 +219,7 @@ holdfast.add_command(train)
 holdfast.add_command(show_status)
 holdfast.add_command(doctor)
 holdfast.add_command(timeline)
+holdfast.add_command(backtest)
 holdfast.add_command(what_if)
 
 

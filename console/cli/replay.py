@@ -45,7 +45,9 @@ REASONS_SHOWN = 12
 NICE = 10
 
 
-class _Moment(click.ParamType):
+class Moment(click.ParamType):
+    """A time of ISO 8601."""
+
     name = "time"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
@@ -57,7 +59,8 @@ class _Moment(click.ParamType):
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _read_models(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+def read_models(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    """Return the versions of options MODEL=VERSION, by model."""
     pairs = [each.partition("=") for each in given]
     if wrong := [name for name, equals, version in pairs if not (name and equals and version)]:
         raise click.BadParameter(f"{wrong[0]!r} is not MODEL=VERSION, as churn=2026-03-01")
@@ -66,9 +69,9 @@ def _read_models(_context: click.Context, _parameter: click.Parameter, given: Se
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "--from", "begin", type=_Moment(), help="Replay records of this time and later, by their Kafka timestamps."
+    "--from", "begin", type=Moment(), help="Replay records of this time and later, by their Kafka timestamps."
 )
-@click.option("--to", "end", type=_Moment(), help="Replay records before this time.")
+@click.option("--to", "end", type=Moment(), help="Replay records before this time.")
 @click.option("--customers", help="Only these customers' events, ids separated by commas.")
 @click.option(
     "--customers-file",
@@ -81,7 +84,7 @@ def _read_models(_context: click.Context, _parameter: click.Parameter, given: Se
     help="Decide with the definitions of this folder; default: HOLDFAST_DEFINITIONS_DIR.",
 )
 @click.option(
-    "--models", multiple=True, callback=_read_models, help="Decide with this version of a model: churn=VERSION."
+    "--models", multiple=True, callback=read_models, help="Decide with this version of a model: churn=VERSION."
 )
 @click.option(
     "--ledger",

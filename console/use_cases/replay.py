@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from campaigns.definition import DefinitionSet
     from campaigns.postgres_replays import PostgresReplay, ReplayRecord
-    from campaigns.replay_differences import Difference
+    from campaigns.replay_differences import Difference, Exposure
     from models.registry import Scorers
     from streams.settings import Settings
 
@@ -150,6 +150,10 @@ class FinishedReplay:
             kinds: those of `campaigns.replay_differences.KINDS`; all without it.
         """
         return self._replay.differences(kinds)
+
+    def exposures(self) -> Iterator[Exposure]:
+        """Yield each opportunity that either side contacts or holds out, with what became of the live one."""
+        return self._replay.exposures()
 
     def missing(self) -> Iterator[list[tuple[str, str, str, str]]]:
         """Yield the triggers that `--live` would let the workers decide: id, customer, campaign, occasion; in pages."""
