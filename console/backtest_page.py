@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from console.use_cases.backtests import Backtest
 
-WIDTH, ROW, LEFT, RIGHT, BOTTOM = 720, 34, 170, 20, 28
+WIDTH, ROW, LEFT, RIGHT, BOTTOM = 720, 54, 24, 24, 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def draw_intervals(found: Backtest) -> Intervals | None:
     rows = [
         Interval(
             name,
-            ROW * place + ROW / 2,
+            ROW * place + 36,
             x(each.difference_low),
             x(each.difference),
             x(each.difference_high),
@@ -105,4 +105,5 @@ def draw_intervals(found: Backtest) -> Intervals | None:
         for place, (name, each) in enumerate(known)
     ]
     height = ROW * len(rows) + BOTTOM
-    return Intervals(rows, [(x(each), f"{each:+,g}") for each in ticks], x(0), height, "; ".join(e.label for e in rows))
+    labels = [(x(each), f"{each:+,g}" if each else "0") for each in ticks]
+    return Intervals(rows, labels, x(0), height, "; ".join(each.label for each in rows))

@@ -30,10 +30,9 @@ ESTIMATE_HEADINGS = (
     "without an estimate",
     "effective sample",
     "conversion",
-    "recorded",
-    "difference",
+    "compared with the record",
     "net revenue",
-    "difference",
+    "compared with the record",
 )
 METHODS = ("", "inverse propensity", "self-normalised", "doubly robust", "95 % interval")
 
@@ -62,11 +61,11 @@ def describe_estimate(found: Estimate) -> str:
             f"its own.{covered}"
         )
     earned = found.earned
-    verdict = "less" if earned.difference_high < 0 else "more" if earned.difference_low > 0 else "neither more nor less"
-    return (
-        f"It would have earned {verdict} than the recorded one, net of cost: {earned.difference:+,.2f} per opportunity "
-        f"({earned.difference_low:+,.2f} to {earned.difference_high:+,.2f}).{covered}"
-    )
+    interval = f"{earned.difference:+,.2f} ({earned.difference_low:+,.2f} to {earned.difference_high:+,.2f})"
+    if earned.difference_low > 0 or earned.difference_high < 0:
+        verdict = "more" if earned.difference_low > 0 else "less"
+        return f"Net of cost it would have earned {verdict} than the recorded one, per opportunity {interval}.{covered}"
+    return f"Whether it earns more or less net of cost is open: per opportunity {interval}.{covered}"
 
 
 def tone(found: Estimate) -> str:
@@ -105,12 +104,11 @@ def _estimate(found: Estimate) -> tuple[str, ...]:
     counts = (f"{found.opportunities:,}", f"{found.unsupported_share:.0%}", f"{found.effective:,.0f}")
     if found.conversion is None or found.earned is None or not found.is_enough:
         why = "no estimate" if found.conversion is None else "not enough evidence"
-        return (*counts, why, "", "", "", "")
+        return (*counts, why, "", "", "")
     rate, earned = found.conversion, found.earned
     return (
         *counts,
         f"{rate.dr:.2%}",
-        f"{rate.recorded:.2%}",
         f"{100 * rate.difference:+.2f} pp ({100 * rate.difference_low:+.2f} to {100 * rate.difference_high:+.2f})",
         f"{earned.dr:,.2f}",
         f"{earned.difference:+,.2f} ({earned.difference_low:+,.2f} to {earned.difference_high:+,.2f})",
