@@ -18,6 +18,8 @@ MAX_MESSAGE_BYTES = 4_194_304
 
 SHADOW = "campaign-triggers.shadow"
 """What replays would have sent. No worker needs it."""
+REPLAY_HEADER = "holdfast_replay"
+"""Which replay would have sent a trigger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from streams.contracts.input_schemas import (
     update_schema,
 )
 from streams.formats.events import RejectReason
+from streams.topic_descriptions import REPLAY_HEADER, SHADOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,10 +121,12 @@ _FEEDBACK: dict[str, dict[str, Any]] = {
 
 def _outputs() -> list[MessageContract]:
     trigger, decision, transition = (read_schema(name) for name in ("trigger", "decision", "transition"))
+    replay = {"type": "string", "minLength": 1, "description": "Id of the replay."}
     expires = {"ce_expirytime": {"type": "string", "format": "date-time", "description": "Do not act on it later."}}
     return [
         _output("trigger", "campaign-triggers", trigger, TRIGGER_TYPE, expires),
         _output("control", "campaign-triggers.control", trigger, TRIGGER_TYPE, expires),
+        _output("shadow", SHADOW, trigger, TRIGGER_TYPE, {**expires, REPLAY_HEADER: replay}),
         _output("decision", "decisions", decision, DECISION_TYPE, expires),
         _output("transition", "segment-transitions", transition, TRANSITION_TYPE, {}),
         MessageContract("dead-letter", 1, "dead-letters", "write", {}, _letter_headers(), [(_LETTER, '{"id": "e-1"')]),
@@ -170,6 +173,7 @@ def _example_headers(headers: Mapping[str, Schema], value: Mapping[str, Any]) ->
         "ce_causationid": value["caused_by"],
         "ce_expirytime": "2011-06-15T12:30:00+00:00",
         RECEIVED_HEADER: "1306931400000",
+        REPLAY_HEADER: "r4c1d09ab",
     }
     return {name: schema.get("const") or examples[name] for name, schema in headers.items()}
 

@@ -9,14 +9,13 @@ from confluent_kafka import KafkaException, Producer
 
 from streams.errors import SinkUnavailableError
 from streams.kafka.connection import quiet_logger
-from streams.topic_descriptions import MAX_MESSAGE_BYTES
+from streams.topic_descriptions import MAX_MESSAGE_BYTES, REPLAY_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from campaigns.ports import OutboxRow
 
-REPLAY_HEADER = "holdfast_replay"
 TRIGGERS = "campaign_triggers"
 TIMEOUT_S = 30.0
 _quiet = quiet_logger("holdfast.shadow.librdkafka")
