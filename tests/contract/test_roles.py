@@ -17,8 +17,9 @@ from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import LedgerUnavailableError
 from campaigns.feedback import Feedback
 from campaigns.migrations import migrate
-from campaigns.ports import BatchChanges
+from campaigns.ports import BatchChanges, DueCustomer
 from campaigns.postgres_dead_letters import open_dead_letters
+from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.postgres_performance import open_performance
 from campaigns.postgres_reevaluations import open_reevaluations
@@ -92,6 +93,8 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
         "consent_changes": [opt_out()],
         "stops": [CampaignStop("win-back", "too many")],
         "feedback": [Feedback("ann", "f-1", "always_vip", AS_OF, "sam", "why")],
+        "evaluated": [],
+        "due_times": {"ann": 100},
     }
     for changes in ({}, {"cache_lost": True}, reported):
         committed = await ledger.commit(batch(decision(), **changes), owners={3: epoch})
@@ -105,6 +108,11 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     assert await ledger.members("at-risk") == ["ann"]
     assert await ledger.ledger_id()
     await ledger.close()
+    waiting = PostgresDueCustomers(worker_url)
+    await waiting.open()
+    assert await waiting.claim(100, limit=9, lease_s=60) == [DueCustomer("ann", 100)]
+    assert await waiting.next_due() is None
+    await waiting.close()
 
 
 async def test_workers_with_roles_of_their_own_find_each_others_sessions(ledger_url: str, worker_url: str) -> None:
