@@ -90,8 +90,8 @@ class DueClaims:
         self.overdue_s = 0
 
     def describe(self) -> list[str]:
-        """Return a sentence if customers who are due wait for long."""
-        if self.overdue_s < FAR_BEHIND_S:
+        """Return a sentence if customers who are due wait for long; by the time of events, long is a moment."""
+        if self._jumps or self.overdue_s < FAR_BEHIND_S:
             return []
         words = f"due customers: the first has waited for {self.overdue_s:,} s"
         return [f"{words}; add workers, or raise HOLDFAST_DUE_RATE where they are idle"]
