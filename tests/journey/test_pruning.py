@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from tests.forked_process import ROOT
 from tests.journey.test_erasure import replay_all
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 STATE = """
     SELECT (SELECT string_agg(signals::text, ',' ORDER BY customer_id) FROM signal),
-           (SELECT string_agg(concat_ws(' ', trigger_id, status, value, conversions), ',' ORDER BY trigger_id) FROM contact),
+           (SELECT string_agg(concat_ws(' ', trigger_id, status, value, conversions), ',' ORDER BY trigger_id)
+              FROM contact),
            (SELECT count(*) FROM consent_change), (SELECT count(*) FROM dead_letter)
 """
 AGED = {"seen_event": "seen_at", "decision": "recorded_at", "outbox": "sent_at"}
@@ -56,7 +58,8 @@ def let_time_pass(place: Workplace) -> None:
     """Make the rows as old as if they had been written two hours ago."""
     with psycopg.connect(place.environment["HOLDFAST_LEDGER_URL"]) as ledger:
         for table, column in AGED.items():
-            ledger.execute(f"UPDATE {table} SET {column} = {column} - interval '2 hours'".encode())
+            age = sql.SQL("UPDATE {0} SET {1} = {1} - interval '2 hours'")
+            ledger.execute(age.format(sql.Identifier(table), sql.Identifier(column)))
     time.sleep(1)
 
 
@@ -117,6 +120,6 @@ def test_a_retention_that_the_definitions_contradict_is_refused(place: Workplace
     refused = place.holdfast("prune", HOLDFAST_RETENTION_CONTACT_DAYS="30")
     assert refused.returncode == 2
     assert refused.stderr == (
-        "holdfast: HOLDFAST_RETENTION_CONTACT_DAYS is 30; the longest cooldown, limit or repeat_days of the definitions "
-        "counts 60 days: keep more than that\n"
+        "holdfast: HOLDFAST_RETENTION_CONTACT_DAYS is 30; the longest cooldown, limit or repeat_days of the "
+        "definitions counts 60 days: keep more than that\n"
     )
