@@ -1,9 +1,9 @@
 """Measures pruning and erasure next to a worker's commits: `python -m benchmarks.retention [--rows N] [--seconds S]`.
 
 A ledger has N rows of folded messages, nine tenths of them old, of 100,000 customers with decisions, contacts,
-memberships and sent messages each. A worker's ledger reads and commits batches of 500 messages at a fixed rate all the
-time: the longest of these, read and commit together, is compared without anything next to it, while the old rows are
-pruned, and while customers are erased. A batch that an erasure fences is claimed and committed again; that counts as its time.
+memberships and sent messages each. A worker's ledger reads and commits batches of 500 messages at a fixed rate. The
+longest of these, read and commit together, is compared without anything next to it, while the old rows are pruned,
+and while customers are erased. A batch that an erasure fences is claimed and committed again; that counts as its time.
 
 PostgreSQL shares the machine with this process. The last line is a JSON object, with the load of the machine before.
 """

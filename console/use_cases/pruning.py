@@ -48,9 +48,9 @@ def prune_ledger(
     """
     days = settings.retention_days
     defined = load_definitions(settings.definitions_dir)
-    check_retention(
-        days, defined.campaigns, Definitions(defined.campaigns, defined.offers, {}, {}, channels=defined.channels)
-    )
+    versions = {each.key: each.version for each in defined.segments}
+    definitions = Definitions(defined.campaigns, defined.offers, {}, versions, channels=defined.channels)
+    check_retention(days, defined.campaigns, definitions)
     rules: Sequence[Rule] = RULES
     unknown, oldest = "", None
     try:
