@@ -65,7 +65,7 @@ class Batches(Thread):
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
         self.waits: list[float] = []
-        self._url, self._stop = url, Event()
+        self._url, self._ended = url, Event()
 
     def run(self) -> None:
         """Commit until stopped."""
@@ -73,7 +73,7 @@ class Batches(Thread):
 
     def stop(self) -> None:
         """End after the present batch."""
-        self._stop.set()
+        self._ended.set()
         self.join()
 
     async def _commit_all(self) -> None:
@@ -81,7 +81,7 @@ class Batches(Thread):
         await ledger.open()
         epoch, number = await ledger.claim(0), 0
         due = time.perf_counter()
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             due += 1 / BATCHES_PER_S
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
             keys = [(f"c{(number * 37 + n * 13) % CUSTOMERS}", f"live-{number}-{n}") for n in range(BATCH)]

@@ -47,8 +47,8 @@ RETURNING trigger_id;
 
 -- name: opt_out
 INSERT INTO opt_out (event_id, customer_id, channel, trigger_id, requested_at)
-SELECT %(event)s, %(customer)s, %(channel)s, %(trigger)s, %(at)s
- WHERE %(customer)s <> ALL (%(erased)s::text[])
+SELECT %(event)s, %(customer)s, %(channel)s, %(trigger)s::uuid, %(at)s::timestamptz
+ WHERE %(customer)s::text <> ALL (%(erased)s::text[])
     ON CONFLICT (event_id) DO NOTHING;
 
 -- name: consent
