@@ -200,29 +200,38 @@ def test_a_live_view_refreshes_and_ends_as_it_is_told(well: Workplace, ending: s
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
     before = termios.tcgetattr(terminal)
-    viewer = subprocess.Popen(
-        [sys.executable, "-m", "console", "status", "--watch", "--every", "0.5", *PATIENTLY],
-        env={**os.environ, **well.environment, "TERM": "xterm"},
-        cwd=ROOT,
-        stdin=terminal,
-        stdout=terminal,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    drawn, until = b"", time.monotonic() + 30
-    while drawn.count(b"all is fine") < 3:
-        assert time.monotonic() < until, drawn[-2000:]
-        if select.select([main], [], [], 1.0)[0]:
-            drawn += os.read(main, 65_536)
-    if ending == "q":
-        os.write(main, b"q")
-    else:
-        viewer.send_signal(signal.SIGINT)
-    _, errors = viewer.communicate(timeout=20)
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "console", "status", "--watch", "--every", "0.5", *PATIENTLY],
+            env={**os.environ, **well.environment, "TERM": "xterm"},
+            cwd=ROOT,
+            stdin=terminal,
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as viewer,
+        ExitStack() as stack,
+    ):
+        stack.callback(viewer.kill)
+        read_until_drawn(main, times=3)
+        if ending == "q":
+            os.write(main, b"q")
+        else:
+            viewer.send_signal(signal.SIGINT)
+        _, errors = viewer.communicate(timeout=60)
     assert (viewer.returncode, errors) == (0, b"")
     assert termios.tcgetattr(terminal) == before
     os.close(main)
     os.close(terminal)
+
+
+def read_until_drawn(terminal: int, times: int) -> None:
+    """Return when the page was drawn so often."""
+    drawn, until = b"", time.monotonic() + 120
+    while drawn.count(b"all is fine") < times:
+        assert time.monotonic() < until, drawn[-2_000:]
+        if select.select([terminal], [], [], 1.0)[0]:
+            drawn += os.read(terminal, 65_536)
 
 
 def test_what_waits_has_an_age_and_a_group_without_workers_is_named(well: Workplace, worker: WorkerProcess) -> None:
