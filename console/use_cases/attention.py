@@ -74,8 +74,10 @@ def _look_at_models(status: Status) -> Iterator[str]:
     for model in status.models:
         if model.problem:
             yield f"model {model.task}: {model.problem}"
-        if model.monitored is not None and model.monitored.verdict == RETRAIN:
-            reasons = "; ".join(model.monitored.reasons)
+        monitored = model.monitored
+        # What was found of a version that no longer serves says nothing.
+        if monitored is not None and monitored.verdict == RETRAIN and monitored.version == model.version:
+            reasons = "; ".join(monitored.reasons)
             yield f"model {model.task}: monitoring advises to train it again ({reasons}): holdfast train {model.task}"
 
 

@@ -97,10 +97,11 @@ def test_each_fault_is_one_sentence_with_what_to_do(changed: dict[str, Any], sai
         {"workers": Part(Workers("stable", [WorkerStatus("w", "h", [0], "degraded", ["campaign c is stopped: x"])]))},
         {"waiting": Part(Waiting({"risk": (1, 100)}, was_requested=True, unfinished=[]))},
         {"models": [ModelStatus("nbo", "v1", monitored=replace(MONITORED, verdict="fine"))]},
+        {"models": [ModelStatus("nbo", "v2", monitored=MONITORED)]},
     ],
 )
 def test_what_is_unknown_or_was_dealt_with_needs_no_attention(changed: dict[str, Any]) -> None:
-    """A probe that is not reached; customers who are not in the warehouse any more; a model that is fine."""
+    """A probe that is not reached; customers who are not in the warehouse; models that are fine or replaced."""
     assert find_attention(replace(WELL, **changed), patience_s=PATIENCE_S) == []
 
 
