@@ -28,7 +28,10 @@ def contracts(out: Path | None) -> None:
     for message in all_messages():
         if message.payload:
             texts[f"schemas/{message.key}.schema.json"] = write_document(message.payload)
-    (out / "schemas").mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        (out / name).write_text(text, encoding="utf-8")
-        click.echo(f"wrote {out / name}")
+    try:
+        (out / "schemas").mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (out / name).write_text(text, encoding="utf-8")
+            click.echo(f"wrote {out / name}")
+    except OSError as error:
+        raise click.ClickException(f"{out}: cannot be written ({error.strerror}); choose another --out") from error

@@ -1,7 +1,8 @@
 """The JSON Schemas of events in Holdfast's own JSON, made from the types that decode them. Pure.
 
-A schema says what a producer may rely on: each event that it accepts is decoded. The decoder takes a little more, such
-as an UUID without hyphens. Fields that no schema names are ignored.
+A schema says what a producer may rely on: an event that it accepts is decoded, apart from what compares two fields
+(`until` after `occurred_at`, the range of `value` by `model`). The decoder takes a little more, such as an UUID without
+hyphens. Fields that no schema names are ignored.
 """
 
 from __future__ import annotations

@@ -128,14 +128,14 @@ class TracedBatch:
         self._tracer = tracer
         self._span = span
         self._context = set_span_in_context(span, Context())
-        self._step_context = self._context
+        self._step_headers: Headers = ()
         self._triggers: dict[str, Span] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """See the port."""
         span = self._tracer.start_span(name, context=self._context)
-        self._step_context = set_span_in_context(span, Context())
+        self._step_headers = write_context(set_span_in_context(span, Context()))
         token = _present.set(self)
         try:
             yield
@@ -157,8 +157,10 @@ class TracedBatch:
             message: the message.
             cause: the trace of its event; the batch's without one.
         """
-        context = cause or self._step_context
-        if cause is not None and message.destination == TRIGGERS:
+        if cause is None:
+            return replace(message, headers=(*message.headers, *self._step_headers))
+        context = cause
+        if message.destination == TRIGGERS:
             # One that is stored already is not published: its span is not ended, and not exported.
             span = self._tracer.start_span(
                 "send campaign-triggers",

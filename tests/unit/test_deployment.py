@@ -43,6 +43,13 @@ SETTINGS = {field.alias: field for field in Settings.model_fields.values()}
 NOT_OURS = {"HOME"}
 PRUNE = ["holdfast", "prune"]
 """Comes with the retention settings."""
+SECRETS = {
+    "HOLDFAST_LEDGER_URL": "postgresql://ledger.example.org/ledger",
+    "HOLDFAST_WAREHOUSE_URL": "postgresql://warehouse.example.org/warehouse",
+    "HOLDFAST_REDIS_URL": "rediss://redis.example.org/0",
+}
+FREE = ("HOLDFAST_DELIVERY_", "HOLDFAST_UNSUBSCRIBE_")
+"""Variables of delivery, which are named after channels."""
 PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -180,14 +187,23 @@ def test_selectors_select_the_pods_they_are_for() -> None:
         assert policy.items() <= pod["metadata"]["labels"].items()
 
 
-def test_the_settings_of_the_example_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = (FOLDER / "example" / "settings.env").read_text(encoding="utf-8").splitlines()
-    for line in lines:
-        name, _, value = line.partition("=")
-        assert name in SETTINGS
+@pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
+def test_a_pod_can_use_its_settings_and_secrets(pod: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables of the example, and those that the page puts into the secrets."""
+    only = container(pod)
+    example = (FOLDER / "example" / "settings.env").read_text(encoding="utf-8")
+    sources = json.dumps(only["envFrom"])
+    variables = dict(line.split("=", 1) for line in example.splitlines()) if "configMapRef" in sources else {}
+    for secret in re.findall(r'"secretRef": {"name": "([\w-]+)"', sources):
+        (command,) = re.findall(f"create secret generic {secret} (.*)", PAGE)
+        variables |= {name: SECRETS.get(name, "secret") for name in re.findall(r"--from-literal=(\w+)=", command)}
+    assert {name for name in variables if not name.startswith(FREE)} <= SETTINGS.keys()
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("HOLDFAST_KAFKA_PASSWORD", "from the secret")
-    assert load_settings().broker == "kafka-bootstrap.kafka:9093"
+    load_settings()
+    training = {"train", "monitor"} & set(only["args"])
+    wanted = {"HOLDFAST_WAREHOUSE_URL"} if training else {"HOLDFAST_LEDGER_URL"}
+    assert wanted <= variables.keys()
 
 
 def test_the_definitions_of_the_example_are_read_as_a_config_map_shows_them(tmp_path: Path) -> None:
