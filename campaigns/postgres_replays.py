@@ -185,10 +185,11 @@ class PostgresReplay:
 
     def copy_state(self, begin: datetime, end: datetime, customers: Sequence[str] | None) -> None:
         """Copy what the ledger held when the period began, all as of one moment."""
+        wanted = None if customers is None else list(customers)
         with self._connection.transaction():
             self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             for name in _COPIES:
-                self._copy(name, begin=begin, end=end, customers=customers)
+                self._copy(name, begin=begin, end=end, customers=wanted)
 
     def activate_otherwise(self, segments: Sequence[Segment], mode: Mode, *, at: datetime, by: str) -> None:
         """Set how first evaluations count under rules that were not in force when the period began."""
@@ -216,7 +217,7 @@ class PostgresReplay:
                 end=found.end,
                 first=found.first_at,
                 last=found.last_at,
-                customers=customers,
+                customers=None if customers is None else list(customers),
             )
             self._copy("index_difference")
 

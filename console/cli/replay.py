@@ -151,6 +151,8 @@ def replay(  # noqa: PLR0913 - each is one choice of the operator
         raise click.UsageError("--live needs --why: the reason, in a few words")
     if live and not yes and not sys.stdin.isatty():
         raise click.UsageError("--live asks before it sends, and there is no terminal: add --yes")
+    if report is not None and not report.parent.is_dir():
+        raise click.BadParameter(f"there is no folder {report.parent}", param_hint="--report")
     settings = load_settings()
     configure_logs("error")
     unset = datetime.fromtimestamp(0, UTC)

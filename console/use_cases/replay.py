@@ -27,7 +27,7 @@ from segments.definition import fingerprint
 from segments.engine import Mode
 from streams.errors import ReplayError
 from streams.kafka.connection import describe_security
-from streams.kafka.history import Period
+from streams.kafka.history import Period, count_undecided
 from streams.kafka.replay_requests import ReplayRequestProducer
 from streams.kafka.topics import verify_topics
 from streams.replays import ReplayRun, decode_positions, encode_positions, find_period, refold_signals, run_replay
@@ -373,6 +373,8 @@ def _describe_period(settings: Settings, plan: ReplayPlan, period: Period) -> It
         yield (
             f"the records of {places} begin in the period: if earlier ones were deleted, what they did in it is missing"
         )
+    if undecided := count_undecided(settings, period):
+        yield f"the workers had not decided {undecided:,} records of the period when the replay began: they may be added"
     if plan.ledger == "empty":
         yield "the ledger began empty: no customer was a member, and none had been contacted"
     if not settings.withhold_expired:

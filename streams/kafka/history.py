@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import TopicPartition as Place
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from streams.errors import BrokerUnavailableError, HistoryGoneError
-from streams.kafka.connection import build_credentials
+from streams.kafka.connection import build_credentials, describe_connection, quiet_logger
 from streams.kafka.decompression import BoundedDecompressor
 from streams.kafka.fetching import FETCH_WAIT_MS, install_bounded_fetching
 from streams.runtime.history_batches import BatchCutter, PartitionHistory, Position, make_batch, take_in_order
@@ -33,6 +35,7 @@ READ_RECORDS = 2_000
 """Records of a partition that are taken at a time: they bound the memory of a replay."""
 WAIT_MS = 500
 START_S = 15.0
+_quiet = quiet_logger("holdfast.history.librdkafka")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,25 @@ class HistorySource:
                 yield batch
         if rest := cutter.take():
             yield rest
+
+
+def count_undecided(settings: Settings, period: Period) -> int:
+    """Return how many records of a period the workers' group has not committed; it does not join the group. Blocks.
+
+    Raises:
+        BrokerUnavailableError: the broker does not say.
+    """
+    client = Consumer({**describe_connection(settings), "group.id": settings.group}, logger=_quiet)
+    try:
+        found = client.committed([Place(topic, number) for topic, number in period.ends], timeout=START_S)
+    except KafkaException as error:
+        raise BrokerUnavailableError(
+            f"Kafka does not say what group {settings.group} has committed: {error.args[0].str()}"
+        ) from error
+    finally:
+        client.close()
+    committed = {(each.topic, each.partition): max(each.offset, 0) for each in found}
+    return sum(max(0, end - max(committed[place], period.begins[place].offset)) for place, end in period.ends.items())
 
 
 def _milliseconds(time: datetime) -> int:

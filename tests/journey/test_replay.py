@@ -217,6 +217,38 @@ def records_of(place: Workplace) -> int:
     return found[0].records if found else 0
 
 
+def test_only_the_customers_named_are_decided_and_compared(place: Workplace) -> None:
+    """What others did in the period is no difference."""
+    for customer in ("n1", "n2"):
+        act(place, customer, days=5)
+    begin = moment()
+    for customer in ("n1", "n2"):
+        act(place, customer, days=70)
+    end = moment()
+    assert replay(place, begin, end, customers=("n1",)).counts == {"win-back": {"same": 1}}
+
+
+def test_messages_of_the_period_count_once_in_the_signals(place: Workplace) -> None:
+    """The ledger has them folded already: those before the period are folded again from the topic, without those in it."""
+    place.set_customer("s1")
+    say(place, "s1", "Thank you, great service!")
+    begin = moment()
+    say(place, "s1", "This is terrible, I am very angry and disappointed, the worst service ever!")
+    say(place, "s1", "Horrible. Awful. I hate it.")
+    end = moment()
+    sent = [each for each in place.decisions("s1") if each[0] == "make-good"]
+    done = replay(place, begin, end, customers=("s1",))
+    assert done.is_same
+    assert done.total("same") == len(sent) == 1
+
+
+def say(place: Workplace, customer: str, text: str) -> None:
+    """Publish a message of a customer, now, and wait until the worker has decided it."""
+    event = place.event(customer, "conversation.message", role="customer", text=text)
+    place.publish("conversations", {**event, "occurred_at": datetime.now(UTC).isoformat()})
+    place.settle()
+
+
 def test_past_rows_are_read_where_the_warehouse_keeps_them(place: Workplace, tmp_path: Path) -> None:
     """Without them, the event at which no decision was recorded would find today's row."""
     act(place, "h1", days=5)
