@@ -14,11 +14,12 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 import msgspec
 import numpy as np
 import psycopg
+from psycopg import errors as pg
 from psycopg import sql
 
 from campaigns.errors import LedgerUnavailableError
 from campaigns.migrations import migrate
-from campaigns.postgres_connections import connect_ledger
+from campaigns.postgres_connections import connect_ledger, hold_lock
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES as LEDGER_QUERIES
 from campaigns.queries import load_queries
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     Connection = psycopg.Connection[tuple[Any, ...]]
 
 PREFIX = "replay_"
+# Any number that no other lock in the ledger has.
+ADVISORY_LOCK = 481_731
 QUERIES = load_queries("campaigns", "replay_queries.sql")
 _COPIES = (
     "copy_later",
@@ -150,6 +153,12 @@ class PostgresReplay:
         """Whether it has a schema."""
         return self.replay_id in list_replays(self._connection)
 
+    @contextmanager
+    def alone(self, refusal: Exception) -> Iterator[None]:
+        """Lock out other processes that run it meanwhile; `refusal` is raised where one does."""
+        with hold_lock(self._connection, ADVISORY_LOCK, self.replay_id, refusal):
+            yield
+
     def create(self, ledger_url: str) -> None:
         """Create the schema with the tables of a ledger.
 
@@ -172,7 +181,10 @@ class PostgresReplay:
 
     def records(self) -> list[ReplayRecord]:
         """Return what is stored of it, nothing before it has begun."""
-        return [ReplayRecord(*row) for row in self._rows("find_replay")]
+        try:
+            return [ReplayRecord(*row) for row in self._rows("find_replay")]
+        except pg.UndefinedTable:
+            return []
 
     def copy_definitions(self, begin: datetime) -> None:
         """Copy which versions of the definitions were in force when the period began."""

@@ -41,9 +41,7 @@ UPDATE replay SET positions = %(positions)s, records = records + %(records)s, fi
 UPDATE replay SET decided_at = now();
 
 -- name: list_replays
-SELECT nspname FROM pg_namespace n
- WHERE nspname LIKE 'replay\_%%' AND EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'replay')
- ORDER BY nspname;
+SELECT nspname FROM pg_namespace WHERE nspname ~ '^replay_[0-9a-f]{8}$' ORDER BY nspname;
 
 -- name: copy_rosters
 INSERT INTO {scratch}.roster (roster_id, versions) OVERRIDING SYSTEM VALUE SELECT roster_id, versions FROM roster;

@@ -24,7 +24,7 @@ GRANT UPDATE (contacts) ON campaign_hour TO :"role";
 GRANT UPDATE (cache_generation) ON ledger_state TO :"role";
 
 -- Run with `--set operator=1` for people, too: `holdfast segments activate` and `reevaluate`, `campaigns launch` and
--- `resume`, `dead-letters` and `timeline`.
+-- `resume`, `replay`, `dead-letters` and `timeline`.
 \if :{?operator}
 GRANT UPDATE (mode, activated_by) ON activation TO :"role";
 GRANT UPDATE (resolution, resolved_at, actor, why, run) ON dead_letter TO :"role";

@@ -33,6 +33,8 @@ and the mechanism `PLAIN` then sends the password in clear text: use it on loopb
   the group's name and `.outbox.`, Write on transactional ids that begin the same way.
   DescribeConfigs on the outgoing topics lets it compare them with their description; without it the worker does not;
 - `holdfast topics create` needs Create on the topics, `holdfast campaigns launch` Write on `evaluations`;
+- `holdfast replay` needs Read on the input topics, Write on `campaign-triggers.shadow`, Describe on the workers' group;
+  with `--live` Write on `evaluations`, too;
 - `holdfast dead-letters requeue` needs Write on the input topics, Read on `dead-letters`, Read on groups that begin
   with the group's name and `.requeue.`, Write on transactional ids that begin the same way.
 
@@ -52,7 +54,7 @@ columns; training and model previews run queries of their own. Rows that were ca
 stay in Redis for `HOLDFAST_CACHE_TTL_S` at most: flush its database to remove them now. The ledger has an owner, who
 runs `holdfast ledger migrate`, and a role for workers that owns nothing: `campaigns/roles.sql` grants it what it needs.
 Such a worker refuses to start if the ledger's schema is behind. Run `roles.sql` again after every migration. With
-`--set operator=1` it grants what `segments activate` and `reevaluate`, `campaigns launch` and `resume`, and
+`--set operator=1` it grants what `segments activate` and `reevaluate`, `campaigns launch` and `resume`, `replay` and
 `dead-letters` need, and with `--set deliver=1` what `holdfast deliver` needs;
 `--set forget=1` and `--set prune=1` are for the roles of the commands of these names ([retention](retention.md)).
 `holdfast prune` and `forget` also need Describe on the input topics, and Read on them and on the workers' group for

@@ -37,6 +37,7 @@ from streams.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from campaigns.postgres_replays import ReplayRecord
     from console.use_cases.replay import FinishedReplay, Replayed
     from segments.engine import Mode
     from streams.settings import Settings
@@ -185,18 +186,16 @@ def list_them() -> None:
         return
     print_table(
         ("replay", "from", "to", "records", "state", "by"),
-        [
-            (
-                each.replay_id,
-                f"{each.begin:%Y-%m-%d %H:%M}",
-                f"{each.end:%Y-%m-%d %H:%M}",
-                f"{each.records:,}",
-                "kept" if each.decided_at else "interrupted",
-                printable(each.actor),
-            )
-            for each in found
-        ],
+        [_describe(replay_id, each) for replay_id, each in found.items()],
     )
+
+
+def _describe(replay_id: str, found: ReplayRecord | None) -> tuple[str, ...]:
+    if found is None:
+        return replay_id, "", "", "", "not begun", ""
+    period = (f"{found.begin:%Y-%m-%d %H:%M}", f"{found.end:%Y-%m-%d %H:%M}")
+    state = "kept" if found.decided_at else "interrupted"
+    return replay_id, *period, f"{found.records:,}", state, printable(found.actor)
 
 
 @replay.command("drop")

@@ -21,7 +21,7 @@ import uvloop
 
 from campaigns.definition import load_definitions
 from campaigns.postgres_connections import connect_ledger
-from campaigns.postgres_replays import list_replays, open_replay
+from campaigns.postgres_replays import PostgresReplay, list_replays, open_replay
 from models.registry import load_version
 from segments.definition import fingerprint
 from segments.engine import Mode
@@ -214,13 +214,12 @@ def replaying(
         CampaignError, FeaturesError, HoldfastStreamError, ModelError, SegmentsError: it cannot run.
     """
     replay_id = resume or secrets.token_hex(4)
-    with open_replay(settings.ledger_url, replay_id) as replay:
+    busy = ReplayError(f"replay {replay_id} runs in another process; wait until it ends")
+    with open_replay(settings.ledger_url, replay_id) as replay, replay.alone(busy):
         if resume is None:
             _begin(settings, plan, replay, by)
-        elif not replay.exists:
-            raise ReplayError(f"there is no replay {resume!r}; `holdfast replay list` shows those that are left")
+        found = _find(replay)
         on_begin(replay_id)
-        found = replay.find()
         plan = msgspec.json.decode(found.plan, type=_StoredPlan).plan
         if found.decided_at is None:
             _decide(settings, plan, replay, found, on_progress)
@@ -232,20 +231,29 @@ def replaying(
             replay.drop()
 
 
-def find_replays(settings: Settings) -> Sequence[ReplayRecord]:
-    """Return the replays whose schemas are left.
+def _find(replay: PostgresReplay) -> ReplayRecord:
+    """Return what is stored of a replay.
+
+    Raises:
+        ReplayError: there is none, or it ended before it could be resumed.
+    """
+    name = replay.replay_id
+    if not replay.exists:
+        raise ReplayError(f"there is no replay {name!r}; `holdfast replay list` shows those that are left")
+    if not (found := replay.records()):
+        raise ReplayError(f"replay {name} ended before it could be resumed; drop it: holdfast replay drop {name}")
+    return found[0]
+
+
+def find_replays(settings: Settings) -> Mapping[str, ReplayRecord | None]:
+    """Return the replays whose schemas are left, by id; None for one that ended before it could be resumed, or begins.
 
     Raises:
         LedgerUnavailableError: the ledger cannot be reached.
     """
     with connect_ledger(settings.ledger_url) as connection:
-        ids = list_replays(connection)
-    found = []
-    for each in ids:
-        with open_replay(settings.ledger_url, each) as replay:
-            # One that is beginning has no content yet.
-            found += replay.records()
-    return found
+        replays = [PostgresReplay(connection, each) for each in list_replays(connection)]
+        return {each.replay_id: next(iter(each.records()), None) for each in replays}
 
 
 def drop_replay(settings: Settings, replay_id: str) -> None:
@@ -374,7 +382,7 @@ def _describe_period(settings: Settings, plan: ReplayPlan, period: Period) -> It
             f"the records of {places} begin in the period: if earlier ones were deleted, what they did in it is missing"
         )
     if undecided := count_undecided(settings, period):
-        yield f"the workers had not decided {undecided:,} records of the period when the replay began: they may be added"
+        yield f"the workers had not decided {undecided:,} records of the period when it began: they may be added"
     if plan.ledger == "empty":
         yield "the ledger began empty: no customer was a member, and none had been contacted"
     if not settings.withhold_expired:
