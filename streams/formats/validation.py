@@ -76,7 +76,7 @@ def limit(
 def find_problem(wire: WireEvent, kind: str, record: Record, limits: Limits) -> Reject | None:
     """Return why an event of a known kind cannot be decided, None when it can."""
     # Runs for every event: what is printable has no control characters; the reverse does not hold.
-    if not f"{wire.id}{wire.customer_id}{wire.campaign}{wire.launch}".isprintable() and (name := _find_control(wire)):
+    if not f"{wire.id}{wire.customer_id}{wire.campaign}{wire.launch}{wire.occasion}".isprintable() and (name := _find_control(wire)):
         detail = f"Expected `str` matching regex {_WITHOUT_CONTROLS.pattern!r} - at `$.{name}`"
         return reject(record, RejectReason.INVALID_EVENT, detail)
     if not EARLIEST <= wire.occurred_at < limits.sure_until and (found := _check_time(wire, record, limits)):

@@ -143,6 +143,16 @@ def test_a_launch_that_reaches_a_former_member_is_withheld() -> None:
     assert found.withheld is Reason.NOT_A_MEMBER
 
 
+def test_a_request_for_the_very_opportunity_lifts_the_silence_of_a_first_evaluation() -> None:
+    """Whichever of the two comes first; of a customer who is no member nothing is lifted."""
+    silent = candidate(withheld=Reason.FIRST_EVALUATION)
+    for both in ([silent, candidate()], [candidate(), silent]):
+        (decided,) = decide_all(both, table("ann"), {}, offers(), Scorer())
+        assert decided.outcome is Outcome.FIRED
+    (decided,) = decide_all([silent, candidate(withheld=Reason.NOT_A_MEMBER)], table("ann"), {}, offers(), Scorer())
+    assert decided.reason is Reason.FIRST_EVALUATION
+
+
 def test_without_candidates_no_offer_is_scored() -> None:
     scorer = Scorer()
     assert decide_all([], table("ann"), {}, offers(), scorer) == []

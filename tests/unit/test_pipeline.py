@@ -6,12 +6,12 @@ import pytest
 from msgspec import structs
 
 from campaigns.candidates import Definitions
-from campaigns.decide import Outcome
+from campaigns.decide import Outcome, derive_trigger_id
 from campaigns.ports import LedgerState
 from campaigns.triggers import outgoing
 from features.signals import MessageReading
 from segments.engine import Episode, MembershipState
-from streams.campaign_launches import launch_requests, reject_unknown_campaigns
+from streams.campaign_launches import launch_decisions, launch_requests, reject_unknown_campaigns
 from streams.customers import messages_by_customer, unseen
 from streams.formats.events import RejectReason
 from tests.builders import campaign, control, decision, offers, transition
@@ -84,3 +84,28 @@ def test_a_launch_without_an_id_is_known_by_its_event() -> None:
     """So that a redelivery is the same launch."""
     (request,) = launch_requests(events(launch_event(launch="", id="e9")), DEFINITIONS, MEMBER, [])
     assert request.occasion == "launch e9"
+
+
+@pytest.mark.parametrize(
+    ("launch", "occasion", "state", "is_due"),
+    [
+        ("on_enter", "2", MEMBER, True),
+        ("on_enter", "2", LEFT, False),
+        ("on_leave", "left 2", LEFT, True),
+        ("on_leave", "left 2", MEMBER, False),
+    ],
+)
+def test_what_a_replay_found_missing_is_requested_under_its_own_occasion(
+    launch: str, occasion: str, state: LedgerState, *, is_due: bool
+) -> None:
+    """Of a campaign of any kind; who has come back has missed nothing by not being contacted for leaving."""
+    missed = campaign(key="missed", launch=launch)
+    definitions = Definitions([missed], offers(), {}, {"at-risk": "1"})
+    decoded = reject_unknown_campaigns(
+        decode(arrive(launch_event(campaign="missed", launch="", occasion=occasion))), definitions
+    )
+    (request,) = launch_requests(decoded.events.requested, definitions, state, [])
+    assert (request.occasion, request.is_due) == (occasion, is_due)
+    assert launch_decisions(decoded.events.requested, definitions) == [
+        ("ann", derive_trigger_id("ann", missed, occasion))
+    ]
