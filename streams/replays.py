@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from campaigns.postgres_replays import RecordedFacts, ReplayLedger, ReplayProgress, scratch_url
+from campaigns.postgres_replays import ReplayLedger, ReplayProgress, scratch_url
+from campaigns.recorded_facts import RecordedFacts
 from features.postgres_warehouse import PostgresWarehouse
 from features.signals import Signals, fold
 from features.store import FeatureStore
