@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from campaigns.definition import DefinitionSet
-    from campaigns.postgres_replays import PostgresReplay, ReplayRecord
+    from campaigns.postgres_replays import ReplayRecord
     from campaigns.replay_differences import Difference, Exposure
     from models.registry import Scorers
     from streams.settings import Settings
