@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Details = Mapping[str, Any]
 
 SHOWN = 100
+SEPARATOR = "\x1f"
+"""Between the kind and the id of an event, where the ledger keeps ids of several kinds apart."""
 
 
 @click.command("timeline")
@@ -121,7 +123,9 @@ def _describe_entry_into_segment(details: Details) -> str:
 
 
 def _describe_decision(details: Details) -> str:
-    return f"{details['campaign']}: {details['outcome']}, {details['reason']} ({details['detail']})"
+    reason, detail = details["reason"], details["detail"]
+    why = detail if detail.startswith(reason) else f"{reason}: {detail}"
+    return f"{details['campaign']}: {details['outcome']}, {why}"
 
 
 def _describe_delivery(details: Details) -> str:
@@ -138,7 +142,7 @@ def _describe_outcome(details: Details) -> str:
 
 _DESCRIBED: Mapping[str, Callable[[Details], str]] = {
     "event": lambda details: details["event_id"],
-    "processed": lambda details: details["event_id"],
+    "processed": lambda details: details["event_id"].replace(SEPARATOR, " "),
     "feedback": _describe_feedback,
     "consent": _describe_consent,
     "entered": _describe_entry_into_segment,

@@ -73,14 +73,14 @@ def describe_what_if(found: WhatIf) -> list[str]:
     """Return the answer in lines."""
     moved = [each for each in found.memberships if each.before != each.after]
     scores = [each for each in found.scores if each.before != each.after]
-    stays = ", ".join(each.segment for each in found.memberships if each.before and each.after)
+    held = ", ".join(each.segment for each in found.memberships if each.before)
     return [
         f"customer {found.customer_id}, an update at {found.as_of:%Y-%m-%d %H:%M} UTC; nothing is stored or sent",
         *(f"- {each.fact} {describe_value(each.before)} -> {describe_value(each.after)}" for each in found.changes),
         *(f"  {each.note}" for each in found.changes if each.note),
         f"scores: {'no change' if not scores else ''}".rstrip(),
         *(f"- {each.fact} {describe_value(each.before)} -> {describe_value(each.after)}" for each in scores),
-        f"segments: {'' if moved else 'no entry and no exit; '}stays a member of {stays or 'no segment'}",
+        f"segments: member of {held or 'no segment'} before{'' if moved else ', no entry and no exit'}",
         *(f"- {_describe_move(each)}" for each in moved),
         *(
             f"- {each.segment} cannot be evaluated: the view lacks {', '.join(each.frozen)}"

@@ -58,7 +58,7 @@ def test_a_timeline_has_everything_of_a_customer_in_order(place: Workplace) -> N
     assert (contact["trigger_id"], contact["arm"], contact["offer_id"]) == (trigger, "treatment", 2)
     assert contact["variant"] in ("plain", "short")
     shown = place.do("timeline", "tina")
-    assert "win-back: fired, entered_segment (entered_segment: lapsing)" in shown
+    assert "win-back: fired, entered_segment: lapsing" in shown
     assert "win-back: converted, value 25.5" in shown
     assert "always vip, by sam: a friend" in shown
     assert "consent revoked for" in shown
