@@ -23,6 +23,7 @@ from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.postgres_performance import open_performance
 from campaigns.postgres_reevaluations import open_reevaluations
+from campaigns.postgres_timeline import open_timeline
 from campaigns.postgres_worker_sessions import PostgresWorkerSessions
 from console.embedded.postgres import find_binaries
 from delivery.outcomes import OptOut
@@ -192,6 +193,8 @@ async def test_an_operators_role_can_activate_and_settle_dead_letters(
         reevaluations.advance("1", last="ann", customers=1)
         assert list(reevaluations.evaluated(["ann"], {"at-risk": segment().version})) == []
         reevaluations.finish("1")
+    with open_timeline(worker_url) as timeline:
+        assert timeline.read("ann", since=None, limit=1) == ([], False)
     ids = [letter.message_id for letter in LETTERS]
     with open_dead_letters(worker_url) as letters, letters.requeue_alone():
         assert letters.claim(ids[:1], by="ann", run=1) == set(ids[:1])

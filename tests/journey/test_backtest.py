@@ -86,11 +86,13 @@ def test_a_narrower_segment_is_estimated_by_the_control_group(place: Workplace, 
     page = tmp_path / "backtest.html"
     found = json.loads(backtest(place, edit(place, tmp_path, days=80), "--json", "--report", str(page)))
     recorded = found["recorded"]["contacts"]
-    assert found["planned"]["contacts"] + found["planned"]["held_out"] == 400
-    assert recorded + found["recorded"]["held_out"] == 800
+    # Of some customers the score of the offer is so low that a loss is expected of a contact.
+    exposed = recorded + found["recorded"]["held_out"]
+    assert 360 < found["planned"]["contacts"] + found["planned"]["held_out"] <= 400
+    assert 720 < exposed <= 800
     assert found["planned"]["contact_cost"] == 0.5 * found["planned"]["contacts"]
     estimated = found["estimate"]
-    assert (estimated["opportunities"], estimated["unsupported"], estimated["is_enough"]) == (800, {}, True)
+    assert (estimated["opportunities"], estimated["unsupported"], estimated["is_enough"]) == (exposed, {}, True)
     # Of those that it contacts three in four buy, and of the others no one: they are held out of every contact.
     assert estimated["conversion"]["low"] <= 0.375 <= estimated["conversion"]["high"]
     assert estimated["net_revenue"]["low"] <= 0.5 * (7.5 - 0.5) <= estimated["net_revenue"]["high"]
@@ -101,9 +103,13 @@ def test_a_narrower_segment_is_estimated_by_the_control_group(place: Workplace, 
 
 def test_an_offer_that_was_never_made_has_no_estimate(place: Workplace, tmp_path: Path) -> None:
     """The share is named."""
-    shown = backtest(place, edit(place, tmp_path, offers=[3]))
-    assert "No estimate of its effect is possible: the record never does what it would do." in shown
-    assert "- 800 opportunities (100%): the recorded campaign never made this offer by this channel" in shown
+    definitions = edit(place, tmp_path, offers=[3])
+    shown = backtest(place, definitions)
+    assert "There is not enough evidence for its effect" in shown
+    assert "the recorded campaign never made this offer by this channel" in shown
+    found = json.loads(backtest(place, definitions, "--json"))["estimate"]
+    assert found["unsupported"]["never_offered"] > 700
+    assert not found["is_enough"]
 
 
 def test_a_wider_segment_is_estimated_only_where_it_contacted(place: Workplace, tmp_path: Path) -> None:
