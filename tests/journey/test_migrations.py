@@ -41,9 +41,6 @@ INSERT INTO membership VALUES ('ann', 'risk', 2, true, now(), NULL, 'v1');
 INSERT INTO signal VALUES ('ann', '{"message_count": 3, "customer_message_count": 2, "sentiment_score": 0.5,
     "cancellation_requests": 1, "last_message_at": "2011-06-01T12:00:00Z", "last_message_id": "m"}');
 """
-DUE_IN_DAYS = """
-SELECT customer_id, round((due_at - extract(epoch FROM now())) / 86400) FROM evaluated ORDER BY customer_id
-"""
 BLOCKED = """
 SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
  WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
@@ -72,18 +69,6 @@ async def test_a_ledger_of_the_first_schema_is_brought_to_the_newest_with_its_da
     await ledger.close()
     assert state.memberships == {"ann": MembershipState({"risk": Episode(2, is_member=True)}, {"risk": "v1"})}
     assert (state.signals["ann"].cancellation_requests, state.signals["ann"].days) == (1, ())
-
-
-def test_the_customers_of_an_older_ledger_are_due_a_day_after_the_migration(ledger_url: str) -> None:
-    """Nothing else would find those to whom nothing happens; of later ones their evaluation says when."""
-    migrate_to(ledger_url, "0009-deliveries")
-    with psycopg.connect(ledger_url) as ledger:
-        ledger.execute(FIRST_ROWS)
-    migrate(ledger_url)
-    with psycopg.connect(ledger_url) as ledger:
-        ledger.execute("INSERT INTO evaluated (customer_id, roster_id) SELECT 'bob', roster_id FROM roster")
-        found = ledger.execute(DUE_IN_DAYS).fetchall()
-    assert found == [("ann", 1), ("bob", None)]
 
 
 def test_both_schemes_that_libpq_knows_will_do(ledger_url: str) -> None:
