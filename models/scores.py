@@ -132,12 +132,11 @@ def _explain(
         Fallback.OUT_OF_RANGE: int(outside.sum()),
         Fallback.NOT_FINITE: int((~outside & ~unreadable).sum()),
     }
-    customer = table.customer_ids[rows[0]]
     if unreadable[0]:
         column = next(name for name, cells in columns.items() if cells[0])
-        detail = f"column {column!r} of customer {customer!r} is not a number; correct the view"
+        detail = f"column {column!r} is not a number for some customers; correct the view"
     else:
-        detail = f"customer {customer!r} was given {scores[rows[0]].tolist()}; roll back or train again"
+        detail = f"a customer was given {scores[rows[0]].tolist()}; roll back or train again"
     return {reason: count for reason, count in counts.items() if count}, detail
 
 

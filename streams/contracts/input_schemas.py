@@ -40,7 +40,8 @@ MEANINGS = {
     "value": "Amount.",
     "campaign": "Key of the campaign.",
     "launch": "Id of the launch: a customer is decided once for each.",
-    "reason": "Why.",
+    "occasion": "In place of `launch`: the opportunity that was missed, whose trigger is decided now.",
+    "reason": "Why; `due` where time alone may have changed a segment.",
     "definitions": "Fingerprint of the segments' versions; workers with others ignore the request.",
     "until": "Event time from which the feedback no longer counts.",
     "by": "Who gave the feedback.",
@@ -89,7 +90,8 @@ def feedback_schemas() -> Mapping[FeedbackKind, Schema]:
 
 def request_schema() -> Schema:
     """Return the schema of `evaluation.requested`."""
-    return _event("Request for an evaluation", ["evaluation.requested"], optional=["reason", "campaign", "launch"])
+    optional = ["reason", "campaign", "launch", "occasion"]
+    return _event("Request for an evaluation", ["evaluation.requested"], optional=optional)
 
 
 def definitions_changed_schema() -> Schema:
@@ -139,7 +141,7 @@ def _fields() -> Mapping[str, Schema]:
     """Return the schema of each field as the decoder's type declares it."""
     declared = msgspec.json.schema(WireEvent)["$defs"][WireEvent.__name__]["properties"]
     fields = {name: _simplify(each) for name, each in declared.items()}
-    for name in ("id", "customer_id", "campaign", "launch"):
+    for name in ("id", "customer_id", "campaign", "launch", "occasion"):
         fields[name]["pattern"] = PLAIN
     return fields
 

@@ -41,8 +41,6 @@ PODS = {name: find_pod(resource) for name, resource in RESOURCES if resource["ki
 OPERATOR = {"PodMonitor", "PrometheusRule"}
 SETTINGS = {field.alias: field for field in Settings.model_fields.values()}
 NOT_OURS = {"HOME"}
-PRUNE = ["holdfast", "prune"]
-"""Comes with the retention settings."""
 SECRETS = {
     "HOLDFAST_LEDGER_URL": "postgresql://ledger.example.org/ledger",
     "HOLDFAST_WAREHOUSE_URL": "postgresql://warehouse.example.org/warehouse",
@@ -147,8 +145,7 @@ def test_a_pod_says_what_it_needs_and_runs_a_command_that_exists(pod: dict[str, 
     assert {*only["resources"]["requests"]} == {"cpu", "memory"}
     assert {*only["resources"]["limits"]} == {"memory"}  # a limit of CPU slows a worker down while the node idles
     assert only["image"] == ("holdfast-training" if set(only["args"]) & {"train", "monitor"} else "holdfast")
-    if only["args"] != PRUNE:
-        check_command(only["args"])
+    check_command(only["args"])
     for variable in only.get("env", ()):
         assert variable["name"] in SETTINGS.keys() | NOT_OURS
 

@@ -175,10 +175,10 @@ def test_a_model_is_measured_by_its_own_scores_or_not_at_all() -> None:
 
 def test_health_speaks_of_fallbacks_until_the_last_batches_are_scored_by_the_model() -> None:
     fallbacks = ModelFallbacks()
-    fallbacks.note("churn", "churn-1", 80, {Fallback.OUT_OF_RANGE: 80}, "customer 'a' was given [7.5]")
+    fallbacks.note("churn", "churn-1", 80, {Fallback.OUT_OF_RANGE: 80}, "a customer was given [7.5]")
     (sentence,) = fallbacks.describe({"churn": "churn-1"})
     assert sentence.startswith("churn: churn-1 serves, but a rule scored 80 of the last 80 customers (out_of_range 80)")
-    assert sentence.endswith("customer 'a' was given [7.5]")
+    assert sentence.endswith("a customer was given [7.5]")
     for _ in range(RECENT_BATCHES):
         fallbacks.note("churn", "churn-1", 10, {})
     assert fallbacks.describe({"churn": "churn-1"}) == []
