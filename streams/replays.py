@@ -27,6 +27,8 @@ from features.signals import Signals, fold
 from features.store import FeatureStore
 from models.fallbacks import ModelFallbacks
 from models.sentiment import read_message
+from streams.activation import activate, select_guardrails
+from streams.adapters import open_schemas, open_warehouse
 from streams.customers import messages_by_customer, unseen
 from streams.errors import ReplayError
 from streams.feature_history import FeatureHistory, NoFeatureCache
@@ -44,7 +46,6 @@ from streams.runtime.partition_leases import Assignment
 from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 from streams.schema_registry import SchemaRegistry, collect_with_schemas
-from streams.services import activate, open_schemas, open_warehouse, select_guardrails
 from streams.tasks import end
 from streams.topic_descriptions import SHADOW
 

@@ -23,10 +23,10 @@ from campaigns.definition import load_definitions
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
+from streams.activation import activate
 from streams.pipeline import Pipeline
 from streams.runtime.batching import BATCH_EVENTS
 from streams.runtime.memory import freeze_memory
-from streams.services import activate
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
 from tests.fakes.warehouse import InMemoryWarehouse

@@ -18,14 +18,15 @@ from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
 from models.scores import score_customers, score_offers
 from segments.explanation import explain_rule
+from streams.adapters import find_warehouse
 from streams.runtime.model_reload import load_models
-from streams.services import find_warehouse
 from streams.staff_feedback import feedback_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from campaigns.consent import ConsentChange
+    from campaigns.definition import Offer
     from campaigns.postgres_ledger import PostgresLedger
     from campaigns.recomputation import Recomputed
     from campaigns.records import DecisionRecord, MembershipRecord
@@ -115,7 +116,7 @@ def explain_customer(settings: Settings, customer_id: str, *, recomputes: bool =
                 "nothing of them is kept, and their events are left out"
             )
         decisions = await ledger.decisions_of(customer_id)
-        facts, substitutions = await current_facts(settings, ledger, customer_id, decisions)
+        facts, substitutions = await current_facts(settings, ledger, customer_id, decisions, definitions.offers)
         memberships = await ledger.memberships_of(customer_id)
         inside = {each.segment for each in memberships if each.is_member}
         return CustomerExplanation(
@@ -153,7 +154,11 @@ def explain_membership(segment: Segment, facts: Mapping[str, Any], *, is_member:
 
 
 async def current_facts(
-    settings: Settings, ledger: PostgresLedger, customer_id: str, decisions: Sequence[DecisionRecord]
+    settings: Settings,
+    ledger: PostgresLedger,
+    customer_id: str,
+    decisions: Sequence[DecisionRecord],
+    offers: Mapping[int, Offer],
 ) -> tuple[Mapping[str, Any], Sequence[str]]:
     """Return the facts that the next event of a customer would be decided with, and the models that a rule replaces.
 
@@ -168,7 +173,6 @@ async def current_facts(
     signals = state.signals
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
     as_of = max(moments, default=datetime.now(UTC))
-    offers = load_definitions(settings.definitions_dir).offers
     scorers, fallbacks = load_models(settings, offers), ModelFallbacks()
     scored = score_customers(table, scorers, fallbacks)
     score_offers(scored, scorers, fallbacks)

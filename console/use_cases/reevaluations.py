@@ -22,8 +22,8 @@ from campaigns.errors import ReevaluationError
 from campaigns.postgres_reevaluations import open_reevaluations
 from features.warehouses import opened
 from segments.definition import fingerprint
+from streams.adapters import find_warehouse
 from streams.kafka.reevaluation_requests import ReevaluationRequestProducer
-from streams.services import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -20,9 +20,9 @@ from features.times import CUSTOMER_SINCE
 from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
 from segments.engine import Activation, classify
+from streams.adapters import find_warehouse
 from streams.customers import joined_at
 from streams.runtime.model_reload import load_models
-from streams.services import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

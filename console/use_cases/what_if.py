@@ -25,12 +25,13 @@ from features.warehouses import opened
 from models.facts import SCORE_FACTS
 from models.fallbacks import ModelFallbacks
 from segments.engine import Activation
+from streams.activation import build_config, select_guardrails
+from streams.adapters import find_warehouse
 from streams.formats.events import Decoded, Event, EventsByKind, WireEvent
 from streams.kafka.fetching import FetchedRecord
 from streams.known_facts import check_facts, known_facts
 from streams.pipeline import Pipeline
 from streams.runtime.model_reload import load_models
-from streams.services import build_config, find_warehouse, select_guardrails
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

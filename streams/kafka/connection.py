@@ -1,4 +1,4 @@
-"""Kafka connection and authentication settings: TLS and SASL for librdkafka and for Faust.
+"""Kafka connection and authentication settings: TLS and SASL for librdkafka; credentials.py has those for Faust.
 
 Both clients check the broker's certificate and its host name; no setting turns this off.
 """
@@ -8,13 +8,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from faust.auth import SASLCredentials, SSLCredentials
-
-from streams.connection_checks import build_context, read_password, uses_sasl, uses_tls
+from streams.connection_checks import read_password, uses_sasl
 
 if TYPE_CHECKING:
-    from faust.types.auth import CredentialsT
-
     from streams.settings import Settings
 
 
@@ -53,20 +49,3 @@ def _describe_sasl(settings: Settings) -> dict[str, str]:
         "sasl.username": settings.kafka_username or "",
         "sasl.password": read_password(settings),
     }
-
-
-def build_credentials(settings: Settings) -> CredentialsT | None:
-    """Return the same for the Faust app, None for a plaintext broker.
-
-    Raises:
-        SettingsError: a file cannot be used; the message names its variable.
-    """
-    context = build_context(settings) if uses_tls(settings) else None
-    if uses_sasl(settings):
-        return SASLCredentials(
-            username=settings.kafka_username,
-            password=read_password(settings),
-            ssl_context=context,
-            mechanism=settings.kafka_sasl_mechanism,
-        )
-    return SSLCredentials(context) if context else None

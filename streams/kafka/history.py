@@ -17,7 +17,8 @@ from confluent_kafka import TopicPartition as Place
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from streams.errors import BrokerUnavailableError, HistoryGoneError
-from streams.kafka.connection import build_credentials, describe_connection, quiet_logger
+from streams.kafka.connection import describe_connection, quiet_logger
+from streams.kafka.credentials import build_credentials
 from streams.kafka.decompression import BoundedDecompressor
 from streams.kafka.fetching import FETCH_WAIT_MS, install_bounded_fetching
 from streams.runtime.history_batches import BatchCutter, PartitionHistory, Position, make_batch, take_in_order

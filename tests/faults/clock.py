@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Producer
 
+import streams.activation
 import streams.kafka.transactional_progress
 import streams.runtime.worker
 import streams.services
@@ -57,7 +58,7 @@ def let_clock_jump() -> None:
     for module in list(sys.modules.values()):
         if getattr(module, "time", None) is _true_time:
             vars(module)["time"] = read_clock
-    for module in (streams.runtime.worker, streams.services):
+    for module in (streams.runtime.worker, streams.activation, streams.services):
         vars(module)["datetime"] = JumpingDatetime
     vars(streams.kafka.transactional_progress)["Producer"] = JumpingProducer
     for number in (AHEAD, BEHIND):

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 import streams.__main__
+import streams.adapters
 import streams.pipeline
 import streams.runtime.worker
 import streams.services
@@ -211,22 +212,23 @@ def decode_records(*arguments: Any, decode: Callable[..., Any] = streams.service
 
 def put_faults_in() -> None:
     """Replace the adapters of the composition root by the faulty ones."""
-    for name, faulty in {
-        "decode_records": decode_records,
-        "FeatureStore": FaultyStore,
-        "PostgresLedger": FaultyLedger,
-        "Pipeline": AuditedPipeline,
-        "KafkaTriggerSink": FaultySink,
-        "Worker": FaultyWorker,
-    }.items():
-        setattr(streams.services, name, faulty)
+    root, adapters = streams.services, streams.adapters
+    for module, name, faulty in (
+        (root, "decode_records", decode_records),
+        (adapters, "FeatureStore", FaultyStore),
+        (adapters, "PostgresLedger", FaultyLedger),
+        (root, "Pipeline", AuditedPipeline),
+        (adapters, "KafkaTriggerSink", FaultySink),
+        (root, "Worker", FaultyWorker),
+    ):
+        setattr(module, name, faulty)
     let_clock_jump()
 
 
 def shorten_broker_timeout(seconds: float) -> None:
     """Give up waiting for the broker after so long, and try again soon."""
-    streams.services.KafkaTriggerSink = partial(  # type: ignore[misc, assignment]
-        streams.services.KafkaTriggerSink, timeout_s=seconds, abandon_s=2 * seconds
+    streams.adapters.KafkaTriggerSink = partial(  # type: ignore[misc, assignment]
+        streams.adapters.KafkaTriggerSink, timeout_s=seconds, abandon_s=2 * seconds
     )
     streams.services.RetryPolicy = partial(RetryPolicy, longest_pause_s=1.0)  # type: ignore[misc, assignment]
 

@@ -8,7 +8,8 @@ import pytest
 from faust.auth import SASLCredentials
 
 from streams.errors import SettingsError
-from streams.kafka.connection import build_credentials, describe_connection
+from streams.kafka.connection import describe_connection
+from streams.kafka.credentials import build_credentials
 from streams.settings import load_settings
 from tests.settings_table import PAGE
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from campaigns.candidates import Definitions
+from campaigns.definition import load_definitions
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
 from segments.engine import Activation
 from streams.decision_config import DecisionConfig
 from streams.pipeline import Pipeline
-from streams.services import load_definitions
 from tests.builders import AS_OF
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from features.unreadable_values import SHOWN_COLUMNS, UnreadableValues
-from streams.services import SHOWN_SEGMENTS, describe_frozen
+from streams.worker_report import SHOWN_SEGMENTS, describe_frozen
 
 
 class Ticks:
