@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the command. Ctrl-C during the imports, which take a second, gives one sentence and exit code 130."""
+    """Run the command. Ctrl-C during the imports gives one sentence and exit code 130."""
     former = signal.getsignal(signal.SIGINT)
     if former is signal.default_int_handler:  # a shell may have it ignored, for a process in the background
         signal.signal(signal.SIGINT, _end)

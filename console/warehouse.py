@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psycopg
 
+from console.errors import ExampleError
 from console.synthetic import SEED, Message, draw_attributes, show_offers, write_conversations
 from features.extract_warehouse import SCHEMES
 
@@ -31,10 +32,6 @@ INVOICES_FILE = "online_retail_invoices.csv.gz"
 SHOWN_EACH_TIME = 900
 SHOWN_EVERY = timedelta(days=10)
 FIRST_SHOWN_AFTER = timedelta(days=30)
-
-
-class ExampleError(Exception):
-    """The example warehouse cannot be loaded or played; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from console.backtest_views import (
     sentences,
     unsupported_rows,
 )
-from console.cli.progress_bar import INTERRUPTED, ProgressBar
+from console.cli.exit_codes import INTERRUPTED
+from console.cli.progress_bar import ProgressBar
 from console.cli.replay import Moment, read_models
 from console.printable import printable
 from console.tables import print_table

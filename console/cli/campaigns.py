@@ -10,8 +10,9 @@ import click
 
 from campaigns.definition import load_definitions
 from campaigns.errors import LedgerUnavailableError
+from console.cli.exit_codes import INTERRUPTED
 from console.cli.performance import performance
-from console.cli.progress_bar import INTERRUPTED, ProgressBar
+from console.cli.progress_bar import ProgressBar
 from console.printable import printable
 from console.tables import print_table
 from console.use_cases.campaign_stops import find_stops, resume_campaign, stop_campaign

@@ -7,9 +7,6 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-INTERRUPTED = 130
-"""The exit code of a command that Ctrl-C ended."""
-
 
 class ProgressBar:
     """A progress bar on stderr; nothing is drawn where stderr is no terminal."""

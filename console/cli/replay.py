@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, get_args
 import click
 import msgspec
 
-from console.cli.progress_bar import INTERRUPTED, ProgressBar
+from console.cli.exit_codes import INTERRUPTED
+from console.cli.progress_bar import ProgressBar
 from console.printable import printable
 from console.replay_page import render_page
 from console.replay_views import (

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from console.cli.progress_bar import INTERRUPTED, ProgressBar
+from console.cli.exit_codes import INTERRUPTED
+from console.cli.progress_bar import ProgressBar
 from console.printable import printable
 from console.use_cases.reevaluations import reevaluate
 from console.use_cases.segments import activate_segment, read_history

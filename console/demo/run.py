@@ -34,9 +34,10 @@ from console.demo.scenario import BEGIN, END, Scenario
 from console.demo.view import Snapshot, Speed, describe, describe_effect, draw_tables, render
 from console.demo.worker_process import DemoWorkerError, WorkerProcess
 from console.embedded.services import EmbeddedServices
+from console.errors import ExampleError
 from console.use_cases.explanations import explain_decision
 from console.use_cases.performance import measure_campaign
-from console.warehouse import ExampleError, load_example
+from console.warehouse import load_example
 from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 import pytest
 
-from console.warehouse import Day, ExampleError, connect, example_days, insert_day, load_example
+from console.errors import ExampleError
+from console.warehouse import Day, connect, example_days, insert_day, load_example
 
 if TYPE_CHECKING:
     from psycopg import Connection

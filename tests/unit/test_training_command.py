@@ -123,7 +123,8 @@ def test_nothing_that_serves_or_starts_imports_tensorflow_or_what_only_training_
     """TensorFlow and the interpreter crash in one process, and a worker has neither TensorFlow nor scikit-learn."""
     heavy = ("tensorflow", "keras", "sklearn", "scipy", "lightgbm", "matplotlib", "optuna")
     served = ("streams.services", "training.__main__")
-    look = f"import sys, console.cli; print([name for name in {heavy + served} if name in sys.modules])"
+    looked_up = "[console.cli.holdfast.commands[name] for name in console.cli.holdfast.commands]"
+    look = f"import sys, console.cli; {looked_up}; print([name for name in {heavy + served} if name in sys.modules])"
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == str(list(served))

@@ -1,0 +1,8 @@
+"""Exit codes of the command."""
+
+from __future__ import annotations
+
+REFUSED = 2
+"""A person must correct something; a sentence on stderr says what."""
+INTERRUPTED = 130
+"""Ctrl-C ended the command."""
