@@ -296,6 +296,13 @@ class DueCustomer(NamedTuple):
 class DueCustomers(Protocol):
     """The customers of a ledger who wait until time changes something of them."""
 
+    async def now(self) -> int:
+        """Return the ledger's present time, in seconds since 1970.
+
+        Raises:
+            LedgerUnavailableError: the ledger cannot be reached now.
+        """
+
     async def claim(self, now: int, *, limit: int, lease_s: float) -> Sequence[DueCustomer]:
         """Claim customers who are due, the longest due first; others claim them again after the lease.
 

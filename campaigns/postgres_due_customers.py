@@ -36,6 +36,10 @@ class PostgresDueCustomers:
         """Close the connection."""
         await self._pool.close()
 
+    async def now(self) -> int:
+        """See the port."""
+        return int((await self._rows("ledger_time"))[0][0])
+
     async def claim(self, now: int, *, limit: int, lease_s: float) -> Sequence[DueCustomer]:
         """See the port."""
         rows = await self._rows("claim_due", now=now, limit=limit, lease_s=lease_s)

@@ -141,6 +141,9 @@ UPDATE evaluated SET claimed_until = now() + %(lease_s)s::double precision * int
         ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
 RETURNING customer_id, due_at;
 
+-- name: ledger_time
+SELECT extract(epoch FROM clock_timestamp())::bigint;
+
 -- name: next_due
 SELECT due_at FROM evaluated WHERE due_at IS NOT NULL AND (claimed_until IS NULL OR claimed_until <= now())
  ORDER BY due_at LIMIT 1;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from campaigns.postgres_worker_sessions import PostgresWorkerSessions
 from models.fallbacks import ModelFallbacks
 from streams.activation import activate, select_guardrails
 from streams.adapters import open_features, open_ledger, open_schemas, open_sink, open_warehouse
-from streams.due_customers import floor_s
 from streams.formats.codecs import decode_records
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import describe_connection
@@ -225,12 +223,17 @@ async def open_due_claims(
         customers,
         DueRequestProducer(settings, at_due_time=by_events).publish,
         jumps=by_events,
-        clock=(lambda: pipeline.watermark) if by_events else (lambda: floor_s(datetime.now(UTC))),
+        clock=partial(read_watermark, pipeline) if by_events else customers.now,
         is_behind=lambda: watch.lag > DUE_LAG,
         pace=DuePace(settings.due_rate),
         retry=retry,
         metrics=metrics,
     )
+
+
+async def read_watermark(pipeline: Pipeline) -> int | None:
+    """Return the latest event time decided, in seconds since 1970; None before the first."""
+    return pipeline.watermark
 
 
 def app_settings(settings: Settings) -> AppSettings:

@@ -5,7 +5,7 @@ ends with the evaluation, which stores the next due time. If the worker ends in 
 claim ends by itself, and the customer is claimed again: a second request changes nothing. A worker whose own partitions
 are behind claims none, so live events are not held up.
 
-This is one of the few places that read the clock.
+The clock is the ledger's, one for all workers: a worker whose own clock is wrong requests nothing for the future.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class DueClaims:
     Args:
         customers: the customers of the ledger.
         request: publishes a request for each customer; returns when the broker has them.
-        clock: the present time in seconds since 1970; None while it is unknown.
+        clock: returns the present time in seconds since 1970; None while it is unknown.
         jumps: whether that time is one of events, which may jump forward at any moment.
         is_behind: whether the worker has much to decide already.
         pace: how fast.
@@ -70,7 +70,7 @@ class DueClaims:
         customers: DueCustomers,
         request: Callable[[Sequence[DueCustomer], int], Awaitable[None]],
         *,
-        clock: Callable[[], int | None],
+        clock: Callable[[], Awaitable[int | None]],
         jumps: bool,
         is_behind: Callable[[], bool],
         pace: DuePace,
@@ -108,7 +108,7 @@ class DueClaims:
         Raises:
             LedgerError, HoldfastStreamError: an error that does not pass by itself.
         """
-        now, pace = self._clock(), self._pace
+        now, pace = await self._retry("ledger", self._clock), self._pace
         if now is None or (self._jumps and self._is_idle(now)):
             return pace.shortest_s
         if self._is_behind():

@@ -69,6 +69,13 @@ async def prepare(ledger: Ledger) -> None:
     await ledger.claim(3)
 
 
+async def test_two_workers_have_one_clock(stores: Stores) -> None:
+    """Their own clocks may be wrong."""
+    one, two = await stores.one.now(), await stores.two.now()
+    assert 0 <= two - one <= LEASE_S
+    assert one > AS_OF.timestamp()
+
+
 async def test_a_due_time_is_read_with_the_customer(stores: Stores) -> None:
     """As 0 where there is none; unknown customers have none. Later ones replace it, None clears it."""
     await stores.evaluate({"ann": 100, "bob": None})

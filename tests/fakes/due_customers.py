@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from campaigns.ports import DueCustomer
@@ -22,6 +23,11 @@ class InMemoryDueCustomers:
     def __init__(self, ledger: InMemoryLedger) -> None:
         self._ledger = ledger
         self.calls = 0
+
+    async def now(self) -> int:
+        """See the port."""
+        self._ledger.reach()
+        return int(time.time())
 
     async def claim(self, now: int, *, limit: int, lease_s: float) -> Sequence[DueCustomer]:
         """See the port."""

@@ -49,13 +49,17 @@ class Place:
         return DueClaims(
             self.customers,
             self.request,
-            clock=lambda: self.now,
+            clock=self.tell_time,
             jumps=jumps,
             is_behind=lambda: self.behind,
             pace=DuePace(100, page=2),
             retry=RetryPolicy(Health(), first_pause_s=0),
             metrics=self.metrics,
         )
+
+    async def tell_time(self) -> int | None:
+        """Return the present time."""
+        return self.now
 
     async def request(self, customers: Sequence[DueCustomer], _: int) -> None:
         """Note the requests."""
