@@ -188,6 +188,8 @@ class Run:
             "HOLDFAST_BATCH_EVENTS": str(BATCH_EVENTS),
             "HOLDFAST_HEALTH_PORT": "0",
             "HOLDFAST_WITHHOLD_EXPIRED": "false",
+            # By the clock all customers would be due at once: the events are of 2011.
+            "HOLDFAST_DUE_CLOCK": "events",
             "HOLDFAST_PUBLISH_TRANSITIONS": "true",
             "ML_MOCK_MODE": "true",
             **self.environment,
