@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +45,8 @@ def test_everything_that_a_worker_publishes_keeps_to_its_contract(endpoints: End
         )
         place.update(*customers, "unknown")
         worker.stop()
+        replayed = place.holdfast("replay", "--from", "2011-01-01", "--to", f"{datetime.now(UTC).isoformat()}")
+        assert replayed.returncode == 0, replayed.stderr
         for contract in WRITTEN:
             seen = place.see(contract.topic)
             assert seen, contract.topic
