@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+POLL_BY_EVENTS_S = 0.01
+"""By the time of events, the evaluation of who is due may make the same customer due again at once."""
 DUE_LAG = 20_000
 """With more events not yet committed, a worker claims no customers who are due."""
 STAGES_S = 5.0
@@ -225,7 +227,9 @@ async def open_due_claims(
         jumps=by_events,
         clock=partial(read_watermark, pipeline) if by_events else customers.now,
         is_behind=lambda: watch.lag > DUE_LAG,
-        pace=DuePace(settings.due_rate),
+        pace=DuePace(settings.due_rate, poll_s=POLL_BY_EVENTS_S, shortest_s=POLL_BY_EVENTS_S)
+        if by_events
+        else DuePace(settings.due_rate),
         retry=retry,
         metrics=metrics,
     )
