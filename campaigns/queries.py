@@ -1,4 +1,4 @@
-"""The named statements of queries.sql."""
+"""The named statements of the SQL files: queries.sql has those of workers and of most commands."""
 
 from __future__ import annotations
 
@@ -14,4 +14,9 @@ def load_queries(package: str = "campaigns", file: str = "queries.sql") -> dict[
     return {name: sql.strip().rstrip(";") for name, sql in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-QUERIES = load_queries()
+QUERIES = {
+    **load_queries(),
+    **load_queries(file="inspection_queries.sql"),
+    **load_queries(file="retention_queries.sql"),
+    **load_queries(file="timeline_queries.sql"),
+}

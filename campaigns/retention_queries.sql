@@ -1,0 +1,64 @@
+-- name: erasure_tables
+-- Those of the ledger and of replays, whatever they are: a table that is added later is covered, too.
+SELECT n.nspname, c.relname
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+ WHERE a.attname = 'customer_id' AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+   AND (n.nspname = current_schema() OR n.nspname LIKE 'replay\_%%')
+ ORDER BY 1, 2;
+
+-- name: letters_that_may_mention
+SELECT letter_id, number, key, value FROM dead_letter d
+ WHERE number > %(after)s
+   AND EXISTS (SELECT FROM unnest(%(ids)s::bytea[]) AS t (id) WHERE d.key = t.id OR position(t.id IN d.value) > 0);
+
+-- name: last_dead_letter
+SELECT coalesce(max(number), 0) FROM dead_letter;
+
+-- name: lock_partitions
+-- Commits in flight end first; none begins until the transaction ends.
+SELECT partition FROM partition_owner ORDER BY partition FOR UPDATE;
+
+-- name: fence_partitions
+UPDATE partition_owner SET epoch = epoch + 1;
+
+-- name: lock_erasures
+SELECT pg_advisory_xact_lock(%(lock)s);
+
+-- name: delete_dead_letters
+DELETE FROM dead_letter WHERE letter_id = ANY (%(ids)s::text[]);
+
+-- name: delete_dead_letter_messages
+DELETE FROM outbox WHERE customer_id = '' AND message_id = ANY (%(ids)s::text[]);
+
+-- name: count_unsent_of
+SELECT count(*) FROM outbox WHERE customer_id = ANY (%(customers)s::text[]) AND sent_at IS NULL;
+
+-- name: erase_launch_cursors
+-- A launch that is resumed begins again: what was decided is not decided twice.
+UPDATE campaign_launch SET last_customer_id = NULL WHERE last_customer_id = ANY (%(customers)s::text[]);
+
+-- name: erase_reevaluation_cursors
+UPDATE reevaluation SET last_customer_id = NULL WHERE last_customer_id = ANY (%(customers)s::text[]);
+
+-- name: erasure_key
+SELECT erasure_key FROM ledger_state;
+
+-- name: write_tombstones
+INSERT INTO tombstone (digest, bucket, actor, why)
+SELECT digest, bucket, %(by)s, %(why)s FROM unnest(%(digests)s::bigint[], %(buckets)s::integer[]) AS t (digest, bucket)
+    ON CONFLICT (digest) DO NOTHING;
+
+-- name: lift_tombstones
+DELETE FROM tombstone WHERE digest = ANY (%(digests)s::bigint[]);
+
+-- name: note_tombstones
+UPDATE ledger_state SET tombstones = tombstones + 1;
+
+-- name: find_tombstone
+SELECT erased_at, actor, why FROM tombstone WHERE digest = %(digest)s;
+
+-- name: announce_pruning
+UPDATE ledger_state SET pruned_before = greatest(pruned_before, %(horizon)s);
+
+-- name: count_pages
+SELECT pg_relation_size(to_regclass(%(table)s)) / current_setting('block_size')::bigint;
