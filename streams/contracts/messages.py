@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from campaigns.feedback import SCORED_MODELS
 from campaigns.transition_messages import TRANSITION_TYPE
 from campaigns.triggers import DECISION_TYPE, RECEIVED_HEADER, SOURCE, TRIGGER_TYPE, decision_message_id
 from campaigns.unpublishable import REASON
@@ -114,7 +115,7 @@ _BY = {"by": "sam", "reason": "asked by phone"}
 _FEEDBACK: dict[str, dict[str, Any]] = {
     "do_not_contact": {**_BY, "until": "2011-07-01T00:00:00Z"},
     "always_vip": _BY,
-    "wrong_score": {**_BY, "model": "churn", "value": 0.05},
+    "wrong_score": {**_BY, "model": SCORED_MODELS[0], "value": 0.05},
     "withdrawn": {**_BY, "withdraws": "f-1"},
 }
 

@@ -121,13 +121,14 @@ def test_a_channel_whose_consent_cannot_be_read_is_logged(kinds: dict[str, Kind]
     ("rows", "logged"),
     [
         (["Y", "N", ""], []),
-        (["Y", "maybe", "x", "maybe"], [{"'maybe'": 2, "'x'": 1}]),
+        (["Y", "maybe", "x", "maybe"], [2]),
         (["true", "false"], []),  # the column is boolean
     ],
 )
 async def test_values_that_are_neither_consent_nor_its_denial_are_logged(
-    tmp_path: Path, rows: list[str], logged: list[dict[str, int]]
+    tmp_path: Path, rows: list[str], logged: list[int]
 ) -> None:
+    """By how many distinct values there are: the values themselves may be of customers."""
     view = tmp_path / "view.csv"
     view.write_text("\n".join(["customer_id,mail_ok", *(f"{n},{value}" for n, value in enumerate(rows))]) + "\n")
     values = ConsentValues(given=("Y",), denied=("N",))
