@@ -2,7 +2,7 @@
 
     python -m benchmarks.silent_customers [--customers N] [--waiting N] [--seconds S] [--rounds N]
 
-First one worker is idle while nobody waits, and while many customers wait to become due: CPU of the worker and of
+First one worker is idle while no customer waits, and while many customers wait to become due: CPU of the worker and of
 PostgreSQL, several times in turn. Then all customers are due at once, and the worker claims, requests and decides them;
 rows are read from the warehouse, and nothing else happens. Kafka, Redis and PostgreSQL share the machine. The last line
 is a JSON object, with the load of the machine before.

@@ -311,7 +311,7 @@ class DueCustomers(Protocol):
         Args:
             now: seconds since 1970.
             limit: the most customers.
-            lease_s: how long nobody else claims them, by the ledger's clock.
+            lease_s: how long no other worker claims them, by the ledger's clock.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now; what was claimed is claimed again after the lease.

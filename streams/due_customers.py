@@ -42,7 +42,7 @@ DAY_S = 86_400
 DAY_COLUMNS = ("days_since_*", "tenure_days")
 RECHECK_DAYS = 7.0
 WITHOUT_ROW_S = 7 * DAY_S
-"""After so long a customer without a row is looked for again, where the settings recheck nobody."""
+"""After so long a customer without a row is looked for again, where the settings turn rechecks off."""
 
 _SECOND, _ONE_SECOND = 1_000_000, timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """What would be decided about a customer if some facts were others: the worker's own steps, without side effects.
 
 The event is an update of the customer. It is decided twice, by today's row and by the changed one, so that what the
-change causes is told from what the next update would do in any case. The ledger is opened read-only, no cache is
+change causes is separated from what the next update would do in any case. The ledger is opened read-only, no cache is
 used, and nothing is committed or published.
 """
 

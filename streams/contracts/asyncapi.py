@@ -30,7 +30,7 @@ _MEANINGS = {
     "evaluations": "Requests to evaluate a customer.",
     "campaign-triggers": "Contact the customer of each trigger.",
     "campaign-triggers.control": "Customers whom a campaign would have contacted, held out to measure its effect.",
-    SHADOW: "What a replay would have sent: contact nobody by it.",
+    SHADOW: "What a replay would have sent: do not contact customers by it.",
     "decisions": "Every decision with its reason, whether a customer was contacted or not.",
     "segment-transitions": "Entries into segments and exits; only with HOLDFAST_PUBLISH_TRANSITIONS=true.",
     "dead-letters": "Records that could not be decided, unchanged, and messages that could not be published.",

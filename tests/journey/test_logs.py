@@ -76,7 +76,7 @@ def test_no_line_of_a_worker_names_a_customer_or_quotes_a_value(endpoints: Endpo
 
 
 def test_a_worker_that_ends_by_an_error_names_no_customer(endpoints: Endpoints, tmp_path: Path) -> None:
-    """As when every row of the view fails: the reason is told without the row."""
+    """As when every row of the view fails: the reason is logged without the row."""
     with workplace(endpoints, tmp_path) as place:
         customers = [f"poison-4711-{number}" for number in range(60)]
         place.set_customers(customers)

@@ -33,7 +33,7 @@ def count_left_out(bench: Bench, reason: str) -> float | None:
 
 @pytest.mark.parametrize(("later_s", "folded"), [(1, 0), (0, 1)])
 async def test_a_message_of_before_the_pruned_past_is_not_folded(bench: Bench, later_s: int, folded: int) -> None:
-    """One of exactly that time is: its row was not deleted. The update beside it is evaluated in both cases."""
+    """One of exactly that time is: its row was not deleted. The update with it is evaluated in both cases."""
     bench.ledger.pruned_before = ARRIVED + timedelta(seconds=later_s)
     async with bench.working():
         bench.put(arrive(message(id="m")), arrive(body(id="u")))
@@ -44,12 +44,12 @@ async def test_a_message_of_before_the_pruned_past_is_not_folded(bench: Bench, l
     assert bench.published == ["ann"]
 
 
-@pytest.mark.parametrize("told", [outcome("unsubscribed", channel="sms", trigger_id=None), feedback()])
-async def test_consent_and_feedback_count_whatever_was_pruned(bench: Bench, told: dict[str, Any]) -> None:
+@pytest.mark.parametrize("event", [outcome("unsubscribed", channel="sms", trigger_id=None), feedback()])
+async def test_consent_and_feedback_count_whatever_was_pruned(bench: Bench, event: dict[str, Any]) -> None:
     """The ledger keeps them: twice is as once."""
     bench.ledger.pruned_before = ARRIVED + timedelta(days=1)
     async with bench.working():
-        bench.put(arrive(told))
+        bench.put(arrive(event))
         await bench.acknowledges(1)
     ann = bench.ledger.customers["ann"]
     assert len(ann.consent_changes) + len(ann.feedback) == 1

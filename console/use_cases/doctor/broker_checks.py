@@ -198,7 +198,7 @@ def check_topic_ids(settings: Settings, broker: BrokerFacts) -> Iterator[Finding
         yield note(
             "topic-ids-missing",
             f"the broker gives no topic id for {', '.join(without)}: it is older than Kafka 2.8, or was slow to answer",
-            "A topic that is deleted and created again cannot be told from the one before.",
+            "A topic that is deleted and created again cannot be distinguished from the one before.",
             "upgrade the brokers to Kafka 3.3 or later",
         )
 
