@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -11,6 +12,7 @@ from features.redis_cache import RedisFeatureCache
 from features.row_age import RowAge
 from features.store import FeatureStore
 from features.warehouses import choose_warehouse, opened
+from streams.formats.codecs import decode_records
 from streams.formats.schemas import Schemas
 from streams.kafka.connection import describe_connection
 from streams.kafka.publishing import KafkaTriggerSink
@@ -18,9 +20,11 @@ from streams.observability.customer_digests import HIDER
 from streams.schema_registry import check_avro
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from contextlib import AsyncExitStack
 
     from features.ports import WarehouseConnection
+    from streams.formats.events import Decoded, Record
     from streams.settings import Settings
 
 log = structlog.get_logger()
@@ -93,6 +97,19 @@ def open_schemas(settings: Settings) -> Schemas | None:
         return None
     check_avro()
     return Schemas()
+
+
+def build_decoder(settings: Settings, schemas: Schemas | None) -> Callable[[Sequence[Record]], Decoded]:
+    """Return what decodes records to events."""
+    return partial(
+        decode_records,
+        topic_prefix=settings.topic_prefix,
+        formats=settings.formats,
+        max_bytes=settings.max_event_bytes,
+        max_future_s=settings.max_future_s,
+        id_field=settings.customer_id_field,
+        schemas=schemas,
+    )
 
 
 async def open_sink(settings: Settings, stack: AsyncExitStack, ledger: PostgresLedger) -> KafkaTriggerSink:

@@ -28,11 +28,10 @@ from features.store import FeatureStore
 from models.fallbacks import ModelFallbacks
 from models.sentiment import read_message
 from streams.activation import activate, select_guardrails
-from streams.adapters import open_schemas, open_warehouse
+from streams.adapters import build_decoder, open_schemas, open_warehouse
 from streams.customers import messages_by_customer, unseen
 from streams.errors import ReplayError
 from streams.feature_history import FeatureHistory, NoFeatureCache
-from streams.formats.codecs import decode_records
 from streams.kafka.connection import describe_connection
 from streams.kafka.history import HistoryReader, HistorySource, Period
 from streams.kafka.shadow_sink import ShadowSink
@@ -60,7 +59,6 @@ if TYPE_CHECKING:
     from streams.decision_config import DecisionConfig
     from streams.feature_history import PastRows
     from streams.formats.events import Decoded, Event, Record
-    from streams.formats.schemas import Schemas
     from streams.runtime.batching import Batch
     from streams.settings import Settings
 
@@ -171,7 +169,7 @@ async def run_replay(
         await reader.open()
         source = HistorySource(reader, run.period, most=settings.batch_events, together_ms=run.together_ms)
         schemas = open_schemas(settings)
-        chosen = Chosen(partial(_decode, settings, schemas), run.customers)
+        chosen = Chosen(build_decoder(settings, schemas), run.customers)
         progress = _Progress(run, source, chosen, on_progress)
         ledger = ReplayLedger(scratch_url(settings.ledger_url, run.replay_id), progress.store, progress.note_committed)
         stack.push_async_callback(ledger.close)
@@ -242,18 +240,6 @@ async def _run_until(worker: Worker, ended: asyncio.Event) -> None:
         raise error
 
 
-def _decode(settings: Settings, schemas: Schemas | None, records: Sequence[Record]) -> Decoded:
-    return decode_records(
-        records,
-        topic_prefix=settings.topic_prefix,
-        formats=settings.formats,
-        max_bytes=settings.max_event_bytes,
-        max_future_s=settings.max_future_s,
-        id_field=settings.customer_id_field,
-        schemas=schemas,
-    )
-
-
 def keep_customers(decoded: Decoded, customers: Collection[str]) -> Decoded:
     """Return the events of some customers; records that cannot be decoded belong to none."""
 
@@ -309,14 +295,15 @@ async def refold_signals(settings: Settings, replay: PostgresReplay, before: dat
     customers = replay.refolded()
     if not customers:
         return
-    reader, topic, schemas = HistoryReader(settings), settings.topic_prefix + CONVERSATIONS, open_schemas(settings)
+    reader, topic = HistoryReader(settings), settings.topic_prefix + CONVERSATIONS
+    decode = build_decoder(settings, open_schemas(settings))
     signals: dict[str, Signals] = {}
     seen: set[tuple[str, str]] = set()
     try:
         await reader.open()
         period = await reader.find_period(datetime.fromtimestamp(0, UTC), before, [topic])
         async for placed in reader.read(period):
-            decoded = keep_customers(_decode(settings, schemas, [each.record for each in placed]), customers)
+            decoded = keep_customers(decode([each.record for each in placed]), customers)
             fresh = unseen(messages_by_customer(decoded.events.said, read_message), seen)
             seen.update((customer, message.id) for customer, new in fresh.items() for message in new)
             signals.update({each: fold(signals.get(each, Signals()), new) for each, new in fresh.items()})

@@ -15,8 +15,7 @@ from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_worker_sessions import PostgresWorkerSessions
 from models.fallbacks import ModelFallbacks
 from streams.activation import activate, select_guardrails
-from streams.adapters import open_features, open_ledger, open_schemas, open_sink, open_warehouse
-from streams.formats.codecs import decode_records
+from streams.adapters import build_decoder, open_features, open_ledger, open_schemas, open_sink, open_warehouse
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import describe_connection
 from streams.kafka.credentials import build_credentials
@@ -98,15 +97,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             features,
             ledger,
             config,
-            decode=partial(
-                decode_records,
-                topic_prefix=settings.topic_prefix,
-                formats=settings.formats,
-                max_bytes=settings.max_event_bytes,
-                max_future_s=settings.max_future_s,
-                id_field=settings.customer_id_field,
-                schemas=schemas,
-            ),
+            decode=build_decoder(settings, schemas),
             fallbacks=fallbacks,
             publishes_transitions=settings.publish_transitions,
             stamp=traces.stamp,

@@ -203,7 +203,7 @@ class FaultyWorker(Worker):
         super().__init__(acknowledge=acknowledge_later, **named)
 
 
-def decode_records(*arguments: Any, decode: Callable[..., Any] = streams.services.decode_records, **named: Any) -> Any:
+def decode_records(*arguments: Any, decode: Callable[..., Any] = streams.adapters.decode_records, **named: Any) -> Any:
     """Decode, then reach the step."""
     decoded = decode(*arguments, **named)
     FAULTS.reach("after_decode")
@@ -214,7 +214,7 @@ def put_faults_in() -> None:
     """Replace the adapters of the composition root by the faulty ones."""
     root, adapters = streams.services, streams.adapters
     for module, name, faulty in (
-        (root, "decode_records", decode_records),
+        (adapters, "decode_records", decode_records),
         (adapters, "FeatureStore", FaultyStore),
         (adapters, "PostgresLedger", FaultyLedger),
         (root, "Pipeline", AuditedPipeline),
