@@ -68,7 +68,7 @@ def working(place: Place) -> Iterator[tuple[Place, dict[str, str], Workers]]:
     sibling.create_topics()
     group = f"{sibling.prefix}group"
     with sibling.lend_ledger() as ledger_url:
-        environment = sibling.environment(ledger_url, group)
+        environment = sibling.live_environment(ledger_url, group)
         with run_workers(environment, sibling.folder / f"{group}.log") as workers:
             _wait_until_working(sibling, group, workers)
             yield sibling, environment, workers

@@ -105,6 +105,14 @@ class Place:
             "HOLDFAST_DUE_CLOCK": "events",
         }
 
+    def live_environment(self, ledger_url: str, group: str) -> dict[str, str]:
+        """Return the settings of a worker that decides live events.
+
+        They are of today, years after the others: by their time everybody would become due again and again.
+        """
+        nobody_due = {"HOLDFAST_RECHECK_DAYS": "0", "HOLDFAST_DAY_COLUMNS": ""}
+        return {**self.environment(ledger_url, group), **nobody_due}
+
 
 @contextmanager
 def open_place(services: EmbeddedServices, size: Size) -> Iterator[Place]:

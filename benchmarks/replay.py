@@ -59,7 +59,7 @@ def measure(services: EmbeddedServices, events: int, live: int, seconds: float) 
         create_topics(place.endpoints.broker, [place.prefix + SHADOW], 4)
         end = datetime.now(UTC)
         group = f"{place.prefix}group"
-        environment = place.environment(ledger_url, group)
+        environment = place.live_environment(ledger_url, group)
         period = ("--from", begin.isoformat(), "--to", end.isoformat())
         live_speed = drain(place, environment, group)
         done, taken, memory_mb = replay(environment, period)
