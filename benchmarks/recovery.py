@@ -64,7 +64,7 @@ def measure(services: EmbeddedServices, kills: int, live: int) -> list[Recovery]
         place = warm.with_new_topics()
         place.create_topics()
         group = f"{place.prefix}group"
-        with place.lend_ledger() as ledger_url:
+        with place.lend_ledger(due=False) as ledger_url:
             environment = place.live_environment(ledger_url, group)
             logs = [place.folder / f"{name}.log" for name in ("killed", "survivor")]
             with (
