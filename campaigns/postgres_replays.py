@@ -16,7 +16,7 @@ from psycopg import errors as pg
 from psycopg import sql
 
 from campaigns.migrations import migrate
-from campaigns.postgres_connections import connect_ledger, hold_lock
+from campaigns.postgres_connections import ERASURE_LOCK, connect_ledger, hold_lock
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES as LEDGER_QUERIES
 from campaigns.queries import load_queries
@@ -156,8 +156,17 @@ class PostgresReplay:
         with hold_lock(self._connection, ADVISORY_LOCK, self.replay_id, refusal):
             yield
 
+    @contextmanager
+    def without_erasures(self) -> Iterator[None]:
+        """Let no customer be erased meanwhile: what is read of them before must not be written after."""
+        self._connection.execute(QUERIES["hold_erasures"], {"lock": ERASURE_LOCK})
+        try:
+            yield
+        finally:
+            self._connection.execute(QUERIES["release_erasures"], {"lock": ERASURE_LOCK})
+
     def create(self, ledger_url: str) -> None:
-        """Create the schema with the tables of a ledger.
+        """Create the schema with the tables of a ledger, which knows who is erased.
 
         Raises:
             LedgerUnavailableError: this role may not create one.
@@ -166,6 +175,8 @@ class PostgresReplay:
         migrate(scratch_url(ledger_url, self.replay_id))
         with self._inside():
             self._connection.execute(QUERIES["create_replay"])
+        for name in ("copy_erasure_key", "copy_tombstones"):
+            self._copy(name)
 
     def begin(self, **values: Any) -> None:
         """Store what the replay is of; see the query."""
