@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from models.errors import HistoryError, ModelLoadError, VersionError
 from models.mock import MockScorer
-from models.rfm import RfmCuts, load_cuts
+from models.rfm import RISK_THRESHOLDS, RfmCuts, load_cuts
 from models.routing import load_model
 from models.rules import RuleScorer
 from models.tasks.registry import TASKS
@@ -35,7 +35,7 @@ class Scorers:
 
     Attributes:
         by_name: the scorer of each task, a model or a rule, by the name of the task.
-        rfm: cut points of RFM and of value segments.
+        rfm: cut points of RFM, of value segments and of churn risk.
         offers: the highest offer id of the offers file: how many scores a customer has for next best offer.
         refused: why a version that is promoted cannot serve and what does, in words, by name.
     """
@@ -69,6 +69,7 @@ def load_scorers(
     input_size: int | None = None,
     *,
     offers: int = SHIPPED_OFFERS,
+    risk: tuple[float, float, float] = RISK_THRESHOLDS,
     mock: bool = False,
 ) -> Scorers:
     """Load the models of a folder.
@@ -81,6 +82,7 @@ def load_scorers(
         feature_mapping: the model's name of each feature, and the warehouse column it is read from.
         input_size: ML_MODEL_INPUT_SIZE; when given, the mapping must have as many entries.
         offers: the highest offer id of the offers file.
+        risk: from which probability of churn on the risk is medium, high and critical.
         mock: score by customer id instead of by model.
 
     Raises:
@@ -92,7 +94,7 @@ def load_scorers(
             f"ML_MODEL_INPUT_SIZE is {input_size}, but ML_FEATURE_MAPPING names {len(feature_mapping)} "
             "features; make them agree, or leave the size out"
         )
-    rfm = load_cuts(models_dir / RFM_FILE)
+    rfm = replace(load_cuts(models_dir / RFM_FILE), risk=risk)
     if mock:
         mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in TASKS.values()}
         return Scorers(mocks, rfm, offers)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 Cuts = tuple[float, float, float, float]
 
+RISK_THRESHOLDS = (0.4, 0.7, 0.85)
+
 _N, _P, _PL, _C, _L = "New Customers", "Promising", "Potential Loyalists", "Champions", "Loyal"
 _AS, _NA, _H, _AR, _CL, _X = (
     "About To Sleep",
@@ -66,12 +68,15 @@ class RfmCuts:
         frequency: number of orders.
         monetary: revenue to date.
         value: two cut points of predicted lifetime value: low, medium, high.
+        risk: three cut points of the probability of churn: low, medium, high, critical. The settings name them, not
+            the file.
     """
 
     recency: Cuts = (30, 60, 120, 240)
     frequency: Cuts = (1, 2, 4, 8)
     monetary: Cuts = (100, 300, 700, 1500)
     value: tuple[float, float] = (500, 2000)
+    risk: tuple[float, float, float] = RISK_THRESHOLDS
 
 
 _FILE = TypeAdapter(RfmCuts)

@@ -27,6 +27,7 @@ class RoutedScorer:
         manifest: the whole manifest.
         column: that selects the model.
         columns: the columns that the models take as numbers.
+        spreads: for how many of the scores the models give the spread.
     """
 
     basis = "model"
@@ -36,11 +37,20 @@ class RoutedScorer:
         self.manifest = manifest
         self.column = column
         self.columns = pooled.columns
+        self.spreads = pooled.spreads
         self._pooled = pooled
         self._routes = routes
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return each customer's scores by the model of the group, shape [customers, outputs].
+
+        Raises:
+            ModelInputError: the table lacks a column the models were trained on.
+        """
+        return self.score_with_spread(table)[:, : self.manifest["outputs"]]
+
+    def score_with_spread(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return each customer's scores and their spreads by the model of the group.
 
         A table without the column is scored by the pooled model.
 
@@ -50,13 +60,13 @@ class RoutedScorer:
         groups = group_of(table, self.column)
         known = np.isin(groups, list(self._routes))
         if not known.any():
-            return self._pooled.score(table)
-        scores = np.empty((len(table), self.manifest["outputs"]), dtype=np.float32)
+            return self._pooled.score_with_spread(table)
+        scores = np.empty((len(table), self.manifest["outputs"] + self.spreads), dtype=np.float32)
         parts = [(np.flatnonzero(~known), self._pooled)]
         parts += [(np.flatnonzero(groups == value), scorer) for value, scorer in self._routes.items()]
         for rows, scorer in parts:
             if len(rows):
-                scores[rows] = scorer.score(table.take(rows))
+                scores[rows] = scorer.score_with_spread(table.take(rows))
         return scores
 
 

@@ -36,6 +36,7 @@ class RuleScorer:
     version = "rules"
     basis = "rules"
     columns = ()
+    spreads = 0
 
     def __init__(self, rule: Rule, reason: str) -> None:
         self._rule = rule
@@ -43,6 +44,10 @@ class RuleScorer:
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return the rule's scores, shape [customers, outputs]."""
+        return self._rule(table)
+
+    def score_with_spread(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return the same: a rule knows no spread."""
         return self._rule(table)
 
 

@@ -6,6 +6,7 @@ one, and the others keep the model's. So it does not matter which customers shar
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,21 @@ TOLERANCE = 1e-4
 """How far beyond its range rounding may put a score; it is clipped to the range then."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Scores of customers.
+
+    Attributes:
+        scores: shape [customers, outputs], within the task's range, or NaN where a rule knows nothing.
+        basis: shape [customers], what gave them: `model`, `rules` or `mock`.
+        spread: shape [customers, spreads]; NaN where a rule stood in.
+    """
+
+    scores: NDArray[np.float32]
+    basis: Column
+    spread: NDArray[np.float32]
+
+
 def score_customers(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None) -> FeatureTable:
     """Return the table with RFM and the models' scores."""
     scored = table.with_columns(rfm_columns(table, scorers.rfm))
@@ -49,10 +65,14 @@ def score_columns(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbac
     columns: dict[str, Column] = {}
     for task in TASKS.values():
         if not task.for_contacts_only:
-            scores, basis = score_task(task, table, scorers, fallbacks)
-            manifest: Mapping[str, Any] = getattr(scorers[task.name], "manifest", {})
-            columns |= task.add_facts(scores, basis, manifest, scorers.rfm)
+            columns |= task_facts(task, score_with_spread(task, table, scorers, fallbacks), scorers)
     return columns
+
+
+def task_facts(task: ModelTask, scored: Scored, scorers: Scorers) -> dict[str, Column]:
+    """Return the facts that scores of a task become, one column each."""
+    manifest: Mapping[str, Any] = getattr(scorers[task.name], "manifest", {})
+    return task.add_facts(scored.scores, scored.basis, manifest, scorers.rfm)
 
 
 def score_offers(
@@ -89,18 +109,29 @@ def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:
 def score_task(
     task: ModelTask, table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
 ) -> tuple[NDArray[np.float32], Column]:
-    """Return scores of shape [customers, outputs] and what gave them, `rules` where the rule had to stand in.
+    """Return scores of shape [customers, outputs] and what gave them; see `score_with_spread`."""
+    scored = score_with_spread(task, table, scorers, fallbacks)
+    return scored.scores, scored.basis
 
-    The rule gives one value without bounds: those are NaN for its customers.
+
+def score_with_spread(
+    task: ModelTask, table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
+) -> Scored:
+    """Return scores, their spreads and what gave them, `rules` where the rule had to stand in.
+
+    The rule gives one value without bounds and spread: those are NaN for its customers.
     """
     scorer = scorers[task.name]
     counted = fallbacks if scorer.basis == "model" and len(table) else None
     try:
-        scores = scorer.score(table)
+        matrix = scorer.score_with_spread(table)
     except ModelInputError as error:
         if counted is not None:
             counted.note(task.name, scorer.version, len(table), {Fallback.MISSING_COLUMN: len(table)}, str(error))
-        return task.apply_rule(table, scorers.offers), _constant("rules", len(table))
+        unknown = np.full((len(table), scorer.spreads), np.nan, dtype=np.float32)
+        return Scored(task.apply_rule(table, scorers.offers), _constant("rules", len(table)), unknown)
+    outputs = matrix.shape[1] - scorer.spreads
+    scores, spread = matrix[:, :outputs], matrix[:, outputs:]
     # NaN compares as false, too.
     usable = ((scores >= task.lowest - TOLERANCE) & (scores <= task.highest + TOLERANCE)).all(axis=1)
     if scorer.basis == "rules":
@@ -116,8 +147,9 @@ def score_task(
         by_rule = task.apply_rule(table.take(rows), scorers.offers)
         scores[rows] = np.nan
         scores[rows, : by_rule.shape[1]] = by_rule
+        spread[rows] = np.nan
         basis[rows] = "rules"
-    return scores, basis
+    return Scored(scores, basis, spread)
 
 
 def _explain(

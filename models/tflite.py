@@ -31,6 +31,7 @@ class TFLiteScorer:
         version: the manifest's version.
         manifest: the whole manifest.
         columns: the columns of the table that it reads.
+        spreads: for how many of its scores, from the first on, it gives the spread.
     """
 
     basis = "model"
@@ -39,6 +40,7 @@ class TFLiteScorer:
         self.version: str = manifest["version"]
         self.manifest = manifest
         self.columns = columns
+        self.spreads: int = manifest.get("spreads", 0)
         self._outputs: int = manifest["outputs"]
         self._check(content)
         self._network = TFLiteNetwork(content, len(columns))
@@ -66,6 +68,14 @@ class TFLiteScorer:
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return the model's scores, shape [customers, outputs]; NaN where an input is not a number.
 
+        Raises:
+            ModelInputError: the table lacks a column the model was trained on.
+        """
+        return self.score_with_spread(table)[:, : self._outputs]
+
+    def score_with_spread(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return the scores and their spreads, shape [customers, outputs + spreads]; NaN where an input is no number.
+
         Null is an input that models know; text is not taken for null, since no model was trained on it.
 
         Raises:
@@ -74,25 +84,28 @@ class TFLiteScorer:
         inputs, unreadable = readable_inputs(table, self.columns)
         largest = BATCH_SIZES[-1]
         chunks = [self._score_chunk(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
-        scores = np.concatenate(chunks) if chunks else np.empty((0, self._outputs), np.float32)
+        scores = np.concatenate(chunks) if chunks else np.empty((0, self._outputs + self.spreads), np.float32)
         for rows in unreadable.values():
             scores[rows] = np.nan
         return scores
 
     def _score_chunk(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return scores of shape [rows, outputs]; NaN for a row that the interpreter fails on, whatever its batch."""
+        """Return the model's matrix; NaN for a row that the interpreter fails on, whatever its batch."""
         try:
             return self._network.run(inputs)
         except (ValueError, RuntimeError):
             if len(inputs) == 1:
-                return np.full((1, self._outputs), np.nan, dtype=np.float32)
+                return np.full((1, self._outputs + self.spreads), np.nan, dtype=np.float32)
             half = len(inputs) // 2
             return np.concatenate([self._score_chunk(inputs[:half]), self._score_chunk(inputs[half:])])
 
     def _check(self, content: bytes) -> None:
         outputs, fault = probe(content, len(self.columns))
-        if fault is None and outputs != self._outputs:
-            fault = f"it gives {outputs} scores for a customer, the manifest says {self._outputs}; train it again"
+        if fault is None and outputs != self._outputs + self.spreads:
+            spreads = f" and {self.spreads} spreads" if self.spreads else ""
+            fault = (
+                f"it gives {outputs} scores for a customer, the manifest says {self._outputs}{spreads}; train it again"
+            )
         if fault is not None:
             raise ModelLoadError(f"model {self.version} cannot be run: {fault}")
 

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from features.extract_warehouse import SCHEMES
 from features.warehouses import POSTGRESQL
 from models.inputs import FEATURE_MAPPING, read_mapping
+from models.rfm import RISK_THRESHOLDS
 from streams.connection_checks import check_connection
 from streams.due_customers import DAY_COLUMNS, DAY_S, RECHECK_DAYS, Timing
 from streams.errors import SettingsError
@@ -363,6 +364,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Number of features that the models must take; checked if set.",
     )
+    churn_risk_thresholds: Annotated[tuple[float, float, float], NoDecode] = Field(
+        RISK_THRESHOLDS,
+        alias="HOLDFAST_CHURN_RISK_THRESHOLDS",
+        description="From which probability of churn on the risk is medium, high and critical, comma-separated.",
+    )
     mock_mode: bool = Field(
         False, alias="ML_MOCK_MODE", description="Deterministic sample predictions without model files."
     )
@@ -390,6 +396,18 @@ class Settings(BaseSettings):
                     f"{', '.join(FORMAT_NAMES)}"
                 )
         return formats
+
+    @field_validator("churn_risk_thresholds", mode="before")
+    @classmethod
+    def _read_numbers(cls, value: Any) -> Any:
+        return value.split(",") if isinstance(value, str) else value
+
+    @field_validator("churn_risk_thresholds")
+    @classmethod
+    def _ascend(cls, thresholds: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not 0 < thresholds[0] <= thresholds[1] <= thresholds[2] <= 1:
+            raise ValueError("must be three probabilities above 0 in ascending order, as 0.4,0.7,0.85")
+        return thresholds
 
     @field_validator("private_columns", "day_columns", mode="before")
     @classmethod

@@ -34,7 +34,8 @@ def load_models(settings: Settings, offers: Collection[int]) -> Scorers:
     """
     folder = settings.models_dir or Path()
     mapping, size = settings.feature_mapping, settings.model_input_size
-    return load_scorers(folder, mapping, size, offers=len(offers), mock=settings.mock_mode)
+    risk = settings.churn_risk_thresholds
+    return load_scorers(folder, mapping, size, offers=len(offers), risk=risk, mock=settings.mock_mode)
 
 
 class ModelReloader:
