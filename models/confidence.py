@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.table import Column
+    from models.ports import Scorer
 
 LEVELS = ("high", "medium", "low")
 """In the order of the uncertainty."""
@@ -55,3 +56,10 @@ def find_confidence(uncertainty: NDArray[np.float64] | None, basis: Column, mani
         found = _LEVELS[levels_of(uncertainty, tuple(described["cuts"]))]
     found[basis == "rules"] = "low"
     return found
+
+
+def explain_confidence(scorer: Scorer) -> str | None:
+    """Return why the confidence of a model is not known; None where it is."""
+    if scorer.basis != "model" or getattr(scorer, "manifest", {}).get("confidence"):
+        return None
+    return f"{scorer.version}: no confidence: training measured none, or the error does not fall with it"

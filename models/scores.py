@@ -86,13 +86,15 @@ def score_offers(
 
 
 def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:
-    """Return a model's own scores, shape [customers, outputs]: for measuring a model, where no rule may stand in.
+    """Return a model's own scores and spreads: for measuring a model, where no rule may stand in.
+
+    Shape [customers, outputs + spreads].
 
     Raises:
         ModelInputError: the table lacks a column the model was trained on, or holds text in it.
         ModelOutputError: a score is not a finite number.
     """
-    scores = scorer.score(table)
+    scores = scorer.score_with_spread(table)
     bad = ~np.isfinite(scores).all(axis=1)
     if bad.any():
         customer = table.customer_ids[int(bad.argmax())]

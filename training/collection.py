@@ -67,7 +67,7 @@ def collect(
         ExportError: the exported model does not do what the trained one does.
     """
     progress("fit the baselines")
-    earlier, later = rows.earlier, rows.later
+    earlier, later, trained = rows.earlier, rows.later, learned.trained
     columns, ids = _known_to_rules(earlier), earlier.table.customer_ids
     baselines = task.fit_baselines(BaselineRows(earlier.inputs, earlier.targets, later.inputs, columns, ids, seed))
     progress("score as served")
@@ -82,6 +82,7 @@ def collect(
         scores=scores[:, : task.outputs],
         baselines=baselines | compared,
         interval=scores[:, 1:3] if task.predicts_amount and scores.shape[1] > 1 else None,
+        spread=served["later.spread"] if trained.spreads else None,
         propensities=later.propensities,
         customer_ids=later.table.customer_ids,
         dates=later.dates,
@@ -95,7 +96,8 @@ def collect(
         treated=treated,
         uplift=uplift,
     )
-    verification = verify(served["pooled"], learned.trained.predict(later.inputs))
+    expected = trained.predict_with_spread(later.inputs)
+    verification = verify(np.hstack([served["pooled"], served["pooled.spread"]]), expected)
     return CollectedRun(evidence, served["pooled"][:, : task.outputs], verification, warnings)
 
 

@@ -24,8 +24,11 @@ from console.use_cases.segment_choice import choose_segment
 from console.use_cases.segment_facts import FactSources, add_facts, plan_facts, read_facts
 from console.use_cases.warehouse_check import describe_view
 from features.warehouses import opened
+from models.confidence import explain_confidence
 from models.fallbacks import ModelFallbacks
 from models.predictions import as_objects, columns_read, predict
+from models.reasons import ScoreExplainer, explain_absence
+from models.rfm import rfm_columns
 from models.sources import unavailable_facts
 from segments.definition import build_segment
 from streams.adapters import find_warehouse
@@ -87,7 +90,8 @@ class PredictionService:
         view: its columns, without rows.
         scorers: what serves.
         definitions: the offers and segments.
-        explainer: finds the reasons of churn; None gives none.
+        explainer: finds the reasons of churn.
+        fallbacks: counts customers scored by a rule although a model serves.
     """
 
     settings: Settings
@@ -95,7 +99,7 @@ class PredictionService:
     view: FeatureTable
     scorers: Scorers
     definitions: DefinitionSet
-    explainer: Explainer | None = None
+    explainer: Explainer
     fallbacks: ModelFallbacks = field(default_factory=ModelFallbacks)
 
     async def answer(self, kind: Kind, customer_ids: Sequence[str]) -> Answers:
@@ -159,7 +163,8 @@ class PredictionService:
         """
         if kind != "churn" or not len(facts):
             return as_objects(kind, predicted)
-        reasons = self.explainer.explain(facts) if self.explainer else [()] * len(facts)
+        # A model may read RFM, which a scan has only where a rule needs scores.
+        reasons = self.explainer.explain(facts.with_columns(rfm_columns(facts, self.scorers.rfm)))
         best = self._predict("nbo", facts).columns["recommended_offer"]
         offers = self.definitions.offers
         advice = [
@@ -169,12 +174,18 @@ class PredictionService:
         return as_objects(kind, predicted, reasons, advice)
 
     def notes(self, kind: Kind) -> list[str]:
-        """Return why a rule, or a version before the promoted one, made predictions of a kind, a sentence each."""
+        """Return a sentence for each thing that predictions of a kind lack: a model, its reasons, its confidence."""
+        if kind == "rfm":
+            return []
         if kind in self.scorers.reasons:
             return [f"{kind}: the rules score, {self.scorers.reasons[kind]}"]
         refused = [self.scorers.refused[kind]] if kind in self.scorers.refused else []
         versions: dict[str, str] = {name: each for name, each in self.scorers.versions.items() if name == kind}
-        return [*refused, *self.fallbacks.describe(versions)]
+        missing = [
+            explain_absence(kind, self.scorers) if kind == "churn" else None,
+            explain_confidence(self.scorers[kind]),
+        ]
+        return [*refused, *self.fallbacks.describe(versions), *filter(None, missing)]
 
     def _predict(self, kind: Kind, facts: FeatureTable) -> FeatureTable:
         if kind != "nbo":
@@ -225,7 +236,7 @@ async def open_service(settings: Settings) -> AsyncIterator[PredictionService]:
     scorers = load_models(settings, definitions.offers)
     async with opened(find_warehouse(settings)) as warehouse:
         view = await warehouse.fetch([])
-        yield PredictionService(settings, warehouse, view, scorers, definitions)
+        yield PredictionService(settings, warehouse, view, scorers, definitions, ScoreExplainer("churn", scorers))
 
 
 def predict_customers(settings: Settings, kind: Kind, customer_ids: Sequence[str]) -> Answers:
