@@ -81,7 +81,7 @@ def test_a_customer_is_predicted_as_in_a_scan(tmp_path: Path, kind: Kind) -> Non
     every = {each["customer_id"]: each for each in in_segment(settings, kind, None)}
     assert len(every) == COUNT
     for each in answers.predictions:
-        assert rounded(each) == rounded(every[each["customer_id"]])
+        assert each == rounded(every[each["customer_id"]])
 
 
 def test_a_prediction_is_what_a_worker_scores(tmp_path: Path) -> None:
