@@ -59,7 +59,11 @@ def predict(
     if customer_ids:
         answers = predict_customers(settings, kind, customer_ids)
         for each in answers.predictions:
-            click.echo(json.dumps(each) if as_json else printable("\n".join(describe(kind, each)) + "\n", keep="\n"))
+            click.echo(
+                json.dumps(each)
+                if as_json
+                else printable("\n".join(describe(kind, each, answers.offers)) + "\n", keep="\n")
+            )
         _tell([f"note: {each}" for each in answers.notes] + list(answers.problems))
         sys.exit(REFUSED if answers.problems else 0)
     if out:
@@ -85,13 +89,14 @@ def _tell(sentences: Sequence[str]) -> None:
         click.echo(f"holdfast: {printable(each)}", err=True)
 
 
-def describe(kind: Kind, prediction: Mapping[str, Any]) -> list[str]:
-    """Return a prediction in lines for a person."""
+def describe(kind: Kind, prediction: Mapping[str, Any], offers: Mapping[int, str]) -> list[str]:
+    """Return a prediction in lines for a person; offers are named."""
     lines = [f"customer {prediction['customer_id']}: {headline(kind, prediction)}"]
     if kind == "nbo":
         best = max((each["score"] for each in prediction["all_offers"]), default=0.0)
         lines += [
-            f"  offer {each['offer_id']:>3}  {each['score']:.4f}  {draw_bar(each['score'], best)}".rstrip()
+            f"  {each['offer_id']:>3}  {each['score']:.4f}  {draw_bar(each['score'], best):<{BAR}}  "
+            f"{offers.get(each['offer_id'], '')}"
             for each in prediction["all_offers"]
         ]
     if kind == "churn":

@@ -35,7 +35,7 @@ from streams.adapters import find_warehouse
 from streams.runtime.model_reload import load_models
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
     from campaigns.definition import DefinitionSet
     from console.use_cases.segment_facts import FactPlan
@@ -57,12 +57,14 @@ class Answers:
     Attributes:
         predictions: JSON objects of the shapes in models/schemas, in the order of the ids asked for.
         problems: a sentence for each id that has no prediction.
-        notes: a sentence for each model that a rule replaces.
+        notes: a sentence for each thing that they lack.
+        offers: the names of the offers, by id.
     """
 
     predictions: Sequence[dict[str, Any]]
     problems: Sequence[str]
     notes: Sequence[str]
+    offers: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,9 @@ class PredictionService:
             state = await sources.ledger.read(table.customer_ids, []) if sources.ledger else None
             facts = add_facts(table, plan, sources, state)
         predictions = self.describe(kind, self._predict(kind, facts), facts)
-        return Answers(
-            predictions, [_describe_rows(each, rows[each]) for each in wanted if rows[each] != 1], self.notes(kind)
-        )
+        problems = [_describe_rows(each, rows[each]) for each in wanted if rows[each] != 1]
+        names = {place: offer.name for place, offer in self.definitions.offers.items()}
+        return Answers(predictions, problems, self.notes(kind), names)
 
     async def scan(
         self, kind: Kind, segment: Segment | None = None, *, describes: bool = False

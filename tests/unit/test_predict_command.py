@@ -215,7 +215,7 @@ def test_what_contradicts_itself_is_refused(arguments: list[str], sentence: str)
 
 def test_a_person_reads_the_reasons_with_a_bar_each() -> None:
     golden = json.loads((Path(__file__).parents[1] / "golden" / "churn_prediction.json").read_text(encoding="utf-8"))
-    assert describe("churn", golden) == [
+    assert describe("churn", golden, {}) == [
         "customer high: churn probability 0.7000, risk high, at risk, confidence low, by ml_given",
         "reasons:",
         "  days_since_last  +0.2000  ################  no purchase for 69 days",
