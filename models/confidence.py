@@ -63,3 +63,8 @@ def explain_confidence(scorer: Scorer) -> str | None:
     if scorer.basis != "model" or getattr(scorer, "manifest", {}).get("confidence"):
         return None
     return f"{scorer.version}: no confidence: training measured none, or the error does not fall with it"
+
+
+def describe_confidence(confidence: str | None, version: str) -> str:
+    """Return what a prediction rests on, in words."""
+    return f"confidence {confidence or 'not known'}, by {version}"

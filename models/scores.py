@@ -6,7 +6,6 @@ one, and the others keep the model's. So it does not matter which customers shar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from models.fallbacks import Fallback
 from models.inputs import readable_inputs
 from models.rfm import rfm_columns
 from models.tasks.nbo import NextBestOffer
+from models.tasks.protocol import Scored
 from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -31,21 +31,6 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-4
 """How far beyond its range rounding may put a score; it is clipped to the range then."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Scores of customers.
-
-    Attributes:
-        scores: shape [customers, outputs], within the task's range, or NaN where a rule knows nothing.
-        basis: shape [customers], what gave them: `model`, `rules` or `mock`.
-        spread: shape [customers, spreads]; NaN where a rule stood in.
-    """
-
-    scores: NDArray[np.float32]
-    basis: Column
-    spread: NDArray[np.float32]
 
 
 def score_customers(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None) -> FeatureTable:

@@ -14,21 +14,20 @@ from console.cli.progress_bar import ProgressBar
 from console.printable import printable
 from console.use_cases.prediction_file import write_predictions
 from console.use_cases.predictions import predict_customers, predict_segment
-from models.predictions import KINDS
+from models.predictions import describe_prediction, list_kinds
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from console.use_cases.predictions import Page, PredictionService
-    from models.predictions import Kind
 
 BAR = 16
 FACTORS_SHOWN = 8
 
 
 @click.command("predict")
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice(list_kinds()))
 @click.argument("customer_ids", nargs=-1, metavar="[CUSTOMER_ID]...")
 @click.option("--segment", metavar="KEY|FILE", help="All customers for whom the rule of a segment holds now.")
 @click.option("--all", "everybody", is_flag=True, help="All customers of the view.")
@@ -39,7 +38,7 @@ FACTORS_SHOWN = 8
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line for each customer.")
 def predict(
-    *, kind: Kind, customer_ids: tuple[str, ...], segment: str | None, everybody: bool, out: Path | None, as_json: bool
+    *, kind: str, customer_ids: tuple[str, ...], segment: str | None, everybody: bool, out: Path | None, as_json: bool
 ) -> None:
     """Predict what customers will do, with the models that workers decide with; nothing is stored or sent.
 
@@ -79,9 +78,11 @@ def predict(
     _tell([f"note: {each}" for each in notes])
 
 
-def _print_page(kind: Kind, as_json: bool, service: PredictionService, page: Page) -> None:
+def _print_page(kind: str, as_json: bool, service: PredictionService, page: Page) -> None:
     for each in service.describe(kind, page.predicted, page.facts):
-        click.echo(json.dumps(each) if as_json else printable(f"{each['customer_id']}  {headline(kind, each)}"))
+        click.echo(
+            json.dumps(each) if as_json else printable(f"{each['customer_id']}  {describe_prediction(kind, each)}")
+        )
 
 
 def _tell(sentences: Sequence[str]) -> None:
@@ -89,42 +90,19 @@ def _tell(sentences: Sequence[str]) -> None:
         click.echo(f"holdfast: {printable(each)}", err=True)
 
 
-def describe(kind: Kind, prediction: Mapping[str, Any], offers: Mapping[int, str]) -> list[str]:
+def describe(kind: str, prediction: Mapping[str, Any], offers: Mapping[int, str]) -> list[str]:
     """Return a prediction in lines for a person; offers are named."""
-    lines = [f"customer {prediction['customer_id']}: {headline(kind, prediction)}"]
-    if kind == "nbo":
-        best = max((each["score"] for each in prediction["all_offers"]), default=0.0)
-        lines += [
-            f"  {each['offer_id']:>3}  {each['score']:.4f}  {draw_bar(each['score'], best):<{BAR}}  "
-            f"{offers.get(each['offer_id'], '')}"
-            for each in prediction["all_offers"]
-        ]
-    if kind == "churn":
-        lines += describe_factors(prediction["risk_factors"])
-        lines += ["what to do:", *(f"  - {each}" for each in prediction["recommendations"])]
-    return lines
-
-
-def headline(kind: Kind, prediction: Mapping[str, Any]) -> str:
-    """Return a prediction in one line."""
-    if kind == "churn":
-        at_risk = "at risk" if prediction["is_at_risk"] else "not at risk"
-        said = f"churn probability {prediction['churn_probability']:.4f}, risk {prediction['churn_risk']}, {at_risk}"
-        return f"{said}, {_source(prediction, 'model_version')}"
-    if kind == "nbo":
-        offer = prediction["recommended_offer"]
-        said = "no offer that the customer may get" if offer is None else f"recommended offer {offer}"
-        return f"{said}, {_source(prediction, 'version')}"
-    if kind == "ltv":
-        bounds, value = prediction["confidence_interval"], prediction["predicted_ltv"]
-        known = "not known" if value is None else f"{value:,.2f} in {prediction['prediction_window_months']} months"
-        within = f", {bounds['low']:,.2f} to {bounds['high']:,.2f} four times of five" if bounds else ""
-        segment, source = prediction["value_segment"] or "not known", _source(prediction, "model_version")
-        return f"lifetime value {known}{within}, value segment {segment}, {source}"
-    if prediction["segment"] is None:
-        return "RFM not known: no order"
-    scores = " ".join(f"{name} {prediction[name]}" for name in ("recency", "frequency", "monetary"))
-    return f"{prediction['segment']}, {scores}"
+    lines = [f"customer {prediction['customer_id']}: {describe_prediction(kind, prediction)}"]
+    scored = prediction.get("all_offers", ())
+    best = max((each["score"] for each in scored), default=0.0)
+    lines += [
+        f"  {each['offer_id']:>3}  {each['score']:.4f}  {draw_bar(each['score'], best):<{BAR}}  "
+        f"{offers.get(each['offer_id'], '')}"
+        for each in scored
+    ]
+    lines += describe_factors(prediction.get("risk_factors", ()))
+    advice = prediction.get("recommendations", ())
+    return [*lines, *(["what to do:"] if advice else []), *(f"  - {each}" for each in advice)]
 
 
 def describe_factors(factors: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -146,7 +124,3 @@ def describe_factors(factors: Sequence[Mapping[str, Any]]) -> list[str]:
 def draw_bar(size: float, largest: float) -> str:
     """Return a bar of at most BAR characters; at least one for what is not 0."""
     return "#" * (max(1, round(BAR * size / largest)) if size > 0 and largest > 0 else 0)
-
-
-def _source(prediction: Mapping[str, Any], version: str) -> str:
-    return f"confidence {prediction['confidence'] or 'not known'}, by {prediction[version]}"

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from console.use_cases.predictions import Page, PredictionService
     from features.table import FeatureTable
-    from models.predictions import Kind
     from streams.settings import Settings
 
 ROW_GROUP = 100_000
@@ -76,7 +75,7 @@ class PredictionTable:
 
 
 def write_predictions(
-    settings: Settings, kind: Kind, path: Path, segment: str | None, show: Callable[[int], None] = lambda _: None
+    settings: Settings, kind: str, path: Path, segment: str | None, show: Callable[[int], None] = lambda _: None
 ) -> tuple[int, Sequence[str]]:
     """Write the predictions of a segment or of all customers to a Parquet file; return how many, and the notes on them.
 

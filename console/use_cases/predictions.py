@@ -26,10 +26,13 @@ from console.use_cases.warehouse_check import describe_view
 from features.warehouses import opened
 from models.confidence import explain_confidence
 from models.fallbacks import ModelFallbacks
-from models.predictions import as_objects, columns_read, predict
+from models.predictions import RFM, as_objects, columns_read, predict
 from models.reasons import ScoreExplainer, explain_absence
 from models.rfm import rfm_columns
 from models.sources import unavailable_facts
+from models.tasks.churn import Churn
+from models.tasks.nbo import NextBestOffer
+from models.tasks.registry import TASKS
 from segments.definition import build_segment
 from streams.adapters import find_warehouse
 from streams.runtime.model_reload import load_models
@@ -41,7 +44,6 @@ if TYPE_CHECKING:
     from console.use_cases.segment_facts import FactPlan
     from features.ports import WarehouseConnection
     from features.table import FeatureTable
-    from models.predictions import Kind
     from models.reasons import Explainer
     from models.registry import Scorers
     from segments.definition import Segment
@@ -104,7 +106,7 @@ class PredictionService:
     explainer: Explainer
     fallbacks: ModelFallbacks = field(default_factory=ModelFallbacks)
 
-    async def answer(self, kind: Kind, customer_ids: Sequence[str]) -> Answers:
+    async def answer(self, kind: str, customer_ids: Sequence[str]) -> Answers:
         """Return the predictions of some customers.
 
         Raises:
@@ -127,7 +129,7 @@ class PredictionService:
         return Answers(predictions, problems, self.notes(kind), names)
 
     async def scan(
-        self, kind: Kind, segment: Segment | None = None, *, describes: bool = False
+        self, kind: str, segment: Segment | None = None, *, describes: bool = False
     ) -> AsyncGenerator[Page, None]:
         """Yield the predictions of all customers, or of those for whom the rule of a segment holds now.
 
@@ -155,7 +157,7 @@ class PredictionService:
         # A warehouse without rows still has the columns of its predictions.
         yield Page(self._predict(kind, self.view), 0, self.view)
 
-    def describe(self, kind: Kind, predicted: FeatureTable, facts: FeatureTable) -> list[dict[str, Any]]:
+    def describe(self, kind: str, predicted: FeatureTable, facts: FeatureTable) -> list[dict[str, Any]]:
         """Return predictions as JSON objects, of churn with reasons and recommendations.
 
         Args:
@@ -163,11 +165,11 @@ class PredictionService:
             predicted: the predictions.
             facts: the customers' columns, in the same order.
         """
-        if kind != "churn" or not len(facts):
+        if kind == RFM or not TASKS[kind].is_explained or not len(facts):
             return as_objects(kind, predicted)
         # A model may read RFM, which a scan has only where a rule needs scores.
         reasons = self.explainer.explain(facts.with_columns(rfm_columns(facts, self.scorers.rfm)))
-        best = self._predict("nbo", facts).columns["recommended_offer"]
+        best = self._predict(NextBestOffer.name, facts).columns["recommended_offer"]
         offers = self.definitions.offers
         advice = [
             recommend(predicted.row(place), reasons[place], None if best[place] is None else offers[best[place]])
@@ -175,22 +177,22 @@ class PredictionService:
         ]
         return as_objects(kind, predicted, reasons, advice)
 
-    def notes(self, kind: Kind) -> list[str]:
+    def notes(self, kind: str) -> list[str]:
         """Return a sentence for each thing that predictions of a kind lack: a model, its reasons, its confidence."""
-        if kind == "rfm":
+        if kind == RFM:
             return []
         if kind in self.scorers.reasons:
             return [f"{kind}: the rules score, {self.scorers.reasons[kind]}"]
         refused = [self.scorers.refused[kind]] if kind in self.scorers.refused else []
         versions: dict[str, str] = {name: each for name, each in self.scorers.versions.items() if name == kind}
         missing = [
-            explain_absence(kind, self.scorers) if kind == "churn" else None,
+            explain_absence(kind, self.scorers) if TASKS[kind].is_explained else None,
             explain_confidence(self.scorers[kind]),
         ]
         return [*refused, *self.fallbacks.describe(versions), *filter(None, missing)]
 
-    def _predict(self, kind: Kind, facts: FeatureTable) -> FeatureTable:
-        if kind != "nbo":
+    def _predict(self, kind: str, facts: FeatureTable) -> FeatureTable:
+        if kind != NextBestOffer.name:
             return predict(kind, facts, self.scorers, self.fallbacks)
         offers = self.definitions.offers
         conditions = find_conditions(offers, facts, unavailable_facts(self.view.columns, (), self.scorers))
@@ -198,19 +200,19 @@ class PredictionService:
         margins = [offers[place].margin for place in sorted(offers)]
         return predict(kind, facts, self.scorers, self.fallbacks, margins=margins, refused=refused)
 
-    def _plan(self, kind: Kind, segment: Segment, *, advises: bool) -> FactPlan:
+    def _plan(self, kind: str, segment: Segment, *, advises: bool) -> FactPlan:
         """Return what must be read: what the segment's rule reads, and the rules of offers where those count.
 
         Raises:
             PredictionError: RFM cannot be computed from the view.
         """
         unavailable = unavailable_facts(self.view.columns, (), self.scorers)
-        if kind == "rfm" and "rfm_segment" in unavailable:
+        if kind == RFM and "rfm_segment" in unavailable:
             missing = ", ".join(sorted(unavailable["rfm_segment"]))
             raise PredictionError(
                 f"rfm cannot be computed: {describe_view(self.settings)} has no {missing}; add it to the view"
             )
-        with_offers = kind == "nbo" or (kind == "churn" and advises)
+        with_offers = kind == NextBestOffer.name or (kind != RFM and TASKS[kind].is_explained and advises)
         facts = (
             frozenset[str]().union(*(each.facts for each in self.definitions.offers.values())) if with_offers else ()
         )
@@ -238,10 +240,10 @@ async def open_service(settings: Settings) -> AsyncIterator[PredictionService]:
     scorers = load_models(settings, definitions.offers)
     async with opened(find_warehouse(settings)) as warehouse:
         view = await warehouse.fetch([])
-        yield PredictionService(settings, warehouse, view, scorers, definitions, ScoreExplainer("churn", scorers))
+        yield PredictionService(settings, warehouse, view, scorers, definitions, ScoreExplainer(Churn.name, scorers))
 
 
-def predict_customers(settings: Settings, kind: Kind, customer_ids: Sequence[str]) -> Answers:
+def predict_customers(settings: Settings, kind: str, customer_ids: Sequence[str]) -> Answers:
     """Return the predictions of some customers.
 
     Raises:
@@ -258,7 +260,7 @@ def predict_customers(settings: Settings, kind: Kind, customer_ids: Sequence[str
 
 def predict_segment(
     settings: Settings,
-    kind: Kind,
+    kind: str,
     segment: str | None,
     take: Callable[[PredictionService, Page], None],
     *,

@@ -125,8 +125,8 @@ def add_silent_facts(view: FeatureTable, scorers: Scorers, as_of: datetime) -> F
 def find_mismatches(rule: Rule, kinds: Mapping[str, Kind]) -> list[str]:
     """Return a sentence for each comparison of a fact with a value, or with a fact, that it cannot be equal to.
 
-    JavaScript compares values of different types after a conversion that seldom is what the author means: a text that is
-    no number is neither less nor greater than any number. A part of a JSON column, null and a computed value fit
+    JavaScript compares values of different types after a conversion that seldom is what the author means: a text that
+    is no number is neither less nor greater than any number. A part of a JSON column, null and a computed value fit
     everything, and a truth value fits a number.
     """
     return [

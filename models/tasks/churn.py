@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.confidence import describe_confidence, find_confidence
 from models.rules import churn_rule
 from models.tasks.protocol import ModelTask
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from features.table import Column, FeatureTable
     from models.rfm import RfmCuts
+    from models.tasks.protocol import ColumnType, Scored, Serving
 
 _LEVELS = np.array(["low", "medium", "high", "critical", None], dtype=object)
 _BANDS = np.array(["low", "medium", "high", "high", None], dtype=object)
@@ -29,6 +31,7 @@ class Churn(ModelTask):
     facts = ("churn_probability", "churn_risk", "churn_risk_level", "decision_basis")
     rule_columns = frozenset({"days_since_last_transaction", "transaction_count"})
     fact = "churn_risk"
+    is_explained = True
 
     def apply_rule(self, table: FeatureTable, offers: int) -> NDArray[np.float32]:
         """Score by recency."""
@@ -53,3 +56,39 @@ class Churn(ModelTask):
             "churn_risk_level": _LEVELS[places],
             "decision_basis": basis,
         }
+
+    def prediction_types(self, offers: int) -> dict[str, ColumnType]:
+        """Return the types of probability, risk and confidence."""
+        _ = offers
+        said: dict[str, ColumnType] = {"churn_probability": "number", "churn_risk": "text", "is_at_risk": "boolean"}
+        return {**said, "confidence": "text", "decision_basis": "text", "model_version": "text"}
+
+    def predict(self, scored: Scored, serving: Serving) -> dict[str, Column]:
+        """Return probability, risk of four levels, whether it reaches the trained threshold, and confidence.
+
+        No data chose a threshold for a rule, or for a version without one: who is at high risk is at risk.
+        """
+        facts = self.add_facts(scored.scores, scored.basis, serving.manifest, serving.rfm)
+        high = serving.rfm.risk[1]
+        trained = serving.manifest.get("operating_threshold")
+        threshold = np.where(scored.basis == "model", high if trained is None else trained, high)
+        return {
+            "churn_probability": facts["churn_probability"],
+            "churn_risk": facts["churn_risk_level"],
+            "is_at_risk": facts["churn_probability"] >= threshold,
+            "confidence": find_confidence(scored.spread_of(0), scored.basis, serving.manifest),
+            "decision_basis": scored.basis,
+            "model_version": scored.versions(serving.version),
+        }
+
+    def prediction_object(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a prediction with room for reasons and recommendations."""
+        said = {name: row[name] for name in ("churn_probability", "churn_risk", "is_at_risk", "confidence")}
+        source = {name: row[name] for name in ("decision_basis", "model_version")}
+        return {**said, "risk_factors": [], "recommendations": [], **source}
+
+    def describe_prediction(self, prediction: Mapping[str, Any]) -> str:
+        """Return probability, risk and what they rest on."""
+        at_risk = "at risk" if prediction["is_at_risk"] else "not at risk"
+        said = f"churn probability {prediction['churn_probability']:.4f}, risk {prediction['churn_risk']}, {at_risk}"
+        return f"{said}, {describe_confidence(prediction['confidence'], prediction['model_version'])}"
