@@ -399,15 +399,15 @@ class Settings(BaseSettings):
 
     @field_validator("churn_risk_thresholds", mode="before")
     @classmethod
-    def _read_numbers(cls, value: Any) -> Any:
-        return value.split(",") if isinstance(value, str) else value
-
-    @field_validator("churn_risk_thresholds")
-    @classmethod
-    def _ascend(cls, thresholds: tuple[float, float, float]) -> tuple[float, float, float]:
-        if not 0 < thresholds[0] <= thresholds[1] <= thresholds[2] <= 1:
+    def _read_thresholds(cls, value: Any) -> Any:
+        try:
+            medium, high, critical = map(float, value.split(",") if isinstance(value, str) else value)
+            ascending = 0 < medium <= high <= critical <= 1
+        except ValueError:
+            ascending = False
+        if not ascending:
             raise ValueError("must be three probabilities above 0 in ascending order, as 0.4,0.7,0.85")
-        return thresholds
+        return (medium, high, critical)
 
     @field_validator("private_columns", "day_columns", mode="before")
     @classmethod

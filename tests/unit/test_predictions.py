@@ -19,6 +19,8 @@ from models.predictions import as_objects, column_types, columns_read, list_kind
 from models.reasons import Factor
 from models.registry import load_scorers
 from models.scores import score_customers, score_offers
+from streams.runtime.model_reload import load_models
+from streams.settings import load_settings
 from tests.builders import campaign, offers
 from tests.fakes.scorer import InMemoryScorer, build_scorers
 
@@ -174,6 +176,8 @@ def test_the_thresholds_of_the_settings_make_the_bands() -> None:
     table = FeatureTable(tuple("abcd"), {"days_since_last_transaction": np.array([9.0, 15.0, 45.0, 90.0])})
     assert predict("churn", table, serving).columns["churn_risk"].tolist() == ["low", "medium", "high", "critical"]
     assert score_customers(table, serving).columns["churn_risk"].tolist() == ["low", "medium", "high", "high"]
+    settings = load_settings(churn_risk_thresholds="0.2, 0.3,0.6", models_dir=None)
+    assert load_models(settings, offers()).rfm == serving.rfm
 
 
 def test_a_rule_is_at_risk_from_high_on_and_never_confident() -> None:
