@@ -35,6 +35,7 @@ from models.tasks.nbo import NextBestOffer
 from models.tasks.registry import TASKS
 from segments.definition import build_segment
 from streams.adapters import find_warehouse
+from streams.known_facts import known_facts
 from streams.runtime.model_reload import load_models
 
 if TYPE_CHECKING:
@@ -145,9 +146,12 @@ class PredictionService:
             CampaignDefinitionError, SegmentsError: the segment cannot be evaluated on the view.
         """
         plan = self._plan(kind, replace(segment, exit_rule=None) if segment else EVERYBODY, advises=describes)
+        columns = columns_read(kind, self.scorers)
+        if _reads_offers(kind, advises=describes):
+            columns |= columns_read(NextBestOffer.name, self.scorers)
         async with (
             self._sources(plan) as sources,
-            aclosing(read_facts(plan, sources, also=tuple(columns_read(kind, self.scorers)))) as tables,
+            aclosing(read_facts(plan, sources, also=tuple(columns))) as tables,
         ):
             async for table, _ in tables:
                 facts = table
@@ -212,9 +216,10 @@ class PredictionService:
             raise PredictionError(
                 f"rfm cannot be computed: {describe_view(self.settings)} has no {missing}; add it to the view"
             )
-        with_offers = kind == NextBestOffer.name or (kind != RFM and TASKS[kind].is_explained and advises)
         facts = (
-            frozenset[str]().union(*(each.facts for each in self.definitions.offers.values())) if with_offers else ()
+            frozenset[str]().union(*(each.facts for each in self.definitions.offers.values()))
+            if _reads_offers(kind, advises=advises)
+            else ()
         )
         return plan_facts(segment, self.view, self.scorers, self.settings, describe_view(self.settings), facts)
 
@@ -240,6 +245,8 @@ async def open_service(settings: Settings) -> AsyncIterator[PredictionService]:
     scorers = load_models(settings, definitions.offers)
     async with opened(find_warehouse(settings)) as warehouse:
         view = await warehouse.fetch([])
+        known = known_facts(view, scorers, marks_stale=settings.updated_at_column is not None)
+        definitions = definitions.pin(known)
         yield PredictionService(settings, warehouse, view, scorers, definitions, ScoreExplainer(Churn.name, scorers))
 
 
@@ -288,6 +295,11 @@ def predict_segment(
             return service.notes(kind)
 
     return asyncio.run(run())
+
+
+def _reads_offers(kind: str, *, advises: bool) -> bool:
+    """Return whether the offers that customers may get count: for themselves, or in what is recommended."""
+    return kind == NextBestOffer.name or (advises and kind != RFM and TASKS[kind].is_explained)
 
 
 def _describe_rows(customer_id: str, rows: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from campaigns.definition import SHIPPED as SHIPPED_CAMPAIGNS
 from console.cli.predict import describe, draw_bar
 from console.cli.predict import predict as command
 from console.errors import PredictionError
@@ -23,6 +25,7 @@ from models.inputs import FEATURE_MAPPING
 from models.predictions import list_kinds
 from models.registry import load_scorers
 from models.scores import score_customers
+from segments.definition import SHIPPED as SHIPPED_SEGMENTS
 from segments.errors import SegmentsError
 from streams.settings import load_settings
 
@@ -235,3 +238,24 @@ def test_every_kind_is_read_by_people_and_by_segment(
     assert done.stdout.startswith("customer 5: ")
     members = run(settings, monkeypatch, kind, "--segment", "vip-customers")
     assert members.exit_code == 0, members.output
+
+
+def test_the_rule_of_an_offer_counts_for_offers_and_advice(tmp_path: Path) -> None:
+    """It may read a score, or a column that no model reads."""
+    definitions = tmp_path / "definitions"
+    shutil.copytree(SHIPPED_SEGMENTS, definitions / "segments")
+    shutil.copytree(SHIPPED_CAMPAIGNS, definitions / "campaigns")
+    path = definitions / "campaigns" / "offers.json"
+    rules = {1: {"<": [{"var": "churn_probability"}, 0.15]}, 2: {"<": [{"var": "tenure_days"}, 50]}}
+    catalogue = [each | {"rule": rules.get(each["id"], False)} for each in json.loads(path.read_text(encoding="utf-8"))]
+    path.write_text(json.dumps(catalogue), encoding="utf-8")
+    settings = write_view(tmp_path).model_copy(update={"definitions_dir": definitions})
+    offers = {each["customer_id"]: each["recommended_offer"] for each in in_segment(settings, "nbo", None)}
+    assert set(offers.values()) == {1, 2, None}
+    rows = dict(zip(map(str, range(COUNT)), make_rows(), strict=True))
+    for each in in_segment(settings, "churn", None):
+        allowed = {1} if each["churn_probability"] < 0.15 else set()
+        allowed |= {2} if rows[each["customer_id"]][COLUMNS.index("tenure_days")] < 50 else set()
+        assert offers[each["customer_id"]] in (allowed or {None})
+        named = [advice for advice in each["recommendations"] if "Free shipping" in advice]
+        assert not named or offers[each["customer_id"]] == 1
