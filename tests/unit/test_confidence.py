@@ -53,8 +53,8 @@ def test_an_outcome_that_was_not_observed_has_no_error() -> None:
 def test_an_amount_is_as_uncertain_as_its_interval_is_wide_in_proportion() -> None:
     bounds = np.array([[99.0, 199.0], [999.0, 1999.0], [0.0, 0.0]])
     assert interval_width(bounds).tolist() == pytest.approx([np.log(2), np.log(2), 0])
-    errors = amount_errors(np.array([150.0, 9.0]), bounds[:2], np.array([150.0, 99.0]))
-    assert errors.error.tolist() == pytest.approx([0, np.log(10)])
+    errors = amount_errors(np.array([150.0, 9.0]), bounds[:2], np.array([np.sqrt(100 * 200) - 1, 99.0]))
+    assert errors.error.tolist() == pytest.approx([0, np.log(np.sqrt(1000 * 2000) / 100)])
     assert errors.covered is not None
     assert errors.covered.tolist() == [True, False]
     assert describe_confidence(errors, (0.1, 9.0))["medium"]["coverage"] == 0.5

@@ -31,7 +31,8 @@ class Errors:
 
     Attributes:
         uncertainty: shape [n].
-        error: shape [n]: of a probability the squared error, of an amount the distance on the scale of log1p.
+        error: shape [n]: of a probability the squared error; of an amount the distance from the middle of its interval,
+            on the scale of log1p, because an expected amount with many zeros is far from most outcomes.
         predicted, observed: shape [n].
         covered: shape [n], whether an amount is within its interval; None of probabilities.
     """
@@ -54,9 +55,11 @@ def probability_errors(
 
 def amount_errors(predicted: NDArray[np.float32], bounds: NDArray[np.float32], actual: NDArray[np.float32]) -> Errors:
     """Return the errors of amounts; shapes [rows], [rows, 2] and [rows]."""
-    said, observed = (np.maximum(each.astype(np.float64), 0.0) for each in (predicted, actual))
+    observed = np.maximum(actual.astype(np.float64), 0.0)
+    middle = np.log1p(np.maximum(bounds.astype(np.float64), 0.0)).mean(axis=1)
     covered = (bounds[:, 0] <= observed) & (observed <= bounds[:, 1])
-    return Errors(interval_width(bounds), np.abs(np.log1p(said) - np.log1p(observed)), said, observed, covered)
+    error = np.abs(np.log1p(observed) - middle)
+    return Errors(interval_width(bounds), error, predicted.astype(np.float64), observed, covered)
 
 
 def choose_cuts(errors: Errors) -> tuple[float, float] | None:
