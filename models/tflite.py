@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from models.inputs import readable_inputs
 from models.interpreter import BATCH_SIZES, TFLiteNetwork
 from models.manifest import read_manifest
 from models.probe_process import probe
+from models.reasons_file import REASONS_FILE, parse_reasons
+from models.shapley import ExactShapley
 from models.versions import MANIFEST_FILE, MODEL_FILE
 from models.view_check import check_features
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.table import FeatureTable
+    from models.reasons_file import StoredReasons
 
 
 class TFLiteScorer:
@@ -31,14 +35,22 @@ class TFLiteScorer:
         version: the manifest's version.
         manifest: the whole manifest.
         columns: the columns of the table that it reads.
+        reasons: what its scores are explained with; None for a version that was trained without it.
     """
 
     basis = "model"
 
-    def __init__(self, content: bytes, manifest: Mapping[str, Any], columns: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        manifest: Mapping[str, Any],
+        columns: tuple[str, ...],
+        reasons: StoredReasons | None = None,
+    ) -> None:
         self.version: str = manifest["version"]
         self.manifest = manifest
         self.columns = columns
+        self.reasons = reasons
         self._outputs: int = manifest["outputs"]
         self._check(content)
         self._network = TFLiteNetwork(content, len(columns))
@@ -61,7 +73,7 @@ class TFLiteScorer:
         _check_hash(folder / file, content, manifest["files"].get(file, "nothing of it"))
         names: list[str] = manifest["features"]
         check_features(str(folder / MANIFEST_FILE), names, feature_mapping)
-        return cls(content, manifest, tuple(feature_mapping[name] for name in names))
+        return cls(content, manifest, tuple(feature_mapping[name] for name in names), _read_reasons(folder, manifest))
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return the model's scores, shape [customers, outputs]; NaN where an input is not a number.
@@ -72,12 +84,24 @@ class TFLiteScorer:
             ModelInputError: the table lacks a column the model was trained on.
         """
         inputs, unreadable = readable_inputs(table, self.columns)
-        largest = BATCH_SIZES[-1]
-        chunks = [self._score_chunk(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
-        scores = np.concatenate(chunks) if chunks else np.empty((0, self._outputs), np.float32)
+        scores = self.score_inputs(inputs)
         for rows in unreadable.values():
             scores[rows] = np.nan
         return scores
+
+    def score_inputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scores of rows of shape [rows, features], shape [rows, outputs]."""
+        largest = BATCH_SIZES[-1]
+        chunks = [self._score_chunk(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
+        return np.concatenate(chunks) if chunks else np.empty((0, self._outputs), np.float32)
+
+    @cached_property
+    def shapley(self) -> ExactShapley | None:
+        """What computes contributions to its scores; None without `reasons`."""
+        if self.reasons is None:
+            return None
+        background = self.reasons.build_background(self.manifest["features"])
+        return ExactShapley(self.score_inputs, background, additive=self.reasons.additive)
 
     def _score_chunk(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return scores of shape [rows, outputs]; NaN for a row that the interpreter fails on, whatever its batch."""
@@ -95,6 +119,15 @@ class TFLiteScorer:
             fault = f"it gives {outputs} scores for a customer, the manifest says {self._outputs}; train it again"
         if fault is not None:
             raise ModelLoadError(f"model {self.version} cannot be run: {fault}")
+
+
+def _read_reasons(folder: Path, manifest: Mapping[str, Any]) -> StoredReasons | None:
+    expected: str | None = manifest["files"].get(REASONS_FILE)
+    if expected is None:
+        return None
+    content = _read(folder / REASONS_FILE)
+    _check_hash(folder / REASONS_FILE, content, expected)
+    return parse_reasons(content, manifest)
 
 
 def _read(path: Path) -> bytes:

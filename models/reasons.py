@@ -1,0 +1,253 @@
+"""Why a customer has a score: contributions of groups of features, which sum to the score - that of the background.
+
+    ScoreExplainer(task, scorers)     churn in probability, ltv in money of 12 months
+    OfferExplainer(pairs, scorers)    one offer's score - that of another: why this one rather than the second
+
+A customer whom the model scored is explained against the background that was stored with its version in training; one
+whom the rules scored, against `models.rules.usual_customers`. Both are exact, see models/shapley.py. Where nothing is
+known there are no factors: of a version trained without a background, of mock scores, of a null score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from features.table import FeatureTable, plain
+from models.inputs import readable_inputs, readable_numbers
+from models.reason_texts import Known, Subject, write_text
+from models.routing import RoutedScorer
+from models.rules import usual_customers
+from models.scores import score_task
+from models.shapley import Background, ExactShapley
+from models.tasks.ltv import LifetimeValue, ValueScale
+from models.tasks.nbo import NextBestOffer
+from models.tasks.registry import TASKS
+from models.tflite import TFLiteScorer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from models.reason_texts import Direction
+    from models.registry import Scorers
+    from models.tasks.protocol import ModelTask
+
+NOTHING = 1e-9
+"""A contribution below is that of a feature without influence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """What a group of features contributes to a customer's score.
+
+    Attributes:
+        feature: the feature that names the group.
+        value: the customer's, None if missing.
+        contribution: in units of the score; all of a customer's sum to the score - the background's mean score.
+        direction: `raises` or `lowers`; of offers `raises` speaks for the first.
+        text: for a marketer.
+    """
+
+    feature: str
+    value: Any
+    contribution: float
+    direction: Direction
+    text: str
+
+
+class Explainer(Protocol):
+    """Gives reasons for scores."""
+
+    def explain(self, table: FeatureTable) -> Sequence[tuple[Factor, ...]]:
+        """Return each customer's factors, the largest absolute contribution first; empty where there are none.
+
+        Raises:
+            ModelInputError: the table lacks a column that only RFM or the model reads.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class OfferPair:
+    """Two offers, by id and name, and what each is worth if accepted: 1 compares their scores."""
+
+    first: int
+    second: int
+    first_name: str
+    second_name: str
+    first_value: float = 1.0
+    second_value: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A sum of scores, each with a weight, that is to be explained."""
+
+    outputs: tuple[int, ...]
+    weights: tuple[float, ...]
+    subject: Subject
+
+
+class ScoreExplainer:
+    """Explains the first score of a task.
+
+    Args:
+        task: churn or ltv.
+        scorers: what serves.
+    """
+
+    def __init__(self, task: str, scorers: Scorers) -> None:
+        self._task = TASKS[task]
+        self._scorers = scorers
+
+    def explain(self, table: FeatureTable) -> Sequence[tuple[Factor, ...]]:
+        """Return each customer's factors, the largest first."""
+        return _explain(self._task, self._scorers, table, lambda _, by_rule: self._ask(by_rule=by_rule))
+
+    def _ask(self, *, by_rule: bool) -> _Question:
+        factor = 1.0
+        if self._task.name == LifetimeValue.name and not by_rule:
+            factor = ValueScale.of(getattr(self._scorers[self._task.name], "manifest", {})).factor
+        return _Question((0,), (factor,), Subject(self._task.name, factor=factor, labels=self._scorers.labels))
+
+
+class OfferExplainer:
+    """Explains why one offer has a higher score than another.
+
+    Args:
+        pairs: one for each customer of the table.
+        scorers: what serves.
+    """
+
+    def __init__(self, pairs: Sequence[OfferPair], scorers: Scorers) -> None:
+        self._pairs = pairs
+        self._scorers = scorers
+
+    def explain(self, table: FeatureTable) -> Sequence[tuple[Factor, ...]]:
+        """Return each customer's factors, the largest first; those that speak for the first offer are positive."""
+        return _explain(TASKS[NextBestOffer.name], self._scorers, table, lambda row, _: self._ask(self._pairs[row]))
+
+    def _ask(self, pair: OfferPair) -> _Question:
+        subject = Subject(NextBestOffer.name, pair.first_name, pair.second_name, labels=self._scorers.labels)
+        outputs, weights = (pair.first - 1, pair.second - 1), (pair.first_value, -pair.second_value)
+        return _Question(outputs, weights, subject)
+
+
+def explain_absence(task: str, scorers: Scorers) -> str | None:
+    """Return why there are no reasons for a task's scores; None where there are."""
+    scorer = scorers[task]
+    if scorer.basis == "mock":
+        return f"{task}: mock scores have no reasons"
+    if scorer.basis == "model" and getattr(scorer, "manifest", {}) and not _has_reasons(scorer):
+        return f"{task}: {scorer.version} was trained without a background, so it has no reasons; train it again"
+    return None
+
+
+def _has_reasons(scorer: Any) -> bool:
+    pooled = scorer.pooled if isinstance(scorer, RoutedScorer) else scorer
+    return getattr(pooled, "reasons", None) is not None
+
+
+def _explain(
+    task: ModelTask, scorers: Scorers, table: FeatureTable, ask: Callable[[int, bool], _Question]
+) -> list[tuple[Factor, ...]]:
+    """Explain each customer by what scored them, the model or the rule."""
+    _, basis = score_task(task, table, scorers)
+    by_rule = basis == "rules"
+    found: list[tuple[Factor, ...]] = [()] * len(table)
+    for rows, scorer in _split(scorers[task.name], table, np.flatnonzero(~by_rule)):
+        explained = _ModelReasons(scorer, table)
+        for row in rows:
+            found[row] = explained.explain(int(row), ask(int(row), False))
+    if by_rule.any():
+        explained_by_rule = _RuleReasons(task, scorers, table)
+        for row in np.flatnonzero(by_rule):
+            found[row] = explained_by_rule.explain(int(row), ask(int(row), True))
+    return found
+
+
+def _split(scorer: Any, table: FeatureTable, rows: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], TFLiteScorer]]:
+    """Return the rows that each model scored; without models that have no reasons."""
+    parts = [(rows, scorer)]
+    if isinstance(scorer, RoutedScorer):
+        parts = [(rows[places], each) for places, each in scorer.split(table.take(rows))]
+    return [(each, part) for each, part in parts if isinstance(part, TFLiteScorer) and part.shapley and len(each)]
+
+
+class _ModelReasons:
+    """Reasons by a model for the customers of a table."""
+
+    def __init__(self, scorer: TFLiteScorer, table: FeatureTable) -> None:
+        assert scorer.shapley is not None
+        assert scorer.reasons is not None
+        self._shapley, self._stored = scorer.shapley, scorer.reasons
+        self._names: Sequence[str] = scorer.manifest["features"]
+        self._columns = scorer.columns
+        self._table = table
+        self._inputs, _ = readable_inputs(table, scorer.columns)
+
+    def explain(self, row: int, question: _Question) -> tuple[Factor, ...]:
+        inputs = self._inputs[row]
+        contributions = self._shapley.explain(inputs, question.outputs) @ np.array(question.weights)
+        overall = [self._stored.overall[each] for each in question.outputs] if self._stored.overall else []
+        factors = []
+        for members, contribution in zip(self._shapley.background.groups, contributions.tolist(), strict=True):
+            known = [
+                Known(self._names[each], self._columns[each], plain(self._table.columns[self._columns[each]][row]))
+                for each in members
+            ]
+            value = float(inputs[members[0]])
+            rates = self._stored.find_rates(known[0].feature, None if np.isnan(value) else value)
+            chosen = [rates[each] for each in question.outputs] if rates and overall else []
+            factors.append(_make_factor(question.subject, known, contribution, chosen, overall))
+        return _order(factors)
+
+
+class _RuleReasons:
+    """Reasons by the rule of a task for the customers of a table. A column that the table lacks explains nothing."""
+
+    def __init__(self, task: ModelTask, scorers: Scorers, table: FeatureTable) -> None:
+        usual = usual_customers(scorers.rfm)
+        self._columns = [name for name in usual if name in task.rule_columns and name in table.columns]
+        self._table = table
+        self._inputs = [readable_numbers(table.columns[name])[0] for name in self._columns]
+        rows = np.array([usual[name] for name in self._columns], dtype=np.float32).reshape(len(self._columns), -1).T
+        groups = tuple((place,) for place in range(len(self._columns)))
+
+        def score(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+            columns = {name: rows[:, place].astype(np.float64) for place, name in enumerate(self._columns)}
+            return task.apply_rule(FeatureTable(("",) * len(rows), columns), scorers.offers)
+
+        weights = np.full(len(rows), 1 / max(len(rows), 1))
+        self._shapley = ExactShapley(score, Background(rows, weights, groups)) if self._columns else None
+
+    def explain(self, row: int, question: _Question) -> tuple[Factor, ...]:
+        if self._shapley is None:
+            return ()
+        inputs = np.array([cells[row] for cells in self._inputs], dtype=np.float32)
+        contributions = self._shapley.explain(inputs, question.outputs) @ np.array(question.weights)
+        return _order(
+            [
+                _make_factor(question.subject, [Known(name, name, plain(float(value)))], contribution, (), ())
+                for name, value, contribution in zip(self._columns, inputs, contributions.tolist(), strict=True)
+            ]
+        )
+
+
+def _make_factor(
+    subject: Subject, known: Sequence[Known], contribution: float, rates: Sequence[Any], overall: Sequence[Any]
+) -> Factor:
+    direction: Direction = "raises" if contribution > 0 else "lowers"
+    text = write_text(subject, known, direction, rates, overall)
+    return Factor(known[0].feature, known[0].value, contribution, direction, text)
+
+
+def _order(factors: Sequence[Factor]) -> tuple[Factor, ...]:
+    """Return the factors, the largest first; none where one is unknown, for what is left would not sum to the score."""
+    if not np.isfinite([each.contribution for each in factors]).all():
+        return ()
+    told = [each for each in factors if abs(each.contribution) > NOTHING]
+    return tuple(sorted(told, key=lambda each: (-abs(each.contribution), each.feature)))
