@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from models.ports import Scorer
     from models.reason_texts import Direction
+    from models.reasons_file import StoredReasons
     from models.registry import Scorers
     from models.tasks.protocol import ModelTask
 
@@ -55,7 +57,7 @@ class Factor:
     feature: str
     value: Any
     contribution: float
-    direction: Direction
+    direction: str
     text: str
 
 
@@ -141,12 +143,12 @@ def explain_absence(task: str, scorers: Scorers) -> str | None:
     scorer = scorers[task]
     if scorer.basis == "mock":
         return f"{task}: mock scores have no reasons"
-    if scorer.basis == "model" and getattr(scorer, "manifest", {}) and not _has_reasons(scorer):
+    if scorer.basis == "model" and not _has_reasons(scorer):
         return f"{task}: {scorer.version} was trained without a background, so it has no reasons; train it again"
     return None
 
 
-def _has_reasons(scorer: Any) -> bool:
+def _has_reasons(scorer: Scorer) -> bool:
     pooled = scorer.pooled if isinstance(scorer, RoutedScorer) else scorer
     return getattr(pooled, "reasons", None) is not None
 
@@ -159,9 +161,10 @@ def _explain(
     by_rule = basis == "rules"
     found: list[tuple[Factor, ...]] = [()] * len(table)
     for rows, scorer in _split(scorers[task.name], table, np.flatnonzero(~by_rule)):
-        explained = _ModelReasons(scorer, table)
-        for row in rows:
-            found[row] = explained.explain(int(row), ask(int(row), False))
+        if isinstance(scorer, TFLiteScorer) and scorer.reasons and scorer.shapley and len(rows):
+            explained = _ModelReasons(scorer, scorer.reasons, scorer.shapley, table)
+            for row in rows:
+                found[row] = explained.explain(int(row), ask(int(row), False))
     if by_rule.any():
         explained_by_rule = _RuleReasons(task, scorers, table)
         for row in np.flatnonzero(by_rule):
@@ -169,21 +172,19 @@ def _explain(
     return found
 
 
-def _split(scorer: Any, table: FeatureTable, rows: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], TFLiteScorer]]:
-    """Return the rows that each model scored; without models that have no reasons."""
-    parts = [(rows, scorer)]
+def _split(scorer: Scorer, table: FeatureTable, rows: NDArray[np.intp]) -> list[tuple[NDArray[np.intp], Scorer]]:
+    """Return the rows that each model scored."""
     if isinstance(scorer, RoutedScorer):
-        parts = [(rows[places], each) for places, each in scorer.split(table.take(rows))]
-    return [(each, part) for each, part in parts if isinstance(part, TFLiteScorer) and part.shapley and len(each)]
+        return [(rows[places], each) for places, each in scorer.split(table.take(rows))]
+    return [(rows, scorer)]
 
 
 class _ModelReasons:
     """Reasons by a model for the customers of a table."""
 
-    def __init__(self, scorer: TFLiteScorer, table: FeatureTable) -> None:
-        assert scorer.shapley is not None
-        assert scorer.reasons is not None
-        self._shapley, self._stored = scorer.shapley, scorer.reasons
+    def __init__(self, scorer: TFLiteScorer, stored: StoredReasons, shapley: ExactShapley, table: FeatureTable) -> None:
+        self._stored = stored
+        self._shapley = shapley
         self._names: Sequence[str] = scorer.manifest["features"]
         self._columns = scorer.columns
         self._table = table
@@ -192,16 +193,16 @@ class _ModelReasons:
     def explain(self, row: int, question: _Question) -> tuple[Factor, ...]:
         inputs = self._inputs[row]
         contributions = self._shapley.explain(inputs, question.outputs) @ np.array(question.weights)
-        overall = [self._stored.overall[each] for each in question.outputs] if self._stored.overall else []
+        overall = [self._stored.overall[each] for each in question.outputs]
         factors = []
         for members, contribution in zip(self._shapley.background.groups, contributions.tolist(), strict=True):
             known = [
-                Known(self._names[each], self._columns[each], plain(self._table.columns[self._columns[each]][row]))
+                Known(self._names[each], self._columns[each], _read(self._table.columns[self._columns[each]][row]))
                 for each in members
             ]
             value = float(inputs[members[0]])
             rates = self._stored.find_rates(known[0].feature, None if np.isnan(value) else value)
-            chosen = [rates[each] for each in question.outputs] if rates and overall else []
+            chosen = [rates[each] for each in question.outputs] if rates else []
             factors.append(_make_factor(question.subject, known, contribution, chosen, overall))
         return _order(factors)
 
@@ -231,10 +232,16 @@ class _RuleReasons:
         contributions = self._shapley.explain(inputs, question.outputs) @ np.array(question.weights)
         return _order(
             [
-                _make_factor(question.subject, [Known(name, name, plain(float(value)))], contribution, (), ())
+                _make_factor(question.subject, [Known(name, name, _read(float(value)))], contribution, (), ())
                 for name, value, contribution in zip(self._columns, inputs, contributions.tolist(), strict=True)
             ]
         )
+
+
+def _read(cell: Any) -> Any:
+    """Return a cell as a JSON value; JSON has no infinity."""
+    value = plain(cell)
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _make_factor(

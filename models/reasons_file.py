@@ -64,7 +64,7 @@ class StoredReasons(msgspec.Struct, frozen=True, kw_only=True):
     weights: list[Annotated[float, Meta(gt=0)]]
     additive: bool = False
     outcomes: dict[str, OutcomeRates] = {}
-    overall: list[_Rate] = []
+    overall: Annotated[list[_Rate], Meta(min_length=1)]
 
     def build_background(self, features: Sequence[str]) -> Background:
         """Return the background for a model of these features."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
     """From rows of shape [rows, features] to scores of shape [rows, outputs]."""
 
-ADDITIVE_WITHIN = 2e-6
+ADDITIVE_WITHIN = 5e-6
 """How far the sum of terms may be from the score; beyond, coalitions are scored."""
 LEAST, MOST = 1e-7, 0.995
 """Between these a probability in float32 gives its logit to 1e-5; outside, coalitions are scored."""
@@ -58,6 +58,12 @@ class Background:
         for place, members in enumerate(self.groups):
             found[list(members)] = place
         return found
+
+    @property
+    def mixed(self) -> NDArray[np.float32]:
+        """The rows, and rows that have every other group of the row before, shape [2 rows, features]."""
+        mixed = np.where(self.group_of % 2 == 0, self.rows, np.roll(self.rows, 1, axis=0))
+        return np.concatenate([self.rows, mixed])
 
     @cached_property
     def taken(self) -> NDArray[np.bool_]:
@@ -90,13 +96,20 @@ class ExactShapley:
     Args:
         score: the model or rule.
         background: what customers are compared with.
-        additive: whether each score is the logistic function of a sum of one term per group.
+        additive: whether each score is the logistic function of a sum of one term per group; it is believed where
+            mixtures of the background's rows agree.
     """
 
     def __init__(self, score: Score, background: Background, *, additive: bool = False) -> None:
         self._score = score
         self.background = background
-        self._additive = _AdditiveTerms(score, background) if additive else None
+        terms = _AdditiveTerms(score, background) if additive else None
+        self._additive = terms if terms and terms.fits(background.mixed) else None
+
+    @property
+    def is_additive(self) -> bool:
+        """Whether contributions are computed from terms."""
+        return self._additive is not None
 
     @cached_property
     def base(self) -> NDArray[np.float64]:
@@ -168,13 +181,6 @@ class _AdditiveTerms:
         terms, scores, is_usable = self.find(rows)
         summed = 1 / (1 + np.exp(-(terms.sum(axis=1) + self._level)))
         return self._is_usable and is_usable and bool((np.abs(summed - scores) <= ADDITIVE_WITHIN).all())
-
-
-def is_additive(score: Score, background: Background) -> bool:
-    """Return whether scores are the logistic function of a sum over groups, on mixtures of the background's rows."""
-    rows = background.rows
-    mixed = np.where(background.group_of % 2 == 0, rows, np.roll(rows, 1, axis=0)).astype(np.float32)
-    return _AdditiveTerms(score, background).fits(np.concatenate([rows, mixed]))
 
 
 def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:

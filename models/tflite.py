@@ -100,8 +100,11 @@ class TFLiteScorer:
         """What computes contributions to its scores; None without `reasons`."""
         if self.reasons is None:
             return None
+        explained = len(self.reasons.overall)
         background = self.reasons.build_background(self.manifest["features"])
-        return ExactShapley(self.score_inputs, background, additive=self.reasons.additive)
+        return ExactShapley(
+            lambda rows: self.score_inputs(rows)[:, :explained], background, additive=self.reasons.additive
+        )
 
     def _score_chunk(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return scores of shape [rows, outputs]; NaN for a row that the interpreter fails on, whatever its batch."""

@@ -5,10 +5,10 @@ depends on the others. Average linkage on 1 - |Spearman's rank correlation| is c
 eight groups are left; features of one family, which differ in the days of their window alone, count as correlated. The
 most important feature (by permutation) names its group.
 
-Background. Rows are stratified by score, one of each stratum stands for it: of the tenth of its rows with scores nearest
-the stratum's mean, the one nearest to the stratum in ranks of features (its medoid). So the mean score of the background
-is near that of all rows. Each number is then replaced by the nearest of 20 quantiles: a row of the background is no row
-of a customer.
+Background. Rows are stratified by score, and one row stands for each stratum: of the tenth of its rows with scores
+nearest the stratum's mean, the one nearest to the stratum in ranks of features (its medoid). So the mean score of the
+background is near that of all rows. Each number is then replaced by the nearest of 20 quantiles: no row of the
+background is a customer's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
 from models.reasons_file import REASONS_FILE, FeatureGroup, OutcomeRates, StoredReasons
-from models.shapley import ExactShapley, is_additive
+from models.shapley import ExactShapley
 from training.monitoring.drift import describe_column
 
 if TYPE_CHECKING:
@@ -104,7 +104,10 @@ def describe_reasons(
         )
 
     found = describe(ROWS_AT_MOST, additive=True)
-    if is_additive(lambda rows: predict(rows)[:, : targets.shape[1]], found.build_background(features)):
+    outputs = targets.shape[1]
+    if ExactShapley(
+        lambda rows: predict(rows)[:, :outputs], found.build_background(features), additive=True
+    ).is_additive:
         return found
     return describe(min(ROWS_AT_MOST, SCORED_AT_MOST >> len(groups)), additive=False)
 
