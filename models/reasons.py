@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from features.table import FeatureTable, plain
-from models.inputs import readable_inputs, readable_numbers
+from models.inputs import readable_numbers
 from models.reason_texts import Known, Subject, write_text
 from models.routing import RoutedScorer
 from models.rules import usual_customers
@@ -188,7 +188,7 @@ class _ModelReasons:
         self._names: Sequence[str] = scorer.manifest["features"]
         self._columns = scorer.columns
         self._table = table
-        self._inputs, _ = readable_inputs(table, scorer.columns)
+        self._inputs, _ = scorer.read_inputs(table)
 
     def explain(self, row: int, question: _Question) -> tuple[Factor, ...]:
         inputs = self._inputs[row]

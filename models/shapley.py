@@ -101,7 +101,7 @@ class ExactShapley:
     """
 
     def __init__(self, score: Score, background: Background, *, additive: bool = False) -> None:
-        self._score = score
+        self.score = score
         self.background = background
         terms = _AdditiveTerms(score, background) if additive else None
         self._additive = terms if terms and terms.fits(background.mixed) else None
@@ -114,7 +114,7 @@ class ExactShapley:
     @cached_property
     def base(self) -> NDArray[np.float64]:
         """The mean score of the background, shape [outputs]."""
-        base: NDArray[np.float64] = self.background.weights @ self._score(self.background.rows).astype(np.float64)
+        base: NDArray[np.float64] = self.background.weights @ self.score(self.background.rows).astype(np.float64)
         return base
 
     def explain(self, row: NDArray[np.float32], outputs: Sequence[int]) -> NDArray[np.float64]:
@@ -134,7 +134,7 @@ class ExactShapley:
         """Return the value of every coalition by scoring it, shape [coalitions, len(outputs)]."""
         background = self.background
         mixed = np.where(background.taken, row, background.rows)
-        scores = self._score(mixed.reshape(-1, len(row)))[:, list(outputs)].astype(np.float64)
+        scores = self.score(mixed.reshape(-1, len(row)))[:, list(outputs)].astype(np.float64)
         values: NDArray[np.float64] = background.weights @ scores.reshape(*mixed.shape[:2], -1)
         return values
 

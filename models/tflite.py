@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,28 +83,27 @@ class TFLiteScorer:
         Raises:
             ModelInputError: the table lacks a column the model was trained on.
         """
-        inputs, unreadable = readable_inputs(table, self.columns)
-        scores = self.score_inputs(inputs)
+        inputs, unreadable = self.read_inputs(table)
+        largest = BATCH_SIZES[-1]
+        chunks = [self._score_chunk(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
+        scores = np.concatenate(chunks) if chunks else np.empty((0, self._outputs), np.float32)
         for rows in unreadable.values():
             scores[rows] = np.nan
         return scores
 
-    def score_inputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the scores of rows of shape [rows, features], shape [rows, outputs]."""
-        largest = BATCH_SIZES[-1]
-        chunks = [self._score_chunk(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
-        return np.concatenate(chunks) if chunks else np.empty((0, self._outputs), np.float32)
+    def read_inputs(self, table: FeatureTable) -> tuple[NDArray[np.float32], Mapping[str, NDArray[np.bool_]]]:
+        """Return the model's inputs, see `readable_inputs`."""
+        return readable_inputs(table, self.columns)
 
     @cached_property
     def shapley(self) -> ExactShapley | None:
         """What computes contributions to its scores; None without `reasons`."""
         if self.reasons is None:
             return None
-        explained = len(self.reasons.overall)
+        # Without a reference to this scorer: the cycle would keep its interpreters from being freed at once.
+        score = partial(_score_mixtures, self._network, len(self.reasons.overall))
         background = self.reasons.build_background(self.manifest["features"])
-        return ExactShapley(
-            lambda rows: self.score_inputs(rows)[:, :explained], background, additive=self.reasons.additive
-        )
+        return ExactShapley(score, background, additive=self.reasons.additive)
 
     def _score_chunk(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return scores of shape [rows, outputs]; NaN for a row that the interpreter fails on, whatever its batch."""
@@ -122,6 +121,16 @@ class TFLiteScorer:
             fault = f"it gives {outputs} scores for a customer, the manifest says {self._outputs}; train it again"
         if fault is not None:
             raise ModelLoadError(f"model {self.version} cannot be run: {fault}")
+
+
+def _score_mixtures(network: TFLiteNetwork, outputs: int, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the first scores of rows of shape [rows, features]; NaN for all where the interpreter fails."""
+    largest = BATCH_SIZES[-1]
+    try:
+        chunks = [network.run(rows[start : start + largest])[:, :outputs] for start in range(0, len(rows), largest)]
+    except (ValueError, RuntimeError):
+        return np.full((len(rows), outputs), np.nan, dtype=np.float32)
+    return np.concatenate(chunks)
 
 
 def _read_reasons(folder: Path, manifest: Mapping[str, Any]) -> StoredReasons | None:

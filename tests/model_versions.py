@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from features.table import FeatureTable
 from models.reasons_file import REASONS_FILE
 from models.tflite import TFLiteScorer
 from models.versions import MANIFEST_FILE, MODEL_FILE, add_version, promote, read_current, staging_folder
@@ -53,7 +54,11 @@ def promote_explained(home: Path, version: str) -> ModelVersion:
     assert current is not None
     scorer = TFLiteScorer.load(current.folder, current.manifest["columns"])
     inputs = draw_customers(2_000)
-    scores = scorer.score_inputs(inputs)[:, : 1 if home.name == "ltv" else None]
+
+    def score(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return scorer.score(FeatureTable(("",) * len(rows), dict(zip(scorer.columns, rows.T, strict=True))))
+
+    scores = score(inputs)[:, : 1 if home.name == "ltv" else None]
     converted = np.random.default_rng(2).random(scores.shape) < scores
     stored = describe_reasons(
         current.manifest["features"],
@@ -61,7 +66,7 @@ def promote_explained(home: Path, version: str) -> ModelVersion:
         scores if home.name == "ltv" else converted.astype(np.float32),
         scores,
         {"days_since_last": 0.2, "revenue": 0.1},
-        scorer.score_inputs,
+        score,
     )
     with staging_folder(home) as staging:
         shutil.copytree(current.folder, staging)

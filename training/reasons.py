@@ -40,6 +40,7 @@ ROWS_AT_MOST = 64
 SCORED_AT_MOST = 256
 """Coalitions times rows that are scored for each customer, where the model is not additive."""
 LEVELS = 20
+VALUES_AT_MOST = 50
 ROWS_AT_LEAST = 30
 """Fewer training rows with a value give no outcome rate."""
 _WINDOW = re.compile(r"_?\d+_?d(ays)?$")
@@ -200,11 +201,17 @@ def describe_outcomes(
     """Return the mean outcome by value of each feature, and of all rows; the arguments are those of `write_reasons`."""
     rates = {}
     for name, column in zip(features, inputs.T, strict=True):
-        edges = describe_column(column)["edges"]
+        edges = _find_edges(column)
         bins = np.searchsorted(np.asarray(edges, dtype=np.float32), column, side="left")
         bins[np.isnan(column)] = len(edges) + 1
         rates[name] = OutcomeRates(edges, [_find_means(targets[bins == place]) for place in range(len(edges) + 2)])
     return rates, _find_means(targets)
+
+
+def _find_edges(column: NDArray[np.float32]) -> list[float]:
+    """Return the upper edges of bins: one for each value of a few, as codes of categories are; else ten."""
+    values = np.unique(column[np.isfinite(column)])
+    return values[:-1].tolist() if len(values) <= VALUES_AT_MOST else describe_column(column)["edges"]
 
 
 def _find_means(targets: NDArray[np.float32]) -> list[float | None]:

@@ -110,7 +110,7 @@ def test_reasons_sum_to_the_score_as_served_less_that_of_the_background(net: str
     assert shapley.is_additive == (net == "additive-binary")
     inputs = found["inputs"][:50].astype(np.float32)
     sums = [shapley.explain(row, (0,)).sum() for row in inputs]
-    assert sums == pytest.approx(scorer.score_inputs(inputs)[:, 0] - shapley.base[0], abs=1e-5, rel=1e-5)
+    assert sums == pytest.approx(shapley.score(inputs)[:, 0] - shapley.base[0], abs=1e-5, rel=1e-5)
     # What customers are compared with is the average one.
     assert scorer.manifest["reasons"]["background_score"] == pytest.approx(
         scorer.manifest["reasons"]["training_score"], rel=0.15

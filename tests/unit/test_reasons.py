@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -192,3 +194,16 @@ def test_the_background_is_a_file_of_the_version_that_its_manifest_lists(models:
     version = read_version(models / "churn", "churn-explained")
     assert REASONS_FILE in version.manifest["files"]
     assert verify(version) == []
+
+
+def test_a_version_is_freed_as_soon_as_another_takes_its_place(models: Path) -> None:
+    """Its interpreters are not kept by what explains its scores."""
+    scorers = load_scorers(models, FEATURE_MAPPING)
+    ScoreExplainer("churn", scorers).explain(customers(1))
+    kept = weakref.ref(scorers["churn"])
+    gc.disable()
+    try:
+        del scorers
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -116,3 +116,10 @@ def test_a_feature_that_is_always_null_does_no_harm() -> None:
     empty = INPUTS.copy()
     empty[:, 5] = np.nan
     assert [row[5] for row in describe(inputs=empty).rows] == [None] * ROWS_AT_MOST
+
+
+def test_each_of_a_few_values_has_a_rate_of_its_own() -> None:
+    """Codes of categories are no scale."""
+    codes = INPUTS.copy()
+    codes[:, 5] = np.arange(ROWS) % 4
+    assert describe(inputs=codes).outcomes["noise"].edges == [0.0, 1.0, 2.0]
