@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from models.reason_texts import Direction
     from models.reasons_file import StoredReasons
     from models.registry import Scorers
+    from models.shapley import Rows
     from models.tasks.protocol import ModelTask
 
 NOTHING = 1e-9
@@ -65,11 +66,7 @@ class Explainer(Protocol):
     """Gives reasons for scores."""
 
     def explain(self, table: FeatureTable) -> Sequence[tuple[Factor, ...]]:
-        """Return each customer's factors, the largest absolute contribution first; empty where there are none.
-
-        Raises:
-            ModelInputError: the table lacks a column that only RFM or the model reads.
-        """
+        """Return each customer's factors, the largest absolute contribution first; empty where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,26 +210,25 @@ class _RuleReasons:
     def __init__(self, task: ModelTask, scorers: Scorers, table: FeatureTable) -> None:
         usual = usual_customers(scorers.rfm)
         self._columns = [name for name in usual if name in task.rule_columns and name in table.columns]
-        self._table = table
         self._inputs = [readable_numbers(table.columns[name])[0] for name in self._columns]
-        rows = np.array([usual[name] for name in self._columns], dtype=np.float32).reshape(len(self._columns), -1).T
-        groups = tuple((place,) for place in range(len(self._columns)))
 
-        def score(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-            columns = {name: rows[:, place].astype(np.float64) for place, name in enumerate(self._columns)}
+        def score(rows: Rows) -> NDArray[np.float32]:
+            columns = dict(zip(self._columns, rows.T, strict=True))
             return task.apply_rule(FeatureTable(("",) * len(rows), columns), scorers.offers)
 
+        rows = np.array([usual[name] for name in self._columns]).T
+        groups = tuple((place,) for place in range(len(self._columns)))
         weights = np.full(len(rows), 1 / max(len(rows), 1))
         self._shapley = ExactShapley(score, Background(rows, weights, groups)) if self._columns else None
 
     def explain(self, row: int, question: _Question) -> tuple[Factor, ...]:
         if self._shapley is None:
             return ()
-        inputs = np.array([cells[row] for cells in self._inputs], dtype=np.float32)
+        inputs = np.array([cells[row] for cells in self._inputs])
         contributions = self._shapley.explain(inputs, question.outputs) @ np.array(question.weights)
         return _order(
             [
-                _make_factor(question.subject, [Known(name, name, _read(float(value)))], contribution, (), ())
+                _make_factor(question.subject, [Known(name, name, _read(value))], contribution, (), ())
                 for name, value, contribution in zip(self._columns, inputs, contributions.tolist(), strict=True)
             ]
         )

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import factorial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    Rows = NDArray[np.floating[Any]]
+    """Shape [rows, features]: float32 as a model takes them, float64 for a rule."""
+    Score = Callable[[Rows], NDArray[np.float32]]
     """From rows of shape [rows, features] to scores of shape [rows, outputs]."""
 
 ADDITIVE_WITHIN = 5e-6
@@ -47,7 +49,7 @@ class Background:
         groups: the features of each group, by position; every feature is in one group.
     """
 
-    rows: NDArray[np.float32]
+    rows: Rows
     weights: NDArray[np.float64]
     groups: tuple[tuple[int, ...], ...]
 
@@ -60,7 +62,7 @@ class Background:
         return found
 
     @property
-    def mixed(self) -> NDArray[np.float32]:
+    def mixed(self) -> Rows:
         """The rows, and rows that have every other group of the row before, shape [2 rows, features]."""
         mixed = np.where(self.group_of % 2 == 0, self.rows, np.roll(self.rows, 1, axis=0))
         return np.concatenate([self.rows, mixed])
@@ -117,7 +119,7 @@ class ExactShapley:
         base: NDArray[np.float64] = self.background.weights @ self.score(self.background.rows).astype(np.float64)
         return base
 
-    def explain(self, row: NDArray[np.float32], outputs: Sequence[int]) -> NDArray[np.float64]:
+    def explain(self, row: Rows, outputs: Sequence[int]) -> NDArray[np.float64]:
         """Return the contributions of each group, shape [groups, len(outputs)], to some of a customer's scores.
 
         Args:
@@ -130,7 +132,7 @@ class ExactShapley:
         contributions: NDArray[np.float64] = shapley_weights(len(self.background.groups)).T @ values
         return contributions
 
-    def _evaluate(self, row: NDArray[np.float32], outputs: Sequence[int]) -> NDArray[np.float64]:
+    def _evaluate(self, row: Rows, outputs: Sequence[int]) -> NDArray[np.float64]:
         """Return the value of every coalition by scoring it, shape [coalitions, len(outputs)]."""
         background = self.background
         mixed = np.where(background.taken, row, background.rows)
@@ -155,7 +157,7 @@ class _AdditiveTerms:
         self._rest = np.einsum("cg,rgo->ocr", absent, terms).astype(np.float32)
         self._weights = background.weights.astype(np.float32)
 
-    def evaluate(self, row: NDArray[np.float32], outputs: Sequence[int]) -> NDArray[np.float64] | None:
+    def evaluate(self, row: Rows, outputs: Sequence[int]) -> NDArray[np.float64] | None:
         """Return the value of every coalition, shape [coalitions, len(outputs)]; None where terms say too little."""
         terms, scores, is_usable = self.find(row[None])
         own = (coalitions(terms.shape[1]) @ terms[0] + self._level).astype(np.float32)
@@ -165,7 +167,7 @@ class _AdditiveTerms:
         near = np.abs(values[-1] - scores[0, list(outputs)]) <= ADDITIVE_WITHIN
         return values if self._is_usable and is_usable and near.all() else None
 
-    def find(self, rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    def find(self, rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
         """Return terms against the reference, shape [rows, groups, outputs], scores, and whether terms are exact."""
         single = np.arange(len(self._background.groups))[:, None] == self._background.group_of
         mixed = np.where(single, rows[:, None, :], self._reference)
@@ -176,7 +178,7 @@ class _AdditiveTerms:
         is_exact = bool(((probed >= LEAST) & (probed <= MOST)).all())
         return _logit(probed) - self._level, scores[:, -1], is_exact
 
-    def fits(self, rows: NDArray[np.float32]) -> bool:
+    def fits(self, rows: Rows) -> bool:
         """Return whether the terms of rows give their scores."""
         terms, scores, is_usable = self.find(rows)
         summed = 1 / (1 + np.exp(-(terms.sum(axis=1) + self._level)))

@@ -207,3 +207,11 @@ def test_a_version_is_freed_as_soon_as_another_takes_its_place(models: Path) -> 
         assert kept() is None
     finally:
         gc.enable()
+
+
+def test_a_rule_explains_numbers_as_large_as_it_reads() -> None:
+    rich = customers(1).with_columns({"lifetime_value": np.array([1e30]), "total_revenue": np.array([1240.4])})
+    (factors,) = ScoreExplainer("ltv", RULES).explain(rich)
+    assert factors[0].value == 1e30
+    (factors,) = OfferExplainer([OfferPair(8, 1, "an advisor", "free shipping")], RULES).explain(rich)
+    assert 1240.4 in [each.value for each in factors]
