@@ -30,9 +30,11 @@ from models.rfm import RfmCuts
 from models.tflite import TFLiteScorer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+
+    from models.reasons import Explainer
 
 FEATURES = tuple(f"f{place}_{days}d" for place in range(12) for days in (30, 180))
 OFFERS = 8
@@ -57,7 +59,7 @@ def draw_rows() -> NDArray[np.float32]:
     long = draw.gamma(1.5, 40, (ROWS, len(FEATURES) // 2))
     rows = np.stack([long * draw.random(long.shape), long], axis=2).reshape(ROWS, -1)
     rows[draw.random(rows.shape) < NULL_SHARE] = np.nan
-    return rows.astype(np.float32)
+    return np.asarray(rows, dtype=np.float32)
 
 
 def make(folder: Path) -> None:
@@ -97,10 +99,10 @@ def measure_net(scorer: TFLiteScorer, task: str, inputs: NDArray[np.float32]) ->
     assert scorer.shapley is not None  # noqa: S101 - a benchmark of nothing would be fast
     shapley, described = scorer.shapley, scorer.manifest["reasons"]
     table = FeatureTable(tuple(map(str, range(len(inputs)))), dict(zip(FEATURES, inputs.T.astype(float), strict=True)))
-    scorers, outputs, explainer = Scorers({task: scorer}, RfmCuts(), OFFERS), (0,), None
-    if task == "nbo":
-        outputs, explainer = (0, 1), OfferExplainer([OfferPair(1, 2, "one", "two")] * len(inputs), scorers)
-    explainer = explainer or ScoreExplainer(task, scorers)
+    scorers = Scorers({task: scorer}, RfmCuts(), OFFERS)
+    outputs: Sequence[int] = (0, 1) if task == "nbo" else (0,)
+    pairs = [OfferPair(1, 2, "one", "two")] * len(inputs)
+    explainer: Explainer = OfferExplainer(pairs, scorers) if task == "nbo" else ScoreExplainer(task, scorers)
     sums = np.array([shapley.explain(row, outputs).sum(axis=0) for row in inputs])
     gaps = shapley.score(inputs)[:, list(outputs)] - shapley.base[list(outputs)] - sums
     return {

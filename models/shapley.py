@@ -78,7 +78,8 @@ class Background:
 def coalitions(groups: int) -> NDArray[np.bool_]:
     """Return every coalition, shape [2^groups, groups]: the empty one first, the full one last."""
     numbers = np.arange(2**groups)[:, None]
-    return (numbers >> np.arange(groups)) & 1 == 1
+    inside: NDArray[np.bool_] = (numbers >> np.arange(groups)) & 1 == 1
+    return inside
 
 
 @lru_cache(maxsize=16)

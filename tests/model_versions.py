@@ -93,4 +93,4 @@ def draw_customers(rows: int) -> NDArray[np.float32]:
         draw.poisson(revenue / 4),
         draw.poisson(0.3, rows),
     ]
-    return np.stack(columns, axis=1).astype(np.float32)
+    return np.asarray(np.stack(columns, axis=1), dtype=np.float32)

@@ -37,20 +37,20 @@ def tangle(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Two scores in which all features act on each other, null as another value; the second ignores the last one."""
     known = np.nan_to_num(rows, nan=0.7).astype(np.float64)
     first = np.tanh(known[:, 0] * known[:, 1] + known[:, 2] ** 2 - known[:, 3] * known[:, 4])
-    return np.stack([first, known[:, 0] * known[:, 1] + known[:, 2]], axis=1).astype(np.float32)
+    return np.asarray(np.stack([first, known[:, 0] * known[:, 1] + known[:, 2]], axis=1), dtype=np.float32)
 
 
 def logistic(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Two probabilities of sums of one curve per feature."""
     known = np.nan_to_num(rows, nan=0.7).astype(np.float64)
     curves = np.stack([np.sin(known), 0.3 * known**2 - 0.5], axis=2).sum(axis=1)
-    return (1 / (1 + np.exp(-curves))).astype(np.float32)
+    return np.asarray(1 / (1 + np.exp(-curves)), dtype=np.float32)
 
 
 def interacting(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """A probability in which two features act on each other."""
     known = np.nan_to_num(rows, nan=0.7).astype(np.float64)
-    return (1 / (1 + np.exp(-known[:, :1] * known[:, 2:3]))).astype(np.float32)
+    return np.asarray(1 / (1 + np.exp(-known[:, :1] * known[:, 2:3])), dtype=np.float32)
 
 
 @SETTINGS
@@ -140,7 +140,7 @@ def test_scores_that_float32_cannot_tell_from_1_are_explained_by_coalitions() ->
     """Their logits are lost, and terms made of them would be wrong."""
 
     def certain(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        return (1 / (1 + np.exp(-8 * rows[:, :2].sum(axis=1, keepdims=True, dtype=np.float64)))).astype(np.float32)
+        return np.asarray(1 / (1 + np.exp(-8 * rows[:, :2].sum(axis=1, keepdims=True))), dtype=np.float32)
 
     rows = np.array([[0.1, -0.1, 0, 0, 0], [0.2, -0.3, 0, 0, 0]], dtype=np.float32)
     background = Background(rows, np.array([0.5, 0.5]), GROUPINGS[1])

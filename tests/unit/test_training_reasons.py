@@ -28,7 +28,7 @@ def draw() -> NDArray[np.float32]:
     cells = np.stack([recency, short, long, revenue, revenue**2, generator.normal(size=ROWS)], axis=1)
     cells[::7, 0] = np.nan
     cells[1, 0] = np.inf
-    return cells.astype(np.float32)
+    return np.asarray(cells, dtype=np.float32)
 
 
 INPUTS = draw()
@@ -36,7 +36,7 @@ INPUTS = draw()
 
 def additive(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     logits = np.nan_to_num(rows[:, 0], nan=20, posinf=99).clip(0, 99) / 40 - np.log1p(rows[:, 3]) / 4
-    return (1 / (1 + np.exp(-logits[:, None]))).astype(np.float32)
+    return np.asarray(1 / (1 + np.exp(-logits[:, None])), dtype=np.float32)
 
 
 def interacting(rows: NDArray[np.float32]) -> NDArray[np.float32]:
