@@ -49,12 +49,12 @@ def add_reasons(
         return decisions
     position = {customer_id: place for place, customer_id in enumerate(facts.customer_ids)}
     reasons: dict[int, dict[str, tuple[Factor, ...]]] = {place: {} for place in asking}
+    most = max(decisions[place].candidate.campaign.reasons for place in asking)
     for task, places, explainer in _find_questions(decisions, asking, definitions, scorers):
         table = facts.take([position[decisions[place].candidate.customer_id] for place in places])
-        for place, factors in zip(places, explainer.explain(table), strict=True):
-            if factors:
-                most = decisions[place].candidate.campaign.reasons
-                reasons[place][task] = tuple(_round(each, task) for each in factors[:most])
+        for place, factors in zip(places, explainer.explain(table, most), strict=True):
+            if told := factors[: decisions[place].candidate.campaign.reasons]:
+                reasons[place][task] = tuple(_round(each, task) for each in told)
     return [_with_reasons(each, reasons.get(place)) for place, each in enumerate(decisions)]
 
 

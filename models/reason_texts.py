@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.feature_labels import FeatureLabel
@@ -67,13 +68,13 @@ def write_text(
 
     Args:
         subject: what is explained.
-        known: the features of the group, the first one names it.
+        known: features of the group that are told, the first one names it.
         direction: of the contribution.
         rates: the outcome of training rows with the first feature's value, by the outputs explained; empty where
             unknown.
         overall: the outcome of all training rows.
     """
-    told = ", ".join(dict.fromkeys(_describe(each, direction, subject.labels) for each in known[:2]))
+    told = ", ".join(dict.fromkeys(_describe(each, direction, subject.labels) for each in known))
     return f"{told}; {_conclude(subject, direction, rates, overall)}"
 
 
@@ -118,34 +119,37 @@ def write_number(value: float, unit: str = "") -> str:
     """Return a number as people write it: a comma for thousands, two digits of small fractions, then the unit."""
     if abs(value) >= _LARGE:
         return f"{value:.3g} {unit}".rstrip()
-    digits = 0 if value == round(value) or abs(value) >= _PLAIN_FROM else 2
-    written = f"{value:,.{digits}f}"
-    return f"{'0' if float(written.replace(',', '')) == 0 else written} {unit}".rstrip()
+    digits = 0 if value.is_integer() or abs(value) >= _PLAIN_FROM else 2
+    written = f"{value:,.{digits}f}" if digits == 0 or round(value, digits) else "0"
+    return f"{written} {unit}" if unit else written
 
 
 def _describe(known: Known, direction: Direction, labels: Mapping[str, FeatureLabel]) -> str:
     label = labels.get(known.feature) or labels.get(known.column) or _MISSING
-    stem, days = _split(known.column)
-    name = label.label or _readable(stem) + (f" in {days} days" if days else "")
-    value = known.value
-    if value is None:
-        return f"{name}: not known"
-    if isinstance(value, bool):
-        return f"{name}: {'yes' if value else 'no'}"
-    if not isinstance(value, int | float):
-        return f"{name}: {value}"
-    if not label.label:
-        for pattern, words in _KINDS:
-            if pattern.fullmatch(stem):
-                told = words(float(value), direction, label.unit)
-                return f"{told} in {days} days" if days and words in _IN_A_WINDOW else told
-    return f"{name}: {write_number(float(value), label.unit)}"
+    name, words, window = _read_name(known.column)
+    name = label.label or name
+    match known.value:
+        case None:
+            return f"{name}: not known"
+        case bool():
+            return f"{name}: {'yes' if known.value else 'no'}"
+        case int() | float() if words and not label.label:
+            return f"{words(float(known.value), direction, label.unit)}{window}"
+        case int() | float():
+            return f"{name}: {write_number(float(known.value), label.unit)}"
+        case _:
+            return f"{name}: {known.value}"
 
 
-def _split(column: str) -> tuple[str, int | None]:
-    """Return a column's name without the days of its window, and these days."""
+@lru_cache(maxsize=4096)
+def _read_name(column: str) -> tuple[str, _Words | None, str]:
+    """Return what a column is called, the words of its kind if it has one, and those of its window, if they need it."""
     found = _WINDOW.search(column)
-    return (column[: found.start()], int(found[1])) if found and found.start() else (column, None)
+    has_window = bool(found and found.start())
+    stem = column[: found.start()] if found and has_window else column
+    window = f" in {found[1]} days" if found and has_window else ""
+    words = next((words for pattern, words in _KINDS if pattern.fullmatch(stem)), None)
+    return _readable(stem) + window, words, window if words in _IN_A_WINDOW else ""
 
 
 def _readable(name: str) -> str:

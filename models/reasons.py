@@ -11,6 +11,7 @@ known there are no factors: of a version trained without a background, of mock s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from models.shapley import Rows
     from models.tasks.protocol import ModelTask
 
+WORDED = 2
+"""So many features of a group are told in its text."""
 NOTHING = 1e-9
 """A contribution below is that of a feature without influence."""
 
@@ -65,8 +68,13 @@ class Factor:
 class Explainer(Protocol):
     """Gives reasons for scores."""
 
-    def explain(self, table: FeatureTable) -> Sequence[tuple[Factor, ...]]:
-        """Return each customer's factors, the largest absolute contribution first; empty where there are none."""
+    def explain(self, table: FeatureTable, most: int | None = None) -> Sequence[tuple[Factor, ...]]:
+        """Return each customer's factors, the largest absolute contribution first; empty where there are none.
+
+        Args:
+            table: the customers.
+            most: how many factors to return; None for all, which sum to the score.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +110,9 @@ class ScoreExplainer:
         self._task = TASKS[task]
         self._scorers = scorers
 
-    def explain(self, table: FeatureTable) -> Sequence[tuple[Factor, ...]]:
+    def explain(self, table: FeatureTable, most: int | None = None) -> Sequence[tuple[Factor, ...]]:
         """Return each customer's factors, the largest first."""
-        return _explain(self._task, self._scorers, table, lambda _, by_rule: self._ask(by_rule=by_rule))
+        return _explain(self._task, self._scorers, table, lambda _, by_rule: self._ask(by_rule=by_rule), most)
 
     def _ask(self, *, by_rule: bool) -> _Question:
         factor = 1.0
@@ -125,9 +133,10 @@ class OfferExplainer:
         self._pairs = pairs
         self._scorers = scorers
 
-    def explain(self, table: FeatureTable) -> Sequence[tuple[Factor, ...]]:
+    def explain(self, table: FeatureTable, most: int | None = None) -> Sequence[tuple[Factor, ...]]:
         """Return each customer's factors, the largest first; those that speak for the first offer are positive."""
-        return _explain(TASKS[NextBestOffer.name], self._scorers, table, lambda row, _: self._ask(self._pairs[row]))
+        task = TASKS[NextBestOffer.name]
+        return _explain(task, self._scorers, table, lambda row, _: self._ask(self._pairs[row]), most)
 
     def _ask(self, pair: OfferPair) -> _Question:
         subject = Subject(NextBestOffer.name, pair.first_name, pair.second_name, labels=self._scorers.labels)
@@ -151,7 +160,11 @@ def _has_reasons(scorer: Scorer) -> bool:
 
 
 def _explain(
-    task: ModelTask, scorers: Scorers, table: FeatureTable, ask: Callable[[int, bool], _Question]
+    task: ModelTask,
+    scorers: Scorers,
+    table: FeatureTable,
+    ask: Callable[[int, bool], _Question],
+    most: int | None,
 ) -> list[tuple[Factor, ...]]:
     """Explain each customer by what scored them, the model or the rule."""
     _, basis = score_task(task, table, scorers)
@@ -161,11 +174,11 @@ def _explain(
         if isinstance(scorer, TFLiteScorer) and scorer.reasons and scorer.shapley and len(rows):
             explained = _ModelReasons(scorer, scorer.reasons, scorer.shapley, table)
             for row in rows:
-                found[row] = explained.explain(int(row), ask(int(row), False))
+                found[row] = explained.explain(int(row), ask(int(row), False), most)
     if by_rule.any():
         explained_by_rule = _RuleReasons(task, scorers, table)
         for row in np.flatnonzero(by_rule):
-            found[row] = explained_by_rule.explain(int(row), ask(int(row), True))
+            found[row] = explained_by_rule.explain(int(row), ask(int(row), True), most)
     return found
 
 
@@ -187,21 +200,21 @@ class _ModelReasons:
         self._table = table
         self._inputs, _ = scorer.read_inputs(table)
 
-    def explain(self, row: int, question: _Question) -> tuple[Factor, ...]:
-        inputs = self._inputs[row]
-        contributions = self._shapley.explain(inputs, question.outputs) @ np.array(question.weights)
+    def explain(self, row: int, question: _Question, most: int | None) -> tuple[Factor, ...]:
+        contributions = self._shapley.explain(self._inputs[row], question.outputs) @ np.array(question.weights)
+        return tuple(self._describe(row, question, *each) for each in _choose(contributions.tolist(), most))
+
+    def _describe(self, row: int, question: _Question, group: int, contribution: float) -> Factor:
+        members = self._shapley.background.groups[group][:WORDED]
+        known = [
+            Known(self._names[each], self._columns[each], _read(self._table.columns[self._columns[each]][row]))
+            for each in members
+        ]
+        value = float(self._inputs[row, members[0]])
+        rates = self._stored.find_rates(known[0].feature, None if np.isnan(value) else value)
+        chosen = [rates[each] for each in question.outputs] if rates else []
         overall = [self._stored.overall[each] for each in question.outputs]
-        factors = []
-        for members, contribution in zip(self._shapley.background.groups, contributions.tolist(), strict=True):
-            known = [
-                Known(self._names[each], self._columns[each], _read(self._table.columns[self._columns[each]][row]))
-                for each in members
-            ]
-            value = float(inputs[members[0]])
-            rates = self._stored.find_rates(known[0].feature, None if np.isnan(value) else value)
-            chosen = [rates[each] for each in question.outputs] if rates else []
-            factors.append(_make_factor(question.subject, known, contribution, chosen, overall))
-        return _order(factors)
+        return _make_factor(question.subject, known, contribution, chosen, overall)
 
 
 class _RuleReasons:
@@ -221,23 +234,33 @@ class _RuleReasons:
         weights = np.full(len(rows), 1 / max(len(rows), 1))
         self._shapley = ExactShapley(score, Background(rows, weights, groups)) if self._columns else None
 
-    def explain(self, row: int, question: _Question) -> tuple[Factor, ...]:
+    def explain(self, row: int, question: _Question, most: int | None) -> tuple[Factor, ...]:
         if self._shapley is None:
             return ()
         inputs = np.array([cells[row] for cells in self._inputs])
         contributions = self._shapley.explain(inputs, question.outputs) @ np.array(question.weights)
-        return _order(
-            [
-                _make_factor(question.subject, [Known(name, name, _read(value))], contribution, (), ())
-                for name, value, contribution in zip(self._columns, inputs, contributions.tolist(), strict=True)
-            ]
+        return tuple(
+            _make_factor(question.subject, [Known(name, name, _read(inputs[place]))], contribution, (), ())
+            for place, contribution in _choose(contributions.tolist(), most)
+            for name in (self._columns[place],)
         )
+
+
+def _choose(contributions: Sequence[float], most: int | None) -> list[tuple[int, float]]:
+    """Return the places of the largest contributions, and these, without features of no influence.
+
+    None where one is unknown, for what is left would not sum to the score.
+    """
+    if not np.isfinite(contributions).all():
+        return []
+    known = [(place, each) for place, each in enumerate(contributions) if abs(each) > NOTHING]
+    return sorted(known, key=lambda each: -abs(each[1]))[:most]
 
 
 def _read(cell: Any) -> Any:
     """Return a cell as a JSON value; JSON has no infinity."""
     value = plain(cell)
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _make_factor(
@@ -246,11 +269,3 @@ def _make_factor(
     direction: Direction = "raises" if contribution > 0 else "lowers"
     text = write_text(subject, known, direction, rates, overall)
     return Factor(known[0].feature, known[0].value, contribution, direction, text)
-
-
-def _order(factors: Sequence[Factor]) -> tuple[Factor, ...]:
-    """Return the factors, the largest first; none where one is unknown, for what is left would not sum to the score."""
-    if not np.isfinite([each.contribution for each in factors]).all():
-        return ()
-    told = [each for each in factors if abs(each.contribution) > NOTHING]
-    return tuple(sorted(told, key=lambda each: (-abs(each.contribution), each.feature)))

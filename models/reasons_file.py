@@ -7,6 +7,7 @@ training rows stands for.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -73,13 +74,13 @@ class StoredReasons(msgspec.Struct, frozen=True, kw_only=True):
         return Background(np.array(self.rows, dtype=np.float32), np.array(self.weights), groups)
 
     def find_rates(self, feature: str, value: float | None) -> Sequence[_Rate]:
-        """Return the rate of each output among rows with such a value of a feature; empty where none is known."""
+        """Return the rate of each output among rows with such a value of a feature, a float32; empty without any."""
         known = self.outcomes.get(feature)
         if known is None:
             return ()
         if value is None:
             return known.rates[-1]
-        return known.rates[int(np.searchsorted(np.asarray(known.edges, np.float32), np.float32(value), side="left"))]
+        return known.rates[bisect_left(known.edges, value)]
 
 
 def parse_reasons(content: bytes, manifest: Mapping[str, Any]) -> StoredReasons:

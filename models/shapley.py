@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ADDITIVE_WITHIN = 5e-6
 """How far the sum of terms may be from the score; beyond, coalitions are scored."""
-LEAST, MOST = 1e-7, 0.995
+LEAST, MOST = 1e-20, 0.995
 """Between these a probability in float32 gives its logit to 1e-5; outside, coalitions are scored."""
 
 

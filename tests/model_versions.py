@@ -67,6 +67,7 @@ def promote_explained(home: Path, version: str) -> ModelVersion:
         scores,
         {"days_since_last": 0.2, "revenue": 0.1},
         score,
+        "additive",
     )
     with staging_folder(home) as staging:
         shutil.copytree(current.folder, staging)

@@ -2,8 +2,8 @@
 
 Groups. Features that move together are explained together: apart, each would be given a share of one reason that
 depends on the others. Average linkage on 1 - |Spearman's rank correlation| is cut at a correlation of .7, or where
-eight groups are left; features of one family, which differ in the days of their window alone, count as correlated. The
-most important feature (by permutation) names its group.
+eight groups are left, six if coalitions must be scored; features of one family, which differ in the days of their
+window alone, count as correlated. The most important feature (by permutation) names its group.
 
 Background. Rows are stratified by score, and one row stands for each stratum: of the tenth of its rows with scores
 nearest the stratum's mean, the one nearest to the stratum in ranks of features (its medoid). So the mean score of the
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from models.shapley import Score
 
 CORRELATED = 0.7
-GROUPS_AT_MOST = 8
-ROWS_AT_MOST = 64
-SCORED_AT_MOST = 256
-"""Coalitions times rows that are scored for each customer, where the model is not additive."""
+GROUPS_AT_MOST, ROWS_AT_MOST = 8, 64
+SCORED_GROUPS = 6
+SCORED_AT_MOST = {"additive": 128, "tabm": 64}
+"""By method: coalitions times rows that are scored for each customer where terms do not give the score."""
 LEVELS = 20
 VALUES_AT_MOST = 50
 ROWS_AT_LEAST = 30
@@ -54,6 +54,7 @@ def write_reasons(
     scores: NDArray[np.float32],
     importance: Mapping[str, float],
     predict: Score,
+    method: str,
 ) -> dict[str, Any]:
     """Write reasons.json to a version's folder; return its description for the manifest.
 
@@ -65,8 +66,9 @@ def write_reasons(
         scores: shape [rows, outputs].
         importance: of each feature.
         predict: the model.
+        method: which net it is.
     """
-    stored = describe_reasons(features, inputs, targets, scores, importance, predict)
+    stored = describe_reasons(features, inputs, targets, scores, importance, predict, method)
     (folder / REASONS_FILE).write_bytes(msgspec.json.encode(stored) + b"\n")
     base = ExactShapley(predict, stored.build_background(features)).base[: scores.shape[1]]
     return {
@@ -85,16 +87,17 @@ def describe_reasons(
     scores: NDArray[np.float32],
     importance: Mapping[str, float],
     predict: Score,
+    method: str,
 ) -> StoredReasons:
     """Return the content of the file; the arguments are those of `write_reasons`."""
     cells = np.where(np.isfinite(inputs), inputs, np.nan)
     outcomes, overall = describe_outcomes(features, inputs, targets)
     level = scores.mean(axis=1, dtype=np.float64)
 
-    groups = find_groups(features, cells, importance, GROUPS_AT_MOST)
-
-    def describe(rows_at_most: int, *, additive: bool) -> StoredReasons:
-        chosen, weights = choose_rows(cells, level, rows_at_most)
+    def describe(groups_at_most: int, *, additive: bool) -> StoredReasons:
+        groups = find_groups(features, cells, importance, groups_at_most)
+        most = ROWS_AT_MOST if additive else min(ROWS_AT_MOST, SCORED_AT_MOST[method] >> len(groups))
+        chosen, weights = choose_rows(cells, level, most)
         return StoredReasons(
             groups=[FeatureGroup([features[each] for each in group]) for group in groups],
             rows=[[_shortest(cell) for cell in row] for row in round_cells(cells, chosen)],
@@ -104,13 +107,13 @@ def describe_reasons(
             overall=overall,
         )
 
-    found = describe(ROWS_AT_MOST, additive=True)
+    found = describe(GROUPS_AT_MOST, additive=True)
     outputs = targets.shape[1]
     if ExactShapley(
         lambda rows: predict(rows)[:, :outputs], found.build_background(features), additive=True
     ).is_additive:
         return found
-    return describe(min(ROWS_AT_MOST, SCORED_AT_MOST >> len(groups)), additive=False)
+    return describe(SCORED_GROUPS, additive=False)
 
 
 def find_groups(

@@ -242,6 +242,7 @@ def _write_reasons(folder: Path, earlier: Dataset, found: CollectedRun, learned:
         evidence.training_scores,
         evidence.importance,
         learned.trained.predict,
+        learned.trained.method,
     )
 
 

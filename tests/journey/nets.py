@@ -79,7 +79,7 @@ def write(trained: Trained, folder: Path) -> None:
     (folder / "model.tflite").write_bytes(content)
     inputs, buys, spend = make_rows(1)
     targets, scores = (buys if trained.outputs == 1 else spend), trained.predict(inputs)[:, :1]
-    reasons = write_reasons(folder, FEATURES, inputs, targets, scores, {}, trained.predict)
+    reasons = write_reasons(folder, FEATURES, inputs, targets, scores, {}, trained.predict, trained.method)
     manifest = {"version": "test", "outputs": trained.outputs, "features": FEATURES, "reasons": reasons}
     manifest["files"] = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in folder.iterdir()}
     (folder / "manifest.json").write_text(json.dumps(manifest))
