@@ -74,7 +74,9 @@ def write_text(
             unknown.
         overall: the outcome of all training rows.
     """
-    told = ", ".join(dict.fromkeys(_describe(each, direction, subject.labels) for each in known))
+    # Only where it speaks against the customer, a purchase is told as missing.
+    is_bad = (subject.task, direction) in (("churn", "raises"), ("ltv", "lowers"))
+    told = ", ".join(dict.fromkeys(_describe(each, is_bad, subject.labels) for each in known))
     return f"{told}; {_conclude(subject, direction, rates, overall)}"
 
 
@@ -124,7 +126,7 @@ def write_number(value: float, unit: str = "") -> str:
     return f"{written} {unit}" if unit else written
 
 
-def _describe(known: Known, direction: Direction, labels: Mapping[str, FeatureLabel]) -> str:
+def _describe(known: Known, is_bad: bool, labels: Mapping[str, FeatureLabel]) -> str:
     label = labels.get(known.feature) or labels.get(known.column) or _MISSING
     name, words, window = _read_name(known.column)
     name = label.label or name
@@ -134,7 +136,7 @@ def _describe(known: Known, direction: Direction, labels: Mapping[str, FeatureLa
         case bool():
             return f"{name}: {'yes' if known.value else 'no'}"
         case int() | float() if words and not label.label:
-            return f"{words(float(known.value), direction, label.unit)}{window}"
+            return f"{words(float(known.value), is_bad, label.unit)}{window}"
         case int() | float():
             return f"{name}: {write_number(float(known.value), label.unit)}"
         case _:
@@ -156,12 +158,12 @@ def _readable(name: str) -> str:
     return re.sub(r"[\W_]+", " ", name).strip().lower() or name
 
 
-def _recency(days: float, direction: Direction, unit: str) -> str:
+def _recency(days: float, is_bad: bool, unit: str) -> str:
     _ = unit
     if days < 1:
         return "last purchase today"
     told = _count(days, "day")
-    return f"no purchase for {told}" if direction == "raises" else f"last purchase {told} ago"
+    return f"no purchase for {told}" if is_bad else f"last purchase {told} ago"
 
 
 def _count(number: float, noun: str) -> str:
@@ -178,13 +180,13 @@ def _saying(before: str, after: str = "") -> _Words:
     return lambda value, _, unit: f"{before}{write_number(value, unit)}{after}"
 
 
-def _trend(value: float, direction: Direction, unit: str) -> str:
-    _ = direction, unit
+def _trend(value: float, is_bad: bool, unit: str) -> str:
+    _ = is_bad, unit
     return f"spends {'more' if value > 0 else 'less' if value < 0 else 'as much'} lately than before"
 
 
 if TYPE_CHECKING:
-    _Words = Callable[[float, Direction, str], str]
+    _Words = Callable[[float, bool, str], str]
 
 _ORDERS, _CANCELLATIONS = _counting("order"), _counting("cancellation")
 _REVENUE, _REFUNDED = _saying("revenue of "), _saying("refunds of ")
@@ -193,7 +195,8 @@ _KINDS: tuple[tuple[re.Pattern[str], _Words], ...] = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
         (r"(days_since_last.*|recency(_days)?)", _recency),
-        (r"(transactions?|orders?)(_count)?|frequency", _ORDERS),
+        (r"(transactions?|orders?)_count|frequency", lambda value, _, __: f"{_count(value, 'order')} in all"),
+        (r"transactions|orders", _ORDERS),
         (r"cancellations?(_count)?", _CANCELLATIONS),
         (r"items(_total|_count)?", _counting("item")),
         (r"active_days", lambda value, _, __: f"orders on {_count(value, 'day')}"),

@@ -28,9 +28,9 @@ _BASES = {
     "offer_basis": (NextBestOffer.name, "the offer was chosen"),
 }
 _EXPLAINED = {
-    Churn.name: "why this churn probability",
-    LifetimeValue.name: "why this lifetime value",
-    NextBestOffer.name: "why this offer",
+    Churn.name: "churn probability",
+    LifetimeValue.name: "lifetime value",
+    NextBestOffer.name: "offer before the second",
 }
 HEADLINE_FACTS = (
     "churn_probability",
@@ -80,10 +80,11 @@ def describe_decision(explained: DecisionExplanation) -> str:
 
 
 def describe_reasons(inputs: DecisionInputs | None) -> list[str]:
-    """Return the reasons on a decision's trigger, a line for each model."""
+    """Return the reasons on a decision's trigger, a line for each."""
     return [
-        f"{_EXPLAINED.get(task, task)}: {'; '.join(f'{each.text} ({each.contribution:+.4g})' for each in factors)}"
+        f"{_EXPLAINED[task]} {each.contribution:+,.4g}: {each.text}"
         for task, factors in (inputs.reasons.items() if inputs else ())
+        for each in factors
     ]
 
 

@@ -68,7 +68,7 @@ def test_a_trigger_says_why_and_so_does_explain(place: Workplace) -> None:
     assert any(each["text"].startswith("no purchase for 69 days; ") for each in factors)
     assert PRIVATE not in json.dumps(trigger)
     shown = place.do("explain", "ann")
-    assert f"why this churn probability: {strongest['text']} ({strongest['contribution']:+.4g})" in shown
+    assert f"    churn probability {strongest['contribution']:+.4g}: {strongest['text']}\n" in shown
     log = (place.folder / "worker-0.log").read_text()
     assert "was trained without a background, so it has no reasons; train it again" in log
 

@@ -137,9 +137,10 @@ def test_the_ledger_gives_reasons_back_and_explain_shows_them(scorers: Scorers) 
     assert record.inputs is not None
     assert record.inputs.reasons == told.inputs.reasons
     lines = describe_reasons(record.inputs)
-    assert [line.partition(":")[0] for line in lines] == ["why this churn probability", "why this offer"]
+    assert len(lines) == 6
     strongest = told.inputs.reasons["churn"][0]
-    assert f"{strongest.text} ({strongest.contribution:+.4g})" in lines[0]
+    assert lines[0] == f"churn probability {strongest.contribution:+.4g}: {strongest.text}"
+    assert lines[3].startswith("offer before the second ")
 
 
 def test_a_record_of_an_earlier_version_has_no_reasons() -> None:

@@ -24,7 +24,7 @@ def told(column: str, value: Any, direction: Any = "raises") -> str:
         ("days_since_last_transaction", 69.0, "no purchase for 69 days"),
         ("days_since_last_transaction", 1.0, "no purchase for 1 day"),
         ("days_since_last_order", 0.0, "last purchase today"),
-        ("transaction_count", 12.0, "12 orders"),
+        ("transaction_count", 12.0, "12 orders in all"),
         ("transactions_90d", 1.0, "1 order in 90 days"),
         ("transactions_180d", 0.0, "no orders in 180 days"),
         ("cancellations", 0.0, "no cancellations"),
@@ -52,8 +52,19 @@ def test_a_feature_is_worded_by_its_kind(column: str, value: Any, text: str) -> 
     assert told(column, value) == text
 
 
-def test_recency_is_worded_by_its_direction() -> None:
-    assert told("days_since_last_transaction", 9.0, "lowers") == "last purchase 9 days ago"
+@pytest.mark.parametrize(
+    ("subject", "direction", "text"),
+    [
+        (CHURN, "raises", "no purchase for 9 days"),
+        (CHURN, "lowers", "last purchase 9 days ago"),
+        (LTV, "raises", "last purchase 9 days ago"),
+        (LTV, "lowers", "no purchase for 9 days"),
+        (OFFER, "raises", "last purchase 9 days ago"),
+    ],
+)
+def test_recency_is_worded_by_whom_it_speaks_against(subject: Subject, direction: Any, text: str) -> None:
+    known = [Known("f", "days_since_last_transaction", 9.0)]
+    assert write_text(subject, known, direction, [], [None]).partition("; ")[0] == text
 
 
 @pytest.mark.parametrize(
@@ -74,24 +85,24 @@ def test_recency_is_worded_by_its_direction() -> None:
 )
 def test_a_rate_is_told_where_it_agrees(direction: Any, rate: float | None, overall: float, text: str) -> None:
     known = [Known("f", "transaction_count", 2.0)]
-    assert write_text(CHURN, known, direction, [rate], [overall]) == f"2 orders; {text}"
+    assert write_text(CHURN, known, direction, [rate], [overall]) == f"2 orders in all; {text}"
 
 
 def test_lifetime_value_is_told_for_12_months() -> None:
     known = [Known("f", "transaction_count", 2.0)]
     assert write_text(LTV, known, "raises", [310.0], [100.0]) == (
-        "2 orders; such customers spend 1,240 in 12 months on average"
+        "2 orders in all; such customers spend 1,240 in 12 months on average"
     )
-    assert write_text(LTV, known, "lowers", [310.0], [100.0]) == "2 orders; lowers the expected spend"
+    assert write_text(LTV, known, "lowers", [310.0], [100.0]) == "2 orders in all; lowers the expected spend"
 
 
 def test_an_offer_is_told_next_to_the_second() -> None:
     known = [Known("f", "transaction_count", 2.0)]
     assert write_text(OFFER, known, "raises", [0.12, 0.05], [0.1, 0.1]) == (
-        "2 orders; 12 % of such customers take 10 % off, 5 % a gift"
+        "2 orders in all; 12 % of such customers take 10 % off, 5 % a gift"
     )
-    assert write_text(OFFER, known, "raises", [0.051, 0.05], [0.1, 0.1]) == "2 orders; speaks for 10 % off"
-    assert write_text(OFFER, known, "lowers", [], [None, None]) == "2 orders; speaks for a gift"
+    assert write_text(OFFER, known, "raises", [0.051, 0.05], [0.1, 0.1]) == "2 orders in all; speaks for 10 % off"
+    assert write_text(OFFER, known, "lowers", [], [None, None]) == "2 orders in all; speaks for a gift"
 
 
 def test_features_of_a_group_with_the_same_words_are_told_once() -> None:
