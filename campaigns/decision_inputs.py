@@ -15,6 +15,7 @@ import msgspec
 from campaigns.consent import EVERY_CHANNEL, Consent
 from campaigns.contact_limits import PastContact
 from campaigns.feedback import Standing
+from models.reasons import Factor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +46,7 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
         winner: the contact that was made in place of this one.
         obstacles: the offers that the customer could not get, by id, each with the reason.
         sends_expired: whether triggers that had expired were sent, by HOLDFAST_WITHHOLD_EXPIRED=false.
+        reasons: the factors on its trigger by task, where the campaign asks for them; they decided nothing.
     """
 
     received_ms: int
@@ -56,6 +58,7 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
     winner: Rival | None = None
     obstacles: Mapping[int, str] = msgspec.field(default_factory=dict)
     sends_expired: bool = False
+    reasons: Mapping[str, tuple[Factor, ...]] = msgspec.field(default_factory=dict)
 
 
 def record_inputs(

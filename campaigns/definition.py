@@ -212,6 +212,12 @@ class Campaign(BaseModel):
         description="Which of the offers that a customer may get: the one of the highest expected value, the first "
         "one listed, or each as likely as another.",
     )
+    reasons: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="How many factors behind the customer's scores its triggers carry, the strongest first; 0: none.",
+    )
     # The last two fields: their checks need the others.
     locale_column: str | None = Field(
         default=None,
@@ -449,6 +455,8 @@ class Campaign(BaseModel):
             "variants": not self.variants,
             # It stops a campaign and decides nothing else: raising it makes no new version.
             "breaker": True,
+            # They say why, to people.
+            "reasons": True,
         }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from models.errors import HistoryError, ModelLoadError, VersionError
+from models.feature_labels import LABELS_FILE, load_labels
 from models.mock import MockScorer
 from models.rfm import RISK_THRESHOLDS, RfmCuts, load_cuts
 from models.routing import load_model
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from models.feature_labels import FeatureLabel
     from models.ports import Scorer
     from models.routing import RoutedScorer
     from models.tasks.protocol import ModelTask
@@ -38,12 +40,14 @@ class Scorers:
         rfm: cut points of RFM, of value segments and of churn risk.
         offers: the highest offer id of the offers file: how many scores a customer has for next best offer.
         refused: why a version that is promoted cannot serve and what does, in words, by name.
+        labels: what features are called in reasons, by feature or column.
     """
 
     by_name: Mapping[str, Scorer]
     rfm: RfmCuts
     offers: int = SHIPPED_OFFERS
     refused: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, FeatureLabel] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Scorer:
         return self.by_name[name]
@@ -78,7 +82,7 @@ def load_scorers(
     where there is none.
 
     Args:
-        models_dir: holds a folder for each task, laid out as models/versions.py says, and rfm.json.
+        models_dir: holds a folder for each task, laid out as models/versions.py says, rfm.json and labels.json.
         feature_mapping: the model's name of each feature, and the warehouse column it is read from.
         input_size: ML_MODEL_INPUT_SIZE; when given, the mapping must have as many entries.
         offers: the highest offer id of the offers file.
@@ -88,6 +92,7 @@ def load_scorers(
     Raises:
         ModelLoadError: input_size contradicts the mapping.
         RfmDefinitionError: rfm.json is there and cannot be used.
+        FeatureLabelError: labels.json is there and cannot be used.
     """
     if input_size is not None and input_size != len(feature_mapping):
         raise ModelLoadError(
@@ -95,17 +100,19 @@ def load_scorers(
             "features; make them agree, or leave the size out"
         )
     rfm = replace(load_cuts(models_dir / RFM_FILE), risk=risk)
+    labels = load_labels(models_dir / LABELS_FILE)
     if mock:
         mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in TASKS.values()}
-        return Scorers(mocks, rfm, offers)
+        return Scorers(mocks, rfm, offers, labels=labels)
     loaded = {name: _load(models_dir / name, task, feature_mapping, offers) for name, task in TASKS.items()}
     refused = {name: f"{name}: {refusal}" for name, (_, refusal) in loaded.items() if refusal is not None}
-    return Scorers({name: scorer for name, (scorer, _) in loaded.items()}, rfm, offers, refused)
+    return Scorers({name: scorer for name, (scorer, _) in loaded.items()}, rfm, offers, refused, labels)
 
 
 def version_fingerprint(models_dir: Path) -> tuple[bytes | None, ...]:
-    """Return the promoted versions and the RFM cut points as bytes; it changes when they do."""
-    return tuple(map(_mark, (*(models_dir / name / CURRENT_FILE for name in TASKS), models_dir / RFM_FILE)))
+    """Return the promoted versions, the RFM cut points and the labels as bytes; it changes when they do."""
+    files = (models_dir / RFM_FILE, models_dir / LABELS_FILE)
+    return tuple(map(_mark, (*(models_dir / name / CURRENT_FILE for name in TASKS), *files)))
 
 
 def _mark(path: Path) -> bytes | None:

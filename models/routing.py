@@ -25,6 +25,7 @@ class RoutedScorer:
     Attributes:
         version: the manifest's version, one for all.
         manifest: the whole manifest.
+        pooled: the model of every other value and of null.
         column: that selects the model.
         columns: the columns that the models take as numbers.
         spreads: for how many of the scores the models give the spread.
@@ -38,7 +39,7 @@ class RoutedScorer:
         self.column = column
         self.columns = pooled.columns
         self.spreads = pooled.spreads
-        self._pooled = pooled
+        self.pooled = pooled
         self._routes = routes
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
@@ -57,17 +58,21 @@ class RoutedScorer:
         Raises:
             ModelInputError: the table lacks a column the models were trained on.
         """
+        parts = self.split(table)
+        if all(scorer is self.pooled for _, scorer in parts):
+            return self.pooled.score_with_spread(table)
+        scores = np.empty((len(table), self.manifest["outputs"] + self.spreads), dtype=np.float32)
+        for rows, scorer in parts:
+            scores[rows] = scorer.score_with_spread(table.take(rows))
+        return scores
+
+    def split(self, table: FeatureTable) -> list[tuple[NDArray[np.intp], Scorer]]:
+        """Return the rows that each model scores, and the model; without those that score none."""
         groups = group_of(table, self.column)
         known = np.isin(groups, list(self._routes))
-        if not known.any():
-            return self._pooled.score_with_spread(table)
-        scores = np.empty((len(table), self.manifest["outputs"] + self.spreads), dtype=np.float32)
-        parts = [(np.flatnonzero(~known), self._pooled)]
+        parts = [(np.flatnonzero(~known), self.pooled)]
         parts += [(np.flatnonzero(groups == value), scorer) for value, scorer in self._routes.items()]
-        for rows, scorer in parts:
-            if len(rows):
-                scores[rows] = scorer.score_with_spread(table.take(rows))
-        return scores
+        return [(rows, scorer) for rows, scorer in parts if len(rows)]
 
 
 def group_of(table: FeatureTable, column: str) -> NDArray[np.str_]:

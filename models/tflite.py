@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from models.inputs import readable_inputs
 from models.interpreter import BATCH_SIZES, TFLiteNetwork
 from models.manifest import read_manifest
 from models.probe_process import probe
+from models.reasons_file import REASONS_FILE, parse_reasons
+from models.shapley import ExactShapley
 from models.versions import MANIFEST_FILE, MODEL_FILE
 from models.view_check import check_features
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.table import FeatureTable
+    from models.reasons_file import StoredReasons
 
 
 class TFLiteScorer:
@@ -32,15 +36,23 @@ class TFLiteScorer:
         manifest: the whole manifest.
         columns: the columns of the table that it reads.
         spreads: for how many of its scores, from the first on, it gives the spread.
+        reasons: what its scores are explained with; None for a version that was trained without it.
     """
 
     basis = "model"
 
-    def __init__(self, content: bytes, manifest: Mapping[str, Any], columns: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        content: bytes,
+        manifest: Mapping[str, Any],
+        columns: tuple[str, ...],
+        reasons: StoredReasons | None = None,
+    ) -> None:
         self.version: str = manifest["version"]
         self.manifest = manifest
         self.columns = columns
         self.spreads: int = manifest.get("spreads", 0)
+        self.reasons = reasons
         self._outputs: int = manifest["outputs"]
         self._check(content)
         self._network = TFLiteNetwork(content, len(columns))
@@ -63,7 +75,7 @@ class TFLiteScorer:
         _check_hash(folder / file, content, manifest["files"].get(file, "nothing of it"))
         names: list[str] = manifest["features"]
         check_features(str(folder / MANIFEST_FILE), names, feature_mapping)
-        return cls(content, manifest, tuple(feature_mapping[name] for name in names))
+        return cls(content, manifest, tuple(feature_mapping[name] for name in names), _read_reasons(folder, manifest))
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return the model's scores, shape [customers, outputs]; NaN where an input is not a number.
@@ -81,13 +93,27 @@ class TFLiteScorer:
         Raises:
             ModelInputError: the table lacks a column the model was trained on.
         """
-        inputs, unreadable = readable_inputs(table, self.columns)
+        inputs, unreadable = self.read_inputs(table)
         largest = BATCH_SIZES[-1]
         chunks = [self._score_chunk(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
         scores = np.concatenate(chunks) if chunks else np.empty((0, self._outputs + self.spreads), np.float32)
         for rows in unreadable.values():
             scores[rows] = np.nan
         return scores
+
+    def read_inputs(self, table: FeatureTable) -> tuple[NDArray[np.float32], Mapping[str, NDArray[np.bool_]]]:
+        """Return the model's inputs, see `readable_inputs`."""
+        return readable_inputs(table, self.columns)
+
+    @cached_property
+    def shapley(self) -> ExactShapley | None:
+        """What computes contributions to its scores; None without `reasons`."""
+        if self.reasons is None:
+            return None
+        # Without a reference to this scorer: the cycle would keep its interpreters from being freed at once.
+        score = partial(_score_mixtures, self._network, len(self.reasons.overall))
+        background = self.reasons.build_background(self.manifest["features"])
+        return ExactShapley(score, background, additive=self.reasons.additive)
 
     def _score_chunk(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the model's matrix; NaN for a row that the interpreter fails on, whatever its batch."""
@@ -108,6 +134,25 @@ class TFLiteScorer:
             )
         if fault is not None:
             raise ModelLoadError(f"model {self.version} cannot be run: {fault}")
+
+
+def _score_mixtures(network: TFLiteNetwork, outputs: int, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the first scores of rows of shape [rows, features]; NaN for all where the interpreter fails."""
+    largest = BATCH_SIZES[-1]
+    try:
+        chunks = [network.run(rows[start : start + largest])[:, :outputs] for start in range(0, len(rows), largest)]
+    except (ValueError, RuntimeError):
+        return np.full((len(rows), outputs), np.nan, dtype=np.float32)
+    return np.concatenate(chunks)
+
+
+def _read_reasons(folder: Path, manifest: Mapping[str, Any]) -> StoredReasons | None:
+    expected: str | None = manifest["files"].get(REASONS_FILE)
+    if expected is None:
+        return None
+    content = _read(folder / REASONS_FILE)
+    _check_hash(folder / REASONS_FILE, content, expected)
+    return parse_reasons(content, manifest)
 
 
 def _read(path: Path) -> bytes:

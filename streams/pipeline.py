@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from campaigns.breaker import watch_batch
 from campaigns.candidates import decide_all, event_candidates, launch_candidates, transition_candidates
 from campaigns.ports import BatchChanges
+from campaigns.reasons import add_reasons
 from campaigns.tombstones import Tombstones
 from campaigns.transition_messages import transition_message
 from campaigns.triggers import outgoing
@@ -281,7 +282,8 @@ class Pipeline:
             prepared.unavailable,
             breakers,
         )
-        return Evaluated(transitions, decisions, breakers.tripped if breakers else ())
+        explained = add_reasons(decisions, folded.facts, definitions, prepared.config.scorers)
+        return Evaluated(transitions, explained, breakers.tripped if breakers else ())
 
     def schedule(
         self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions

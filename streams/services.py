@@ -29,6 +29,7 @@ from streams.known_facts import (
     report_consent,
     report_consent_values,
     report_missing_columns,
+    report_missing_reasons,
     report_null_rules,
 )
 from streams.observability.health import Health
@@ -91,6 +92,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         silent_campaigns = report_consent(definitions.campaigns, columns)
         await report_consent_values(definitions.campaigns, columns, warehouse)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings), settings.timing)
+        report_missing_reasons(config.definitions, scorers)
         fallbacks, schemas = ModelFallbacks(), open_schemas(settings)
         traces = stack.enter_context(open_traces(enabled=settings.traces, group=settings.group))
         pipeline = Pipeline(

@@ -34,6 +34,7 @@ from training.nets.backend import keras
 from training.nets.export import write_manifest, write_version
 from training.nets.learning import TrainConfig, learn
 from training.nets.segmented_models import measure_groups
+from training.reasons import write_reasons
 from training.report.html import write_report
 from training.report.model_card import write_model_card
 from training.serving import ServedView, check_served, prepare_view, write_serving
@@ -128,6 +129,7 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
             progress("evaluate and report")
             manifest = _evaluate(manifest, found, rows.later, learned, config)
             _document(folder, manifest, found)
+            manifest["reasons"] = _write_reasons(folder, rows.earlier, found, learned)
             write_serving(folder, manifest, statement)
             write_manifest(folder, manifest)
             added = add_version(home, folder, at=datetime.now(UTC), by=current_user())
@@ -245,6 +247,20 @@ def _document(folder: Path, manifest: dict[str, Any], found: CollectedRun) -> No
     snapshot = json.dumps(describe_snapshot(found.evidence))
     (folder / SNAPSHOT_FILE).write_text(snapshot + "\n", encoding="utf-8")
     write_report(folder, manifest, found.evidence)
+
+
+def _write_reasons(folder: Path, earlier: Dataset, found: CollectedRun, learned: Learned) -> dict[str, Any]:
+    evidence = found.evidence
+    return write_reasons(
+        folder,
+        evidence.features,
+        evidence.training_inputs,
+        earlier.targets,
+        evidence.training_scores,
+        evidence.importance,
+        learned.trained.predict,
+        learned.trained.method,
+    )
 
 
 def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], source: Source, config: RunConfig) -> Result:

@@ -18,6 +18,7 @@ from training.nets.architecture import encode
 from training.nets.fit import Options, Trained, conform, fit
 from training.nets.recalibration import shift
 from training.nets.spread import add_spread
+from training.reasons import write_reasons
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,8 +87,12 @@ def write(trained: Trained, folder: Path) -> None:
     content = trained.convert()
     folder.mkdir()
     (folder / "model.tflite").write_bytes(content)
+    inputs, buys, spend = make_rows(1)
+    targets, scores = (buys if trained.outputs == 1 else spend), trained.predict(inputs)[:, :1]
+    reasons = write_reasons(folder, FEATURES, inputs, targets, scores, {}, trained.predict, trained.method)
     manifest = {"version": "test", "outputs": trained.outputs, "spreads": trained.spreads, "features": FEATURES}
-    manifest["files"] = {"model.tflite": hashlib.sha256(content).hexdigest()}
+    manifest["reasons"] = reasons
+    manifest["files"] = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in folder.iterdir()}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     inputs = make_rows(3)[0]
     odd = np.stack([inputs[0]] * len(ODD) * len(FEATURES))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from models.tflite import TFLiteScorer
 from training.evaluation.classification import Classifier
 
 if TYPE_CHECKING:
@@ -137,6 +138,23 @@ def test_the_terms_of_an_additive_net_sum_up_to_its_logit(found: Found) -> None:
     chance = found["scores additive-binary"][:, 0].astype(np.float64)
     rest = np.log(chance / (1 - chance)) - found["terms"].sum(axis=1)
     assert np.ptp(rest) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "net", ["additive-binary", "tabm-binary", "additive-zero_inflated_lognormal", "tabm-zero_inflated_lognormal"]
+)
+def test_reasons_sum_to_the_score_as_served_less_that_of_the_background(net: str, trained: Path, found: Found) -> None:
+    scorer = TFLiteScorer.load(trained / net, {name: name for name in ("spend", "days", "kind")})
+    shapley = scorer.shapley
+    assert shapley is not None
+    assert shapley.is_additive == (net == "additive-binary")
+    inputs = found["inputs"][:50].astype(np.float32)
+    sums = [shapley.explain(row, (0,)).sum() for row in inputs]
+    assert sums == pytest.approx(shapley.score(inputs)[:, 0] - shapley.base[0], abs=1e-5, rel=1e-5)
+    # What customers are compared with is the average one.
+    assert scorer.manifest["reasons"]["background_score"] == pytest.approx(
+        scorer.manifest["reasons"]["training_score"], rel=0.15
+    )
 
 
 def test_a_curve_tells_what_a_feature_adds_at_a_value(found: Found) -> None:
