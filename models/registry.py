@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from models.changeovers import NONE, Serving, find_changeover, find_former
 from models.errors import HistoryError, ModelLoadError, VersionError
 from models.mock import MockScorer
+from models.regular_file import read_regular_file
 from models.rfm import RfmCuts, load_cuts
 from models.routing import load_model
 from models.rules import RuleScorer
+from models.scores import TOLERANCE
 from models.tasks.registry import TASKS
+from models.tflite import UNBOUNDED
 from models.versions import CURRENT_FILE, read_history, read_serving, read_version, trace_promotions
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from models.tflite import TFLiteScorer
 
 RFM_FILE = "rfm.json"
+MARK_BYTES = 2**20
 SHIPPED_OFFERS = 8
 """The highest id of the shipped offers.json; a worker passes that of its own file."""
 
@@ -143,7 +147,7 @@ def version_fingerprint(models_dir: Path) -> tuple[bytes | None, ...]:
 
 def _mark(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_regular_file(path, MARK_BYTES, follow=True)
     except OSError:
         return None
 
@@ -180,11 +184,15 @@ def load_version(
         offers: the highest offer id of the offers file.
 
     Raises:
-        ModelLoadError: it cannot be loaded, or has another number of outputs than its task.
+        ModelLoadError: it cannot be loaded, or gives another number of scores than its task, or none in its range.
         NoVersionError, VersionError: see models/versions.py.
     """
-    scorer = load_model(read_version(home, version).folder, feature_mapping)
-    task, found = TASKS.get(home.name), scorer.manifest["outputs"]
+    folder, task = read_version(home, version).folder, TASKS.get(home.name)
+    bounds = (task.lowest - TOLERANCE, task.highest + TOLERANCE) if task else UNBOUNDED
+    scorer = load_model(folder, feature_mapping, bounds)
+    found = scorer.manifest["outputs"]
+    if scorer.version != version:
+        raise ModelLoadError(f"{folder}: its manifest was changed while it was read; try again")
     if task is not None and found not in task.outputs(offers):
         raise ModelLoadError(f"{home}: {task.explain_outputs(found, offers)}")
     return scorer

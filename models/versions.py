@@ -39,6 +39,7 @@ from models.errors import (
     VersionError,
 )
 from models.manifest import read_manifest
+from models.regular_file import read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -55,6 +56,9 @@ VIEW_FILE = "view.sql"
 MAPPING_FILE = "feature_mapping.json"
 CURRENT_FILE = "current"
 HISTORY_FILE = "history.jsonl"
+
+LINE_BYTES, HISTORY_BYTES = 4_096, 64 * 2**20
+"""The most that `current` and the history may have."""
 
 _VERSIONS, _LOCK, _PRUNED = "versions", ".lock", ".pruned-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -182,7 +186,7 @@ def read_serving(home: Path) -> Serving:
         VersionError: the file `current` names no version.
     """
     try:
-        text = (home / CURRENT_FILE).read_text(encoding="utf-8").strip()
+        text = read_regular_file(home / CURRENT_FILE, LINE_BYTES, follow=True).decode().strip()
     except (FileNotFoundError, NotADirectoryError):
         return Serving(None)
     except (OSError, ValueError) as error:
@@ -210,6 +214,8 @@ def read_version(home: Path, version: str) -> ModelVersion:
         VersionError: its manifest cannot be used (ManifestError), or is that of another version.
     """
     folder = version_folder(home, version)
+    if folder.is_symlink():
+        raise VersionError(f"{folder}: is a symbolic link; copy the folder, since what is behind a link may change")
     if not folder.is_dir():
         there = ", ".join(list_names(home)) or "none"
         raise NoVersionError(f"{home}: no version {version!r}; there are: {there}")
@@ -270,7 +276,7 @@ def read_history(home: Path) -> list[Promotion]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_regular_file(path, HISTORY_BYTES, follow=True).decode()
     except (OSError, ValueError) as error:
         raise HistoryError(f"{path}: cannot be read ({error}); restore the file") from error
 
@@ -406,7 +412,7 @@ def prune(home: Path, *, keep_last: int, keep: Collection[str] = ()) -> list[str
 
 
 def verify(version: ModelVersion) -> list[str]:
-    """Return a sentence for each of a version's files that differs from its manifest."""
+    """Return a sentence for each of a version's files that differs from its manifest; a symbolic link is no file."""
     declared: Mapping[str, str] = version.manifest["files"]
     found = _hash_files(version.folder)
     return [
@@ -479,8 +485,13 @@ def _version_folders(home: Path) -> list[Path]:
 
 
 def _hash_files(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST_FILE)
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): _hash_file(path) for path in files if path != folder / MANIFEST_FILE}
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _checked_name(text: str, where: Path) -> str:

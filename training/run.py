@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from models.changeovers import PromotionMode
     from models.versions import ModelVersion
     from training.collection import CollectedRun
     from training.data.dataset import Dataset, Source, Split
@@ -50,6 +51,13 @@ if TYPE_CHECKING:
 
 STEPS = 8
 """Progress reports of a run, besides those that the task and its configuration add."""
+
+
+TRAINED_MODE: PromotionMode = "new"
+"""Nobody looks at whom a training moves, so what moves by the model alone fires nothing."""
+TRAINED_NOTE = (
+    "promoted with mode new: at a customer's first evaluation under it, only what served before would have fired, too"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +246,18 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], source: 
     if unservable or (refusals and not config.force):
         return kept
     try:
-        promote(home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force)
+        line = promote(
+            home,
+            added.version,
+            at=datetime.now(UTC),
+            by=current_user(),
+            why=config.why,
+            forced=config.force,
+            mode=TRAINED_MODE,
+        )
     except PromotionRefusedError as error:
         return replace(kept, refusals=(*refusals, str(error)))
-    return replace(kept, promoted=True)
+    return replace(kept, promoted=True, notes=(*notes, TRAINED_NOTE) if line else notes)
 
 
 def _window(dataset: Dataset) -> dict[str, Any]:
