@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from models.changeovers import RESTORED
 from models.gate_names import current_gate_name
 
 if TYPE_CHECKING:
@@ -73,20 +74,26 @@ def format_promotion(line: Promotion) -> str:
 
 
 def format_promoted(line: Promotion, preview: Preview | None) -> list[str]:
-    """Return what a promotion or rollback has done, and what it may fire."""
-    moved = [] if preview is None else [f"  {_format_moved(preview)}"]
-    before = line.before or "the rule"
-    first = f"  at a customer's first evaluation under {line.after} "
-    fires = {
-        "silent": f"{first}nothing fires",
-        "new": f"{first}only what {before} would have fired, too",
-        "emit": f"{first}everything fires that changes",
-        "restored": f"  each customer continues from the last evaluation under {line.after}; nothing fires by itself",
-    }
-    lines = [format_promotion(line), *moved, *([fires[line.mode]] if line.mode else [])]
+    """Return what a promotion or rollback has done, whom it moves, and what that may fire."""
+    lines = [format_promotion(line)]
+    if preview is not None:
+        lines.append(f"  {_format_moved(preview)}")
+    if line.changeover or line.mode == RESTORED or preview is not None:
+        lines.append(f"  {_describe_mode(line)}")
     if line.changeover:
         lines.append("  to evaluate every customer now, when the workers have loaded it: holdfast segments reevaluate")
     return lines
+
+
+def _describe_mode(line: Promotion) -> str:
+    if line.mode == RESTORED:
+        return f"each customer continues from the last evaluation under {line.after}; nothing fires by itself"
+    fires = {
+        "silent": "nothing fires",
+        "new": f"only what {line.before or 'the rule'} would have fired, too",
+        "emit": "everything fires that changes",
+    }
+    return f"at a customer's first evaluation under {line.after} {fires[line.mode]}"
 
 
 def _format_moved(preview: Preview) -> str:

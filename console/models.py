@@ -29,7 +29,7 @@ from console.model_views import (
     preview_object,
 )
 from console.tables import print_table
-from console.use_cases.promotions import Wishes, preview_promotion, promote_model, roll_back_model
+from console.use_cases.promotions import PromotionRequest, preview_promotion, promote_model, roll_back_model
 from models.changeovers import PROMOTION_MODES
 from models.current_user import current_user
 from models.errors import NoVersionError, VersionError
@@ -173,8 +173,8 @@ def promote_version(  # noqa: PLR0913 - one parameter for each option
         shown = preview_object(found) if as_json else format_preview(found, settings.promotion_share)
         click.echo(json.dumps(shown) if as_json else "\n".join(shown))
         return
-    wishes = Wishes(by, why, mode, accepted=yes, forced=force)
-    _report(promote_model(settings, home, version, wishes), f"{version} serves already", as_json)
+    request = PromotionRequest(by, why, mode, accepted=yes, forced=force)
+    _report(promote_model(settings, home, version, request), f"{version} serves already", as_json)
 
 
 @models.command()
@@ -194,7 +194,7 @@ def rollback(
     """
     settings = load_settings()
     home = _home(_models_dir(settings), name)
-    done = roll_back_model(settings, home, to, Wishes(by, why, mode, accepted=yes))
+    done = roll_back_model(settings, home, to, PromotionRequest(by, why, mode, accepted=yes))
     _report(done, f"{to} serves already", as_json)
 
 

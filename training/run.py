@@ -12,6 +12,7 @@ import numpy as np
 from features.table import plain
 from models.current_user import current_user
 from models.errors import PromotionRefusedError, VersionError
+from models.tasks.registry import moves_customers
 from models.versions import (
     CARD_FILE,
     MODEL_FILE,
@@ -245,6 +246,7 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], source: 
     kept = Result(added, manifest, before == added.version, before, refusals, unservable, notes)
     if unservable or (refusals and not config.force):
         return kept
+    mode = TRAINED_MODE if moves_customers(home.name) else "emit"
     try:
         line = promote(
             home,
@@ -253,11 +255,11 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], source: 
             by=current_user(),
             why=config.why,
             forced=config.force,
-            mode=TRAINED_MODE,
+            mode=mode,
         )
     except PromotionRefusedError as error:
         return replace(kept, refusals=(*refusals, str(error)))
-    return replace(kept, promoted=True, notes=(*notes, TRAINED_NOTE) if line else notes)
+    return replace(kept, promoted=True, notes=(*notes, TRAINED_NOTE) if line and line.changeover else notes)
 
 
 def _window(dataset: Dataset) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from models.errors import PromotionRefusedError
 from models.facts import facts_read
 from models.registry import load_version
 from models.sources import unavailable_facts
+from models.tasks.registry import moves_customers
 from models.versions import promote, read_version, roll_back
 from models.view_check import check_view
 from streams.adapters import find_warehouse
@@ -48,7 +49,7 @@ class Promoted:
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class PromotionRequest:
     """What an operator asks for.
 
     Attributes:
@@ -78,7 +79,7 @@ def preview_promotion(settings: Settings, home: Path, version: str) -> Preview:
     return _measure(settings, home.name, scorer)
 
 
-def promote_model(settings: Settings, home: Path, version: str, wishes: Wishes) -> Promoted:
+def promote_model(settings: Settings, home: Path, version: str, request: PromotionRequest) -> Promoted:
     """Let a version serve; by default with mode `emit`, or `new` where it moves more customers than the settings allow.
 
     Raises:
@@ -93,16 +94,18 @@ def promote_model(settings: Settings, home: Path, version: str, wishes: Wishes) 
         scorer = load_version(home, wanted, settings.feature_mapping, _count_offers(settings))
         columns = asyncio.run(read_columns(settings))
         check_view(scorer.manifest, settings.feature_mapping, describe_view(settings), columns)
+        if not moves_customers(home.name):
+            return "emit"
         preview = _measure(settings, home.name, scorer)
-        _refuse_storm(settings, wanted, preview, wishes)
-        return wishes.mode or ("new" if preview.share > settings.promotion_share else "emit")
+        _refuse_storm(settings, wanted, preview, request)
+        return request.mode or ("new" if preview.share > settings.promotion_share else "emit")
 
     now = datetime.now(UTC)
-    line = promote(home, version, at=now, by=wishes.by, why=wishes.why, forced=wishes.forced, check=check)
+    line = promote(home, version, at=now, by=request.by, why=request.why, forced=request.forced, check=check)
     return Promoted(line, preview)
 
 
-def roll_back_model(settings: Settings, home: Path, to: str | None, wishes: Wishes) -> Promoted:
+def roll_back_model(settings: Settings, home: Path, to: str | None, request: PromotionRequest) -> Promoted:
     """Let a version serve again, by default with mode `new`: then neither whom it moves nor the warehouse matters.
 
     Raises:
@@ -115,16 +118,18 @@ def roll_back_model(settings: Settings, home: Path, to: str | None, wishes: Wish
     def check(wanted: str) -> PromotionMode:
         nonlocal preview
         scorer = load_version(home, wanted, settings.feature_mapping, _count_offers(settings))
-        if wishes.mode == "emit":
+        if not moves_customers(home.name):
+            return "emit"
+        if request.mode == "emit":
             preview = _measure(settings, home.name, scorer)
-            _refuse_storm(settings, wanted, preview, wishes)
-        return wishes.mode or "new"
+            _refuse_storm(settings, wanted, preview, request)
+        return request.mode or "new"
 
-    return Promoted(roll_back(home, to=to, at=datetime.now(UTC), by=wishes.by, why=wishes.why, check=check), preview)
+    return Promoted(roll_back(home, to=to, at=datetime.now(UTC), by=request.by, why=request.why, check=check), preview)
 
 
-def _refuse_storm(settings: Settings, version: str, preview: Preview, wishes: Wishes) -> None:
-    if preview.share > settings.promotion_share and not wishes.accepted:
+def _refuse_storm(settings: Settings, version: str, preview: Preview, request: PromotionRequest) -> None:
+    if preview.share > settings.promotion_share and not request.accepted:
         raise PromotionRefusedError(
             f"{version}: {preview.moved:,} of {preview.customers:,} customers ({preview.share:.1%}) would move across "
             f"a band or a segment, and HOLDFAST_PROMOTION_SHARE allows {settings.promotion_share:.1%}; see who with "

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from console.use_cases.promotions import Wishes, promote_model
+from console.use_cases.promotions import PromotionRequest, promote_model
 from features.table import FeatureTable
 from models.errors import ModelLoadError, PromotionRefusedError
 from models.inputs import FEATURE_MAPPING
@@ -94,7 +94,7 @@ async def test_what_serves_stays_wherever_such_a_model_would_begin_to_serve(
     reloader = ModelReloader(home.parent, load_all, lambda _: None, load_all())
     add_copy(home, "churn-odd", (exported / f"{name}.tflite").read_bytes())
     with pytest.raises(PromotionRefusedError, match=reason):
-        promote_model(load_settings(HOLDFAST_MODELS_DIR=str(home.parent)), home, "churn-odd", Wishes("ann"))
+        promote_model(load_settings(HOLDFAST_MODELS_DIR=str(home.parent)), home, "churn-odd", PromotionRequest("ann"))
     assert current_version(home) == first
     promote(home, "churn-odd", at=AS_OF, by="ann")
     await reloader.poll()

@@ -183,6 +183,14 @@ def test_a_promotion_within_the_share_needs_no_yes(run: Run, by_rule: Path, monk
     assert read_serving(by_rule) == ("churn-2", "")
 
 
+def test_a_model_of_offers_moves_nobody(run: Run, folder: Path) -> None:
+    """It scores those who are contacted in any case."""
+    add_copy(folder / "nbo", "nbo-2", features=list(FEATURE_MAPPING)[::-1])
+    printed = run("promote", "nbo", "nbo-2", "--mode", "silent")
+    assert printed.count("\n") == 1
+    assert read_serving(folder / "nbo") == ("nbo-2", "")
+
+
 def test_a_rollback_fires_nothing_by_itself_and_needs_no_warehouse(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
