@@ -249,7 +249,7 @@ async def move(mode: PromotionMode, value: int | None = None, then: int | None =
 def test_the_mode_says_what_the_first_evaluation_fires() -> None:
     """Ann enters by the model alone, or at 6 by her own change as well, or twice."""
     fired = {
-        (mode, value): asyncio.run(move(mode, value)).triggers("risk")["ann"]  # type: ignore[arg-type]
+        (mode, value): asyncio.run(move(mode, value)).triggers("risk")["ann"]
         for mode in ("silent", "new", "emit")
         for value in (4, 6)
     }

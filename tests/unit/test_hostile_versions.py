@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from models.errors import ModelLoadError, PromotionRefusedError, VersionError
+from models.errors import ModelLoadError, PromotionRefusedError, RfmDefinitionError, VersionError
 from models.inputs import FEATURE_MAPPING
 from models.manifest import MANIFEST_BYTES
 from models.registry import load_scorers, load_version
 from models.regular_file import read_regular_file
-from models.rfm import RfmDefinitionError, load_cuts
+from models.rfm import load_cuts
 from models.tflite import MODEL_BYTES, TFLiteScorer
 from models.versions import current_version, promote, read_version, verify
 from streams.runtime.model_reload import ModelReloader
