@@ -24,7 +24,7 @@ from models.interpreter import BATCH_SIZES, TFLiteNetwork
 from models.probe import explain_content, explain_error, explain_range, explain_scores, explain_signature, probe_rows
 
 PROBE_TIMEOUT_S = 60.0
-PROBE_CPU_S = 5
+PROBE_CPU_S = 3
 PROBE_MEMORY_BYTES = 2**30
 """What the trial of a model may take, besides what the process has before it reads the model."""
 REMEMBERED = 64

@@ -44,7 +44,7 @@ REFUSED = {
     "minus three": r"no row that it was tried with a score from -0.0001 to 1.0001, but \[-3.0\]",
     "softmax of the batch": "the batch would decide",
     "mean of the batch": "the batch would decide",
-    "hangs": "more than 5 s of processor time",
+    "hangs": "more than 3 s of processor time",
     "exhausts memory": "more than 1,024 MiB of memory",
     "fails": "the interpreter refuses it",
 }
