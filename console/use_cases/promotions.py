@@ -97,7 +97,7 @@ def promote_model(settings: Settings, home: Path, version: str, request: Promoti
         if not moves_customers(home.name):
             return "emit"
         preview = _measure(settings, home.name, scorer)
-        _refuse_storm(settings, wanted, preview, request)
+        _refuse_storm(settings, home.name, preview, request)
         return request.mode or ("new" if preview.share > settings.promotion_share else "emit")
 
     now = datetime.now(UTC)
@@ -122,18 +122,19 @@ def roll_back_model(settings: Settings, home: Path, to: str | None, request: Pro
             return "emit"
         if request.mode == "emit":
             preview = _measure(settings, home.name, scorer)
-            _refuse_storm(settings, wanted, preview, request)
+            _refuse_storm(settings, home.name, preview, request)
         return request.mode or "new"
 
     return Promoted(roll_back(home, to=to, at=datetime.now(UTC), by=request.by, why=request.why, check=check), preview)
 
 
-def _refuse_storm(settings: Settings, version: str, preview: Preview, request: PromotionRequest) -> None:
+def _refuse_storm(settings: Settings, name: str, preview: Preview, request: PromotionRequest) -> None:
     if preview.share > settings.promotion_share and not request.accepted:
         raise PromotionRefusedError(
-            f"{version}: {preview.moved:,} of {preview.customers:,} customers ({preview.share:.1%}) would move across "
-            f"a band or a segment, and HOLDFAST_PROMOTION_SHARE allows {settings.promotion_share:.1%}; see who with "
-            "--preview, then accept it with --yes, and --mode new, silent or emit for what that may fire"
+            f"{preview.after}: {preview.moved:,} of {preview.customers:,} customers ({preview.share:.1%}) would move "
+            f"across a band or a segment, and HOLDFAST_PROMOTION_SHARE allows {settings.promotion_share:.1%}; "
+            f"`holdfast models promote {name} {preview.after} --preview` shows where; accept it with --yes, and say by "
+            "--mode new, silent or emit what it may fire"
         )
 
 
