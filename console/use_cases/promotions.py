@@ -17,7 +17,7 @@ from models.facts import facts_read
 from models.registry import load_version
 from models.sources import unavailable_facts
 from models.tasks.registry import moves_customers
-from models.versions import promote, read_version, roll_back
+from models.versions import promote, roll_back
 from models.view_check import check_view
 from streams.adapters import find_warehouse
 from streams.known_facts import known_facts
@@ -74,7 +74,6 @@ def preview_promotion(settings: Settings, home: Path, version: str) -> Preview:
         ModelError: the version cannot be loaded.
         WarehouseError: the customers cannot be read.
     """
-    read_version(home, version)
     scorer = load_version(home, version, settings.feature_mapping, _count_offers(settings))
     return _measure(settings, home.name, scorer)
 
