@@ -68,7 +68,8 @@ class Refusal:
 Guardrail = Callable[["Candidate", "ContactHistory", Mapping[str, Any]], Refusal | None]
 
 _KNOWN_BEFORE = {
-    Reason.FIRST_EVALUATION: "first evaluation since the segment was activated: the membership is kept, nothing fires",
+    Reason.FIRST_EVALUATION: "first evaluation since the segment was activated or a model was promoted: the membership "
+    "is kept, nothing fires",
     Reason.NOT_A_MEMBER: "no longer a member of the segment when the launch reached the customer",
 }
 

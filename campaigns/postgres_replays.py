@@ -21,6 +21,7 @@ from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES as LEDGER_QUERIES
 from campaigns.queries import load_queries
 from campaigns.replay_differences import DecidedTrigger, Difference, Exposure
+from segments.evaluated_versions import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -117,6 +118,13 @@ class ReplayLedger(PostgresLedger):
         written = await super().commit(changes, owners=owners)
         self._committed()
         return written
+
+    async def _learn_rosters(self, rosters: set[int]) -> None:
+        """Read rosters without the changeovers of models: a replay scores its whole period by the same models."""
+        await super()._learn_rosters(rosters)
+        for roster in rosters:
+            versions = self._versions_by_roster[roster]
+            self._versions_by_roster[roster] = {key: rules_of(version) for key, version in versions.items()}
 
     async def _write(self, connection: Any, changes: BatchChanges, roster: int) -> Committed:
         written = await super()._write(connection, changes, roster)

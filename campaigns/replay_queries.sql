@@ -95,7 +95,8 @@ WITH valid AS (
     SELECT roster_id FROM roster r
      WHERE NOT EXISTS (SELECT FROM jsonb_each_text(r.versions) v
                         WHERE NOT EXISTS (SELECT FROM {scratch}.activation a
-                                           WHERE a.kind = 'segment' AND a.key = v.key AND a.version = v.value))
+                                           WHERE a.kind = 'segment' AND a.key = v.key
+                                             AND a.version = split_part(v.value, ' ', 1)))
 )
 INSERT INTO {scratch}.evaluated (customer_id, roster_id, earlier, since)
 SELECT e.customer_id, found.roster_id, (ARRAY[e.roster_id] || e.earlier)[found.place + 1:], e.since

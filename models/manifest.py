@@ -14,10 +14,12 @@ import msgspec
 from msgspec import Meta
 
 from models.errors import ManifestError
+from models.regular_file import read_regular_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+MANIFEST_BYTES = 8 * 2**20
 _FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", max_length=128)]
 
 
@@ -104,7 +106,7 @@ def read_manifest(path: Path, model_file: str) -> dict[str, Any]:
         ManifestError: the file cannot be read, is not JSON, or lacks a field or has one of another type.
     """
     try:
-        raw: dict[str, Any] = json.loads(path.read_bytes())
+        raw: dict[str, Any] = json.loads(read_regular_file(path, MANIFEST_BYTES))
         # A lone surrogate cannot be logged or sent.
         json.dumps(raw, ensure_ascii=False).encode()
         _find_contradiction(msgspec.convert(raw, Manifest), model_file)

@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.errors import RfmDefinitionError
 from models.inputs import numbers
+from models.regular_file import read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from features.table import Column, FeatureTable
 
 Cuts = tuple[float, float, float, float]
+FILE_BYTES = 2**20
 
 RISK_THRESHOLDS = (0.4, 0.7, 0.85)
 
@@ -158,7 +160,7 @@ def load_cuts(path: Path) -> RfmCuts:
     if not path.exists():
         return RfmCuts()
     try:
-        cuts = _FILE.validate_json(path.read_bytes())
+        cuts = _FILE.validate_json(read_regular_file(path, FILE_BYTES, follow=True))
     except (OSError, ValidationError) as error:
         raise RfmDefinitionError(f"{path}: RFM cut points cannot be read: {error}") from error
     for name, points in asdict(cuts).items():

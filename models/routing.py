@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from features.table import plain
-from models.tflite import TFLiteScorer
+from models.tflite import UNBOUNDED, TFLiteScorer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,16 +91,25 @@ def _text(cell: Any) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
-def load_model(folder: Path, feature_mapping: Mapping[str, str]) -> TFLiteScorer | RoutedScorer:
+def load_model(
+    folder: Path, feature_mapping: Mapping[str, str], bounds: tuple[float, float] = UNBOUNDED
+) -> TFLiteScorer | RoutedScorer:
     """Load a version: one model, or the routed models that its manifest names.
+
+    Args:
+        folder: holds its files.
+        feature_mapping: the model's name of each feature, and the warehouse column it is read from.
+        bounds: the least and the greatest score that can be right.
 
     Raises:
         ModelLoadError: see `TFLiteScorer.load`.
     """
-    pooled = TFLiteScorer.load(folder, feature_mapping)
+    pooled = TFLiteScorer.load(folder, feature_mapping, bounds=bounds)
     routes = pooled.manifest.get("routes")
     if not routes:
         return pooled
     files: Mapping[str, str] = routes["files"]
-    scorers = {value: TFLiteScorer.load(folder, feature_mapping, file) for value, file in files.items()}
+    # By the manifest that was read: a file may be replaced meanwhile.
+    load = partial(TFLiteScorer.load, folder, feature_mapping, manifest=pooled.manifest, bounds=bounds)
+    scorers = {value: load(file=file) for value, file in files.items()}
     return RoutedScorer(pooled, routes["column"], scorers, pooled.manifest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from models.interpreter import BATCH_SIZES, TFLiteNetwork
 from models.manifest import read_manifest
 from models.probe_process import probe
 from models.reasons_file import REASONS_FILE, parse_reasons
+from models.regular_file import read_regular_file
 from models.shapley import ExactShapley
 from models.versions import MANIFEST_FILE, MODEL_FILE
 from models.view_check import check_features
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 
     from features.table import FeatureTable
     from models.reasons_file import StoredReasons
+
+
+MODEL_BYTES = 256 * 2**20
+"""The most that a model's file may have."""
+UNBOUNDED = (-math.inf, math.inf)
 
 
 class TFLiteScorer:
@@ -46,7 +53,9 @@ class TFLiteScorer:
         content: bytes,
         manifest: Mapping[str, Any],
         columns: tuple[str, ...],
+        *,
         reasons: StoredReasons | None = None,
+        bounds: tuple[float, float] = UNBOUNDED,
     ) -> None:
         self.version: str = manifest["version"]
         self.manifest = manifest
@@ -54,28 +63,39 @@ class TFLiteScorer:
         self.spreads: int = manifest.get("spreads", 0)
         self.reasons = reasons
         self._outputs: int = manifest["outputs"]
-        self._check(content)
+        self._check(content, bounds)
         self._network = TFLiteNetwork(content, len(columns))
 
     @classmethod
-    def load(cls, folder: Path, feature_mapping: Mapping[str, str], file: str = MODEL_FILE) -> TFLiteScorer:
+    def load(
+        cls,
+        folder: Path,
+        feature_mapping: Mapping[str, str],
+        file: str = MODEL_FILE,
+        *,
+        manifest: Mapping[str, Any] | None = None,
+        bounds: tuple[float, float] = UNBOUNDED,
+    ) -> TFLiteScorer:
         """Load a model from its folder.
 
         Args:
             folder: holds model.tflite and manifest.json.
             feature_mapping: the model's name of each feature, and the warehouse column it is read from.
             file: which of the folder's models.
+            manifest: that of the folder, if it was read already.
+            bounds: the least and the greatest score that can be right.
 
         Raises:
             ModelLoadError: a file is missing or broken, the manifest cannot be used, the model is not the one that
                 the manifest describes, or it was trained on other features than the mapping names.
         """
-        manifest = read_manifest(folder / MANIFEST_FILE, MODEL_FILE)
+        manifest = manifest or read_manifest(folder / MANIFEST_FILE, MODEL_FILE)
         content = _read(folder / file)
         _check_hash(folder / file, content, manifest["files"].get(file, "nothing of it"))
         names: list[str] = manifest["features"]
         check_features(str(folder / MANIFEST_FILE), names, feature_mapping)
-        return cls(content, manifest, tuple(feature_mapping[name] for name in names), _read_reasons(folder, manifest))
+        columns = tuple(feature_mapping[name] for name in names)
+        return cls(content, manifest, columns, reasons=_read_reasons(folder, manifest), bounds=bounds)
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return the model's scores, shape [customers, outputs]; NaN where an input is not a number.
@@ -125,8 +145,8 @@ class TFLiteScorer:
             half = len(inputs) // 2
             return np.concatenate([self._score_chunk(inputs[:half]), self._score_chunk(inputs[half:])])
 
-    def _check(self, content: bytes) -> None:
-        outputs, fault = probe(content, len(self.columns))
+    def _check(self, content: bytes, bounds: tuple[float, float]) -> None:
+        outputs, fault = probe(content, len(self.columns), bounds)
         if fault is None and outputs != self._outputs + self.spreads:
             spreads = f" and {self.spreads} spreads" if self.spreads else ""
             fault = (
@@ -157,7 +177,7 @@ def _read_reasons(folder: Path, manifest: Mapping[str, Any]) -> StoredReasons | 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular_file(path, MODEL_BYTES)
     except OSError as error:
         raise ModelLoadError(f"{path}: cannot be read ({error.strerror}); train a model or restore the file") from error
 

@@ -212,6 +212,7 @@ class Pipeline:
             decisions=launch_decisions(events.requested, definitions),
             contacts_after=limits_begin(events.to_evaluate, definitions.longest_limit),
             hours=hours_counted(events.to_evaluate, definitions.longest_breaker),
+            versions=prepared.config.scored.versions,
         )
         self.stopped_campaigns = state.stops
         return state
@@ -252,6 +253,7 @@ class Pipeline:
             joined_at=joined_at(facts),
             unavailable=prepared.unavailable,
             reevaluated=customers_without_event(prepared.events),
+            scored=config.scored,
         )
         self.frozen_segments = transitions.frozen
         return transitions
@@ -358,6 +360,7 @@ def collect_changes(
         transitions=evaluated.transitions.changes,
         transitions_at=folded.as_of,
         evaluated=evaluated.transitions.versions_changed,
+        versions=prepared.config.scored.versions,
         earlier_results=evaluated.transitions.earlier_results,
         signals=folded.signals,
         message_ids=[

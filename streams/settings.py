@@ -191,6 +191,14 @@ class Settings(BaseSettings):
         gt=0,
         description="Most customers that `holdfast segments reevaluate` requests in a second.",
     )
+    promotion_share: float = Field(
+        0.05,
+        alias="HOLDFAST_PROMOTION_SHARE",
+        ge=0,
+        le=1,
+        description="The share of customers whom `holdfast models promote` may move across a band or a segment without "
+        "`--yes`.",
+    )
     recheck_days: float = Field(
         RECHECK_DAYS,
         alias="HOLDFAST_RECHECK_DAYS",

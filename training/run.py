@@ -12,6 +12,7 @@ import numpy as np
 from features.table import plain
 from models.current_user import current_user
 from models.errors import PromotionRefusedError, VersionError
+from models.tasks.registry import moves_customers
 from models.versions import (
     CARD_FILE,
     MODEL_FILE,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from models.changeovers import PromotionMode
     from models.versions import ModelVersion
     from training.collection import CollectedRun
     from training.data.dataset import Dataset, Source, Split
@@ -54,6 +56,13 @@ if TYPE_CHECKING:
 
 STEPS = 8
 """Progress reports of a run, besides those that the task and its configuration add."""
+
+
+TRAINED_MODE: PromotionMode = "new"
+"""Nobody looks at whom a training moves, so what moves by the model alone fires nothing."""
+TRAINED_NOTE = (
+    "promoted with mode new: at a customer's first evaluation under it, only what served before would have fired, too"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +279,20 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], source: 
     kept = Result(added, manifest, before == added.version, before, refusals, unservable, notes)
     if unservable or (refusals and not config.force):
         return kept
+    mode = TRAINED_MODE if moves_customers(home.name) else "emit"
     try:
-        promote(home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force)
+        line = promote(
+            home,
+            added.version,
+            at=datetime.now(UTC),
+            by=current_user(),
+            why=config.why,
+            forced=config.force,
+            mode=mode,
+        )
     except PromotionRefusedError as error:
         return replace(kept, refusals=(*refusals, str(error)))
-    return replace(kept, promoted=True)
+    return replace(kept, promoted=True, notes=(*notes, TRAINED_NOTE) if line and line.changeover else notes)
 
 
 def _window(dataset: Dataset) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from console.use_cases.parts import Part, Reading, attempt
 from console.use_cases.services_status import WITHOUT, find_addresses, service_readers
 from console.use_cases.workers_status import find_workers
 from segments.definition import fingerprint
+from streams.decision_config import find_versions
 from streams.kafka.group_inspection import GroupInspector
+from streams.runtime.model_reload import find_changeovers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -304,7 +306,7 @@ def _count_waiting(settings: Settings, timeout_s: float, known: Waiting | None) 
     defined = load_definitions(settings.definitions_dir)
     with open_status(settings.ledger_url, timeout_s=timeout_s) as ledger:
         counted = count_waiting(defined, ledger.count_evaluated())
-        versions = fingerprint({each.key: each.version for each in defined.segments})
+        versions = fingerprint(find_versions(defined.segments, find_changeovers(settings)))
         return Waiting(
             {key: each for key, each in counted.items() if each[0]},
             ledger.was_reevaluated(versions),

@@ -12,3 +12,8 @@ if TYPE_CHECKING:
     from models.tasks.protocol import ModelTask
 
 TASKS: dict[str, ModelTask] = {task.name: task for task in (Churn(), NextBestOffer(), LifetimeValue())}
+
+
+def moves_customers(name: str) -> bool:
+    """Return whether a model adds facts that rules of segments may read; offers are scored for contacts only."""
+    return name in TASKS and bool(TASKS[name].facts)

@@ -10,6 +10,8 @@ import structlog
 
 from models.errors import ModelError
 from models.registry import keep_models, load_scorers, version_fingerprint
+from models.tasks.registry import TASKS
+from models.versions import read_serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -36,6 +38,18 @@ def load_models(settings: Settings, offers: Collection[int]) -> Scorers:
     mapping, size = settings.feature_mapping, settings.model_input_size
     risk = settings.churn_risk_thresholds
     return load_scorers(folder, mapping, size, offers=len(offers), risk=risk, mock=settings.mock_mode)
+
+
+def find_changeovers(settings: Settings) -> dict[str, str]:
+    """Return the changeover under which each promoted model serves, by name, where no worker refuses it.
+
+    Raises:
+        VersionError: a file `current` cannot be read.
+    """
+    if settings.models_dir is None or settings.mock_mode:
+        return {}
+    found = {name: read_serving(settings.models_dir / name).changeover for name in TASKS}
+    return {name: changeover for name, changeover in found.items() if changeover}
 
 
 class ModelReloader:
@@ -96,7 +110,8 @@ class ModelReloader:
         scorers = keep_models(self.scorers, found)
         self._refuse(tuple(scorers.refused.values()))
         if scorers.versions != self.scorers.versions or scorers.rfm != self.scorers.rfm:
-            log.info("models_swapped", before=self.scorers.versions, after=scorers.versions)
+            changeovers = scorers.changeovers
+            log.info("models_swapped", before=self.scorers.versions, after=scorers.versions, changeovers=changeovers)
         self.scorers = scorers
         self._use(scorers)
 
