@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from dataclasses import replace
@@ -15,6 +14,7 @@ import click
 from psycopg import sql
 
 from campaigns.definition import load_definitions
+from console.cli.experiments import experiment
 from console.model_metrics import write_metrics
 from console.model_preview import preview_swap
 from console.model_views import (
@@ -32,7 +32,7 @@ from console.model_views import (
     preview_object,
 )
 from console.tables import print_table
-from console.use_cases.warehouse_check import describe_view, read_columns
+from console.use_cases.served_versions import check_served
 from models.current_user import current_user
 from models.errors import NoVersionError, VersionError
 from models.monitoring_record import MonitoringRecord, write_monitoring
@@ -50,7 +50,6 @@ from models.versions import (
     roll_back,
     verify,
 )
-from models.view_check import check_view
 from streams.runtime.model_reload import load_models
 from streams.settings import load_settings
 from training.data.dataset import Source, read_table
@@ -74,7 +73,10 @@ _BY = click.option("--by", default=current_user, help="The user in the history; 
 
 @click.group()
 def models() -> None:
-    """Model versions: list, compare, promote, roll back, verify, prune, monitor."""
+    """Model versions: list, compare, promote, roll back, verify, prune, monitor, and experiments with them."""
+
+
+models.add_command(experiment)
 
 
 @models.command("list")
@@ -154,7 +156,7 @@ def promote_version(name: str, version: str, force: bool, why: str, by: str, pre
         _preview(settings, name, read_version(home, version), as_json)
         return
     done = promote(
-        home, version, at=datetime.now(UTC), by=by, why=why, forced=force, check=partial(_check_served, settings, home)
+        home, version, at=datetime.now(UTC), by=by, why=why, forced=force, check=partial(check_served, settings, home)
     )
     _report(done, f"{version} serves already", as_json)
 
@@ -196,7 +198,7 @@ def verify_files(name: str | None, as_json: bool) -> None:
 @click.option("--keep", multiple=True, help="A version to keep besides; may be repeated.")
 @_JSON
 def prune_versions(name: str, keep_last: int, keep: tuple[str, ...], as_json: bool) -> None:
-    """Delete old versions; never the one that serves, its parent, or the one that a rollback leads to."""
+    """Delete old versions; never the one that serves, its parent, the one that a rollback leads to, or one in trial."""
     gone = prune(_home(_models_dir(load_settings()), name), keep_last=keep_last, keep=keep)
     click.echo(json.dumps({"deleted": gone}) if as_json else f"deleted {', '.join(gone) or 'nothing'}")
 
@@ -297,18 +299,6 @@ def _record(home: Path, result: MonitorResult, now: datetime) -> None:
 def _source(settings: Settings, query: str | None = None, since: datetime | None = None) -> Source:
     first = since.date() if since else date.min
     return Source(settings.warehouse_url, settings.feature_mapping, first, query)
-
-
-def _check_served(settings: Settings, home: Path, version: str) -> None:
-    """Load a version and compare it with the view that workers read.
-
-    Raises:
-        ModelLoadError: it cannot be loaded, or the view lacks a column of it.
-        WarehouseError: the view cannot be read.
-    """
-    scorer = load_version(home, version, settings.feature_mapping, _count_offers(settings))
-    columns = asyncio.run(read_columns(settings))
-    check_view(scorer.manifest, settings.feature_mapping, describe_view(settings), columns)
 
 
 def _count_offers(settings: Settings) -> int:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from models.errors import HistoryError, ModelLoadError, VersionError
+from models.experiments import EXPERIMENTS_FILE
 from models.mock import MockScorer
 from models.rfm import RfmCuts, load_cuts
 from models.routing import load_model
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from models.routing import RoutedScorer
     from models.tasks.protocol import ModelTask
     from models.tflite import TFLiteScorer
+    from models.trials import Trial
 
 RFM_FILE = "rfm.json"
 SHIPPED_OFFERS = 8
@@ -38,12 +40,14 @@ class Scorers:
         rfm: cut points of RFM and of value segments.
         offers: the highest offer id of the offers file: how many scores a customer has for next best offer.
         refused: why a version that is promoted cannot serve and what does, in words, by name.
+        trials: the experiments in force, by the name of the task.
     """
 
     by_name: Mapping[str, Scorer]
     rfm: RfmCuts
     offers: int = SHIPPED_OFFERS
     refused: Mapping[str, str] = field(default_factory=dict)
+    trials: Mapping[str, Trial] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Scorer:
         return self.by_name[name]
@@ -57,6 +61,18 @@ class Scorers:
     def reasons(self) -> dict[str, str]:
         """Why a rule stands in, for each scorer that is one."""
         return {name: scorer.reason for name, scorer in self.by_name.items() if isinstance(scorer, RuleScorer)}
+
+    @property
+    def challengers(self) -> dict[str, str]:
+        """The version of each challenger that decides for a share of the customers, by name."""
+        live = {name: trial.challenger for name, trial in self.trials.items() if not trial.experiment.is_shadow}
+        return {name: scorer.version for name, scorer in live.items() if scorer is not None}
+
+    @property
+    def readers(self) -> tuple[Scorer, ...]:
+        """Everything whose columns decide: the scorers, and the challengers that are no shadows."""
+        live = (trial.challenger for trial in self.trials.values() if not trial.experiment.is_shadow)
+        return (*self.by_name.values(), *(each for each in live if each is not None))
 
     def with_scorer(self, name: str, scorer: Scorer) -> Scorers:
         """Return the same with another scorer for a task."""
@@ -102,8 +118,9 @@ def load_scorers(
 
 
 def version_fingerprint(models_dir: Path) -> tuple[bytes | None, ...]:
-    """Return the promoted versions and the RFM cut points as bytes; it changes when they do."""
-    return tuple(map(_mark, (*(models_dir / name / CURRENT_FILE for name in TASKS), models_dir / RFM_FILE)))
+    """Return the promoted versions, the experiments and the RFM cut points as bytes; it changes when they do."""
+    of_tasks = (models_dir / name / file for name in TASKS for file in (CURRENT_FILE, EXPERIMENTS_FILE))
+    return tuple(map(_mark, (*of_tasks, models_dir / RFM_FILE)))
 
 
 def _mark(path: Path) -> bytes | None:

@@ -18,7 +18,7 @@ from models.tasks.nbo import NextBestOffer
 from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from models.ports import Scorer
     from models.registry import Scorers
     from models.tasks.protocol import ModelTask
+
+    Rows = NDArray[np.intp]
 
 TOLERANCE = 1e-4
 """How far beyond its range rounding may put a score; it is clipped to the range then."""
@@ -49,10 +51,57 @@ def score_columns(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbac
     columns: dict[str, Column] = {}
     for task in TASKS.values():
         if not task.for_contacts_only:
-            scores, basis = score_task(task, table, scorers, fallbacks)
-            manifest: Mapping[str, Any] = getattr(scorers[task.name], "manifest", {})
-            columns |= task.add_facts(scores, basis, manifest, scorers.rfm)
+            parts = [(rows, _add_facts(task, part, by, fallbacks)) for rows, part, by in _split(task, table, scorers)]
+            columns |= parts[0][1] if len(parts) == 1 else _join(len(table), parts)
     return columns
+
+
+def shadow_columns(table: FeatureTable, scorers: Scorers) -> dict[str, dict[str, Column]]:
+    """Return the facts that the challengers of shadow experiments would add, by task; they decide nothing."""
+    return {
+        name: _add_facts(TASKS[name], table, scorers.with_scorer(name, trial.challenger), None)
+        for name, trial in scorers.trials.items()
+        if trial.experiment.is_shadow and trial.challenger is not None and not TASKS[name].for_contacts_only
+    }
+
+
+def shadow_offers(table: FeatureTable, scorers: Scorers) -> NDArray[np.float32] | None:
+    """Return the scores of each offer by the challenger of a shadow experiment, as `score_offers`; None without one."""
+    task = TASKS[NextBestOffer.name]
+    trial = scorers.trials.get(task.name)
+    if trial is None or trial.challenger is None or not trial.experiment.is_shadow:
+        return None
+    return score_task(task, table, scorers.with_scorer(task.name, trial.challenger))[0]
+
+
+def _add_facts(
+    task: ModelTask, table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None
+) -> dict[str, Column]:
+    scores, basis = score_task(task, table, scorers, fallbacks)
+    manifest: Mapping[str, Any] = getattr(scorers[task.name], "manifest", {})
+    return task.add_facts(scores, basis, manifest, scorers.rfm)
+
+
+def _split(task: ModelTask, table: FeatureTable, scorers: Scorers) -> list[tuple[Rows, FeatureTable, Scorers]]:
+    """Return the customers whom each version scores: those of an experiment's challenger, and all others."""
+    trial = scorers.trials.get(task.name)
+    if trial is None or trial.challenger is None or trial.experiment.is_shadow:
+        return [(np.arange(len(table)), table, scorers)]
+    challenged = trial.experiment.assign(table.customer_ids)
+    by_challenger = scorers.with_scorer(task.name, trial.challenger)
+    arms = ((np.flatnonzero(~challenged), scorers), (np.flatnonzero(challenged), by_challenger))
+    found = [(rows, table.take(rows), scored_by) for rows, scored_by in arms if len(rows)]
+    return found or [(np.arange(0), table, scorers)]
+
+
+def _join(length: int, parts: Sequence[tuple[Rows, Mapping[str, Column]]]) -> dict[str, Column]:
+    """Return the columns of parts of a table as those of the whole."""
+    joined = {}
+    for name, cells in parts[0][1].items():
+        joined[name] = np.empty(length, dtype=cells.dtype)
+        for rows, columns in parts:
+            joined[name][rows] = columns[name]
+    return joined
 
 
 def score_offers(
@@ -62,7 +111,15 @@ def score_offers(
 
     For the few customers that a campaign will contact; by rule for those whom the model gives no usable scores.
     """
-    return score_task(TASKS[NextBestOffer.name], table, scorers, fallbacks)
+    task = TASKS[NextBestOffer.name]
+    parts = [(rows, score_task(task, part, by, fallbacks)) for rows, part, by in _split(task, table, scorers)]
+    if len(parts) == 1:
+        return parts[0][1]
+    scores = np.empty((len(table), parts[0][1][0].shape[1]), dtype=np.float32)
+    basis = np.empty(len(table), dtype=object)
+    for rows, (of_part, basis_of_part) in parts:
+        scores[rows], basis[rows] = of_part, basis_of_part
+    return scores, basis
 
 
 def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ from features.signals import Signals, as_columns
 from features.signals import fold as fold_messages
 from features.table import FeatureTable
 from features.times import EVENT_TIME, event_times
-from models.scores import score_customers, score_offers
+from models.scores import score_customers, score_offers, shadow_columns
 from models.sentiment import read_message
 from models.sources import unavailable_facts
 from segments.engine import Transitions
@@ -47,6 +47,7 @@ from streams.customers import (
 )
 from streams.due_customers import Customers, find_departed, find_due_times, floor_s
 from streams.event_audiences import awaited_updates, find_occurrences
+from streams.experiments import find_reached, record_arms
 from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
 from streams.observability.traces import UNTRACED
@@ -197,7 +198,8 @@ class Pipeline:
         messages = messages_by_customer(refreshed.decoded.events.said, read_message)
         unavailable = unavailable_facts(refreshed.table.columns, refreshed.lost_columns, config.scorers)
         awaited = awaited_updates(refreshed.decoded.events, config.definitions)
-        return Prepared(config, refreshed, poison, facts, messages, unavailable, awaited)
+        shadow = shadow_columns(facts, config.scorers) if len(facts) else {}
+        return Prepared(config, refreshed, poison, facts, messages, unavailable, awaited, shadow)
 
     async def load(self, prepared: Prepared) -> LedgerState:
         """Load what the ledger holds of the batch's customers, messages, outcomes and launches."""
@@ -281,7 +283,9 @@ class Pipeline:
             prepared.unavailable,
             breakers,
         )
-        return Evaluated(transitions, decisions, breakers.tripped if breakers else ())
+        decisions = record_arms(decisions, prepared.config.scorers, folded.facts, prepared.shadow)
+        reached = find_reached(decisions, prepared.config.scorers, folded.facts, prepared.shadow, folded.as_of)
+        return Evaluated(transitions, decisions, breakers.tripped if breakers else (), reached)
 
     def schedule(
         self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions
@@ -371,4 +375,5 @@ def collect_changes(
         cache_lost=prepared.refreshed.cache_lost,
         stops=evaluated.stops,
         due_times=due_times,
+        experiment_customers=evaluated.experiment_customers,
     )

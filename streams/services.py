@@ -39,9 +39,10 @@ from streams.observability.traces import open_traces
 from streams.pipeline import Pipeline
 from streams.runtime.batching import CHUNK_RECORDS, Collector, collect_traced
 from streams.runtime.due_claims import DueClaims, DuePace
+from streams.runtime.experiment_watch import ExperimentWatch
 from streams.runtime.failure_detector import FailureDetector
 from streams.runtime.memory import freeze_memory
-from streams.runtime.model_reload import ModelReloader, load_models
+from streams.runtime.model_reload import ModelReloader, load_served
 from streams.runtime.partition_leases import Assignment
 from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
@@ -74,7 +75,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """
     check_codecs()
     definitions = load_definitions(settings.definitions_dir)
-    scorers = load_models(settings, definitions.offers)
+    scorers = load_served(settings, definitions.offers)
     topic_differences = await asyncio.to_thread(report_topics, settings)
     await asyncio.to_thread(migrate, settings.ledger_url)
     health, metrics = Health(), Metrics()
@@ -102,8 +103,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             publishes_transitions=settings.publish_transitions,
             stamp=traces.stamp,
         )
-        load = partial(load_models, settings, definitions.offers)
-        reloader = ModelReloader(settings.models_dir, load, pipeline.use_scorers, scorers)
+        load = partial(load_served, settings, definitions.offers)
+        reloader = ModelReloader(settings.models_dir, load, pipeline.use_scorers, scorers, ledger.experiment_stops)
+        await reloader.end_stopped()
+        experiments = ExperimentWatch(
+            settings.ledger_url, reloader.find_experiments, every_s=settings.experiment_check_s
+        )
         differences = [*topic_differences, *silent_campaigns]
         sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks, differences)
         health.versions = lambda: reloader.scorers.versions
@@ -149,12 +154,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         freeze_memory()
         health.ready = True
-        await _run((worker, watch, reloader, claims, *open_detectors(settings, app)), app, health, stop)
+        await _run((worker, watch, reloader, experiments, claims, *open_detectors(settings, app)), app, health, stop)
         log.info("worker_stopped")
 
 
 async def _run(
-    working: Iterable[Worker | LagMonitor | ModelReloader | DueClaims | FailureDetector],
+    working: Iterable[Worker | LagMonitor | ModelReloader | ExperimentWatch | DueClaims | FailureDetector],
     app: StreamApp,
     health: Health,
     stop: asyncio.Event,

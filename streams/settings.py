@@ -300,6 +300,13 @@ class Settings(BaseSettings):
         pattern="^(debug|info|warning|error)$",
         description="Lowest level that is logged.",
     )
+    experiment_check_s: float = Field(
+        300,
+        alias="HOLDFAST_EXPERIMENT_CHECK_S",
+        ge=1,
+        le=86_400,
+        description="How often a worker looks whether the challenger of an experiment is clearly worse, s.",
+    )
     features_table: str = Field(
         "customer_features_view",
         alias="DWH_CUSTOMER_FEATURES_TABLE",

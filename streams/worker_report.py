@@ -71,6 +71,8 @@ def take_metrics_snapshot(
         degraded=len(report["degraded"]),
         models=dict.fromkeys(report["models"].items(), 1),
         overdue=claims.overdue_s,
+        experiments={(each.model, each.key, each.mode): 1 for each in sources.reloader.find_experiments()},
+        stopped_experiments=dict.fromkeys(sources.reloader.stopped, 1),
     )
 
 
@@ -98,7 +100,17 @@ def name_degradations(sources: Sources, app: StreamApp, watch: LagMonitor) -> li
         *sources.reloader.refused,
         *sources.reloader.describe_missing(),
         *sources.fallbacks.describe(scorers.versions),
+        *sources.fallbacks.describe(scorers.challengers),
+        *(describe_stop(model, key, why) for (model, key), why in sources.reloader.stopped.items()),
     ]
+
+
+def describe_stop(model: str, experiment: str, why: str) -> str:
+    """Return that an experiment has stopped by itself, and what to do."""
+    return (
+        f"{model}: experiment {experiment} has stopped, the champion decides for every customer: {why}; "
+        f"close it: holdfast models experiment stop {model} --why …"
+    )
 
 
 def describe_frozen(frozen: Mapping[str, Sequence[str]]) -> list[str]:
