@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from features.table import Column, FeatureTable
     from models.fallbacks import ModelFallbacks
+    from models.live_drift import LiveDrift
     from models.ports import Scorer
     from models.registry import Scorers
     from models.tasks.protocol import ModelTask
@@ -34,24 +35,31 @@ TOLERANCE = 1e-4
 """How far beyond its range rounding may put a score; it is clipped to the range then."""
 
 
-def score_customers(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None) -> FeatureTable:
+def score_customers(
+    table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None, drift: LiveDrift | None = None
+) -> FeatureTable:
     """Return the table with RFM and the models' scores."""
     scored = table.with_columns(rfm_columns(table, scorers.rfm))
-    return scored.with_columns(score_columns(scored, scorers, fallbacks))
+    return scored.with_columns(score_columns(scored, scorers, fallbacks, drift))
 
 
-def score_columns(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None) -> dict[str, Column]:
+def score_columns(
+    table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None, drift: LiveDrift | None = None
+) -> dict[str, Column]:
     """Return the facts that every task adds for every customer, one column each; see `add_facts` in models/tasks.
 
     Args:
         table: the customers.
         scorers: what serves.
         fallbacks: notes the customers whom a rule scored in place of a model.
+        drift: counts the customers whom a model scored.
     """
     columns: dict[str, Column] = {}
     for task in TASKS.values():
         if not task.for_contacts_only:
-            parts = [(rows, _add_facts(task, part, by, fallbacks)) for rows, part, by in _split(task, table, scorers)]
+            parts = [
+                (rows, _add_facts(task, part, by, fallbacks, drift)) for rows, part, by in _split(task, table, scorers)
+            ]
             columns |= parts[0][1] if len(parts) == 1 else _join(len(table), parts)
     return columns
 
@@ -59,7 +67,7 @@ def score_columns(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbac
 def shadow_columns(table: FeatureTable, scorers: Scorers) -> dict[str, dict[str, Column]]:
     """Return the facts that the challengers of shadow experiments would add, by task; they decide nothing."""
     return {
-        name: _add_facts(TASKS[name], table, scorers.with_scorer(name, trial.challenger), None)
+        name: _add_facts(TASKS[name], table, scorers.with_scorer(name, trial.challenger))
         for name, trial in scorers.trials.items()
         if trial.experiment.is_shadow and trial.challenger is not None and not TASKS[name].for_contacts_only
     }
@@ -75,9 +83,13 @@ def shadow_offers(table: FeatureTable, scorers: Scorers) -> NDArray[np.float32] 
 
 
 def _add_facts(
-    task: ModelTask, table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None
+    task: ModelTask,
+    table: FeatureTable,
+    scorers: Scorers,
+    fallbacks: ModelFallbacks | None = None,
+    drift: LiveDrift | None = None,
 ) -> dict[str, Column]:
-    scores, basis = score_task(task, table, scorers, fallbacks)
+    scores, basis = score_task(task, table, scorers, fallbacks, drift)
     manifest: Mapping[str, Any] = getattr(scorers[task.name], "manifest", {})
     return task.add_facts(scores, basis, manifest, scorers.rfm)
 
@@ -105,14 +117,14 @@ def _join(length: int, parts: Sequence[tuple[Rows, Mapping[str, Column]]]) -> di
 
 
 def score_offers(
-    table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
+    table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None, drift: LiveDrift | None = None
 ) -> tuple[NDArray[np.float32], Column]:
     """Return the score of each offer, shape [customers, offers], and what gave them, shape [customers].
 
     For the few customers that a campaign will contact; by rule for those whom the model gives no usable scores.
     """
     task = TASKS[NextBestOffer.name]
-    parts = [(rows, score_task(task, part, by, fallbacks)) for rows, part, by in _split(task, table, scorers)]
+    parts = [(rows, score_task(task, part, by, fallbacks, drift)) for rows, part, by in _split(task, table, scorers)]
     if len(parts) == 1:
         return parts[0][1]
     scores = np.empty((len(table), parts[0][1][0].shape[1]), dtype=np.float32)
@@ -144,7 +156,11 @@ def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:
 
 
 def score_task(
-    task: ModelTask, table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
+    task: ModelTask,
+    table: FeatureTable,
+    scorers: Scorers,
+    fallbacks: ModelFallbacks | None = None,
+    drift: LiveDrift | None = None,
 ) -> tuple[NDArray[np.float32], Column]:
     """Return scores of shape [customers, outputs] and what gave them, `rules` where the rule had to stand in.
 
@@ -158,6 +174,8 @@ def score_task(
         if counted is not None:
             counted.note(task.name, scorer.version, len(table), {Fallback.MISSING_COLUMN: len(table)}, str(error))
         return task.apply_rule(table, scorers.offers), _constant("rules", len(table))
+    if drift is not None and scorer.basis == "model":
+        drift.note(task.name, scorer, table, scores)
     # NaN compares as false, too.
     usable = ((scores >= task.lowest - TOLERANCE) & (scores <= task.highest + TOLERANCE)).all(axis=1)
     if scorer.basis == "rules":

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from campaigns.triggers import Message
     from features.store import FeatureStore
     from models.fallbacks import ModelFallbacks
+    from models.live_drift import LiveDrift
     from models.registry import Scorers
     from segments.engine import Transition
     from streams.decision_config import DecisionConfig
@@ -80,6 +81,7 @@ class Pipeline:
         config: models and definitions.
         decode: from records to events; see decode_records.
         fallbacks: counts customers scored by a rule although a model serves.
+        drift: counts customers scored by models, by the bins of training.
         publishes_transitions: whether entries and exits are published.
         stamp: lets what a batch publishes carry the traces of its events; see streams/observability/traces.py.
         history: reads features as of past events, in place of the feature store; None where events are new.
@@ -90,7 +92,7 @@ class Pipeline:
         watermark: the latest event time of an evaluation that this worker has committed, in seconds since 1970.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each part that the composition root chooses
         self,
         features: FeatureStore,
         ledger: Ledger,
@@ -98,6 +100,7 @@ class Pipeline:
         *,
         decode: Callable[[Sequence[Record]], Decoded] = decode_records,
         fallbacks: ModelFallbacks | None = None,
+        drift: LiveDrift | None = None,
         publishes_transitions: bool = False,
         stamp: Callable[[Sequence[Message], EventsByKind], Sequence[Message]] = UNTRACED.stamp,
         history: FeatureHistory | None = None,
@@ -106,6 +109,7 @@ class Pipeline:
         self._ledger = ledger
         self._config = config
         self._fallbacks = fallbacks
+        self._drift = drift
         self.frozen_segments: Mapping[str, tuple[str, ...]] = {}
         self.stopped_campaigns: Mapping[str, str] = {}
         self.watermark: int | None = None
@@ -194,7 +198,7 @@ class Pipeline:
         """Score customers and messages with the models."""
         facts = refreshed.table
         if len(facts):
-            facts = score_customers(facts, config.scorers, self._fallbacks)
+            facts = score_customers(facts, config.scorers, self._fallbacks, self._drift)
         messages = messages_by_customer(refreshed.decoded.events.said, read_message)
         unavailable = unavailable_facts(refreshed.table.columns, refreshed.lost_columns, config.scorers)
         awaited = awaited_updates(refreshed.decoded.events, config.definitions)
@@ -260,6 +264,7 @@ class Pipeline:
     def evaluate(self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions) -> Evaluated:
         """Decide every candidate that a transition, an event or a launch makes, except what is decided already."""
         definitions, changes = prepared.config.definitions, transitions.changes
+        scorers, shadow = prepared.config.scorers, prepared.shadow
         contexts = {change.customer_id: trigger_context(prepared.latest[change.customer_id]) for change in changes}
         requests = launch_requests(prepared.events.requested, definitions, state, changes)
         launched = launch_candidates(requests, definitions)
@@ -271,7 +276,7 @@ class Pipeline:
             *event_candidates(occurrences, definitions),
             *(each for each in launched if (each.customer_id, each.trigger_id) not in state.decided),
         ]
-        score = partial(score_offers, scorers=prepared.config.scorers, fallbacks=self._fallbacks)
+        score = partial(score_offers, scorers=scorers, fallbacks=self._fallbacks, drift=self._drift)
         breakers = watch_batch(state.stops, state.contact_hours, definitions.longest_breaker)
         decisions = decide_all(
             candidates,
@@ -283,9 +288,9 @@ class Pipeline:
             prepared.unavailable,
             breakers,
         )
-        decisions = record_arms(decisions, prepared.config.scorers, folded.facts, prepared.shadow)
-        reached = find_reached(decisions, prepared.config.scorers, folded.facts, prepared.shadow, folded.as_of)
-        return Evaluated(transitions, decisions, breakers.tripped if breakers else (), reached)
+        recorded = record_arms(decisions, scorers, folded.facts, shadow)
+        reached = find_reached(recorded, scorers, folded.facts, shadow, folded.as_of)
+        return Evaluated(transitions, recorded, breakers.tripped if breakers else (), reached)
 
     def schedule(
         self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions
@@ -330,6 +335,8 @@ class Pipeline:
     def use_scorers(self, scorers: Scorers) -> None:
         """Score later batches with these; a batch that is prepared keeps the scorers it was scored with."""
         self._config = self._config.with_scorers(scorers)
+        if self._drift is not None:
+            self._drift.keep(scorers.versions, scorers.challengers)
 
 
 def _left_out(prepared: Prepared, pruned: int) -> dict[str, int]:

@@ -14,6 +14,7 @@ from campaigns.migrations import migrate
 from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_worker_sessions import PostgresWorkerSessions
 from models.fallbacks import ModelFallbacks
+from models.live_drift import LiveDrift
 from streams.activation import activate, select_guardrails
 from streams.adapters import build_decoder, open_features, open_ledger, open_schemas, open_sink, open_warehouse
 from streams.kafka.app import AppSettings, build_app, run_app
@@ -47,7 +48,7 @@ from streams.runtime.partition_leases import Assignment
 from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 from streams.schema_registry import SchemaRegistry, collect_with_schemas
-from streams.worker_report import Sources, name_degradations, poll_ledger, take_metrics_snapshot
+from streams.worker_report import Sources, log_drift, name_degradations, poll_ledger, take_metrics_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -93,6 +94,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         await report_consent_values(definitions.campaigns, columns, warehouse)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings), settings.timing)
         fallbacks, schemas = ModelFallbacks(), open_schemas(settings)
+        drift = open_drift(settings)
         traces = stack.enter_context(open_traces(enabled=settings.traces, group=settings.group))
         pipeline = Pipeline(
             features,
@@ -100,6 +102,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             config,
             decode=build_decoder(settings, schemas),
             fallbacks=fallbacks,
+            drift=drift,
             publishes_transitions=settings.publish_transitions,
             stamp=traces.stamp,
         )
@@ -109,8 +112,15 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         experiments = ExperimentWatch(
             settings.ledger_url, reloader.find_experiments, every_s=settings.experiment_check_s
         )
-        differences = [*topic_differences, *silent_campaigns]
-        sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks, differences)
+        sources = Sources(
+            features,
+            warehouse.unreadable_values,
+            pipeline,
+            reloader,
+            fallbacks,
+            drift,
+            [*topic_differences, *silent_campaigns],
+        )
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
@@ -191,6 +201,13 @@ def report_topics(settings: Settings) -> Sequence[str]:
     for difference in differences:
         log.warning("topic_differs", difference=difference)
     return differences
+
+
+def open_drift(settings: Settings) -> LiveDrift | None:
+    """Return what measures the drift of the customers decided about, None where the settings turn that off."""
+    if settings.models_dir is None or not settings.live_drift_psi:
+        return None
+    return LiveDrift(settings.models_dir, log_drift, threshold=settings.live_drift_psi)
 
 
 def open_detectors(settings: Settings, app: StreamApp) -> Sequence[FailureDetector]:

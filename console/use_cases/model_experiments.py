@@ -160,7 +160,9 @@ def _close_stopped(settings: Settings, home: Path) -> Experiment | None:
         return None
     with open_experiments(settings.ledger_url) as ledger:
         stop = ledger.find_stops([running.key]).get(running.key)
-    return stop and stop_experiment(home, at=stop.stopped_at.astimezone(UTC), by=ACTOR, reason=stop.reason)
+    if stop is None:
+        return None
+    return stop_experiment(home, at=stop.stopped_at.astimezone(UTC), by=ACTOR, reason=stop.reason)
 
 
 def _measure(settings: Settings, home: Path, experiment: Experiment) -> Sequence[Cohort | None]:

@@ -105,6 +105,9 @@ class MetricsSnapshot:
         overdue: seconds for which the first of the customers who are due has waited.
         experiments: 1 for each (model, experiment, mode) in force.
         stopped_experiments: 1 for each (model, experiment) that has stopped by itself and is not closed yet.
+        psi: of the latest customers against training, by (model, version, column).
+        psi_rows: how many customers that is measured on, by (model, version).
+        drifted: 1 for each (model, version, column) that is reported to have drifted.
     """
 
     ready: bool = False
@@ -131,6 +134,9 @@ class MetricsSnapshot:
     overdue: int = 0
     experiments: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
     stopped_experiments: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    psi: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    psi_rows: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    drifted: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -205,7 +211,18 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(models, snapshot.models),
         _fill(experiments, snapshot.experiments),
         _fill(worse, snapshot.stopped_experiments),
+        *_drift(snapshot),
     ]
+
+
+def _drift(snapshot: MetricsSnapshot) -> list[Metric]:
+    column = ["model", "version", "column"]
+    psi = GaugeMetricFamily("holdfast_live_psi", "Drift of the latest customers decided about", labels=column)
+    rows = GaugeMetricFamily(
+        "holdfast_live_psi_rows", "Customers that the drift is measured on", labels=["model", "version"]
+    )
+    drifted = GaugeMetricFamily("holdfast_live_drift", "1 while drift of the column is reported", labels=column)
+    return [_fill(psi, snapshot.psi), _fill(rows, snapshot.psi_rows), _fill(drifted, snapshot.drifted)]
 
 
 def _fill(family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[Any, float]) -> Metric:

@@ -11,7 +11,6 @@ from campaigns.candidates import Definitions
 from campaigns.triggers import decision_message, outgoing
 from features.store import FeatureStore
 from models.experiments import Arm, Experiment
-from models.registry import Scorers
 from models.trials import Trial, leave_out
 from segments.engine import Activation
 from streams.decision_config import DecisionConfig
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from campaigns.decide import Decision
+    from models.registry import Scorers
 
 FACTS = ("days_since_last_transaction", "transaction_count", "total_revenue")
 CUSTOMERS = [f"c{number}" for number in range(40)]
