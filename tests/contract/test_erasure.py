@@ -21,7 +21,7 @@ from tests.contract.test_roles import as_role, grant, role  # noqa: F401 - a fix
 OTHERS = {
     "roster", "partition_owner", "ledger_state", "activation", "segment_activation", "campaign_hour", "campaign_stop",
     "tombstone", "_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock",
-    "dead_letter", "campaign_launch", "reevaluation", "replay_send",
+    "dead_letter", "campaign_launch", "reevaluation", "replay_send", "experiment_stop",
 }  # fmt: skip
 COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
 INDEXED = """
