@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from campaigns.exposures import ExposureDay
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, ExperimentCustomer
 from campaigns.postgres_experiments import Agreement, open_experiments
@@ -17,7 +16,7 @@ from campaigns.postgres_ledger import PostgresLedger
 from models.experiments import Experiment
 from streams.runtime.experiment_watch import stop_if_worse
 from tests.builders import AS_OF, decision
-from tests.contract.test_performance import PAID, report, said, store
+from tests.contract.test_performance import LATER, PAID, report, said, store
 from tests.fakes.ledger import InMemoryLedger
 
 if TYPE_CHECKING:
@@ -70,11 +69,12 @@ async def test_what_counts_are_contacts_from_the_first_reach_on(ledger: Postgres
         none = experiments.find_days("try", AS_OF - timedelta(days=9))
     assert [(each.arm, each.customers, each.converted, each.revenue, each.cost) for each in days] == [
         ("control", 2, 0, 0, Decimal("0.1")),
-        ("treatment", 2, 1, 30, Decimal("0.1")),
+        ("treatment", 2, 0, 0, Decimal("0.1")),
+        ("treatment", 0, 1, 30, 0),
     ]
-    assert days[1].net.revenue_squared == Decimal("29.9") ** 2
+    assert [each.day for each in days] == [TODAY, TODAY, LATER.date()]
+    assert sum(each.net.revenue_squared for each in days[1:]) == Decimal("29.9") ** 2
     assert [each.cost for each in none] == [0, 0]
-    assert all(isinstance(each, ExposureDay) and each.day == TODAY for each in days)
 
 
 async def test_of_workers_that_stop_it_the_first_one_does(ledger: PostgresLedger, ledger_url: str) -> None:
