@@ -186,7 +186,7 @@ def check_arms(at_work: AtWork, running: Experiment) -> None:
 def test_then_the_champion_decides_for_everybody(at_work: AtWork) -> None:
     """Also for those who were the challenger's."""
     place, key = at_work.place, read_experiments(at_work.home)[-1].key
-    wait_until(lambda: all(f'experiment="{key}",mode' not in at_work.metrics(each) for each in at_work.workers))
+    wait_until(lambda: all(f'experiment="{key}",mode="live"' not in at_work.metrics(each) for each in at_work.workers))
     at_work.lapse(CUSTOMERS)
     decisions = decided(place, CUSTOMERS)
     assert decisions.keys() == set(CUSTOMERS)
