@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from console.status_view import describe_seconds
 from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def history_rows(experiments: Sequence[Experiment]) -> list[Row]:
             each.key,
             each.challenger,
             describe_mode(each),
-            each.started_at[:16],
+            each.started_at[:16].replace("T", " "),
             each.started_by,
-            (each.stopped_at or "runs")[:16],
+            (each.stopped_at or "runs")[:16].replace("T", " "),
             each.stop_reason or each.why,
         )
         for each in experiments
@@ -79,7 +80,7 @@ def describe(status: ExperimentStatus) -> Iterator[str | Table]:
     yield describe_start(experiment)
     yield _describe_state(status)
     if status.result is not None:
-        yield from _describe_result(status.result, status.harm)
+        yield from _describe_result(status.result, status)
     if status.agreement is not None:
         yield from _describe_agreement(status)
 
@@ -99,11 +100,11 @@ def _describe_state(status: ExperimentStatus) -> str:
         )
     if status.is_orphan:
         return f"{began}\nnot in force: {experiment.champion} does not serve any more; stop it, or promote that version"
-    days = (datetime.now(UTC) - datetime.fromisoformat(experiment.started_at)).total_seconds() / 86_400
-    return f"{began}, runs for {days:.1f} days"
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(experiment.started_at)).total_seconds()
+    return f"{began}\nruns for {describe_seconds(seconds)}"
 
 
-def _describe_result(result: ExperimentResult, harm: str | None) -> Iterator[str | Table]:
+def _describe_result(result: ExperimentResult, status: ExperimentStatus) -> Iterator[str | Table]:
     arms = {"champion": result.champion, "challenger": result.challenger}
     yield Table(
         ("arm", "customers", "converted", "revenue", "cost", "net"),
@@ -119,7 +120,8 @@ def _describe_result(result: ExperimentResult, harm: str | None) -> Iterator[str
             ("net revenue", *_measured(result.net, 1)),
         ],
     )
-    yield f"- {harm or _conclude(result)}"
+    if status.stop is None:
+        yield f"- {status.harm or _conclude(result)}"
     if result.ratio is not None and result.ratio.alarm:
         yield (
             f"- the split contradicts the plan: {result.ratio.control:,} of {result.ratio.customers:,} customers are "

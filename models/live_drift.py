@@ -2,8 +2,8 @@
 
 Each version that serves has counts by column and bin: of features and scores, over the latest `WINDOW` customers that
 were looked at, in blocks. The oldest block goes when a new one is full, so the memory depends on neither traffic nor
-time. Of a batch at most `SAMPLE` customers are looked at, at equal distances: that bounds the cost, and the window of a
-busy worker covers more time.
+time. One batch in `EVERY` is looked at, and of that at most `SAMPLE` customers at equal distances: that bounds the
+cost, and the window of a busy worker covers more time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BLOCK, BLOCKS = 500, 10
 WINDOW = BLOCK * BLOCKS
-SAMPLE = 128
+EVERY, SAMPLE = 4, 128
 SETTLED = 0.8
 """Drift that was reported is over below this share of the threshold: it does not come and go around it."""
 
@@ -97,6 +97,7 @@ class _Window:
     blocks: deque[NDArray[np.int64]] = field(default_factory=lambda: deque(maxlen=BLOCKS))
     counts: NDArray[np.int64] = field(init=False)
     drifted: frozenset[str] = frozenset()
+    batches: int = 0
 
     def __post_init__(self) -> None:
         self.counts = np.zeros(self.bins.shares.shape, dtype=np.int64)
@@ -147,7 +148,6 @@ class LiveDrift:
         self._report = report
         self._threshold = threshold
         self._windows: dict[tuple[str, str], _Window | None] = {}
-        self._turn = 0
 
     def note(self, model: str, scorer: Scorer, table: FeatureTable, scores: NDArray[np.float32]) -> None:
         """Count some of the customers whom a version scored.
@@ -161,9 +161,11 @@ class LiveDrift:
         window = self._find(model, scorer)
         if window is None or not len(table):
             return
+        window.batches += 1
+        if window.batches % EVERY != 1:
+            return
         step = -(-len(table) // SAMPLE)
-        self._turn += 1
-        rows = slice(self._turn % step, None, step)
+        rows = slice(window.batches // EVERY % step, None, step)
         bins, columns = window.bins, {name: table.columns[name][rows] for name in scorer.columns}
         inputs, _ = readable_inputs(FeatureTable(table.customer_ids[rows], columns), scorer.columns)
         if window.add(np.hstack([inputs[:, bins.features], scores[rows, : bins.scores]])):

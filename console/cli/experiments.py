@@ -98,7 +98,9 @@ def stop(model: str, why: str, by: str, as_json: bool) -> None:
 
     One that stopped by itself is closed, with the reason that it stopped for.
     """
-    ended = end(load_settings(), model, by=by, why=why)
+    if not why.strip():
+        raise click.BadParameter("say why, in a few words", param_hint="--why")
+    ended = end(load_settings(), model, by=by, why=why.strip())
     if as_json:
         click.echo(json.dumps(None if ended is None else asdict(ended)))
     elif ended is None:

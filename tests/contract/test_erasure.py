@@ -65,6 +65,7 @@ def fill(url: str, customer: str) -> None:
 SAMPLES = {
     "text": "'CUSTOMER'", "uuid": "gen_random_uuid()", "integer": "1", "boolean": "true", "bytea": "''",
     "jsonb": "'{}'", "timestamp with time zone": "'2020-01-01'", "kind": "'always_vip'", "variant": "'treatment'",
+    "arm": "'champion'",
     "status": "'reserved'", "outcome": "'delivered'", "roster_id": "(SELECT max(roster_id) FROM roster)",
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from features.table import FeatureTable
-from models.live_drift import BLOCK, SAMPLE, WINDOW, Bins, LiveDrift
+from models.live_drift import BLOCK, EVERY, SAMPLE, WINDOW, Bins, LiveDrift
 from models.versions import SNAPSHOT_FILE, version_folder
 from tests.fakes.scorer import InMemoryScorer
 from training.monitoring.drift import describe_column, measure_drift
@@ -69,12 +69,13 @@ def scorer() -> InMemoryScorer:
 
 
 def note(drift: LiveDrift, inputs: NDArray[np.float32], scores: NDArray[np.float32], batch: int = 100) -> None:
-    """Count customers, batch by batch."""
+    """Count customers, each batch as often as it takes for one of them to be looked at."""
     for start in range(0, len(inputs), batch):
         rows = slice(start, start + batch)
         columns = {name: inputs[rows, n].astype(np.float64) for n, name in enumerate(("days", "revenue"))}
         table = FeatureTable(tuple(map(str, range(len(inputs[rows])))), columns)
-        drift.note("churn", scorer(), table, scores[rows])
+        for _ in range(EVERY):
+            drift.note("churn", scorer(), table, scores[rows])
 
 
 def test_it_is_the_index_of_the_monitor(drift: LiveDrift) -> None:
