@@ -33,6 +33,24 @@ class Rival(msgspec.Struct, frozen=True, array_like=True):
     occasion: str
 
 
+class ArmRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The part that an experiment on a model had in a decision.
+
+    Attributes:
+        experiment: its key.
+        model: churn, nbo or ltv.
+        arm: `champion` or `challenger`: which of them the customer is assigned to, and decides where both can score.
+        challenger: the version that is tried.
+        shadow: what the challenger of a shadow experiment says, by fact, or by id of an offer; nothing used it.
+    """
+
+    experiment: str
+    model: str
+    arm: str
+    challenger: str
+    shadow: Mapping[str, float | str | None] = msgspec.field(default_factory=dict)
+
+
 class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a decision read besides its facts and definitions.
 
@@ -47,6 +65,7 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
         obstacles: the offers that the customer could not get, by id, each with the reason.
         sends_expired: whether triggers that had expired were sent, by HOLDFAST_WITHHOLD_EXPIRED=false.
         reasons: the factors on its trigger by task, where the campaign asks for them; they decided nothing.
+        experiments: those in force on models.
     """
 
     received_ms: int
@@ -59,6 +78,7 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
     obstacles: Mapping[int, str] = msgspec.field(default_factory=dict)
     sends_expired: bool = False
     reasons: Mapping[str, tuple[Factor, ...]] = msgspec.field(default_factory=dict)
+    experiments: tuple[ArmRecord, ...] = ()
 
 
 def record_inputs(

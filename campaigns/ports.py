@@ -66,6 +66,27 @@ class LedgerState:
 
 
 @dataclass(frozen=True, slots=True)
+class ExperimentCustomer:
+    """A customer whom an experiment on a model reaches; the first time counts.
+
+    Attributes:
+        experiment: its key.
+        customer_id: who.
+        arm: `champion` or `challenger`.
+        first_at: the event time.
+        scores: by the champion and by the challenger; None of a live experiment, whose arms have one of them.
+        answers: what the scores lead to, likewise: a band, a value segment, or the id of the best offer.
+    """
+
+    experiment: str
+    customer_id: str
+    arm: str
+    first_at: datetime
+    scores: tuple[float | None, float | None] = (None, None)
+    answers: tuple[str | None, str | None] = (None, None)
+
+
+@dataclass(frozen=True, slots=True)
 class BatchChanges:
     """Everything one batch changes, committed as one transaction or not at all.
 
@@ -87,6 +108,7 @@ class BatchChanges:
         stops: campaigns that the batch stops; one that is stopped already stays as it is.
         due_times: new due times, None for a customer who is not due any more; of customers evaluated before, or in this
             batch.
+        experiment_customers: whom experiments on models reach; those that an experiment has reached already stay so.
     """
 
     transitions: Sequence[Transition] = ()
@@ -105,6 +127,7 @@ class BatchChanges:
     cache_lost: bool = False
     stops: Sequence[CampaignStop] = ()
     due_times: Mapping[str, int | None] = field(default_factory=dict)
+    experiment_customers: Sequence[ExperimentCustomer] = ()
 
 
 @dataclass(frozen=True, slots=True)

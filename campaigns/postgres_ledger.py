@@ -45,11 +45,11 @@ from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
 from segments.errors import SegmentsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
     from campaigns.breaker import CampaignStop
     from campaigns.definition import Campaign
-    from campaigns.ports import BatchChanges, CustomerKey, HourRange
+    from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange
     from segments.definition import Segment
     from segments.engine import EarlierResult, Mode
 
@@ -327,6 +327,11 @@ class PostgresLedger:
         """Return the campaigns that are stopped now, in the order of their keys."""
         return [StopRecord(*row) for row in await self._rows("stops")]
 
+    async def experiment_stops(self, experiments: Collection[str]) -> Mapping[str, str]:
+        """Return why each of these experiments on models stopped by itself; those that did not are missing."""
+        rows = await self._rows("experiment_stops", experiments=list(experiments))
+        return {experiment: reason for experiment, reason, _ in rows}
+
     async def segment_sizes(self) -> dict[str, int]:
         """Return the number of members by segment; a segment without members is left out."""
         return dict(await self._rows("segment_sizes"))
@@ -558,6 +563,7 @@ def _outcome_statements(changes: BatchChanges) -> list[Work]:
         ("write_contact_states", _contact_states(changes.contact_states)),
         ("write_consent_changes", _consent_changes(changes.consent_changes)),
         ("write_feedback", _feedback(changes.feedback)),
+        ("write_experiment_customers", _experiment_customers(changes.experiment_customers)),
     ]
 
 
@@ -724,6 +730,23 @@ def _feedback(given: Sequence[Feedback]) -> dict[str, Any]:
         "numbers": PgTextArray(None if each.value is None else repr(each.value) for each in given),
         "withdraws": PgTextArray(each.withdraws for each in given),
     }
+
+
+def _experiment_customers(reached: Sequence[ExperimentCustomer]) -> dict[str, Any]:
+    return {
+        "customers": PgTextArray(each.customer_id for each in reached),
+        "experiments": PgTextArray(each.experiment for each in reached),
+        "arms": PgTextArray(each.arm for each in reached),
+        "first_at": PgTextArray(each.first_at.isoformat() for each in reached),
+        "champion_scores": PgTextArray(_float(each.scores[0]) for each in reached),
+        "challenger_scores": PgTextArray(_float(each.scores[1]) for each in reached),
+        "champion_answers": PgTextArray(each.answers[0] for each in reached),
+        "challenger_answers": PgTextArray(each.answers[1] for each in reached),
+    }
+
+
+def _float(number: float | None) -> str | None:
+    return None if number is None else repr(number)
 
 
 def _contact(row: tuple[Any, ...]) -> tuple[CustomerKey, Contact]:

@@ -228,6 +228,64 @@ SELECT campaign FROM resumed;
 -- name: stops
 SELECT campaign, reason, stopped_by, stopped_at FROM campaign_stop WHERE resumed_at IS NULL ORDER BY campaign;
 
+-- name: write_experiment_customers
+INSERT INTO experiment_customer (customer_id, experiment, arm, first_at, champion_score, challenger_score, champion_answer, challenger_answer)
+SELECT * FROM unnest(%(customers)s::text[], %(experiments)s::text[], %(arms)s::text[], %(first_at)s::timestamptz[],
+                     %(champion_scores)s::double precision[], %(challenger_scores)s::double precision[],
+                     %(champion_answers)s::text[], %(challenger_answers)s::text[]) AS t (customer_id, experiment)
+ ORDER BY 1, 2
+    ON CONFLICT (customer_id, experiment) DO NOTHING;
+
+-- name: stop_experiment
+-- Of workers that find it at once, the first one does.
+INSERT INTO experiment_stop (experiment, reason) VALUES (%(experiment)s, %(reason)s)
+    ON CONFLICT (experiment) DO NOTHING
+RETURNING experiment;
+
+-- name: experiment_stops
+SELECT experiment, reason, stopped_at FROM experiment_stop WHERE experiment = ANY (%(experiments)s::text[]) ORDER BY experiment;
+
+-- name: experiment_days
+-- As exposure_days, with the customers of an experiment on a model: what came of all contacts since it reached them. The
+-- challenger is the treatment.
+WITH reached AS (
+    SELECT customer_id, CASE arm WHEN 'challenger' THEN 'treatment' ELSE 'control' END AS variant, first_at, recorded_at
+      FROM experiment_customer WHERE experiment = %(experiment)s
+), contacted AS (
+    SELECT c.customer_id, (c.first_at ->> 'converted')::timestamptz AS converted_at,
+           CASE WHEN c.first_at ? 'converted' THEN coalesce(c.value, 0) ELSE 0 END AS revenue,
+           CASE WHEN c.variant = 'treatment' AND o.failed_at IS NULL AND c.status <> 'failed'
+                     AND (o.message_id IS NULL OR o.sent_at IS NOT NULL)
+                THEN coalesce(c.contact_cost::numeric, 0) ELSE 0 END
+           + CASE WHEN c.variant = 'treatment' AND c.first_at ? 'converted' THEN coalesce(c.offer_cost::numeric, 0) ELSE 0 END AS cost
+      FROM reached JOIN contact c ON c.customer_id = reached.customer_id AND c.recorded_at >= reached.recorded_at
+           LEFT JOIN outbox o ON o.customer_id = c.customer_id AND o.message_id = c.trigger_id::text
+     WHERE %(until)s::timestamptz IS NULL OR c.recorded_at < %(until)s::timestamptz
+), summed AS (
+    SELECT customer_id, min(converted_at) AS converted_at, sum(revenue) AS revenue, sum(cost) AS cost
+      FROM contacted GROUP BY customer_id
+), happened AS (
+    SELECT variant, first_at AS at, 1 AS reached, 0 AS converted, 0 AS revenue, coalesce(cost, 0) AS cost,
+           coalesce(cost * (cost - 2 * revenue), 0) AS square
+      FROM reached LEFT JOIN summed USING (customer_id)
+     UNION ALL
+    SELECT variant, greatest(first_at, converted_at), 0, 1, revenue, 0, 0
+      FROM reached JOIN summed USING (customer_id) WHERE converted_at IS NOT NULL
+)
+SELECT %(experiment)s, variant, (at AT TIME ZONE 'UTC')::date, sum(reached), sum(converted), sum(revenue), sum(revenue * revenue),
+       NULL, sum(cost), sum(square)
+  FROM happened GROUP BY variant, 3 ORDER BY 3, variant;
+
+-- name: experiment_agreement
+SELECT count(*), corr(champion_score, challenger_score), avg(abs(champion_score - challenger_score)),
+       count(*) FILTER (WHERE champion_answer IS DISTINCT FROM challenger_answer)
+  FROM experiment_customer WHERE experiment = %(experiment)s AND challenger_score IS NOT NULL AND champion_score IS NOT NULL;
+
+-- name: experiment_answers
+SELECT champion_answer, challenger_answer, count(*) FROM experiment_customer
+ WHERE experiment = %(experiment)s AND challenger_score IS NOT NULL AND champion_score IS NOT NULL
+ GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2;
+
 -- name: write_contact_states
 UPDATE contact
    SET status = t.status, value = t.value, conversions = t.conversions, first_at = t.first_at

@@ -48,6 +48,7 @@ RULES = (
     ),
     Rule("delivery", "delivery", "reported_at < %(cutoff)s AND greatest(settled_at, expires_at) < %(cutoff)s"),
     Rule("opt_out", "delivery", "reported_at < %(cutoff)s"),
+    Rule("experiment_customer", "contact", "recorded_at < %(cutoff)s"),
     Rule("campaign_hour", "campaign_hour", "hour < floor(extract(epoch FROM %(cutoff)s) / 3600)"),
 )
 

@@ -10,7 +10,8 @@ GRANT USAGE ON SCHEMA public TO :"role";
 GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
-    dead_letter, partition_owner, activation, segment_activation, campaign_hour, campaign_stop TO :"role";
+    dead_letter, partition_owner, activation, segment_activation, campaign_hour, campaign_stop, experiment_customer,
+    experiment_stop TO :"role";
 GRANT SELECT ON ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
@@ -49,7 +50,7 @@ GRANT UPDATE (reported_at) ON opt_out TO :"role";
 -- Run with `--set forget=1` for the role of `holdfast forget`: it deletes a customer's rows from every table.
 \if :{?forget}
 GRANT SELECT, DELETE ON evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
-    dead_letter, delivery, opt_out TO :"role";
+    dead_letter, delivery, opt_out, experiment_customer TO :"role";
 GRANT SELECT, INSERT, DELETE ON tombstone TO :"role";
 GRANT UPDATE (tombstones) ON ledger_state TO :"role";
 GRANT SELECT, UPDATE (last_customer_id) ON campaign_launch, reevaluation TO :"role";
@@ -57,6 +58,7 @@ GRANT SELECT, UPDATE (last_customer_id) ON campaign_launch, reevaluation TO :"ro
 
 -- Run with `--set prune=1` for the role of `holdfast prune`: it deletes old rows.
 \if :{?prune}
-GRANT SELECT, DELETE ON outbox, decision, seen_event, contact, dead_letter, delivery, opt_out, campaign_hour TO :"role";
+GRANT SELECT, DELETE ON outbox, decision, seen_event, contact, dead_letter, delivery, opt_out, campaign_hour,
+    experiment_customer TO :"role";
 GRANT UPDATE (pruned_before) ON ledger_state TO :"role";
 \endif

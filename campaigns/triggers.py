@@ -77,6 +77,7 @@ def decision_message(decision: Decision, cause: Headers | None = None) -> Messag
         "facts": decision.facts,
         "versions": candidate.versions,
         **({} if decision.variant is None else {"campaign_variant": decision.variant}),
+        **({"experiments": decision.inputs.experiments} if decision.inputs and decision.inputs.experiments else {}),
     }
     return _message(decision, DECISION_TYPE, decision_message_id(candidate.trigger_id), "decisions", body, cause)
 

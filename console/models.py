@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from psycopg import sql
 
+from console.cli.experiments import experiment
 from console.model_metrics import write_metrics
 from console.model_views import (
     COHORT_HEADINGS,
@@ -76,7 +77,10 @@ _YES = click.option("--yes", is_flag=True, help="Although it moves more customer
 
 @click.group()
 def models() -> None:
-    """Model versions: list, compare, promote, roll back, verify, prune, monitor."""
+    """Model versions: list, compare, promote, roll back, verify, prune, monitor, and experiments with them."""
+
+
+models.add_command(experiment)
 
 
 @models.command("list")
@@ -220,7 +224,7 @@ def verify_files(name: str | None, as_json: bool) -> None:
 @click.option("--keep", multiple=True, help="A version to keep besides; may be repeated.")
 @_JSON
 def prune_versions(name: str, keep_last: int, keep: tuple[str, ...], as_json: bool) -> None:
-    """Delete old versions; never the one that serves, its parent, or the one that a rollback leads to."""
+    """Delete old versions; never the one that serves, its parent, the one that a rollback leads to, or one in trial."""
     gone = prune(_home(_models_dir(load_settings()), name), keep_last=keep_last, keep=keep)
     click.echo(json.dumps({"deleted": gone}) if as_json else f"deleted {', '.join(gone) or 'nothing'}")
 

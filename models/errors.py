@@ -11,6 +11,7 @@ ModelError
     ├── NoVersionError          there is no such version, or no such model
     ├── VersionConflictError    another model has this version already
     ├── PromotionRefusedError   a gate, a file or a missing reason stands against it
+    ├── ExperimentError         it cannot be started or stopped, or the record of experiments cannot be read
     └── HistoryError            the record of promotions cannot be read
 """
 
@@ -63,3 +64,7 @@ class PromotionRefusedError(VersionError):
 
 class HistoryError(VersionError):
     """The record of promotions cannot be read."""
+
+
+class ExperimentError(VersionError):
+    """An experiment cannot be started or stopped, or the record of experiments cannot be read."""

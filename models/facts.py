@@ -20,6 +20,6 @@ RULE_INPUTS = frozenset[str]().union(*RFM_SOURCES.values(), *(task.rule_columns 
 
 def facts_read(scorers: Scorers) -> frozenset[str]:
     """Return the names of the facts that can influence a score."""
-    by_models = {column for scorer in scorers.by_name.values() for column in scorer.columns}
-    routes = {scorer.column for scorer in scorers.by_name.values() if isinstance(scorer, RoutedScorer)}
+    by_models = {column for scorer in scorers.readers for column in scorer.columns}
+    routes = {scorer.column for scorer in scorers.readers if isinstance(scorer, RoutedScorer)}
     return RULE_INPUTS | by_models | routes

@@ -21,7 +21,7 @@ from models.inputs import readable_numbers
 from models.reason_texts import Known, Subject, write_text
 from models.routing import RoutedScorer
 from models.rules import usual_customers
-from models.scores import score_task
+from models.scores import score_task, split_arms
 from models.shapley import Background, ExactShapley
 from models.tasks.ltv import LifetimeValue, ValueScale
 from models.tasks.nbo import NextBestOffer
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from models.registry import Scorers
     from models.shapley import Rows
     from models.tasks.protocol import ModelTask
+
+    Factors = tuple["Factor", ...]
+    Ask = Callable[[Scorers, int, bool], "_Question"]
+    """From what scores, the place of a customer in the table, and whether a rule scored them, to what is explained."""
 
 WORDED = 2
 """So many features of a group are told in its text."""
@@ -112,13 +116,13 @@ class ScoreExplainer:
 
     def explain(self, table: FeatureTable, most: int | None = None) -> Sequence[tuple[Factor, ...]]:
         """Return each customer's factors, the largest first."""
-        return _explain(self._task, self._scorers, table, lambda _, by_rule: self._ask(by_rule=by_rule), most)
+        return _explain(self._task, self._scorers, table, self._ask, most)
 
-    def _ask(self, *, by_rule: bool) -> _Question:
+    def _ask(self, scorers: Scorers, _: int, by_rule: bool) -> _Question:
         factor = 1.0
         if self._task.name == LifetimeValue.name and not by_rule:
-            factor = ValueScale.of(getattr(self._scorers[self._task.name], "manifest", {})).factor
-        return _Question((0,), (factor,), Subject(self._task.name, factor=factor, labels=self._scorers.labels))
+            factor = ValueScale.of(getattr(scorers[self._task.name], "manifest", {})).factor
+        return _Question((0,), (factor,), Subject(self._task.name, factor=factor, labels=scorers.labels))
 
 
 class OfferExplainer:
@@ -136,10 +140,11 @@ class OfferExplainer:
     def explain(self, table: FeatureTable, most: int | None = None) -> Sequence[tuple[Factor, ...]]:
         """Return each customer's factors, the largest first; those that speak for the first offer are positive."""
         task = TASKS[NextBestOffer.name]
-        return _explain(task, self._scorers, table, lambda row, _: self._ask(self._pairs[row]), most)
+        return _explain(task, self._scorers, table, self._ask, most)
 
-    def _ask(self, pair: OfferPair) -> _Question:
-        subject = Subject(NextBestOffer.name, pair.first_name, pair.second_name, labels=self._scorers.labels)
+    def _ask(self, scorers: Scorers, place: int, _: bool) -> _Question:
+        pair = self._pairs[place]
+        subject = Subject(NextBestOffer.name, pair.first_name, pair.second_name, labels=scorers.labels)
         outputs, weights = (pair.first - 1, pair.second - 1), (pair.first_value, -pair.second_value)
         return _Question(outputs, weights, subject)
 
@@ -159,26 +164,35 @@ def _has_reasons(scorer: Scorer) -> bool:
     return getattr(pooled, "reasons", None) is not None
 
 
-def _explain(
+def _explain(task: ModelTask, scorers: Scorers, table: FeatureTable, ask: Ask, most: int | None) -> list[Factors]:
+    """Explain each customer by what scored them: the model, the challenger of an experiment on it, or the rule."""
+    found: list[Factors] = [()] * len(table)
+    for places, part, by in split_arms(task, table, scorers):
+        for place, factors in zip(places, _explain_arm(task, by, part, places, ask, most), strict=True):
+            found[place] = factors
+    return found
+
+
+def _explain_arm(
     task: ModelTask,
     scorers: Scorers,
     table: FeatureTable,
-    ask: Callable[[int, bool], _Question],
+    places: NDArray[np.intp],
+    ask: Ask,
     most: int | None,
-) -> list[tuple[Factor, ...]]:
-    """Explain each customer by what scored them, the model or the rule."""
+) -> list[Factors]:
     _, basis = score_task(task, table, scorers)
     by_rule = basis == "rules"
-    found: list[tuple[Factor, ...]] = [()] * len(table)
+    found: list[Factors] = [()] * len(table)
     for rows, scorer in _split(scorers[task.name], table, np.flatnonzero(~by_rule)):
         if isinstance(scorer, TFLiteScorer) and scorer.reasons and scorer.shapley and len(rows):
             explained = _ModelReasons(scorer, scorer.reasons, scorer.shapley, table)
             for row in rows:
-                found[row] = explained.explain(int(row), ask(int(row), False), most)
+                found[row] = explained.explain(int(row), ask(scorers, int(places[row]), False), most)
     if by_rule.any():
         explained_by_rule = _RuleReasons(task, scorers, table)
         for row in np.flatnonzero(by_rule):
-            found[row] = explained_by_rule.explain(int(row), ask(int(row), True), most)
+            found[row] = explained_by_rule.explain(int(row), ask(scorers, int(places[row]), True), most)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.changeovers import NONE, Serving, find_changeover, find_former
 from models.errors import HistoryError, ModelLoadError, VersionError
+from models.experiments import EXPERIMENTS_FILE
 from models.feature_labels import LABELS_FILE, load_labels
 from models.mock import MockScorer
 from models.regular_file import read_regular_file
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from models.rules import Rule
     from models.tasks.protocol import ModelTask
     from models.tflite import TFLiteScorer
+    from models.trials import Trial
 
 RFM_FILE = "rfm.json"
 MARK_BYTES = 2**20
@@ -57,6 +59,7 @@ class Scorers:
         labels: what features are called in reasons, by feature or column.
         changeovers: the changeover under which each model serves, by name; models without one are missing.
         formers: what served before those of mode `new`, by name; missing where it cannot be loaded.
+        trials: the experiments in force, by the name of the task.
     """
 
     by_name: Mapping[str, Scorer]
@@ -66,6 +69,7 @@ class Scorers:
     labels: Mapping[str, FeatureLabel] = field(default_factory=dict)
     changeovers: Mapping[str, str] = field(default_factory=dict)
     formers: Mapping[str, FormerScorer] = field(default_factory=dict)
+    trials: Mapping[str, Trial] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Scorer:
         return self.by_name[name]
@@ -79,6 +83,18 @@ class Scorers:
     def reasons(self) -> dict[str, str]:
         """Why a rule stands in, for each scorer that is one."""
         return {name: scorer.reason for name, scorer in self.by_name.items() if isinstance(scorer, RuleScorer)}
+
+    @property
+    def challengers(self) -> dict[str, str]:
+        """The version of each challenger that decides for a share of the customers, by name."""
+        live = {name: trial.challenger for name, trial in self.trials.items() if not trial.experiment.is_shadow}
+        return {name: scorer.version for name, scorer in live.items() if scorer is not None}
+
+    @property
+    def readers(self) -> tuple[Scorer, ...]:
+        """Everything whose columns decide: the scorers, and the challengers that are no shadows."""
+        live = (trial.challenger for trial in self.trials.values() if not trial.experiment.is_shadow)
+        return (*self.by_name.values(), *(each for each in live if each is not None))
 
     def with_scorer(self, name: str, scorer: Scorer) -> Scorers:
         """Return the same with another scorer for a task."""
@@ -150,9 +166,9 @@ def load_scorers(
 
 
 def version_fingerprint(models_dir: Path) -> tuple[bytes | None, ...]:
-    """Return the promoted versions, the RFM cut points and the labels as bytes; it changes when they do."""
-    files = (models_dir / RFM_FILE, models_dir / LABELS_FILE)
-    return tuple(map(_mark, (*(models_dir / name / CURRENT_FILE for name in TASKS), *files)))
+    """Return what serves as bytes: promoted versions, experiments, RFM cut points, labels; it changes when they do."""
+    of_tasks = (models_dir / name / file for name in TASKS for file in (CURRENT_FILE, EXPERIMENTS_FILE))
+    return tuple(map(_mark, (*of_tasks, models_dir / RFM_FILE, models_dir / LABELS_FILE)))
 
 
 def _mark(path: Path) -> bytes | None:

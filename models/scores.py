@@ -19,38 +19,48 @@ from models.tasks.protocol import Scored
 from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from features.table import Column, FeatureTable
     from models.fallbacks import ModelFallbacks
+    from models.live_drift import LiveDrift
     from models.ports import Scorer
     from models.registry import Scorers
     from models.tasks.protocol import ModelTask
+
+    Rows = NDArray[np.intp]
 
 TOLERANCE = 1e-4
 """How far beyond its range rounding may put a score; it is clipped to the range then."""
 
 
-def score_customers(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None) -> FeatureTable:
+def score_customers(
+    table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None, drift: LiveDrift | None = None
+) -> FeatureTable:
     """Return the table with RFM and the models' scores."""
     scored = table.with_columns(rfm_columns(table, scorers.rfm))
-    return scored.with_columns(score_columns(scored, scorers, fallbacks))
+    return scored.with_columns(score_columns(scored, scorers, fallbacks, drift))
 
 
-def score_columns(table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None) -> dict[str, Column]:
+def score_columns(
+    table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None, drift: LiveDrift | None = None
+) -> dict[str, Column]:
     """Return the facts that every task adds for every customer, one column each; see `add_facts` in models/tasks.
 
     Args:
         table: the customers.
         scorers: what serves.
         fallbacks: notes the customers whom a rule scored in place of a model.
+        drift: counts the customers whom a model scored.
     """
     columns: dict[str, Column] = {}
     for task in TASKS.values():
         if not task.for_contacts_only:
-            columns |= task_facts(task, score_with_spread(task, table, scorers, fallbacks), scorers)
+            arms = split_arms(task, table, scorers)
+            facts = [task_facts(task, score_with_spread(task, part, by, fallbacks, drift), by) for _, part, by in arms]
+            columns |= join_arms(arms, facts)
     return columns
 
 
@@ -60,14 +70,68 @@ def task_facts(task: ModelTask, scored: Scored, scorers: Scorers) -> dict[str, C
     return task.add_facts(scored.scores, scored.basis, manifest, scorers.rfm)
 
 
+def split_arms(task: ModelTask, table: FeatureTable, scorers: Scorers) -> list[tuple[Rows, FeatureTable, Scorers]]:
+    """Return the customers whom each version scores: those of an experiment's challenger, and all others."""
+    trial = scorers.trials.get(task.name)
+    if trial is None or trial.challenger is None or trial.experiment.is_shadow:
+        return [(np.arange(len(table)), table, scorers)]
+    challenged = trial.experiment.assign(table.customer_ids)
+    by_challenger = scorers.with_scorer(task.name, trial.challenger)
+    arms = ((np.flatnonzero(~challenged), scorers), (np.flatnonzero(challenged), by_challenger))
+    found = [(rows, table.take(rows), scored_by) for rows, scored_by in arms if len(rows)]
+    return found or [(np.arange(0), table, scorers)]
+
+
+def join_arms(
+    arms: Sequence[tuple[Rows, FeatureTable, Scorers]], parts: Sequence[Mapping[str, Column]]
+) -> Mapping[str, Column]:
+    """Return the columns of each arm as those of the whole table."""
+    if len(arms) == 1:
+        return parts[0]
+    joined = {}
+    for name, cells in parts[0].items():
+        joined[name] = np.empty(sum(len(rows) for rows, _, _ in arms), dtype=cells.dtype)
+        for (rows, _, _), columns in zip(arms, parts, strict=True):
+            joined[name][rows] = columns[name]
+    return joined
+
+
+def shadow_columns(table: FeatureTable, scorers: Scorers) -> dict[str, dict[str, Column]]:
+    """Return the facts that the challengers of shadow experiments would add, by task; they decide nothing."""
+    found = {}
+    for name, trial in scorers.trials.items():
+        if trial.experiment.is_shadow and trial.challenger is not None and not TASKS[name].for_contacts_only:
+            challenged = scorers.with_scorer(name, trial.challenger)
+            found[name] = task_facts(TASKS[name], score_with_spread(TASKS[name], table, challenged), challenged)
+    return found
+
+
+def shadow_offers(table: FeatureTable, scorers: Scorers) -> NDArray[np.float32] | None:
+    """Return the scores of each offer by the challenger of a shadow experiment, as `score_offers`; None without one."""
+    task = TASKS[NextBestOffer.name]
+    trial = scorers.trials.get(task.name)
+    if trial is None or trial.challenger is None or not trial.experiment.is_shadow:
+        return None
+    return score_task(task, table, scorers.with_scorer(task.name, trial.challenger))[0]
+
+
 def score_offers(
-    table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
+    table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None, drift: LiveDrift | None = None
 ) -> tuple[NDArray[np.float32], Column]:
     """Return the score of each offer, shape [customers, offers], and what gave them, shape [customers].
 
     For the few customers that a campaign will contact; by rule for those whom the model gives no usable scores.
     """
-    return score_task(TASKS[NextBestOffer.name], table, scorers, fallbacks)
+    task = TASKS[NextBestOffer.name]
+    arms = split_arms(task, table, scorers)
+    parts = [(rows, score_task(task, part, by, fallbacks, drift)) for rows, part, by in arms]
+    if len(parts) == 1:
+        return parts[0][1]
+    scores = np.empty((len(table), parts[0][1][0].shape[1]), dtype=np.float32)
+    basis = np.empty(len(table), dtype=object)
+    for rows, (of_part, basis_of_part) in parts:
+        scores[rows], basis[rows] = of_part, basis_of_part
+    return scores, basis
 
 
 def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:
@@ -94,15 +158,23 @@ def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:
 
 
 def score_task(
-    task: ModelTask, table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
+    task: ModelTask,
+    table: FeatureTable,
+    scorers: Scorers,
+    fallbacks: ModelFallbacks | None = None,
+    drift: LiveDrift | None = None,
 ) -> tuple[NDArray[np.float32], Column]:
     """Return scores of shape [customers, outputs] and what gave them; see `score_with_spread`."""
-    scored = score_with_spread(task, table, scorers, fallbacks)
+    scored = score_with_spread(task, table, scorers, fallbacks, drift)
     return scored.scores, scored.basis
 
 
 def score_with_spread(
-    task: ModelTask, table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
+    task: ModelTask,
+    table: FeatureTable,
+    scorers: Scorers,
+    fallbacks: ModelFallbacks | None = None,
+    drift: LiveDrift | None = None,
 ) -> Scored:
     """Return scores, their spreads and what gave them, `rules` where the rule had to stand in.
 
@@ -119,6 +191,8 @@ def score_with_spread(
         return Scored(task.apply_rule(table, scorers.offers), _constant("rules", len(table)), unknown)
     outputs = matrix.shape[1] - scorer.spreads
     scores, spread = matrix[:, :outputs], matrix[:, outputs:]
+    if drift is not None and scorer.basis == "model":
+        drift.note(task.name, scorer, table, scores)
     # NaN compares as false, too.
     usable = ((scores >= task.lowest - TOLERANCE) & (scores <= task.highest + TOLERANCE)).all(axis=1)
     if scorer.basis == "rules":

@@ -35,7 +35,10 @@ def unavailable_facts(
     present = set(columns)
     missing = {fact: set(sources) - present for fact, sources in RFM_SOURCES.items()}
     for name, task in TASKS.items():
-        missing |= dict.fromkeys(task.facts, _missing(scorers[name], task.rule_columns, present, lost))
+        lacking = _missing(scorers[name], task.rule_columns, present, lost)
+        if (trial := scorers.trials.get(name)) and trial.challenger and not trial.experiment.is_shadow:
+            lacking = lacking | _missing(trial.challenger, task.rule_columns, present, lost)
+        missing |= dict.fromkeys(task.facts, lacking)
     return {fact: names for fact, names in missing.items() if names}
 
 

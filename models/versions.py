@@ -3,6 +3,7 @@
     <models_dir>/<name>/versions/<version>/   model.tflite, manifest.json, and what else was put there
     <models_dir>/<name>/current               one line: the version that serves, and its changeover where it has one
     <models_dir>/<name>/history.jsonl         every promotion and rollback, the oldest first
+    <models_dir>/<name>/experiments.jsonl     every experiment, the oldest first; see models/experiments.py
 
 A version's folder appears by one rename and is not changed afterwards; `current` is replaced by one rename. So
 readers need no lock: they see a whole version, either the old one or the new one. Writers hold the lock of the
@@ -14,10 +15,8 @@ Nothing here loads a model, so training may import it together with TensorFlow.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -38,6 +37,8 @@ from models.errors import (
     VersionConflictError,
     VersionError,
 )
+from models.experiments import close_experiment, find_tested
+from models.folder import format_moment, locked, replace_file, sync
 from models.manifest import read_manifest
 from models.regular_file import read_regular_file
 
@@ -60,7 +61,7 @@ HISTORY_FILE = "history.jsonl"
 LINE_BYTES, HISTORY_BYTES = 4_096, 64 * 2**20
 """The most that `current` and the history may have."""
 
-_VERSIONS, _LOCK, _PRUNED = "versions", ".lock", ".pruned-"
+_VERSIONS, _PRUNED = "versions", ".pruned-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _CHANGEOVER = re.compile(r"[0-9T]{1,32}-(silent|new)")
 
@@ -144,19 +145,19 @@ def add_version(home: Path, staging: Path, *, at: datetime, by: str) -> ModelVer
     wrong = verify(ModelVersion(staging, manifest))
     if wrong:
         raise VersionError("; ".join(wrong) + "; train the model again")
-    with _locked(home):
+    with locked(home):
         target = home / _VERSIONS / version
         if target.exists():
             return _same_model(read_version(home, version), manifest)
-        added = {"at": _moment(at), "by": by}
+        added = {"at": format_moment(at), "by": by}
         sealed = {"parent": None, **manifest, "files": _hash_files(staging), "added": added}
         sealed["parent"] = sealed["parent"] or current_version(home)
         (staging / MANIFEST_FILE).write_text(json.dumps(sealed, indent=2) + "\n", encoding="utf-8")
         for path in (*staging.rglob("*"), staging):
-            _sync(path)
+            sync(path)
         target.parent.mkdir(exist_ok=True)
         staging.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
     return ModelVersion(target, sealed)
 
 
@@ -310,7 +311,7 @@ def promote(
             a file is missing or changed; or it cannot be loaded.
         NoVersionError, VersionError, HistoryError: see above.
     """
-    with _locked(home):
+    with locked(home):
         wanted = read_version(home, version)
         _refuse_changed(wanted)
         closed = wanted.closed_gates
@@ -325,9 +326,17 @@ def promote(
         history, serving = read_history(home), read_serving(home)
         changeover = serving.changeover if mode == "emit" else begin_changeover(history, mode, at)
         line = Promotion(
-            "promoted", _moment(at), by, serving.version, version, why, bool(closed), mode=mode, changeover=changeover
+            "promoted",
+            format_moment(at),
+            by,
+            serving.version,
+            version,
+            why,
+            bool(closed),
+            mode=mode,
+            changeover=changeover,
         )
-        return _serve(home, history, line)
+        return _serve(home, history, line, at)
 
 
 def roll_back(
@@ -350,7 +359,7 @@ def roll_back(
             cannot be loaded.
         NoVersionError, VersionError, HistoryError: see above.
     """
-    with _locked(home):
+    with locked(home):
         history, serving = read_history(home), read_serving(home)
         served = trace_promotions(history, serving.version)
         if to is None:
@@ -361,11 +370,11 @@ def roll_back(
             raise PromotionRefusedError(f"{home}: {to!r} never served; promote it instead")
         _refuse_changed(read_version(home, to))
         mode = _refuse_unloadable(to, check) or mode
-        line = Promotion("rolled back", _moment(at), by, serving.version, to, why)
+        line = Promotion("rolled back", format_moment(at), by, serving.version, to, why)
         if (restored := find_restored(history, serving, to)) is not None:
-            return _serve(home, history, replace(line, mode=RESTORED, changeover=restored))
+            return _serve(home, history, replace(line, mode=RESTORED, changeover=restored), at)
         changeover = serving.changeover if mode == "emit" else begin_changeover(history, mode, at)
-        return _serve(home, history, replace(line, mode=mode, changeover=changeover))
+        return _serve(home, history, replace(line, mode=mode, changeover=changeover), at)
 
 
 def trace_promotions(history: Sequence[Promotion], current: str | None) -> tuple[str, ...]:
@@ -390,17 +399,18 @@ def prune(home: Path, *, keep_last: int, keep: Collection[str] = ()) -> list[str
     Args:
         home: the model's folder.
         keep_last: how many to keep of those added last.
-        keep: versions to keep besides. The current one, its parent, and the one a rollback would lead to always stay.
+        keep: versions to keep besides. The current one, its parent, the one a rollback would lead to, and those of an
+            experiment that runs always stay.
 
     Raises:
         VersionError, HistoryError: see above.
     """
-    with _locked(home):
+    with locked(home):
         for left in (home / _VERSIONS).glob(f"{_PRUNED}*"):
             shutil.rmtree(left)
         versions, current = list_versions(home), current_version(home)
         parents = {each.manifest.get("parent") for each in versions if each.version == current}
-        stay = {*keep, current, *parents, *trace_promotions(read_history(home), current)[-2:]}
+        stay = {*keep, current, *parents, *trace_promotions(read_history(home), current)[-2:], *find_tested(home)}
         stay |= {each.version for each in versions[max(0, len(versions) - keep_last) :]}
         gone = [each for each in versions if each.version not in stay]
         for each in gone:
@@ -438,45 +448,17 @@ def _refuse_unloadable(version: str, check: Callable[[str], PromotionMode | None
         raise PromotionRefusedError(f"{version}: cannot serve: {error}") from error
 
 
-def _serve(home: Path, history: Sequence[Promotion], line: Promotion) -> Promotion | None:
+def _serve(home: Path, history: Sequence[Promotion], line: Promotion, at: datetime) -> Promotion | None:
     if line.before == line.after:
         return None
     lines = [json.dumps(asdict(each)) + "\n" for each in (*history, line)]
-    _replace(home / HISTORY_FILE, "".join(lines))
+    # Before `current`: an experiment that has lost its champion must not go on after a rollback to it.
+    reason = f"{line.after} was {line.action.replace('rolled back', 'rolled back to')}"
+    close_experiment(home, at=at, by=line.by, reason=reason)
+    replace_file(home / HISTORY_FILE, "".join(lines))
     # One rename: who learns the version learns its changeover.
-    _replace(home / CURRENT_FILE, f"{line.after} {line.changeover}".strip() + "\n")
+    replace_file(home / CURRENT_FILE, f"{line.after} {line.changeover}".strip() + "\n")
     return line
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace a file so that a reader sees the old or the new content, also after a power cut."""
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(text, encoding="utf-8")
-    _sync(fresh)
-    fresh.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    """Hold the lock of a model's folder; the system releases it when the process ends."""
-    if not home.is_dir():
-        raise NoVersionError(f"{home}: no such folder; train the model first, or correct HOLDFAST_MODELS_DIR")
-    try:
-        lock = (home / _LOCK).open("w")
-    except OSError as error:
-        raise VersionError(f"{home}: cannot be written ({error.strerror}); check who owns the folder") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _version_folders(home: Path) -> list[Path]:
@@ -500,7 +482,3 @@ def _checked_name(text: str, where: Path) -> str:
             f"{where}: {text[:80]!r} is not a version name; use letters, digits, dot, dash and underscore"
         )
     return text
-
-
-def _moment(at: datetime) -> str:
-    return at.isoformat(timespec="milliseconds")

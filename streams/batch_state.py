@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from campaigns.breaker import CampaignStop
     from campaigns.decide import ContactHistory, Decision
     from campaigns.feedback import Feedback
-    from campaigns.ports import BatchChanges, Committed, CustomerKey
+    from campaigns.ports import BatchChanges, Committed, CustomerKey, ExperimentCustomer
     from features.signals import Message, Signals
-    from features.table import FeatureTable
+    from features.table import Column, FeatureTable
     from segments.engine import Transitions
     from streams.decision_config import DecisionConfig
     from streams.formats.events import Decoded, Event, EventsByKind, Reject
@@ -41,7 +41,7 @@ class Prepared:
 
     It is decided with the config that it was scored with, even when another model is promoted meanwhile. `unavailable`
     has the facts that cannot be computed, and the missing columns behind each; `awaited` the updates that campaigns
-    wait for, by their key in the ledger.
+    wait for, by their key in the ledger; `shadow` the facts that challengers would add, by model.
     """
 
     config: DecisionConfig
@@ -51,6 +51,7 @@ class Prepared:
     messages: Mapping[str, list[Message]]
     unavailable: Mapping[str, Collection[str]]
     awaited: Mapping[CustomerKey, Event]
+    shadow: Mapping[str, Mapping[str, Column]] = field(default_factory=dict)
 
     @property
     def events(self) -> EventsByKind:
@@ -95,11 +96,15 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """The transitions of a batch, the decisions they and launches lead to, and the campaigns that breakers stop."""
+    """The transitions of a batch, the decisions they and launches lead to, and the campaigns that breakers stop.
+
+    `experiment_customers` are those whom experiments on models reach.
+    """
 
     transitions: Transitions
     decisions: Sequence[Decision]
     stops: Sequence[CampaignStop] = ()
+    experiment_customers: Sequence[ExperimentCustomer] = ()
 
 
 @dataclass(frozen=True, slots=True)

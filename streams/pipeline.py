@@ -26,7 +26,7 @@ from features.signals import Signals, as_columns
 from features.signals import fold as fold_messages
 from features.table import FeatureTable
 from features.times import EVENT_TIME, event_times
-from models.scores import score_customers, score_offers
+from models.scores import score_customers, score_offers, shadow_columns
 from models.sentiment import read_message
 from models.sources import unavailable_facts
 from segments.engine import Transitions
@@ -48,6 +48,7 @@ from streams.customers import (
 )
 from streams.due_customers import Customers, find_departed, find_due_times, floor_s
 from streams.event_audiences import awaited_updates, find_occurrences
+from streams.experiments import find_reached, record_arms
 from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
 from streams.observability.traces import UNTRACED
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from campaigns.triggers import Message
     from features.store import FeatureStore
     from models.fallbacks import ModelFallbacks
+    from models.live_drift import LiveDrift
     from models.registry import Scorers
     from segments.engine import Transition
     from streams.decision_config import DecisionConfig
@@ -80,6 +82,7 @@ class Pipeline:
         config: models and definitions.
         decode: from records to events; see decode_records.
         fallbacks: counts customers scored by a rule although a model serves.
+        drift: counts customers scored by models, by the bins of training.
         publishes_transitions: whether entries and exits are published.
         stamp: lets what a batch publishes carry the traces of its events; see streams/observability/traces.py.
         history: reads features as of past events, in place of the feature store; None where events are new.
@@ -90,7 +93,7 @@ class Pipeline:
         watermark: the latest event time of an evaluation that this worker has committed, in seconds since 1970.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one parameter for each part that the composition root chooses
         self,
         features: FeatureStore,
         ledger: Ledger,
@@ -98,6 +101,7 @@ class Pipeline:
         *,
         decode: Callable[[Sequence[Record]], Decoded] = decode_records,
         fallbacks: ModelFallbacks | None = None,
+        drift: LiveDrift | None = None,
         publishes_transitions: bool = False,
         stamp: Callable[[Sequence[Message], EventsByKind], Sequence[Message]] = UNTRACED.stamp,
         history: FeatureHistory | None = None,
@@ -106,6 +110,7 @@ class Pipeline:
         self._ledger = ledger
         self._config = config
         self._fallbacks = fallbacks
+        self._drift = drift
         self.frozen_segments: Mapping[str, tuple[str, ...]] = {}
         self.stopped_campaigns: Mapping[str, str] = {}
         self.watermark: int | None = None
@@ -194,11 +199,12 @@ class Pipeline:
         """Score customers and messages with the models."""
         facts = refreshed.table
         if len(facts):
-            facts = score_customers(facts, config.scorers, self._fallbacks)
+            facts = score_customers(facts, config.scorers, self._fallbacks, self._drift)
         messages = messages_by_customer(refreshed.decoded.events.said, read_message)
         unavailable = unavailable_facts(refreshed.table.columns, refreshed.lost_columns, config.scorers)
         awaited = awaited_updates(refreshed.decoded.events, config.definitions)
-        return Prepared(config, refreshed, poison, facts, messages, unavailable, awaited)
+        shadow = shadow_columns(facts, config.scorers) if len(facts) else {}
+        return Prepared(config, refreshed, poison, facts, messages, unavailable, awaited, shadow)
 
     async def load(self, prepared: Prepared) -> LedgerState:
         """Load what the ledger holds of the batch's customers, messages, outcomes and launches."""
@@ -261,6 +267,7 @@ class Pipeline:
     def evaluate(self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions) -> Evaluated:
         """Decide every candidate that a transition, an event or a launch makes, except what is decided already."""
         definitions, changes = prepared.config.definitions, transitions.changes
+        scorers, shadow = prepared.config.scorers, prepared.shadow
         contexts = {change.customer_id: trigger_context(prepared.latest[change.customer_id]) for change in changes}
         requests = launch_requests(prepared.events.requested, definitions, state, changes)
         launched = launch_candidates(requests, definitions)
@@ -272,7 +279,7 @@ class Pipeline:
             *event_candidates(occurrences, definitions),
             *(each for each in launched if (each.customer_id, each.trigger_id) not in state.decided),
         ]
-        score = partial(score_offers, scorers=prepared.config.scorers, fallbacks=self._fallbacks)
+        score = partial(score_offers, scorers=scorers, fallbacks=self._fallbacks, drift=self._drift)
         breakers = watch_batch(state.stops, state.contact_hours, definitions.longest_breaker)
         decisions = decide_all(
             candidates,
@@ -284,8 +291,10 @@ class Pipeline:
             prepared.unavailable,
             breakers,
         )
-        explained = add_reasons(decisions, folded.facts, definitions, prepared.config.scorers)
-        return Evaluated(transitions, explained, breakers.tripped if breakers else ())
+        explained = add_reasons(decisions, folded.facts, definitions, scorers)
+        recorded = record_arms(explained, scorers, folded.facts, shadow)
+        reached = find_reached(recorded, scorers, folded.facts, shadow, folded.as_of)
+        return Evaluated(transitions, recorded, breakers.tripped if breakers else (), reached)
 
     def schedule(
         self, prepared: Prepared, state: LedgerState, folded: Folded, transitions: Transitions
@@ -330,6 +339,8 @@ class Pipeline:
     def use_scorers(self, scorers: Scorers) -> None:
         """Score later batches with these; a batch that is prepared keeps the scorers it was scored with."""
         self._config = self._config.with_scorers(scorers)
+        if self._drift is not None:
+            self._drift.keep(scorers.versions, scorers.challengers)
 
 
 def _left_out(prepared: Prepared, pruned: int) -> dict[str, int]:
@@ -376,4 +387,5 @@ def collect_changes(
         cache_lost=prepared.refreshed.cache_lost,
         stops=evaluated.stops,
         due_times=due_times,
+        experiment_customers=evaluated.experiment_customers,
     )

@@ -14,6 +14,7 @@ from campaigns.migrations import migrate
 from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_worker_sessions import PostgresWorkerSessions
 from models.fallbacks import ModelFallbacks
+from models.live_drift import LiveDrift
 from streams.activation import activate, select_guardrails
 from streams.adapters import build_decoder, open_features, open_ledger, open_schemas, open_sink, open_warehouse
 from streams.kafka.app import AppSettings, build_app, run_app
@@ -40,14 +41,15 @@ from streams.observability.traces import open_traces
 from streams.pipeline import Pipeline
 from streams.runtime.batching import CHUNK_RECORDS, Collector, collect_traced
 from streams.runtime.due_claims import DueClaims, DuePace
+from streams.runtime.experiment_watch import ExperimentWatch
 from streams.runtime.failure_detector import FailureDetector
 from streams.runtime.memory import freeze_memory
-from streams.runtime.model_reload import ModelReloader, load_models
+from streams.runtime.model_reload import ModelReloader, load_served
 from streams.runtime.partition_leases import Assignment
 from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 from streams.schema_registry import SchemaRegistry, collect_with_schemas
-from streams.worker_report import Sources, name_degradations, poll_ledger, take_metrics_snapshot
+from streams.worker_report import Sources, log_drift, name_degradations, poll_ledger, take_metrics_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -75,7 +77,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """
     check_codecs()
     definitions = load_definitions(settings.definitions_dir)
-    scorers = load_models(settings, definitions.offers)
+    scorers = load_served(settings, definitions.offers)
     topic_differences = await asyncio.to_thread(report_topics, settings)
     await asyncio.to_thread(migrate, settings.ledger_url)
     health, metrics = Health(), Metrics()
@@ -93,7 +95,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         await report_consent_values(definitions.campaigns, columns, warehouse)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings), settings.timing)
         report_missing_reasons(config.definitions, scorers)
-        fallbacks, schemas = ModelFallbacks(), open_schemas(settings)
+        fallbacks, drift, schemas = ModelFallbacks(), open_drift(settings), open_schemas(settings)
         traces = stack.enter_context(open_traces(enabled=settings.traces, group=settings.group))
         pipeline = Pipeline(
             features,
@@ -101,13 +103,25 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             config,
             decode=build_decoder(settings, schemas),
             fallbacks=fallbacks,
+            drift=drift,
             publishes_transitions=settings.publish_transitions,
             stamp=traces.stamp,
         )
-        load = partial(load_models, settings, definitions.offers)
-        reloader = ModelReloader(settings.models_dir, load, pipeline.use_scorers, scorers)
-        differences = [*topic_differences, *silent_campaigns]
-        sources = Sources(features, warehouse.unreadable_values, pipeline, reloader, fallbacks, differences)
+        load = partial(load_served, settings, definitions.offers)
+        reloader = ModelReloader(settings.models_dir, load, pipeline.use_scorers, scorers, ledger.experiment_stops)
+        await reloader.end_stopped()
+        experiments = ExperimentWatch(
+            settings.ledger_url, reloader.find_experiments, every_s=settings.experiment_check_s
+        )
+        sources = Sources(
+            features,
+            warehouse.unreadable_values,
+            pipeline,
+            reloader,
+            fallbacks,
+            drift,
+            [*topic_differences, *silent_campaigns],
+        )
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
         app = build_app(app_settings(settings))
@@ -151,12 +165,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         freeze_memory()
         health.ready = True
-        await _run((worker, watch, reloader, claims, *open_detectors(settings, app)), app, health, stop)
+        await _run((worker, watch, reloader, experiments, claims, *open_detectors(settings, app)), app, health, stop)
         log.info("worker_stopped")
 
 
 async def _run(
-    working: Iterable[Worker | LagMonitor | ModelReloader | DueClaims | FailureDetector],
+    working: Iterable[Worker | LagMonitor | ModelReloader | ExperimentWatch | DueClaims | FailureDetector],
     app: StreamApp,
     health: Health,
     stop: asyncio.Event,
@@ -188,6 +202,13 @@ def report_topics(settings: Settings) -> Sequence[str]:
     for difference in differences:
         log.warning("topic_differs", difference=difference)
     return differences
+
+
+def open_drift(settings: Settings) -> LiveDrift | None:
+    """Return what measures the drift of the customers decided about, None where the settings turn that off."""
+    if settings.models_dir is None or not settings.live_drift_psi:
+        return None
+    return LiveDrift(settings.models_dir, log_drift, threshold=settings.live_drift_psi)
 
 
 def open_detectors(settings: Settings, app: StreamApp) -> Sequence[FailureDetector]:

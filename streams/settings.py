@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from features.extract_warehouse import SCHEMES
 from features.warehouses import POSTGRESQL
+from models.drift import LARGEST_PSI
 from models.inputs import FEATURE_MAPPING, read_mapping
 from models.rfm import RISK_THRESHOLDS
 from streams.connection_checks import check_connection
@@ -308,6 +309,20 @@ class Settings(BaseSettings):
         alias="HOLDFAST_LOG_LEVEL",
         pattern="^(debug|info|warning|error)$",
         description="Lowest level that is logged.",
+    )
+    experiment_check_s: float = Field(
+        300,
+        alias="HOLDFAST_EXPERIMENT_CHECK_S",
+        ge=1,
+        le=86_400,
+        description="How often a worker looks whether the challenger of an experiment is clearly worse, s.",
+    )
+    live_drift_psi: float = Field(
+        LARGEST_PSI,
+        alias="HOLDFAST_LIVE_DRIFT_PSI",
+        ge=0,
+        le=100,
+        description="PSI of a feature or score of the customers decided about, above which drift is reported; 0: off.",
     )
     features_table: str = Field(
         "customer_features_view",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import structlog
+
 from streams.observability.liveness import commit_ages
 from streams.observability.metrics import MetricsSnapshot
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from features.store import FeatureStore
     from features.unreadable_values import UnreadableValues
     from models.fallbacks import ModelFallbacks
+    from models.live_drift import LiveDrift
     from streams.kafka.app import StreamApp
     from streams.observability.health import Health
     from streams.observability.lag_monitor import LagMonitor
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 SHOWN_SEGMENTS = 10
 
+log = structlog.get_logger()
+
 
 class Sources(NamedTuple):
     """The parts of a worker that health and metrics read."""
@@ -33,6 +38,7 @@ class Sources(NamedTuple):
     pipeline: Pipeline
     reloader: ModelReloader
     fallbacks: ModelFallbacks
+    drift: LiveDrift | None
     differences: Sequence[str]
     """What the start found: topics that differ from their description, campaigns that contact no customer."""
 
@@ -47,7 +53,7 @@ def take_metrics_snapshot(
 ) -> MetricsSnapshot:
     """Return the present values of /metrics."""
     seen, retrying, report = watch.observe(), health.retrying, health.report()
-    progress = seen.group.progress
+    progress, drift = seen.group.progress, sources.drift
     return MetricsSnapshot(
         ready=report["ready"],
         stuck=0 if retrying else len(watch.find_stuck()),
@@ -71,6 +77,11 @@ def take_metrics_snapshot(
         degraded=len(report["degraded"]),
         models=dict.fromkeys(report["models"].items(), 1),
         overdue=claims.overdue_s,
+        experiments={(each.model, each.key, each.mode): 1 for each in sources.reloader.find_experiments()},
+        stopped_experiments=dict.fromkeys(sources.reloader.stopped, 1),
+        psi=drift.measure() if drift else {},
+        psi_rows=drift.count_rows() if drift else {},
+        drifted=drift.find_drifted() if drift else {},
     )
 
 
@@ -98,7 +109,32 @@ def name_degradations(sources: Sources, app: StreamApp, watch: LagMonitor) -> li
         *sources.reloader.refused,
         *sources.reloader.describe_missing(),
         *sources.fallbacks.describe(scorers.versions),
+        *sources.fallbacks.describe(scorers.challengers),
+        *(sources.drift.describe() if sources.drift else ()),
+        *(describe_stop(model, key, why) for (model, key), why in sources.reloader.stopped.items()),
     ]
+
+
+def log_drift(model: str, version: str, begun: Mapping[str, float], over: Mapping[str, float]) -> None:
+    """Log that customers differ from those a version was trained on, and that they do not any more."""
+    if begun:
+        log.warning(
+            "live_drift", model=model, version=version, psi=_round(begun), next=f"holdfast models monitor {model}"
+        )
+    if over:
+        log.info("live_drift_over", model=model, version=version, psi=_round(over))
+
+
+def _round(psi: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in psi.items()}
+
+
+def describe_stop(model: str, experiment: str, why: str) -> str:
+    """Return that an experiment has stopped by itself, and what to do."""
+    return (
+        f"{model}: experiment {experiment} has stopped, the champion decides for every customer: {why}; "
+        f"close it: holdfast models experiment stop {model} --why …"
+    )
 
 
 def describe_frozen(frozen: Mapping[str, Sequence[str]]) -> list[str]:

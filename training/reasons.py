@@ -22,9 +22,9 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 
+from models.drift import describe_column
 from models.reasons_file import REASONS_FILE, FeatureGroup, OutcomeRates, StoredReasons
 from models.shapley import ExactShapley
-from training.monitoring.drift import describe_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from benchmarks.workload import Addressed
     from features.table import FeatureTable
+    from models.live_drift import LiveDrift
 
 WARM = 20_000
 
@@ -111,12 +112,14 @@ async def run(events: int) -> None:
     watch.report(stores_cpu_s_per_million=spent / (size.total - WARM) * 1e6)
 
 
-async def build_pipeline(size: Size, warehouse: Any, cache: Any, ledger: Any) -> Pipeline:
+async def build_pipeline(
+    size: Size, warehouse: Any, cache: Any, ledger: Any, drift: LiveDrift | None = None
+) -> Pipeline:
     """Return the pipeline over these stores, with the shipped models and the definitions of the benchmark."""
     with tempfile.TemporaryDirectory() as folder:
         definitions = load_definitions(write_definitions(Path(folder) / "definitions", size))
     knowledge = await activate(ledger, load_scorers(MODELS, FEATURE_MAPPING), definitions)
-    return Pipeline(FeatureStore(warehouse, cache), ledger, knowledge)
+    return Pipeline(FeatureStore(warehouse, cache), ledger, knowledge, drift=drift)
 
 
 async def decide(pipeline: Pipeline, batch: Sequence[Record]) -> None:

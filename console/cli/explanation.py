@@ -75,7 +75,8 @@ def describe_decision(explained: DecisionExplanation) -> str:
     rule = describe_rule(explained.rule) if explained.rule else _describe_changed_rule(explained)
     again = [_describe_recomputed(explained.recomputed)] if explained.recomputed else []
     reasons = describe_reasons(decision.inputs)
-    lines = [verdict, *([rule] if rule else []), *reasons, *_describe_substitutions(decision), *again]
+    lines = [verdict, *([rule] if rule else []), *reasons, *_describe_substitutions(decision)]
+    lines += [*_describe_experiments(decision), *again]
     return "\n    ".join(lines)
 
 
@@ -104,6 +105,20 @@ def _describe_substitutions(decision: DecisionRecord) -> list[str]:
         f"{what} by a rule: {model} {served[fact]} served, but gave no usable score for this customer"
         for fact, (model, what) in _BASES.items()
         if decision.facts.get(fact) == "rules" and served[fact] != "rules"
+    ]
+
+
+def _describe_experiments(decision: DecisionRecord) -> list[str]:
+    """Return the part of each experiment on a model that was in force."""
+    arms = decision.inputs.experiments if decision.inputs else ()
+    return [
+        f"experiment {each.experiment} on {each.model}: "
+        + (
+            f"the shadow {each.challenger} said {headline(each.shadow, each.shadow)}, and decided nothing"
+            if each.shadow
+            else f"the customer is the {each.arm}'s, scored by {decision.versions.get(each.model, 'rules')}"
+        )
+        for each in arms
     ]
 
 

@@ -103,6 +103,11 @@ class MetricsSnapshot:
         degraded: number of conditions that do not stop the work.
         models: 1 for each (model, version) that serves.
         overdue: seconds for which the first of the customers who are due has waited.
+        experiments: 1 for each (model, experiment, mode) in force.
+        stopped_experiments: 1 for each (model, experiment) that has stopped by itself and is not closed yet.
+        psi: of the latest customers against training, by (model, version, column).
+        psi_rows: how many customers that is measured on, by (model, version).
+        drifted: 1 for each (model, version, column) that is reported to have drifted.
     """
 
     ready: bool = False
@@ -127,6 +132,11 @@ class MetricsSnapshot:
     degraded: int = 0
     models: Mapping[tuple[str, str], int] = field(default_factory=dict)
     overdue: int = 0
+    experiments: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    stopped_experiments: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    psi: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    psi_rows: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    drifted: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 class _Lookup(Collector):
@@ -176,6 +186,14 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
     )
     models = GaugeMetricFamily("holdfast_models", "1 for the version that serves", labels=["model", "version"])
     stopped = GaugeMetricFamily("holdfast_campaign_stopped", "1 while the campaign is stopped", labels=["campaign"])
+    experiments = GaugeMetricFamily(
+        "holdfast_experiments", "1 while the experiment is in force", labels=["model", "experiment", "mode"]
+    )
+    worse = GaugeMetricFamily(
+        "holdfast_experiment_stopped",
+        "1 while an experiment that has stopped by itself is not closed",
+        labels=["model", "experiment"],
+    )
     return [
         _fill(lag, snapshot.lag),
         _fill(age, snapshot.commit_ages),
@@ -191,7 +209,20 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(open_s, snapshot.open_transactions),
         _fill(stopped, snapshot.stopped_campaigns),
         _fill(models, snapshot.models),
+        _fill(experiments, snapshot.experiments),
+        _fill(worse, snapshot.stopped_experiments),
+        *_drift(snapshot),
     ]
+
+
+def _drift(snapshot: MetricsSnapshot) -> list[Metric]:
+    column = ["model", "version", "column"]
+    psi = GaugeMetricFamily("holdfast_live_psi", "Drift of the latest customers decided about", labels=column)
+    rows = GaugeMetricFamily(
+        "holdfast_live_psi_rows", "Customers that the drift is measured on", labels=["model", "version"]
+    )
+    drifted = GaugeMetricFamily("holdfast_live_drift", "1 while drift of the column is reported", labels=column)
+    return [_fill(psi, snapshot.psi), _fill(rows, snapshot.psi_rows), _fill(drifted, snapshot.drifted)]
 
 
 def _fill(family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[Any, float]) -> Metric:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from campaigns.errors import LedgerUnavailableError
 from models.errors import ModelError
 from models.registry import keep_models, load_scorers, version_fingerprint
 from models.tasks.registry import TASKS
+from models.trials import keep_challengers, leave_out, with_trials
 from models.versions import read_serving
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
+    from models.experiments import Experiment
     from models.registry import Scorers
     from streams.settings import Settings
 
@@ -52,8 +55,28 @@ def find_changeovers(settings: Settings) -> dict[str, str]:
     return {name: changeover for name, changeover in found.items() if changeover}
 
 
+def load_served(settings: Settings, offers: Collection[int]) -> Scorers:
+    """Load the models that the settings name, and the experiments on them: what a worker scores with.
+
+    Args:
+        settings: as for `load_models`.
+        offers: likewise.
+
+    Raises:
+        ModelError: a setting contradicts the models.
+    """
+    scorers = load_models(settings, offers)
+    if settings.models_dir is None or settings.mock_mode:
+        return scorers
+    return with_trials(scorers, settings.models_dir, settings.feature_mapping)
+
+
+async def _find_none(_: Collection[str]) -> Mapping[str, str]:
+    return {}
+
+
 class ModelReloader:
-    """Polls every few seconds for promoted versions, and hands over scorers when they change.
+    """Polls every few seconds for promoted versions and experiments, and hands over scorers when they change.
 
     A version that cannot be used is refused: the one promoted before it serves, as after a restart, and health says so.
 
@@ -62,21 +85,31 @@ class ModelReloader:
         load: loads what is promoted.
         use: receives the scorers for later batches.
         scorers: those that serve.
+        find_stops: returns why each of some experiments stopped by itself, by key; those that did not are missing.
 
     Attributes:
         scorers: those that serve now.
         refused: what was promoted and cannot be used, and what serves instead, in sentences.
+        stopped: why each experiment that runs by its file stopped by itself, by model and key.
     """
 
     def __init__(
-        self, models_dir: Path | None, load: Callable[[], Scorers], use: Callable[[Scorers], None], scorers: Scorers
+        self,
+        models_dir: Path | None,
+        load: Callable[[], Scorers],
+        use: Callable[[Scorers], None],
+        scorers: Scorers,
+        find_stops: Callable[[Collection[str]], Awaitable[Mapping[str, str]]] = _find_none,
     ) -> None:
         self._named = models_dir is not None
         self._models_dir = models_dir or Path()
         self._load = load
         self._use = use
+        self._find_stops = find_stops
         self._marks = version_fingerprint(self._models_dir)
-        self.scorers = scorers
+        self._loaded = self.scorers = scorers
+        self._used = (scorers, frozenset[str]())
+        self.stopped: Mapping[tuple[str, str], str] = {}
         self.refused: Sequence[str] = tuple(scorers.refused.values())
 
     def describe_missing(self) -> list[str]:
@@ -89,6 +122,10 @@ class ModelReloader:
         folder = f"models: {self._models_dir} holds no promoted model, rules decide"
         return [f"{folder}; promote one, or leave HOLDFAST_MODELS_DIR empty"]
 
+    def find_experiments(self) -> Sequence[Experiment]:
+        """Return the experiments in force."""
+        return [trial.experiment for trial in self.scorers.trials.values()]
+
     async def run(self) -> None:
         """Poll until cancelled."""
         while True:
@@ -96,24 +133,48 @@ class ModelReloader:
             await self.poll()
 
     async def poll(self) -> None:
-        """Load what was promoted since the last poll; retry what was refused then."""
+        """Load what changed since the last poll; retry what was refused then; end the experiments that have stopped."""
         marks = await asyncio.to_thread(version_fingerprint, self._models_dir)
-        if marks == self._marks and not self.refused:
-            return
-        # Read before loading: the next poll sees a promotion in between.
-        self._marks = marks
+        if marks != self._marks or self.refused:
+            # Read before loading: the next poll sees a promotion in between.
+            self._marks = marks
+            try:
+                found = await asyncio.to_thread(self._load)
+            except ModelError as error:
+                self._refuse((str(error),))
+            else:
+                self._loaded = keep_challengers(self._loaded, keep_models(self._loaded, found))
+                self._refuse(tuple(self._loaded.refused.values()))
         try:
-            found = await asyncio.to_thread(self._load)
-        except ModelError as error:
-            self._refuse((str(error),))
+            await self.end_stopped()
+        except LedgerUnavailableError:
+            log.warning("experiment_stops_unknown", experiments=[*self._running(self.scorers)])
+
+    async def end_stopped(self) -> None:
+        """Hand over what is loaded without the experiments that have stopped by themselves.
+
+        Raises:
+            LedgerUnavailableError: it is not known which have; nothing has changed.
+        """
+        running = self._running(self._loaded)
+        reasons = await self._find_stops(running) if running else {}
+        self.stopped = {(running[key], key): reason for key, reason in reasons.items()}
+        used = (self._loaded, frozenset(reasons))
+        if used[0] is self._used[0] and used[1] == self._used[1]:
             return
-        scorers = keep_models(self.scorers, found)
-        self._refuse(tuple(scorers.refused.values()))
-        if scorers.versions != self.scorers.versions or scorers.rfm != self.scorers.rfm:
+        self._used = used
+        before, self.scorers = self.scorers, leave_out(self._loaded, reasons)
+        scorers = self.scorers
+        if scorers.versions != before.versions or scorers.rfm != before.rfm:
             changeovers = scorers.changeovers
-            log.info("models_swapped", before=self.scorers.versions, after=scorers.versions, changeovers=changeovers)
-        self.scorers = scorers
+            log.info("models_swapped", before=before.versions, after=scorers.versions, changeovers=changeovers)
+        if self._running(scorers) != self._running(before):
+            log.info("experiments_changed", before=[*self._running(before)], after=[*self._running(scorers)])
         self._use(scorers)
+
+    def _running(self, scorers: Scorers) -> dict[str, str]:
+        """Return the model of each experiment by its key."""
+        return {trial.experiment.key: name for name, trial in scorers.trials.items()}
 
     def _refuse(self, refused: Sequence[str]) -> None:
         if refused and refused != self.refused:

@@ -21,7 +21,7 @@ from tests.contract.test_roles import as_role, grant, role  # noqa: F401 - a fix
 OTHERS = {
     "roster", "partition_owner", "ledger_state", "activation", "segment_activation", "campaign_hour", "campaign_stop",
     "tombstone", "_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock",
-    "dead_letter", "campaign_launch", "reevaluation", "replay_send",
+    "dead_letter", "campaign_launch", "reevaluation", "replay_send", "experiment_stop",
 }  # fmt: skip
 COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
 INDEXED = """
@@ -65,6 +65,7 @@ def fill(url: str, customer: str) -> None:
 SAMPLES = {
     "text": "'CUSTOMER'", "uuid": "gen_random_uuid()", "integer": "1", "boolean": "true", "bytea": "''",
     "jsonb": "'{}'", "timestamp with time zone": "'2020-01-01'", "kind": "'always_vip'", "variant": "'treatment'",
+    "arm": "'champion'",
     "status": "'reserved'", "outcome": "'delivered'", "roster_id": "(SELECT max(roster_id) FROM roster)",
 }  # fmt: skip
 

@@ -17,9 +17,10 @@ from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import LedgerUnavailableError
 from campaigns.feedback import Feedback
 from campaigns.migrations import migrate
-from campaigns.ports import BatchChanges, DueCustomer
+from campaigns.ports import BatchChanges, DueCustomer, ExperimentCustomer
 from campaigns.postgres_dead_letters import open_dead_letters
 from campaigns.postgres_due_customers import PostgresDueCustomers
+from campaigns.postgres_experiments import open_experiments
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.postgres_performance import open_performance
 from campaigns.postgres_reevaluations import open_reevaluations
@@ -96,6 +97,7 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
         "feedback": [Feedback("ann", "f-1", "always_vip", AS_OF, "sam", "why")],
         "evaluated": [],
         "due_times": {"ann": 100},
+        "experiment_customers": [ExperimentCustomer("try", "ann", "challenger", AS_OF)],
     }
     for changes in ({}, {"cache_lost": True}, reported):
         committed = await ledger.commit(batch(decision(), **changes), owners={3: epoch})
@@ -109,6 +111,9 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
     assert await ledger.members("at-risk") == ["ann"]
     assert await ledger.ledger_id()
     await ledger.close()
+    with open_experiments(worker_url) as experiments:
+        assert [each.customers for each in experiments.find_days("try")] == [1]
+        assert experiments.stop("try", "worse")
     waiting = PostgresDueCustomers(worker_url)
     await waiting.open()
     assert await waiting.claim(100, limit=9, lease_s=60) == [DueCustomer("ann", 100)]
@@ -143,6 +148,8 @@ async def test_workers_with_roles_of_their_own_find_each_others_sessions(ledger_
         "INSERT INTO reevaluation (reevaluation_id, fingerprint, as_of, actor) VALUES ('1', 'f', now(), 'a')",
         "UPDATE campaign_stop SET resumed_at = now()",
         "DELETE FROM campaign_hour",
+        "UPDATE experiment_customer SET arm = 'champion'",
+        "DELETE FROM experiment_stop",
         "UPDATE ledger_state SET ledger_id = 'other'",
         "UPDATE dead_letter SET resolution = 'requeued'",
         "DELETE FROM dead_letter",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from campaigns.decide import Decision
     from campaigns.definition import Campaign
     from campaigns.feedback import Feedback
-    from campaigns.ports import BatchChanges, CustomerKey, HourRange
+    from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange
     from campaigns.triggers import Message
     from features.signals import Signals
     from segments.definition import Segment
@@ -91,6 +91,7 @@ class InMemoryLedger:
         self._breaking: set[str] = set()
         self.hours: dict[str, Counter[int]] = defaultdict(Counter)
         self.stopped: dict[str, CampaignStop] = {}
+        self.reached: dict[tuple[str, str], ExperimentCustomer] = {}
 
     async def read(
         self,
@@ -138,6 +139,8 @@ class InMemoryLedger:
         refused = self._write_decisions(changes.decisions)
         self._write_outcomes(changes)
         self.generation += changes.cache_lost
+        for each in changes.experiment_customers:
+            self.reached.setdefault((each.experiment, each.customer_id), each)
         for stop in changes.stops:
             self.stopped.setdefault(stop.campaign, stop)
         return Committed(self._write_outbox(changes.messages, refused), self.generation)

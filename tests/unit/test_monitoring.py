@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
+from models.drift import describe_column, measure_shift, share_out
 from training.evaluation.evaluation_data import EvaluationData
 from training.evaluation.probability_metrics import brier_score, expected_calibration_error, roc_auc
 from training.monitoring.cohorts import Cohort, calibration_error_by_chance, measure_cohorts
@@ -19,11 +20,8 @@ from training.monitoring.drift import (
     check_drift,
     check_ranking,
     conclude_checks,
-    describe_column,
     describe_snapshot,
     measure_drift,
-    measure_shift,
-    share_out,
 )
 
 if TYPE_CHECKING:

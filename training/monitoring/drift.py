@@ -1,35 +1,22 @@
-"""Drift of features and scores, and the checks that advise retraining. Pure.
-
-Drift is measured by the population stability index over the bins of the training snapshot,
-
-    PSI = sum over bins of (now - then) * ln(now / then),
-
-with the share of customers in a bin now and then (Siddiqi 2006, Credit Risk Scorecards; the symmetric divergence
-of Kullback and Leibler 1951). Without any drift it is about (bins - 1) * (1 / rows then + 1 / rows now), its 95 %
-quantile that factor times chi-squared's (Yurdakul and Naranjo 2020): with 11 bins and a large snapshot, .06 at 300
-rows. So fewer rows are not checked.
-"""
+"""Drift of features and scores by the formula of models/drift.py, and the checks that advise retraining. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
+from models.drift import ENOUGH_ROWS, LARGEST_PSI, describe_column, measure_shift, name_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from training.evaluation.evaluation_data import EvaluationData
     from training.monitoring.cohorts import Cohort
 
     RetrainAdvice = Literal["fine", "retrain", "cannot be judged"]
-
-BINS = 10
-SMALLEST_SHARE = 1e-4
-"""Stands for an empty bin, whose logarithm would be infinite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +31,11 @@ class AlertThresholds:
         rows: with fewer, nothing is checked.
     """
 
-    psi: float = 0.2
+    psi: float = LARGEST_PSI
     auc: float = 0.65
     calibration_error: float = 0.1
     periods: int = 2
-    rows: int = 300
+    rows: int = ENOUGH_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,41 +69,6 @@ def describe_snapshot(evidence: EvaluationData) -> dict[str, Any]:
             name: describe_column(values) for name, values in zip(names, evidence.training_scores.T, strict=True)
         },
     }
-
-
-def name_scores(outputs: int) -> tuple[str, ...]:
-    """Return the names of a model's scores: score, or offer_1 and so on where there are several."""
-    return ("score",) if outputs == 1 else tuple(f"offer_{number}" for number in range(1, outputs + 1))
-
-
-def describe_column(values: NDArray[np.float32]) -> dict[str, list[float]]:
-    """Return edges and shares of one column, shape [rows], null is NaN."""
-    known = np.unique(values[np.isfinite(values)])
-    edges = np.empty(0)
-    if len(known):
-        # No edge at the largest value: the last bin would be empty, and any newcomer in it an alarm.
-        top = known[-2] if len(known) > 1 else known[-1]
-        steps = np.arange(1, BINS) / BINS
-        quantiles = np.quantile(values[np.isfinite(values)], steps, method="inverted_cdf")
-        edges = np.unique(np.minimum(quantiles, top))
-    # float32 as it is, so that edges and values compare alike when read again.
-    as_read = [float(edge) for edge in edges]
-    return {"edges": as_read, "shares": [round(float(share), 6) for share in share_out(values, as_read)]}
-
-
-def share_out(values: NDArray[np.float32], edges: Sequence[float]) -> NDArray[np.float64]:
-    """Return the share of values in each bin, missing ones last, shape [edges + 2]; a value on an edge is below it."""
-    places = np.searchsorted(np.asarray(edges, dtype=np.float32), values, side="left")
-    places[np.isnan(values)] = len(edges) + 1
-    shares: NDArray[np.float64] = np.bincount(places, minlength=len(edges) + 2) / max(len(values), 1)
-    return shares
-
-
-def measure_shift(then: Mapping[str, Sequence[float]], values: NDArray[np.float32]) -> float:
-    """Return the PSI of values, shape [rows], against a column of the snapshot."""
-    now = np.maximum(share_out(values, then["edges"]), SMALLEST_SHARE)
-    before = np.maximum(np.asarray(then["shares"], dtype=np.float64), SMALLEST_SHARE)
-    return float(((now - before) * np.log(now / before)).sum())
 
 
 def measure_drift(

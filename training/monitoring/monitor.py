@@ -107,6 +107,33 @@ def monitor_model(
     return MonitorResult(name, version.version, verdict, findings, len(today), drift, since, threshold, periods, groups)
 
 
+def measure_outcomes(
+    versions: Sequence[tuple[ModelVersion, Scorer]], task: Task, source: Source, *, since: date
+) -> Sequence[Cohort | None]:
+    """Compare versions of a model on the same outcomes; None for each where there is none yet.
+
+    Args:
+        versions: each with what runs it.
+        task: what they predict, and where the outcomes are.
+        source: the warehouse, the mapping of features, the user's own query of outcomes.
+        since: the first date of outcomes that count.
+
+    Raises:
+        TrainingSourceError: the warehouse or a query cannot be used.
+        TrainingDataError: a column that is needed is not there.
+    """
+    source = replace(source, start_date=since)
+    try:
+        matured = _since(read_table(source, rows_query(source, task)), task.date_column, since)
+        names = [""] * len(matured)
+        found = [
+            _measure(scorer, task, matured, names, operating_threshold(each.manifest)) for each, scorer in versions
+        ]
+    except ModelInputError as error:
+        raise TrainingDataError(str(error)) from error
+    return [cohorts[0] if cohorts else None for cohorts in found]
+
+
 def _refuse_duplicates(today: FeatureTable) -> None:
     known = "customer_id" in today.columns
     repeated = [each for each, rows in Counter(today.customer_ids).items() if rows > 1] if known else []
