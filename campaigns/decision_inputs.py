@@ -15,6 +15,7 @@ import msgspec
 from campaigns.consent import EVERY_CHANNEL, Consent
 from campaigns.contact_limits import PastContact
 from campaigns.feedback import Standing
+from campaigns.uplift import ContactEffect, find_exposure_probability
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +46,8 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
         winner: the contact that was made in place of this one.
         obstacles: the offers that the customer could not get, by id, each with the reason.
         sends_expired: whether triggers that had expired were sent, by HOLDFAST_WITHHOLD_EXPIRED=false.
+        effect: what the model of uplift expected of the contact; None where none knew the campaign or the customer.
+        exposure_probability: of an exposure, with which the contact was possible: below 1 only for exploration.
     """
 
     received_ms: int
@@ -56,6 +59,8 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
     winner: Rival | None = None
     obstacles: Mapping[int, str] = msgspec.field(default_factory=dict)
     sends_expired: bool = False
+    effect: ContactEffect | None = None
+    exposure_probability: float = 1.0
 
 
 def record_inputs(
@@ -63,6 +68,7 @@ def record_inputs(
     history: ContactHistory,
     offer_scores: NDArray[np.float32],
     obstacles: Mapping[int, str],
+    effect: ContactEffect | None,
     *,
     sends_expired: bool,
 ) -> DecisionInputs:
@@ -73,6 +79,7 @@ def record_inputs(
         history: what it was given of the customer's history.
         offer_scores: shape [offers], the scores that it was given.
         obstacles: the offers that the customer could not get, each with the reason.
+        effect: what it was given of the contact's effect.
         sends_expired: whether its guardrails let expired triggers pass.
     """
     candidate = decision.candidate
@@ -80,6 +87,7 @@ def record_inputs(
     # Through text: the shortest one that is this float32, half as long as that of the float64 of the same value.
     scored = () if decision.net_value is None else campaign.all_offers
     scores = {each: float(str(offer_scores[each - 1])) for each in scored}
+    chance = find_exposure_probability(campaign, effect, decision.net_value) if decision.exposure else 1.0
     return DecisionInputs(
         candidate.received_ms,
         scores,
@@ -90,4 +98,6 @@ def record_inputs(
         decision.winner,
         dict(obstacles) if obstacles else {},
         sends_expired,
+        None if decision.net_value is None else effect,
+        chance,
     )

@@ -61,18 +61,25 @@ def preview_swap(
     before, after = (score_customers(plain, each) for each in (scorers, swapped))
     task = TASKS[name]
     if task.for_contacts_only:
-        facts = [task.preview(score_task(task, plain, each)[0]) for each in (scorers, swapped)]
+        facts = [_preview(task, plain, each) for each in (scorers, swapped)]
     else:
         facts = [each.columns[task.fact] for each in (before, after)]
     moves = {task.fact: count_moves(*facts)}
     crossing = {each.key: _crossing(each, before, after) for each in segments}
     return Preview(
-        scorers.versions[name],
+        scorers.versions.get(name, "none"),
         scorer.version,
         len(today),
         moves,
         {key: counts for key, counts in crossing.items() if any(counts)},
     )
+
+
+def _preview(task: ModelTask, customers: FeatureTable, scorers: Scorers) -> Column:
+    """Return the fact of a task for contacts only; all null where it is optional and nothing serves."""
+    if task.name not in scorers.by_name:
+        return np.full(len(customers), None, dtype=object)
+    return task.preview(score_task(task, customers, scorers)[0])
 
 
 def count_moves(before: Column, after: Column) -> dict[tuple[str, str], int]:

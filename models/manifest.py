@@ -59,6 +59,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         routes: models of groups of customers.
         window_days: the days that the labels cover; 0 where a label is not of a period.
         value_cuts: where a 12-month value is medium and high.
+        campaigns: of uplift, the campaigns that it values, and which pair of outputs is theirs.
     """
 
     version: str
@@ -70,6 +71,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     routes: Routes | None = None
     window_days: Annotated[float, Meta(ge=0, le=36_525)] | None = None
     value_cuts: tuple[float, float] | None = None
+    campaigns: dict[str, Annotated[int, Meta(ge=0)]] = {}
     operating_threshold: float | None = None
     parent: str | None = None
     added: Added = Added()
@@ -115,6 +117,8 @@ def _find_contradiction(manifest: Manifest, model_file: str) -> None:
         raise ValueError(f"no SHA-256 of {missing[0]!r} - at `$.files`")
     if 0 < (manifest.window_days or 0) < 1:
         raise ValueError(f"expected 0, or 1 day or more, got {manifest.window_days} - at `$.window_days`")
+    if beyond := [key for key, place in manifest.campaigns.items() if 2 * place + 2 > manifest.outputs]:
+        raise ValueError(f"campaign {beyond[0]!r} has no outputs among {manifest.outputs} - at `$.campaigns`")
     cuts = manifest.value_cuts
     if cuts and not (all(map(math.isfinite, cuts)) and cuts[0] <= cuts[1]):
         raise ValueError(f"expected two finite numbers in ascending order, got {list(cuts)} - at `$.value_cuts`")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from models.tflite import TFLiteScorer
 
 RFM_FILE = "rfm.json"
+NOTHING_SERVES = "; no model serves"
 SHIPPED_OFFERS = 8
 """The highest id of the shipped offers.json; a worker passes that of its own file."""
 
@@ -34,7 +35,8 @@ class Scorers:
     """Everything that scores a customer.
 
     Attributes:
-        by_name: the scorer of each task, a model or a rule, by the name of the task.
+        by_name: the scorer of each task, a model or a rule, by the name of the task; an optional task without a model
+            is left out.
         rfm: cut points of RFM and of value segments.
         offers: the highest offer id of the offers file: how many scores a customer has for next best offer.
         refused: why a version that is promoted cannot serve and what does, in words, by name.
@@ -94,11 +96,17 @@ def load_scorers(
         )
     rfm = load_cuts(models_dir / RFM_FILE)
     if mock:
-        mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in TASKS.values()}
+        mocked = [task for task in TASKS.values() if not task.is_optional]
+        mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in mocked}
         return Scorers(mocks, rfm, offers)
     loaded = {name: _load(models_dir / name, task, feature_mapping, offers) for name, task in TASKS.items()}
     refused = {name: f"{name}: {refusal}" for name, (_, refusal) in loaded.items() if refusal is not None}
-    return Scorers({name: scorer for name, (scorer, _) in loaded.items()}, rfm, offers, refused)
+    serving = {name: scorer for name, (scorer, _) in loaded.items() if not _is_left_out(TASKS[name], scorer)}
+    return Scorers(serving, rfm, offers, refused)
+
+
+def _is_left_out(task: ModelTask, scorer: Scorer) -> bool:
+    return task.is_optional and isinstance(scorer, RuleScorer)
 
 
 def version_fingerprint(models_dir: Path) -> tuple[bytes | None, ...]:
@@ -124,7 +132,11 @@ def keep_models(serving: Scorers, found: Scorers) -> Scorers:
     for name, scorer in serving.by_name.items():
         if isinstance(scorer, RuleScorer):
             continue
-        if name in found.reasons:
+        if name not in found.by_name:
+            kept = kept.with_scorer(name, scorer)
+            reason = found.refused.get(name, f"{name}: no model promoted").removesuffix(NOTHING_SERVES)
+            refused[name] = f"{reason}; {scorer.version} serves"
+        elif name in found.reasons:
             kept = kept.with_scorer(name, scorer)
             refused[name] = f"{name}: {found.reasons[name]}; {scorer.version} serves"
         elif scorer.version == found.versions[name]:
@@ -168,7 +180,7 @@ def _load(home: Path, task: ModelTask, feature_mapping: Mapping[str, str], offer
         refusal = f"{current or 'the version promoted'} is refused ({error})"
     scorer = _load_earlier(home, current, feature_mapping, offers)
     if scorer is None:
-        return RuleScorer(rule, refusal), f"{refusal}; rules decide"
+        return RuleScorer(rule, refusal), f"{refusal}{NOTHING_SERVES if task.is_optional else '; rules decide'}"
     return scorer, f"{refusal}; {scorer.version} serves"
 
 

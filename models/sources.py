@@ -34,8 +34,9 @@ def unavailable_facts(
     """
     present = set(columns)
     missing = {fact: set(sources) - present for fact, sources in RFM_SOURCES.items()}
-    for name, task in TASKS.items():
-        missing |= dict.fromkeys(task.facts, _missing(scorers[name], task.rule_columns, present, lost))
+    for name, scorer in scorers.by_name.items():
+        task = TASKS[name]
+        missing |= dict.fromkeys(task.facts, _missing(scorer, task.rule_columns, present, lost))
     return {fact: names for fact, names in missing.items() if names}
 
 

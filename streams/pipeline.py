@@ -25,7 +25,7 @@ from features.signals import Signals, as_columns
 from features.signals import fold as fold_messages
 from features.table import FeatureTable
 from features.times import EVENT_TIME, event_times
-from models.scores import score_customers, score_offers
+from models.scores import score_contacts, score_customers, score_offers
 from models.sentiment import read_message
 from models.sources import unavailable_facts
 from segments.engine import Transitions
@@ -280,6 +280,7 @@ class Pipeline:
             definitions.guardrails,
             prepared.unavailable,
             breakers,
+            partial(score_contacts, scorers=prepared.config.scorers, fallbacks=self._fallbacks),
         )
         return Evaluated(transitions, decisions, breakers.tripped if breakers else ())
 

@@ -29,6 +29,7 @@ class ModelTask(Protocol):
         fact: the fact whose changes `holdfast models promote --preview` shows.
         for_contacts_only: whether only customers whom a campaign will contact are scored; such a task adds no facts
             for rules.
+        is_optional: whether decisions do without a model: then nothing stands in for it, no rule and no mock.
         mock_scale: the greatest score with ML_MOCK_MODE.
     """
 
@@ -39,6 +40,7 @@ class ModelTask(Protocol):
     rule_columns: frozenset[str] = frozenset()
     fact: str
     for_contacts_only: bool = False
+    is_optional: bool = False
     mock_scale: float = 1.0
 
     def outputs(self, offers: int) -> tuple[int, ...]:

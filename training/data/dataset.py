@@ -18,12 +18,13 @@ from features.extract_warehouse import SCHEMES
 from features.table import FeatureTable, plain
 from models.errors import ModelInputError
 from models.inputs import FEATURE_MAPPING, model_inputs, numbers
+from training.data.exposures import read_exposures
 from training.data.point_in_time import Orders, choose_cut_offs, take_snapshots
 from training.errors import TrainingDataError, TrainingSourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
 
     from numpy.typing import NDArray
 
@@ -69,6 +70,8 @@ class Source:
         orders: take snapshots of these orders instead.
         window_days: days that a label covers; None for the task's own, or that of the rows.
         input_size: how many features there must be; None for any.
+        ledger_url: the ledger, for a task that reads its exposures; None where there is none.
+        until: up to when the ledger's outcomes are known; None for a task that does not read them.
     """
 
     warehouse_url: str
@@ -78,6 +81,8 @@ class Source:
     orders: OrdersSource | None = None
     window_days: int | None = None
     input_size: int | None = None
+    ledger_url: str | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +142,26 @@ def read_dataset(source: Source, task: Task) -> Dataset:
     """
     if source.orders is not None:
         return _prepare_snapshots(source, source.orders, task)
-    table = read_table(source, rows_query(source, task))
     mapping = dict(FEATURE_MAPPING) if source.feature_mapping is None else source.feature_mapping
+    table = read_rows(source, task, tuple(mapping.values()))
     return prepare(table, task, _checked(mapping, source.input_size), source.window_days)
+
+
+def read_rows(source: Source, task: Task, columns: Sequence[str]) -> FeatureTable:
+    """Return the rows of a task: of the user's own query, the ledger's exposures with these facts, or its own query.
+
+    Raises:
+        TrainingSourceError: the warehouse, the ledger or the query cannot be used.
+        NoExposuresError: the ledger has no exposures to learn from.
+    """
+    if reads_ledger(source, task) and source.until is not None:
+        return read_exposures(source, columns, source.until)
+    return read_table(source, rows_query(source, task))
+
+
+def reads_ledger(source: Source, task: Task) -> bool:
+    """Return whether the rows of a task come from the ledger."""
+    return task.reads_exposures and source.query is None
 
 
 def check_history(source: Source) -> None:
