@@ -236,7 +236,7 @@ def _candidate(
     )
 
 
-def decide_all(
+def decide_all(  # noqa: PLR0913 - everything that decides, each from a step of its own
     candidates: Sequence[Candidate],
     facts: FeatureTable,
     contact_histories: Mapping[str, ContactHistory],
@@ -245,6 +245,7 @@ def decide_all(
     guardrails: Sequence[Guardrail] = GUARDRAILS,
     unavailable: Collection[str] = (),
     breakers: BatchBreakers | None = None,
+    *,
     score_contacts: Callable[[FeatureTable], Mapping[str, NDArray[np.float64]]] | None = None,
 ) -> list[Decision]:
     """Decide every candidate of a batch; offers are scored for those alone, in one call.

@@ -23,7 +23,7 @@ from campaigns.decision_inputs import DecisionInputs, Rival
 from campaigns.definition import Campaign, Launch
 from campaigns.errors import MessageError
 from campaigns.feedback import Standing, add_feedback
-from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels, refuse_expired
+from campaigns.guardrails import GUARDRAILS, Reason, Refusal, find_limited_channels, refuse_expired
 from campaigns.holdout import is_in_holdout
 from campaigns.ids import derive_id
 from campaigns.messages import refuse_segments, render_message, render_subject
@@ -225,16 +225,9 @@ def propose(
     if choice is None or (campaign.variants and obstacles and _lacks_offers(campaign, obstacles)):
         return withhold(candidate, Reason.NO_ELIGIBLE_OFFER, _describe_obstacles(obstacles, offers), facts)
     # Of the campaign's own offers also where a variant makes others: the variant may not decide which campaign wins.
-    if effect is None:
-        net_value, explores = find_net_value(choice, described), False
-        if net_value < 0:
-            return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(choice, described), facts, net_value)
-    else:
-        net_value = find_incremental_value(effect, choice, described)
-        explores = is_loss(effect, net_value)
-        if explores and not is_explored(campaign, candidate.trigger_id):
-            reason = Reason.NEGATIVE_UPLIFT if effect.uplift < 0 else Reason.NEGATIVE_VALUE
-            return withhold(candidate, reason, describe_loss(effect, choice, described), facts, net_value)
+    net_value, refusal, explores = _value_contact(candidate, choice, described, effect)
+    if refusal is not None:
+        return withhold(candidate, refusal.reason, refusal.detail, facts, net_value)
     deferred_to = _find_end_of_quiet_hours(candidate, described, facts)
     if deferred_to and deferred_to >= candidate.expires_at and refuse_expired in guardrails:
         detail = f"quiet hours of {channel} until {deferred_to:%Y-%m-%d %H:%M}, when the trigger has expired"
@@ -251,6 +244,23 @@ def propose(
     return Proposal(
         candidate, facts, channel, offer, propensity, message, net_value, deferred_to, subject, variant, explores
     )
+
+
+def _value_contact(
+    candidate: Candidate, choice: OfferChoice, channel: Channel, effect: ContactEffect | None
+) -> tuple[float, Refusal | None, bool]:
+    """Return what a contact is expected to bring, why it is not worth its cost, and whether it is made to explore."""
+    if effect is None:
+        net_value = find_net_value(choice, channel)
+        loss = Refusal(Reason.NEGATIVE_VALUE, _describe_loss(choice, channel)) if net_value < 0 else None
+        return net_value, loss, False
+    net_value = find_incremental_value(effect, choice, channel)
+    if not is_loss(effect, net_value):
+        return net_value, None, False
+    if is_explored(candidate.campaign, candidate.trigger_id):
+        return net_value, None, True
+    reason = Reason.NEGATIVE_UPLIFT if effect.uplift < 0 else Reason.NEGATIVE_VALUE
+    return net_value, Refusal(reason, describe_loss(effect, choice, channel)), False
 
 
 def settle(proposal: Proposal) -> Decision:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from features.table import Column, FeatureTable
     from models.ports import Scorer
     from models.registry import Scorers
+    from models.tasks.protocol import ModelTask
     from segments.definition import Segment
 
 

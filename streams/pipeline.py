@@ -280,7 +280,7 @@ class Pipeline:
             definitions.guardrails,
             prepared.unavailable,
             breakers,
-            partial(score_contacts, scorers=prepared.config.scorers, fallbacks=self._fallbacks),
+            score_contacts=partial(score_contacts, scorers=prepared.config.scorers, fallbacks=self._fallbacks),
         )
         return Evaluated(transitions, decisions, breakers.tripped if breakers else ())
 

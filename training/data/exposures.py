@@ -33,7 +33,8 @@ WITH exposed AS (
 SELECT e.customer_id, e.campaign, d.versions ->> 'campaign', e.variant = 'treatment',
        coalesce(a.converted_at <= e.decided_at + %(window)s::interval, false), (e.decided_at AT TIME ZONE 'UTC')::date,
        coalesce((d.inputs ->> 'exposure_probability')::float8, 1),
-       ARRAY(SELECT d.facts -> name FROM unnest(%(columns)s::text[]) WITH ORDINALITY AS c (name, place) ORDER BY place)::text[]
+       ARRAY(SELECT d.facts -> c.name FROM unnest(%(columns)s::text[]) WITH ORDINALITY AS c (name, place)
+              ORDER BY c.place)::text[]
   FROM exposed e JOIN decision d ON d.customer_id = e.customer_id AND d.decision_id = e.trigger_id
   LEFT JOIN answered a ON a.campaign = e.campaign AND a.customer_id = e.customer_id
  WHERE e.decided_at >= %(since)s::date AND e.decided_at + %(window)s::interval <= %(until)s
