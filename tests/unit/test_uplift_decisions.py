@@ -16,6 +16,8 @@ from campaigns.decision_inputs import DecisionInputs
 from campaigns.definition import Offer
 from campaigns.guardrails import Reason
 from campaigns.recomputation import recompute
+from console.cli.explanation import describe_decision
+from console.use_cases.explanations import DecisionExplanation
 from features.table import FeatureTable
 from tests.builders import campaign, candidate, facts, offers, scores
 from tests.decision_records import record_of
@@ -149,6 +151,12 @@ def test_a_decision_is_made_again_from_its_record(effect: tuple[float, float], s
     stored = msgspec.json.decode(msgspec.json.encode(record.inputs), type=DecisionInputs)
     assert stored == record.inputs
     assert recompute("ann", record, {made.key: made}, offers(), {"at-risk": "f00d"}).differences == ()
+
+
+def test_explain_says_what_was_expected_of_a_contact_that_was_made() -> None:
+    line = describe_decision(DecisionExplanation(record_of(decide_one(HELPED)), None))
+    assert "the customer converts with probability 0.5 with the contact and 0.2 without." in line
+    assert describe_decision(DecisionExplanation(record_of(decide_one(HARMED)), None)).count("probability") == 1
 
 
 def test_the_default_share_makes_no_new_version_and_another_does() -> None:
