@@ -89,7 +89,7 @@ def monitor_model(
         TrainingDataError: a column that is needed is not there.
     """
     since = max(source.start_date, last_day_seen(version.manifest) + timedelta(days=1))
-    source = replace(source, start_date=since)
+    source = replace(source, start_date=since, window_days=version.manifest.get("window_days"))
     threshold = operating_threshold(version.manifest)
     try:
         today = read_table(source, served)
