@@ -38,7 +38,7 @@ PER = 1000
 
 def measure_uplift(earlier: Customers, later: Customers) -> dict[str, Any]:
     """Return the figures of both campaigns on the later customers, and the gates."""
-    halves = Split(*(_build_rows(each) for each in (earlier, later)), how="random halves", overlapping=False)
+    halves = Split(_build_rows(earlier), _build_rows(later), "random halves", overlapping=False, in_time=False)
     task = TASKS["uplift"].fitted(halves.earlier.table, 0)
     learned = learn(halves, task, TrainConfig(), lambda _: None)
     served = serve(learned.trained, halves.later.inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,11 +39,11 @@ async def ledger(ledger_url: str) -> AsyncIterator[PostgresLedger]:
 
 
 def rows_of(
-    ledger_url: str, until: Any = UNTIL, columns: tuple[str, ...] = ("predicted_ltv",), **source: Any
+    ledger_url: str | None, until: datetime = UNTIL, columns: tuple[str, ...] = ("predicted_ltv",)
 ) -> dict[str, tuple[Any, ...]]:
-    """Return campaign, whether contacted and converted, propensity and facts, by customer."""
-    read = Source("", None, date.min, **{"ledger_url": ledger_url, "window_days": 30, **source})
-    table = read_exposures(read, columns, until)
+    """Return campaign, whether contacted and converted, propensity and facts, by customer; the window is of 30 days."""
+    source = Source("", None, date.min, window_days=30, ledger_url=ledger_url)
+    table = read_exposures(source, columns, until)
     names = ("campaign", "contacted", "converted", "propensity", *columns)
     cells = zip(*(table.columns[name].tolist() for name in names), strict=True)
     return dict(zip(table.customer_ids, cells, strict=True))
@@ -127,4 +127,4 @@ def test_a_ledger_without_tables_or_out_of_reach_is_an_error_in_words(ledger_url
         with pytest.raises(TrainingSourceError, match="check HOLDFAST_LEDGER_URL, and run holdfast ledger migrate"):
             rows_of(url)
     with pytest.raises(NoExposuresError, match="set HOLDFAST_LEDGER_URL"):
-        rows_of(ledger_url, ledger_url=None)
+        rows_of(None)

@@ -22,6 +22,7 @@ from training.evaluation.gates import check_uplift, evaluate_gates
 from training.evaluation.metrics import evaluate
 from training.evaluation.uplift import Experiment, mean_effect
 from training.tasks.registry import TASKS
+from training.tasks.uplift import Uplift
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,10 +95,10 @@ def trial(effects: tuple[float, ...], *, knows: bool = True, seed: int = 1, expl
     kept = gains | (generator.random(len(outcome)) < explored)
     propensities = np.where(treated, 0.75, 0.25) * np.where(gains, 1, explored)
     made = evidence("churn", outcome[kept], scores[kept], propensities=propensities[kept], baselines={})
-    return replace(made, task=type(TASKS["uplift"])(keys))
+    return replace(made, task=Uplift(keys))
 
 
-def test_a_campaign_whose_order_is_right_is_served_and_one_of_noise_is_not() -> None:
+def test_a_campaign_whose_order_is_right_is_served_and_one_without_an_effect_is_not() -> None:
     data = trial((0.15, 0.0))
     first, second = measure_campaigns(data, ("campaign-0", "campaign-1"))["campaigns"]
     assert first["is_served"]

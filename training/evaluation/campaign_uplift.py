@@ -80,7 +80,7 @@ def measure_campaigns(data: EvaluationData, campaigns: Sequence[str]) -> dict[st
     withheld = [each.uplift[MODEL] < 0 for each in selected]
 
     def measure(drawn: NDArray[np.float64]) -> dict[str, float]:
-        found = {}
+        found: dict[str, float] = {}
         for each, ranked, left_alone in zip(selected, rankings, withheld, strict=True):
             weights = drawn[each.rows] * each.weights
             key, experiment = each.campaign, each.experiment
