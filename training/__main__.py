@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from models.inputs import read_mapping
 from models.versions import MAPPING_FILE, VIEW_FILE
-from training.data.dataset import OrdersSource, Source, check_history, check_warehouse, reads_ledger
+from training.data.dataset import OrdersSource, Source, check_history, check_source
 from training.data.point_in_time import Windows
 from training.data.rfm_cuts import write_cuts
 from training.errors import NoExposuresError, TrainingError
@@ -304,8 +304,7 @@ def _sized(task: Task, options: dict[str, Any]) -> Task:
 
 def _train(task: Task, options: dict[str, Any]) -> Result:
     source = _source(task, options)
-    if not reads_ledger(source, task):
-        check_warehouse(source)
+    check_source(source, task)
     check_history(source)
     try:
         # Here, because it imports TensorFlow: seconds, and an extra that may not be installed.

@@ -18,7 +18,7 @@ from features.extract_warehouse import SCHEMES
 from features.table import FeatureTable, plain
 from models.errors import ModelInputError
 from models.inputs import FEATURE_MAPPING, model_inputs, numbers
-from training.data.exposures import read_exposures
+from training.data.exposures import read_exposures, require_ledger
 from training.data.point_in_time import Orders, choose_cut_offs, take_snapshots
 from training.errors import TrainingDataError, TrainingSourceError
 
@@ -184,6 +184,19 @@ def check_history(source: Source) -> None:
 def rows_query(source: Source, task: Task) -> str:
     """Return the SQL of the rows: the user's own, or the task's."""
     return source.query or task.query.replace("{label}", sql.Identifier(task.label).as_string())
+
+
+def check_source(source: Source, task: Task) -> None:
+    """Refuse a source that a task cannot be trained from, before anything is read.
+
+    Raises:
+        TrainingSourceError: the warehouse is an extract.
+        NoExposuresError: no ledger is named.
+    """
+    if reads_ledger(source, task):
+        require_ledger(source)
+    else:
+        check_warehouse(source)
 
 
 def check_warehouse(source: Source) -> None:

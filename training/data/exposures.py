@@ -73,9 +73,19 @@ def read_exposures(source: Source, columns: Sequence[str], until: datetime) -> F
     return FeatureTable.from_rows([row[0] for row in rows], [*COLUMNS, *columns], [row[1:] for row in rows])
 
 
-def _fetch(source: Source, columns: Iterable[str], until: datetime) -> list[tuple[Any, ...]]:
+def require_ledger(source: Source) -> str:
+    """Return the ledger.
+
+    Raises:
+        NoExposuresError: none is named.
+    """
     if source.ledger_url is None:
         raise NoExposuresError("uplift is learned from the ledger; set HOLDFAST_LEDGER_URL, or name your own --query")
+    return source.ledger_url
+
+
+def _fetch(source: Source, columns: Iterable[str], until: datetime) -> list[tuple[Any, ...]]:
+    ledger_url = require_ledger(source)
     values = {
         "columns": list(columns),
         "since": source.start_date,
@@ -83,7 +93,7 @@ def _fetch(source: Source, columns: Iterable[str], until: datetime) -> list[tupl
         "window": f"{source.window_days} days",
     }
     try:
-        with psycopg.connect(source.ledger_url, connect_timeout=10, options="-c timezone=UTC") as connection:
+        with psycopg.connect(ledger_url, connect_timeout=10, options="-c timezone=UTC") as connection:
             connection.read_only = True
             return connection.execute(EXPOSURES.encode(), values).fetchall()
     except psycopg.Error as error:
