@@ -98,8 +98,8 @@ def _build_rows(customers: Customers) -> Dataset:
 def _value_policies(found: CampaignRows, spend: NDArray[np.float64], ids: tuple[str, ...]) -> dict[str, Any]:
     """Return the spend that each policy adds per 1,000 customers against contacting none, with 95 % intervals.
 
-    `half` policies contact half of the customers: those of the highest uplift, or the likeliest to visit anyway or
-    with the e-mail, whom a model of risk or response puts first.
+    The two of `half` contact half of the customers: those of the highest uplift, or those likeliest to visit with the
+    e-mail, whom a response model puts first.
     """
     uplift, response = found.uplift[MODEL], found.uplift["response"]
     half = len(uplift) // 2

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from benchmarks.quality.errors import require
 from training.evaluation.off_policy import (
@@ -194,7 +195,9 @@ def expect(log: Log) -> NDArray[np.float64]:
     for held_out in range(FOLDS):
         fitted, scored = fold != held_out, fold == held_out
         shown = np.hstack([log.users, places, items[log.item]])
-        model = LogisticRegression(max_iter=1000).fit(shown[fitted], log.click[fitted])
+        # One thread: threads that wait for each other are slow on a busy machine.
+        with threadpool_limits(limits=1):
+            model = LogisticRegression(max_iter=1000).fit(shown[fitted], log.click[fitted])
         # The log-odds are a sum, so those of each item are added to the rest: 34 predictions for one.
         of_item = model.coef_[0, -ITEMS:]
         rest = model.decision_function(shown[scored]) - of_item[log.item[scored]]
