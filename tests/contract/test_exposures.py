@@ -14,9 +14,10 @@ from campaigns.postgres_ledger import PostgresLedger
 from features.table import FeatureTable
 from tests.builders import AS_OF, campaign, candidate, decision, facts, offers, scores
 from tests.contract.test_performance import LATER, report, said, store
-from training.data.dataset import Source
+from training.data.dataset import Source, read_dataset
 from training.data.exposures import read_exposures
 from training.errors import NoExposuresError, TrainingSourceError
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -82,9 +83,11 @@ async def test_a_conversion_after_the_window_does_not_count_and_one_by_a_later_c
 
 async def test_a_window_that_is_not_over_has_no_row(ledger: PostgresLedger, ledger_url: str) -> None:
     await store(ledger, *held())
-    with pytest.raises(NoExposuresError, match="whose window of 30 days is over"):
-        rows_of(ledger_url, AS_OF + timedelta(days=29))
+    assert not rows_of(ledger_url, AS_OF + timedelta(days=29))
     assert rows_of(ledger_url, AS_OF + timedelta(days=30))
+    early = Source("", None, date.min, window_days=30, ledger_url=ledger_url, until=AS_OF)
+    with pytest.raises(NoExposuresError, match="whose window of 30 days is over"):
+        read_dataset(early, TASKS["uplift"])
 
 
 async def test_a_version_with_one_arm_has_no_rows(ledger: PostgresLedger, ledger_url: str) -> None:

@@ -13,6 +13,7 @@ import zlib
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -116,6 +117,7 @@ def test_whom_a_contact_drives_away_is_left_alone_once_a_model_has_learned_it(
     (found,) = made["metrics"]["campaigns"]
     assert (found["campaign"], found["is_served"]) == ("win-back", True)
     assert found["qini_95"][0] > 0.2
+    assert "Whom does contact help?" in (Path(made["folder"]) / "report.html").read_text()
     wait_until(lambda: read_health(worker)["models"].get("uplift") == made["version"])
 
     lapse(place, LATE)
@@ -130,4 +132,5 @@ def test_whom_a_contact_drives_away_is_left_alone_once_a_model_has_learned_it(
     assert explored
     assert all("although a loss is expected" in each["detail"] for each in explored)
     assert "win-back: withheld, the contact lowers" in place.do("explain", left_alone[0]["customer_id"])
+    assert "drift" in place.holdfast("models", "monitor", "uplift").stdout
     assert "recomputed: the same" in place.do("explain", left_alone[0]["customer_id"], "--recompute")

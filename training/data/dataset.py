@@ -20,7 +20,7 @@ from models.errors import ModelInputError
 from models.inputs import FEATURE_MAPPING, model_inputs, numbers
 from training.data.exposures import read_exposures, require_ledger
 from training.data.point_in_time import Orders, choose_cut_offs, take_snapshots
-from training.errors import TrainingDataError, TrainingSourceError
+from training.errors import NoExposuresError, TrainingDataError, TrainingSourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,12 +138,17 @@ def read_dataset(source: Source, task: Task) -> Dataset:
 
     Raises:
         TrainingSourceError: the warehouse or the query cannot be used.
-        TrainingDataError: the rows cannot be learned from.
+        TrainingDataError: the rows cannot be learned from; NoExposuresError where there are none yet.
     """
     if source.orders is not None:
         return _prepare_snapshots(source, source.orders, task)
     mapping = dict(FEATURE_MAPPING) if source.feature_mapping is None else source.feature_mapping
     table = read_rows(source, task, tuple(mapping.values()))
+    if reads_ledger(source, task) and not len(table):
+        raise NoExposuresError(
+            f"the ledger has no campaign with a control group whose window of {source.window_days} days is over; give "
+            "a campaign a holdout_percent, report the conversions of both arms, and train when the window has passed"
+        )
     return prepare(table, task, _checked(mapping, source.input_size), source.window_days)
 
 
@@ -152,7 +157,7 @@ def read_rows(source: Source, task: Task, columns: Sequence[str]) -> FeatureTabl
 
     Raises:
         TrainingSourceError: the warehouse, the ledger or the query cannot be used.
-        NoExposuresError: the ledger has no exposures to learn from.
+        NoExposuresError: no ledger is named.
     """
     if reads_ledger(source, task) and source.until is not None:
         return read_exposures(source, columns, source.until)

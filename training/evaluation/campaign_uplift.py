@@ -73,7 +73,7 @@ def measure_campaigns(data: EvaluationData, campaigns: Sequence[str]) -> dict[st
     (Bonferroni); differences to baselines are of the mean over campaigns, weighted with their rows.
 
     Returns:
-        campaigns: one for each; baselines: by name its `qini` and `difference`; qini: the model's.
+        campaigns: one for each; baselines: by name its `qini` and `difference`; qini, qini_95: the model's.
     """
     selected = select_campaigns(data, campaigns)
     rankings = [{name: Ranking.of(uplift) for name, uplift in each.uplift.items()} for each in selected]
@@ -101,6 +101,7 @@ def measure_campaigns(data: EvaluationData, campaigns: Sequence[str]) -> dict[st
     pooled = {name: tuple(_pool(name, campaigns, values, shares) for values in (once, resampled)) for name in names}
     return {
         "qini": rounded(own),
+        "qini_95": interval(own_drawn),
         "campaigns": described,
         "baselines": {
             name: {"qini": rounded(other), "difference": difference("qini", own - other, own_drawn - drawn)}

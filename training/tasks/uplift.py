@@ -103,7 +103,7 @@ class Uplift(Task):
         found = measure_campaigns(data, self.campaigns or ())
         baselines = {name: metrics["baselines"].get(name, {}) | each for name, each in found["baselines"].items()}
         return metrics | {
-            "model": metrics["model"] | {"qini": found["qini"]},
+            "model": metrics["model"] | {"qini": found["qini"], "qini_95": found["qini_95"]},
             "baselines": baselines,
             "campaigns": found["campaigns"],
         }
