@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 KEY_PATTERN = r"^[a-z0-9-]{1,64}$"
 OFFERS_FILE = "offers"
 """The name of the file, without its suffix."""
+UPLIFT_EXPLORATION_PERCENT = 10.0
 
 
 class Launch(StrEnum):
@@ -217,6 +218,12 @@ class Campaign(BaseModel):
         ge=0,
         le=8,
         description="How many factors behind the customer's scores its triggers carry, the strongest first; 0: none.",
+    )
+    uplift_exploration_percent: float = Field(
+        default=UPLIFT_EXPLORATION_PERCENT,
+        ge=1,
+        le=100,
+        description="Share of the customers whom the model of uplift would leave alone who are treated as the others.",
     )
     # The last two fields: their checks need the others.
     locale_column: str | None = Field(
@@ -448,6 +455,7 @@ class Campaign(BaseModel):
             "competes": self.competes,
             "holdout_group": self.holdout_group is None,
             "exploration_percent": self.exploration_percent == 0,
+            "uplift_exploration_percent": self.uplift_exploration_percent == UPLIFT_EXPLORATION_PERCENT,
             "subject": self.subject is None,
             "event": self.event is None,
             "offer_policy": self.offer_policy is OfferPolicy.NEXT_BEST,

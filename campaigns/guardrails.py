@@ -46,6 +46,7 @@ class Reason(StrEnum):
     NO_ELIGIBLE_OFFER = "no_eligible_offer"
     MESSAGE_FAILED = "message_failed"
     NEGATIVE_VALUE = "negative_value"
+    NEGATIVE_UPLIFT = "negative_uplift"
     OUTRANKED = "outranked"
     STOPPED = "stopped"
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from features.table import Column, FeatureTable
     from models.ports import Scorer
     from models.registry import Scorers
+    from models.tasks.protocol import ModelTask
     from segments.definition import Segment
     from segments.vectorized import Mask
 
@@ -87,7 +88,7 @@ def preview_swap(
     before, after = (score_customers(plain, each) for each in (scorers, swapped))
     task = TASKS[name]
     if task.for_contacts_only:
-        facts = [task.preview(score_task(task, plain, each)[0]) for each in (scorers, swapped)]
+        facts = [_preview(task, plain, each) for each in (scorers, swapped)]
     else:
         facts = [each.columns[task.fact] for each in (before, after)]
     crossing = {each.key: _crossing(each, before, after) for each in segments}
@@ -96,13 +97,20 @@ def preview_swap(
     if not task.for_contacts_only:
         moved.append(facts[0] != facts[1])
     return Preview(
-        scorers.versions[name],
+        scorers.versions.get(name, "none"),
         scorer.version,
         len(today),
         {task.fact: count_moves(*facts)},
         {key: both for key, both in counts.items() if any(both)},
         int(np.logical_or.reduce([np.zeros(len(today), dtype=np.bool_), *moved]).sum()),
     )
+
+
+def _preview(task: ModelTask, customers: FeatureTable, scorers: Scorers) -> Column:
+    """Return the fact of a task for contacts only; all null where it is optional and nothing serves."""
+    if task.name not in scorers.by_name:
+        return np.full(len(customers), None, dtype=object)
+    return task.preview(score_task(task, customers, scorers)[0])
 
 
 def count_moves(before: Column, after: Column) -> dict[tuple[str, str], int]:

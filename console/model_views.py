@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 LIST_HEADINGS = ("model", "version", "serves", "added", "by", "figure", "gates")
 COHORT_HEADINGS = ("cohort", "rows", "predicted", "observed", "error", "AUC", "Brier", "false pos.", "false neg.")
-MAIN_FIGURES = ("auc", "r2_winsorised", "r2")
+MAIN_FIGURES = ("qini", "auc", "r2_winsorised", "r2")
 DRIFT_SHOWN = 12
 
 
@@ -49,7 +49,7 @@ def format_metric(manifest: Mapping[str, Any]) -> str:
     """Return the figure that a model is known by, with its interval."""
     measured = manifest.get("metrics", {}).get("model", {})
     for name in MAIN_FIGURES:
-        if name in measured:
+        if measured.get(name) is not None:
             low, high = (measured.get(f"{name}_95") or (None, None))[:2]
             interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
             return f"{name.split('_')[0]} {measured[name]:.3f}{interval}"

@@ -260,7 +260,7 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     result = monitor_model(
         found,
         load_model(found.folder, settings.feature_mapping),
-        TASKS[name].sized(found.manifest["outputs"]).labelled(found.manifest.get("label") or TASKS[name].label),
+        TASKS[name].restored(found.manifest),
         _source(settings, query or getattr(settings, f"{name}_training_query", None), since),
         served=population or _draw_customers(settings),
         thresholds=replace(THRESHOLDS, auc=auc_floor),
@@ -328,7 +328,14 @@ def _record(home: Path, result: MonitorResult, now: datetime) -> None:
 
 def _source(settings: Settings, query: str | None = None, since: datetime | None = None) -> Source:
     first = since.date() if since else date.min
-    return Source(settings.warehouse_url, settings.feature_mapping, first, query)
+    return Source(
+        settings.warehouse_url,
+        settings.feature_mapping,
+        first,
+        query,
+        ledger_url=settings.ledger_url,
+        until=datetime.now(UTC),
+    )
 
 
 def _draw_customers(settings: Settings) -> str:

@@ -73,6 +73,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         routes: models of groups of customers.
         window_days: the days that the labels cover; 0 where a label is not of a period.
         value_cuts: where a 12-month value is medium and high.
+        campaigns: of uplift, the campaigns that it values, and which pair of outputs is theirs.
         confidence: None where it was not measured.
     """
 
@@ -86,6 +87,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     routes: Routes | None = None
     window_days: Annotated[float, Meta(ge=0, le=36_525)] | None = None
     value_cuts: tuple[float, float] | None = None
+    campaigns: dict[str, Annotated[int, Meta(ge=0)]] = {}
     operating_threshold: float | None = None
     confidence: Confidence | None = None
     parent: str | None = None
@@ -132,6 +134,8 @@ def _find_contradiction(manifest: Manifest, model_file: str) -> None:
         raise ValueError(f"no SHA-256 of {missing[0]!r} - at `$.files`")
     if 0 < (manifest.window_days or 0) < 1:
         raise ValueError(f"expected 0, or 1 day or more, got {manifest.window_days} - at `$.window_days`")
+    if beyond := [key for key, place in manifest.campaigns.items() if 2 * place + 2 > manifest.outputs]:
+        raise ValueError(f"campaign {beyond[0]!r} has no outputs among {manifest.outputs} - at `$.campaigns`")
     if manifest.spreads > manifest.outputs:
         raise ValueError(f"expected at most {manifest.outputs}, got {manifest.spreads} - at `$.spreads`")
     confidence = manifest.confidence.cuts if manifest.confidence else None

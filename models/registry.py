@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from models.trials import Trial
 
 RFM_FILE = "rfm.json"
+NOTHING_SERVES = "; no model serves"
 MARK_BYTES = 2**20
 SHIPPED_OFFERS = 8
 """The highest id of the shipped offers.json; a worker passes that of its own file."""
@@ -52,7 +53,8 @@ class Scorers:
     """Everything that scores a customer.
 
     Attributes:
-        by_name: the scorer of each task, a model or a rule, by the name of the task.
+        by_name: the scorer of each task, a model or a rule, by the name of the task; an optional task without a model
+            is left out.
         rfm: cut points of RFM, of value segments and of churn risk.
         offers: the highest offer id of the offers file: how many scores a customer has for next best offer.
         refused: why a version that is promoted cannot serve and what does, in words, by name.
@@ -151,11 +153,12 @@ def load_scorers(
     rfm = replace(load_cuts(models_dir / RFM_FILE), risk=risk)
     labels = load_labels(models_dir / LABELS_FILE)
     if mock:
-        mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in TASKS.values()}
+        mocked = [task for task in TASKS.values() if not task.is_optional]
+        mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in mocked}
         return Scorers(mocks, rfm, offers, labels=labels)
     loaded = {name: _load(models_dir / name, task, feature_mapping, offers) for name, task in TASKS.items()}
     return Scorers(
-        {name: each.scorer for name, each in loaded.items()},
+        {name: each.scorer for name, each in loaded.items() if not _is_left_out(TASKS[name], each.scorer)},
         rfm,
         offers,
         {name: f"{name}: {each.refusal}" for name, each in loaded.items() if each.refusal is not None},
@@ -163,6 +166,10 @@ def load_scorers(
         {name: each.changeover for name, each in loaded.items() if each.changeover},
         {name: each.former for name, each in loaded.items() if each.former is not None},
     )
+
+
+def _is_left_out(task: ModelTask, scorer: Scorer) -> bool:
+    return task.is_optional and isinstance(scorer, RuleScorer)
 
 
 def version_fingerprint(models_dir: Path) -> tuple[bytes | None, ...]:
@@ -189,7 +196,11 @@ def keep_models(serving: Scorers, found: Scorers) -> Scorers:
     for name, scorer in serving.by_name.items():
         if isinstance(scorer, RuleScorer):
             continue
-        if name in found.reasons:
+        if name not in found.by_name:
+            kept = kept.with_scorer(name, scorer)
+            reason = found.refused.get(name, f"{name}: no model promoted").removesuffix(NOTHING_SERVES)
+            refused[name] = f"{reason}; {scorer.version} serves"
+        elif name in found.reasons:
             kept = kept.with_scorer(name, scorer).with_changeovers_of(serving, name)
             refused[name] = f"{name}: {found.reasons[name]}; {scorer.version} serves"
         elif scorer.version == found.versions[name]:
@@ -250,7 +261,9 @@ def _load(home: Path, task: ModelTask, feature_mapping: Mapping[str, str], offer
         refusal = f"{serving.version or 'the version promoted'} is refused ({error})"
     earlier = _load_earlier(home, serving.version, load)
     if earlier is None:
-        return _Loaded(RuleScorer(rule, refusal), f"{refusal}; rules decide")
+        return _Loaded(
+            RuleScorer(rule, refusal), f"{refusal}{NOTHING_SERVES if task.is_optional else '; rules decide'}"
+        )
     scorer, changeover = earlier
     refusal = f"{refusal}; {scorer.version} serves"
     return _Loaded(scorer, refusal, changeover, _load_former(home, changeover, load, rule))

@@ -17,6 +17,7 @@ from models.rfm import rfm_columns
 from models.tasks.nbo import NextBestOffer
 from models.tasks.protocol import Scored
 from models.tasks.registry import TASKS
+from models.tasks.uplift import Uplift, split_by_campaign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,6 +133,21 @@ def score_offers(
     for rows, (of_part, basis_of_part) in parts:
         scores[rows], basis[rows] = of_part, basis_of_part
     return scores, basis
+
+
+def score_contacts(
+    table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
+) -> Mapping[str, NDArray[np.float64]]:
+    """Return by campaign the probability to convert with its contact and without, shape [customers, 2].
+
+    NaN for a customer whom the model gives no usable scores; empty where no model of uplift serves.
+    """
+    task = TASKS[Uplift.name]
+    scorer = scorers.by_name.get(Uplift.name)
+    if scorer is None:
+        return {}
+    scores, _ = score_task(task, table, scorers, fallbacks)
+    return split_by_campaign(scores, getattr(scorer, "manifest", {}))
 
 
 def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:

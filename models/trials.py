@@ -49,7 +49,7 @@ def with_trials(scorers: Scorers, models_dir: Path, feature_mapping: Mapping[str
     for name in TASKS:
         try:
             experiment = find_running(models_dir / name)
-            if experiment is None or experiment.champion != scorers[name].version:
+            if experiment is None or experiment.champion != scorers.versions.get(name):
                 continue
             trials[name] = Trial(experiment, None)
             challenger = load_version(models_dir / name, experiment.challenger, feature_mapping, scorers.offers)

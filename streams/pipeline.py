@@ -26,7 +26,7 @@ from features.signals import Signals, as_columns
 from features.signals import fold as fold_messages
 from features.table import FeatureTable
 from features.times import EVENT_TIME, event_times
-from models.scores import score_customers, score_offers, shadow_columns
+from models.scores import score_contacts, score_customers, score_offers, shadow_columns
 from models.sentiment import read_message
 from models.sources import unavailable_facts
 from segments.engine import Transitions
@@ -290,6 +290,7 @@ class Pipeline:
             definitions.guardrails,
             prepared.unavailable,
             breakers,
+            score_contacts=partial(score_contacts, scorers=prepared.config.scorers, fallbacks=self._fallbacks),
         )
         explained = add_reasons(decisions, folded.facts, definitions, scorers)
         recorded = record_arms(explained, scorers, folded.facts, shadow)

@@ -370,6 +370,11 @@ class Settings(BaseSettings):
     ltv_training_query: str | None = Field(
         None, alias="DWH_LTV_TRAINING_QUERY", description="Your SQL for lifetime value training, with :start_date."
     )
+    uplift_training_query: str | None = Field(
+        None,
+        alias="DWH_UPLIFT_TRAINING_QUERY",
+        description="Your SQL for uplift training, with :start_date; unset reads the ledger's exposures.",
+    )
     history_query: str | None = Field(
         None,
         alias="DWH_HISTORY_QUERY",

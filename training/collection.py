@@ -170,6 +170,8 @@ def _score_champion(
     days: int = manifest.get("window_days", later.window_days)
     if days != later.window_days:
         return {}, (f"{champion.version} serves and was not compared: its labels cover {days} days",)
+    if other := task.explain_incomparable(manifest):
+        return {}, (f"{champion.version} serves and was not compared: {other}",)
     columns: dict[str, str] = manifest["columns"]
     try:
         inputs = model_inputs(later.table, [columns[name] for name in manifest["features"]])

@@ -127,7 +127,7 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
         champion = read_current(home)
         progress(f"read the rows of {task.name}")
         dataset = read_dataset(source, task)
-        task = task.sized(dataset.targets.shape[1])
+        task = task.fitted(dataset.table, dataset.targets.shape[1])
         rows = split(dataset)
         statement = prepare_view(source, config.view)
         learned = learn(rows, task, config.learning, progress)
@@ -235,7 +235,7 @@ def _evaluate(
     if learned.segmented:
         groups = measure_groups(later, found.evidence.scores, found.pooled, task, learned.segmented)
         evaluated["routes"] = manifest["routes"] | {"groups": groups}
-    evaluated |= task.extend_manifest(found.evidence, later.window_days)
+    evaluated |= task.extend_manifest(found.evidence, later.window_days, metrics)
     if config.force and not promotable(gates):
         evaluated["promotion"] = {"forced": True, "why": config.why, "by": current_user()}
     # NumPy numbers and booleans are not JSON, and its False is not False.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from campaigns.model_experiments import evaluate_experiment, find_harm
 from campaigns.postgres_experiments import open_experiments
 from console.use_cases.served_versions import check_served
-from models.errors import NoVersionError
+from models.errors import ExperimentError, NoVersionError
 from models.experiment_control import start_experiment, stop_experiment
 from models.experiments import ACTOR, find_running, read_experiments
 from models.routing import load_model
@@ -183,4 +183,6 @@ def _home(settings: Settings, model: str) -> Path:
         raise NoVersionError("HOLDFAST_MODELS_DIR is not set; name the folder that holds the models")
     if model not in TASKS:
         raise NoVersionError(f"there is no model {model!r}; there are: {', '.join(TASKS)}")
+    if TASKS[model].is_optional:
+        raise ExperimentError(f"{model}: no experiment is possible; its gate compares it with the control groups")
     return settings.models_dir / model

@@ -81,6 +81,7 @@ class ModelTask(Protocol):
         fact: the fact whose changes `holdfast models promote --preview` shows.
         for_contacts_only: whether only customers whom a campaign will contact are scored; such a task adds no facts
             for rules.
+        is_optional: whether decisions do without a model: then nothing stands in for it, no rule and no mock.
         mock_scale: the greatest score with ML_MOCK_MODE.
         is_explained: whether a prediction carries its reasons and what to do.
     """
@@ -92,6 +93,7 @@ class ModelTask(Protocol):
     rule_columns: frozenset[str] = frozenset()
     fact: str
     for_contacts_only: bool = False
+    is_optional: bool = False
     mock_scale: float = 1.0
     is_explained: bool = False
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from models.tasks.churn import Churn
 from models.tasks.ltv import LifetimeValue
 from models.tasks.nbo import NextBestOffer
+from models.tasks.uplift import Uplift
 
 if TYPE_CHECKING:
     from models.tasks.protocol import ModelTask
 
-TASKS: dict[str, ModelTask] = {task.name: task for task in (Churn(), NextBestOffer(), LifetimeValue())}
+TASKS: dict[str, ModelTask] = {task.name: task for task in (Churn(), NextBestOffer(), LifetimeValue(), Uplift())}
 
 
 def moves_customers(name: str) -> bool:
