@@ -12,6 +12,7 @@ from models.errors import ModelInputError
 from models.inputs import model_inputs
 from models.routing import group_of
 from training.evaluation.baselines import BaselineRows
+from training.evaluation.confidence import find_errors
 from training.evaluation.evaluation_data import EvaluationData
 from training.evaluation.selection_metrics import selection_metric
 from training.evaluation.served_scores import Rows, edge_case_rows, score_as_served, verify
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from models.versions import ModelVersion
     from training.data.dataset import Dataset, Split
+    from training.evaluation.confidence import Errors
     from training.nets.learning import Learned
     from training.nets.model_selection import Progress
     from training.task import Task
@@ -41,12 +43,14 @@ class CollectedRun:
 
     Attributes:
         evidence: for gates and report.
+        errors: of the later rows, by their uncertainty.
         pooled: scores of the later rows by the pooled model, the same as the evidence's without routes.
         verification: how far the exported model is from the trained one.
         warnings: on the comparison with the champion.
     """
 
     evidence: EvaluationData
+    errors: Errors
     pooled: NDArray[np.float32]
     verification: dict[str, Any]
     warnings: tuple[str, ...]
@@ -82,7 +86,6 @@ def collect(
         scores=scores[:, : task.outputs],
         baselines=baselines | compared,
         interval=scores[:, 1:3] if task.predicts_amount and scores.shape[1] > 1 else None,
-        spread=served["later.spread"] if trained.spreads else None,
         propensities=later.propensities,
         customer_ids=later.table.customer_ids,
         dates=later.dates,
@@ -98,7 +101,8 @@ def collect(
     )
     expected = trained.predict_with_spread(later.inputs)
     verification = verify(np.hstack([served["pooled"], served["pooled.spread"]]), expected)
-    return CollectedRun(evidence, served["pooled"][:, : task.outputs], verification, warnings)
+    errors = find_errors(scores, served["later.spread"], later.targets)
+    return CollectedRun(evidence, errors, served["pooled"][:, : task.outputs], verification, warnings)
 
 
 def _shapes(learned: Learned, later: Dataset, task: Task) -> Curves:

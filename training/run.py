@@ -26,7 +26,7 @@ from models.versions import (
 from training.collection import collect
 from training.data.dataset import read_dataset, split
 from training.errors import ExportError
-from training.evaluation.confidence import amount_errors, describe_confidence, probability_errors
+from training.evaluation.confidence import describe_confidence
 from training.evaluation.gates import evaluate_gates, promotable
 from training.evaluation.metrics import evaluate
 from training.evaluation.thresholds import Costs
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from models.versions import ModelVersion
     from training.collection import CollectedRun
     from training.data.dataset import Dataset, Source, Split
-    from training.evaluation.confidence import Errors
-    from training.evaluation.evaluation_data import EvaluationData
     from training.nets.learning import Learned
     from training.nets.model_selection import Progress
     from training.task import Task
@@ -222,7 +220,7 @@ def _evaluate(
     task = found.evidence.task
     metrics = evaluate(found.evidence, config.costs)
     if "confidence" in manifest:
-        metrics["confidence"] = describe_confidence(_errors(found.evidence), tuple(manifest["confidence"]["cuts"]))
+        metrics["confidence"] = describe_confidence(found.errors, tuple(manifest["confidence"]["cuts"]))
     gates = evaluate_gates(found.evidence, metrics)
     evaluated = manifest | {
         "metrics": metrics,
@@ -241,14 +239,6 @@ def _evaluate(
     # NumPy numbers and booleans are not JSON, and its False is not False.
     as_json: dict[str, Any] = json.loads(json.dumps(evaluated, default=plain))
     return as_json
-
-
-def _errors(evidence: EvaluationData) -> Errors:
-    if evidence.spread is not None:
-        return probability_errors(evidence.scores, evidence.spread, evidence.outcome)
-    if evidence.interval is None:
-        raise AssertionError("a model with a confidence gives a spread or an interval")
-    return amount_errors(evidence.scores[:, 0], evidence.interval, evidence.outcome[:, 0])
 
 
 def _document(folder: Path, manifest: dict[str, Any], found: CollectedRun) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.evaluation.confidence import Errors, amount_errors, choose_cuts, describe_confidence, probability_errors
+from training.evaluation.confidence import Errors, choose_cuts, describe_confidence, find_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,9 +49,8 @@ def _measure(recipe: Recipe, adjust: Callable[[Trained], Trained], earlier: Rows
 
 
 def _errors(recipe: Recipe, matrix: NDArray[np.float32], rows: Rows) -> Errors:
-    if recipe.likelihood == "binary":
-        return probability_errors(matrix[:, :1], matrix[:, 1:], rows.targets)
-    return amount_errors(matrix[:, 0], matrix[:, 1:3], rows.targets[:, 0])
+    outputs = 1 if recipe.likelihood == "binary" else matrix.shape[1]
+    return find_errors(matrix[:, :outputs], matrix[:, outputs:], rows.targets)
 
 
 def _join(parts: Sequence[Errors]) -> Errors:

@@ -44,6 +44,19 @@ class Errors:
     covered: NDArray[np.bool_] | None = None
 
 
+def find_errors(scores: NDArray[np.float32], spread: NDArray[np.float32], targets: NDArray[np.float32]) -> Errors:
+    """Return the errors of a model's rows: of probabilities where it gives spreads, else of amounts with bounds.
+
+    Args:
+        scores: shape [rows, outputs].
+        spread: shape [rows, spreads].
+        targets: shape [rows, outputs], or [rows, 1] of amounts.
+    """
+    if spread.shape[1]:
+        return probability_errors(scores, spread, targets)
+    return amount_errors(scores[:, 0], scores[:, 1:3], targets[:, 0])
+
+
 def probability_errors(
     scores: NDArray[np.float32], spread: NDArray[np.float32], outcome: NDArray[np.float32]
 ) -> Errors:

@@ -25,7 +25,6 @@ class EvaluationData:
         baselines: scores of the same shape by name: recency_rule, logistic_regression, rfm, gradient_boosting,
             constant, past_spend, tweedie, and champion where there is one; those that suit the task.
         interval: shape [rows, 2], the lower and upper bound of each prediction; None without.
-        spread: shape [rows, outputs], the spread of each score, from the exported model; None without.
         propensities: shape [rows], the logged probability of the offer shown; NaN where not logged.
         customer_ids: shape [rows].
         dates: shape [rows], datetime64[D].
@@ -53,7 +52,6 @@ class EvaluationData:
     training_scores: NDArray[np.float32]
     later_inputs: NDArray[np.float32]
     features: tuple[str, ...]
-    spread: NDArray[np.float32] | None = None
     importance: Mapping[str, float] = field(default_factory=dict)
     shapes: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
     folds: Mapping[str, float] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.data.dataset import EVALUATED_SHARE, is_learnable, require_both_sides, split, split_at
-from training.evaluation.confidence import amount_errors, choose_cuts, describe_confidence, probability_errors
+from training.evaluation.confidence import choose_cuts, describe_confidence, find_errors
 from training.evaluation.selection_metrics import selection_metric
 from training.nets.architecture import assemble
 from training.nets.fit import conform
@@ -104,11 +104,7 @@ def learn(outer: Split, task: Task, learning: TrainConfig, progress: Progress) -
 
 def _measure_confidence(inner_net: Trained, later: Dataset) -> dict[str, Any] | None:
     matrix = inner_net.predict_with_spread(later.inputs)
-    if inner_net.spreads:
-        scores, spread = matrix[:, : inner_net.outputs], matrix[:, inner_net.outputs :]
-        errors = probability_errors(scores, spread, later.targets)
-    else:
-        errors = amount_errors(matrix[:, 0], matrix[:, 1:3], later.targets[:, 0])
+    errors = find_errors(matrix[:, : inner_net.outputs], matrix[:, inner_net.outputs :], later.targets)
     cuts = choose_cuts(errors)
     return None if cuts is None else {"cuts": list(cuts), "validation": describe_confidence(errors, cuts)}
 
