@@ -1,8 +1,9 @@
 """Does a model know what it does not know: its error by the confidence that serving will report.
 
 See models/confidence.py. The thresholds are the terciles of the uncertainty on validation rows: later than those that
-the net was trained on and earlier than those that it is evaluated on. They are kept only where the error falls clearly
-from low confidence to high; otherwise serving says that the confidence is not known.
+the net was trained on and earlier than those that it is evaluated on. They are kept only where the error falls from low
+confidence to high by more than two standard errors, and medium lies between them within the noise; otherwise serving
+says that the confidence is not known.
 """
 
 from __future__ import annotations
@@ -81,11 +82,18 @@ def choose_cuts(errors: Errors) -> tuple[float, float] | None:
         return None
     low, high = (float(cut) for cut in np.quantile(errors.uncertainty, THIRDS))
     bands = describe_confidence(errors, (low, high))
-    means = [bands[level]["error"] for level in LEVELS if level in bands]
-    if len(means) < len(LEVELS) or means != sorted(means):
+    if len(bands) < len(LEVELS):
         return None
-    noise = np.hypot(bands["high"]["standard_error"], bands["low"]["standard_error"])
-    return (low, high) if means[-1] - means[0] > CLEAR * noise else None
+    falls = _gap(bands["low"], bands["high"]) > CLEAR
+    between = all(_gap(*pair) > -CLEAR for pair in ((bands["low"], bands["medium"]), (bands["medium"], bands["high"])))
+    return (low, high) if falls and between else None
+
+
+def _gap(more: dict[str, Any], less: dict[str, Any]) -> float:
+    """Return by how many standard errors one level's error is above another's."""
+    noise = float(np.hypot(more["standard_error"], less["standard_error"]))
+    gap: float = more["error"] - less["error"]
+    return gap / noise if noise else 0.0
 
 
 def describe_confidence(errors: Errors, cuts: tuple[float, float]) -> dict[str, dict[str, Any]]:
