@@ -195,6 +195,8 @@ def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:
 def _logistic(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the logistic function, in place: a customer has tens of thousands of logits."""
     np.negative(logits, out=logits)
-    np.exp(logits, out=logits)
+    # Infinity gives 0, as it should.
+    with np.errstate(over="ignore"):
+        np.exp(logits, out=logits)
     logits += 1.0
     return np.reciprocal(logits, out=logits)
