@@ -1,14 +1,15 @@
 """Measures swaps of models in a running worker: `python -m benchmarks.model_swaps`.
 
 Batches of 500 customers are scored one after the other, as a worker scores them, while the file `current` is replaced
-and taken up by the worker's own ModelReloader: 10,000 times, each followed by a batch, for what the process keeps; and
-next to batches that go on meanwhile, for how long a batch may take. SWAPS changes the number. The last line is a JSON
-object.
+and taken up by the worker's own ModelReloader. First 10,000 times between two versions, each followed by a batch, for
+what the process keeps. Then next to batches that go on meanwhile, each time to a version that was never tried before,
+for how long a batch may take. SWAPS changes the number. The last line is a JSON object.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import os
@@ -35,11 +36,13 @@ from streams.runtime.memory import freeze_memory
 from streams.runtime.model_reload import ModelReloader
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from models.registry import Scorers
 
 SWAPS = int(os.environ.get("SWAPS", "10000"))
-WARM_UP, ROUNDS, BATCHES, CUSTOMERS = 500, 5, 400, 500
-SWAP_EVERY_S = 0.05
+WARM_UP, ROUNDS, BATCHES, CUSTOMERS = 500, 5, 1000, 500
+NEW_VERSIONS = 20
 TARGET_MB, TARGET_MS = 5.0, 50.0
 EXAMPLE_MODELS = ROOT / "examples" / "online_retail" / "models"
 
@@ -51,7 +54,8 @@ class Scoring:
         self.home = folder / "churn"
         load = partial(load_scorers, folder, FEATURE_MAPPING)
         self.scorers = load()
-        self.versions = self.scorers.versions["churn"], add_copy(self.home)
+        self.versions = self.scorers.versions["churn"], add_copy(self.home, "churn-copy")
+        self.untried = [add_copy(self.home, f"churn-{n}", bytes(1 + n)) for n in range(NEW_VERSIONS)]
         self.reloader = ModelReloader(folder, load, self.use, self.scorers)
         self.swaps = 0
         generator = np.random.default_rng(1)
@@ -68,36 +72,33 @@ class Scoring:
         score_customers(self.table, self.scorers)
         return (time.perf_counter() - began) * 1000
 
-    async def swap(self) -> None:
-        """Let the other version serve.
+    async def swap(self, version: str | None = None) -> None:
+        """Let a version serve, or the other one of two.
 
         Raises:
             RuntimeError: it does not.
         """
         self.swaps += 1
+        wanted = version or self.versions[self.swaps % 2]
         fresh = self.home / ".current.new"
-        fresh.write_text(self.versions[self.swaps % 2] + "\n")
+        fresh.write_text(wanted + "\n")
         fresh.replace(self.home / "current")
         await self.reloader.poll()
-        if self.scorers.versions["churn"] != self.versions[self.swaps % 2]:
+        if self.scorers.versions["churn"] != wanted:
             raise RuntimeError(f"a swap was refused: {self.reloader.refused}")
 
-    async def swap_on(self) -> None:
-        """Swap every few milliseconds until cancelled."""
-        while True:
-            await asyncio.sleep(SWAP_EVERY_S)
-            await self.swap()
 
-
-def add_copy(home: Path) -> str:
-    """Add a copy of the version that serves under another name, and return that."""
+def add_copy(home: Path, version: str, more: bytes = b"") -> str:
+    """Add a copy of the version that serves under another name, with more bytes at its end, and return the name."""
     current = read_current(home)
     if current is None:
         raise RuntimeError(f"{home}: no version serves")
     with staging_folder(home) as staging:
         shutil.copytree(current.folder, staging)
-        files = {MODEL_FILE: current.manifest["files"][MODEL_FILE]}
-        manifest = {**current.manifest, "version": "churn-copy", "files": files}
+        content = (staging / MODEL_FILE).read_bytes() + more
+        (staging / MODEL_FILE).write_bytes(content)
+        files = {MODEL_FILE: hashlib.sha256(content).hexdigest()}
+        manifest = {**current.manifest, "version": version, "files": files}
         (staging / MANIFEST_FILE).write_text(json.dumps(manifest))
         return add_version(home, staging, at=datetime.now(UTC), by="benchmark").version
 
@@ -120,20 +121,23 @@ async def measure_leak(scoring: Scoring) -> tuple[float, float]:
     return before, read_memory_mb()
 
 
-async def measure_batches(scoring: Scoring, *, swapping: bool) -> list[float]:
-    """Return how long each of some batches takes, its wait for the event loop included."""
-    swaps = asyncio.create_task(scoring.swap_on()) if swapping else None
-    taken = []
-    for _ in range(BATCHES):
+async def measure_batches(scoring: Scoring, *, versions: Sequence[str] = ()) -> list[float]:
+    """Return how long each of some batches takes, its wait for the event loop included, while versions are taken up."""
+
+    async def swap_all() -> None:
+        for version in versions:
+            await scoring.swap(version)
+
+    swaps = asyncio.create_task(swap_all())
+    taken: list[float] = []
+    while not swaps.done() or len(taken) < BATCHES:
         began = time.perf_counter()
         # As after a read: what is ready of a swap comes first.
         await asyncio.sleep(0)
         scoring.score()
         taken.append((time.perf_counter() - began) * 1000)
         await asyncio.sleep(0.002)
-    if swaps is not None:
-        swaps.cancel()
-        await asyncio.gather(swaps, return_exceptions=True)
+    await swaps
     return taken
 
 
@@ -144,12 +148,13 @@ async def measure(folder: Path) -> dict[str, object]:
     began = time.perf_counter()
     before, after = await measure_leak(scoring)
     seconds, done = time.perf_counter() - began, scoring.swaps
-    alone: list[float] = []
-    swapped: list[float] = []
-    for _ in range(ROUNDS):
-        alone += await measure_batches(scoring, swapping=False)
-        swapped += await measure_batches(scoring, swapping=True)
-    longest = {"without": max(alone), "with": max(swapped)}
+    alone: list[list[float]] = []
+    swapped: list[list[float]] = []
+    for place in range(ROUNDS):
+        alone.append(await measure_batches(scoring))
+        swapped.append(await measure_batches(scoring, versions=scoring.untried[place::ROUNDS]))
+    # The longest batch of each round: one round in which the machine did something else counts for one.
+    longest = {name: float(np.median([*map(max, rounds)])) for name, rounds in (("without", alone), ("with", swapped))}
     return {
         "machine": describe(),
         "swaps": done - WARM_UP,
@@ -157,9 +162,12 @@ async def measure(folder: Path) -> dict[str, object]:
         "rss_before_mb": round(before, 1),
         "rss_after_mb": round(after, 1),
         "grown_mb": round(after - before, 2),
-        "batches": len(alone),
+        "batches": sum(map(len, swapped)),
         "swaps_next_to_batches": scoring.swaps - done,
-        "median_ms": {"without": round(float(np.median(alone)), 2), "with": round(float(np.median(swapped)), 2)},
+        "median_ms": {
+            name: round(float(np.median(np.concatenate(rounds))), 2)
+            for name, rounds in (("without", alone), ("with", swapped))
+        },
         "longest_ms": {name: round(value, 2) for name, value in longest.items()},
         "added_ms": round(longest["with"] - longest["without"], 2),
         "target_met": after - before < TARGET_MB and longest["with"] - longest["without"] < TARGET_MS,

@@ -27,7 +27,7 @@ class Routes(msgspec.Struct, frozen=True):
     """Which of the folder's models scores which value of a column."""
 
     column: Annotated[str, Meta(min_length=1)]
-    files: dict[str, _FileName]
+    files: Annotated[dict[str, _FileName], Meta(max_length=1000)]
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     outputs: Annotated[int, Meta(ge=1, le=1000)]
-    features: Annotated[list[str], Meta(min_length=1)]
+    features: Annotated[list[str], Meta(min_length=1, max_length=1000)]
     spreads: Annotated[int, Meta(ge=0, le=1000)] = 0
     files: dict[str, str]
     name: str = ""
