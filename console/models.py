@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from psycopg import sql
@@ -60,9 +60,12 @@ from training.report.model_card import write_model_card
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from models.versions import ModelVersion, Promotion
     from streams.settings import Settings
     from training.monitoring.monitor import MonitorResult
+    from training.task import Task
 
 REFUSED, RETRAIN = 2, 4
 THRESHOLDS = AlertThresholds()
@@ -232,7 +235,7 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     result = monitor_model(
         found,
         load_model(found.folder, settings.feature_mapping),
-        TASKS[name].sized(found.manifest["outputs"]).labelled(found.manifest.get("label") or TASKS[name].label),
+        _task_of(name, found.manifest),
         _source(settings, query or getattr(settings, f"{name}_training_query", None), since),
         served=population or _draw_customers(settings),
         thresholds=replace(THRESHOLDS, auc=auc_floor),
@@ -248,6 +251,12 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     else:
         _print_result(result)
     sys.exit({"fine": 0, "retrain": RETRAIN}.get(result.verdict, REFUSED))
+
+
+def _task_of(name: str, manifest: Mapping[str, Any]) -> Task:
+    """Return the task as a version was trained: its scores, its label and the days that the label covers."""
+    task = TASKS[name].sized(manifest["outputs"])
+    return task.labelled(manifest.get("label") or task.label).over(manifest.get("window_days") or task.window_days)
 
 
 def _models_dir(settings: Settings) -> Path:

@@ -346,6 +346,11 @@ class Settings(BaseSettings):
     ltv_training_query: str | None = Field(
         None, alias="DWH_LTV_TRAINING_QUERY", description="Your SQL for lifetime value training, with :start_date."
     )
+    next_purchase_training_query: str | None = Field(
+        None,
+        alias="DWH_NEXT_PURCHASE_TRAINING_QUERY",
+        description="Your SQL for next-purchase training, with :start_date.",
+    )
     history_query: str | None = Field(
         None,
         alias="DWH_HISTORY_QUERY",

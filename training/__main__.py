@@ -185,8 +185,12 @@ def train_rfm(**options: Any) -> None:
 @train.command("all")
 @_with(WHERE, HOW, VIEW, ORDERS, OFFERS)
 def train_all(**options: Any) -> None:
-    """Train every model and compute rfm; one that fails does not stop the others."""
-    _run([*TASKS, RFM], options)
+    """Train every model and compute rfm; one that fails does not stop the others.
+
+    A model whose rows are made of orders alone is left out without --orders, unless its variable holds your own SQL.
+    """
+    possible = [name for name, task in TASKS.items() if task.query or options["orders"] or task.variable in os.environ]
+    _run([*possible, RFM], options)
 
 
 @dataclass(slots=True)

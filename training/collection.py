@@ -152,7 +152,8 @@ def _importance(sample: Dataset, served: dict[str, NDArray[np.float32]], task: T
     """Return by how much the figure falls when a feature is shuffled (Breiman 2001), on a sample of later rows."""
 
     def figure(part: str) -> float:
-        return selection_metric(sample.targets, served[part][:, : task.outputs], amounts=task.predicts_amount)
+        scores = served[part][:, : task.outputs]
+        return selection_metric(task.summarise(sample.targets), task.summarise(scores), amounts=task.predicts_amount)
 
     whole = figure("sample")
     return {name: round(whole - figure(f"shuffled {place}"), 4) for place, name in enumerate(sample.mapping)}

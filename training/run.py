@@ -114,7 +114,7 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
         champion = read_current(home)
         progress(f"read the rows of {task.name}")
         dataset = read_dataset(source, task)
-        task = task.sized(dataset.targets.shape[1])
+        task = task.sized(dataset.targets.shape[1]).over(dataset.window_days)
         rows = split(dataset)
         statement = prepare_view(source, config.view)
         learned = learn(rows, task, config.learning, progress)

@@ -9,6 +9,7 @@ import numpy as np
 
 from training.evaluation.selection_metrics import compare, row_losses
 from training.nets.fit import FEW_ROWS, METHODS, Options, fit
+from training.nets.model_selection import PROBABILITIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ FEWER_EPOCHS = {True: 10, False: 4}
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Inputs of shape [rows, features] and targets of shape [rows, 1]."""
+    """Inputs of shape [rows, features] and targets of shape [rows, outputs]."""
 
     inputs: NDArray[np.float32]
     targets: NDArray[np.float32]
@@ -114,5 +115,5 @@ def choose(
 
 def _lose(recipe: Recipe, rows: Rows, fold: NDArray[np.bool_]) -> NDArray[np.float64]:
     measured = rows.take(fold)
-    scores = recipe.fit(rows.take(~fold)).predict(measured.inputs)[:, :1]
-    return row_losses(measured.targets, scores, amounts=recipe.likelihood != "binary")
+    scores = recipe.fit(rows.take(~fold)).predict(measured.inputs)[:, : rows.targets.shape[1]]
+    return row_losses(measured.targets, scores, amounts=recipe.likelihood not in PROBABILITIES)

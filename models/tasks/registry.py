@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from models.tasks.churn import Churn
 from models.tasks.ltv import LifetimeValue
 from models.tasks.nbo import NextBestOffer
+from models.tasks.next_purchase import NextPurchase
 
 if TYPE_CHECKING:
     from models.tasks.protocol import ModelTask
 
-TASKS: dict[str, ModelTask] = {task.name: task for task in (Churn(), NextBestOffer(), LifetimeValue())}
+TASKS: dict[str, ModelTask] = {task.name: task for task in (Churn(), NextBestOffer(), LifetimeValue(), NextPurchase())}

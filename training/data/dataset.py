@@ -160,7 +160,16 @@ def check_history(source: Source) -> None:
 
 
 def rows_query(source: Source, task: Task) -> str:
-    """Return the SQL of the rows: the user's own, or the task's."""
+    """Return the SQL of the rows: the user's own, or the task's.
+
+    Raises:
+        TrainingSourceError: there is none.
+    """
+    if not (source.query or task.query):
+        raise TrainingSourceError(
+            f"{task.name} has no table of its own: make its rows of orders, with --orders TABLE, or give your own SQL "
+            f"in --query or {task.variable}"
+        )
     return source.query or task.query.replace("{label}", sql.Identifier(task.label).as_string())
 
 
@@ -249,7 +258,12 @@ def _prepare_snapshots(source: Source, orders_source: OrdersSource, task: Task) 
 
 
 def _as_table(taken: Snapshots) -> FeatureTable:
-    labels = {"snapshot_date": taken.cut_off, "churned": taken.churned, "spend": taken.spend}
+    labels = {
+        "snapshot_date": taken.cut_off,
+        "churned": taken.churned,
+        "spend": taken.spend,
+        "days_to_next_purchase": taken.wait,
+    }
     return FeatureTable(tuple(taken.customer.tolist()), {**taken.features, **labels})
 
 
@@ -280,8 +294,9 @@ def prepare(
             "recommended: use an earlier start date or more cut-offs"
         )
     try:
+        days = _window(table, task, window_days)
         inputs = model_inputs(table, tuple(feature_mapping.values()))
-        targets = task.targets(table)
+        targets = task.over(days).targets(table)
         propensities = numbers("propensity", table.columns.get("propensity", np.full(len(table), np.nan)))
     except ModelInputError as error:
         raise TrainingDataError(str(error)) from error
@@ -293,7 +308,7 @@ def prepare(
         propensities=propensities,
         dates=_dates(table, task.date_column),
         mapping=feature_mapping,
-        window_days=_window(table, task, window_days),
+        window_days=days,
         window_stated=window_days is not None or task.window_column in table.columns,
         warnings=_check_outcomes(targets, task),
     )

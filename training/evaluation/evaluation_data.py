@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,3 +57,14 @@ class EvaluationData:
     folds: Mapping[str, float] = field(default_factory=dict)
     treated: NDArray[np.bool_] | None = None
     uplift: NDArray[np.float64] | None = None
+
+    def summarise(self) -> EvaluationData:
+        """Return the same with the outputs alone by which the task is summed up."""
+        pick = self.task.summarise
+        return replace(
+            self,
+            outcome=pick(self.outcome),
+            scores=pick(self.scores),
+            baselines={name: pick(each) for name, each in self.baselines.items()},
+            training_scores=pick(self.training_scores),
+        )

@@ -29,6 +29,8 @@ GateDecision = Literal["passed", "refused", "not enough evidence", "not applicab
 SEVERAL = 2
 CLOSE = 1e-9
 EVENTS_FOR_AUC = 30
+CONCORDANCE = ("concordance", 1, "concordance")
+BRIER = ("brier", -1, "Brier score")
 GINI = ("gini_normalised", 1, "normalised Gini")
 
 
@@ -129,7 +131,7 @@ def check_not_worse(baseline: str, metrics: Metrics, thresholds: GateThresholds)
 
     The difference decides and not its interval: without the model the rule serves and not the simple model, so a
     lead within the noise passes. Where the two are level within the noise, a second metric decides (Brier score, for
-    amounts the normalised Gini), so that the sign of a zero does not.
+    amounts the normalised Gini, for curves concordance), so that the sign of a zero does not.
     """
     name = f"not_worse_than_{baseline}"
     found = _difference_to(name, baseline, metrics)
@@ -147,7 +149,7 @@ def check_not_worse(baseline: str, metrics: Metrics, thresholds: GateThresholds)
 
 
 def _break_tie(baseline: str, metrics: Metrics) -> tuple[bool, str]:
-    measure, sign, called = ("brier", -1, "Brier score") if "brier" in metrics["model"] else GINI
+    measure, sign, called = next(each for each in (CONCORDANCE, BRIER, GINI) if each[0] in metrics["model"])
     own, other = metrics["model"][measure], metrics["baselines"][baseline][measure]
     if own is None or other is None:
         return False, f"level within the noise, and no {called} to decide by."
@@ -377,12 +379,13 @@ def _format_slope(slope: float | None) -> str:
 
 def _describe_difference(lead: Mapping[str, Any], baseline: str) -> str:
     low, high = lead["interval_95"]
-    metric = {"auc": "AUC", "r2_winsorised": "R2 winsorised"}[lead["metric"]]
+    metric = {"auc": "AUC", "r2_winsorised": "R2 winsorised", "brier_skill": "Brier skill"}[lead["metric"]]
     return f"{metric} minus that of {_format_name(baseline)} is {lead['value']:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def _format_name(name: str) -> str:
-    return {"rfm": "RFM", "champion": "the champion"}.get(name, name.replace("_", " "))
+    named = {"rfm": "RFM", "champion": "the champion", "kaplan_meier": "Kaplan and Meier's curve"}
+    return named.get(name, name.replace("_", " "))
 
 
 def _answer(

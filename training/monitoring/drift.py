@@ -73,7 +73,7 @@ def describe_snapshot(evidence: EvaluationData) -> dict[str, Any]:
     share of rows in each bin; the last share is that of missing values.
     """
     columns = [*zip(evidence.features, evidence.training_inputs.T, strict=True)]
-    names = name_scores(evidence.training_scores.shape[1])
+    names = evidence.task.name_scores()
     return {
         "format": 1,
         "rows": len(evidence.training_inputs),
@@ -82,11 +82,6 @@ def describe_snapshot(evidence: EvaluationData) -> dict[str, Any]:
             name: describe_column(values) for name, values in zip(names, evidence.training_scores.T, strict=True)
         },
     }
-
-
-def name_scores(outputs: int) -> tuple[str, ...]:
-    """Return the names of a model's scores: score, or offer_1 and so on where there are several."""
-    return ("score",) if outputs == 1 else tuple(f"offer_{number}" for number in range(1, outputs + 1))
 
 
 def describe_column(values: NDArray[np.float32]) -> dict[str, list[float]]:
@@ -135,8 +130,8 @@ def measure_drift(
         for name, values in zip(features, inputs.T, strict=True)
         if name in snapshot["features"]
     }
-    for name, values in zip(name_scores(scores.shape[1]), scores.T, strict=True):
-        found[name] = measure_shift(snapshot["scores"][name], values)
+    for (name, then), values in zip(snapshot["scores"].items(), scores.T, strict=True):
+        found[name] = measure_shift(then, values)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Progress = Callable[[str], None]
 
 STRONGER_DECAYS = (1.0, 4.0)
+PROBABILITIES: tuple[LikelihoodName, ...] = ("binary", "discrete_hazard")
 COVERAGE = 0.8
 """Nominal coverage of the interval of a lifetime value."""
 
@@ -42,7 +43,7 @@ class Recipe:
 
     def fit(self, rows: Dataset, seed: int) -> Trained:
         """Train the net on rows."""
-        interval = None if self.likelihood == "binary" else COVERAGE
+        interval = None if self.likelihood in PROBABILITIES else COVERAGE
         return fit(
             rows.inputs,
             rows.targets,
