@@ -26,7 +26,8 @@ class RoutedScorer:
         version: the manifest's version, one for all.
         manifest: the whole manifest.
         column: that selects the model.
-        columns: the columns that the models take as numbers.
+        columns: the columns that the models take.
+        categories: see `TFLiteScorer`.
     """
 
     basis = "model"
@@ -36,6 +37,7 @@ class RoutedScorer:
         self.manifest = manifest
         self.column = column
         self.columns = pooled.columns
+        self.categories = pooled.categories
         self._pooled = pooled
         self._routes = routes
 

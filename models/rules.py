@@ -13,7 +13,7 @@ import numpy as np
 from models.inputs import readable_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,6 +36,7 @@ class RuleScorer:
     version = "rules"
     basis = "rules"
     columns = ()
+    categories: Mapping[str, Sequence[str]] = {}
 
     def __init__(self, rule: Rule, reason: str) -> None:
         self._rule = rule

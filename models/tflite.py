@@ -31,6 +31,7 @@ class TFLiteScorer:
         version: the manifest's version.
         manifest: the whole manifest.
         columns: the columns of the table that it reads.
+        categories: the values known of each of them that is text, by column.
     """
 
     basis = "model"
@@ -39,6 +40,9 @@ class TFLiteScorer:
         self.version: str = manifest["version"]
         self.manifest = manifest
         self.columns = columns
+        by_feature: Mapping[str, list[str]] = manifest.get("categories", {})
+        places = zip(manifest["features"], columns, strict=True)
+        self.categories = {column: by_feature[name] for name, column in places if name in by_feature}
         self._outputs: int = manifest["outputs"]
         self._check(content)
         self._network = TFLiteNetwork(content, len(columns))
@@ -66,12 +70,13 @@ class TFLiteScorer:
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return the model's scores, shape [customers, outputs]; NaN where an input is not a number.
 
-        Null is an input that models know; text is not taken for null, since no model was trained on it.
+        Null is an input that models know; text in a column of numbers is not taken for null, since no model was trained
+        on it.
 
         Raises:
             ModelInputError: the table lacks a column the model was trained on.
         """
-        inputs, unreadable = readable_inputs(table, self.columns)
+        inputs, unreadable = readable_inputs(table, self.columns, self.categories)
         largest = BATCH_SIZES[-1]
         chunks = [self._score_chunk(inputs[start : start + largest]) for start in range(0, len(inputs), largest)]
         scores = np.concatenate(chunks) if chunks else np.empty((0, self._outputs), np.float32)

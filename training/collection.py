@@ -69,7 +69,9 @@ def collect(
     progress("fit the baselines")
     earlier, later = rows.earlier, rows.later
     columns, ids = _known_to_rules(earlier), earlier.table.customer_ids
-    baselines = task.fit_baselines(BaselineRows(earlier.inputs, earlier.targets, later.inputs, columns, ids, seed))
+    baselines = task.fit_baselines(
+        BaselineRows(earlier.inputs, earlier.targets, later.inputs, columns, ids, seed, earlier.coded)
+    )
     progress("score as served")
     sample = _sample(later, seed)
     served = score_as_served(folder, _parts(rows, sample, learned, seed))
@@ -89,6 +91,7 @@ def collect(
         training_scores=served["earlier"][:, : task.outputs],
         later_inputs=later.inputs,
         features=tuple(later.mapping),
+        categories=later.categories,
         importance=_importance(later.take(sample), served, task),
         shapes=_shapes(learned, later, task),
         folds=learned.folds,
@@ -170,8 +173,9 @@ def _score_champion(
     if days != later.window_days:
         return {}, (f"{champion.version} serves and was not compared: its labels cover {days} days",)
     columns: dict[str, str] = manifest["columns"]
+    categories = {columns[name]: known for name, known in manifest.get("categories", {}).items()}
     try:
-        inputs = model_inputs(later.table, [columns[name] for name in manifest["features"]])
+        inputs = model_inputs(later.table, [columns[name] for name in manifest["features"]], categories)
     except ModelInputError as error:
         return {}, (f"{champion.version} serves and was not compared: {error}",)
     groups = group_of(later.table, (manifest.get("routes") or {}).get("column", ""))

@@ -153,6 +153,7 @@ def _describe(rows: Split, learned: Learned, task: Task, source: Source, config:
         "method": learned.recipe.describe(),
         "features": list(mapping),
         "columns": dict(mapping),
+        "categories": {name: list(known) for name, known in rows.earlier.categories.items()},
         "dtype": "float32",
         "outputs": learned.trained.outputs,
         "label": task.label,

@@ -51,20 +51,20 @@ class Histories:
         """Build from the purchases before a day, one of each customer and day."""
         seen = orders.take((orders.amount > 0) & (orders.day < day))
         customer, place = np.unique(seen.customer, return_inverse=True)
-        first, last = (np.full(len(customer), end, "datetime64[D]") for end in (day, seen.day.min()))
-        np.minimum.at(first, place, seen.day)
-        np.maximum.at(last, place, seen.day)
+        # The end of the day before: the published values count to it.
+        age = ((day - np.timedelta64(1, "D") - seen.day) / WEEK).astype(np.float64)
+        oldest, newest = np.zeros(len(customer)), np.full(len(customer), np.inf)
+        np.maximum.at(oldest, place, age)
+        np.minimum.at(newest, place, age)
         days = np.unique(np.stack([place, seen.day.astype(np.int64)]), axis=1)[0]
         count = np.bincount(days, minlength=len(customer)).astype(np.float64)
         total = np.bincount(place, seen.amount, minlength=len(customer))
-        # The end of the day before: the published values count to it.
-        end = day - np.timedelta64(1, "D")
-        return cls(customer, count - 1, (last - first) / WEEK, (end - first) / WEEK, total / count)
+        return cls(customer, count - 1, oldest - newest, oldest, total / count)
 
     def find(self, customers: NDArray[np.str_]) -> Histories:
         """Return these customers, all of whom are known, in this order."""
         rows = np.searchsorted(self.customer, customers)
-        return Histories(*(each[rows] for each in (self.customer, self.repeats, self.last, self.age, self.mean)))
+        return Histories(self.customer[rows], self.repeats[rows], self.last[rows], self.age[rows], self.mean[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +81,14 @@ class BgNbd:
     def fit(cls, known: Histories) -> BgNbd:
         """Return the most likely parameters."""
         found, lost = _minimise(lambda logs: -_bg_nbd(np.exp(logs), known), 4)
-        return cls(*np.exp(found).tolist(), log_likelihood=-lost)
+        r, alpha, a, b = np.exp(found).tolist()
+        return cls(r, alpha, a, b, -lost)
 
     def alive(self, known: Histories) -> Numbers:
         """Return the probability that each customer has not left, shape [customers]."""
-        x, power = known.repeats, self.r + known.repeats
-        odds = (
-            self.a / (self.b + np.maximum(x, 1) - 1) * ((self.alpha + known.age) / (self.alpha + known.last)) ** power
-        )
+        x = known.repeats
+        longer = ((self.alpha + known.age) / (self.alpha + known.last)) ** (self.r + x)
+        odds = self.a / (self.b + np.maximum(x, 1) - 1) * longer
         alive: Numbers = 1 / (1 + np.where(x > 0, odds, 0.0))
         return alive
 
@@ -96,8 +96,7 @@ class BgNbd:
         """Return the probability of no purchase in the coming days, shape [customers, days]."""
         age = self.alpha + known.age[:, None]
         none = (age / (age + days / DAYS)) ** (self.r + known.repeats[:, None])
-        curve: Numbers = 1 - self.alive(known)[:, None] * (1 - none)
-        return curve
+        return np.asarray(1 - self.alive(known)[:, None] * (1 - none), dtype=np.float64)
 
     def expect(self, known: Histories, days: float) -> Numbers:
         """Return the purchases expected in the coming days, shape [customers]."""

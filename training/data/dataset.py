@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,11 +18,12 @@ from features.extract_warehouse import SCHEMES
 from features.table import FeatureTable, plain
 from models.errors import ModelInputError
 from models.inputs import FEATURE_MAPPING, model_inputs, numbers
+from training.data.categories import learn_categories
 from training.data.point_in_time import Orders, choose_cut_offs, take_snapshots
 from training.errors import TrainingDataError, TrainingSourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from numpy.typing import NDArray
@@ -93,6 +94,7 @@ class Dataset:
         mapping: the model's name of each feature, and the column it is in, in the order of the inputs.
         window_days: how many days from its date on a row's label covers.
         window_stated: whether the user or the rows said so; otherwise it is the task's default.
+        categories: the values known of each feature that is text, by its name; see models/categories.py.
         warnings: what a person should know before trusting the result.
     """
 
@@ -104,10 +106,16 @@ class Dataset:
     mapping: Mapping[str, str]
     window_days: int = 0
     window_stated: bool = False
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def coded(self) -> tuple[int, ...]:
+        """The positions of the features that are codes of categories."""
+        return tuple(place for place, name in enumerate(self.mapping) if name in self.categories)
 
     def take(self, chosen: NDArray[np.bool_]) -> Dataset:
         """Return the rows where `chosen` is true."""
@@ -285,8 +293,8 @@ def prepare(
     right and makes the result weak. Whether it is good enough is for the gates to say.
 
     Raises:
-        TrainingDataError: under 50 rows, one outcome only, or a column that is unknown, constant, always null
-            or not numeric.
+        TrainingDataError: under 50 rows, one outcome only, or a column that is unknown, constant, always null, or
+            neither numbers nor text of which values recur.
     """
     if len(table) < ROWS_AT_LEAST:
         raise TrainingDataError(
@@ -295,7 +303,9 @@ def prepare(
         )
     try:
         days = _window(table, task, window_days)
-        inputs = model_inputs(table, tuple(feature_mapping.values()))
+        categories = learn_categories(table, feature_mapping)
+        by_column = {feature_mapping[name]: known for name, known in categories.items()}
+        inputs = model_inputs(table, tuple(feature_mapping.values()), by_column)
         targets = task.over(days).targets(table)
         propensities = numbers("propensity", table.columns.get("propensity", np.full(len(table), np.nan)))
     except ModelInputError as error:
@@ -309,6 +319,7 @@ def prepare(
         dates=_dates(table, task.date_column),
         mapping=feature_mapping,
         window_days=days,
+        categories=categories,
         window_stated=window_days is not None or task.window_column in table.columns,
         warnings=_check_outcomes(targets, task),
     )

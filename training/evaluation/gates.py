@@ -333,7 +333,8 @@ def _strengths(evidence: EvaluationData) -> dict[str, float]:
         if not _is_measurable(outcome[rows], amounts=amounts):
             continue
         for name, cells in zip(evidence.features, evidence.later_inputs[rows].T, strict=True):
-            strength = max(_strength(each, outcome[rows], amounts=amounts) for each in _readings(cells))
+            readings = _readings(_rates(cells, outcome[rows]) if name in evidence.categories else cells)
+            strength = max(_strength(each, outcome[rows], amounts=amounts) for each in readings)
             found[name] = max(found.get(name, 0.0), strength)
     return found
 
@@ -342,6 +343,13 @@ def _is_measurable(outcome: NDArray[np.float32], *, amounts: bool) -> bool:
     if amounts:
         return len(np.unique(outcome)) >= SEVERAL
     return int(np.bincount(outcome.astype(np.int64), minlength=2).min()) >= EVENTS_FOR_AUC
+
+
+def _rates(codes: NDArray[np.float32], outcome: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean outcome of each row's category, null and others among them: codes have no order of their own."""
+    place = np.unique(np.nan_to_num(codes, nan=np.inf), return_inverse=True)[1]
+    means: NDArray[np.float32] = (np.bincount(place, outcome) / np.bincount(place))[place].astype(np.float32)
+    return means
 
 
 def _readings(cells: NDArray[np.float32]) -> list[NDArray[np.float64]]:

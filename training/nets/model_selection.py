@@ -50,6 +50,7 @@ class Recipe:
             likelihood=self.likelihood,
             method=self.method,
             seed=seed,
+            categories=rows.coded,
             interval=interval,
             options=self.options,
         )
