@@ -48,6 +48,8 @@ class Options:
         batch: rows of a step; None is 256 under 10,000 rows, else 512.
         epochs: None is 30 under 10,000 rows, else 12.
         warm_up: steps of rising rate; it then falls as a cosine.
+        curvature: what the pieces of a feature's curve count for in training, next to its straight line, from 0, which
+            makes the additive net a linear model, to 1.
     """
 
     members: int = 8
@@ -58,6 +60,7 @@ class Options:
     batch: int | None = None
     epochs: int | None = None
     warm_up: int = 100
+    curvature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +182,13 @@ def fit(
         fitted = with_interval(fitted, targets, interval)
     encoded = encode(inputs, constants)
     columns = encoded.shape[1]
+    counts = np.where(np.arange(columns) < len(constants.source), options.curvature, 1).astype(np.float32)
     if method == "additive":
         net = additive_net(columns, fitted.level)
     else:
         net = ensemble_net(columns, fitted.level, options.members, options.hidden, seed)
-    _optimise(net, fitted, encoded, tf.constant(targets), options, seed)
+    _optimise(net, fitted, encoded * counts, tf.constant(targets), options, seed)
+    _rescale(net, counts)
     centre = encoded.numpy().mean(axis=0, dtype=np.float64).astype(np.float32)
     return Trained(method, constants, fitted, net, assemble(net, fitted, constants), centre)
 
@@ -207,6 +212,13 @@ def conform(
     outside = np.maximum(bounds[:, 0] - spend, spend - bounds[:, 1])
     by = float(np.quantile(outside, min(1.0, coverage * (1 + 1 / len(outside))), method="higher"))
     return replace(trained, model=assemble(trained.net, trained.likelihood, trained.preprocessing, by)), by
+
+
+def _rescale(net: Net, counts: NDArray[np.float32]) -> None:
+    """Let a net that was trained on columns multiplied by counts take them as they are."""
+    for weights in (net.skip, net.kernel):
+        if weights is not None:
+            weights.assign(weights * counts[:, None])
 
 
 def _settle(options: Options, method: Method, rows: int) -> Options:
