@@ -14,15 +14,19 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import gammaln, hyp2f1
 
+from models.tasks.next_purchase import PERIODS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from training.data.point_in_time import Orders
+    from training.data.point_in_time import Orders, Snapshots
 
     Numbers = NDArray[np.float64]
 
+ENDS = np.arange(1, PERIODS + 1) * 90 / PERIODS
+"""Days at which curves are compared."""
 WEEK = np.timedelta64(7, "D")
 DAYS = 7.0
 STARTS = 3
@@ -129,6 +133,32 @@ class GammaGamma:
         weight = self.p * count + self.q - 1
         amounts: Numbers = (self.p * self.v + self.p * count * mean) / weight
         return amounts
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerBase:
+    """What the two models say of customers: no purchase until the ends of the periods, and spend in the window.
+
+    Attributes:
+        curve: shape [customers, periods].
+        spend: shape [customers].
+    """
+
+    curve: Numbers
+    spend: Numbers
+
+
+def fit_customer_base(orders: Orders, rows: Snapshots) -> CustomerBase:
+    """Fit both models to the histories of all customers up to the day of the rows, and return what they say of these.
+
+    They need no labels, so they are given what the others are not: everything until the day they are measured at. Means
+    are of all days with a purchase, the first among them.
+    """
+    known = Histories.of(orders, rows.cut_off[0])
+    model, amounts = BgNbd.fit(known), GammaGamma.fit(known.repeats + 1, known.mean)
+    seen = known.find(rows.customer)
+    bought = model.expect(seen, float(ENDS[-1]))
+    return CustomerBase(model.survive(seen, ENDS), bought * amounts.expect(seen.repeats + 1, seen.mean))
 
 
 def _bg_nbd(parameters: Numbers, known: Histories) -> float:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.quality.bg_nbd import BgNbd, Histories
 from benchmarks.quality.selection import Rows, choose
 from benchmarks.quality.serving import serve
 from features.table import FeatureTable
-from models.tasks.next_purchase import PERIODS
 from training.evaluation.resampling import bootstrap, difference, interval, rounded
 from training.evaluation.survival import (
     KAPLAN_MEIER,
@@ -30,24 +28,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.quality.purchases import Learning
-    from training.data.point_in_time import Orders, Snapshots
+    from training.data.point_in_time import Snapshots
 
 TASK = TASKS["next_purchase"]
-ENDS = np.arange(1, PERIODS + 1) * TASK.window_days / PERIODS
 
 
-def measure_waiting(rows: Learning, orders: Orders) -> dict[str, Any]:
-    """Return the integrated Brier score, concordance, and the differences to what a model must beat."""
+def measure_waiting(rows: Learning, rival: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the integrated Brier score, concordance, and the differences to what a model must beat.
+
+    Args:
+        rows: to learn from and to measure on.
+        rival: the curves of BG/NBD, shape [later rows, periods].
+    """
     status, later = _status(rows.earlier), _status(rows.later)
     known = Rows(rows.inputs, status)
     recipe = choose(known, rows.folds, likelihood="discrete_hazard").recipe
     served = serve(recipe.fit(known), rows.later_inputs)
-    histories = Histories.of(orders, rows.later.cut_off[0])
-    fitted = BgNbd.fit(histories)
     curves = {
         "ours": served.scores.astype(np.float64),
         KAPLAN_MEIER: np.tile(kaplan_meier(status), (len(later), 1)),
-        "bg_nbd": fitted.survive(histories.find(rows.later.customer), ENDS),
+        "bg_nbd": rival,
     }
     return _describe(curves, later, [str(customer) for customer in rows.later.customer]) | {
         "method": recipe.describe(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from features.table import FeatureTable
 from models.categories import OTHER, decode, encode, normalise
-from models.errors import ModelInputError, ModelLoadError
-from models.inputs import model_inputs, readable_inputs
+from models.errors import ModelError, ModelInputError, ModelLoadError
+from models.inputs import FEATURE_MAPPING, model_inputs, readable_inputs
+from models.registry import load_scorers
 from models.view_check import check_view
 from tests.evidence import churn
+from tests.model_versions import SHIPPED, add_copy, churn_of_text
 from training.data.categories import CATEGORIES_AT_MOST, learn_categories
 from training.data.dataset import prepare
 from training.errors import TrainingDataError
@@ -23,6 +26,8 @@ from training.nets.preprocessing import learn_preprocessing
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from features.table import Column
 
 KNOWN = ("café au lait", "gold", "straße")
@@ -129,6 +134,25 @@ def test_text_in_a_column_of_numbers_is_still_no_number() -> None:
     matrix, unreadable = readable_inputs(customers, ["plan", "age"], {"plan": ("gold",)})
     np.testing.assert_array_equal(matrix, [[0, 3], [OTHER, np.nan]])
     assert {name: rows.tolist() for name, rows in unreadable.items()} == {"age": [False, True]}
+
+
+def test_a_model_scores_a_customers_text_as_its_code_whatever_stands_in_the_same_batch() -> None:
+    columns = {name: np.full(5, 7.0) for name in FEATURE_MAPPING.values()}
+    ids, scorer = tuple("abcde"), churn_of_text("bronze", "gold")
+    text = FeatureTable(ids, columns | {"items_total": column("bronze", " GOLD", "platinum", None, 4)})
+    codes = FeatureTable(ids, columns | {"items_total": np.array([0, 1, OTHER, np.nan, OTHER])})
+    expected = load_scorers(SHIPPED, FEATURE_MAPPING)["churn"].score(codes)
+    np.testing.assert_array_equal(scorer.score(text), expected)
+    alone = [scorer.score(text.take([row]))[0] for row in range(5)]
+    np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", [{"items": []}, {"items": ["gold", "gold"]}, {"colour": ["red"]}, {"items": [1]}, []])
+def test_a_manifest_with_categories_that_make_no_sense_is_refused(tmp_path: Path, wrong: Any) -> None:
+    home = tmp_path / "churn"
+    shutil.copytree(SHIPPED / "churn", home)
+    with pytest.raises(ModelError, match="categories"):
+        add_copy(home, "churn-2", categories=wrong)
 
 
 def test_a_view_may_have_text_where_the_model_learned_text() -> None:
