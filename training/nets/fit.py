@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from training.task import LikelihoodName
 
 Method = Literal["additive", "tabm"]
-METHODS: tuple[Method, ...] = ("additive", "tabm")
 FEW_ROWS = 10_000
 PREDICTED_AT_ONCE = 8192
 CURVE_POINTS = 65
