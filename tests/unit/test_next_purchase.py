@@ -17,6 +17,8 @@ from models.rules import churn_rule
 from models.scores import score_customers
 from models.tasks.next_purchase import NextPurchase, read_curve
 from tests.fakes.scorer import InMemoryScorer
+from training.evaluation.baselines import BaselineRows
+from training.tasks.next_purchase import connect
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
@@ -119,3 +121,20 @@ def test_a_customer_of_the_rule_is_read_over_90_days_next_to_one_of_a_model_of_a
     scorers = load_scorers_of_rules().with_scorer("next_purchase", model)
     scored = score_customers(FeatureTable(("a", "b"), {}), scorers).columns
     assert scored["expected_days_to_next_purchase"] == pytest.approx([259.7, 65.0], abs=0.5)
+
+
+def test_baselines_of_four_points_are_connected_by_straight_lines_that_never_rise() -> None:
+    found = connect(np.array([[0.7, 0.4, 0.5, 0.1]], np.float32))[0]
+    np.testing.assert_allclose(found[:6], [0.9, 0.8, 0.7, 0.6, 0.5, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(found[6:], [0.4, 0.4, 0.4, 0.3, 0.2, 0.1], rtol=1e-6)
+
+
+def test_the_baselines_are_curves_of_every_later_row() -> None:
+    generator = np.random.default_rng(1)
+    inputs = generator.random((300, 2)).astype(np.float32)
+    status = TASK.targets(rows(*(inputs[:, 0] * 150)))
+    found = TASK.fit_baselines(BaselineRows(inputs, status, inputs[:50], ("a", "b")))
+    assert set(found) == {"kaplan_meier", "logistic_regression", "gradient_boosting"}
+    assert {curves.shape for curves in found.values()} == {(50, 12)}
+    errors = {name: ((curves - status[:50]) ** 2).mean() for name, curves in found.items()}
+    assert errors["gradient_boosting"] < errors["kaplan_meier"]
