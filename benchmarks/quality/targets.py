@@ -41,7 +41,7 @@ class Target:
         bound = self.bound
         if bound is None:
             best = max if self.least else min
-            bound = best(float(part[name]) for name in self.baselines.values()) + self.margin
+            bound = best(float(part[name]) for name in self.baselines.values() if name in part) + self.margin
         return figure, f"{'>=' if self.least else '<='} {bound:.4f}", figure >= bound if self.least else figure <= bound
 
     def is_in(self, results: Mapping[str, Any]) -> bool:
@@ -118,6 +118,6 @@ def tabulate(results: Mapping[str, Any]) -> Table:
             figure, bound, met = target.reach(results)
             verdict = "[green]met[/]" if met else "[red]missed[/]"
             part = target.part(results)
-            others = (f"{part[target.baselines[name]]:.4f}" if name in target.baselines else "" for name in COLUMNS)
+            others = (f"{part[known]:.4f}" if (known := target.baselines.get(name)) in part else "" for name in COLUMNS)
             table.add_row(target.label, f"{figure:.4f}", *others, bound, verdict)
     return table
