@@ -115,9 +115,11 @@ def tabulate(results: Mapping[str, Any]) -> Table:
     table = Table("", "ours", *COLUMNS, "target", "", title="Exported models, as served")
     for target in TARGETS:
         if target.is_in(results):
-            figure, bound, met = target.reach(results)
+            reached, bound, met = target.reach(results)
             verdict = "[green]met[/]" if met else "[red]missed[/]"
             part = target.part(results)
-            others = (f"{part[known]:.4f}" if (known := target.baselines.get(name)) in part else "" for name in COLUMNS)
-            table.add_row(target.label, f"{figure:.4f}", *others, bound, verdict)
+            others = (
+                f"{part[known]:.4f}" if (known := target.baselines.get(name, "")) in part else "" for name in COLUMNS
+            )
+            table.add_row(target.label, f"{reached:.4f}", *others, bound, verdict)
     return table
