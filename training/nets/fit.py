@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from training.evaluation.regression import find_widening
 from training.nets.architecture import additive_net, assemble, encode, ensemble_net, members_of
 from training.nets.backend import keras, tf
 from training.nets.likelihoods import build_likelihood, with_interval
@@ -197,8 +198,7 @@ def conform(
 ) -> tuple[Trained, float]:
     """Return the net with its interval widened to cover rows it was not trained on, and by how much.
 
-    Conformalised quantile regression (Romano, Patterson and Candes 2019), on the scale of log1p: what is
-    added to both sides is the quantile of how far outside its interval each row lies.
+    See `training.evaluation.regression.find_widening`.
 
     Args:
         trained: with an interval.
@@ -206,10 +206,7 @@ def conform(
         targets: spend, shape [rows, 1].
         coverage: the share of rows that is to lie inside.
     """
-    bounds = np.log1p(trained.predict(inputs)[:, 1:].astype(np.float64))
-    spend = np.log1p(np.maximum(targets[:, 0], 0))
-    outside = np.maximum(bounds[:, 0] - spend, spend - bounds[:, 1])
-    by = float(np.quantile(outside, min(1.0, coverage * (1 + 1 / len(outside))), method="higher"))
+    by = find_widening(trained.predict(inputs)[:, 1:], targets[:, 0], coverage)
     return replace(trained, model=assemble(trained.net, trained.likelihood, trained.preprocessing, by)), by
 
 

@@ -198,9 +198,15 @@ def with_interval(likelihood: Likelihood, targets: NDArray[np.float32], coverage
 
 
 def widen(scores: Any, by: float) -> Any:
-    """Return spend and its bounds, shape [rows, 3], the bounds moved apart on the scale of log1p, not below 0."""
-    apart = ops.log(scores[:, 1:] + 1.0) + np.array([-by, by], np.float32)
-    return ops.concatenate([scores[:, :1], ops.exp(ops.maximum(apart, 0.0)) - 1.0], axis=1)
+    """Return spend and its bounds, shape [rows, 3], the bounds moved apart on the scale of log1p, not below 0.
+
+    Where they are moved together, a lower bound of 0 stays 0: otherwise customers who spend nothing, whom it was
+    learned to cover, would be left out at once. The bounds do not cross.
+    """
+    bounds = ops.log(scores[:, 1:] + 1.0)
+    lower = ops.where(bounds[:, :1] > 0, ops.maximum(bounds[:, :1] - by, 0.0), 0.0)
+    upper = ops.maximum(bounds[:, 1:] + by, lower)
+    return ops.concatenate([scores[:, :1], ops.exp(ops.concatenate([lower, upper], axis=1)) - 1.0], axis=1)
 
 
 def _cross_entropy(outcome: Any, logit: Any) -> Any:
