@@ -48,7 +48,8 @@ class Feedback:
         why: the reason.
         until: event time from which it no longer counts; None if it has no end.
         model: the model whose score is wrong, one of `SCORED_MODELS`.
-        value: what the score should be: of churn a probability, of ltv an amount, of nbo the id of an offer.
+        value: what the score should be: of churn a probability, of ltv an amount, of nbo the id of an offer, of
+            next_purchase days.
         withdraws: the event id of the feedback that it withdraws.
     """
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.categories import encode
 from models.errors import ModelInputError
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.table import Column, FeatureTable
+
+    Categories = Mapping[str, Sequence[str]]
+    """Those known, by the name of a column of text or of a feature."""
+
+_NONE: Categories = {}
 
 FEATURE_MAPPING: Mapping[str, str] = {
     "revenue": "total_revenue",
@@ -47,24 +53,36 @@ def read_mapping(text: str) -> dict[str, str]:
     return mapping
 
 
-def model_inputs(table: FeatureTable, columns: Sequence[str]) -> NDArray[np.float32]:
-    """Return the columns as a matrix of shape [customers, columns]; null is NaN, true is 1.
+def model_inputs(table: FeatureTable, columns: Sequence[str], categories: Categories = _NONE) -> NDArray[np.float32]:
+    """Return the columns as a matrix of shape [customers, columns]; null is NaN, true is 1, a category its code.
+
+    Args:
+        table: the customers.
+        columns: in order.
+        categories: those known, by column, of columns of text; see models/categories.py.
 
     Raises:
-        ModelInputError: a column is not in the table, or holds text.
+        ModelInputError: a column is not in the table, or holds text and is not among the categories.
     """
-    return _fill(len(table), [numbers(name, _find(table, name)) for name in columns])
+    found = [(name, _find(table, name)) for name in columns]
+    read = [encode(cells, categories[name]) if name in categories else numbers(name, cells) for name, cells in found]
+    return _fill(len(table), read)
 
 
 def readable_inputs(
-    table: FeatureTable, columns: Sequence[str]
+    table: FeatureTable, columns: Sequence[str], categories: Categories = _NONE
 ) -> tuple[NDArray[np.float32], Mapping[str, NDArray[np.bool_]]]:
     """Return the same matrix with NaN for each cell that cannot be read, and which cells of which columns those are.
+
+    Every cell of a column of categories can be read.
 
     Raises:
         ModelInputError: a column is not in the table.
     """
-    read = {name: readable_numbers(_find(table, name)) for name in columns}
+    read: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_] | None]] = {}
+    for name in columns:
+        cells = _find(table, name)
+        read[name] = (encode(cells, categories[name]), None) if name in categories else readable_numbers(cells)
     matrix = _fill(len(table), [read[name][0] for name in columns])
     return matrix, {name: unreadable for name, (_, unreadable) in read.items() if unreadable is not None}
 

@@ -167,7 +167,7 @@ class LiveDrift:
         step = -(-len(table) // SAMPLE)
         rows = slice(window.batches // EVERY % step, None, step)
         bins, columns = window.bins, {name: table.columns[name][rows] for name in scorer.columns}
-        inputs, _ = readable_inputs(FeatureTable(table.customer_ids[rows], columns), scorer.columns)
+        inputs, _ = readable_inputs(FeatureTable(table.customer_ids[rows], columns), scorer.columns, scorer.categories)
         if window.add(np.hstack([inputs[:, bins.features], scores[rows, : bins.scores]])):
             self._compare(model, scorer.version, window)
 

@@ -71,6 +71,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         features: the model's inputs, in order.
         files: SHA-256 of each file, by name; the model's is among them.
         routes: models of groups of customers.
+        categories: the values known of each feature that is text, by its name; the place of one is its code.
         window_days: the days that the labels cover; 0 where a label is not of a period.
         value_cuts: where a 12-month value is medium and high.
         campaigns: of uplift, the campaigns that it values, and which pair of outputs is theirs.
@@ -84,6 +85,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]
     name: str = ""
     columns: dict[str, str] = {}
+    categories: dict[str, Annotated[list[str], Meta(min_length=1, max_length=1000)]] = {}
     routes: Routes | None = None
     window_days: Annotated[float, Meta(ge=0, le=36_525)] | None = None
     value_cuts: tuple[float, float] | None = None
@@ -132,6 +134,9 @@ def _find_contradiction(manifest: Manifest, model_file: str) -> None:
     missing = [name for name in (model_file, *routed) if name not in manifest.files]
     if missing:
         raise ValueError(f"no SHA-256 of {missing[0]!r} - at `$.files`")
+    for name, known in manifest.categories.items():
+        if name not in manifest.features or len(set(known)) < len(known):
+            raise ValueError(f"expected distinct categories of a feature, got those of {name!r} - at `$.categories`")
     if 0 < (manifest.window_days or 0) < 1:
         raise ValueError(f"expected 0, or 1 day or more, got {manifest.window_days} - at `$.window_days`")
     if beyond := [key for key, place in manifest.campaigns.items() if 2 * place + 2 > manifest.outputs]:

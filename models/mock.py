@@ -8,6 +8,8 @@ from zlib import crc32
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from features.table import FeatureTable
@@ -20,6 +22,7 @@ class MockScorer:
     basis = "mock"
     columns = ()
     spreads = 0
+    categories: Mapping[str, Sequence[str]] = {}
 
     def __init__(self, name: str, outputs: int, scale: float = 1.0) -> None:
         self._name = name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -26,7 +26,11 @@ class Scorer(Protocol):
 
     @property
     def columns(self) -> Sequence[str]:
-        """The columns that a model takes as numbers; none for a rule, which does without."""
+        """The columns that a model takes; none for a rule, which does without."""
+
+    @property
+    def categories(self) -> Mapping[str, Sequence[str]]:
+        """The values known of each of the columns that a model takes as text; the others are numbers."""
 
     @property
     def spreads(self) -> int:

@@ -28,7 +28,8 @@ class RoutedScorer:
         manifest: the whole manifest.
         pooled: the model of every other value and of null.
         column: that selects the model.
-        columns: the columns that the models take as numbers.
+        columns: the columns that the models take.
+        categories: see `TFLiteScorer`.
         spreads: for how many of the scores the models give the spread.
     """
 
@@ -39,6 +40,7 @@ class RoutedScorer:
         self.manifest = manifest
         self.column = column
         self.columns = pooled.columns
+        self.categories = pooled.categories
         self.spreads = pooled.spreads
         self.pooled = pooled
         self._routes = routes

@@ -14,7 +14,7 @@ import numpy as np
 from models.inputs import readable_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,6 +39,7 @@ class RuleScorer:
     basis = "rules"
     columns = ()
     spreads = 0
+    categories: Mapping[str, Sequence[str]] = {}
 
     def __init__(self, rule: Rule, reason: str) -> None:
         self._rule = rule

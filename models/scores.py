@@ -163,7 +163,7 @@ def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:
     bad = ~np.isfinite(scores).all(axis=1)
     if bad.any():
         customer = table.customer_ids[int(bad.argmax())]
-        column = next(iter(readable_inputs(table, scorer.columns)[1]), None)
+        column = next(iter(readable_inputs(table, scorer.columns, scorer.categories)[1]), None)
         if column is not None:
             raise ModelInputError(f"column {column!r} is to be numbers for the model; map it to a numeric column")
         raise ModelOutputError(
@@ -233,7 +233,7 @@ def _explain(
     scorer: Scorer, table: FeatureTable, scores: NDArray[np.float32], rows: NDArray[np.intp]
 ) -> tuple[dict[Fallback, int], str]:
     """Return for how many rows a model gave no usable score, by reason, and an example in words."""
-    columns = readable_inputs(table.take(rows), scorer.columns)[1]
+    columns = readable_inputs(table.take(rows), scorer.columns, scorer.categories)[1]
     unreadable = np.logical_or.reduce([np.zeros(len(rows), dtype=np.bool_), *columns.values()])
     outside = np.isfinite(scores[rows]).all(axis=1) & ~unreadable
     counts = {

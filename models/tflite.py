@@ -42,6 +42,7 @@ class TFLiteScorer:
         version: the manifest's version.
         manifest: the whole manifest.
         columns: the columns of the table that it reads.
+        categories: the values known of each of them that is text, by column.
         spreads: for how many of its scores, from the first on, it gives the spread.
         reasons: what its scores are explained with; None for a version that was trained without it.
     """
@@ -62,6 +63,9 @@ class TFLiteScorer:
         self.columns = columns
         self.spreads: int = manifest.get("spreads", 0)
         self.reasons = reasons
+        by_feature: Mapping[str, list[str]] = manifest.get("categories", {})
+        places = zip(manifest["features"], columns, strict=True)
+        self.categories = {column: by_feature[name] for name, column in places if name in by_feature}
         self._outputs: int = manifest["outputs"]
         self._check(content, bounds)
         self._network = TFLiteNetwork(content, len(columns))
@@ -108,7 +112,8 @@ class TFLiteScorer:
     def score_with_spread(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return the scores and their spreads, shape [customers, outputs + spreads]; NaN where an input is no number.
 
-        Null is an input that models know; text is not taken for null, since no model was trained on it.
+        Null is an input that models know; text in a column of numbers is not taken for null, since no model was trained
+        on it.
 
         Raises:
             ModelInputError: the table lacks a column the model was trained on.
@@ -123,7 +128,7 @@ class TFLiteScorer:
 
     def read_inputs(self, table: FeatureTable) -> tuple[NDArray[np.float32], Mapping[str, NDArray[np.bool_]]]:
         """Return the model's inputs, see `readable_inputs`."""
-        return readable_inputs(table, self.columns)
+        return readable_inputs(table, self.columns, self.categories)
 
     @cached_property
     def shapley(self) -> ExactShapley | None:

@@ -49,7 +49,7 @@ def check_features(model: str, features: Sequence[str], feature_mapping: Mapping
 def check_view(
     manifest: Mapping[str, Any], feature_mapping: Mapping[str, str], view: str, columns: FeatureTable
 ) -> None:
-    """Check that a view has the columns that a model reads, and that its features are numbers there.
+    """Check that a view has the columns that a model reads, as numbers where it was trained on numbers.
 
     Args:
         manifest: the model's.
@@ -66,9 +66,10 @@ def check_view(
             f"{view} has no column {', '.join(missing)}; add what is missing to the view, or "
             "name another view in DWH_CUSTOMER_FEATURES_TABLE"
         )
-    features = set(feature_mapping.values())
+    coded = manifest.get("categories", {})
+    features = {column for name, column in feature_mapping.items() if name not in coded}
     if text := [name for name in needed if name in features and find_kind(columns.columns[name]) == "other"]:
         raise ModelLoadError(
-            f"{', '.join(text)} in {view} is text, time or JSON, and the model reads numbers; "
-            "let the view return a number"
+            f"{', '.join(text)} in {view} is text, time or JSON, and the model reads numbers there; "
+            "let the view return a number, or train again on the text"
         )

@@ -375,6 +375,11 @@ class Settings(BaseSettings):
         alias="DWH_UPLIFT_TRAINING_QUERY",
         description="Your SQL for uplift training, with :start_date; unset reads the ledger's exposures.",
     )
+    next_purchase_training_query: str | None = Field(
+        None,
+        alias="DWH_NEXT_PURCHASE_TRAINING_QUERY",
+        description="Your SQL for next-purchase training, with :start_date.",
+    )
     history_query: str | None = Field(
         None,
         alias="DWH_HISTORY_QUERY",

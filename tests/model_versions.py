@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from features.table import FeatureTable
+from models.inputs import FEATURE_MAPPING
 from models.reasons_file import REASONS_FILE
 from models.tflite import TFLiteScorer
 from models.versions import MANIFEST_FILE, MODEL_FILE, add_version, promote, read_current, staging_folder
@@ -39,6 +40,15 @@ def add_copy(home: Path, version: str, content: bytes | None = None, **manifest:
             json.dumps({**current.manifest, "version": version, "gates": [], **manifest})
         )
         return add_version(home, staging, at=AS_OF, by="ann")
+
+
+def churn_of_text(*known: str) -> TFLiteScorer:
+    """Return the shipped churn model as if it had learned a column of text in place of its feature `items`."""
+    current = read_current(SHIPPED / "churn")
+    assert current is not None
+    manifest = current.manifest | {"categories": {"items": list(known)}}
+    columns = tuple(FEATURE_MAPPING[name] for name in manifest["features"])
+    return TFLiteScorer((current.folder / MODEL_FILE).read_bytes(), manifest, columns)
 
 
 def promote_copy(home: Path, version: str, content: bytes | None = None, **manifest: Any) -> ModelVersion:

@@ -26,7 +26,7 @@ from training.serving import ServedView
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from training.nets.fit import Method
     from training.run import Result
@@ -198,9 +198,15 @@ def train_rfm(**options: Any) -> None:
 def train_all(**options: Any) -> None:
     """Train every model and compute rfm; one that fails does not stop the others.
 
-    Uplift is skipped while no campaign has outcomes of both arms to learn from.
+    Uplift is skipped while no campaign has outcomes of both arms to learn from. A model whose rows are made of orders
+    alone is left out without --orders, unless its variable holds your own SQL.
     """
-    _run([*TASKS, RFM], options)
+    possible = [name for name, task in TASKS.items() if _has_rows(task, options)]
+    _run([*possible, RFM], options)
+
+
+def _has_rows(task: Task, options: Mapping[str, Any]) -> bool:
+    return bool(task.query or task.reads_exposures or options["orders"] or task.variable in os.environ)
 
 
 @dataclass(slots=True)

@@ -50,7 +50,7 @@ class CollectedRun:
     """
 
     evidence: EvaluationData
-    errors: Errors
+    errors: Errors | None
     pooled: NDArray[np.float32]
     verification: dict[str, Any]
     warnings: tuple[str, ...]
@@ -73,7 +73,9 @@ def collect(
     progress("fit the baselines")
     earlier, later, trained = rows.earlier, rows.later, learned.trained
     columns, ids = _known_to_rules(earlier), earlier.table.customer_ids
-    baselines = task.fit_baselines(BaselineRows(earlier.inputs, earlier.targets, later.inputs, columns, ids, seed))
+    baselines = task.fit_baselines(
+        BaselineRows(earlier.inputs, earlier.targets, later.inputs, columns, ids, seed, earlier.coded)
+    )
     progress("score as served")
     sample = _sample(later, seed)
     served = score_as_served(folder, _parts(rows, sample, learned, seed))
@@ -93,6 +95,7 @@ def collect(
         training_scores=served["earlier"][:, : task.outputs],
         later_inputs=later.inputs,
         features=tuple(later.mapping),
+        categories=later.categories,
         importance=_importance(later.take(sample), served, task),
         shapes=_shapes(learned, later, task),
         folds=learned.folds,
@@ -158,7 +161,8 @@ def _importance(sample: Dataset, served: dict[str, NDArray[np.float32]], task: T
     """Return by how much the figure falls when a feature is shuffled (Breiman 2001), on a sample of later rows."""
 
     def figure(part: str) -> float:
-        return selection_metric(sample.targets, served[part][:, : task.outputs], amounts=task.predicts_amount)
+        scores = served[part][:, : task.outputs]
+        return selection_metric(task.summarise(sample.targets), task.summarise(scores), amounts=task.predicts_amount)
 
     whole = figure("sample")
     return {name: round(whole - figure(f"shuffled {place}"), 4) for place, name in enumerate(sample.mapping)}
@@ -177,8 +181,9 @@ def _score_champion(
     if other := task.explain_incomparable(manifest):
         return {}, (f"{champion.version} serves and was not compared: {other}",)
     columns: dict[str, str] = manifest["columns"]
+    categories = {columns[name]: known for name, known in manifest.get("categories", {}).items()}
     try:
-        inputs = model_inputs(later.table, [columns[name] for name in manifest["features"]])
+        inputs = model_inputs(later.table, [columns[name] for name in manifest["features"]], categories)
     except ModelInputError as error:
         return {}, (f"{champion.version} serves and was not compared: {error}",)
     groups = group_of(later.table, (manifest.get("routes") or {}).get("column", ""))

@@ -125,7 +125,7 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
         champion = read_current(home)
         progress(f"read the rows of {task.name}")
         dataset = read_dataset(source, task)
-        task = task.fitted(dataset.table, dataset.targets.shape[1])
+        task = task.fitted(dataset.table, dataset.targets.shape[1]).over(dataset.window_days)
         rows = split(dataset)
         statement = prepare_view(source, config.view)
         learned = learn(rows, task, config.learning, progress)
@@ -165,6 +165,7 @@ def _describe(rows: Split, learned: Learned, task: Task, source: Source, config:
         "method": learned.recipe.describe(),
         "features": list(mapping),
         "columns": dict(mapping),
+        "categories": {name: list(known) for name, known in rows.earlier.categories.items()},
         "dtype": "float32",
         "outputs": learned.trained.outputs,
         "label": task.label,
@@ -219,7 +220,7 @@ def _evaluate(
 ) -> dict[str, Any]:
     task = found.evidence.task
     metrics = evaluate(found.evidence, config.costs)
-    if "confidence" in manifest:
+    if "confidence" in manifest and found.errors is not None:
         metrics["confidence"] = describe_confidence(found.errors, tuple(manifest["confidence"]["cuts"]))
     gates = evaluate_gates(found.evidence, metrics)
     evaluated = manifest | {

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from training.report.sections import Cases, Section
     from training.report.tiles import Tile
 
-LikelihoodName = Literal["binary", "zero_inflated_lognormal", "gamma", "tweedie"]
+LikelihoodName = Literal["binary", "discrete_hazard", "zero_inflated_lognormal", "gamma", "tweedie"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ class Task(Protocol):
         predicts: what one score means, in one sentence; `{outcome}` stands for what the label says, `{window}` for
             the days that it covers.
         outcome_of_orders: what a label made from orders says.
-        query: SQL of the training rows, with :start_date and `{label}`.
+        query: SQL of the training rows, with :start_date and `{label}`; empty where rows are made of orders, or read
+            by the user's own SQL.
         variable: environment variable that may hold the user's own SQL.
         label: column that holds the outcome.
         date_column: column by which rows are split in time, if the query returns it.
@@ -122,12 +123,19 @@ class Task(Protocol):
 
     def restored(self, manifest: Mapping[str, Any]) -> Task:
         """Return the task as a version was trained on it."""
-        return self.sized(manifest["outputs"]).labelled(manifest.get("label") or self.label)
+        task = self.sized(manifest["outputs"]).labelled(manifest.get("label") or self.label)
+        return task.over(manifest.get("window_days") or self.window_days)
 
     def labelled(self, label: str) -> Task:
         """Return the task with another column that holds the outcome."""
         task = copy(self)
         task.label = label
+        return task
+
+    def over(self, window_days: int) -> Task:
+        """Return the task with labels that cover another number of days."""
+        task = copy(self)
+        task.window_days = window_days
         return task
 
     def targets(self, table: FeatureTable) -> NDArray[np.float32]:
@@ -137,6 +145,18 @@ class Task(Protocol):
             ModelInputError: a column is missing or holds an impossible value.
         """
         ...
+
+    def name_scores(self) -> tuple[str, ...]:
+        """Return the names of the scores, as `holdfast models monitor` shows them."""
+        return ("score",) if self.outputs == 1 else tuple(f"score_{place}" for place in range(1, self.outputs + 1))
+
+    def summarise(self, cells: NDArray[Any]) -> NDArray[Any]:
+        """Return the outputs by which folds and features are ranked and which the report sums up: all of them.
+
+        Args:
+            cells: outcomes or scores, shape [rows, outputs].
+        """
+        return cells
 
     def fit_baselines(self, rows: BaselineRows) -> dict[str, NDArray[np.float32]]:
         """Fit what the model is compared with on the earlier rows; return scores of the later rows by name."""

@@ -62,9 +62,11 @@ def boost_spend(inputs: NDArray[Any], spend: NDArray[Any], later: NDArray[Any]) 
     return scores
 
 
-def fit_logistic(inputs: NDArray[Any], outcome: NDArray[Any], later: NDArray[Any]) -> NDArray[np.float64]:
+def fit_logistic(
+    inputs: NDArray[Any], outcome: NDArray[Any], later: NDArray[Any], categories: Sequence[int] = ()
+) -> NDArray[np.float64]:
     """Return probabilities of the later rows by logistic regression, shape [rows]; nulls and skew are seen to."""
-    earlier, scaled = scale(inputs, later)
+    earlier, scaled = scale(inputs, later, categories)
     probabilities: NDArray[np.float64] = (
         LogisticRegression(max_iter=1000).fit(earlier, outcome).predict_proba(scaled)[:, 1]
     )

@@ -15,9 +15,11 @@ from zlib import crc32
 import numpy as np
 
 from benchmarks.quality.baselines import boost_probabilities, boost_spend, fit_logistic, fit_tweedie
+from benchmarks.quality.bg_nbd import fit_customer_base
 from benchmarks.quality.confidence import measure_confidence
 from benchmarks.quality.selection import Rows, choose
 from benchmarks.quality.serving import serve
+from benchmarks.quality.waiting import measure_waiting
 from features.table import FeatureTable
 from models.rules import churn_rule
 from training.data.point_in_time import Windows, take_snapshots
@@ -28,6 +30,8 @@ from training.nets.architecture import assemble
 from training.nets.fit import conform
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from benchmarks.quality.selection import Recipe
@@ -100,15 +104,17 @@ def measure_shop(shop: Shop) -> dict[str, Any]:
         "rate": round(float(chosen.earlier.churned.mean()), 4),
         "test_rate": round(float(chosen.later.churned.mean()), 4),
         "history": improves,
-        **measure(chosen, choices[int(improves)].recipe),
+        **measure(chosen, choices[int(improves)].recipe, shop.orders),
     }
-    return found | {"window_only": measure(window, choices[0].recipe)} if improves else found
+    return found | {"window_only": measure(window, choices[0].recipe, shop.orders)} if improves else found
 
 
-def measure(rows: Learning, recipe: Recipe) -> dict[str, Any]:
-    """Return the figures of churn, by the recipe, and of spend."""
-    spend = {f"ltv_{name}": figure for name, figure in measure_spend(rows).items()}
-    return measure_churn(rows, recipe) | spend
+def measure(rows: Learning, recipe: Recipe, orders: Orders) -> dict[str, Any]:
+    """Return the figures of churn, by the recipe, of spend, and of the time to the next purchase."""
+    rival = fit_customer_base(orders, rows.later)
+    spend = {f"ltv_{name}": figure for name, figure in measure_spend(rows, rival.spend).items()}
+    wait = measure_waiting(rows, rival.curve)
+    return measure_churn(rows, recipe, {"bg_nbd": rival.curve[:, -1]}) | spend | {"wait": wait}
 
 
 def learn_from(shop: Shop, history: bool) -> Learning:
@@ -124,8 +130,16 @@ def learn_from(shop: Shop, history: bool) -> Learning:
     return Learning(earlier, later, folds, inputs, later_inputs, history)
 
 
-def measure_churn(rows: Learning, recipe: Recipe) -> dict[str, Any]:
-    """Return AUC, calibration and the differences to what a model must beat."""
+def measure_churn(
+    rows: Learning, recipe: Recipe, further: Mapping[str, NDArray[np.float64]] | None = None
+) -> dict[str, Any]:
+    """Return AUC, calibration and the differences to what a model must beat.
+
+    Args:
+        rows: to learn from and to measure on.
+        recipe: of the net.
+        further: probabilities of other models, shape [later rows], by name.
+    """
     served = serve(recipe.add_spread(recipe.fit(rows.churn), rows.churn), rows.later_inputs)
     matrix, later = np.hstack([served.scores, served.spread]), rows.later.churned[:, None].astype(np.float32)
     boosted = boost_probabilities(rows.inputs, rows.earlier.churned, rows.later_inputs)
@@ -133,6 +147,7 @@ def measure_churn(rows: Learning, recipe: Recipe) -> dict[str, Any]:
     simple: dict[str, NDArray[Any]] = {
         "logistic_regression": fit_logistic(rows.inputs, rows.earlier.churned, rows.later_inputs),
         "recency_rule": churn_rule(FeatureTable(customers, rows.later.features))[:, 0],
+        **(further or {}),
     }
     found = classification.compare(served.scores[:, 0], simple | boosted, rows.later.churned, customers)
     baselines = found["baselines"]
@@ -152,8 +167,13 @@ def measure_churn(rows: Learning, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def measure_spend(rows: Learning) -> dict[str, Any]:
-    """Return R2, plain and winsorised, coverage of the interval, and the differences."""
+def measure_spend(rows: Learning, rival: NDArray[np.float64]) -> dict[str, Any]:
+    """Return R2, plain and winsorised, coverage of the interval, and the differences.
+
+    Args:
+        rows: to learn from and to measure on.
+        rival: spend expected by BG/NBD with gamma-gamma, shape [later rows].
+    """
     recipe = choose(rows.spend, rows.folds, likelihood="zero_inflated_lognormal", interval=COVERAGE).recipe
     measured = rows.spend.take(rows.folds[0])
     inner = recipe.fit(rows.spend.take(~rows.folds[0]))
@@ -165,7 +185,7 @@ def measure_spend(rows: Learning) -> dict[str, Any]:
 
     served = serve(widen(recipe.fit(rows.spend)), rows.later_inputs)
     later = Rows(rows.later_inputs, rows.later.spend[:, None].astype(np.float32))
-    return _describe_spend(rows, served.scores) | {
+    return _describe_spend(rows, served.scores, rival) | {
         "method": recipe.describe(),
         "export_difference": served.difference,
         "bytes": served.size,
@@ -173,11 +193,12 @@ def measure_spend(rows: Learning) -> dict[str, Any]:
     }
 
 
-def _describe_spend(rows: Learning, scores: NDArray[np.float32]) -> dict[str, Any]:
+def _describe_spend(rows: Learning, scores: NDArray[np.float32], rival: NDArray[np.float64]) -> dict[str, Any]:
     boosted = boost_spend(rows.inputs, rows.earlier.spend, rows.later_inputs)
     # At the old rate: half of what was spent in twice the time.
     past = rows.later.features[f"revenue_{WINDOWS.observation}d"] * WINDOWS.prediction / WINDOWS.observation
-    simple = {"past_spend": past, "tweedie": fit_tweedie(rows.inputs, rows.earlier.spend, rows.later_inputs)}
+    linear = fit_tweedie(rows.inputs, rows.earlier.spend, rows.later_inputs)
+    simple = {"past_spend": past, "tweedie": linear, "bg_nbd": rival}
     customers = [str(customer) for customer in rows.later.customer]
     found = values.compare(scores[:, 0], simple | boosted, rows.later.spend, customers)
     baselines = found["baselines"]
@@ -191,7 +212,7 @@ def _describe_spend(rows: Learning, scores: NDArray[np.float32]) -> dict[str, An
         "standard_error_winsorised": baselines[best]["difference"]["standard_error"],
         **{f"{name}_{figure}": baselines[name][figure] for name in simple for figure in ("r2", "r2_winsorised")},
         "interval": COVERAGE,
-        "coverage": covered["coverage"],
+        **{name: covered[name] for name in ("coverage", "below", "above")},
         "interval_width": covered["mean_width"],
     }
 

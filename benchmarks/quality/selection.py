@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from training.evaluation.selection_metrics import compare, row_losses
-from training.nets.fit import FEW_ROWS, METHODS, Options, fit
+from training.nets.fit import Options, fit
+from training.nets.model_selection import CURVATURES, PROBABILITIES
 from training.nets.spread import add_spread
 
 if TYPE_CHECKING:
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
     from training.task import LikelihoodName
 
 SEED = 1
-FEWER_EPOCHS = {True: 10, False: 4}
-"""Beside the usual epochs, about a third of them; by whether rows are few."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Inputs of shape [rows, features] and targets of shape [rows, 1]."""
+    """Inputs of shape [rows, features] and targets of shape [rows, outputs]."""
 
     inputs: NDArray[np.float32]
     targets: NDArray[np.float32]
@@ -43,14 +42,14 @@ class Recipe:
     Attributes:
         likelihood: binary, or a likelihood of spend, which then gets an interval.
         method: additive or tabm.
-        epochs: None for the usual number.
+        curvature: of the additive net; see `training.nets.fit.Options`.
         categories: positions of the features that are codes.
         interval: the coverage of the interval.
     """
 
     likelihood: LikelihoodName = "binary"
     method: Method = "additive"
-    epochs: int | None = None
+    curvature: float = 1.0
     categories: Sequence[int] = ()
     interval: float | None = None
 
@@ -64,7 +63,7 @@ class Recipe:
             seed=SEED,
             categories=self.categories,
             interval=self.interval,
-            options=Options(epochs=self.epochs),
+            options=Options(curvature=self.curvature),
         )
 
     def add_spread(self, trained: Trained, rows: Rows) -> Trained:
@@ -75,7 +74,7 @@ class Recipe:
 
     def describe(self) -> str:
         """Return what it is, in words."""
-        return f"{self.method}, {self.epochs or 'the usual'} epochs"
+        return self.method if self.method == "tabm" else f"additive, curvature {self.curvature:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def choose(
     categories: Sequence[int] = (),
     interval: float | None = None,
 ) -> Choice:
-    """Return the best of four recipes: two nets, trained for long or less long.
+    """Return the best of four recipes: the additive net in three curvatures, the last a linear model, or the ensemble.
 
     Each is trained on the rows outside of a fold and measured inside it, by cross-entropy or the squared error
     of spend. The additive net ships unless the ensemble is better by more than one standard error.
@@ -105,21 +104,16 @@ def choose(
         categories: positions of the features that are codes.
         interval: the coverage of an interval of spend.
     """
-    best = []
-    for method in METHODS:
-        tried = [
-            Choice(recipe, np.concatenate([_lose(recipe, rows, fold) for fold in folds]))
-            for recipe in (
-                Recipe(likelihood, method, epochs, categories, interval)
-                for epochs in (None, FEWER_EPOCHS[len(rows.inputs) < FEW_ROWS])
-            )
-        ]
-        best.append(min(tried, key=lambda each: float(each.losses.mean())))
-    additive, ensemble = best
+    candidates: list[tuple[Method, float]] = [*(("additive", each) for each in CURVATURES), ("tabm", 1.0)]
+    recipes = [Recipe(likelihood, method, curvature, categories, interval) for method, curvature in candidates]
+    *curves, ensemble = (
+        Choice(recipe, np.concatenate([_lose(recipe, rows, fold) for fold in folds])) for recipe in recipes
+    )
+    additive = min(curves, key=lambda each: float(each.losses.mean()))
     return ensemble if compare(ensemble.losses, additive.losses).clear else additive
 
 
 def _lose(recipe: Recipe, rows: Rows, fold: NDArray[np.bool_]) -> NDArray[np.float64]:
     measured = rows.take(fold)
-    scores = recipe.fit(rows.take(~fold)).predict(measured.inputs)[:, :1]
-    return row_losses(measured.targets, scores, amounts=recipe.likelihood != "binary")
+    scores = recipe.fit(rows.take(~fold)).predict(measured.inputs)[:, : rows.targets.shape[1]]
+    return row_losses(measured.targets, scores, amounts=recipe.likelihood not in PROBABILITIES)

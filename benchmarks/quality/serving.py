@@ -14,6 +14,8 @@ import numpy as np
 from training.evaluation.served_scores import Rows, score_as_served, verify
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from training.nets.fit import Trained
@@ -36,8 +38,19 @@ class Served:
     difference: float
 
 
-def serve(trained: Trained, inputs: NDArray[np.float32]) -> Served:
-    """Export a net and score rows of shape [rows, features].
+def serve(
+    trained: Trained,
+    inputs: NDArray[np.float32],
+    features: Sequence[str] | None = None,
+    categories: Mapping[str, Sequence[str]] | None = None,
+) -> Served:
+    """Export a net and score rows of shape [rows, features]; serving is given text where there are categories.
+
+    Args:
+        trained: the net.
+        inputs: with the codes of categories.
+        features: their names, where there are categories.
+        categories: the values of each feature that is text, by its name.
 
     Raises:
         ExportError: the model does not load or run, or scores other than the net does.
@@ -47,7 +60,8 @@ def serve(trained: Trained, inputs: NDArray[np.float32]) -> Served:
         "version": "benchmark",
         "outputs": trained.outputs,
         "spreads": trained.spreads,
-        "features": [f"feature_{i}" for i in range(inputs.shape[1])],
+        "features": list(features or (f"feature_{i}" for i in range(inputs.shape[1]))),
+        "categories": categories or {},
         "files": {"model.tflite": hashlib.sha256(content).hexdigest()},
     }
     with tempfile.TemporaryDirectory() as place:

@@ -18,16 +18,19 @@ from benchmarks.quality.baselines import boost_probabilities, fit_logistic
 from benchmarks.quality.errors import require
 from benchmarks.quality.selection import SEED, Rows, choose
 from benchmarks.quality.serving import serve
+from features.table import FeatureTable
+from models.inputs import model_inputs
+from training.data.categories import learn_categories
 from training.evaluation.classification import compare
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from benchmarks.quality.serving import Served
 
-NUMBERS = ("tenure", "MonthlyCharges", "TotalCharges")
 FOLDS = 10
 TENTH = 10
 INNER_PARTS = 5
@@ -35,19 +38,24 @@ INNER_PARTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Customers:
-    """Features, categories as codes in alphabetical order, of shape [rows, features], and who churned.
+    """Features, of columns of text the codes of their categories, and who churned.
 
     Attributes:
         inputs: shape [rows, features], blank is NaN.
         churned: shape [rows, 1].
-        categories: positions of the features that are codes.
-        one_hot: shape [rows, columns], for linear models.
+        features: their names.
+        categories: the values of each feature that is text, by its name.
     """
 
     inputs: NDArray[np.float32]
     churned: NDArray[np.float32]
-    categories: list[int]
-    one_hot: NDArray[np.float32]
+    features: tuple[str, ...]
+    categories: Mapping[str, Sequence[str]]
+
+    @property
+    def coded(self) -> list[int]:
+        """The positions of the features that are codes."""
+        return [place for place, name in enumerate(self.features) if name in self.categories]
 
 
 def measure(data: Path) -> dict[str, Any]:
@@ -57,21 +65,15 @@ def measure(data: Path) -> dict[str, Any]:
 
 
 def read(path: Path) -> Customers:
-    """Read the file."""
+    """Read the file as a run of training reads a table: what is text becomes categories."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name not in ("customerID", "Churn")]
-    cells = {name: np.array([row[name].strip() for row in rows]) for name in names}
-    codes = {name: np.unique(cells[name], return_inverse=True)[1] for name in names if name not in NUMBERS}
-    numbers = {name: np.where(cells[name] == "", "nan", cells[name]).astype(np.float32) for name in NUMBERS}
-    columns = codes | numbers
-    indicators = [codes[name] == code for name in codes for code in range(codes[name].max() + 1)]
-    return Customers(
-        inputs=np.stack([columns[name] for name in names], axis=1).astype(np.float32),
-        churned=np.array([[row["Churn"] == "Yes"] for row in rows], dtype=np.float32),
-        categories=[place for place, name in enumerate(names) if name in codes],
-        one_hot=np.stack([*numbers.values(), *indicators], axis=1).astype(np.float32),
-    )
+    names = tuple(name for name in rows[0] if name not in ("customerID", "Churn"))
+    cells = [[row[name].strip() or None for name in names] for row in rows]
+    table = FeatureTable.from_rows([row["customerID"] for row in rows], names, cells)
+    categories = learn_categories(table, dict(zip(names, names, strict=True)))
+    churned = np.array([[row["Churn"] == "Yes"] for row in rows], dtype=np.float32)
+    return Customers(model_inputs(table, names, categories), churned, names, categories)
 
 
 def cross_validate(customers: Customers, thinned: int) -> dict[str, Any]:
@@ -117,14 +119,16 @@ def describe(ours: NDArray[Any], baselines: dict[str, NDArray[Any]], churned: ND
 def _make(customers: Customers, rows: NDArray[np.intp], held_out: NDArray[np.intp]) -> tuple[str, Served]:
     known = Rows(customers.inputs[rows], customers.churned[rows])
     inner = np.random.default_rng(SEED).integers(0, INNER_PARTS, len(rows)) == 0
-    recipe = choose(known, [inner], categories=customers.categories).recipe
-    return recipe.describe(), serve(recipe.fit(known), customers.inputs[held_out])
+    recipe = choose(known, [inner], categories=customers.coded).recipe
+    served = serve(recipe.fit(known), customers.inputs[held_out], customers.features, customers.categories)
+    return recipe.describe(), served
 
 
 def _baselines(customers: Customers, rows: NDArray[np.intp], held_out: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
     churned = customers.churned[rows, 0]
-    boosted = boost_probabilities(customers.inputs[rows], churned, customers.inputs[held_out], customers.categories)
-    linear = fit_logistic(customers.one_hot[rows], churned, customers.one_hot[held_out])
+    known, later = customers.inputs[rows], customers.inputs[held_out]
+    boosted = boost_probabilities(known, churned, later, customers.coded)
+    linear = fit_logistic(known, churned, later, customers.coded)
     return boosted | {"logistic_regression": linear}
 
 

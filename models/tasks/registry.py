@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 from models.tasks.churn import Churn
 from models.tasks.ltv import LifetimeValue
 from models.tasks.nbo import NextBestOffer
+from models.tasks.next_purchase import NextPurchase
 from models.tasks.uplift import Uplift
 
 if TYPE_CHECKING:
     from models.tasks.protocol import ModelTask
 
-TASKS: dict[str, ModelTask] = {task.name: task for task in (Churn(), NextBestOffer(), LifetimeValue(), Uplift())}
+TASKS: dict[str, ModelTask] = {
+    task.name: task for task in (Churn(), NextBestOffer(), LifetimeValue(), NextPurchase(), Uplift())
+}
 
 
 def moves_customers(name: str) -> bool:

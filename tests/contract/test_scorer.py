@@ -17,6 +17,7 @@ from models.registry import load_scorers
 from models.routing import load_model
 from models.rules import RuleScorer, churn_rule, lifetime_value_rule, offers_rule
 from tests.fakes.scorer import InMemoryScorer
+from tests.model_versions import churn_of_text
 
 if TYPE_CHECKING:
     from models.ports import Scorer
@@ -30,6 +31,7 @@ SCORERS = {
     "lifetime value rule": (lambda: RuleScorer(lifetime_value_rule, "a test"), 1),
     "mock": (lambda: MockScorer("churn", 1), 1),
     "value model": (lambda: load_model(next((MODELS / "ltv" / "versions").iterdir()), FEATURE_MAPPING), 3),
+    "model of text": (lambda: churn_of_text("bronze", "gold"), 1),
     "fake": (lambda: InMemoryScorer({"0": [0.5]}), 1),
     "fake model": (lambda: InMemoryScorer({"0": [0.5]}, columns=["total_revenue"]), 1),
 }

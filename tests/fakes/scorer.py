@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from models.inputs import readable_inputs
 from models.registry import Scorers
 from models.rfm import RfmCuts
+from models.rules import RuleScorer
+from models.tasks.next_purchase import NextPurchase
+from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +33,7 @@ class InMemoryScorer:
     version = "given"
     basis = "model"
     spreads = 0
+    categories: Mapping[str, Sequence[str]] = {}
 
     def __init__(self, scores: Mapping[str, Sequence[float]], outputs: int = 1, columns: Sequence[str] = ()) -> None:
         self.columns = columns
@@ -52,5 +57,6 @@ class InMemoryScorer:
 
 
 def build_scorers(churn: Scorer, offers: Scorer, ltv: Scorer) -> Scorers:
-    """Return scorers of the three tasks with the usual cut points of RFM."""
-    return Scorers({"churn": churn, "nbo": offers, "ltv": ltv}, RfmCuts())
+    """Return scorers of three tasks, and the rule of the fourth, with the usual cut points of RFM."""
+    wait = RuleScorer(partial(TASKS[NextPurchase.name].apply_rule, offers=0), "no model")
+    return Scorers({"churn": churn, "nbo": offers, "ltv": ltv, NextPurchase.name: wait}, RfmCuts())

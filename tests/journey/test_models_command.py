@@ -21,6 +21,7 @@ from models.versions import SNAPSHOT_FILE, add_version, promote, read_current, s
 from training.data.dataset import Source, read_table
 from training.evaluation.evaluation_data import EvaluationData
 from training.monitoring.drift import describe_snapshot
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ def remember_training(folder: Path, url: str) -> None:
     scores = load_scorers(folder, FEATURE_MAPPING)["churn"].score(rows)
     nothing = np.empty((0, 1), np.float32)
     evidence = EvaluationData(
-        *("churn", nothing, nothing, {}, None, np.empty(0), (), np.empty(0, "datetime64[D]")),
+        *(TASKS["churn"], nothing, nothing, {}, None, np.empty(0), (), np.empty(0, "datetime64[D]")),
         training_inputs=inputs,
         training_scores=scores,
         later_inputs=inputs,

@@ -93,12 +93,13 @@ def test_ones_own_query_mapping_groups_and_search_are_used_and_force_is_recorded
         url=example_url,
         out=tmp_path,
         DWH_CHURN_TRAINING_QUERY=QUERY,
-        ML_FEATURE_MAPPING=json.dumps({"spend": "spend", "recency": "days"}),
+        ML_FEATURE_MAPPING=json.dumps({"spend": "spend", "recency": "days", "land": "country"}),
         DWH_CUSTOMER_FEATURES_TABLE="of_today",
     )
     assert done.returncode == 0, done.stderr
     made = manifest(output(done)["models"]["churn"])
-    assert made["features"] == ["spend", "recency"]
+    assert made["features"] == ["spend", "recency", "land"]
+    assert {"france", "germany", "united kingdom"} < set(made["categories"]["land"])
     assert made["choice"]["tuning"]["trials"] == 2
     assert made["routes"]["groups"]["United Kingdom"]["served"]["auc"] > 0.5
     assert read_history(tmp_path / "churn")[-1].why == "to see it serve"
@@ -132,6 +133,29 @@ def test_orders_are_enough_to_train_on(example_url: str, tmp_path: Path, monkeyp
     monkeypatch.setenv("DWH_CUSTOMER_FEATURES_TABLE", "customer_features_view_with_orders")
     promoted = CliRunner().invoke(holdfast, promote)
     assert promoted.exit_code == 0, promoted.output
+
+
+@needs_tensorflow
+def test_the_time_to_the_next_purchase_is_learned_from_orders(example_url: str, tmp_path: Path) -> None:
+    windows = ("--observation-window", "60", "--prediction-window", "60", "--cut-offs", "3")
+    orders = "SELECT customer_id, ordered_at, amount FROM orders WHERE ordered_at < '2011-06-01'"
+    done = run(
+        "next_purchase", "--orders", orders, *windows, "--net", "additive", "--json", url=example_url, out=tmp_path
+    )
+    assert done.returncode in {0, 3}, done.stderr
+    found = output(done)["models"]["next_purchase"]
+    made, measured = manifest(found), found["metrics"]
+    assert (made["outputs"], made["window_days"]) == (12, 60)
+    assert measured["model"]["brier_skill"] > 0
+    assert [each["day"] for each in measured["curve"]][::6] == [5, 35]
+    assert {"beats_kaplan_meier", "not_worse_than_logistic_regression"} <= {gate["name"] for gate in found["gates"]}
+    assert "Do customers wait as long as it says?" in (Path(found["folder"]) / "report.html").read_text()
+
+
+def test_without_orders_or_sql_there_are_no_waiting_times(example_url: str, tmp_path: Path) -> None:
+    done = run("next_purchase", url=example_url, out=tmp_path)
+    assert done.returncode == 2
+    assert "make its rows of orders, with --orders TABLE, or give your own SQL" in done.stderr
 
 
 def test_orders_over_too_few_days_are_refused_before_they_are_read(example_url: str, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from streams.decision_config import DecisionConfig
 from tests.builders import campaign, offers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -54,6 +54,7 @@ class Model:
     """A model that reads a column."""
 
     version, basis, columns, spreads = "churn-1", "model", ("items_total",), 0
+    categories: Mapping[str, Sequence[str]] = {}
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return one score for everyone."""

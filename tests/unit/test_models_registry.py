@@ -13,6 +13,7 @@ from models.errors import ModelLoadError, RfmDefinitionError
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers
 from models.rfm import RfmCuts
+from models.tasks.registry import TASKS
 from models.versions import current_version, roll_back, version_folder
 from tests.builders import AS_OF
 from tests.model_versions import promote_copy
@@ -28,7 +29,7 @@ def test_the_shipped_models_load() -> None:
 
 def test_an_empty_folder_gives_rules_and_says_so(tmp_path: Path) -> None:
     scorers = load_scorers(tmp_path, FEATURE_MAPPING)
-    assert set(scorers.reasons) == {"churn", "nbo", "ltv"}
+    assert set(scorers.reasons) == set(TASKS)
     assert scorers["churn"].version == "rules"
     assert scorers.rfm == RfmCuts()
 

@@ -17,6 +17,8 @@ from models.sources import unavailable_facts
 from models.tasks.registry import TASKS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from models.tasks.protocol import ModelTask
@@ -31,6 +33,7 @@ class ReadingModel:
     basis = "model"
     columns = ("tenure_days", "lifetime_value", "rfm_monetary")
     spreads = 0
+    categories: Mapping[str, Sequence[str]] = {}
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return one score for everybody."""

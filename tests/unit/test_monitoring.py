@@ -23,6 +23,7 @@ from training.monitoring.drift import (
     describe_snapshot,
     measure_drift,
 )
+from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,7 +91,7 @@ def test_a_snapshot_names_every_feature_and_score(generator: np.random.Generator
     scores = generator.random((4000, 8)).astype(np.float32)
     inputs = np.stack([SPEND, SPEND], axis=1)
     evidence = EvaluationData(
-        *("nbo", scores, scores, {}, None, np.empty(0), (), np.empty(0, "datetime64[D]")),
+        *(TASKS["nbo"].sized(8), scores, scores, {}, None, np.empty(0), (), np.empty(0, "datetime64[D]")),
         training_inputs=inputs,
         training_scores=scores,
         later_inputs=inputs,

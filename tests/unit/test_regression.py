@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -9,7 +11,10 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 
 from tests.evidence import spend
 from training.evaluation.metrics import evaluate
-from training.evaluation.regression import Predictor, compare_deciles, cover
+from training.evaluation.regression import Predictor, compare_deciles, cover, find_widening
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FOUND = spend(500)
 PREDICTED, ACTUAL = FOUND.scores[:, 0].astype(float), FOUND.outcome[:, 0].astype(float)
@@ -77,3 +82,29 @@ def test_metrics_of_values_have_intervals_and_differences() -> None:
     assert low < metrics["model"]["r2_winsorised"] < high
     assert difference["value"] == pytest.approx(metrics["model"]["r2_winsorised"], abs=0.01)
     assert metrics["baselines"]["constant"]["spearman"] is None
+
+
+def move(bounds: NDArray[np.float64], by: float) -> NDArray[np.float64]:
+    """Bounds moved apart as the graph does it."""
+    low, high = np.log1p(bounds.T)
+    moved = np.where(low > 0, np.maximum(low - by, 0), 0)
+    return np.expm1(np.stack([moved, np.maximum(high + by, moved)], axis=1))
+
+
+@pytest.mark.parametrize("nothing", [0.0, 0.3, 0.6])
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_widened_bounds_cover_what_they_should_however_many_spend_nothing(nothing: float, factor: float) -> None:
+    """Too narrow or too wide at first; no side of a bound of 0 gives way."""
+    generator = np.random.default_rng(1)
+    rows = 4000
+    actual = generator.lognormal(4, 1, rows) * (generator.random(rows) >= nothing)
+    low, high = (np.exp(4 + side * factor * 1.28) for side in (-1, 1))
+    bounds = np.tile([low if nothing == 0 else 0.0, high], (rows, 1))
+    moved = move(bounds, find_widening(bounds, actual, 0.8))
+    assert cover(moved, actual)["coverage"] == pytest.approx(0.8, abs=0.005)
+
+
+def test_where_more_spend_nothing_than_are_to_be_covered_the_bounds_are_zero() -> None:
+    actual = np.where(np.arange(100) < 90, 0.0, 50.0)
+    bounds = np.tile([0.0, 20.0], (100, 1))
+    assert move(bounds, find_widening(bounds, actual, 0.8)).max() == pytest.approx(0)

@@ -16,6 +16,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
+from tests.evidence import evidence as run
 from tests.synthetic_runs import evidence, gate, manifest
 from training.evaluation.gates import evaluate_gates
 from training.evaluation.metrics import evaluate
@@ -281,3 +282,18 @@ def test_both_base_rates_are_told_where_the_run_recorded_them() -> None:
     html = render_report(manifest("churn", training={"rows": 4905, "customers": 2111, "rate": 0.314}), known)
     assert '<th scope="row">customers</th><td>2,111</td><td>60</td>' in html
     assert f'<th scope="row">churn rate</th><td>31.4%</td><td>{known.outcome.mean():.1%}</td>' in html
+
+
+def test_waiting_times_are_shown_by_quarter_and_the_rest_speaks_of_the_end_of_the_window() -> None:
+    generator = np.random.default_rng(1)
+    hazard = generator.beta(1.5, 6.0, (400, 1))
+    curves = (1 - hazard) ** np.arange(1, 13)
+    waits = generator.geometric(hazard[:, 0])
+    status = (waits[:, None] > np.arange(1, 13)).astype(np.float32)
+    usual = np.tile(status.mean(axis=0), (400, 1))
+    html = render_report(
+        manifest("next_purchase"), run("next_purchase", status, curves, baselines={"kaplan_meier": usual})
+    )
+    assert "Do customers wait as long as it says?" in html
+    assert f"{status[:, -1].mean():.1%} bought nothing" in html
+    assert html.count("<svg") > 4

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ from features.extract_warehouse import SCHEMES
 from features.table import FeatureTable, plain
 from models.errors import ModelInputError
 from models.inputs import FEATURE_MAPPING, model_inputs, numbers
+from training.data.categories import learn_categories
 from training.data.exposures import read_exposures, require_ledger
 from training.data.point_in_time import Orders, choose_cut_offs, take_snapshots
 from training.errors import NoExposuresError, TrainingDataError, TrainingSourceError
@@ -98,6 +99,7 @@ class Dataset:
         mapping: the model's name of each feature, and the column it is in, in the order of the inputs.
         window_days: how many days from its date on a row's label covers.
         window_stated: whether the user or the rows said so; otherwise it is the task's default.
+        categories: the values known of each feature that is text, by its name; see models/categories.py.
         warnings: what a person should know before trusting the result.
     """
 
@@ -109,10 +111,16 @@ class Dataset:
     mapping: Mapping[str, str]
     window_days: int = 0
     window_stated: bool = False
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def coded(self) -> tuple[int, ...]:
+        """The positions of the features that are codes of categories."""
+        return tuple(place for place, name in enumerate(self.mapping) if name in self.categories)
 
     def take(self, chosen: NDArray[np.bool_]) -> Dataset:
         """Return the rows where `chosen` is true."""
@@ -187,7 +195,16 @@ def check_history(source: Source) -> None:
 
 
 def rows_query(source: Source, task: Task) -> str:
-    """Return the SQL of the rows: the user's own, or the task's."""
+    """Return the SQL of the rows: the user's own, or the task's.
+
+    Raises:
+        TrainingSourceError: there is none.
+    """
+    if not (source.query or task.query):
+        raise TrainingSourceError(
+            f"{task.name} has no table of its own: make its rows of orders, with --orders TABLE, or give your own SQL "
+            f"in --query or {task.variable}"
+        )
     return source.query or task.query.replace("{label}", sql.Identifier(task.label).as_string())
 
 
@@ -289,7 +306,12 @@ def _prepare_snapshots(source: Source, orders_source: OrdersSource, task: Task) 
 
 
 def _as_table(taken: Snapshots) -> FeatureTable:
-    labels = {"snapshot_date": taken.cut_off, "churned": taken.churned, "spend": taken.spend}
+    labels = {
+        "snapshot_date": taken.cut_off,
+        "churned": taken.churned,
+        "spend": taken.spend,
+        "days_to_next_purchase": taken.wait,
+    }
     return FeatureTable(tuple(taken.customer.tolist()), {**taken.features, **labels})
 
 
@@ -311,8 +333,8 @@ def prepare(
     right and makes the result weak. Whether it is good enough is for the gates to say.
 
     Raises:
-        TrainingDataError: under 50 rows, one outcome only, or a column that is unknown, constant, always null
-            or not numeric.
+        TrainingDataError: under 50 rows, one outcome only, or a column that is unknown, constant, always null, or
+            neither numbers nor text of which values recur.
     """
     if len(table) < ROWS_AT_LEAST:
         raise TrainingDataError(
@@ -320,8 +342,11 @@ def prepare(
             "recommended: use an earlier start date or more cut-offs"
         )
     try:
-        inputs = model_inputs(table, tuple(feature_mapping.values()))
-        targets = task.targets(table)
+        days = _window(table, task, window_days)
+        categories = learn_categories(table, feature_mapping)
+        by_column = {feature_mapping[name]: known for name, known in categories.items()}
+        inputs = model_inputs(table, tuple(feature_mapping.values()), by_column)
+        targets = task.over(days).targets(table)
         propensities = numbers("propensity", table.columns.get("propensity", np.full(len(table), np.nan)))
     except ModelInputError as error:
         raise TrainingDataError(str(error)) from error
@@ -333,7 +358,8 @@ def prepare(
         propensities=propensities,
         dates=_dates(table, task.date_column),
         mapping=feature_mapping,
-        window_days=_window(table, task, window_days),
+        window_days=days,
+        categories=categories,
         window_stated=window_days is not None or task.window_column in table.columns,
         warnings=_check_outcomes(targets, task),
     )

@@ -68,6 +68,8 @@ class Snapshots:
         features: by name, shape [rows], NaN where not defined.
         churned: shape [rows], 1 where no purchase falls into the prediction window.
         spend: shape [rows], money spent on purchases in the prediction window.
+        wait: shape [rows], days from the cut-off to the first purchase in the prediction window, 0 on that day; NaN
+            where there is none.
     """
 
     customer: NDArray[np.str_]
@@ -75,6 +77,7 @@ class Snapshots:
     features: dict[str, NDArray[np.float64]]
     churned: NDArray[np.float64]
     spend: NDArray[np.float64]
+    wait: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.customer)
@@ -119,6 +122,7 @@ def take_snapshots(orders: Orders, cut_offs: NDArray[np.datetime64], windows: Wi
         {name: np.concatenate([part.features[name] for part in parts]) for name in names},
         np.concatenate([part.churned for part in parts]),
         np.concatenate([part.spend for part in parts]),
+        np.concatenate([part.wait for part in parts]),
     )
 
 
@@ -131,6 +135,8 @@ def _take(orders: Orders, purchases: Orders, cut_off: np.datetime64, windows: Wi
     later = _among(purchases.take((purchases.day >= cut_off) & (purchases.day < ends)), customers)
     bought = np.bincount(later.place, minlength=len(customers))
     spend = _total(later, len(customers))
+    wait = np.full(len(customers), np.inf)
+    np.minimum.at(wait, later.place, (later.day - cut_off) / DAY)
     refunds = orders.take((orders.amount < 0) & (orders.day >= begins) & (orders.day < cut_off))
     features = {
         **_spending(_among(seen, customers), len(customers), cut_off, windows.observation),
@@ -141,7 +147,8 @@ def _take(orders: Orders, purchases: Orders, cut_off: np.datetime64, windows: Wi
         ),
     }
     days = np.full(len(customers), cut_off)
-    return Snapshots(customers, days, features, (bought == 0).astype(np.float64), spend)
+    wait[bought == 0] = np.nan
+    return Snapshots(customers, days, features, (bought == 0).astype(np.float64), spend, wait)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ class BaselineRows:
         columns: the warehouse column of each feature, by which the rules find it.
         customer_ids: shape [rows]; with them no customer is on both sides of boosting's inner split.
         seed: of boosting and of its inner split.
+        categories: positions of the features that are codes; a code below 0 is another category.
     """
 
     inputs: Matrix
@@ -59,6 +60,7 @@ class BaselineRows:
     columns: Sequence[str]
     customer_ids: Sequence[str] = ()
     seed: int = 0
+    categories: Sequence[int] = ()
 
     @property
     def earlier(self) -> FeatureTable:
@@ -75,7 +77,7 @@ def probability_baselines(rows: BaselineRows) -> dict[str, Matrix]:
     """Return constant, logistic_regression and gradient_boosting, fitted for each output by itself."""
     inputs, targets, later_inputs = rows.inputs, rows.targets, rows.later_inputs
     validated = _validated(len(inputs), rows.customer_ids, rows.seed)
-    linear, linear_later = scale(inputs, later_inputs)
+    linear, linear_later = scale(inputs, later_inputs, rows.categories)
     shape = (len(later_inputs), targets.shape[1])
     # One thread: the same sums on every machine, and threads waiting for each other are slow on a busy one.
     with threadpool_limits(limits=1):
@@ -83,19 +85,26 @@ def probability_baselines(rows: BaselineRows) -> dict[str, Matrix]:
             "constant": np.broadcast_to(_rates(targets), shape),
             "logistic_regression": _each(targets, shape[0], lambda at, y: _logistic(linear[at], y, linear_later)),
             "gradient_boosting": _each(
-                targets, shape[0], lambda at, y: _boosted(inputs[at], y, later_inputs, validated[at], rows.seed)
+                targets,
+                shape[0],
+                lambda at, y: _boosted(inputs[at], y, later_inputs, validated[at], _settings(rows, "log_loss")),
             ),
         }
     return {name: _float32(each) for name, each in scores.items()}
 
 
-def scale(inputs: Matrix, later_inputs: Matrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def scale(
+    inputs: Matrix, later_inputs: Matrix, categories: Sequence[int] = ()
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both matrices as a linear model wants them, by constants learned from the first alone.
 
     Median for null with a missing flag, clamped to the range seen, log1p where never negative and skewed by
-    more than 1.5, then mean 0 and standard deviation 1.
+    more than 1.5, then mean 0 and standard deviation 1. Of categories a column of 0 and 1 for each code seen.
     """
-    columns = [_scale(cells, later) for cells, later in zip(inputs.T, later_inputs.T, strict=True)]
+    columns = [
+        (_one_hot if place in categories else _scale)(cells, later)
+        for place, (cells, later) in enumerate(zip(inputs.T, later_inputs.T, strict=True))
+    ]
     return np.hstack([earlier for earlier, _ in columns]), np.hstack([later for _, later in columns])
 
 
@@ -116,6 +125,11 @@ def _scale(cells: NDArray[Any], later: NDArray[Any]) -> tuple[NDArray[np.float64
     mean, deviation = earlier.mean(axis=0), earlier.std(axis=0)
     varies = deviation > 0
     return tuple((each[:, varies] - mean[varies]) / deviation[varies] for each in (earlier, prepare(later)))
+
+
+def _one_hot(cells: NDArray[Any], later: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    codes = np.unique(cells[cells >= 0])
+    return tuple((each[:, None] == codes).astype(np.float64) for each in (cells, later))
 
 
 def _table(inputs: Matrix, columns: Sequence[str]) -> FeatureTable:
@@ -159,17 +173,33 @@ def _logistic(inputs: NDArray[Any], outcome: NDArray[Any], later: NDArray[Any]) 
 
 
 def _boosted(
-    inputs: Matrix, outcome: NDArray[Any], later: Matrix, validated: NDArray[np.bool_], seed: int
+    inputs: Matrix,
+    outcome: NDArray[Any],
+    later: Matrix,
+    validated: NDArray[np.bool_],
+    settings: dict[str, Any],
 ) -> NDArray[Any]:
     probabilities: NDArray[Any] = _boost(
-        HistGradientBoostingClassifier, inputs, outcome.astype(np.int64), validated, seed, loss="log_loss"
+        HistGradientBoostingClassifier, inputs, outcome.astype(np.int64), validated, settings
     ).predict_proba(later)[:, 1]
     return probabilities
 
 
-def _boost(kind: Any, inputs: Matrix, outcome: NDArray[Any], validated: NDArray[np.bool_], seed: int, loss: str) -> Any:
+def _settings(rows: BaselineRows, loss: str) -> dict[str, Any]:
+    categories = list(rows.categories) or None
+    return {
+        "loss": loss,
+        "learning_rate": 0.05,
+        "max_leaf_nodes": 15,
+        "random_state": rows.seed,
+        "categorical_features": categories,
+    }
+
+
+def _boost(
+    kind: Any, inputs: Matrix, outcome: NDArray[Any], validated: NDArray[np.bool_], settings: dict[str, Any]
+) -> Any:
     """Fit boosting on all rows with as many trees as served the inner split best."""
-    settings = {"loss": loss, "learning_rate": 0.05, "max_leaf_nodes": 15, "random_state": seed}
     trees = TREES_WITHOUT_SPLIT
     if all(len(np.unique(outcome[part])) > 1 for part in (validated, ~validated)):
         trial = kind(**settings, max_iter=TREES_AT_MOST, early_stopping=True, n_iter_no_change=TREES_WITHOUT_GAIN)
@@ -224,11 +254,12 @@ def amount_baselines(rows: BaselineRows) -> dict[str, Matrix]:
     spend = rows.targets[:, 0]
     mean = max(float(spend.mean()), SMALLEST)
     validated = _validated(len(spend), rows.customer_ids, rows.seed)
-    linear, linear_later = scale(rows.inputs, rows.later_inputs)
+    linear, linear_later = scale(rows.inputs, rows.later_inputs, rows.categories)
     with threadpool_limits(limits=1):
         tweedie = TweedieRegressor(power=TWEEDIE_POWER, alpha=1e-3, link="log", max_iter=2000)
         tweedie.fit(linear, spend / mean)
-        boosted = _boost(HistGradientBoostingRegressor, rows.inputs, spend / mean, validated, rows.seed, loss="poisson")
+        settings = _settings(rows, "poisson")
+        boosted = _boost(HistGradientBoostingRegressor, rows.inputs, spend / mean, validated, settings)
         scores = {
             "constant": np.ones(len(rows.later_inputs)),
             "tweedie": tweedie.predict(linear_later),

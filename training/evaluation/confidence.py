@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 THIRDS = (1 / 3, 2 / 3)
 FEWEST = 30
 """Rows of a third with fewer say nothing."""
+AMOUNT_OUTPUTS = 3
 CLEAR = 2.0
 """Standard errors."""
 
@@ -45,17 +46,21 @@ class Errors:
     covered: NDArray[np.bool_] | None = None
 
 
-def find_errors(scores: NDArray[np.float32], spread: NDArray[np.float32], targets: NDArray[np.float32]) -> Errors:
-    """Return the errors of a model's rows: of probabilities where it gives spreads, else of amounts with bounds.
+def find_errors(
+    scores: NDArray[np.float32], spread: NDArray[np.float32], targets: NDArray[np.float32]
+) -> Errors | None:
+    """Return the errors of a model's rows: of probabilities with spreads, or of amounts with bounds; None of others.
 
     Args:
-        scores: shape [rows, outputs].
+        scores: shape [rows, outputs]; of an amount the amount and its two bounds.
         spread: shape [rows, spreads].
         targets: shape [rows, outputs], or [rows, 1] of amounts.
     """
     if spread.shape[1]:
         return probability_errors(scores, spread, targets)
-    return amount_errors(scores[:, 0], scores[:, 1:3], targets[:, 0])
+    if scores.shape[1] == AMOUNT_OUTPUTS:
+        return amount_errors(scores[:, 0], scores[:, 1:3], targets[:, 0])
+    return None
 
 
 def probability_errors(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -32,6 +32,7 @@ class EvaluationData:
         training_scores: shape [rows, outputs], its scores there.
         later_inputs: shape [rows, features].
         features: names of the features, in order.
+        categories: the values of each feature that is a code of one, by its name.
         importance: by feature, the loss in AUC (churn, nbo) or in rank correlation (ltv) when it is shuffled.
         shapes: by feature, values and what the additive model adds to the score there; empty for other models.
         folds: by cut-off, the metric of a model trained on the rows before it, for stability.
@@ -52,8 +53,20 @@ class EvaluationData:
     training_scores: NDArray[np.float32]
     later_inputs: NDArray[np.float32]
     features: tuple[str, ...]
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
     shapes: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
     folds: Mapping[str, float] = field(default_factory=dict)
     treated: NDArray[np.bool_] | None = None
     uplift: NDArray[np.float64] | None = None
+
+    def summarise(self) -> EvaluationData:
+        """Return the same with the outputs alone by which the task is summed up."""
+        pick = self.task.summarise
+        return replace(
+            self,
+            outcome=pick(self.outcome),
+            scores=pick(self.scores),
+            baselines={name: pick(each) for name, each in self.baselines.items()},
+            training_scores=pick(self.training_scores),
+        )

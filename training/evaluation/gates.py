@@ -29,6 +29,8 @@ GateDecision = Literal["passed", "refused", "not enough evidence", "not applicab
 SEVERAL = 2
 CLOSE = 1e-9
 EVENTS_FOR_AUC = 30
+CONCORDANCE = ("concordance", 1, "concordance")
+BRIER = ("brier", -1, "Brier score")
 GINI = ("gini_normalised", 1, "normalised Gini")
 
 
@@ -129,7 +131,7 @@ def check_not_worse(baseline: str, metrics: Metrics, thresholds: GateThresholds)
 
     The difference decides and not its interval: without the model the rule serves and not the simple model, so a
     lead within the noise passes. Where the two are level within the noise, a second metric decides (Brier score, for
-    amounts the normalised Gini), so that the sign of a zero does not.
+    amounts the normalised Gini, for curves concordance), so that the sign of a zero does not.
     """
     name = f"not_worse_than_{baseline}"
     found = _difference_to(name, baseline, metrics)
@@ -147,7 +149,7 @@ def check_not_worse(baseline: str, metrics: Metrics, thresholds: GateThresholds)
 
 
 def _break_tie(baseline: str, metrics: Metrics) -> tuple[bool, str]:
-    measure, sign, called = ("brier", -1, "Brier score") if "brier" in metrics["model"] else GINI
+    measure, sign, called = next(each for each in (CONCORDANCE, BRIER, GINI) if each[0] in metrics["model"])
     own, other = metrics["model"][measure], metrics["baselines"][baseline][measure]
     if own is None or other is None:
         return False, f"level within the noise, and no {called} to decide by."
@@ -360,7 +362,8 @@ def _strengths(evidence: EvaluationData) -> dict[str, float]:
         if not _is_measurable(outcome[rows], amounts=amounts):
             continue
         for name, cells in zip(evidence.features, evidence.later_inputs[rows].T, strict=True):
-            strength = max(_strength(each, outcome[rows], amounts=amounts) for each in _readings(cells))
+            readings = _readings(_rates(cells, outcome[rows]) if name in evidence.categories else cells)
+            strength = max(_strength(each, outcome[rows], amounts=amounts) for each in readings)
             found[name] = max(found.get(name, 0.0), strength)
     return found
 
@@ -369,6 +372,13 @@ def _is_measurable(outcome: NDArray[np.float32], *, amounts: bool) -> bool:
     if amounts:
         return len(np.unique(outcome)) >= SEVERAL
     return int(np.bincount(outcome.astype(np.int64), minlength=2).min()) >= EVENTS_FOR_AUC
+
+
+def _rates(codes: NDArray[np.float32], outcome: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean outcome of each row's category, null and others among them: codes have no order of their own."""
+    place = np.unique(np.nan_to_num(codes, nan=np.inf), return_inverse=True)[1]
+    means: NDArray[np.float32] = (np.bincount(place, outcome) / np.bincount(place))[place].astype(np.float32)
+    return means
 
 
 def _readings(cells: NDArray[np.float32]) -> list[NDArray[np.float64]]:
@@ -406,12 +416,14 @@ def _format_slope(slope: float | None) -> str:
 
 def _describe_difference(lead: Mapping[str, Any], baseline: str) -> str:
     low, high = lead["interval_95"]
-    metric = {"auc": "AUC", "r2_winsorised": "R2 winsorised", "qini": "Qini"}[lead["metric"]]
+    names = {"auc": "AUC", "r2_winsorised": "R2 winsorised", "qini": "Qini", "brier_skill": "Brier skill"}
+    metric = names[lead["metric"]]
     return f"{metric} minus that of {_format_name(baseline)} is {lead['value']:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def _format_name(name: str) -> str:
-    return {"rfm": "RFM", "champion": "the champion"}.get(name, name.replace("_", " "))
+    named = {"rfm": "RFM", "champion": "the champion", "kaplan_meier": "Kaplan and Meier's curve"}
+    return named.get(name, name.replace("_", " "))
 
 
 def _answer(

@@ -122,6 +122,27 @@ def cover(bounds: NDArray[Any], actual: NDArray[Any]) -> dict[str, float | None]
     }
 
 
+def find_widening(bounds: NDArray[Any], actual: NDArray[Any], coverage: float) -> float:
+    """Return what moves bounds apart, on the scale of log1p, so that they cover a share of rows; negative: together.
+
+    Conformalised quantile regression (Romano, Patterson and Candes 2019): the quantile of what each row needs to lie
+    inside. A lower bound of 0 stays 0, see `training.nets.likelihoods.widen`, so spend of 0 above one lies inside
+    whatever is added. Without that, where many spend nothing, the quantile is 0 and intervals that cover too much
+    stay as they are.
+
+    Args:
+        bounds: shape [rows, 2], of rows that were not trained on.
+        actual: what they spent, shape [rows].
+        coverage: the share that is to lie inside.
+    """
+    low, high = np.log1p(bounds.T.astype(np.float64))
+    spend = np.log1p(np.maximum(actual.astype(np.float64), 0))
+    needed = np.maximum(np.where(low > 0, low - spend, -np.inf), np.where(spend > 0, spend - high, -np.inf))
+    found = float(np.quantile(needed, min(1.0, coverage * (1 + 1 / len(needed))), method="higher"))
+    # Where so many spend nothing that no interval is too narrow, the upper bounds become 0.
+    return max(found, -float(high.max()))
+
+
 def compare_deciles(predicted: NDArray[Any], actual: NDArray[Any]) -> list[dict[str, Any]]:
     """Return mean prediction and mean actual spend of each tenth of the rows, highest prediction first."""
     parts = np.array_split(np.argsort(-predicted, kind="stable"), DECILES)

@@ -11,17 +11,20 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from features.table import FeatureTable
+from models.categories import decode
 from models.errors import ModelError
 from models.routing import load_model
 from models.scores import score_all
 from models.versions import MANIFEST_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 GROUP = "\x00group"
@@ -38,7 +41,7 @@ def main(folder: str, rows: str, scores: str) -> int:
         with np.load(rows) as arrays:
             parts = {key.removesuffix(".inputs") for key in arrays if key.endswith(".inputs")}
             found = {
-                part: score_all(model, _table(names, arrays[f"{part}.inputs"], routed, arrays[f"{part}.groups"]))
+                part: score_all(model, _table(manifest, arrays[f"{part}.inputs"], routed, arrays[f"{part}.groups"]))
                 for part in sorted(parts)
             }
     except ModelError as error:
@@ -50,9 +53,15 @@ def main(folder: str, rows: str, scores: str) -> int:
     return 0
 
 
-def _table(names: list[str], inputs: NDArray[np.float32], routed: str, groups: NDArray[np.str_]) -> FeatureTable:
-    ids = tuple(map(str, range(len(inputs))))
-    columns = {f"feature {name}": cells for name, cells in zip(names, inputs.T, strict=True)}
+def _table(
+    manifest: Mapping[str, Any], inputs: NDArray[np.float32], routed: str, groups: NDArray[np.str_]
+) -> FeatureTable:
+    """Return a table that serving reads as these inputs: codes of categories are text again."""
+    ids, categories = tuple(map(str, range(len(inputs)))), manifest.get("categories", {})
+    columns = {
+        f"feature {name}": decode(cells, categories[name]) if name in categories else cells
+        for name, cells in zip(manifest["features"], inputs.T, strict=True)
+    }
     return FeatureTable(ids, {**columns, routed: groups.astype(object)})
 
 

@@ -31,7 +31,8 @@ class GateThresholds:
             it. They need no upkeep and serve where there is no model, so one must be better beyond the noise.
         fitted_lead: over logistic regression, the RFM scorecard or the Tweedie GLM, the difference itself must
             be above it, or level within the noise and better by the second measure.
-        margin: how much worse than boosting or the champion is not worse: AUC, or R2 winsorised for ltv.
+        margin: how much worse than boosting or the champion is not worse: AUC, R2 winsorised for ltv, Brier skill for
+            curves.
         ece: expected calibration error (15 bins), at most, once the base rate's move is taken out.
         slope: of calibration, least and most: 1 is right, under 1 the scores are too extreme.
         shift: how far the later rate may be from the mean score before the model needs newer calibration.

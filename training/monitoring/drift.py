@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from models.drift import ENOUGH_ROWS, LARGEST_PSI, describe_column, measure_shift, name_scores
+from models.drift import ENOUGH_ROWS, LARGEST_PSI, describe_column, measure_shift
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ def describe_snapshot(evidence: EvaluationData) -> dict[str, Any]:
     share of rows in each bin; the last share is that of missing values.
     """
     columns = [*zip(evidence.features, evidence.training_inputs.T, strict=True)]
-    names = name_scores(evidence.training_scores.shape[1])
+    names = evidence.task.name_scores()
     return {
         "format": 1,
         "rows": len(evidence.training_inputs),
@@ -87,8 +87,8 @@ def measure_drift(
         for name, values in zip(features, inputs.T, strict=True)
         if name in snapshot["features"]
     }
-    for name, values in zip(name_scores(scores.shape[1]), scores.T, strict=True):
-        found[name] = measure_shift(snapshot["scores"][name], values)
+    for (name, then), values in zip(snapshot["scores"].items(), scores.T, strict=True):
+        found[name] = measure_shift(then, values)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

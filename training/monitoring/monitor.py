@@ -163,7 +163,8 @@ def _measure_drift(
     path, names = version.folder / SNAPSHOT_FILE, version.manifest["features"]
     if not path.exists() or not len(today):
         return {}
-    inputs = model_inputs(today, [mapping[name] for name in names])
+    categories = {mapping[name]: known for name, known in version.manifest.get("categories", {}).items()}
+    inputs = model_inputs(today, [mapping[name] for name in names], categories)
     try:
         return measure_drift(json.loads(path.read_bytes()), inputs, names, _score(scorer, task, today))
     except (ValueError, KeyError, TypeError) as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from training.evaluation.regression import find_widening
 from training.nets.architecture import additive_net, assemble, encode, ensemble_net, members_of
 from training.nets.backend import keras, tf
 from training.nets.likelihoods import build_likelihood, with_interval
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from training.task import LikelihoodName
 
 Method = Literal["additive", "tabm"]
-METHODS: tuple[Method, ...] = ("additive", "tabm")
 FEW_ROWS = 10_000
 PREDICTED_AT_ONCE = 8192
 CURVE_POINTS = 65
@@ -48,6 +48,8 @@ class Options:
         batch: rows of a step; None is 256 under 10,000 rows, else 512.
         epochs: None is 30 under 10,000 rows, else 12.
         warm_up: steps of rising rate; it then falls as a cosine.
+        curvature: what the pieces of a feature's curve count for in training, next to its straight line, from 0, which
+            makes the additive net a linear model, to 1.
     """
 
     members: int = 8
@@ -58,6 +60,7 @@ class Options:
     batch: int | None = None
     epochs: int | None = None
     warm_up: int = 100
+    curvature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +190,13 @@ def fit(
         fitted = with_interval(fitted, targets, interval)
     encoded = encode(inputs, constants)
     columns = encoded.shape[1]
+    counts = weigh_columns(constants, columns, options.curvature)
     if method == "additive":
         net = additive_net(columns, fitted.level)
     else:
         net = ensemble_net(columns, fitted.level, options.members, options.hidden, seed)
-    _optimise(net, fitted, encoded, tf.constant(targets), options, seed)
+    _optimise(net, fitted, encoded * counts, tf.constant(targets), options, seed)
+    _rescale(net, counts)
     centre = encoded.numpy().mean(axis=0, dtype=np.float64).astype(np.float32)
     return Trained(method, constants, fitted, net, assemble(net, fitted, constants), centre)
 
@@ -201,8 +206,7 @@ def conform(
 ) -> tuple[Trained, float]:
     """Return the net with its interval widened to cover rows it was not trained on, and by how much.
 
-    Conformalised quantile regression (Romano, Patterson and Candes 2019), on the scale of log1p: what is
-    added to both sides is the quantile of how far outside its interval each row lies.
+    See `training.evaluation.regression.find_widening`.
 
     Args:
         trained: with an interval.
@@ -210,11 +214,20 @@ def conform(
         targets: spend, shape [rows, 1].
         coverage: the share of rows that is to lie inside.
     """
-    bounds = np.log1p(trained.predict(inputs)[:, 1:].astype(np.float64))
-    spend = np.log1p(np.maximum(targets[:, 0], 0))
-    outside = np.maximum(bounds[:, 0] - spend, spend - bounds[:, 1])
-    by = float(np.quantile(outside, min(1.0, coverage * (1 + 1 / len(outside))), method="higher"))
+    by = find_widening(trained.predict(inputs)[:, 1:], targets[:, 0], coverage)
     return replace(trained, model=assemble(trained.net, trained.likelihood, trained.preprocessing, by)), by
+
+
+def weigh_columns(constants: Preprocessing, columns: int, curvature: float) -> NDArray[np.float32]:
+    """Return what each encoded column counts for in training, shape [columns]: pieces of curves the curvature."""
+    return np.where(np.arange(columns) < len(constants.source), curvature, 1).astype(np.float32)
+
+
+def _rescale(net: Net, counts: NDArray[np.float32]) -> None:
+    """Let a net that was trained on columns multiplied by counts take them as they are."""
+    for weights in (net.skip, net.kernel):
+        if weights is not None:
+            weights.assign(weights * counts[:, None])
 
 
 def settle(options: Options, method: Method, rows: int) -> Options:

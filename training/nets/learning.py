@@ -105,8 +105,12 @@ def learn(outer: Split, task: Task, learning: TrainConfig, progress: Progress) -
 def _measure_confidence(inner_net: Trained, later: Dataset) -> dict[str, Any] | None:
     matrix = inner_net.predict_with_spread(later.inputs)
     errors = find_errors(matrix[:, : inner_net.outputs], matrix[:, inner_net.outputs :], later.targets)
-    cuts = choose_cuts(errors)
-    return None if cuts is None else {"cuts": list(cuts), "validation": describe_confidence(errors, cuts)}
+    cuts = choose_cuts(errors) if errors else None
+    return (
+        None
+        if errors is None or cuts is None
+        else {"cuts": list(cuts), "validation": describe_confidence(errors, cuts)}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class _Adjustment:
 
 def _adjustment(inner_net: Trained, inner: Split, outer: Split, task: Task, recipe: Recipe, seed: int) -> _Adjustment:
     plain = recipe.fit(outer.earlier, seed)
-    if recipe.likelihood != "binary":
+    if task.predicts_amount:
         _, widening = conform(inner_net, inner.later.inputs, inner.later.targets, COVERAGE)
         return _Adjustment(
             plain, 0.0, widening, {"interval": {"coverage": COVERAGE, "widened_log1p": round(widening, 4)}}
@@ -154,7 +158,7 @@ def _folds(outer: Split, task: Task, recipe: Recipe, seed: int) -> dict[str, flo
 
 def _figure(rows: Split, task: Task, trained: Trained) -> dict[str, float]:
     scores = trained.predict(rows.later.inputs)[:, : task.outputs]
-    figure = selection_metric(rows.later.targets, scores, amounts=task.predicts_amount)
+    figure = selection_metric(task.summarise(rows.later.targets), task.summarise(scores), amounts=task.predicts_amount)
     dates = rows.later.dates[~np.isnat(rows.later.dates)]
     name = str(dates.min()) if len(dates) else "other customers"
     return {} if np.isnan(figure) else {name: round(figure, 4)}

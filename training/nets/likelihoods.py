@@ -47,8 +47,9 @@ def build_likelihood(name: LikelihoodName, targets: NDArray[np.float32]) -> Like
     """Return a head for targets.
 
     Args:
-        name: "binary" gives a probability for each target column, in which -1 is not observed; the others
-            take one column of spend, of which what is below 0 counts as 0, and give the spend expected.
+        name: "binary" gives a probability for each target column, in which -1 is not observed; "discrete_hazard" a
+            survival curve for targets that are 1 until the event and 0 from then on; the others take one column of
+            spend, of which what is below 0 counts as 0, and give the spend expected.
         targets: shape [rows, t].
     """
     return _LIKELIHOODS[name](targets)
@@ -70,6 +71,35 @@ def _binary_loss(targets: Any, parameters: Any) -> Any:
     lost = observed * _cross_entropy(targets[:, None, :], parameters)
     count = ops.maximum(ops.sum(observed), 1.0)
     return ops.sum(ops.mean(lost, axis=1)) / count
+
+
+def _discrete_hazard(targets: NDArray[np.float32]) -> Likelihood:
+    """Return a likelihood of waiting times in equal periods (Cox 1972; Allison 1982).
+
+    The logit of the hazard in a period, which is the probability of the event given that there was none before, is that
+    of all rows plus a parabola over the periods: three parameters, whatever the number of periods. Scores are
+    survival probabilities at the ends of the periods.
+    """
+    periods = targets.shape[1]
+    before = np.hstack([np.ones((len(targets), 1), np.float32), targets[:, :-1]])
+    at_risk = (before > 0) & (targets >= 0)
+    hazard = ((at_risk & (targets == 0)).sum(axis=0) + 0.5) / (at_risk.sum(axis=0) + 1)
+    usual, place = _logit(hazard), np.linspace(-1.0, 1.0, periods)
+    # Legendre's polynomials: over the periods the three parameters are nearly uncorrelated.
+    shapes = np.stack([np.ones(periods), place, (3 * place**2 - 1) / 2]).astype(np.float32)
+    until = np.triu(np.ones((periods, periods), np.float32))
+
+    def loss(targets: Any, parameters: Any) -> Any:
+        before = ops.concatenate([ops.ones_like(targets[:, :1]), targets[:, :-1]], axis=1)
+        at_risk = ops.cast((before > 0) & (targets >= 0), "float32")[:, None, :]
+        event = ops.cast(targets == 0, "float32")[:, None, :]
+        lost = at_risk * _cross_entropy(event, ops.matmul(parameters, shapes) + usual)
+        return ops.sum(ops.mean(lost, axis=1)) / ops.maximum(ops.sum(at_risk), 1.0)
+
+    def scores(parameters: Any) -> Any:
+        return ops.exp(-ops.matmul(ops.softplus(ops.matmul(parameters, shapes) + usual), until))
+
+    return Likelihood(("hazard", "trend", "curvature"), np.zeros(3, np.float32), loss, scores)
 
 
 def _zero_inflated_lognormal(targets: NDArray[np.float32]) -> Likelihood:
@@ -168,9 +198,15 @@ def with_interval(likelihood: Likelihood, targets: NDArray[np.float32], coverage
 
 
 def widen(scores: Any, by: float) -> Any:
-    """Return spend and its bounds, shape [rows, 3], the bounds moved apart on the scale of log1p, not below 0."""
-    apart = ops.log(scores[:, 1:] + 1.0) + np.array([-by, by], np.float32)
-    return ops.concatenate([scores[:, :1], ops.exp(ops.maximum(apart, 0.0)) - 1.0], axis=1)
+    """Return spend and its bounds, shape [rows, 3], the bounds moved apart on the scale of log1p, not below 0.
+
+    Where they are moved together, a lower bound of 0 stays 0: otherwise customers who spend nothing, whom it was
+    learned to cover, would be left out at once. The bounds do not cross.
+    """
+    bounds = ops.log(scores[:, 1:] + 1.0)
+    lower = ops.where(bounds[:, :1] > 0, ops.maximum(bounds[:, :1] - by, 0.0), 0.0)
+    upper = ops.maximum(bounds[:, 1:] + by, lower)
+    return ops.concatenate([scores[:, :1], ops.exp(ops.concatenate([lower, upper], axis=1)) - 1.0], axis=1)
 
 
 def _cross_entropy(outcome: Any, logit: Any) -> Any:
@@ -195,6 +231,7 @@ def _logit(rate: Any) -> Any:
 
 _LIKELIHOODS: dict[LikelihoodName, Callable[[NDArray[np.float32]], Likelihood]] = {
     "binary": _binary,
+    "discrete_hazard": _discrete_hazard,
     "zero_inflated_lognormal": _zero_inflated_lognormal,
     "gamma": _gamma,
     "tweedie": _tweedie,

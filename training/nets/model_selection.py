@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     Progress = Callable[[str], None]
 
 STRONGER_DECAYS = (1.0, 4.0)
+CURVATURES = (1.0, 0.1, 0.0)
+"""Of the additive net: its curves, curves near to straight lines, and a linear model."""
+PROBABILITIES: tuple[LikelihoodName, ...] = ("binary", "discrete_hazard")
 COVERAGE = 0.8
 """Nominal coverage of the interval of a lifetime value."""
 
@@ -43,13 +46,14 @@ class Recipe:
 
     def fit(self, rows: Dataset, seed: int) -> Trained:
         """Train the net on rows."""
-        interval = None if self.likelihood == "binary" else COVERAGE
+        interval = None if self.likelihood in PROBABILITIES else COVERAGE
         return fit(
             rows.inputs,
             rows.targets,
             likelihood=self.likelihood,
             method=self.method,
             seed=seed,
+            categories=rows.coded,
             interval=interval,
             options=self.options,
         )
@@ -62,7 +66,8 @@ class Recipe:
 
     def describe(self) -> str:
         """Return what it is, in words."""
-        net = "additive net" if self.method == "additive" else "ensemble (TabM)"
+        additive = "additive net" if self.options.curvature else "linear model with the additive net's inputs"
+        net = additive if self.method == "additive" else "ensemble (TabM)"
         return f"{net} on piecewise-linear encoding, {self.likelihood.replace('_', ' ')} likelihood"
 
 
@@ -95,7 +100,8 @@ def choose(inner: Split, task: Task, seed: int, method: Method | None, progress:
         # Rows of one customer on several days are alike: there are fewer than they seem, and curves may be too bold.
         decays = STRONGER_DECAYS if len(inner.earlier) < FEW_ROWS else ()
         stronger = [replace(recipe, options=Options(decay=decay)) for decay in decays]
-        candidates += [(each, *_try(each, inner, task, seed)) for each in (recipe, *stronger)]
+        straighter = [replace(recipe, options=Options(curvature=each)) for each in CURVATURES[1:]]
+        candidates += [(each, *_try(each, inner, task, seed)) for each in (recipe, *stronger, *straighter)]
     best = min(candidates, key=lambda each: float(np.nanmean(each[2])))
     ensemble = replace(best[0], method="tabm", options=Options())
     progress(f"try the {ensemble.describe()}")
@@ -108,6 +114,7 @@ def choose(inner: Split, task: Task, seed: int, method: Method | None, progress:
             "method": recipe.method,
             "likelihood": recipe.likelihood,
             "decay": recipe.options.decay,
+            "curvature": recipe.options.curvature,
             "loss": round(float(np.nanmean(lost)), 6),
         }
         for recipe, _, lost in (*candidates, challenger)

@@ -4,8 +4,8 @@ Numbers: median imputation with a missing flag, clamping to the range seen, log1
 then piecewise-linear encoding in 16 quantile bins (Gorishniy et al. 2022, "On Embeddings for Numerical
 Features in Tabular Deep Learning"), where value t becomes clip((t - left) / width, 0, 1) for each bin, and
 next to it the z-score clipped at 4. Categories come as codes: |t - code| < .5 for each code seen, so an
-unknown one is zero everywhere. Clamping makes a customer older than any seen in training count as the
-oldest seen; without it a tenure that only grows would be extrapolated.
+unknown one, as any code below 0, is zero everywhere. Clamping makes a customer older than any seen in training
+count as the oldest seen; without it a tenure that only grows would be extrapolated.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def learn_preprocessing(inputs: NDArray[np.float32], categories: Sequence[int] =
     logged = (low >= 0) & (_skew(numeric) > SKEW_FOR_LOG)
     scaled = np.where(logged, np.log1p(np.maximum(numeric, 0)), numeric)
     edges = [np.unique(np.nanquantile(column, np.linspace(0, 1, BINS + 1))).astype(np.float32) for column in scaled.T]
-    codes = [np.unique(column[~np.isnan(column)]) if coded[i] else column[:0] for i, column in enumerate(cells.T)]
+    codes = [np.unique(column[column >= 0]) if coded[i] else column[:0] for i, column in enumerate(cells.T)]
     scored = np.flatnonzero([len(points) > 1 for points in edges])
     return Preprocessing(
         median=median.astype(np.float32),

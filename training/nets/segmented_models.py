@@ -125,6 +125,6 @@ def _measure(
     for which, each in (("served", scores[rows]), ("pooled", pooled[rows])):
         if len(outcome):
             loss = float(np.nanmean(row_losses(outcome, each, amounts=task.predicts_amount)))
-            quality = selection_metric(outcome, each, amounts=task.predicts_amount)
+            quality = selection_metric(task.summarise(outcome), task.summarise(each), amounts=task.predicts_amount)
             figures[which] = {name: None if np.isnan(quality) else round(quality, 4), "loss": round(loss, 6)}
     return figures

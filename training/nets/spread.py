@@ -15,7 +15,7 @@ import numpy as np
 
 from training.nets.architecture import Bag, assemble, encode
 from training.nets.backend import keras, tf
-from training.nets.fit import build_optimizer, settle
+from training.nets.fit import build_optimizer, settle, weigh_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +49,8 @@ def _fit_bag(
     """Train the nets of the bag side by side, each as the additive net was."""
     rows, options = len(inputs), settle(options, "additive", len(inputs))
     encoded, outcomes, likelihood = encode(inputs, trained.preprocessing), tf.constant(targets), trained.likelihood
-    parameters = len(likelihood.level)
+    counts = weigh_columns(trained.preprocessing, encoded.shape[1], options.curvature)
+    encoded, parameters = encoded * counts, len(likelihood.level)
     skips = keras.Variable(np.zeros((MEMBERS, encoded.shape[1], parameters), np.float32))
     level = keras.Variable(np.tile(likelihood.level, (MEMBERS, 1)).astype(np.float32))
     optimizer = build_optimizer([skips], [level], options, rows)
@@ -71,4 +72,5 @@ def _fit_bag(
     drawn = generator.integers(rows, size=(MEMBERS, rows))
     for _ in range(options.epochs or 0):
         run_epoch(tf.constant(generator.permuted(drawn, axis=1)))
+    skips.assign(skips * counts[:, None])
     return Bag(skips, level)

@@ -76,10 +76,11 @@ def write_report(folder: Path, manifest: Mapping[str, Any], evidence: Evaluation
 
 def render_report(manifest: Mapping[str, Any], evidence: EvaluationData) -> str:
     """Return the report's HTML."""
+    whole, evidence = evidence, evidence.summarise()
     estimates = estimate(evidence)
     training = manifest.get("training") or {}
     summary = summarise(manifest, evidence, estimates)
-    sections = build_sections(manifest, evidence, estimates)
+    sections = build_sections(manifest, whole, estimates)
     return TEMPLATES.get_template(REPORT_FILE).render(
         title=f"{evidence.task.title}: can this model be trusted?",
         version=str(manifest.get("version") or "without version"),
@@ -107,8 +108,9 @@ def build_sections(
         evidence: what the run knows of itself.
         estimates: from `training.report.sections.estimate`.
     """
+    whole, evidence = evidence, evidence.summarise()
     cases = observe(evidence)
-    own = evidence.task.build_sections(manifest, evidence, cases)
+    own = evidence.task.build_sections(manifest, whole, cases)
     comparison = compare_scorers(evidence.task, cases, estimates)
     return (comparison, *own, *groups(manifest), drivers(evidence), stability(evidence))
 

@@ -33,6 +33,10 @@ MEASURES = {
     "rmse": "root mean squared error (lower is better)",
     "r2": "R squared",
     "r2_winsorised": "R squared, top 1 % capped",
+    "integrated_brier": "integrated Brier score (lower is better)",
+    "brier_skill": "Brier skill (0: the curve of all customers, 1: perfect)",
+    "concordance": "concordance (.5 is random, 1 is perfect)",
+    "uno_concordance": "concordance by Uno",
     "coverage": "share within the predicted interval",
 }
 _INTERVAL = "_95"

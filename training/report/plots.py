@@ -326,6 +326,21 @@ def folds(values: Mapping[str, float], y_label: str) -> Paint:
     return paint
 
 
+def survival(days: Numbers, predicted: Sequence[Numbers], observed: Sequence[Numbers]) -> Paint:
+    """Draw the share of each group that is left over time: predicted as a line, observed as points."""
+
+    def paint(axes: Axes) -> None:
+        for step, (line, points) in enumerate(zip(predicted, observed, strict=True)):
+            colour = PALETTE[step % len(PALETTE)]
+            axes.plot([0, *days], [1, *line], color=colour, linestyle=DASHES[step % len(DASHES)], label=f"{step + 1}")
+            axes.plot(days, points, "o", color=colour, markersize=4)
+        axes.set(xlabel="days", ylabel="without a purchase", xlim=(0, days[-1]), ylim=(0, 1.02))
+        axes.yaxis.set_major_formatter(SHARE)
+        _legend(axes)
+
+    return paint
+
+
 def scatter(predicted: Numbers, actual: Numbers, floor: float) -> Paint:
     """Draw predicted against actual spend on logarithmic axes; values below `floor` lie on the edge."""
 

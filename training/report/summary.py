@@ -37,6 +37,7 @@ NAMES = {
     "rfm": "RFM score",
     "constant": "average for all customers",
     "tweedie": "Tweedie regression",
+    "kaplan_meier": "curve of all customers",
 }
 
 

@@ -62,6 +62,10 @@ class NextBestOffer(Task):
             raise TrainingDataError(f"nbo has {outputs} outputs and {self.outputs} offers are wanted; train it again")
         return NextBestOffer(outputs)
 
+    def name_scores(self) -> tuple[str, ...]:
+        """Return offer_1 and so on."""
+        return tuple(f"offer_{number}" for number in range(1, self.outputs + 1))
+
     def targets(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return whether each offer converted, shape [rows, offers], -1 for offers that were not shown.
 

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from training.tasks.churn import Churn
 from training.tasks.ltv import LifetimeValue
 from training.tasks.nbo import NextBestOffer
+from training.tasks.next_purchase import NextPurchase
 from training.tasks.uplift import Uplift
 
 if TYPE_CHECKING:
     from training.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (Churn(), LifetimeValue(), NextBestOffer(), Uplift())}
+TASKS: dict[str, Task] = {
+    task.name: task for task in (Churn(), LifetimeValue(), NextBestOffer(), NextPurchase(), Uplift())
+}
