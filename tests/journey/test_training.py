@@ -102,7 +102,9 @@ def test_ones_own_query_mapping_groups_and_search_are_used_and_force_is_recorded
     assert {"france", "germany", "united kingdom"} < set(made["categories"]["land"])
     assert made["choice"]["tuning"]["trials"] == 2
     assert made["routes"]["groups"]["United Kingdom"]["served"]["auc"] > 0.5
-    assert read_history(tmp_path / "churn")[-1].why == "to see it serve"
+    (line,) = read_history(tmp_path / "churn")
+    assert (line.why, line.mode) == ("to see it serve", "new")
+    assert "promoted with mode new" in output(done)["models"]["churn"]["notes"][-1]
 
 
 @needs_tensorflow
@@ -131,7 +133,9 @@ def test_orders_are_enough_to_train_on(example_url: str, tmp_path: Path, monkeyp
     refused = CliRunner().invoke(holdfast, promote)
     assert "customer_features_view has no column transactions_60d" in str(refused.exception)
     monkeypatch.setenv("DWH_CUSTOMER_FEATURES_TABLE", "customer_features_view_with_orders")
-    promoted = CliRunner().invoke(holdfast, promote)
+    guarded = CliRunner().invoke(holdfast, promote)
+    assert "would move across a band or a segment" in str(guarded.exception)
+    promoted = CliRunner().invoke(holdfast, [*promote, "--yes"])
     assert promoted.exit_code == 0, promoted.output
 
 
