@@ -47,7 +47,8 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
         obstacles: the offers that the customer could not get, by id, each with the reason.
         sends_expired: whether triggers that had expired were sent, by HOLDFAST_WITHHOLD_EXPIRED=false.
         effect: what the model of uplift expected of the contact; None where none knew the campaign or the customer.
-        exposure_probability: of an exposure, with which the contact was possible: below 1 only for exploration.
+        exposure_probability: of an exposure that explores, with which the contact was possible; None where it was
+            certain.
     """
 
     received_ms: int
@@ -60,7 +61,7 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
     obstacles: Mapping[int, str] = msgspec.field(default_factory=dict)
     sends_expired: bool = False
     effect: ContactEffect | None = None
-    exposure_probability: float = 1.0
+    exposure_probability: float | None = None
 
 
 def record_inputs(
@@ -87,7 +88,7 @@ def record_inputs(
     # Through text: the shortest one that is this float32, half as long as that of the float64 of the same value.
     scored = () if decision.net_value is None else campaign.all_offers
     scores = {each: float(str(offer_scores[each - 1])) for each in scored}
-    chance = find_exposure_probability(campaign, effect, decision.net_value) if decision.exposure else 1.0
+    chance = find_exposure_probability(campaign, effect, decision.net_value) if decision.exposure else None
     return DecisionInputs(
         candidate.received_ms,
         scores,
