@@ -68,7 +68,8 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
         reasons: the factors on its trigger by task, where the campaign asks for them; they decided nothing.
         experiments: those in force on models.
         effect: what the model of uplift expected of the contact; None where none knew the campaign or the customer.
-        exposure_probability: of an exposure, with which the contact was possible: below 1 only for exploration.
+        exposure_probability: of an exposure that explores, with which the contact was possible; None where it was
+            certain.
     """
 
     received_ms: int
@@ -83,7 +84,7 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
     reasons: Mapping[str, tuple[Factor, ...]] = msgspec.field(default_factory=dict)
     experiments: tuple[ArmRecord, ...] = ()
     effect: ContactEffect | None = None
-    exposure_probability: float = 1.0
+    exposure_probability: float | None = None
 
 
 def record_inputs(
@@ -110,7 +111,7 @@ def record_inputs(
     # Through text: the shortest one that is this float32, half as long as that of the float64 of the same value.
     scored = () if decision.net_value is None else campaign.all_offers
     scores = {each: float(str(offer_scores[each - 1])) for each in scored}
-    chance = find_exposure_probability(campaign, effect, decision.net_value) if decision.exposure else 1.0
+    chance = find_exposure_probability(campaign, effect, decision.net_value) if decision.exposure else None
     return DecisionInputs(
         candidate.received_ms,
         scores,

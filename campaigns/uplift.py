@@ -69,10 +69,12 @@ def is_explored(campaign: Campaign, trigger_id: str) -> bool:
     return int.from_bytes(digest[:8]) < campaign.uplift_exploration_percent / 100 * 2**64
 
 
-def find_exposure_probability(campaign: Campaign, effect: ContactEffect | None, net_value: float | None) -> float:
-    """Return the probability with which a contact was possible: below 1 only where the model expects a loss."""
+def find_exposure_probability(
+    campaign: Campaign, effect: ContactEffect | None, net_value: float | None
+) -> float | None:
+    """Return the probability with which a contact was possible; None where it was certain: no loss is expected."""
     if effect is None or net_value is None or not is_loss(effect, net_value):
-        return 1.0
+        return None
     return campaign.uplift_exploration_percent / 100
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from benchmarks.quality import cdnow, hillstrom, online_retail, open_bandit, telco
+from benchmarks.quality import cdnow, hillstrom, hillstrom_uplift, online_retail, open_bandit, telco
 from benchmarks.quality.errors import BenchmarkError
 from benchmarks.quality.targets import tabulate
 
@@ -23,6 +23,7 @@ PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "online_retail": online_retail.measure,
     "cdnow": cdnow.measure,
     "hillstrom": hillstrom.measure,
+    "hillstrom_uplift": hillstrom_uplift.measure,
     "open_bandit_men": open_bandit.measure,
 }
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.quality.errors import require
+from benchmarks.quality.hillstrom import read
 from benchmarks.quality.serving import serve
 from features.table import FeatureTable
 from training.data.dataset import Split, prepare
@@ -24,6 +26,7 @@ from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -36,8 +39,15 @@ CAMPAIGNS = {"mens-email": 1, "womens-email": 2}
 PER = 1000
 
 
-def measure_uplift(earlier: Customers, later: Customers) -> dict[str, Any]:
-    """Return the figures of both campaigns on the later customers, and the gates."""
+def measure(data: Path) -> dict[str, Any]:
+    """Return the figures of both campaigns on a random half of the customers, and the gate."""
+    customers = read(require(data / "hillstrom.csv.gz"))
+    half = np.random.default_rng(0).random(len(customers.arm)) < 1 / 2
+    return compare(customers.take(half), customers.take(~half))
+
+
+def compare(earlier: Customers, later: Customers) -> dict[str, Any]:
+    """Train on the earlier customers and return the figures on the later ones."""
     halves = Split(_build_rows(earlier), _build_rows(later), "random halves", overlapping=False, in_time=False)
     task = TASKS["uplift"].fitted(halves.earlier.table, 0)
     learned = learn(halves, task, TrainConfig(), lambda _: None)

@@ -55,7 +55,12 @@ class Uplift(ModelTask):
 
 
 def split_by_campaign(scores: NDArray[np.float32], manifest: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
-    """Return the scores of the campaigns that passed the gate, by campaign, shape [customers, 2]."""
+    """Return the scores of the campaigns that passed the gate, by campaign, shape [customers, 2].
+
+    A campaign whose scores are not there is left out: without a column of the model nobody has more than two unknown
+    ones, see `Uplift.apply_rule`.
+    """
     places: Mapping[str, int] = manifest.get("campaigns", {})
-    pairs = scores.astype(np.float64).round(6)
-    return {key: pairs[:, HEADS * place : HEADS * (place + 1)] for key, place in places.items()}
+    pairs = {key: slice(HEADS * place, HEADS * (place + 1)) for key, place in places.items()}
+    known = scores.astype(np.float64).round(6)
+    return {key: known[:, pair] for key, pair in pairs.items() if pair.stop <= scores.shape[1]}

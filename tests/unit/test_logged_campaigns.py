@@ -33,7 +33,7 @@ def mailed(rows: int, personal: float) -> list[dict[str, Any]]:
         customers.append(
             dict.fromkeys((*hillstrom.NUMBERS, *hillstrom.CATEGORIES), 0)
             | {"recency": generator.integers(1, 12), "mens": mens, "womens": 1 - mens}
-            | {"segment": arm, "visit": int(generator.random() < chance)}
+            | {"segment": arm, "visit": int(generator.random() < chance), "spend": 0}
         )
     return customers
 

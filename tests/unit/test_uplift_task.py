@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from campaigns.uplift import find_effect
 from features.table import FeatureTable
+from models.errors import ModelInputError
 from models.fallbacks import ModelFallbacks
 from models.registry import Scorers, keep_models, load_scorers
 from models.rfm import RfmCuts
 from models.scores import score_contacts
 from models.tasks.registry import TASKS as SERVED
+from tests.builders import campaign
 from tests.evidence import evidence
 from tests.fakes.scorer import InMemoryScorer
 from training.errors import NoExposuresError, TrainingDataError
@@ -25,6 +29,7 @@ from training.tasks.registry import TASKS
 from training.tasks.uplift import Uplift
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from training.evaluation.evaluation_data import EvaluationData
@@ -175,7 +180,7 @@ CUSTOMERS = FeatureTable(("ann", "bob"), {"total_revenue": np.array([1.0, 2.0])}
 class Valued(InMemoryScorer):
     """A model with heads for two campaigns, of which the second passed the gate."""
 
-    manifest: ClassVar = {"campaigns": {"win-back": 1}}
+    manifest: Mapping[str, Any] = MappingProxyType({"campaigns": {"win-back": 1}})
 
 
 def test_campaigns_that_passed_have_their_pair_of_scores() -> None:
@@ -185,6 +190,16 @@ def test_campaigns_that_passed_have_their_pair_of_scores() -> None:
     assert list(found) == ["win-back"]
     np.testing.assert_allclose(found["win-back"], [[0.5, 0.2], [np.nan, np.nan]])
     assert fallbacks.counts == {("uplift", "not_finite"): 1}
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_without_a_column_of_the_model_no_campaign_is_known(place: int) -> None:
+    model = Valued({}, 4, columns=("surname",))
+    model.error = ModelInputError("no column 'surname'")
+    model.manifest = {"campaigns": {"win-back": place}}
+    found = score_contacts(CUSTOMERS, Scorers({"uplift": model}, RfmCuts()))
+    assert all(np.isnan(each).all() for each in found.values())
+    assert find_effect(found, campaign(), 1) is None
 
 
 def test_without_a_model_nothing_stands_in_for_it_and_no_decision_names_one(tmp_path: Path) -> None:
