@@ -23,7 +23,6 @@ from models.routing import RoutedScorer
 from models.rules import usual_customers
 from models.scores import score_task
 from models.shapley import Background, ExactShapley
-from models.tasks.ltv import LifetimeValue, ValueScale
 from models.tasks.nbo import NextBestOffer
 from models.tasks.registry import TASKS
 from models.tflite import TFLiteScorer
@@ -115,10 +114,9 @@ class ScoreExplainer:
         return _explain(self._task, self._scorers, table, lambda _, by_rule: self._ask(by_rule=by_rule), most)
 
     def _ask(self, *, by_rule: bool) -> _Question:
-        factor = 1.0
-        if self._task.name == LifetimeValue.name and not by_rule:
-            factor = ValueScale.of(getattr(self._scorers[self._task.name], "manifest", {})).factor
-        return _Question((0,), (factor,), Subject(self._task.name, factor=factor, labels=self._scorers.labels))
+        manifest = {} if by_rule else getattr(self._scorers[self._task.name], "manifest", {})
+        unit = self._task.find_unit(manifest)
+        return _Question((0,), (unit,), Subject(self._task, factor=unit, labels=self._scorers.labels))
 
 
 class OfferExplainer:
@@ -139,7 +137,7 @@ class OfferExplainer:
         return _explain(task, self._scorers, table, lambda row, _: self._ask(self._pairs[row]), most)
 
     def _ask(self, pair: OfferPair) -> _Question:
-        subject = Subject(NextBestOffer.name, pair.first_name, pair.second_name, labels=self._scorers.labels)
+        subject = Subject(TASKS[NextBestOffer.name], pair.first_name, pair.second_name, labels=self._scorers.labels)
         outputs, weights = (pair.first - 1, pair.second - 1), (pair.first_value, -pair.second_value)
         return _Question(outputs, weights, subject)
 

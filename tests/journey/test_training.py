@@ -65,7 +65,9 @@ def test_all_is_promoted_or_refused_with_reasons_and_the_same_when_repeated(exam
         assert gates > {"enough_data", "no_leakage", "not_worse_than_champion"}
         shipped = list_versions(EXAMPLE / "models" / name)[-1].manifest
         assert manifest(first[name])["training"]["data_sha256"] == shipped["training"]["data_sha256"]
-        assert {"card.md", "report.html", "training_snapshot.json"} <= manifest(first[name])["files"].keys()
+        made = manifest(first[name])
+        assert {"card.md", "report.html", "training_snapshot.json", "reasons.json"} <= made["files"].keys()
+        assert {each for group in made["reasons"]["groups"] for each in group} == set(made["features"])
     assert second["churn"]["verdict"] == {"promoted": "unchanged"}.get(first["churn"]["verdict"], "refused")
     assert first["churn"]["metrics"]["model"] == second["churn"]["metrics"]["model"]
     assert first["churn"]["version"] == second["churn"]["version"]
