@@ -1,9 +1,9 @@
 """Reasons in words that a marketer understands, in English. Pure.
 
 A text has two parts: what is known of the customer ("no purchase for 69 days"), by the kind of feature, and what that
-means ("half of such customers leave"), by the task and the direction. The second part is the outcome rate of training
-rows with such a value where it agrees with the direction; otherwise it says the direction alone: what a feature
-contributes next to all others need not be what it shows alone.
+means ("half of such customers leave"), by the task, see `word_reason` in models/tasks. The second part is the outcome
+rate of training rows with such a value where it agrees with the direction; otherwise it is the direction alone: what a
+feature contributes next to all others need not be what it shows alone.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from models.feature_labels import FeatureLabel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from models.tasks.protocol import ModelTask
+
 Direction = Literal["raises", "lowers"]
 
 _WINDOW = re.compile(r"_?(\d+)_?d(ays)?$")
 _SHARES = {1 / 4: "a quarter", 1 / 3: "a third", 1 / 2: "half", 2 / 3: "two thirds", 3 / 4: "three quarters"}
-_NEAR = 0.02
+NEAR = 0.02
 _PLAIN_FROM, _LARGE = 100, 1e15
 _MISSING = FeatureLabel()
 
@@ -32,14 +34,14 @@ class Subject:
     """What a text is about.
 
     Attributes:
-        task: churn, ltv or nbo.
-        first: for nbo, the name of the offer that is explained.
-        second: for nbo, the name of the offer that it is compared with.
-        factor: of lifetime values, from the days of the labels to 12 months.
+        task: whose score is explained.
+        first: for offers, the name of the one that is explained.
+        second: for offers, the name of the one that it is compared with.
+        factor: from the outcomes of training to the unit of the score.
         labels: what features are called, by feature or column.
     """
 
-    task: str
+    task: ModelTask
     first: str = ""
     second: str = ""
     factor: float = 1.0
@@ -70,50 +72,34 @@ def write_text(
         subject: what is explained.
         known: features of the group that are told, the first one names it.
         direction: of the contribution.
-        rates: the outcome of training rows with the first feature's value, by the outputs explained; empty where
-            unknown.
+        rates: the outcome of training rows with the first feature's value, by the outputs explained; empty or None
+            where unknown.
         overall: the outcome of all training rows.
     """
     # Only where it speaks against the customer, a purchase is told as missing.
-    is_bad = (subject.task, direction) in (("churn", "raises"), ("ltv", "lowers"))
+    is_bad = subject.task.bad_direction == direction
     told = ", ".join(dict.fromkeys(_describe(each, is_bad, subject.labels) for each in known))
-    return f"{told}; {_conclude(subject, direction, rates, overall)}"
+    if not rates or None in (*rates, *overall):
+        rates = []
+    return f"{told}; {subject.task.word_reason(subject, direction, rates, overall)}"
 
 
-def _conclude(subject: Subject, direction: Direction, rates: Sequence[Any], overall: Sequence[Any]) -> str:
-    is_raised, is_known = direction == "raises", bool(rates) and None not in (*rates, *overall)
-    match subject.task:
-        case "churn":
-            if is_known and _agrees(rates[0] - overall[0], _NEAR, is_raised=is_raised):
-                return f"{_among(rates[0], is_raised=is_raised)} of such customers leave"
-            return f"{direction} the risk of leaving"
-        case "ltv":
-            if is_known and _agrees(rates[0] - overall[0], _NEAR * overall[0], is_raised=is_raised):
-                only = "" if is_raised else "only "
-                return f"such customers spend {only}{write_number(rates[0] * subject.factor)} in 12 months on average"
-            return f"{direction} the expected spend"
-        case _:
-            # Both shares as printed: a reader sees which is larger.
-            if is_known and _agrees(round(rates[0], 2) - round(rates[1], 2), 0.0, is_raised=is_raised):
-                shares = f"{_percent(rates[0])} of such customers take {subject.first}"
-                return f"{shares}, {_percent(rates[1])} {subject.second}"
-            return f"speaks for {subject.first if is_raised else subject.second}"
+def agrees(gap: float, direction: Direction, more_than: float = 0.0) -> bool:
+    """Return whether an outcome is as much above or below another as a direction says."""
+    return gap > more_than if direction == "raises" else gap < -more_than
 
 
-def _agrees(gap: float, more_than: float, *, is_raised: bool) -> bool:
-    return gap > more_than if is_raised else gap < -more_than
-
-
-def _among(share: float, *, is_raised: bool) -> str:
-    if share < _NEAR:
+def write_share(share: float) -> str:
+    """Return a share in words."""
+    if share < NEAR:
         return "hardly any"
-    if share > 1 - _NEAR:
+    if share > 1 - NEAR:
         return "nearly all"
-    near = [words for value, words in _SHARES.items() if abs(value - share) <= _NEAR]
-    return ("" if is_raised else "only ") + (near[0] if near else _percent(share))
+    return next((words for value, words in _SHARES.items() if abs(value - share) <= NEAR), write_percent(share))
 
 
-def _percent(share: float) -> str:
+def write_percent(share: float) -> str:
+    """Return a share in percent."""
     return f"{100 * share:.0f} %"
 
 

@@ -23,7 +23,6 @@ from models.routing import RoutedScorer
 from models.rules import usual_customers
 from models.scores import score_task, split_arms
 from models.shapley import Background, ExactShapley
-from models.tasks.ltv import LifetimeValue, ValueScale
 from models.tasks.nbo import NextBestOffer
 from models.tasks.registry import TASKS
 from models.tflite import TFLiteScorer
@@ -119,10 +118,9 @@ class ScoreExplainer:
         return _explain(self._task, self._scorers, table, self._ask, most)
 
     def _ask(self, scorers: Scorers, _: int, by_rule: bool) -> _Question:
-        factor = 1.0
-        if self._task.name == LifetimeValue.name and not by_rule:
-            factor = ValueScale.of(getattr(scorers[self._task.name], "manifest", {})).factor
-        return _Question((0,), (factor,), Subject(self._task.name, factor=factor, labels=scorers.labels))
+        manifest = {} if by_rule else getattr(scorers[self._task.name], "manifest", {})
+        unit = self._task.find_unit(manifest)
+        return _Question((0,), (unit,), Subject(self._task, factor=unit, labels=scorers.labels))
 
 
 class OfferExplainer:
@@ -144,7 +142,7 @@ class OfferExplainer:
 
     def _ask(self, scorers: Scorers, place: int, _: bool) -> _Question:
         pair = self._pairs[place]
-        subject = Subject(NextBestOffer.name, pair.first_name, pair.second_name, labels=scorers.labels)
+        subject = Subject(TASKS[NextBestOffer.name], pair.first_name, pair.second_name, labels=scorers.labels)
         outputs, weights = (pair.first - 1, pair.second - 1), (pair.first_value, -pair.second_value)
         return _Question(outputs, weights, subject)
 

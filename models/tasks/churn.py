@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.confidence import describe_confidence, find_confidence
+from models.reason_texts import NEAR, agrees, write_share
 from models.rules import churn_rule
 from models.tasks.protocol import ModelTask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from features.table import Column, FeatureTable
+    from models.reason_texts import Direction, Subject
     from models.rfm import RfmCuts
     from models.tasks.protocol import ColumnType, Scored, Serving
 
@@ -32,11 +34,22 @@ class Churn(ModelTask):
     rule_columns = frozenset({"days_since_last_transaction", "transaction_count"})
     fact = "churn_risk"
     is_explained = True
+    bad_direction = "raises"
 
     def apply_rule(self, table: FeatureTable, offers: int) -> NDArray[np.float32]:
         """Score by recency."""
         _ = offers
         return churn_rule(table)
+
+    def word_reason(
+        self, subject: Subject, direction: Direction, rates: Sequence[float], overall: Sequence[float]
+    ) -> str:
+        """Return the share of such customers who leave, or the direction alone."""
+        _ = subject
+        if not rates or not agrees(rates[0] - overall[0], direction, NEAR):
+            return f"{direction} the risk of leaving"
+        only = "only " if direction == "lowers" and rates[0] >= NEAR else ""
+        return f"{only}{write_share(rates[0])} of such customers leave"
 
     def add_facts(
         self, scores: NDArray[np.float32], basis: Column, manifest: Mapping[str, Any], rfm: RfmCuts

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.confidence import describe_confidence, find_confidence, interval_width
+from models.reason_texts import NEAR, agrees, write_number
 from models.rules import YEAR_DAYS, lifetime_value_rule
 from models.tasks.protocol import ModelTask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from features.table import Column, FeatureTable
+    from models.reason_texts import Direction, Subject
     from models.rfm import RfmCuts
     from models.tasks.protocol import ColumnType, Scored, Serving
 
@@ -56,6 +58,7 @@ class LifetimeValue(ModelTask):
     rule_columns = frozenset({"lifetime_value", "tenure_days"})
     fact = "value_segment"
     mock_scale = 5000.0
+    bad_direction = "lowers"
 
     def outputs(self, offers: int) -> tuple[int, ...]:
         """Return 1, the expected spend, and 3, with the bounds of its interval."""
@@ -66,6 +69,19 @@ class LifetimeValue(ModelTask):
         """Score by the spend to date."""
         _ = offers
         return lifetime_value_rule(table)
+
+    def find_unit(self, manifest: Mapping[str, Any]) -> float:
+        """Return how often the days of the labels are in 12 months."""
+        return ValueScale.of(manifest).factor
+
+    def word_reason(
+        self, subject: Subject, direction: Direction, rates: Sequence[float], overall: Sequence[float]
+    ) -> str:
+        """Return what such customers spend, or the direction alone."""
+        if not rates or not agrees(rates[0] - overall[0], direction, NEAR * overall[0]):
+            return f"{direction} the expected spend"
+        only = "only " if direction == "lowers" else ""
+        return f"such customers spend {only}{write_number(rates[0] * subject.factor)} in 12 months on average"
 
     def add_facts(
         self, scores: NDArray[np.float32], basis: Column, manifest: Mapping[str, Any], rfm: RfmCuts

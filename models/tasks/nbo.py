@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.confidence import describe_confidence, find_confidence
+from models.reason_texts import agrees, write_percent
 from models.rules import offers_rule
 from models.tasks.protocol import ModelTask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from features.table import Column, FeatureTable
+    from models.reason_texts import Direction, Subject
     from models.tasks.protocol import ColumnType, Scored, Serving
 
 _SCORE = "score_"
@@ -43,6 +45,17 @@ class NextBestOffer(ModelTask):
     def apply_rule(self, table: FeatureTable, offers: int) -> NDArray[np.float32]:
         """Score the offers by recency, frequency and value."""
         return offers_rule(table, offers)
+
+    def word_reason(
+        self, subject: Subject, direction: Direction, rates: Sequence[float], overall: Sequence[float]
+    ) -> str:
+        """Return the shares of such customers who take the offer and the second, or which of them it speaks for."""
+        _ = overall
+        # Both as printed: a reader sees which is larger.
+        if not rates or not agrees(round(rates[0], 2) - round(rates[1], 2), direction):
+            return f"speaks for {subject.first if direction == 'raises' else subject.second}"
+        shares = f"{write_percent(rates[0])} of such customers take {subject.first}"
+        return f"{shares}, {write_percent(rates[1])} {subject.second}"
 
     def preview(self, scores: NDArray[np.float32]) -> Column:
         """Return the id of the best scored offer."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from features.table import Column, FeatureTable
+    from models.reason_texts import Direction, Subject
     from models.rfm import RfmCuts
 
 
@@ -84,6 +85,7 @@ class ModelTask(Protocol):
         is_optional: whether decisions do without a model: then nothing stands in for it, no rule and no mock.
         mock_scale: the greatest score with ML_MOCK_MODE.
         is_explained: whether a prediction carries its reasons and what to do.
+        bad_direction: `raises` or `lowers`, whichever speaks against a customer; empty for neither.
     """
 
     name: str
@@ -96,6 +98,7 @@ class ModelTask(Protocol):
     is_optional: bool = False
     mock_scale: float = 1.0
     is_explained: bool = False
+    bad_direction: str = ""
 
     def outputs(self, offers: int) -> tuple[int, ...]:
         """Return the numbers of scores that a model may give.
@@ -128,6 +131,25 @@ class ModelTask(Protocol):
         """
         _ = scores, basis, manifest, rfm
         return {}
+
+    def find_unit(self, manifest: Mapping[str, Any]) -> float:
+        """Return what one of a model's scores is in the unit of the facts; reasons are in that unit."""
+        _ = manifest
+        return 1.0
+
+    def word_reason(
+        self, subject: Subject, direction: Direction, rates: Sequence[float], overall: Sequence[float]
+    ) -> str:
+        """Return what a factor means, for people; see models/reason_texts.py.
+
+        Args:
+            subject: what is explained.
+            direction: of the contribution.
+            rates: the outcome of training rows with the customer's value, of each output explained; empty if unknown.
+            overall: the outcome of all training rows.
+        """
+        _ = subject, rates, overall
+        return f"{direction} the score"
 
     def preview(self, scores: NDArray[np.float32]) -> Column:
         """Return `fact` for each customer; asked only of a task for contacts only."""

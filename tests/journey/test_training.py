@@ -65,7 +65,9 @@ def test_all_is_promoted_or_refused_with_reasons_and_the_same_when_repeated(exam
         assert gates > {"enough_data", "no_leakage", "not_worse_than_champion"}
         shipped = list_versions(EXAMPLE / "models" / name)[-1].manifest
         assert manifest(first[name])["training"]["data_sha256"] == shipped["training"]["data_sha256"]
-        assert {"card.md", "report.html", "training_snapshot.json"} <= manifest(first[name])["files"].keys()
+        made = manifest(first[name])
+        assert {"card.md", "report.html", "training_snapshot.json", "reasons.json"} <= made["files"].keys()
+        assert {each for group in made["reasons"]["groups"] for each in group} == set(made["features"])
     assert [manifest(first[name]).get("spreads") for name in ("churn", "nbo", "ltv")] == [1, 8, None]
     measured = [manifest(first[name]) for name in ("churn", "ltv", "nbo") if "confidence" in manifest(first[name])]
     assert all(each["metrics"]["confidence"].keys() == {"high", "medium", "low"} for each in measured)

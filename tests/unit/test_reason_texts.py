@@ -8,9 +8,11 @@ import pytest
 
 from models.feature_labels import FeatureLabel
 from models.reason_texts import Known, Subject, write_number, write_text
+from models.tasks.protocol import ModelTask
+from models.tasks.registry import TASKS
 
-CHURN, LTV = Subject("churn"), Subject("ltv", factor=4.0)
-OFFER = Subject("nbo", "10 % off", "a gift")
+CHURN, LTV = Subject(TASKS["churn"]), Subject(TASKS["ltv"], factor=4.0)
+OFFER = Subject(TASKS["nbo"], "10 % off", "a gift")
 
 
 def told(column: str, value: Any, direction: Any = "raises") -> str:
@@ -113,7 +115,7 @@ def test_features_of_a_group_with_the_same_words_are_told_once() -> None:
 
 @pytest.mark.parametrize("name", ["f", "revenue"])
 def test_a_label_is_found_by_feature_and_by_column(name: str) -> None:
-    subject = Subject("churn", labels={name: FeatureLabel("spent with us", "GBP")})
+    subject = Subject(TASKS["churn"], labels={name: FeatureLabel("spent with us", "GBP")})
     text = write_text(subject, [Known("f", "revenue", 240.0)], "lowers", [], [None])
     assert text == "spent with us: 240 GBP; lowers the risk of leaving"
 
@@ -124,3 +126,12 @@ def test_a_label_is_found_by_feature_and_by_column(name: str) -> None:
 )
 def test_numbers_are_plain(value: float, text: str) -> None:
     assert write_number(value) == text
+
+
+def test_a_task_without_words_of_its_own_tells_the_direction() -> None:
+    class Other(ModelTask):
+        name = "other"
+
+    assert (
+        write_text(Subject(Other()), [Known("f", "items", 2.0)], "raises", [1.0], [0.5]) == "2 items; raises the score"
+    )

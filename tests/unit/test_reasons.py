@@ -17,9 +17,12 @@ from models.inputs import FEATURE_MAPPING
 from models.reasons import OfferExplainer, OfferPair, ScoreExplainer, explain_absence
 from models.reasons_file import REASONS_FILE
 from models.registry import load_scorers, version_fingerprint
+from models.routing import RoutedScorer
 from models.rules import usual_customers
 from models.scores import score_columns, score_offers
+from models.tflite import TFLiteScorer
 from models.versions import read_version, verify
+from tests.fakes.scorer import InMemoryScorer
 from tests.model_versions import SHIPPED, draw_customers, promote_explained
 
 if TYPE_CHECKING:
@@ -215,3 +218,15 @@ def test_a_rule_explains_numbers_as_large_as_it_reads() -> None:
     assert factors[0].value == 1e30
     (factors,) = OfferExplainer([OfferPair(8, 1, "an advisor", "free shipping")], RULES).explain(rich)
     assert 1240.4 in [each.value for each in factors]
+
+
+def test_a_customer_of_a_group_is_explained_by_the_model_of_the_group(scorers: Scorers) -> None:
+    """One without a background has no reasons for its customers; the others keep theirs."""
+    pooled = scorers["churn"]
+    assert isinstance(pooled, TFLiteScorer)
+    table = customers(4).with_columns({"country": np.array(["UK", "DE", None, "UK"], dtype=object)})
+    routed = RoutedScorer(pooled, "country", {"UK": InMemoryScorer({}, 1, pooled.columns)}, pooled.manifest)
+    found = ScoreExplainer("churn", scorers.with_scorer("churn", routed)).explain(table)
+    expected = ScoreExplainer("churn", scorers).explain(table)
+    assert found == [(), expected[1], expected[2], ()]
+    assert explain_absence("churn", scorers.with_scorer("churn", routed)) is None
