@@ -22,8 +22,8 @@ Schema = dict[str, Any]
 Direction = Literal["read", "write"]
 
 ANNOTATIONS = {"$schema", "$id", "title", "description", "examples"}
-LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength")
-UPPER_BOUNDS = ("maximum", "maxLength")
+LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems")
+UPPER_BOUNDS = ("maximum", "maxLength", "maxItems")
 EXACT = ("pattern", "format")
 """Two of them are compared as text: whether one pattern allows all that another one does is not found out."""
 KNOWN = {

@@ -57,7 +57,7 @@ def decided(asking: Campaign, customer_id: str = "ann", made: dict[int, Offer] |
     """The decision about a customer, with what it read."""
     wanted = candidate(campaign=asking, customer_id=customer_id)
     found = decide(wanted, facts(), ContactHistory(), made or offers(), scores(3))
-    return replace(found, inputs=record_inputs(found, ContactHistory(), scores(3), {}, sends_expired=False))
+    return replace(found, inputs=record_inputs(found, ContactHistory(), scores(3), {}, None, sends_expired=False))
 
 
 ASKING = campaign(reasons=3)

@@ -149,7 +149,12 @@ async def test_a_shadow_is_recorded_and_changes_nothing(model: str) -> None:
         plain = without[customer]
         assert (each.facts, each.candidate, each.offer) == (plain.facts, plain.candidate, plain.offer)
     expected = {
-        "churn": {"churn_probability": 0.9, "churn_risk": "high", "decision_basis": "model"},
+        "churn": {
+            "churn_probability": 0.9,
+            "churn_risk": "high",
+            "churn_risk_level": "critical",
+            "decision_basis": "model",
+        },
         "ltv": {
             "predicted_ltv": 0.9,
             "predicted_ltv_low": None,
