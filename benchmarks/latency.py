@@ -67,8 +67,8 @@ def working(place: Place) -> Iterator[tuple[Place, dict[str, str], Workers]]:
     sibling = place.with_new_topics()
     sibling.create_topics()
     group = f"{sibling.prefix}group"
-    with sibling.lend_ledger() as ledger_url:
-        environment = sibling.environment(ledger_url, group)
+    with sibling.lend_ledger(due=False) as ledger_url:
+        environment = sibling.live_environment(ledger_url, group)
         with run_workers(environment, sibling.folder / f"{group}.log") as workers:
             _wait_until_working(sibling, group, workers)
             yield sibling, environment, workers

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 MODELS = ROOT / "examples" / "online_retail" / "models"
 # As `holdfast ledger renew` does: sequences of a copy must not be mistaken for those of the original.
+NOBODY_DUE = "UPDATE evaluated SET due_at = NULL"
 RENEW = "UPDATE ledger_state SET ledger_id = left(gen_random_uuid()::text, 8)"
 
 
@@ -82,11 +83,13 @@ class Place:
         create_topics(self.endpoints.broker, topics, PARTITIONS)
 
     @contextmanager
-    def lend_ledger(self) -> Iterator[str]:
-        """Copy the warm ledger, and drop the copy afterwards."""
+    def lend_ledger(self, *, due: bool = True) -> Iterator[str]:
+        """Copy the warm ledger, with or without the customers' due times, and drop the copy afterwards."""
         with lend_database(self.warm_ledger_url, template=True) as url:
             with psycopg.connect(url) as ledger:
                 ledger.execute(RENEW)
+                if not due:
+                    ledger.execute(NOBODY_DUE)
             yield url
 
     def environment(self, ledger_url: str, group: str) -> dict[str, str]:
@@ -104,6 +107,15 @@ class Place:
             # The events are from 2011: by the clock everybody would be due at once.
             "HOLDFAST_DUE_CLOCK": "events",
         }
+
+    def live_environment(self, ledger_url: str, group: str) -> dict[str, str]:
+        """Return the settings of a worker that decides live events.
+
+        They are of today, years after the others: by their time everybody would become due again and again. The ledger
+        must be without due times.
+        """
+        nobody_due = {"HOLDFAST_RECHECK_DAYS": "0", "HOLDFAST_DAY_COLUMNS": ""}
+        return {**self.environment(ledger_url, group), **nobody_due}
 
 
 @contextmanager

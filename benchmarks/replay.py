@@ -53,13 +53,13 @@ TARGET_RATIO = 2.0
 def measure(services: EmbeddedServices, events: int, live: int, seconds: float) -> dict[str, Any]:
     """Return the events per second of a worker and of a replay, and the latency of live events without and with it."""
     updates = events * 100 // (100 + MESSAGES_PERCENT)
-    with open_place(services, Size(events=updates)) as place, place.lend_ledger() as ledger_url:
+    with open_place(services, Size(events=updates)) as place, place.lend_ledger(due=False) as ledger_url:
         begin = datetime.now(UTC)
         place.fill()
         create_topics(place.endpoints.broker, [place.prefix + SHADOW], 4)
         end = datetime.now(UTC)
         group = f"{place.prefix}group"
-        environment = place.environment(ledger_url, group)
+        environment = place.live_environment(ledger_url, group)
         period = ("--from", begin.isoformat(), "--to", end.isoformat())
         live_speed = drain(place, environment, group)
         done, taken, memory_mb = replay(environment, period)

@@ -16,6 +16,7 @@ from campaigns.decision_inputs import record_inputs
 from campaigns.definition import Launch
 from campaigns.guardrails import GUARDRAIL_FACTS, GUARDRAILS, Reason, refuse_expired
 from campaigns.offers import NO_OBSTACLES, find_conditions
+from campaigns.uplift import find_effect
 from features.table import plain
 from models.facts import SCORE_FACTS
 
@@ -235,7 +236,7 @@ def _candidate(
     )
 
 
-def decide_all(
+def decide_all(  # noqa: PLR0913 - everything that decides, each from a step of its own
     candidates: Sequence[Candidate],
     facts: FeatureTable,
     contact_histories: Mapping[str, ContactHistory],
@@ -244,6 +245,8 @@ def decide_all(
     guardrails: Sequence[Guardrail] = GUARDRAILS,
     unavailable: Collection[str] = (),
     breakers: BatchBreakers | None = None,
+    *,
+    score_contacts: Callable[[FeatureTable], Mapping[str, NDArray[np.float64]]] | None = None,
 ) -> list[Decision]:
     """Decide every candidate of a batch; offers are scored for those alone, in one call.
 
@@ -261,6 +264,8 @@ def decide_all(
         guardrails: evaluated in order for each candidate.
         unavailable: facts of the table that lack their source; no offer is made whose rule reads one.
         breakers: keep back the campaigns that are stopped, and stop others; None where there are neither.
+        score_contacts: gives by campaign the probability to convert with its contact and without, shape [rows, 2]; a
+            campaign that it leaves out is valued by the scores of its offers.
     """
     candidates = _first_of_each_opportunity(candidates)
     if not candidates:
@@ -270,6 +275,8 @@ def decide_all(
     scores, bases = score_offers(chosen)
     rows = _rows(chosen, [candidate.facts_read for candidate in candidates])
     rows = [{**row, "offer_basis": basis} for row, basis in zip(rows, bases, strict=True)]
+    by_campaign = score_contacts(chosen) if score_contacts else {}
+    effects = [find_effect(by_campaign, each.campaign, n) for n, each in enumerate(candidates)]
     conditions = find_conditions(offers, chosen, unavailable)
     histories = dict(contact_histories)
     decisions: dict[int, Decision] = {}
@@ -282,13 +289,13 @@ def decide_all(
             conditions.find_obstacles(candidates[n], n, history) if conditions else NO_OBSTACLES for n in places
         ]
         proposed = [
-            propose(candidates[n], rows[n], history, offers, scores[n], guardrails, refused)
+            propose(candidates[n], rows[n], history, offers, scores[n], guardrails, refused, effects[n])
             for n, refused in zip(places, obstacles, strict=True)
         ]
         if breakers is not None:
             proposed = _stop(proposed, breakers)
         for place, made, refused in zip(places, _arbitrate(proposed), obstacles, strict=True):
-            inputs = record_inputs(made, known, scores[place], refused, sends_expired=sends_expired)
+            inputs = record_inputs(made, known, scores[place], refused, effects[place], sends_expired=sends_expired)
             decisions[place] = replace(made, inputs=inputs)
             if exposure := made.exposure:
                 histories[customer_id] = history = history.with_contact(exposure)

@@ -23,11 +23,12 @@ from campaigns.decision_inputs import DecisionInputs, Rival
 from campaigns.definition import Campaign, Launch
 from campaigns.errors import MessageError
 from campaigns.feedback import Standing, add_feedback
-from campaigns.guardrails import GUARDRAILS, Reason, find_limited_channels, refuse_expired
+from campaigns.guardrails import GUARDRAILS, Reason, Refusal, find_limited_channels, refuse_expired
 from campaigns.holdout import is_in_holdout
 from campaigns.ids import derive_id
 from campaigns.messages import refuse_segments, render_message, render_subject
 from campaigns.offers import NO_OBSTACLES, OfferChoice, ScoredOffer, choose_offer, find_net_value, find_propensity
+from campaigns.uplift import describe_loss, find_incremental_value, is_explored, is_loss
 from campaigns.variants import assign_variant, find_shares
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from campaigns.definition import Offer
     from campaigns.feedback import Feedback
     from campaigns.guardrails import Guardrail
+    from campaigns.uplift import ContactEffect
 
 # Never change it: every trigger id derives from it.
 TRIGGER_NAMESPACE = uuid.UUID("6f0d3c5e-5d0c-5e0c-9d0a-2f1f6f9b7a11")
@@ -159,7 +161,10 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A contact that is possible: nothing rules it out for this candidate alone."""
+    """A contact that is possible: nothing rules it out for this candidate alone.
+
+    `explores`: a loss is expected, and the contact is possible to learn whether that is right.
+    """
 
     candidate: Candidate
     facts: Mapping[str, Any]
@@ -171,6 +176,7 @@ class Proposal(msgspec.Struct, frozen=True):
     deferred_to: datetime | None = None
     subject: str | None = None
     variant: str | None = None
+    explores: bool = False
 
 
 class Content(NamedTuple):
@@ -191,6 +197,7 @@ def propose(
     offer_scores: NDArray[np.float32],
     guardrails: Sequence[Guardrail] = GUARDRAILS,
     obstacles: Mapping[int, str] = NO_OBSTACLES,
+    effect: ContactEffect | None = None,
 ) -> Proposal | Decision:
     """Return the contact that a candidate would get, or the decision to withhold it.
 
@@ -204,6 +211,7 @@ def propose(
         offer_scores: shape [offers].
         guardrails: evaluated in order; the first refusal withholds the contact.
         obstacles: the offers that the customer may not get, by id, each with the reason.
+        effect: what the contact is expected to change; None where no model of uplift knows.
     """
     campaign = candidate.campaign
     for guardrail in guardrails:
@@ -217,9 +225,9 @@ def propose(
     if choice is None or (campaign.variants and obstacles and _lacks_offers(campaign, obstacles)):
         return withhold(candidate, Reason.NO_ELIGIBLE_OFFER, _describe_obstacles(obstacles, offers), facts)
     # Of the campaign's own offers also where a variant makes others: the variant may not decide which campaign wins.
-    net_value = find_net_value(choice, described)
-    if net_value < 0:
-        return withhold(candidate, Reason.NEGATIVE_VALUE, _describe_loss(choice, described), facts, net_value)
+    net_value, refusal, explores = _value_contact(candidate, choice, described, effect)
+    if refusal is not None:
+        return withhold(candidate, refusal.reason, refusal.detail, facts, net_value)
     deferred_to = _find_end_of_quiet_hours(candidate, described, facts)
     if deferred_to and deferred_to >= candidate.expires_at and refuse_expired in guardrails:
         detail = f"quiet hours of {channel} until {deferred_to:%Y-%m-%d %H:%M}, when the trigger has expired"
@@ -233,7 +241,26 @@ def propose(
             message, subject = _render(campaign, described, facts, offer.offer)
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
-    return Proposal(candidate, facts, channel, offer, propensity, message, net_value, deferred_to, subject, variant)
+    return Proposal(
+        candidate, facts, channel, offer, propensity, message, net_value, deferred_to, subject, variant, explores
+    )
+
+
+def _value_contact(
+    candidate: Candidate, choice: OfferChoice, channel: Channel, effect: ContactEffect | None
+) -> tuple[float, Refusal | None, bool]:
+    """Return what a contact is expected to bring, why it is not worth its cost, and whether it is made to explore."""
+    if effect is None:
+        net_value = find_net_value(choice, channel)
+        loss = Refusal(Reason.NEGATIVE_VALUE, _describe_loss(choice, channel)) if net_value < 0 else None
+        return net_value, loss, False
+    net_value = find_incremental_value(effect, choice, channel)
+    if not is_loss(effect, net_value):
+        return net_value, None, False
+    if is_explored(candidate.campaign, candidate.trigger_id):
+        return net_value, None, True
+    reason = Reason.NEGATIVE_UPLIFT if effect.uplift < 0 else Reason.NEGATIVE_VALUE
+    return net_value, Refusal(reason, describe_loss(effect, choice, channel)), False
 
 
 def settle(proposal: Proposal) -> Decision:
@@ -246,6 +273,8 @@ def settle(proposal: Proposal) -> Decision:
     else:
         outcome, reason = Outcome.FIRED, _WHY_FIRED[campaign.launch]
         detail = f"{reason}: {campaign.audience}"
+    if proposal.explores:
+        detail += "; although a loss is expected, to learn whether it is"
     if proposal.deferred_to:
         detail += f"; quiet hours of {proposal.channel} until {proposal.deferred_to:%Y-%m-%d %H:%M} UTC"
     return Decision(

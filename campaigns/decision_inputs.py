@@ -15,6 +15,8 @@ import msgspec
 from campaigns.consent import EVERY_CHANNEL, Consent
 from campaigns.contact_limits import PastContact
 from campaigns.feedback import Standing
+from campaigns.uplift import ContactEffect, find_exposure_probability
+from models.reasons import Factor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +65,10 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
         winner: the contact that was made in place of this one.
         obstacles: the offers that the customer could not get, by id, each with the reason.
         sends_expired: whether triggers that had expired were sent, by HOLDFAST_WITHHOLD_EXPIRED=false.
+        reasons: the factors on its trigger by task, where the campaign asks for them; they decided nothing.
         experiments: those in force on models.
+        effect: what the model of uplift expected of the contact; None where none knew the campaign or the customer.
+        exposure_probability: of an exposure, with which the contact was possible: below 1 only for exploration.
     """
 
     received_ms: int
@@ -75,7 +80,10 @@ class DecisionInputs(msgspec.Struct, frozen=True, omit_defaults=True):
     winner: Rival | None = None
     obstacles: Mapping[int, str] = msgspec.field(default_factory=dict)
     sends_expired: bool = False
+    reasons: Mapping[str, tuple[Factor, ...]] = msgspec.field(default_factory=dict)
     experiments: tuple[ArmRecord, ...] = ()
+    effect: ContactEffect | None = None
+    exposure_probability: float = 1.0
 
 
 def record_inputs(
@@ -83,6 +91,7 @@ def record_inputs(
     history: ContactHistory,
     offer_scores: NDArray[np.float32],
     obstacles: Mapping[int, str],
+    effect: ContactEffect | None,
     *,
     sends_expired: bool,
 ) -> DecisionInputs:
@@ -93,6 +102,7 @@ def record_inputs(
         history: what it was given of the customer's history.
         offer_scores: shape [offers], the scores that it was given.
         obstacles: the offers that the customer could not get, each with the reason.
+        effect: what it was given of the contact's effect.
         sends_expired: whether its guardrails let expired triggers pass.
     """
     candidate = decision.candidate
@@ -100,6 +110,7 @@ def record_inputs(
     # Through text: the shortest one that is this float32, half as long as that of the float64 of the same value.
     scored = () if decision.net_value is None else campaign.all_offers
     scores = {each: float(str(offer_scores[each - 1])) for each in scored}
+    chance = find_exposure_probability(campaign, effect, decision.net_value) if decision.exposure else 1.0
     return DecisionInputs(
         candidate.received_ms,
         scores,
@@ -110,4 +121,6 @@ def record_inputs(
         decision.winner,
         dict(obstacles) if obstacles else {},
         sends_expired,
+        effect=None if decision.net_value is None else effect,
+        exposure_probability=chance,
     )

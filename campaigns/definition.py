@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 KEY_PATTERN = r"^[a-z0-9-]{1,64}$"
 OFFERS_FILE = "offers"
 """The name of the file, without its suffix."""
+UPLIFT_EXPLORATION_PERCENT = 10.0
 
 
 class Launch(StrEnum):
@@ -211,6 +212,18 @@ class Campaign(BaseModel):
         validate_default=True,
         description="Which of the offers that a customer may get: the one of the highest expected value, the first "
         "one listed, or each as likely as another.",
+    )
+    reasons: int = Field(
+        default=0,
+        ge=0,
+        le=8,
+        description="How many factors behind the customer's scores its triggers carry, the strongest first; 0: none.",
+    )
+    uplift_exploration_percent: float = Field(
+        default=UPLIFT_EXPLORATION_PERCENT,
+        ge=1,
+        le=100,
+        description="Share of the customers whom the model of uplift would leave alone who are treated as the others.",
     )
     # The last two fields: their checks need the others.
     locale_column: str | None = Field(
@@ -442,6 +455,7 @@ class Campaign(BaseModel):
             "competes": self.competes,
             "holdout_group": self.holdout_group is None,
             "exploration_percent": self.exploration_percent == 0,
+            "uplift_exploration_percent": self.uplift_exploration_percent == UPLIFT_EXPLORATION_PERCENT,
             "subject": self.subject is None,
             "event": self.event is None,
             "offer_policy": self.offer_policy is OfferPolicy.NEXT_BEST,
@@ -449,6 +463,8 @@ class Campaign(BaseModel):
             "variants": not self.variants,
             # It stops a campaign and decides nothing else: raising it makes no new version.
             "breaker": True,
+            # They say why, to people.
+            "reasons": True,
         }
         unset = {name for name, is_default in optional.items() if is_default}
         decides = self.model_dump_json(exclude={"description", *unset})

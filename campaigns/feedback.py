@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ALWAYS_VIP = "always_vip"
 """The fact that rules and messages read: whether staff asked to treat the customer as VIP."""
-SCORED_MODELS = tuple(sorted(TASKS))
-"""The models whose scores staff may call wrong."""
+SCORED_MODELS = tuple(sorted(name for name, task in TASKS.items() if not task.is_optional))
+"""The models whose scores staff may call wrong; a score of an optional task is not shown to them."""
 
 
 class FeedbackKind(StrEnum):

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     NO_ELIGIBLE_OFFER = "no_eligible_offer"
     MESSAGE_FAILED = "message_failed"
     NEGATIVE_VALUE = "negative_value"
+    NEGATIVE_UPLIFT = "negative_uplift"
     OUTRANKED = "outranked"
     STOPPED = "stopped"
 
@@ -68,7 +69,8 @@ class Refusal:
 Guardrail = Callable[["Candidate", "ContactHistory", Mapping[str, Any]], Refusal | None]
 
 _KNOWN_BEFORE = {
-    Reason.FIRST_EVALUATION: "first evaluation since the segment was activated: the membership is kept, nothing fires",
+    Reason.FIRST_EVALUATION: "first evaluation since the segment was activated or a model was promoted: the membership "
+    "is kept, nothing fires",
     Reason.NOT_A_MEMBER: "no longer a member of the segment when the launch reached the customer",
 }
 

@@ -53,12 +53,21 @@ class OfferChoice(msgspec.Struct, frozen=True):
         expected_value: what the policy is expected to bring, without the cost of the contact; it does not depend on
             the draw, or a random offer would decide which campaign wins.
         best: the one offer behind `expected_value`; None where it is the mean of several.
+        value: what a conversion brings, of the same offer or as the mean.
+        cost: what it costs, likewise.
     """
 
     made: ScoredOffer
     propensity: float
     expected_value: float
     best: ScoredOffer | None
+    value: float
+    cost: float
+
+    @classmethod
+    def of_best(cls, made: ScoredOffer, propensity: float, best: ScoredOffer) -> OfferChoice:
+        """Build the choice of a policy whose value is that of one offer."""
+        return cls(made, propensity, best.expected_value, best, best.offer.value, best.offer.cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +146,18 @@ def choose_offer(
         id_ = min(allowed, key=lambda each: (-scores_by_id[each - 1] * offers[each].margin, each))
         best = _score(id_, offers, scores_by_id)
         if not campaign.exploration_percent:
-            return OfferChoice(best, 1.0, best.expected_value, best)
+            return OfferChoice.of_best(best, 1.0, best)
         return _explore(campaign, allowed, best, offers, scores_by_id, trigger_id)
     scored = [_score(each, offers, scores_by_id) for each in allowed]
     if campaign.offer_policy is OfferPolicy.FIXED:
-        return OfferChoice(scored[0], 1.0, scored[0].expected_value, scored[0])
+        return OfferChoice.of_best(scored[0], 1.0, scored[0])
     digest = hashlib.sha256(f"experiment\x1f{trigger_id}".encode()).digest()
     made = scored[int.from_bytes(digest[:8]) * len(scored) >> 64]
-    mean = sum(each.expected_value for each in scored) / len(scored)
-    return OfferChoice(made, round(1 / len(scored), 9), mean, None)
+    mean, value, cost = (
+        sum(amounts) / len(scored)
+        for amounts in zip(*((each.expected_value, each.offer.value, each.offer.cost) for each in scored), strict=True)
+    )
+    return OfferChoice(made, round(1 / len(scored), 9), mean, None, value, cost)
 
 
 def _explore(
@@ -162,7 +174,7 @@ def _explore(
     if int.from_bytes(digest[:8]) < campaign.exploration_percent / 100 * 2**64:
         made = _score(allowed[int.from_bytes(digest[8:16]) * len(allowed) >> 64], offers, scores_by_id)
     propensity = _find_share(campaign, allowed, best.offer.id, made.offer.id)
-    return OfferChoice(made, round(propensity, 9), best.expected_value, best)
+    return OfferChoice.of_best(made, round(propensity, 9), best)
 
 
 def find_propensity(

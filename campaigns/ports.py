@@ -94,6 +94,7 @@ class BatchChanges:
         transitions: memberships that begin or end.
         transitions_at: the event time of each customer's transitions.
         evaluated: customers whose recorded segment versions change.
+        versions: the versions that are recorded for them, by segment; those activated when left out.
         signals: new signals by customer.
         message_ids: messages folded.
         decisions: decisions made. The first outcome of a decision stands: of one that is stored already neither the
@@ -113,6 +114,7 @@ class BatchChanges:
     transitions: Sequence[Transition] = ()
     transitions_at: Mapping[str, datetime] = field(default_factory=dict)
     evaluated: Sequence[str] = ()
+    versions: Mapping[str, str] | None = None
     earlier_results: Sequence[EarlierResult] = ()
     signals: Mapping[str, Signals] = field(default_factory=dict)
     message_ids: Sequence[CustomerKey] = ()
@@ -167,6 +169,7 @@ class Ledger(Protocol):
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
         hours: Sequence[HourRange] = (),
+        versions: Mapping[str, str] | None = None,
     ) -> LedgerState:
         """Return what is held of customers, messages and outcomes, triggers and decisions.
 
@@ -177,6 +180,7 @@ class Ledger(Protocol):
             decisions: decisions that may exist.
             contacts_after: which contacts the histories list, by event time; none of them when left out.
             hours: whose contacts the breakers count; none when left out.
+            versions: under which the customers will be evaluated, by segment; those activated when left out.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now.

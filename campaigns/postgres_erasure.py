@@ -48,7 +48,7 @@ class PostgresErasure:
         """Delete every row of customers, leave their tombstones and fence the workers; all of it or nothing.
 
         Raises:
-            ErasureError: the workers' transactions did not end in time; nothing was done.
+            ErasureError: what must not overlap did not end in time; nothing was done.
         """
         for _ in range(ATTEMPTS):
             try:
@@ -57,7 +57,10 @@ class PostgresErasure:
                 continue
             except pg.LockNotAvailable:
                 break
-        raise ErasureError("the transactions of workers did not end in time; nothing was erased; run it again")
+        raise ErasureError(
+            "the transactions of workers, or the beginning of a replay, did not end in time; nothing was erased; run "
+            "it again"
+        )
 
     def lift(self, customer_ids: Sequence[str]) -> int:
         """Remove tombstones, and return how many there were: the customers' next events count."""
@@ -75,24 +78,46 @@ class PostgresErasure:
         with self._connection.transaction():
             self._fence()
             letters |= self._find_letters(customers, after=last)
-            buckets = [bucket(each) for each in customers]
-            self._execute("write_tombstones", digests=self._digests(customers), buckets=buckets, by=by, why=why)
-            self._execute("note_tombstones")
+            self._leave_tombstones(customers, by=by, why=why)
             ((unsent,),) = self._execute("count_unsent_of", customers=customers).fetchall()
             for schema, table in self._execute("erasure_tables").fetchall():
                 name = table if schema == self._schema else f"{schema}.{table}"
                 delete = sql.SQL("DELETE FROM {} WHERE customer_id = ANY (%s)").format(sql.Identifier(schema, table))
                 erased.rows[name] += self._connection.execute(delete, [customers]).rowcount
-            erased.rows["dead_letter"] = self._execute("delete_dead_letters", ids=list(letters)).rowcount
+            erased.rows["dead_letter"] = self._delete_letters(letters)
             erased.rows["outbox"] += self._execute("delete_dead_letter_messages", ids=list(letters)).rowcount
             for table in ("launch", "reevaluation"):
                 self._execute(f"erase_{table}_cursors", customers=customers)
+            for schema in self._inside_replays():
+                self._leave_tombstones(customers, by=by, why=why)
+                self._execute("erase_replay_plan", customers=customers)
+                erased.rows[f"{schema}.dead_letter"] += self._delete_letters(self._find_letters(customers, after=0))
         return Erased(erased.rows, int(unsent))
+
+    def _inside_replays(self) -> Iterator[str]:
+        """Fence each replay that has a schema, and yield that; meanwhile names without a schema mean those in it."""
+        ((former,),) = self._connection.execute("SHOW search_path").fetchall()
+        for (schema,) in self._execute("replay_schemas").fetchall():
+            self._connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(schema)))
+            self._fence_partitions()
+            yield schema
+        self._connection.execute("SELECT set_config('search_path', %s, true)", [former])
+
+    def _leave_tombstones(self, customers: Sequence[str], *, by: str, why: str) -> None:
+        buckets = [bucket(each) for each in customers]
+        self._execute("write_tombstones", digests=self._digests(customers), buckets=buckets, by=by, why=why)
+        self._execute("note_tombstones")
+
+    def _delete_letters(self, letters: Collection[str]) -> int:
+        return self._execute("delete_dead_letters", ids=list(letters)).rowcount
 
     def _fence(self) -> None:
         """Wait for commits in flight, let none begin, and take the leases of all workers."""
         self._connection.execute(f"SET LOCAL lock_timeout = '{LOCK_S}s'")
         self._execute("lock_erasures", lock=ERASURE_LOCK)
+        self._fence_partitions()
+
+    def _fence_partitions(self) -> None:
         self._execute("lock_partitions")
         self._execute("fence_partitions")
 

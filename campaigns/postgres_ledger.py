@@ -132,8 +132,10 @@ class PostgresLedger:
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
         hours: Sequence[HourRange] = (),
+        versions: Mapping[str, str] | None = None,
     ) -> LedgerState:
         """See the port."""
+        present = versions or self._versions
         customers = {
             "customers": PgTextArray(customer_ids),
             "cooling": self._cooling,
@@ -141,7 +143,7 @@ class PostgresLedger:
             "hour_begins": [first for first, _ in hours],
             "hour_ends": [last for _, last in hours],
             "breaking": self._breaking,
-            "roster": self._current_roster,
+            "roster": self._known_roster(present),
         }
         wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
         async with self._pool.connection() as connection, connection.pipeline():
@@ -157,10 +159,10 @@ class PostgresLedger:
         evaluated, episodes, signals, consent, last_contacts, contacts, stops, contact_hours, feedback = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
-        versions, earlier = await self._find_versions(evaluated)
+        last, earlier = await self._find_versions(evaluated, present)
         memberships = {
-            each: MembershipState(episodes.get(each, {}), versions.get(each, {}), earlier.get(each, ()))
-            for each in {**versions, **episodes}
+            each: MembershipState(episodes.get(each, {}), last.get(each, {}), earlier.get(each, ()))
+            for each in {**last, **episodes}
         }
         return LedgerState(
             memberships,
@@ -402,7 +404,7 @@ class PostgresLedger:
         try:
             async with self._pool.connection() as connection:
                 # Before the transaction: a rollback would remove the roster that is remembered here.
-                roster = await self._roster(connection) if changes.evaluated else 0
+                roster = await self._roster(connection, changes.versions or self._versions) if changes.evaluated else 0
                 async with _transaction(connection):
                     held = await connection.execute(QUERIES["hold_partitions"], {"partitions": list(owners)})
                     written = await self._write(connection, changes, roster)
@@ -417,30 +419,30 @@ class PostgresLedger:
                 "a message or outcome of this batch was folded by another worker meanwhile"
             ) from error
 
-    async def _roster(self, connection: Connection) -> int:
-        versions = msgspec.json.encode(self._versions, order="sorted")
-        if versions not in self._rosters:
-            cursor = await connection.execute(QUERIES["find_roster"], {"versions": _json(self._versions)})
-            self._rosters[versions] = (await cursor.fetchall())[0][0]
-        return self._rosters[versions]
+    async def _roster(self, connection: Connection, versions: Mapping[str, str]) -> int:
+        encoded = msgspec.json.encode(versions, order="sorted")
+        if encoded not in self._rosters:
+            cursor = await connection.execute(QUERIES["find_roster"], {"versions": _json(versions)})
+            self._rosters[encoded] = (await cursor.fetchall())[0][0]
+        return self._rosters[encoded]
 
-    @property
-    def _current_roster(self) -> int:
-        """The id of the versions in force, 0 before the first commit under them."""
-        return self._rosters.get(msgspec.json.encode(self._versions, order="sorted"), 0)
+    def _known_roster(self, versions: Mapping[str, str]) -> int:
+        """Return the id of a combination of versions, 0 if this process has not met it yet."""
+        return self._rosters.get(msgspec.json.encode(versions, order="sorted"), 0)
 
     async def _find_versions(
-        self, evaluated: dict[str, Any]
+        self, evaluated: dict[str, Any], present: Mapping[str, str]
     ) -> tuple[dict[str, dict[str, str]], dict[str, tuple[dict[str, str], ...]]]:
         """Return the versions that customers were last evaluated under, and the earlier ones of those not up to date.
 
         Args:
-            evaluated: the due time of each customer evaluated under the versions in force; of the others the roster,
+            evaluated: the due time of each customer evaluated under the present versions; of the others the roster,
                 earlier ones and the due time, of which only the due time is left.
+            present: the versions.
         """
         others = {customer: held for customer, held in evaluated.items() if not isinstance(held, int)}
-        await self._learn_rosters({self._current_roster, *(roster for roster, _, _ in others.values())} - {0})
-        current = self._current_roster  # which a worker that has just started may have learned now
+        await self._learn_rosters({self._known_roster(present), *(roster for roster, _, _ in others.values())} - {0})
+        current = self._known_roster(present)  # which a worker that has just started may have learned now
         versions = dict.fromkeys(evaluated, self._versions_by_roster.get(current, {}))
         if not others:
             return versions, {}

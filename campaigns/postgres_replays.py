@@ -16,11 +16,12 @@ from psycopg import errors as pg
 from psycopg import sql
 
 from campaigns.migrations import migrate
-from campaigns.postgres_connections import connect_ledger, hold_lock
+from campaigns.postgres_connections import ERASURE_LOCK, connect_ledger, hold_lock
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES as LEDGER_QUERIES
 from campaigns.queries import load_queries
 from campaigns.replay_differences import DecidedTrigger, Difference, Exposure
+from segments.evaluated_versions import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -118,6 +119,13 @@ class ReplayLedger(PostgresLedger):
         self._committed()
         return written
 
+    async def _learn_rosters(self, rosters: set[int]) -> None:
+        """Read rosters without the changeovers of models: a replay scores its whole period by the same models."""
+        await super()._learn_rosters(rosters)
+        for roster in rosters:
+            versions = self._versions_by_roster[roster]
+            self._versions_by_roster[roster] = {key: rules_of(version) for key, version in versions.items()}
+
     async def _write(self, connection: Any, changes: BatchChanges, roster: int) -> Committed:
         written = await super()._write(connection, changes, roster)
         each = self._progress()
@@ -156,8 +164,17 @@ class PostgresReplay:
         with hold_lock(self._connection, ADVISORY_LOCK, self.replay_id, refusal):
             yield
 
+    @contextmanager
+    def without_erasures(self) -> Iterator[None]:
+        """Let no customer be erased meanwhile: what is read of them before must not be written after."""
+        self._connection.execute(QUERIES["hold_erasures"], {"lock": ERASURE_LOCK})
+        try:
+            yield
+        finally:
+            self._connection.execute(QUERIES["release_erasures"], {"lock": ERASURE_LOCK})
+
     def create(self, ledger_url: str) -> None:
-        """Create the schema with the tables of a ledger.
+        """Create the schema with the tables of a ledger, which knows who is erased.
 
         Raises:
             LedgerUnavailableError: this role may not create one.
@@ -166,6 +183,8 @@ class PostgresReplay:
         migrate(scratch_url(ledger_url, self.replay_id))
         with self._inside():
             self._connection.execute(QUERIES["create_replay"])
+        for name in ("copy_erasure_key", "copy_tombstones"):
+            self._copy(name)
 
     def begin(self, **values: Any) -> None:
         """Store what the replay is of; see the query."""

@@ -586,7 +586,8 @@ SELECT customer_id FROM evaluated
    AND roster_id = (SELECT roster_id FROM roster WHERE md5(versions::text) = md5(%(versions)s::jsonb::text));
 
 -- name: count_evaluated_under
-SELECT count(*) FILTER (WHERE roster_id IN (SELECT roster_id FROM roster WHERE versions ->> %(key)s = %(version)s)), count(*)
+-- Whatever the changeovers of models, which follow the version of the rules.
+SELECT count(*) FILTER (WHERE roster_id IN (SELECT roster_id FROM roster WHERE split_part(versions ->> %(key)s, ' ', 1) = %(version)s)), count(*)
   FROM evaluated;
 
 -- name: name_session

@@ -93,7 +93,7 @@ def remake(
         if offer_id in offers:
             scores[offer_id - 1] = score
     guardrails = [each for each in GUARDRAILS if each is not refuse_expired or not inputs.sends_expired]
-    proposed = propose(candidate, record.facts, history, offers, scores, guardrails, inputs.obstacles)
+    proposed = propose(candidate, record.facts, history, offers, scores, guardrails, inputs.obstacles, inputs.effect)
     if isinstance(proposed, Decision):
         return proposed
     if reason is Reason.STOPPED:

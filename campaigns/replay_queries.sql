@@ -40,8 +40,21 @@ UPDATE replay SET positions = %(positions)s, records = records + %(records)s, fi
 -- name: finish_replay
 UPDATE replay SET decided_at = now();
 
+-- name: hold_erasures
+-- Until it is released. Not for a transaction: its snapshot would be from before the wait.
+SELECT pg_advisory_lock_shared(%(lock)s);
+
+-- name: release_erasures
+SELECT pg_advisory_unlock_shared(%(lock)s);
+
 -- name: list_replays
 SELECT nspname FROM pg_namespace WHERE nspname ~ '^replay_[0-9a-f]{8}$' ORDER BY nspname;
+
+-- name: copy_erasure_key
+UPDATE {scratch}.ledger_state SET erasure_key = (SELECT erasure_key FROM ledger_state), tombstones = 1;
+
+-- name: copy_tombstones
+INSERT INTO {scratch}.tombstone SELECT * FROM tombstone;
 
 -- name: copy_rosters
 INSERT INTO {scratch}.roster (roster_id, versions) OVERRIDING SYSTEM VALUE SELECT roster_id, versions FROM roster;
@@ -82,7 +95,8 @@ WITH valid AS (
     SELECT roster_id FROM roster r
      WHERE NOT EXISTS (SELECT FROM jsonb_each_text(r.versions) v
                         WHERE NOT EXISTS (SELECT FROM {scratch}.activation a
-                                           WHERE a.kind = 'segment' AND a.key = v.key AND a.version = v.value))
+                                           WHERE a.kind = 'segment' AND a.key = v.key
+                                             AND a.version = split_part(v.value, ' ', 1)))
 )
 INSERT INTO {scratch}.evaluated (customer_id, roster_id, earlier, since)
 SELECT e.customer_id, found.roster_id, (ARRAY[e.roster_id] || e.earlier)[found.place + 1:], e.since

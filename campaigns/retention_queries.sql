@@ -62,3 +62,14 @@ UPDATE ledger_state SET pruned_before = greatest(pruned_before, %(horizon)s);
 
 -- name: count_pages
 SELECT pg_relation_size(to_regclass(%(table)s)) / current_setting('block_size')::bigint;
+
+-- name: replay_schemas
+-- Without those that ended before they had a ledger.
+SELECT n.nspname FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'replay'
+ WHERE n.nspname ~ '^replay_[0-9a-f]{8}$' ORDER BY 1;
+
+-- name: erase_replay_plan
+UPDATE replay SET plan = jsonb_set(plan, '{plan,customers}', (
+           SELECT coalesce(jsonb_agg(id), '[]') FROM jsonb_array_elements_text(plan #> '{plan,customers}') AS t (id)
+            WHERE id <> ALL (%(customers)s::text[])))
+ WHERE jsonb_typeof(plan #> '{plan,customers}') = 'array';

@@ -122,6 +122,7 @@ def trigger_body(decision: Decision) -> dict[str, Any]:
         **_describe_quiet_hours(channel, decision),
         **({"recipient": STAFF} if channel.recipient == STAFF else {}),
         **({STALE: True} if facts.get(STALE) else {}),
+        **({"reasons": decision.inputs.reasons} if decision.inputs and decision.inputs.reasons else {}),
         **({} if channel.max_segments is None else {"message_segments": count_segments(decision.message or "")}),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from features.table import Column, FeatureTable
     from models.ports import Scorer
     from models.registry import Scorers
+    from models.tasks.protocol import ModelTask
     from segments.definition import Segment
+    from segments.vectorized import Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Preview:
         customers: how many were scored with both.
         moves: by fact (churn_risk, value_segment, recommended_offer) how many go from which value to which.
         segments: by key how many would enter and leave by the rule, where any would.
+        moved: how many change the fact, or enter or leave a segment. An offer is no band: it changes when a customer is
+            contacted, and contacts nobody.
     """
 
     before: str
@@ -40,6 +44,29 @@ class Preview:
     customers: int
     moves: Mapping[str, Mapping[tuple[str, str], int]]
     segments: Mapping[str, tuple[int, int]]
+    moved: int = 0
+
+    @property
+    def share(self) -> float:
+        """The share of customers who are moved."""
+        return self.moved / self.customers if self.customers else 0.0
+
+
+def add_previews(one: Preview, other: Preview) -> Preview:
+    """Return the preview of two parts of the customers together."""
+    keys = [*one.segments, *(key for key in other.segments if key not in one.segments)]
+    parts = [(one.segments.get(key, (0, 0)), other.segments.get(key, (0, 0))) for key in keys]
+    moves = {
+        fact: dict((Counter(counts) + Counter(other.moves.get(fact, {}))).most_common())
+        for fact, counts in one.moves.items()
+    }
+    return replace(
+        one,
+        customers=one.customers + other.customers,
+        moves=moves,
+        segments={key: (a[0] + b[0], a[1] + b[1]) for key, (a, b) in zip(keys, parts, strict=True)},
+        moved=one.moved + other.moved,
+    )
 
 
 def preview_swap(
@@ -61,18 +88,29 @@ def preview_swap(
     before, after = (score_customers(plain, each) for each in (scorers, swapped))
     task = TASKS[name]
     if task.for_contacts_only:
-        facts = [task.preview(score_task(task, plain, each)[0]) for each in (scorers, swapped)]
+        facts = [_preview(task, plain, each) for each in (scorers, swapped)]
     else:
         facts = [each.columns[task.fact] for each in (before, after)]
-    moves = {task.fact: count_moves(*facts)}
     crossing = {each.key: _crossing(each, before, after) for each in segments}
+    counts = {key: (int(entering.sum()), int(leaving.sum())) for key, (entering, leaving) in crossing.items()}
+    moved = [entering | leaving for entering, leaving in crossing.values()]
+    if not task.for_contacts_only:
+        moved.append(facts[0] != facts[1])
     return Preview(
-        scorers.versions[name],
+        scorers.versions.get(name, "none"),
         scorer.version,
         len(today),
-        moves,
-        {key: counts for key, counts in crossing.items() if any(counts)},
+        {task.fact: count_moves(*facts)},
+        {key: both for key, both in counts.items() if any(both)},
+        int(np.logical_or.reduce([np.zeros(len(today), dtype=np.bool_), *moved]).sum()),
     )
+
+
+def _preview(task: ModelTask, customers: FeatureTable, scorers: Scorers) -> Column:
+    """Return the fact of a task for contacts only; all null where it is optional and nothing serves."""
+    if task.name not in scorers.by_name:
+        return np.full(len(customers), None, dtype=object)
+    return task.preview(score_task(task, customers, scorers)[0])
 
 
 def count_moves(before: Column, after: Column) -> dict[tuple[str, str], int]:
@@ -81,6 +119,6 @@ def count_moves(before: Column, after: Column) -> dict[tuple[str, str], int]:
     return dict(Counter((str(before[place]), str(after[place])) for place in changed).most_common())
 
 
-def _crossing(segment: Segment, before: FeatureTable, after: FeatureTable) -> tuple[int, int]:
+def _crossing(segment: Segment, before: FeatureTable, after: FeatureTable) -> tuple[Mask, Mask]:
     was, will = segment.rule.evaluate(before), segment.rule.evaluate(after)
-    return int((will & ~was).sum()), int((was & ~will).sum())
+    return will & ~was, was & ~will

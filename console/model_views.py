@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from models.changeovers import RESTORED
 from models.gate_names import current_gate_name
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 LIST_HEADINGS = ("model", "version", "serves", "added", "by", "figure", "gates")
 COHORT_HEADINGS = ("cohort", "rows", "predicted", "observed", "error", "AUC", "Brier", "false pos.", "false neg.")
-MAIN_FIGURES = ("auc", "r2_winsorised", "r2")
+MAIN_FIGURES = ("qini", "auc", "r2_winsorised", "r2")
 DRIFT_SHOWN = 12
 
 
@@ -48,7 +49,7 @@ def format_metric(manifest: Mapping[str, Any]) -> str:
     """Return the figure that a model is known by, with its interval."""
     measured = manifest.get("metrics", {}).get("model", {})
     for name in MAIN_FIGURES:
-        if name in measured:
+        if measured.get(name) is not None:
             low, high = (measured.get(f"{name}_95") or (None, None))[:2]
             interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
             return f"{name.split('_')[0]} {measured[name]:.3f}{interval}"
@@ -66,8 +67,37 @@ def format_gates(manifest: Mapping[str, Any]) -> str:
 def format_promotion(line: Promotion) -> str:
     """Return a line of the history in words."""
     forced = ", forced against its gates" if line.forced else ""
+    mode = f", mode {line.mode}" if line.mode else ""
     because = f": {line.why}" if line.why else ""
-    return f"{line.at[:19]}  {line.action} {line.before or 'nothing'} -> {line.after} by {line.by}{forced}{because}"
+    changed = f"{line.action} {line.before or 'nothing'} -> {line.after}"
+    return f"{line.at[:19]}  {changed} by {line.by}{mode}{forced}{because}"
+
+
+def format_promoted(line: Promotion, preview: Preview | None) -> list[str]:
+    """Return what a promotion or rollback has done, whom it moves, and what that may fire."""
+    lines = [format_promotion(line)]
+    if preview is not None:
+        lines.append(f"  {_format_moved(preview)}")
+    if line.changeover or line.mode == RESTORED or preview is not None:
+        lines.append(f"  {_describe_mode(line)}")
+    if line.changeover:
+        lines.append("  to evaluate every customer now, when the workers have loaded it: holdfast segments reevaluate")
+    return lines
+
+
+def _describe_mode(line: Promotion) -> str:
+    if line.mode == RESTORED:
+        return f"each customer continues from the last evaluation under {line.after}; nothing fires by itself"
+    fires = {
+        "silent": "nothing fires",
+        "new": f"only what {line.before or 'the rule'} would have fired, too",
+        "emit": "everything fires that changes",
+    }
+    return f"at a customer's first evaluation under {line.after} {fires[line.mode]}"
+
+
+def _format_moved(preview: Preview) -> str:
+    return f"{preview.moved:,} of {preview.customers:,} customers ({preview.share:.1%}) move across a band or a segment"
 
 
 def compare_rows(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[Row]:
@@ -146,14 +176,17 @@ def monitor_object(monitored: MonitorResult) -> dict[str, Any]:
     return asdict(monitored) | {"since": monitored.since.isoformat()}
 
 
-def format_preview(preview: Preview) -> list[str]:
-    """Return in words how many customers a swap would move."""
+def format_preview(preview: Preview, allowed: float) -> list[str]:
+    """Return in words how many customers a swap would move, and whether that is more than the share allowed."""
     lines = [f"of {preview.customers:,} customers, {preview.before} against {preview.after}:"]
     for fact, moves in preview.moves.items():
         described = ", ".join(f"{count:,} {old} -> {new}" for (old, new), count in Counter(moves).most_common())
         lines.append(f"  {fact}: {sum(moves.values()):,} change{f' ({described})' if described else ''}")
     for segment, (entering, leaving) in preview.segments.items():
         lines.append(f"  segment {segment}: {entering:,} would enter, {leaving:,} would leave")
+    more = preview.share > allowed
+    needed = f"more than {allowed:.1%}: promote it with --yes" if more else f"not more than {allowed:.1%}"
+    lines.append(f"  {_format_moved(preview)}, {needed}")
     return [*lines, "conversations are left out; nothing was promoted"]
 
 
@@ -161,6 +194,8 @@ def preview_object(preview: Preview) -> dict[str, Any]:
     """Return a preview as JSON has it."""
     return {
         "customers": preview.customers,
+        "moved": preview.moved,
+        "share": preview.share,
         "before": preview.before,
         "after": preview.after,
         "moves": {

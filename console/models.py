@@ -6,17 +6,14 @@ import json
 import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from psycopg import sql
 
-from campaigns.definition import load_definitions
 from console.cli.experiments import experiment
 from console.model_metrics import write_metrics
-from console.model_preview import preview_swap
 from console.model_views import (
     COHORT_HEADINGS,
     LIST_HEADINGS,
@@ -25,6 +22,7 @@ from console.model_views import (
     compare_rows,
     drift_rows,
     format_preview,
+    format_promoted,
     format_promotion,
     history_object,
     list_rows,
@@ -32,34 +30,33 @@ from console.model_views import (
     preview_object,
 )
 from console.tables import print_table
-from console.use_cases.served_versions import check_served
+from console.use_cases.promotions import PromotionRequest, preview_promotion, promote_model, roll_back_model
+from models.changeovers import PROMOTION_MODES
 from models.current_user import current_user
 from models.errors import NoVersionError, VersionError
 from models.monitoring_record import MonitoringRecord, write_monitoring
-from models.registry import load_version
 from models.routing import load_model
 from models.versions import (
     current_version,
     list_models,
     list_names,
     list_versions,
-    promote,
     prune,
     read_history,
     read_version,
-    roll_back,
     verify,
 )
-from streams.runtime.model_reload import load_models
 from streams.settings import load_settings
-from training.data.dataset import Source, read_table
+from training.data.dataset import Source
 from training.monitoring.drift import AlertThresholds
 from training.monitoring.monitor import monitor_model
 from training.report.model_card import write_model_card
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from models.versions import ModelVersion, Promotion
+    from console.use_cases.promotions import Promoted
+    from models.changeovers import PromotionMode
+    from models.versions import ModelVersion
     from streams.settings import Settings
     from training.monitoring.monitor import MonitorResult
 
@@ -69,6 +66,13 @@ GROUPS_SHOWN = 20
 CUSTOMERS_AT_MOST = 100_000
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _BY = click.option("--by", default=current_user, help="The user in the history; you by default.")
+_MODE = click.option(
+    "--mode",
+    type=click.Choice(PROMOTION_MODES),
+    help="Which entries and exits at a customer's first evaluation under the version may fire campaigns: none; those "
+    "that the version before would have made, too; or all.",
+)
+_YES = click.option("--yes", is_flag=True, help="Although it moves more customers than HOLDFAST_PROMOTION_SHARE.")
 
 
 @click.group()
@@ -146,19 +150,35 @@ def compare(name: str, one: str, other: str | None, as_json: bool) -> None:
 )
 @click.option("--why", default="", help="The reason, kept in the history.")
 @_BY
+@_MODE
+@_YES
 @click.option("--preview", is_flag=True, help="Print how many of today's customers would change, and promote nothing.")
 @_JSON
-def promote_version(name: str, version: str, force: bool, why: str, by: str, preview: bool, as_json: bool) -> None:
-    """Promote a version. Workers load it within seconds."""
+def promote_version(  # noqa: PLR0913 - one parameter for each option
+    *,
+    name: str,
+    version: str,
+    force: bool,
+    why: str,
+    by: str,
+    mode: PromotionMode | None,
+    yes: bool,
+    preview: bool,
+    as_json: bool,
+) -> None:
+    """Promote a version. Workers load it within seconds.
+
+    Where it would move more customers across a band or a segment than HOLDFAST_PROMOTION_SHARE, it needs --yes.
+    """
     settings = load_settings()
     home = _home(_models_dir(settings), name)
     if preview:
-        _preview(settings, name, read_version(home, version), as_json)
+        found = preview_promotion(settings, home, version)
+        shown = preview_object(found) if as_json else format_preview(found, settings.promotion_share)
+        click.echo(json.dumps(shown) if as_json else "\n".join(shown))
         return
-    done = promote(
-        home, version, at=datetime.now(UTC), by=by, why=why, forced=force, check=partial(check_served, settings, home)
-    )
-    _report(done, f"{version} serves already", as_json)
+    request = PromotionRequest(by, why, mode, accepted=yes, forced=force)
+    _report(promote_model(settings, home, version, request), f"{version} serves already", as_json)
 
 
 @models.command()
@@ -166,13 +186,19 @@ def promote_version(name: str, version: str, force: bool, why: str, by: str, pre
 @click.option("--to", help="A version that served before; the one before the present one, when left out.")
 @click.option("--why", default="", help="The reason, kept in the history.")
 @_BY
+@_MODE
+@_YES
 @_JSON
-def rollback(name: str, to: str | None, why: str, by: str, as_json: bool) -> None:
-    """Let the version serve again that was promoted before the present one."""
+def rollback(
+    *, name: str, to: str | None, why: str, by: str, mode: PromotionMode | None, yes: bool, as_json: bool
+) -> None:
+    """Let the version serve again that was promoted before the present one; with mode new, if not said otherwise.
+
+    Only with --mode emit it needs --yes where it would move more customers than HOLDFAST_PROMOTION_SHARE.
+    """
     settings = load_settings()
     home = _home(_models_dir(settings), name)
-    check = partial(load_version, home, feature_mapping=settings.feature_mapping, offers=_count_offers(settings))
-    done = roll_back(home, to=to, at=datetime.now(UTC), by=by, why=why, check=check)
+    done = roll_back_model(settings, home, to, PromotionRequest(by, why, mode, accepted=yes))
     _report(done, f"{to} serves already", as_json)
 
 
@@ -234,7 +260,7 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     result = monitor_model(
         found,
         load_model(found.folder, settings.feature_mapping),
-        TASKS[name].sized(found.manifest["outputs"]).labelled(found.manifest.get("label") or TASKS[name].label),
+        TASKS[name].restored(found.manifest),
         _source(settings, query or getattr(settings, f"{name}_training_query", None), since),
         served=population or _draw_customers(settings),
         thresholds=replace(THRESHOLDS, auc=auc_floor),
@@ -279,11 +305,15 @@ def _find_wrong(home: Path, version: str) -> list[str]:
         return [str(error)]
 
 
-def _report(done: Promotion | None, nothing: str, as_json: bool) -> None:
+def _report(done: Promoted, nothing: str, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(history_object([done] if done else [])))
+        lines = history_object([done.line] if done.line else [])
+        moved = {} if done.preview is None else {"customers": done.preview.customers, "moved": done.preview.moved}
+        click.echo(json.dumps([{**line, **moved} for line in lines]))
+    elif done.line is None:
+        click.echo(nothing)
     else:
-        click.echo(format_promotion(done) if done else nothing)
+        click.echo("\n".join(format_promoted(done.line, done.preview)))
 
 
 def _record(home: Path, result: MonitorResult, now: datetime) -> None:
@@ -298,11 +328,14 @@ def _record(home: Path, result: MonitorResult, now: datetime) -> None:
 
 def _source(settings: Settings, query: str | None = None, since: datetime | None = None) -> Source:
     first = since.date() if since else date.min
-    return Source(settings.warehouse_url, settings.feature_mapping, first, query)
-
-
-def _count_offers(settings: Settings) -> int:
-    return len(load_definitions(settings.definitions_dir).offers)
+    return Source(
+        settings.warehouse_url,
+        settings.feature_mapping,
+        first,
+        query,
+        ledger_url=settings.ledger_url,
+        until=datetime.now(UTC),
+    )
 
 
 def _draw_customers(settings: Settings) -> str:
@@ -310,15 +343,6 @@ def _draw_customers(settings: Settings) -> str:
     table = sql.Identifier(*settings.features_table.split("."))
     query = sql.SQL("SELECT * FROM {} ORDER BY md5(customer_id::text) LIMIT {}").format(table, CUSTOMERS_AT_MOST)
     return query.as_string(None)
-
-
-def _preview(settings: Settings, name: str, version: ModelVersion, as_json: bool) -> None:
-    today = read_table(_source(settings), _draw_customers(settings))
-    definitions = load_definitions(settings.definitions_dir)
-    scorers = load_models(settings, definitions.offers)
-    scorer = load_version(version.folder.parents[1], version.version, settings.feature_mapping, scorers.offers)
-    found = preview_swap(name, scorer, scorers, today, definitions.segments, datetime.now(UTC))
-    click.echo(json.dumps(preview_object(found)) if as_json else "\n".join(format_preview(found)))
 
 
 def _print_result(result: MonitorResult) -> None:

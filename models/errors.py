@@ -5,6 +5,7 @@ ModelError
 ├── ModelInputError   a table lacks a column that a model was trained on, or holds text in it
 ├── ModelOutputError  a model returned something that is no finite number
 ├── RfmDefinitionError  the file of RFM cut points cannot be used
+├── FeatureLabelError  the file of feature labels cannot be used
 └── VersionError      a version on disk cannot be read or written
     ├── ManifestError           its manifest cannot be used; a ModelLoadError, too
     ├── NoVersionError          there is no such version, or no such model
@@ -35,6 +36,10 @@ class ModelOutputError(ModelError):
 
 class RfmDefinitionError(ModelError):
     """The file of RFM cut points cannot be used."""
+
+
+class FeatureLabelError(ModelError):
+    """The file of feature labels cannot be used."""
 
 
 class VersionError(ModelError):

@@ -21,6 +21,7 @@ import numpy as np
 
 from models.errors import ExperimentError
 from models.folder import format_moment, replace_file
+from models.regular_file import read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXPERIMENTS_FILE = "experiments.jsonl"
+FILE_BYTES = 64 * 2**20
+"""The most that the file may have."""
 ACTOR = "holdfast"
 """Who stopped an experiment that no person stopped."""
 
@@ -114,7 +117,7 @@ def read_experiments(home: Path) -> list[Experiment]:
     """
     path = home / EXPERIMENTS_FILE
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_regular_file(path, FILE_BYTES, follow=True).decode().splitlines()
         return [msgspec.convert(json.loads(line), Experiment) for line in lines]
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -14,10 +14,12 @@ import msgspec
 from msgspec import Meta
 
 from models.errors import ManifestError
+from models.regular_file import read_regular_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+MANIFEST_BYTES = 8 * 2**20
 _FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", max_length=128)]
 
 
@@ -25,7 +27,7 @@ class Routes(msgspec.Struct, frozen=True):
     """Which of the folder's models scores which value of a column."""
 
     column: Annotated[str, Meta(min_length=1)]
-    files: dict[str, _FileName]
+    files: Annotated[dict[str, _FileName], Meta(max_length=1000)]
 
 
 class Gate(msgspec.Struct, frozen=True):
@@ -48,29 +50,46 @@ class Metrics(msgspec.Struct, frozen=True):
     model: dict[str, Any] = {}
 
 
+class Confidence(msgspec.Struct, frozen=True):
+    """How sure the model is of a customer, by an uncertainty: see models/confidence.py.
+
+    Attributes:
+        cuts: up to the first the confidence is high, up to the second medium.
+    """
+
+    cuts: tuple[float, float]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The fields that serving and the commands read.
 
     Attributes:
         version: the version's name.
         outputs: scores for each customer.
+        spreads: for how many of them, from the first on, the model also gives the spread; its matrix has so many more
+            columns.
         features: the model's inputs, in order.
         files: SHA-256 of each file, by name; the model's is among them.
         routes: models of groups of customers.
         window_days: the days that the labels cover; 0 where a label is not of a period.
         value_cuts: where a 12-month value is medium and high.
+        campaigns: of uplift, the campaigns that it values, and which pair of outputs is theirs.
+        confidence: None where it was not measured.
     """
 
     version: str
     outputs: Annotated[int, Meta(ge=1, le=1000)]
-    features: Annotated[list[str], Meta(min_length=1)]
+    features: Annotated[list[str], Meta(min_length=1, max_length=1000)]
+    spreads: Annotated[int, Meta(ge=0, le=1000)] = 0
     files: dict[str, str]
     name: str = ""
     columns: dict[str, str] = {}
     routes: Routes | None = None
     window_days: Annotated[float, Meta(ge=0, le=36_525)] | None = None
     value_cuts: tuple[float, float] | None = None
+    campaigns: dict[str, Annotated[int, Meta(ge=0)]] = {}
     operating_threshold: float | None = None
+    confidence: Confidence | None = None
     parent: str | None = None
     added: Added = Added()
     gates: list[Gate] = []
@@ -89,7 +108,7 @@ def read_manifest(path: Path, model_file: str) -> dict[str, Any]:
         ManifestError: the file cannot be read, is not JSON, or lacks a field or has one of another type.
     """
     try:
-        raw: dict[str, Any] = json.loads(path.read_bytes())
+        raw: dict[str, Any] = json.loads(read_regular_file(path, MANIFEST_BYTES))
         # A lone surrogate cannot be logged or sent.
         json.dumps(raw, ensure_ascii=False).encode()
         _find_contradiction(msgspec.convert(raw, Manifest), model_file)
@@ -115,6 +134,11 @@ def _find_contradiction(manifest: Manifest, model_file: str) -> None:
         raise ValueError(f"no SHA-256 of {missing[0]!r} - at `$.files`")
     if 0 < (manifest.window_days or 0) < 1:
         raise ValueError(f"expected 0, or 1 day or more, got {manifest.window_days} - at `$.window_days`")
-    cuts = manifest.value_cuts
-    if cuts and not (all(map(math.isfinite, cuts)) and cuts[0] <= cuts[1]):
-        raise ValueError(f"expected two finite numbers in ascending order, got {list(cuts)} - at `$.value_cuts`")
+    if beyond := [key for key, place in manifest.campaigns.items() if 2 * place + 2 > manifest.outputs]:
+        raise ValueError(f"campaign {beyond[0]!r} has no outputs among {manifest.outputs} - at `$.campaigns`")
+    if manifest.spreads > manifest.outputs:
+        raise ValueError(f"expected at most {manifest.outputs}, got {manifest.spreads} - at `$.spreads`")
+    confidence = manifest.confidence.cuts if manifest.confidence else None
+    for where, cuts in (("value_cuts", manifest.value_cuts), ("confidence.cuts", confidence)):
+        if cuts and not (all(map(math.isfinite, cuts)) and cuts[0] <= cuts[1]):
+            raise ValueError(f"expected two finite numbers in ascending order, got {list(cuts)} - at `$.{where}`")

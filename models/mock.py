@@ -19,6 +19,7 @@ class MockScorer:
     version = "mock"
     basis = "mock"
     columns = ()
+    spreads = 0
 
     def __init__(self, name: str, outputs: int, scale: float = 1.0) -> None:
         self._name = name
@@ -34,3 +35,7 @@ class MockScorer:
         unit = np.array(hashes, dtype=np.float64).reshape(len(table), self._outputs) / 2**32
         # Squared, since real scores crowd at the low end too.
         return (self._scale * unit**2).astype(np.float32)
+
+    def score_with_spread(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return the same: samples have no spread."""
+        return self.score(table)

@@ -83,3 +83,17 @@ def explain_scores(alone: NDArray[np.float32], together: NDArray[np.float32]) ->
             "would decide; remove what works across the rows (a softmax over customers, batch statistics), export again"
         )
     return None
+
+
+def explain_range(alone: NDArray[np.float32], lowest: float, highest: float) -> str | None:
+    """Return that no customer would have a score that can be used; None where some would.
+
+    Args:
+        alone: shape [rows, outputs].
+        lowest: the least score that can be right.
+        highest: the greatest.
+    """
+    if ((alone >= lowest) & (alone <= highest)).all(axis=1).any():
+        return None
+    known = alone[np.isfinite(alone).any(axis=1)][0].tolist()
+    return f"it gives no row that it was tried with a score from {lowest:g} to {highest:g}, but {known}; train it again"

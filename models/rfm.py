@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.errors import RfmDefinitionError
 from models.inputs import numbers
+from models.regular_file import read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from features.table import Column, FeatureTable
 
 Cuts = tuple[float, float, float, float]
+FILE_BYTES = 2**20
+
+RISK_THRESHOLDS = (0.4, 0.7, 0.85)
 
 _N, _P, _PL, _C, _L = "New Customers", "Promising", "Potential Loyalists", "Champions", "Loyal"
 _AS, _NA, _H, _AR, _CL, _X = (
@@ -66,12 +70,15 @@ class RfmCuts:
         frequency: number of orders.
         monetary: revenue to date.
         value: two cut points of predicted lifetime value: low, medium, high.
+        risk: three cut points of the probability of churn: low, medium, high, critical. The settings name them, not
+            the file.
     """
 
     recency: Cuts = (30, 60, 120, 240)
     frequency: Cuts = (1, 2, 4, 8)
     monetary: Cuts = (100, 300, 700, 1500)
     value: tuple[float, float] = (500, 2000)
+    risk: tuple[float, float, float] = RISK_THRESHOLDS
 
 
 _FILE = TypeAdapter(RfmCuts)
@@ -153,7 +160,7 @@ def load_cuts(path: Path) -> RfmCuts:
     if not path.exists():
         return RfmCuts()
     try:
-        cuts = _FILE.validate_json(path.read_bytes())
+        cuts = _FILE.validate_json(read_regular_file(path, FILE_BYTES, follow=True))
     except (OSError, ValidationError) as error:
         raise RfmDefinitionError(f"{path}: RFM cut points cannot be read: {error}") from error
     for name, points in asdict(cuts).items():

@@ -6,6 +6,7 @@ stands behind these rules. Each customer is scored by the customer's own row alo
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from features.table import FeatureTable
+    from features.table import Column, FeatureTable
+    from models.rfm import RfmCuts
 
     Rule = Callable[[FeatureTable], NDArray[np.float32]]
 
@@ -36,6 +38,7 @@ class RuleScorer:
     version = "rules"
     basis = "rules"
     columns = ()
+    spreads = 0
 
     def __init__(self, rule: Rule, reason: str) -> None:
         self._rule = rule
@@ -43,6 +46,10 @@ class RuleScorer:
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return the rule's scores, shape [customers, outputs]."""
+        return self._rule(table)
+
+    def score_with_spread(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return the same: a rule knows no spread."""
         return self._rule(table)
 
 
@@ -97,6 +104,29 @@ def lifetime_value_rule(table: FeatureTable) -> NDArray[np.float32]:
     spent = _column(table, "lifetime_value", np.nan)
     days = np.maximum(_column(table, "tenure_days", RATE_DAYS_AT_LEAST), RATE_DAYS_AT_LEAST)
     return _float32(np.maximum(spent / days * YEAR_DAYS, 0.0)[:, None])
+
+
+def usual_customers(cuts: RfmCuts) -> dict[str, Column]:
+    """Return five customers whom the rules' scores are explained against, one for each fifth of RFM, the best first.
+
+    Each has the middle of a score's range in every column: as many days since the last order, orders and revenue; the
+    last ones a quarter beyond the outermost cut point. The revenue is the spend to date, in a year.
+    """
+    recency, frequency, monetary = cuts.recency, cuts.frequency[::-1], cuts.monetary[::-1]
+    revenue = _middles(monetary)
+    return {
+        "days_since_last_transaction": _middles(recency),
+        "transaction_count": np.maximum(np.round(_middles(frequency)), 1.0),
+        "total_revenue": revenue,
+        "lifetime_value": revenue,
+        "tenure_days": np.full(len(revenue), YEAR_DAYS),
+    }
+
+
+def _middles(cuts: tuple[float, float, float, float]) -> NDArray[np.float64]:
+    """Return the middle of each of the five ranges between cut points, in their order."""
+    first, last = (cut * 1.25 if cut == max(cuts) else cut / 2 for cut in (cuts[0], cuts[-1]))
+    return np.array([first, *((low + high) / 2 for low, high in pairwise(cuts)), last])
 
 
 def _column(table: FeatureTable, name: str, null: float) -> NDArray[np.float64]:

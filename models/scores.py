@@ -15,7 +15,9 @@ from models.fallbacks import Fallback
 from models.inputs import readable_inputs
 from models.rfm import rfm_columns
 from models.tasks.nbo import NextBestOffer
+from models.tasks.protocol import Scored
 from models.tasks.registry import TASKS
+from models.tasks.uplift import Uplift, split_by_campaign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,44 +59,19 @@ def score_columns(
     columns: dict[str, Column] = {}
     for task in TASKS.values():
         if not task.for_contacts_only:
-            parts = [
-                (rows, _add_facts(task, part, by, fallbacks, drift)) for rows, part, by in _split(task, table, scorers)
-            ]
-            columns |= parts[0][1] if len(parts) == 1 else _join(len(table), parts)
+            arms = split_arms(task, table, scorers)
+            facts = [task_facts(task, score_with_spread(task, part, by, fallbacks, drift), by) for _, part, by in arms]
+            columns |= join_arms(arms, facts)
     return columns
 
 
-def shadow_columns(table: FeatureTable, scorers: Scorers) -> dict[str, dict[str, Column]]:
-    """Return the facts that the challengers of shadow experiments would add, by task; they decide nothing."""
-    return {
-        name: _add_facts(TASKS[name], table, scorers.with_scorer(name, trial.challenger))
-        for name, trial in scorers.trials.items()
-        if trial.experiment.is_shadow and trial.challenger is not None and not TASKS[name].for_contacts_only
-    }
-
-
-def shadow_offers(table: FeatureTable, scorers: Scorers) -> NDArray[np.float32] | None:
-    """Return the scores of each offer by the challenger of a shadow experiment, as `score_offers`; None without one."""
-    task = TASKS[NextBestOffer.name]
-    trial = scorers.trials.get(task.name)
-    if trial is None or trial.challenger is None or not trial.experiment.is_shadow:
-        return None
-    return score_task(task, table, scorers.with_scorer(task.name, trial.challenger))[0]
-
-
-def _add_facts(
-    task: ModelTask,
-    table: FeatureTable,
-    scorers: Scorers,
-    fallbacks: ModelFallbacks | None = None,
-    drift: LiveDrift | None = None,
-) -> dict[str, Column]:
-    scores, basis = score_task(task, table, scorers, fallbacks, drift)
+def task_facts(task: ModelTask, scored: Scored, scorers: Scorers) -> dict[str, Column]:
+    """Return the facts that scores of a task become, one column each."""
     manifest: Mapping[str, Any] = getattr(scorers[task.name], "manifest", {})
-    return task.add_facts(scores, basis, manifest, scorers.rfm)
+    return task.add_facts(scored.scores, scored.basis, manifest, scorers.rfm)
 
 
-def _split(task: ModelTask, table: FeatureTable, scorers: Scorers) -> list[tuple[Rows, FeatureTable, Scorers]]:
+def split_arms(task: ModelTask, table: FeatureTable, scorers: Scorers) -> list[tuple[Rows, FeatureTable, Scorers]]:
     """Return the customers whom each version scores: those of an experiment's challenger, and all others."""
     trial = scorers.trials.get(task.name)
     if trial is None or trial.challenger is None or trial.experiment.is_shadow:
@@ -106,14 +83,37 @@ def _split(task: ModelTask, table: FeatureTable, scorers: Scorers) -> list[tuple
     return found or [(np.arange(0), table, scorers)]
 
 
-def _join(length: int, parts: Sequence[tuple[Rows, Mapping[str, Column]]]) -> dict[str, Column]:
-    """Return the columns of parts of a table as those of the whole."""
+def join_arms(
+    arms: Sequence[tuple[Rows, FeatureTable, Scorers]], parts: Sequence[Mapping[str, Column]]
+) -> Mapping[str, Column]:
+    """Return the columns of each arm as those of the whole table."""
+    if len(arms) == 1:
+        return parts[0]
     joined = {}
-    for name, cells in parts[0][1].items():
-        joined[name] = np.empty(length, dtype=cells.dtype)
-        for rows, columns in parts:
+    for name, cells in parts[0].items():
+        joined[name] = np.empty(sum(len(rows) for rows, _, _ in arms), dtype=cells.dtype)
+        for (rows, _, _), columns in zip(arms, parts, strict=True):
             joined[name][rows] = columns[name]
     return joined
+
+
+def shadow_columns(table: FeatureTable, scorers: Scorers) -> dict[str, dict[str, Column]]:
+    """Return the facts that the challengers of shadow experiments would add, by task; they decide nothing."""
+    found = {}
+    for name, trial in scorers.trials.items():
+        if trial.experiment.is_shadow and trial.challenger is not None and not TASKS[name].for_contacts_only:
+            challenged = scorers.with_scorer(name, trial.challenger)
+            found[name] = task_facts(TASKS[name], score_with_spread(TASKS[name], table, challenged), challenged)
+    return found
+
+
+def shadow_offers(table: FeatureTable, scorers: Scorers) -> NDArray[np.float32] | None:
+    """Return the scores of each offer by the challenger of a shadow experiment, as `score_offers`; None without one."""
+    task = TASKS[NextBestOffer.name]
+    trial = scorers.trials.get(task.name)
+    if trial is None or trial.challenger is None or not trial.experiment.is_shadow:
+        return None
+    return score_task(task, table, scorers.with_scorer(task.name, trial.challenger))[0]
 
 
 def score_offers(
@@ -124,7 +124,8 @@ def score_offers(
     For the few customers that a campaign will contact; by rule for those whom the model gives no usable scores.
     """
     task = TASKS[NextBestOffer.name]
-    parts = [(rows, score_task(task, part, by, fallbacks, drift)) for rows, part, by in _split(task, table, scorers)]
+    arms = split_arms(task, table, scorers)
+    parts = [(rows, score_task(task, part, by, fallbacks, drift)) for rows, part, by in arms]
     if len(parts) == 1:
         return parts[0][1]
     scores = np.empty((len(table), parts[0][1][0].shape[1]), dtype=np.float32)
@@ -134,14 +135,31 @@ def score_offers(
     return scores, basis
 
 
+def score_contacts(
+    table: FeatureTable, scorers: Scorers, fallbacks: ModelFallbacks | None = None
+) -> Mapping[str, NDArray[np.float64]]:
+    """Return by campaign the probability to convert with its contact and without, shape [customers, 2].
+
+    NaN for a customer whom the model gives no usable scores; empty where no model of uplift serves.
+    """
+    task = TASKS[Uplift.name]
+    scorer = scorers.by_name.get(Uplift.name)
+    if scorer is None:
+        return {}
+    scores, _ = score_task(task, table, scorers, fallbacks)
+    return split_by_campaign(scores, getattr(scorer, "manifest", {}))
+
+
 def score_all(scorer: Scorer, table: FeatureTable) -> NDArray[np.float32]:
-    """Return a model's own scores, shape [customers, outputs]: for measuring a model, where no rule may stand in.
+    """Return a model's own scores and spreads: for measuring a model, where no rule may stand in.
+
+    Shape [customers, outputs + spreads].
 
     Raises:
         ModelInputError: the table lacks a column the model was trained on, or holds text in it.
         ModelOutputError: a score is not a finite number.
     """
-    scores = scorer.score(table)
+    scores = scorer.score_with_spread(table)
     bad = ~np.isfinite(scores).all(axis=1)
     if bad.any():
         customer = table.customer_ids[int(bad.argmax())]
@@ -162,18 +180,33 @@ def score_task(
     fallbacks: ModelFallbacks | None = None,
     drift: LiveDrift | None = None,
 ) -> tuple[NDArray[np.float32], Column]:
-    """Return scores of shape [customers, outputs] and what gave them, `rules` where the rule had to stand in.
+    """Return scores of shape [customers, outputs] and what gave them; see `score_with_spread`."""
+    scored = score_with_spread(task, table, scorers, fallbacks, drift)
+    return scored.scores, scored.basis
 
-    The rule gives one value without bounds: those are NaN for its customers.
+
+def score_with_spread(
+    task: ModelTask,
+    table: FeatureTable,
+    scorers: Scorers,
+    fallbacks: ModelFallbacks | None = None,
+    drift: LiveDrift | None = None,
+) -> Scored:
+    """Return scores, their spreads and what gave them, `rules` where the rule had to stand in.
+
+    The rule gives one value without bounds and spread: those are NaN for its customers.
     """
     scorer = scorers[task.name]
     counted = fallbacks if scorer.basis == "model" and len(table) else None
     try:
-        scores = scorer.score(table)
+        matrix = scorer.score_with_spread(table)
     except ModelInputError as error:
         if counted is not None:
             counted.note(task.name, scorer.version, len(table), {Fallback.MISSING_COLUMN: len(table)}, str(error))
-        return task.apply_rule(table, scorers.offers), _constant("rules", len(table))
+        unknown = np.full((len(table), scorer.spreads), np.nan, dtype=np.float32)
+        return Scored(task.apply_rule(table, scorers.offers), _constant("rules", len(table)), unknown)
+    outputs = matrix.shape[1] - scorer.spreads
+    scores, spread = matrix[:, :outputs], matrix[:, outputs:]
     if drift is not None and scorer.basis == "model":
         drift.note(task.name, scorer, table, scores)
     # NaN compares as false, too.
@@ -191,8 +224,9 @@ def score_task(
         by_rule = task.apply_rule(table.take(rows), scorers.offers)
         scores[rows] = np.nan
         scores[rows, : by_rule.shape[1]] = by_rule
+        spread[rows] = np.nan
         basis[rows] = "rules"
-    return scores, basis
+    return Scored(scores, basis, spread)
 
 
 def _explain(

@@ -34,8 +34,9 @@ def unavailable_facts(
     """
     present = set(columns)
     missing = {fact: set(sources) - present for fact, sources in RFM_SOURCES.items()}
-    for name, task in TASKS.items():
-        lacking = _missing(scorers[name], task.rule_columns, present, lost)
+    for name, scorer in scorers.by_name.items():
+        task = TASKS[name]
+        lacking = _missing(scorer, task.rule_columns, present, lost)
         if (trial := scorers.trials.get(name)) and trial.challenger and not trial.experiment.is_shadow:
             lacking = lacking | _missing(trial.challenger, task.rule_columns, present, lost)
         missing |= dict.fromkeys(task.facts, lacking)

@@ -1,7 +1,7 @@
 """The versions of a model on disk: add, promote, roll back, prune, verify.
 
     <models_dir>/<name>/versions/<version>/   model.tflite, manifest.json, and what else was put there
-    <models_dir>/<name>/current               one line: the version that serves
+    <models_dir>/<name>/current               one line: the version that serves, and its changeover where it has one
     <models_dir>/<name>/history.jsonl         every promotion and rollback, the oldest first
     <models_dir>/<name>/experiments.jsonl     every experiment, the oldest first; see models/experiments.py
 
@@ -21,13 +21,14 @@ import re
 import shutil
 import tempfile
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from models.changeovers import NONE, RESTORED, Serving, begin_changeover, find_restored
 from models.errors import (
     HistoryError,
     ModelLoadError,
@@ -39,10 +40,13 @@ from models.errors import (
 from models.experiments import close_experiment, find_tested
 from models.folder import format_moment, locked, replace_file, sync
 from models.manifest import read_manifest
+from models.regular_file import read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
+
+    from models.changeovers import PromotionMode
 
 MODEL_FILE = "model.tflite"
 MANIFEST_FILE = "manifest.json"
@@ -54,8 +58,12 @@ MAPPING_FILE = "feature_mapping.json"
 CURRENT_FILE = "current"
 HISTORY_FILE = "history.jsonl"
 
+LINE_BYTES, HISTORY_BYTES = 4_096, 64 * 2**20
+"""The most that `current` and the history may have."""
+
 _VERSIONS, _PRUNED = "versions", ".pruned-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_CHANGEOVER = re.compile(r"[0-9T]{1,32}-(silent|new)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,9 @@ class Promotion:
         after: the version that serves from then on.
         why: the reason given; empty when none was.
         forced: whether a gate was overruled.
+        mode: what the first evaluations under the version may fire, `restored` where each customer continues from the
+            last one under it; empty where it was not recorded, which is emit.
+        changeover: under which the version serves from then on, see models/changeovers.py; empty without one.
     """
 
     action: str
@@ -102,6 +113,8 @@ class Promotion:
     after: str
     why: str = ""
     forced: bool = False
+    mode: str = ""
+    changeover: str = NONE
 
 
 @contextmanager
@@ -164,13 +177,25 @@ def current_version(home: Path) -> str | None:
     Raises:
         VersionError: the file `current` names no version.
     """
+    return read_serving(home).version
+
+
+def read_serving(home: Path) -> Serving:
+    """Return the version that serves with its changeover; no version when none was promoted.
+
+    Raises:
+        VersionError: the file `current` names no version.
+    """
     try:
-        text = (home / CURRENT_FILE).read_text(encoding="utf-8").strip()
+        text = read_regular_file(home / CURRENT_FILE, LINE_BYTES, follow=True).decode().strip()
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return Serving(None)
     except (OSError, ValueError) as error:
         raise VersionError(f"{home / CURRENT_FILE}: cannot be read ({error}); promote a version again") from error
-    return _checked_name(text, home / CURRENT_FILE)
+    version, _, changeover = text.partition(" ")
+    if changeover and not _CHANGEOVER.fullmatch(changeover):
+        raise VersionError(f"{home / CURRENT_FILE}: {changeover[:80]!r} is no changeover; promote a version again")
+    return Serving(_checked_name(version, home / CURRENT_FILE), changeover)
 
 
 def version_folder(home: Path, version: str) -> Path:
@@ -190,6 +215,8 @@ def read_version(home: Path, version: str) -> ModelVersion:
         VersionError: its manifest cannot be used (ManifestError), or is that of another version.
     """
     folder = version_folder(home, version)
+    if folder.is_symlink():
+        raise VersionError(f"{folder}: is a symbolic link; copy the folder, since what is behind a link may change")
     if not folder.is_dir():
         there = ", ".join(list_names(home)) or "none"
         raise NoVersionError(f"{home}: no version {version!r}; there are: {there}")
@@ -250,7 +277,7 @@ def read_history(home: Path) -> list[Promotion]:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_regular_file(path, HISTORY_BYTES, follow=True).decode()
     except (OSError, ValueError) as error:
         raise HistoryError(f"{path}: cannot be read ({error}); restore the file") from error
 
@@ -263,7 +290,8 @@ def promote(
     by: str,
     why: str = "",
     forced: bool = False,
-    check: Callable[[str], object] | None = None,
+    mode: PromotionMode = "emit",
+    check: Callable[[str], PromotionMode | None] | None = None,
 ) -> Promotion | None:
     """Let a version serve; return the line of the history, or None when it serves already.
 
@@ -274,8 +302,9 @@ def promote(
         by: the user's name.
         why: the reason, for the record.
         forced: overrule gates that did not let it pass; only with a reason.
-        check: loads the version by its name, or raises a ModelLoadError; nothing overrules that. None where the
-            version was just loaded.
+        mode: what a customer's first evaluation under the version may fire.
+        check: loads the version by its name, or raises a ModelLoadError; nothing overrules that. It may return another
+            mode. None where the version was just loaded.
 
     Raises:
         PromotionRefusedError: a gate did not let it pass and it was not forced; it was forced without a reason;
@@ -293,8 +322,21 @@ def promote(
             )
         if closed and not why.strip():
             raise PromotionRefusedError(f"{version}: a forced promotion needs its reason: --why TEXT")
-        _refuse_unloadable(version, check)
-        return _serve(home, version, "promoted", at=at, by=by, why=why, forced=bool(closed))
+        mode = _refuse_unloadable(version, check) or mode
+        history, serving = read_history(home), read_serving(home)
+        changeover = serving.changeover if mode == "emit" else begin_changeover(history, mode, at)
+        line = Promotion(
+            "promoted",
+            format_moment(at),
+            by,
+            serving.version,
+            version,
+            why,
+            bool(closed),
+            mode=mode,
+            changeover=changeover,
+        )
+        return _serve(home, history, line, at)
 
 
 def roll_back(
@@ -304,11 +346,13 @@ def roll_back(
     at: datetime,
     by: str,
     why: str = "",
-    check: Callable[[str], object] | None = None,
+    mode: PromotionMode = "emit",
+    check: Callable[[str], PromotionMode | None] | None = None,
 ) -> Promotion | None:
     """Let the version serve again that was promoted before the present one, or version `to`.
 
-    Rolling back twice goes back two promotions. `check` is as in `promote`.
+    Rolling back twice goes back two promotions. `mode` and `check` are as in `promote`. Where customers were last
+    evaluated by the version under another changeover, it continues from these results, whatever the mode.
 
     Raises:
         PromotionRefusedError: there is none before it, `to` was never promoted, a file is missing or changed, or it
@@ -316,8 +360,8 @@ def roll_back(
         NoVersionError, VersionError, HistoryError: see above.
     """
     with locked(home):
-        history = read_history(home)
-        served = trace_promotions(history, current_version(home))
+        history, serving = read_history(home), read_serving(home)
+        served = trace_promotions(history, serving.version)
         if to is None:
             if len(served) < 2:  # noqa: PLR2004 - the present one and one before it
                 raise PromotionRefusedError(f"{home}: no version was promoted before the present one; name one: --to")
@@ -325,8 +369,12 @@ def roll_back(
         elif to not in {each.after for each in history}:
             raise PromotionRefusedError(f"{home}: {to!r} never served; promote it instead")
         _refuse_changed(read_version(home, to))
-        _refuse_unloadable(to, check)
-        return _serve(home, to, "rolled back", at=at, by=by, why=why, forced=False)
+        mode = _refuse_unloadable(to, check) or mode
+        line = Promotion("rolled back", format_moment(at), by, serving.version, to, why)
+        if (restored := find_restored(history, serving, to)) is not None:
+            return _serve(home, history, replace(line, mode=RESTORED, changeover=restored), at)
+        changeover = serving.changeover if mode == "emit" else begin_changeover(history, mode, at)
+        return _serve(home, history, replace(line, mode=mode, changeover=changeover), at)
 
 
 def trace_promotions(history: Sequence[Promotion], current: str | None) -> tuple[str, ...]:
@@ -374,7 +422,7 @@ def prune(home: Path, *, keep_last: int, keep: Collection[str] = ()) -> list[str
 
 
 def verify(version: ModelVersion) -> list[str]:
-    """Return a sentence for each of a version's files that differs from its manifest."""
+    """Return a sentence for each of a version's files that differs from its manifest; a symbolic link is no file."""
     declared: Mapping[str, str] = version.manifest["files"]
     found = _hash_files(version.folder)
     return [
@@ -391,25 +439,25 @@ def _refuse_changed(version: ModelVersion) -> None:
         raise PromotionRefusedError("; ".join(wrong) + "; restore the version's folder or train again")
 
 
-def _refuse_unloadable(version: str, check: Callable[[str], object] | None) -> None:
+def _refuse_unloadable(version: str, check: Callable[[str], PromotionMode | None] | None) -> PromotionMode | None:
     if check is None:
-        return
+        return None
     try:
-        check(version)
+        return check(version)
     except ModelLoadError as error:
         raise PromotionRefusedError(f"{version}: cannot serve: {error}") from error
 
 
-def _serve(home: Path, version: str, action: str, *, at: datetime, by: str, why: str, forced: bool) -> Promotion | None:
-    before = current_version(home)
-    if before == version:
+def _serve(home: Path, history: Sequence[Promotion], line: Promotion, at: datetime) -> Promotion | None:
+    if line.before == line.after:
         return None
-    line = Promotion(action, format_moment(at), by, before, version, why, forced)
-    lines = [json.dumps(asdict(each)) + "\n" for each in (*read_history(home), line)]
+    lines = [json.dumps(asdict(each)) + "\n" for each in (*history, line)]
     # Before `current`: an experiment that has lost its champion must not go on after a rollback to it.
-    close_experiment(home, at=at, by=by, reason=f"{version} was {action.replace('rolled back', 'rolled back to')}")
+    reason = f"{line.after} was {line.action.replace('rolled back', 'rolled back to')}"
+    close_experiment(home, at=at, by=line.by, reason=reason)
     replace_file(home / HISTORY_FILE, "".join(lines))
-    replace_file(home / CURRENT_FILE, version + "\n")
+    # One rename: who learns the version learns its changeover.
+    replace_file(home / CURRENT_FILE, f"{line.after} {line.changeover}".strip() + "\n")
     return line
 
 
@@ -419,8 +467,13 @@ def _version_folders(home: Path) -> list[Path]:
 
 
 def _hash_files(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST_FILE)
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): _hash_file(path) for path in files if path != folder / MANIFEST_FILE}
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _checked_name(text: str, where: Path) -> str:

@@ -12,6 +12,10 @@ Restored version: the customer was evaluated under this version before, and unde
 continues from the membership that this version gave last. The transition is suppressed when the result is that same
 membership, and real otherwise. See docs/decisions/0008-rollback-of-a-segment.md.
 
+A promotion of a model that is not to fire is a changed definition, too, of each segment that reads its scores: the
+version that a customer is evaluated under is that of the rules and the changeovers of the scores. See
+segments/evaluated_versions.py and docs/decisions/0021-storm-guard.md.
+
 A re-evaluation has no event behind it: it applies changed definitions to what is known of the customer. It evaluates
 the segments whose version the customer was not evaluated under last, and no others, so a silent edit fires nothing. See
 docs/decisions/0010-reevaluation-by-request.md.
@@ -31,10 +35,11 @@ import msgspec
 import numpy as np
 
 from segments.errors import ActivationMissingError
+from segments.evaluated_versions import find_mode, split
 from segments.vectorized import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
@@ -76,10 +81,10 @@ class MembershipState(msgspec.Struct, frozen=True):
     evaluated_versions: Mapping[str, str] = msgspec.field(default_factory=dict)
     earlier_versions: tuple[Mapping[str, str], ...] = ()
 
-    def was_evaluated_under(self, segment: Segment) -> bool:
-        """Return whether this version of the segment was evaluated before, though not last."""
-        return self.evaluated_versions.get(segment.key) != segment.version and any(
-            versions.get(segment.key) == segment.version for versions in self.earlier_versions
+    def was_evaluated_under(self, key: str, version: str) -> bool:
+        """Return whether this version of a segment was evaluated before, though not last."""
+        return self.evaluated_versions.get(key) != version and any(
+            versions.get(key) == version for versions in self.earlier_versions
         )
 
     def was_evaluated(self, segment: Segment) -> bool:
@@ -88,7 +93,6 @@ class MembershipState(msgspec.Struct, frozen=True):
 
 
 _UNKNOWN = MembershipState()
-
 
 Mode = Literal["silent", "new", "emit"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -110,6 +114,20 @@ class Activation:
     activated_at: datetime
     mode: Mode = "silent"
     others: Mapping[str, Segment] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredUnder:
+    """The changeovers behind the scores of a batch.
+
+    Attributes:
+        versions: under which each segment is evaluated, by key: of its rules, with the changeovers.
+        score_as_before: gives a table with the scores under other changeovers than those given last, or None where it
+            cannot; only changeovers of mode `new` need it.
+    """
+
+    versions: Mapping[str, str]
+    score_as_before: Callable[[FeatureTable, Sequence[str], Sequence[str]], FeatureTable | None] = lambda *_: None
 
 
 class Transition(msgspec.Struct, frozen=True):
@@ -164,6 +182,7 @@ def classify(
     joined_at: Mapping[str, datetime | None],
     unavailable: Mapping[str, Collection[str]] = MappingProxyType({}),
     reevaluated: Collection[str] = frozenset(),
+    scored: ScoredUnder | None = None,
 ) -> Transitions:
     """Compare the memberships held with what the rules give.
 
@@ -175,15 +194,17 @@ def classify(
         joined_at: when a customer joined, where that is known.
         unavailable: facts of the table that lack their source, and the missing columns behind each.
         reevaluated: the customers without an event, who are evaluated because definitions have changed.
+        scored: the changeovers behind the scores; None where there are none.
 
     Raises:
         ActivationMissingError: a segment has no activation for its version.
     """
     _check_activations(segments, activations)
     available, facts = table.columns.keys() - unavailable.keys(), Facts(table)
-    batch = _Batch(table.customer_ids, memberships, activations, joined_at, reevaluated, facts, available)
+    scored = scored or ScoredUnder({segment.key: segment.version for segment in segments})
+    versions = scored.versions
+    batch = _Batch(table.customer_ids, memberships, activations, joined_at, reevaluated, facts, available, scored)
     frozen = _frozen_segments(segments, available, unavailable)
-    versions = {segment.key: segment.version for segment in segments}
     changed = batch.unlike(versions)
     held = _held_masks(segments, batch)
     before, unannounced = _restore(segments, batch, held, changed)
@@ -281,11 +302,11 @@ def _restore(
         if not state.earlier_versions:
             continue
         for key, episode in state.members.items():
-            if key not in places or not state.was_evaluated_under(segments[places[key]]):
+            if key not in places or not state.was_evaluated_under(key, batch.scored.versions[key]):
                 continue
             place = (places[key], row)
             before = held.copy() if before is held else before
-            before[place] = segments[places[key]].version in episode.member_under
+            before[place] = batch.scored.versions[key] in episode.member_under
             if episode.is_member and episode.suppressed and not before[place]:
                 unannounced.append(place)
     return before, unannounced
@@ -310,7 +331,9 @@ class _Batch:
     reevaluated: Collection[str]
     facts: Facts
     available: AbstractSet[str]
+    scored: ScoredUnder
     _moved_under: dict[tuple[str, str, bool], Mask | None] = field(default_factory=dict)
+    _facts_then: dict[tuple[tuple[str, ...], tuple[str, ...]], Facts | None] = field(default_factory=dict)
 
     def left_alone(self, segments: Sequence[Segment]) -> Mask:
         """Return which segments are not evaluated for whom, shape [segments, customers]: no change reaches them."""
@@ -320,7 +343,8 @@ class _Batch:
             if customer_id in self.reevaluated:
                 last = self.memberships.get(customer_id, _UNKNOWN).evaluated_versions
                 if id(last) not in by_versions:
-                    by_versions[id(last)] = np.array([last.get(each.key) == each.version for each in segments])
+                    now = self.scored.versions
+                    by_versions[id(last)] = np.array([last.get(each.key) == now[each.key] for each in segments])
                 alone[:, row] = by_versions[id(last)]
         return alone
 
@@ -335,35 +359,50 @@ class _Batch:
     def _is_suppressed(
         self, row: int, held: MembershipState, segment: Segment, *, enters: bool, as_before: bool
     ) -> bool:
-        if held.evaluated_versions.get(segment.key) == segment.version:
+        last, now = held.evaluated_versions.get(segment.key), self.scored.versions[segment.key]
+        if last == now:
             return False
         activation, customer_id = self.activations[segment.key], self.customer_ids[row]
-        if held.was_evaluated_under(segment):
+        mode = activation.mode if last is None else find_mode(last, now, activation.mode)
+        if held.was_evaluated_under(segment.key, now):
             # Without an event, what differs is time: a rollback would contact everybody whom it has reached.
-            return as_before or (activation.mode != "emit" and customer_id in self.reevaluated)
-        if activation.mode == "emit" or (activation.mode == "new" and self._moves_anyway(row, held, segment, enters)):
+            return as_before or (mode != "emit" and customer_id in self.reevaluated)
+        if mode == "emit" or (mode == "new" and self._moves_anyway(row, last, segment, enters)):
             return False
         joined_at = self.joined_at.get(customer_id)
         return joined_at is None or joined_at < activation.activated_at or held.was_evaluated(segment)
 
-    def _moves_anyway(self, row: int, held: MembershipState, segment: Segment, enters: bool) -> bool:
+    def _moves_anyway(self, row: int, last: str | None, segment: Segment, enters: bool) -> bool:
         """Return whether the version of the last evaluation lets the customer in, or out, at this event, too."""
-        version = held.evaluated_versions.get(segment.key)
-        if version is None or self.customer_ids[row] in self.reevaluated:
+        if last is None or self.customer_ids[row] in self.reevaluated:
             return False
-        place = (segment.key, version, enters)
+        place = (segment.key, last, enters)
         if place not in self._moved_under:
-            other = self.activations[segment.key].others.get(version)
-            self._moved_under[place] = None if other is None else self._find_moved(other, enters)
+            self._moved_under[place] = self._find_moved(segment, last, enters)
         moved = self._moved_under[place]
         return moved is not None and bool(moved[row])
 
-    def _find_moved(self, segment: Segment, enters: bool) -> Mask | None:
-        """Return who would enter, or leave, if all had the other membership; None where a fact is unavailable."""
-        if segment.missing(self.available):
+    def _find_moved(self, segment: Segment, last: str, enters: bool) -> Mask | None:
+        """Return who would enter, or leave, if all had the other membership; None where that is unknown."""
+        activation = self.activations[segment.key]
+        (rules, then), (_, now) = split(last), split(self.scored.versions[segment.key])
+        # An edit that may fire everything is compared with nothing.
+        same = rules == segment.version or activation.mode == "emit"
+        former = segment if same else activation.others.get(rules)
+        facts = self._find_facts(then, now)
+        if former is None or facts is None or former.missing(self.available):
             return None
         current = np.full(len(self.customer_ids), not enters, dtype=np.bool_)
-        return np.not_equal(_members_after(segment, self.facts, current), current)
+        return np.not_equal(_members_after(former, facts, current), current)
+
+    def _find_facts(self, then: tuple[str, ...], now: tuple[str, ...]) -> Facts | None:
+        """Return the facts as they would be under other changeovers, None where that is unknown."""
+        if then == now:
+            return self.facts
+        if (then, now) not in self._facts_then:
+            table = self.scored.score_as_before(self.facts.table, then, now)
+            self._facts_then[then, now] = None if table is None else Facts(table)
+        return self._facts_then[then, now]
 
     def earlier_results(self, changed: Iterable[str], versions: Mapping[str, str]) -> Iterator[EarlierResult]:
         """Yield the results under versions that other ones replace now, where they differ from what is kept."""

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 from campaigns.feedback import ALWAYS_VIP
 from features.times import EVENT_TIME
 from models.facts import facts_read
+from models.former_scores import label_changeovers, score_as_before
 from segments.definition import fingerprint
+from segments.engine import ScoredUnder
+from segments.evaluated_versions import combine
 from streams.due_customers import Schedule, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from campaigns.candidates import Definitions
+    from features.table import FeatureTable
     from models.registry import Scorers
     from segments.definition import Segment
     from segments.engine import Activation
@@ -31,7 +35,8 @@ class DecisionConfig:
         definitions: campaigns and offers.
         reads_event_time: whether a rule, an offer or a message reads the event time.
         timing: what the settings say about time.
-        fingerprint: of the versions of the segments.
+        scored: the versions under which customers are evaluated, with the changeovers of the models.
+        fingerprint: of these versions.
         schedule: when time alone may change a rule's result.
         reads_feedback: whether a rule or a message reads what staff said of the customer.
     """
@@ -43,6 +48,7 @@ class DecisionConfig:
     timing: Timing = field(default_factory=Timing)
     reads_event_time: bool = field(init=False)
     reads_feedback: bool = field(init=False)
+    scored: ScoredUnder = field(init=False)
     fingerprint: str = field(init=False)
     schedule: Schedule = field(init=False)
 
@@ -54,8 +60,8 @@ class DecisionConfig:
         read = frozenset[str]().union(*facts)
         object.__setattr__(self, "reads_event_time", EVENT_TIME in read)
         object.__setattr__(self, "reads_feedback", ALWAYS_VIP in read)
-        versions = {each.key: each.version for each in self.segments}
-        object.__setattr__(self, "fingerprint", fingerprint(versions))
+        object.__setattr__(self, "scored", find_scored(self.segments, self.scorers))
+        object.__setattr__(self, "fingerprint", fingerprint(self.scored.versions))
         object.__setattr__(self, "schedule", Schedule.of(self.segments, self.scorers, self.timing))
 
     def with_scorers(self, scorers: Scorers) -> DecisionConfig:
@@ -66,3 +72,17 @@ class DecisionConfig:
             model_facts=facts_read(scorers),
         )
         return replace(self, scorers=scorers, definitions=definitions)
+
+
+def find_scored(segments: Iterable[Segment], scorers: Scorers) -> ScoredUnder:
+    """Return the versions under which segments are evaluated, with the changeovers of the models."""
+
+    def score(table: FeatureTable, then: Sequence[str], now: Sequence[str]) -> FeatureTable | None:
+        return score_as_before(table, scorers, then, now)
+
+    return ScoredUnder(find_versions(segments, scorers.changeovers), score)
+
+
+def find_versions(segments: Iterable[Segment], changeovers: Mapping[str, str]) -> dict[str, str]:
+    """Return the version under which each segment is evaluated, by key, where models serve under changeovers."""
+    return {each.key: combine(each.version, label_changeovers(changeovers, each.facts)) for each in segments}

@@ -8,6 +8,7 @@ import structlog
 
 from campaigns.consent import count_consent, find_consent_problems
 from campaigns.feedback import ALWAYS_VIP
+from campaigns.reasons import describe_missing_reasons
 from campaigns.unknown_facts import refuse_unknown_facts
 from features.errors import WarehouseError
 from features.signals import as_columns
@@ -20,6 +21,7 @@ from segments.null_safety import find_null_holds
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from campaigns.candidates import Definitions
     from campaigns.definition import Campaign, DefinitionSet
     from features.ports import WarehouseConnection
     from features.table import FeatureTable
@@ -58,6 +60,12 @@ def check_facts(definitions: DefinitionSet, known: Collection[str], view: str) -
         CampaignDefinitionError: a rule or a message reads a fact that no source supplies.
     """
     refuse_unknown_facts(definitions.segments, definitions.campaigns, known, view, definitions.offers.values())
+
+
+def report_missing_reasons(definitions: Definitions, scorers: Scorers) -> None:
+    """Log the reasons that campaigns ask for and that models cannot give."""
+    for note in describe_missing_reasons(definitions, scorers):
+        log.warning("reasons_missing", note=note)
 
 
 def report_null_rules(segments: Sequence[Segment]) -> None:

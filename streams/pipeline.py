@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from campaigns.breaker import watch_batch
 from campaigns.candidates import decide_all, event_candidates, launch_candidates, transition_candidates
 from campaigns.ports import BatchChanges
+from campaigns.reasons import add_reasons
 from campaigns.tombstones import Tombstones
 from campaigns.transition_messages import transition_message
 from campaigns.triggers import outgoing
@@ -25,7 +26,7 @@ from features.signals import Signals, as_columns
 from features.signals import fold as fold_messages
 from features.table import FeatureTable
 from features.times import EVENT_TIME, event_times
-from models.scores import score_customers, score_offers, shadow_columns
+from models.scores import score_contacts, score_customers, score_offers, shadow_columns
 from models.sentiment import read_message
 from models.sources import unavailable_facts
 from segments.engine import Transitions
@@ -217,6 +218,7 @@ class Pipeline:
             decisions=launch_decisions(events.requested, definitions),
             contacts_after=limits_begin(events.to_evaluate, definitions.longest_limit),
             hours=hours_counted(events.to_evaluate, definitions.longest_breaker),
+            versions=prepared.config.scored.versions,
         )
         self.stopped_campaigns = state.stops
         return state
@@ -257,6 +259,7 @@ class Pipeline:
             joined_at=joined_at(facts),
             unavailable=prepared.unavailable,
             reevaluated=customers_without_event(prepared.events),
+            scored=config.scored,
         )
         self.frozen_segments = transitions.frozen
         return transitions
@@ -287,8 +290,10 @@ class Pipeline:
             definitions.guardrails,
             prepared.unavailable,
             breakers,
+            score_contacts=partial(score_contacts, scorers=prepared.config.scorers, fallbacks=self._fallbacks),
         )
-        recorded = record_arms(decisions, scorers, folded.facts, shadow)
+        explained = add_reasons(decisions, folded.facts, definitions, scorers)
+        recorded = record_arms(explained, scorers, folded.facts, shadow)
         reached = find_reached(recorded, scorers, folded.facts, shadow, folded.as_of)
         return Evaluated(transitions, recorded, breakers.tripped if breakers else (), reached)
 
@@ -367,6 +372,7 @@ def collect_changes(
         transitions=evaluated.transitions.changes,
         transitions_at=folded.as_of,
         evaluated=evaluated.transitions.versions_changed,
+        versions=prepared.config.scored.versions,
         earlier_results=evaluated.transitions.earlier_results,
         signals=folded.signals,
         message_ids=[

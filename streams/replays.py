@@ -207,7 +207,9 @@ async def open_history(
     columns = (await store.read([], fresh=())).table
     known = known_facts(columns, run.scorers, marks_stale=settings.updated_at_column is not None)
     check_facts(run.definitions, known, settings.features_table)
-    config = await activate(ledger, run.scorers, run.definitions.pin(known), select_guardrails(settings))
+    config = await activate(
+        ledger, run.scorers.without_changeovers(), run.definitions.pin(known), select_guardrails(settings)
+    )
     recorded = RecordedFacts(settings.ledger_url)
     stack.push_async_callback(recorded.close)
     customers = None if run.customers is None else sorted(run.customers)

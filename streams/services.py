@@ -30,6 +30,7 @@ from streams.known_facts import (
     report_consent,
     report_consent_values,
     report_missing_columns,
+    report_missing_reasons,
     report_null_rules,
 )
 from streams.observability.health import Health
@@ -93,8 +94,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         silent_campaigns = report_consent(definitions.campaigns, columns)
         await report_consent_values(definitions.campaigns, columns, warehouse)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings), settings.timing)
-        fallbacks, schemas = ModelFallbacks(), open_schemas(settings)
-        drift = open_drift(settings)
+        report_missing_reasons(config.definitions, scorers)
+        fallbacks, drift, schemas = ModelFallbacks(), open_drift(settings), open_schemas(settings)
         traces = stack.enter_context(open_traces(enabled=settings.traces, group=settings.group))
         pipeline = Pipeline(
             features,

@@ -15,6 +15,7 @@ from features.extract_warehouse import SCHEMES
 from features.warehouses import POSTGRESQL
 from models.drift import LARGEST_PSI
 from models.inputs import FEATURE_MAPPING, read_mapping
+from models.rfm import RISK_THRESHOLDS
 from streams.connection_checks import check_connection
 from streams.due_customers import DAY_COLUMNS, DAY_S, RECHECK_DAYS, Timing
 from streams.errors import SettingsError
@@ -191,6 +192,14 @@ class Settings(BaseSettings):
         gt=0,
         description="Most customers that `holdfast segments reevaluate` requests in a second.",
     )
+    promotion_share: float = Field(
+        0.05,
+        alias="HOLDFAST_PROMOTION_SHARE",
+        ge=0,
+        le=1,
+        description="The share of customers whom `holdfast models promote` may move across a band or a segment without "
+        "`--yes`.",
+    )
     recheck_days: float = Field(
         RECHECK_DAYS,
         alias="HOLDFAST_RECHECK_DAYS",
@@ -361,6 +370,11 @@ class Settings(BaseSettings):
     ltv_training_query: str | None = Field(
         None, alias="DWH_LTV_TRAINING_QUERY", description="Your SQL for lifetime value training, with :start_date."
     )
+    uplift_training_query: str | None = Field(
+        None,
+        alias="DWH_UPLIFT_TRAINING_QUERY",
+        description="Your SQL for uplift training, with :start_date; unset reads the ledger's exposures.",
+    )
     history_query: str | None = Field(
         None,
         alias="DWH_HISTORY_QUERY",
@@ -377,6 +391,11 @@ class Settings(BaseSettings):
         alias="ML_MODEL_INPUT_SIZE",
         ge=1,
         description="Number of features that the models must take; checked if set.",
+    )
+    churn_risk_thresholds: Annotated[tuple[float, float, float], NoDecode] = Field(
+        RISK_THRESHOLDS,
+        alias="HOLDFAST_CHURN_RISK_THRESHOLDS",
+        description="From which probability of churn on the risk is medium, high and critical, comma-separated.",
     )
     mock_mode: bool = Field(
         False, alias="ML_MOCK_MODE", description="Deterministic sample predictions without model files."
@@ -405,6 +424,18 @@ class Settings(BaseSettings):
                     f"{', '.join(FORMAT_NAMES)}"
                 )
         return formats
+
+    @field_validator("churn_risk_thresholds", mode="before")
+    @classmethod
+    def _read_thresholds(cls, value: Any) -> Any:
+        try:
+            medium, high, critical = map(float, value.split(",") if isinstance(value, str) else value)
+            ascending = 0 < medium <= high <= critical <= 1
+        except ValueError:
+            ascending = False
+        if not ascending:
+            raise ValueError("must be three probabilities above 0 in ascending order, as 0.4,0.7,0.85")
+        return (medium, high, critical)
 
     @field_validator("private_columns", "day_columns", mode="before")
     @classmethod

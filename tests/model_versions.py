@@ -8,10 +8,19 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+import numpy as np
+
+from features.table import FeatureTable
+from models.reasons_file import REASONS_FILE
+from models.tflite import TFLiteScorer
 from models.versions import MANIFEST_FILE, MODEL_FILE, add_version, promote, read_current, staging_folder
 from tests.builders import AS_OF
+from training.reasons import describe_reasons
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from models.versions import ModelVersion
 
 SHIPPED = Path(__file__).parents[1] / "examples" / "online_retail" / "models"
@@ -37,3 +46,52 @@ def promote_copy(home: Path, version: str, content: bytes | None = None, **manif
     added = add_copy(home, version, content, **manifest)
     promote(home, version, at=AS_OF, by="ann")
     return added
+
+
+def promote_explained(home: Path, version: str) -> ModelVersion:
+    """Add a copy of the version that serves with a background of drawn customers, and let it serve."""
+    current = read_current(home)
+    assert current is not None
+    scorer = TFLiteScorer.load(current.folder, current.manifest["columns"])
+    inputs = draw_customers(2_000)
+
+    def score(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return scorer.score(FeatureTable(("",) * len(rows), dict(zip(scorer.columns, rows.T, strict=True))))
+
+    scores = score(inputs)[:, : 1 if home.name == "ltv" else None]
+    converted = np.random.default_rng(2).random(scores.shape) < scores
+    stored = describe_reasons(
+        current.manifest["features"],
+        inputs,
+        scores if home.name == "ltv" else converted.astype(np.float32),
+        scores,
+        {"days_since_last": 0.2, "revenue": 0.1},
+        score,
+        "additive",
+    )
+    with staging_folder(home) as staging:
+        shutil.copytree(current.folder, staging)
+        (staging / REASONS_FILE).write_bytes(msgspec.json.encode(stored))
+        (staging / MANIFEST_FILE).write_text(json.dumps({**current.manifest, "version": version, "gates": []}))
+        added = add_version(home, staging, at=AS_OF, by="ann")
+    promote(home, version, at=AS_OF, by="ann")
+    return added
+
+
+def draw_customers(rows: int) -> NDArray[np.float32]:
+    """Return the shipped models' features of customers, shape [rows, 8]: those of FEATURE_MAPPING, in its order."""
+    draw = np.random.default_rng(1)
+    orders, days = draw.geometric(0.35, rows), draw.exponential(40, rows).round()
+    revenue = (orders * draw.gamma(2, 120, rows)).round(2)
+    recent = np.minimum(orders, draw.poisson(2, rows))
+    columns = [
+        revenue,
+        orders,
+        days,
+        revenue / orders,
+        revenue,
+        recent,
+        draw.poisson(revenue / 4),
+        draw.poisson(0.3, rows),
+    ]
+    return np.asarray(np.stack(columns, axis=1), dtype=np.float32)

@@ -5,7 +5,7 @@ Start with run.py. Layers, the top first; each may import those below it (checke
     __main__                       the command line
     tasks                          what each task learns, and how it is evaluated and shown
     run                            one run from the warehouse to a version on disk
-    collection                     evaluation data of a finished run
+    collection | reasons           evaluation data of a finished run; what its reasons are made of
     monitoring | nets | report
     evaluation
     data

@@ -1,4 +1,4 @@
-"""The command: holdfast train churn | ltv | nbo | rfm | all, the same as python -m training."""
+"""The command: holdfast train churn | ltv | nbo | uplift | rfm | all, the same as python -m training."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from models.inputs import read_mapping
 from models.versions import MAPPING_FILE, VIEW_FILE
-from training.data.dataset import OrdersSource, Source, check_history, check_warehouse
+from training.data.dataset import OrdersSource, Source, check_history, check_source
 from training.data.point_in_time import Windows
 from training.data.rfm_cuts import write_cuts
-from training.errors import TrainingError
+from training.errors import NoExposuresError, TrainingError
 from training.evaluation.thresholds import Costs
 from training.serving import ServedView
 from training.tasks.registry import TASKS
@@ -133,6 +134,16 @@ VIEW = (
         help="Column of customer ids in that view.",
     ),
 )
+LEDGER = (
+    click.option("--ledger-url", envvar="HOLDFAST_LEDGER_URL", help="Ledger whose exposures uplift is learned from."),
+    click.option(
+        "--outcome-window",
+        type=click.IntRange(1, 365),
+        default=30,
+        show_default=True,
+        help="Days after an exposure in which a conversion counts for uplift.",
+    ),
+)
 LABEL = (click.option("--label", metavar="COLUMN", help="Column of the outcome.  [default: churned, for ltv spend]"),)
 QUERY = (click.option("--query", help="Your own SQL with :start_date; default DWH_..._TRAINING_QUERY."),)
 
@@ -166,7 +177,7 @@ def _add_command(task: Task) -> None:
         VIEW,
         QUERY,
         *((LABEL, ORDERS) if task.window_days else ()),
-        *(() if task.outputs else (OFFERS,)),
+        *((LEDGER,) if task.reads_exposures else () if task.outputs else (OFFERS,)),
     )
     train.command(task.name, help=task.summary)(_with(*groups)(command))
 
@@ -183,18 +194,28 @@ def train_rfm(**options: Any) -> None:
 
 
 @train.command("all")
-@_with(WHERE, HOW, VIEW, ORDERS, OFFERS)
+@_with(WHERE, HOW, VIEW, ORDERS, OFFERS, LEDGER)
 def train_all(**options: Any) -> None:
-    """Train every model and compute rfm; one that fails does not stop the others."""
+    """Train every model and compute rfm; one that fails does not stop the others.
+
+    Uplift is skipped while no campaign has outcomes of both arms to learn from.
+    """
     _run([*TASKS, RFM], options)
 
 
 @dataclass(slots=True)
 class TrainedModels:
-    """The result of each model of the command."""
+    """The result of each model of the command.
+
+    Attributes:
+        models: by name what a run gave.
+        failures: by name why there was none.
+        skipped: by name why there was none to be expected yet.
+    """
 
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -217,10 +238,13 @@ def _run(names: list[str], options: dict[str, Any]) -> None:
         try:
             results.models[name] = run_one(name, options)
         except TrainingError as error:
-            results.failures[name] = str(error)
-            click.echo(f"error: {error}" if len(names) == 1 else f"{name}: error: {error}", err=True)
+            is_skipped = isinstance(error, NoExposuresError) and len(names) > 1
+            (results.skipped if is_skipped else results.failures)[name] = str(error)
+            prefix = "" if len(names) == 1 else f"{name}: "
+            click.echo(f"{prefix}{'skipped' if is_skipped else 'error'}: {error}", err=True)
     if options["as_json"]:
-        shown = {"models": results.models, "failures": results.failures, "exit_code": results.exit_code}
+        skipped = {"skipped": results.skipped} if results.skipped else {}
+        shown = {"models": results.models, "failures": results.failures, **skipped, "exit_code": results.exit_code}
         click.echo(json.dumps(shown))
     sys.exit(results.exit_code)
 
@@ -254,7 +278,9 @@ def _source(task: Task | None, options: dict[str, Any]) -> Source:
         options["start_date"].date(),
         query,
         input_size=options.get("input_size"),
-        window_days=options.get("prediction_window") if task and task.window_days else None,
+        window_days=_window(task, options),
+        ledger_url=options.get("ledger_url"),
+        until=datetime.now(UTC) if task and task.reads_exposures else None,
     )
     if task is None or not options.get("orders") or not task.window_days:
         return source
@@ -263,15 +289,22 @@ def _source(task: Task | None, options: dict[str, Any]) -> Source:
     return replace(source, orders=OrdersSource(options["orders"], windows, options["cut_offs"], options["step"]))
 
 
+def _window(task: Task | None, options: dict[str, Any]) -> int | None:
+    """Return the days of an outcome that the command states; None where it does not."""
+    if task is None or task.reads_exposures:
+        return options.get("outcome_window")
+    return options.get("prediction_window") if task.window_days else None
+
+
 def _sized(task: Task, options: dict[str, Any]) -> Task:
     if options.get("label"):
         return task.labelled(options["label"])
-    return task if task.outputs or not options.get("offers") else task.sized(options["offers"])
+    return task if task.outputs or task.reads_exposures or not options.get("offers") else task.sized(options["offers"])
 
 
 def _train(task: Task, options: dict[str, Any]) -> Result:
     source = _source(task, options)
-    check_warehouse(source)
+    check_source(source, task)
     check_history(source)
     try:
         # Here, because it imports TensorFlow: seconds, and an extra that may not be installed.

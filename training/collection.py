@@ -12,6 +12,7 @@ from models.errors import ModelInputError
 from models.inputs import model_inputs
 from models.routing import group_of
 from training.evaluation.baselines import BaselineRows
+from training.evaluation.confidence import find_errors
 from training.evaluation.evaluation_data import EvaluationData
 from training.evaluation.selection_metrics import selection_metric
 from training.evaluation.served_scores import Rows, edge_case_rows, score_as_served, verify
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from models.versions import ModelVersion
     from training.data.dataset import Dataset, Split
+    from training.evaluation.confidence import Errors
     from training.nets.learning import Learned
     from training.nets.model_selection import Progress
     from training.task import Task
@@ -41,12 +43,14 @@ class CollectedRun:
 
     Attributes:
         evidence: for gates and report.
+        errors: of the later rows, by their uncertainty.
         pooled: scores of the later rows by the pooled model, the same as the evidence's without routes.
         verification: how far the exported model is from the trained one.
         warnings: on the comparison with the champion.
     """
 
     evidence: EvaluationData
+    errors: Errors
     pooled: NDArray[np.float32]
     verification: dict[str, Any]
     warnings: tuple[str, ...]
@@ -67,7 +71,7 @@ def collect(
         ExportError: the exported model does not do what the trained one does.
     """
     progress("fit the baselines")
-    earlier, later = rows.earlier, rows.later
+    earlier, later, trained = rows.earlier, rows.later, learned.trained
     columns, ids = _known_to_rules(earlier), earlier.table.customer_ids
     baselines = task.fit_baselines(BaselineRows(earlier.inputs, earlier.targets, later.inputs, columns, ids, seed))
     progress("score as served")
@@ -95,8 +99,10 @@ def collect(
         treated=treated,
         uplift=uplift,
     )
-    verification = verify(served["pooled"], learned.trained.predict(later.inputs))
-    return CollectedRun(evidence, served["pooled"][:, : task.outputs], verification, warnings)
+    expected = trained.predict_with_spread(later.inputs)
+    verification = verify(np.hstack([served["pooled"], served["pooled.spread"]]), expected)
+    errors = find_errors(scores, served["later.spread"], later.targets)
+    return CollectedRun(evidence, errors, served["pooled"][:, : task.outputs], verification, warnings)
 
 
 def _shapes(learned: Learned, later: Dataset, task: Task) -> Curves:
@@ -168,6 +174,8 @@ def _score_champion(
     days: int = manifest.get("window_days", later.window_days)
     if days != later.window_days:
         return {}, (f"{champion.version} serves and was not compared: its labels cover {days} days",)
+    if other := task.explain_incomparable(manifest):
+        return {}, (f"{champion.version} serves and was not compared: {other}",)
     columns: dict[str, str] = manifest["columns"]
     try:
         inputs = model_inputs(later.table, [columns[name] for name in manifest["features"]])

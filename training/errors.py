@@ -2,6 +2,7 @@
 
 TrainingError
 ├── TrainingDataError    the rows read cannot be learned from: too few, one class only, a constant column, ...
+│   └── NoExposuresError  there is no campaign yet of which uplift can be learned
 ├── TrainingSourceError  the warehouse or the query cannot be used
 └── ExportError          the exported model does not do what the trained one did
 """
@@ -15,6 +16,10 @@ class TrainingError(Exception):
 
 class TrainingDataError(TrainingError):
     """The rows read cannot be learned from; the message says which and what to do."""
+
+
+class NoExposuresError(TrainingDataError):
+    """No campaign has enough outcomes of both arms yet; the message says what to do."""
 
 
 class TrainingSourceError(TrainingError):

@@ -12,6 +12,7 @@ import numpy as np
 from features.table import plain
 from models.current_user import current_user
 from models.errors import PromotionRefusedError, VersionError
+from models.tasks.registry import moves_customers
 from models.versions import (
     CARD_FILE,
     MODEL_FILE,
@@ -25,6 +26,7 @@ from models.versions import (
 from training.collection import collect
 from training.data.dataset import read_dataset, split
 from training.errors import ExportError
+from training.evaluation.confidence import describe_confidence
 from training.evaluation.gates import evaluate_gates, promotable
 from training.evaluation.metrics import evaluate
 from training.evaluation.thresholds import Costs
@@ -33,6 +35,7 @@ from training.nets.backend import keras
 from training.nets.export import write_manifest, write_version
 from training.nets.learning import TrainConfig, learn
 from training.nets.segmented_models import measure_groups
+from training.reasons import write_reasons
 from training.report.html import write_report
 from training.report.model_card import write_model_card
 from training.serving import ServedView, check_served, prepare_view, write_serving
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from models.changeovers import PromotionMode
     from models.versions import ModelVersion
     from training.collection import CollectedRun
     from training.data.dataset import Dataset, Source, Split
@@ -50,6 +54,13 @@ if TYPE_CHECKING:
 
 STEPS = 8
 """Progress reports of a run, besides those that the task and its configuration add."""
+
+
+TRAINED_MODE: PromotionMode = "new"
+"""Nobody looks at whom a training moves, so what moves by the model alone fires nothing."""
+TRAINED_NOTE = (
+    "promoted with mode new: at a customer's first evaluation under it, only what served before would have fired, too"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +125,7 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
         champion = read_current(home)
         progress(f"read the rows of {task.name}")
         dataset = read_dataset(source, task)
-        task = task.sized(dataset.targets.shape[1])
+        task = task.fitted(dataset.table, dataset.targets.shape[1])
         rows = split(dataset)
         statement = prepare_view(source, config.view)
         learned = learn(rows, task, config.learning, progress)
@@ -125,6 +136,7 @@ def train(task: Task, source: Source, config: RunConfig, progress: Progress = la
             progress("evaluate and report")
             manifest = _evaluate(manifest, found, rows.later, learned, config)
             _document(folder, manifest, found)
+            manifest["reasons"] = _write_reasons(folder, rows.earlier, found, learned)
             write_serving(folder, manifest, statement)
             write_manifest(folder, manifest)
             added = add_version(home, folder, at=datetime.now(UTC), by=current_user())
@@ -171,6 +183,10 @@ def _describe(rows: Split, learned: Learned, task: Task, source: Source, config:
         },
         "limits": list(_limits(rows, task)),
     }
+    if learned.trained.spreads:
+        described["spreads"] = learned.trained.spreads
+    if learned.confidence:
+        described["confidence"] = learned.confidence
     if learned.segmented:
         described["routes"] = {"column": learned.segmented.column, "files": learned.segmented.files}
     return described
@@ -203,6 +219,8 @@ def _evaluate(
 ) -> dict[str, Any]:
     task = found.evidence.task
     metrics = evaluate(found.evidence, config.costs)
+    if "confidence" in manifest:
+        metrics["confidence"] = describe_confidence(found.errors, tuple(manifest["confidence"]["cuts"]))
     gates = evaluate_gates(found.evidence, metrics)
     evaluated = manifest | {
         "metrics": metrics,
@@ -215,7 +233,7 @@ def _evaluate(
     if learned.segmented:
         groups = measure_groups(later, found.evidence.scores, found.pooled, task, learned.segmented)
         evaluated["routes"] = manifest["routes"] | {"groups": groups}
-    evaluated |= task.extend_manifest(found.evidence, later.window_days)
+    evaluated |= task.extend_manifest(found.evidence, later.window_days, metrics)
     if config.force and not promotable(gates):
         evaluated["promotion"] = {"forced": True, "why": config.why, "by": current_user()}
     # NumPy numbers and booleans are not JSON, and its False is not False.
@@ -230,6 +248,20 @@ def _document(folder: Path, manifest: dict[str, Any], found: CollectedRun) -> No
     write_report(folder, manifest, found.evidence)
 
 
+def _write_reasons(folder: Path, earlier: Dataset, found: CollectedRun, learned: Learned) -> dict[str, Any]:
+    evidence = found.evidence
+    return write_reasons(
+        folder,
+        evidence.features,
+        evidence.training_inputs,
+        earlier.targets,
+        evidence.training_scores,
+        evidence.importance,
+        learned.trained.predict,
+        learned.trained.method,
+    )
+
+
 def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], source: Source, config: RunConfig) -> Result:
     before = current_version(home)
     refusals = tuple(gate["sentence"] for gate in manifest["gates"] if gate["passed"] is False)
@@ -237,11 +269,20 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], source: 
     kept = Result(added, manifest, before == added.version, before, refusals, unservable, notes)
     if unservable or (refusals and not config.force):
         return kept
+    mode = TRAINED_MODE if moves_customers(home.name) else "emit"
     try:
-        promote(home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force)
+        line = promote(
+            home,
+            added.version,
+            at=datetime.now(UTC),
+            by=current_user(),
+            why=config.why,
+            forced=config.force,
+            mode=mode,
+        )
     except PromotionRefusedError as error:
         return replace(kept, refusals=(*refusals, str(error)))
-    return replace(kept, promoted=True)
+    return replace(kept, promoted=True, notes=(*notes, TRAINED_NOTE) if line and line.changeover else notes)
 
 
 def _window(dataset: Dataset) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class Task(Protocol):
         likelihoods: the likelihoods to choose from.
         predicts_amount: whether a score is an amount of money; otherwise it is a probability.
         measures_uplift: whether the effect of contact is measured where the rows have a control group.
+        reads_exposures: whether rows come from the exposures of the ledger where the user has no own query.
         words: how the report names outcomes.
         purpose: for the model card.
     """
@@ -101,6 +102,7 @@ class Task(Protocol):
     likelihoods: tuple[LikelihoodName, ...] = ("binary",)
     predicts_amount: bool = False
     measures_uplift: bool = False
+    reads_exposures: bool = False
     words: Words
     purpose: Purpose
 
@@ -112,6 +114,15 @@ class Task(Protocol):
         """
         _ = outputs
         return self
+
+    def fitted(self, table: FeatureTable, outputs: int) -> Task:
+        """Return the task for rows to learn from, with so many scores per customer."""
+        _ = table
+        return self.sized(outputs)
+
+    def restored(self, manifest: Mapping[str, Any]) -> Task:
+        """Return the task as a version was trained on it."""
+        return self.sized(manifest["outputs"]).labelled(manifest.get("label") or self.label)
 
     def labelled(self, label: str) -> Task:
         """Return the task with another column that holds the outcome."""
@@ -153,12 +164,17 @@ class Task(Protocol):
         _ = data
         return []
 
+    def explain_incomparable(self, manifest: Mapping[str, Any]) -> str:
+        """Return why the scores of a version mean something else than those of this task; empty where they do not."""
+        _ = manifest
+        return ""
+
     def describe_limits(self, rows: Split) -> list[str]:
         """Return limits of the model for its manifest, a sentence each."""
         _ = rows
         return []
 
-    def extend_manifest(self, data: EvaluationData, window_days: int) -> dict[str, Any]:
+    def extend_manifest(self, data: EvaluationData, window_days: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Return keys that serving reads from the manifest besides those of every task."""
-        _ = data, window_days
+        _ = data, window_days, metrics
         return {}

@@ -1,8 +1,8 @@
 """Hillstrom's e-mail challenge (2008): 64,000 customers, no e-mail, men's or women's at random; did they visit?
 
-Two questions. Does an order by uplift find those whom the women's e-mail moves, better than a model of who
+Three questions. Does an order by uplift find those whom the women's e-mail moves, better than a model of who
 responds? And do the gates refuse to personalise among the three arms, where the men's e-mail for all
-earns as much?
+earns as much? And what does the task `uplift` earn with each of the e-mails (hillstrom_uplift.py)?
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.quality.errors import require
+from benchmarks.quality.hillstrom_uplift import measure_uplift
 from training.evaluation.baselines import BaselineRows, scale
 from training.evaluation.evaluation_data import EvaluationData
 from training.evaluation.gates import evaluate_gates, promotable
@@ -41,15 +42,16 @@ SPLITS = 10
 
 @dataclass(frozen=True, slots=True)
 class Customers:
-    """Shape [rows, features], the arm by number, and whether they visited."""
+    """Shape [rows, features], the arm by number, whether they visited, and what they spent."""
 
     inputs: NDArray[np.float32]
     arm: NDArray[np.int64]
     visit: NDArray[np.float32]
+    spend: NDArray[np.float64]
 
     def take(self, chosen: NDArray[np.bool_]) -> Customers:
         """Return the customers where `chosen` is true."""
-        return Customers(self.inputs[chosen], self.arm[chosen], self.visit[chosen])
+        return Customers(self.inputs[chosen], self.arm[chosen], self.visit[chosen], self.spend[chosen])
 
 
 def measure(data: Path) -> dict[str, Any]:
@@ -77,6 +79,7 @@ def measure(data: Path) -> dict[str, Any]:
         "splits_in_favour": sum(gap["interval_95"][0] > 0 for gap in gaps),
         "promoted": promotable(gates),
         "gates": [asdict(gate) for gate in gates],
+        "uplift": measure_uplift(customers.take(halves[0]), customers.take(~halves[0])),
     }
 
 
@@ -91,7 +94,8 @@ def read(path: Path) -> Customers:
     ]
     arm = [ARMS.index(row["segment"]) for row in rows]
     visit = [float(row["visit"]) for row in rows]
-    return Customers(np.array(inputs, dtype=np.float32), np.array(arm), np.array(visit, dtype=np.float32))
+    spend = np.array([float(row["spend"]) for row in rows])
+    return Customers(np.array(inputs, dtype=np.float32), np.array(arm), np.array(visit, dtype=np.float32), spend)
 
 
 def compare_orders(earlier: Customers, later: Customers) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from zlib import crc32
 import numpy as np
 
 from benchmarks.quality.baselines import boost_probabilities, boost_spend, fit_logistic, fit_tweedie
+from benchmarks.quality.confidence import measure_confidence
 from benchmarks.quality.selection import Rows, choose
 from benchmarks.quality.serving import serve
 from features.table import FeatureTable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from benchmarks.quality.selection import Recipe
     from training.data.point_in_time import Orders, Snapshots
+    from training.nets.fit import Trained
 
 COVERAGE = 0.8
 INNER_PARTS = 4
@@ -124,7 +126,8 @@ def learn_from(shop: Shop, history: bool) -> Learning:
 
 def measure_churn(rows: Learning, recipe: Recipe) -> dict[str, Any]:
     """Return AUC, calibration and the differences to what a model must beat."""
-    served = serve(recipe.fit(rows.churn), rows.later_inputs)
+    served = serve(recipe.add_spread(recipe.fit(rows.churn), rows.churn), rows.later_inputs)
+    matrix, later = np.hstack([served.scores, served.spread]), rows.later.churned[:, None].astype(np.float32)
     boosted = boost_probabilities(rows.inputs, rows.earlier.churned, rows.later_inputs)
     customers = tuple(str(customer) for customer in rows.later.customer)
     simple: dict[str, NDArray[Any]] = {
@@ -145,6 +148,7 @@ def measure_churn(rows: Learning, recipe: Recipe) -> dict[str, Any]:
         "method": recipe.describe(),
         "export_difference": served.difference,
         "bytes": served.size,
+        **measure_confidence(recipe, rows.churn, rows.folds, matrix, Rows(rows.later_inputs, later)),
     }
 
 
@@ -154,13 +158,18 @@ def measure_spend(rows: Learning) -> dict[str, Any]:
     measured = rows.spend.take(rows.folds[0])
     inner = recipe.fit(rows.spend.take(~rows.folds[0]))
     _, widening = conform(inner, measured.inputs, measured.targets, COVERAGE)
-    trained = recipe.fit(rows.spend)
-    model = assemble(trained.net, trained.likelihood, trained.preprocessing, widening)
-    served = serve(replace(trained, model=model), rows.later_inputs)
+
+    def widen(trained: Trained) -> Trained:
+        model = assemble(trained.net, trained.likelihood, trained.preprocessing, widening)
+        return replace(trained, model=model)
+
+    served = serve(widen(recipe.fit(rows.spend)), rows.later_inputs)
+    later = Rows(rows.later_inputs, rows.later.spend[:, None].astype(np.float32))
     return _describe_spend(rows, served.scores) | {
         "method": recipe.describe(),
         "export_difference": served.difference,
         "bytes": served.size,
+        **measure_confidence(recipe, rows.spend, rows.folds, served.scores, later, widen),
     }
 
 

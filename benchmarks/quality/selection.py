@@ -9,6 +9,7 @@ import numpy as np
 
 from training.evaluation.selection_metrics import compare, row_losses
 from training.nets.fit import FEW_ROWS, METHODS, Options, fit
+from training.nets.spread import add_spread
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,12 @@ class Recipe:
             interval=self.interval,
             options=Options(epochs=self.epochs),
         )
+
+    def add_spread(self, trained: Trained, rows: Rows) -> Trained:
+        """Return the net with the spread of each probability; one of spend has an interval, and stays as it is."""
+        if self.likelihood != "binary":
+            return trained
+        return add_spread(trained, rows.inputs, rows.targets, Options(epochs=self.epochs), SEED)
 
     def describe(self) -> str:
         """Return what it is, in words."""

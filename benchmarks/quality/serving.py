@@ -25,11 +25,13 @@ class Served:
 
     Attributes:
         scores: shape [rows, outputs], from the exported model.
+        spread: shape [rows, spreads].
         size: of model.tflite, bytes.
         difference: the largest between exported model and trained net, as a share of scores above 1.
     """
 
     scores: NDArray[np.float32]
+    spread: NDArray[np.float32]
     size: int
     difference: float
 
@@ -44,6 +46,7 @@ def serve(trained: Trained, inputs: NDArray[np.float32]) -> Served:
     manifest: dict[str, Any] = {
         "version": "benchmark",
         "outputs": trained.outputs,
+        "spreads": trained.spreads,
         "features": [f"feature_{i}" for i in range(inputs.shape[1])],
         "files": {"model.tflite": hashlib.sha256(content).hexdigest()},
     }
@@ -52,5 +55,7 @@ def serve(trained: Trained, inputs: NDArray[np.float32]) -> Served:
         (folder / "model.tflite").write_bytes(content)
         (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         rows = Rows(inputs, np.full(len(inputs), "", dtype=np.str_))
-        scores = score_as_served(folder, {"rows": rows})["rows"]
-    return Served(scores, len(content), verify(scores, trained.predict(inputs))["max_difference"])
+        served = score_as_served(folder, {"rows": rows})
+    matrix = np.hstack([served["rows"], served["rows.spread"]])
+    gap = verify(matrix, trained.predict_with_spread(inputs))["max_difference"]
+    return Served(served["rows"], served["rows.spread"], len(content), gap)

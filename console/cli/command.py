@@ -13,7 +13,7 @@ import psycopg
 from campaigns.errors import CampaignError
 from console.cli.exit_codes import INTERRUPTED, REFUSED
 from console.embedded.errors import EmbeddedError
-from console.errors import ExampleError
+from console.errors import ExampleError, PredictionError
 from delivery.errors import DeliveryError
 from features.errors import FeaturesError
 from models.errors import ModelError
@@ -29,6 +29,7 @@ FOR_PEOPLE = (
     FeaturesError,
     HoldfastStreamError,
     ModelError,
+    PredictionError,
     SegmentsError,
     TrainingError,
 )
@@ -47,6 +48,7 @@ COMMANDS = {
     "init": "console.cli.warehouse:init",
     "ledger": "console.cli.ledger:ledger",
     "models": "console.models:models",
+    "predict": "console.cli.predict:predict",
     "prune": "console.cli.retention:prune",
     "replay": "console.cli.replay:replay",
     "segments": "console.cli.segments:segments",

@@ -9,12 +9,15 @@ from campaigns.decide import Outcome
 from campaigns.guardrails import Reason
 from console.cli.customers import describe_feedback
 from models.tasks.churn import Churn
+from models.tasks.ltv import LifetimeValue
 from models.tasks.nbo import NextBestOffer
+from models.tasks.uplift import Uplift
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from campaigns.consent import ConsentChange
+    from campaigns.decision_inputs import DecisionInputs
     from campaigns.recomputation import Recomputed
     from campaigns.records import DecisionRecord
     from console.use_cases.explanations import CustomerExplanation, DecisionExplanation, RuleExplanation
@@ -24,6 +27,11 @@ SHORT = 1000.0  # from here on numbers are written out, without an exponent
 _BASES = {
     "decision_basis": (Churn.name, "churn was scored"),
     "offer_basis": (NextBestOffer.name, "the offer was chosen"),
+}
+_EXPLAINED = {
+    Churn.name: "churn probability",
+    LifetimeValue.name: "lifetime value",
+    NextBestOffer.name: "offer before the second",
 }
 HEADLINE_FACTS = (
     "churn_probability",
@@ -67,9 +75,35 @@ def describe_decision(explained: DecisionExplanation) -> str:
         )
     rule = describe_rule(explained.rule) if explained.rule else _describe_changed_rule(explained)
     again = [_describe_recomputed(explained.recomputed)] if explained.recomputed else []
-    lines = [verdict, *([rule] if rule else []), *_describe_substitutions(decision)]
-    lines += [*_describe_experiments(decision), *again]
+    lines = [
+        verdict,
+        *([rule] if rule else []),
+        *_describe_effect(decision),
+        *describe_reasons(decision.inputs),
+        *_describe_substitutions(decision),
+        *_describe_experiments(decision),
+        *again,
+    ]
     return "\n    ".join(lines)
+
+
+def describe_reasons(inputs: DecisionInputs | None) -> list[str]:
+    """Return the reasons on a decision's trigger, a line for each."""
+    return [
+        f"{_EXPLAINED[task]} {each.contribution:+,.4g}: {each.text}"
+        for task, factors in (inputs.reasons.items() if inputs else ())
+        for each in factors
+    ]
+
+
+def _describe_effect(decision: DecisionRecord) -> list[str]:
+    """Return what the model of uplift expected of a contact; of one that it ruled out, the detail says so."""
+    effect = decision.inputs.effect if decision.inputs else None
+    if effect is None or decision.reason in {Reason.NEGATIVE_UPLIFT, Reason.NEGATIVE_VALUE}:
+        return []
+    model = decision.versions.get(Uplift.name, "a model of uplift")
+    with_contact, without = f"{effect.converts:.3g}", f"{effect.converts_anyway:.3g}"
+    return [f"{model}: the customer converts with probability {with_contact} with the contact and {without} without."]
 
 
 def _describe_recomputed(recomputed: Recomputed) -> str:

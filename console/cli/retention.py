@@ -48,7 +48,7 @@ def forget(customer_ids: tuple[str, ...], file: Path | None, why: str, by: str, 
     settings = load_settings()
     if lift:
         lifted = lift_erasure(settings, wanted)
-        click.echo(msgspec.json.encode({"lifted": lifted}) if as_json else f"{lifted:,} tombstones removed")
+        click.echo(msgspec.json.encode({"lifted": lifted}) if as_json else f"tombstones removed: {lifted:,}")
         return
     receipt = erase_customers(settings, wanted, by=by, why=why)
     if as_json:
@@ -60,10 +60,10 @@ def forget(customer_ids: tuple[str, ...], file: Path | None, why: str, by: str, 
 
 def describe_receipt(receipt: Receipt, cache_ttl_s: float) -> Iterator[str]:
     """Yield a receipt, line by line."""
-    yield f"{receipt.customers:,} customers erased; their events are left out from now on"
+    yield f"customers erased: {receipt.customers:,}; their events are left out from now on"
     for table, rows in sorted(receipt.rows.items()):
         if rows:
-            yield f"  {table}: {rows:,} rows"
+            yield f"  rows of {table}: {rows:,}"
     if receipt.unsent:
         yield f"  {receipt.unsent:,} of the messages were not marked as published: a worker may publish them now"
     if receipt.cache_erased:

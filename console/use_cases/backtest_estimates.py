@@ -22,12 +22,12 @@ import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from campaigns.effect import FIRST_CONVERTED, FIRST_CUSTOMERS
-from training.evaluation.off_policy import Z_95, OfferLog, standard_error, value_policy
+from training.evaluation.off_policy import OfferLog, describe_gap, value_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -225,8 +225,9 @@ def _value(supported: Sequence[_Taken], columns: int, reward: NDArray[np.float64
     probability = np.array([each.probability for each in supported], dtype=np.float64)
     halves = np.array([zlib.crc32(each.encode()) % FOLDS for each in names], dtype=np.intp)
     expected = _predict(taken, reward, halves, columns)
-    found = value_policy(policy, expected, OfferLog(taken, reward, probability, customers))
-    return _describe(found, reward, customers), found.effective_rows
+    log = OfferLog(taken, reward, probability, customers)
+    found = value_policy(policy, expected, log)
+    return _describe(found, describe_gap(found, None, expected, log), reward), found.effective_rows
 
 
 def _predict(
@@ -246,19 +247,8 @@ def _predict(
     return expected
 
 
-def _describe(found: PolicyValue, reward: NDArray[np.float64], customers: NDArray[np.intp]) -> Value:
-    margin = Z_95 * found.dr_error
+def _describe(found: PolicyValue, gap: Mapping[str, Any], reward: NDArray[np.float64]) -> Value:
     recorded = float(reward.mean())
-    wider = Z_95 * standard_error(found.per_row - reward, customers)
-    difference = found.dr - recorded
     return Value(
-        recorded,
-        found.ips,
-        found.snips,
-        found.dr,
-        found.dr - margin,
-        found.dr + margin,
-        difference,
-        difference - wider,
-        difference + wider,
+        recorded, found.ips, found.snips, found.dr, *found.interval_95, found.dr - recorded, *gap["interval_95"]
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from segments.evaluated_versions import rules_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
@@ -73,7 +75,7 @@ def count_waiting(
     known = sum(count for _, count in evaluated)
     return {
         segment.key: (
-            sum(count for versions, count in evaluated if versions.get(segment.key) != segment.version),
+            sum(count for versions, count in evaluated if rules_of(versions.get(segment.key, "")) != segment.version),
             known,
         )
         for segment in defined.segments

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 COMPUTED = SCORE_FACTS | frozenset(as_columns({}, (), {})) | {ALWAYS_VIP, STALE}
 """The facts that the warehouse does not supply."""
+DERIVED = ("churn_risk", "churn_risk_level")
+"""The facts that follow from churn_probability."""
 _TRUTHS = {"true": True, "false": False}
 
 
@@ -79,13 +81,13 @@ def read_changes(
     return changes
 
 
-def change_columns(facts: FeatureTable, changes: Collection[FactChange]) -> FeatureTable:
-    """Return the one row with the changed facts, and the risk that follows from a probability of churn."""
+def change_columns(facts: FeatureTable, changes: Collection[FactChange], cuts: RfmCuts | None = None) -> FeatureTable:
+    """Return the one row with the changed facts, and the risk that follows from a probability of churn by the cuts."""
     changed = {each.fact: _cell(facts.columns[each.fact], each.after) for each in changes}
-    if "churn_probability" in changed and "churn_risk" not in changed and facts.columns.keys() >= set(Churn.facts):
+    if "churn_probability" in changed and facts.columns.keys() >= set(Churn.facts):
         scores = changed["churn_probability"].astype(np.float32).reshape(1, 1)
-        derived = TASKS[Churn.name].add_facts(scores, facts.columns["decision_basis"], {}, RfmCuts())
-        changed["churn_risk"] = derived["churn_risk"]
+        derived = TASKS[Churn.name].add_facts(scores, facts.columns["decision_basis"], {}, cuts or RfmCuts())
+        changed = {name: derived[name] for name in DERIVED} | changed
     return facts.with_columns(changed)
 
 
@@ -148,8 +150,11 @@ def _describe_computed(fact: str, changed: Collection[str], scorers: Scorers) ->
     source = f"the score of {by}" if by and by != "rules" else "what Holdfast computes"
     note = f"{fact} is set in place of {source}"
     siblings = next((task.facts for task in TASKS.values() if fact in task.facts), ())
-    derived = {"churn_risk"} if fact == "churn_probability" else set()
+    derived = set(DERIVED) if fact == "churn_probability" else set()
     kept = [each for each in siblings if each not in {*changed, *derived, "decision_basis"}]
-    follows = "; churn_risk follows from it" if derived - set(changed) else ""
+    followers = [each for each in DERIVED if each in derived - set(changed)]
+    follows = (
+        f"; {' and '.join(followers)} {'follows' if len(followers) == 1 else 'follow'} from it" if followers else ""
+    )
     stays = f"; {', '.join(kept)} stay as computed" if kept else ""
     return f"{note}{follows}{stays}"

@@ -25,7 +25,7 @@ class ModelStatus:
     """What decides one task.
 
     Attributes:
-        task: churn, nbo or ltv.
+        task: its name.
         version: the version promoted; `rules` where none is.
         added_at: when it was added, RFC 3339; None for rules.
         promoted_at: when it was promoted or rolled back to, RFC 3339; None for rules.
@@ -42,12 +42,12 @@ class ModelStatus:
 
 
 def find_models(settings: Settings) -> Sequence[ModelStatus]:
-    """Return what decides each task, by the folder of models."""
+    """Return what decides each task, by the folder of models; an optional task without a model is left out."""
     if settings.mock_mode:
-        return [ModelStatus(task, "mock") for task in TASKS]
-    if settings.models_dir is None:
-        return [ModelStatus(task, RULES) for task in TASKS]
-    return [_find_model(settings.models_dir / task, task) for task in TASKS]
+        return [ModelStatus(name, "mock") for name, task in TASKS.items() if not task.is_optional]
+    folder = settings.models_dir
+    found = [ModelStatus(task, RULES) if folder is None else _find_model(folder / task, task) for task in TASKS]
+    return [each for each in found if each.version != RULES or not TASKS[each.task].is_optional]
 
 
 def _find_model(home: Path, task: str) -> ModelStatus:

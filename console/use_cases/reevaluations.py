@@ -1,4 +1,4 @@
-"""The re-evaluation of every customer under changed segments: one request for each, at a bounded rate.
+"""The re-evaluation of every customer under changed segments or models: one request for each, at a bounded rate.
 
 Requests go to the evaluations topic, keyed like any event, so the owner of a customer's partition decides them. Few
 are on their way at a time: the next ones are sent when the ledger shows that earlier ones were decided. So a worker
@@ -23,7 +23,9 @@ from campaigns.postgres_reevaluations import open_reevaluations
 from features.warehouses import opened
 from segments.definition import fingerprint
 from streams.adapters import find_warehouse
+from streams.decision_config import find_versions
 from streams.kafka.reevaluation_requests import ReevaluationRequestProducer
+from streams.runtime.model_reload import find_changeovers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -236,8 +238,9 @@ class Reevaluation:
         done = self.begun.customers + self._over
         return (
             f"no customer was evaluated for {self.pace.patience_s:g} s; the re-evaluation is over for {done:,}. Are "
-            "workers running, and were they restarted after definitions changed? /health says what they wait for, and "
-            "which segments a missing column keeps from being evaluated. To go on: holdfast segments reevaluate"
+            "workers running, were they restarted after definitions changed, and do they serve the models promoted in "
+            "this HOLDFAST_MODELS_DIR? /health says what they wait for, and which segments a missing column keeps from "
+            "being evaluated. To go on: holdfast segments reevaluate"
         )
 
 
@@ -262,13 +265,14 @@ def reevaluate(
 
     Raises:
         SegmentsError, CampaignError: the definitions cannot be used, or another process re-evaluates.
+        VersionError: it cannot be read which models serve.
         ReevaluationError: see Reevaluation.run.
         WarehouseError: the customers cannot be listed.
         BrokerUnavailableError: Kafka takes no requests.
         LedgerUnavailableError: the ledger cannot be used.
     """
     segments = load_definitions(settings.definitions_dir).segments
-    versions = {each.key: each.version for each in segments}
+    versions = find_versions(segments, find_changeovers(settings))
     pace = pace or Pace(rate or settings.reevaluation_rate)
     producer = ReevaluationRequestProducer(settings)
     with open_reevaluations(settings.ledger_url) as ledger, ledger.alone():

@@ -225,7 +225,8 @@ def replaying(
             _decide(settings, plan, replay, found, on_progress)
             replay.finish()
             found = replay.find()
-        replay.compare(found, plan.customers)
+        with replay.without_erasures():
+            replay.compare(found, plan.customers)
         yield FinishedReplay(summarise(replay, found), replay)
         if not keep:
             replay.drop()
@@ -301,12 +302,8 @@ def _begin(settings: Settings, plan: ReplayPlan, replay: PostgresReplay, by: str
         settings.history_query is not None,
     )
     try:
-        replay.create(settings.ledger_url)
-        replay.copy_definitions(plan.begin)
-        replay.activate_otherwise(definitions.segments, plan.first_evaluations, at=plan.begin, by=by)
-        if plan.ledger == "snapshot":
-            replay.copy_state(plan.begin, plan.end, plan.customers)
-            asyncio.run(refold_signals(settings, replay, plan.begin))
+        with replay.without_erasures():
+            _fill(settings, plan, replay, definitions, by)
         replay.begin(
             begin=plan.begin,
             end=plan.end,
@@ -318,6 +315,16 @@ def _begin(settings: Settings, plan: ReplayPlan, replay: PostgresReplay, by: str
     except BaseException:
         replay.drop()
         raise
+
+
+def _fill(settings: Settings, plan: ReplayPlan, replay: PostgresReplay, definitions: DefinitionSet, by: str) -> None:
+    """Create the schema, and let its ledger hold what the live one held."""
+    replay.create(settings.ledger_url)
+    replay.copy_definitions(plan.begin)
+    replay.activate_otherwise(definitions.segments, plan.first_evaluations, at=plan.begin, by=by)
+    if plan.ledger == "snapshot":
+        replay.copy_state(plan.begin, plan.end, plan.customers)
+        asyncio.run(refold_signals(settings, replay, plan.begin))
 
 
 def _decide(

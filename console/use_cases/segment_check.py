@@ -16,6 +16,7 @@ from console.use_cases.warehouse_check import describe_view, read_sample
 from features.signals import as_columns
 from features.table import find_kind
 from features.times import EVENT_TIME, event_times
+from models.rfm import SEGMENTS
 from models.scores import score_customers
 from segments.expression import Array, BoolOp, Condition, Fact, LiteralValue, Negation, Operation
 from segments.null_safety import find_null_holds
@@ -32,6 +33,14 @@ if TYPE_CHECKING:
     from segments.nodes import Node
     from streams.settings import Settings
 
+VALUES: Mapping[str, Sequence[str]] = {
+    "churn_risk": ("low", "medium", "high"),
+    "churn_risk_level": ("low", "medium", "high", "critical"),
+    "value_segment": ("low", "medium", "high"),
+    "decision_basis": ("model", "rules", "mock"),
+    "rfm_segment": SEGMENTS,
+}
+"""Every text that a fact of the models may be."""
 COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!=", "===", "!=="})
 KIND_WORDS: Mapping[Kind, str] = {"number": "a number", "boolean": "true or false", "other": "text, time or JSON"}
 _ADVICE: Mapping[Kind, str] = {
@@ -114,17 +123,17 @@ def add_silent_facts(view: FeatureTable, scorers: Scorers, as_of: datetime) -> F
 
 
 def find_mismatches(rule: Rule, kinds: Mapping[str, Kind]) -> list[str]:
-    """Return a sentence for each comparison of a fact with a value, or with a fact, of another type.
+    """Return a sentence for each comparison of a fact with a value, or with a fact, that it cannot be equal to.
 
-    JavaScript compares such values after a conversion that seldom is what the author means: a text that is no number is
-    neither less nor greater than any number. A part of a JSON column, null and a computed value fit everything, and a
-    truth value fits a number.
+    JavaScript compares values of different types after a conversion that seldom is what the author means: a text that
+    is no number is neither less nor greater than any number. A part of a JSON column, null and a computed value fit
+    everything, and a truth value fits a number.
     """
     return [
         sentence
         for node in _walk(rule.program)
         for left, right in _pairs(node)
-        if (sentence := _describe_mismatch(left, right, kinds))
+        if (sentence := _describe_mismatch(left, right, kinds) or _describe_never(left, right))
     ]
 
 
@@ -156,6 +165,20 @@ def _pairs(operation: Operation) -> Iterator[tuple[Node, Node]]:
             yield from ((needle, LiteralValue(each)) for each in haystack.value)
         elif isinstance(haystack, Array):
             yield from ((needle, part) for part in haystack.parts)
+
+
+def _describe_never(left: Node, right: Node) -> str:
+    """Return a sentence where a fact of the models is compared with a text that it never is, empty otherwise."""
+    if isinstance(left, LiteralValue):
+        left, right = right, left
+    if not isinstance(left, Fact) or not isinstance(right, LiteralValue) or not isinstance(right.value, str):
+        return ""
+    name, values = left.names[0], VALUES.get(left.names[0], (right.value,))
+    if right.value in values:
+        return ""
+    others = [each for each, known in VALUES.items() if right.value in known]
+    hint = f"; {' and '.join(others)} may be" if others else ""
+    return f"compares {name!r} with {right.value!r}, which it never is: it is {', '.join(values)}{hint}"
 
 
 def _describe_mismatch(left: Node, right: Node, kinds: Mapping[str, Kind]) -> str:

@@ -75,7 +75,7 @@ _NAMES: Mapping[str, str] = {
 # Of facts that Holdfast adds, which a sample may have no value of.
 _TYPES: Mapping[str, str] = {
     "key_concerns": "list",
-    **dict.fromkeys(("churn_risk", "value_segment", "rfm_segment", "decision_basis"), "text"),
+    **dict.fromkeys(("churn_risk", "churn_risk_level", "value_segment", "rfm_segment", "decision_basis"), "text"),
 }
 _ID = re.compile(r"(^|_)(id|uuid|guid|key)$|[a-z](Id|ID|Uuid|UUID)$", re.ASCII)
 

@@ -22,6 +22,7 @@ from models.fallbacks import ModelFallbacks
 from segments.engine import Activation, classify
 from streams.adapters import find_warehouse
 from streams.customers import joined_at
+from streams.decision_config import find_scored
 from streams.runtime.model_reload import load_models
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from features.table import FeatureTable
     from models.registry import Scorers
     from segments.definition import Segment
-    from segments.engine import MembershipState, Transition
+    from segments.engine import MembershipState, ScoredUnder, Transition
     from streams.settings import Settings
 
 
@@ -107,7 +108,7 @@ async def _compare(settings: Settings, segment: Segment, scorers: Scorers, limit
         activation = await ledger.find_activation(segment) or Activation(segment.version, now)
         members = await ledger.count_members(segment.key)
         sources = FactSources(warehouse, ledger, scorers, ModelFallbacks(), now)
-        comparison = Comparison(plan, activation, limit)
+        comparison = Comparison(plan, activation, find_scored([segment], scorers), limit)
         async with aclosing(read_facts(plan, sources, also=[CUSTOMER_SINCE])) as tables:
             async for table, state in tables:
                 comparison.add(table, state)
@@ -132,6 +133,7 @@ class Comparison:
     Attributes:
         plan: the segment and what it reads.
         activation: of the segment's version.
+        scored: the changeovers behind the scores.
         limit: the largest number of examples of each kind.
         found: the members among the customers.
         customers, kept, entering, leaving: see SegmentDiff.
@@ -139,6 +141,7 @@ class Comparison:
 
     plan: FactPlan
     activation: Activation
+    scored: ScoredUnder
     limit: int
     customers: int = 0
     found: int = 0
@@ -149,8 +152,8 @@ class Comparison:
     def add(self, table: FeatureTable, state: LedgerState | None) -> None:
         """Evaluate a table as a worker would, and count what that changes."""
         segment, held = self.plan.segment, state.memberships if state else {}
-        activations = {segment.key: self.activation}
-        moved = classify([segment], table, held, activations=activations, joined_at=joined_at(table))
+        activations, joined = {segment.key: self.activation}, joined_at(table)
+        moved = classify([segment], table, held, activations=activations, joined_at=joined, scored=self.scored)
         inside = find_members(segment.key, table.customer_ids, held)
         self.customers += len(table)
         self.found += int(inside.sum())

@@ -25,7 +25,7 @@ from streams.known_facts import known_facts
 from streams.staff_feedback import feedback_columns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
     from datetime import datetime
 
     from campaigns.ports import LedgerState
@@ -80,7 +80,14 @@ class FactSources:
     as_of: datetime
 
 
-def plan_facts(segment: Segment, view: FeatureTable, scorers: Scorers, settings: Settings, name: str) -> FactPlan:
+def plan_facts(
+    segment: Segment,
+    view: FeatureTable,
+    scorers: Scorers,
+    settings: Settings,
+    name: str,
+    also: Collection[str] = (),
+) -> FactPlan:
     """Return what must be read to evaluate a segment.
 
     Args:
@@ -89,6 +96,7 @@ def plan_facts(segment: Segment, view: FeatureTable, scorers: Scorers, settings:
         scorers: the models.
         settings: they say whether rows have a time of change.
         name: the name of the view, for messages.
+        also: more facts that are needed.
 
     Raises:
         CampaignDefinitionError: a rule reads a fact that no source supplies.
@@ -100,6 +108,7 @@ def plan_facts(segment: Segment, view: FeatureTable, scorers: Scorers, settings:
     facts = facts_of(pinned)
     if missing := find_missing_columns(facts, view, scorers):
         raise SegmentsError(f"{segment.file}: {missing}")
+    facts |= frozenset(also)
     has_scores = not facts.isdisjoint(SCORE_FACTS)
     read = facts | facts_read(scorers) if has_scores else facts
     return FactPlan(

@@ -21,7 +21,9 @@ from console.use_cases.parts import Part, Reading, attempt
 from console.use_cases.services_status import WITHOUT, find_addresses, service_readers
 from console.use_cases.workers_status import find_workers
 from segments.definition import fingerprint
+from streams.decision_config import find_versions
 from streams.kafka.group_inspection import GroupInspector
+from streams.runtime.model_reload import find_changeovers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 3.0
 BETWEEN_LOOKS_S = 1.0
 """At least two intervals in which workers commit offsets."""
+COUNTED_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +78,6 @@ class TopicLag:
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """What a later look is compared with: the group's positions and the sequence of the latest message."""
-
-    positions: Positions | None
-    sequence: int | None
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
 class Rate:
     """How fast events are committed and triggers decided, per second, over some seconds; None is unknown."""
 
@@ -106,6 +100,29 @@ class Waiting:
     by_segment: Mapping[str, tuple[int, int]]
     was_requested: bool
     unfinished: Sequence[UnfinishedReevaluation]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a later look is compared with, and what it need not read again.
+
+    Attributes:
+        positions: those of the group.
+        sequence: that of the latest message.
+        at: when, on the monotonic clock.
+        waiting: customers who wait: counting them reads every customer's row, so not every look does.
+        waiting_at: when they were counted.
+    """
+
+    positions: Positions | None
+    sequence: int | None
+    at: float
+    waiting: Waiting | None = None
+    waiting_at: float = 0.0
+
+    def find_waiting(self, now: float) -> Waiting | None:
+        """Return who waits, unless that is not known or was counted too long ago."""
+        return self.waiting if now - self.waiting_at < COUNTED_EVERY_S else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +187,8 @@ def read_status(
     services = {name: Reading(read) for name, read in service_readers(settings, timeout_s=timeout_s).items()}
     workers = Reading(partial(_read_workers, settings, timeout_s))
     ledger = Reading(partial(_read_ledger, settings, timeout_s))
-    waiting = Reading(partial(_count_waiting, settings, timeout_s))
+    known = former.find_waiting(begun) if former else None
+    waiting = Reading(partial(_count_waiting, settings, timeout_s, known))
     models = find_models(settings)
     if former is None:
         former = _mark(settings, timeout_s)
@@ -183,8 +201,13 @@ def read_status(
     found_lag = lag.wait(timeout_s, begun_now + timeout_s)
     counted = triggers.wait(timeout_s, begun_now + timeout_s)
     parts = _spread(ledger.wait(timeout_s, begun + timeout_s))
+    found_waiting = waiting.wait(timeout_s, begun + timeout_s)
     marks = Marks(
-        found_lag.value[0] if found_lag.value else None, counted.value[0] if counted.value else None, begun_now
+        found_lag.value[0] if found_lag.value else None,
+        counted.value[0] if counted.value else None,
+        begun_now,
+        found_waiting.value,
+        former.waiting_at if known else begun,
     )
     status = Status(
         at=datetime.now(UTC),
@@ -201,7 +224,7 @@ def read_status(
         models=models,
         stops=parts.stops,
         definitions=parts.definitions,
-        waiting=waiting.wait(timeout_s, begun + timeout_s),
+        waiting=found_waiting,
         attention=(),
         marks=marks,
     )
@@ -277,11 +300,13 @@ def _compare(settings: Settings, ledger: PostgresStatus) -> Sequence[DefinitionS
     return compare_definitions(defined, ledger.segment_versions(), ledger.campaign_versions())
 
 
-def _count_waiting(settings: Settings, timeout_s: float) -> Waiting:
+def _count_waiting(settings: Settings, timeout_s: float, known: Waiting | None) -> Waiting:
+    if known is not None:
+        return known
     defined = load_definitions(settings.definitions_dir)
     with open_status(settings.ledger_url, timeout_s=timeout_s) as ledger:
         counted = count_waiting(defined, ledger.count_evaluated())
-        versions = fingerprint({each.key: each.version for each in defined.segments})
+        versions = fingerprint(find_versions(defined.segments, find_changeovers(settings)))
         return Waiting(
             {key: each for key, each in counted.items() if each[0]},
             ledger.was_reevaluated(versions),

@@ -154,9 +154,8 @@ def find_uses(id_column: str, definitions: DefinitionSet, scorers: Scorers) -> M
     uses["preferred_channel"].append("preferred channel")
     for sources in RFM_SOURCES["rfm_segment"]:
         uses[sources].append("RFM")
-    for name, task in TASKS.items():
-        scorer = scorers[name]
-        read: Collection[str] = task.rule_columns if scorer.basis == "rules" else scorer.columns
+    for name, scorer in scorers.by_name.items():
+        read: Collection[str] = TASKS[name].rule_columns if scorer.basis == "rules" else scorer.columns
         for column in read:
             uses[column].append(f"{name} {'rule' if scorer.basis == 'rules' else 'model'}")
     for fact, use in _find_uses_by_definitions(definitions):
@@ -196,8 +195,8 @@ def _missing_sources(columns: FeatureTable, scorers: Scorers) -> list[str]:
     ]
     of_rules = [
         f"the {name} rule takes as null: {', '.join(missing)}"
-        for name, task in TASKS.items()
-        if scorers[name].basis == "rules" and (missing := sorted(task.rule_columns - columns.columns.keys()))
+        for name, scorer in scorers.by_name.items()
+        if scorer.basis == "rules" and (missing := sorted(TASKS[name].rule_columns - columns.columns.keys()))
     ]
     return of_facts + of_rules
 

@@ -202,7 +202,7 @@ async def _run(
     )
     state = await pipeline.load(prepared)
     folded = pipeline.fold(prepared, state)
-    folded = replace(folded, facts=change_columns(folded.facts, computed))
+    folded = replace(folded, facts=change_columns(folded.facts, computed, config.scorers.rfm))
     transitions = pipeline.classify(prepared, state, folded)
     evaluated = pipeline.evaluate(prepared, state, folded, transitions)
     held = state.memberships.get(customer_id)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.confidence import describe_confidence, find_confidence, interval_width
 from models.rules import YEAR_DAYS, lifetime_value_rule
 from models.tasks.protocol import ModelTask
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
     from features.table import Column, FeatureTable
     from models.rfm import RfmCuts
+    from models.tasks.protocol import ColumnType, Scored, Serving
 
+WINDOW_MONTHS = 12
 BOUNDED = 3
 """Outputs of a model that also predicts the lower and the upper bound of an interval."""
 _VALUES = np.array(["low", "medium", "high", None], dtype=object)
@@ -85,3 +88,44 @@ class LifetimeValue(ModelTask):
             "predicted_ltv_high": money[:, 2],
             "value_segment": _VALUES[np.where(np.isnan(expected), _UNKNOWN, places)],
         }
+
+    def prediction_types(self, offers: int) -> dict[str, ColumnType]:
+        """Return the types of value, interval and confidence."""
+        _ = offers
+        bounds: dict[str, ColumnType] = {"confidence_interval_low": "number", "confidence_interval_high": "number"}
+        said: dict[str, ColumnType] = {"predicted_ltv": "number", **bounds, "value_segment": "text"}
+        return {**said, "confidence": "text", "decision_basis": "text", "model_version": "text"}
+
+    def predict(self, scored: Scored, serving: Serving) -> dict[str, Column]:
+        """Return the value of 12 months with its interval, segment and confidence."""
+        facts = self.add_facts(scored.scores, scored.basis, serving.manifest, serving.rfm)
+        width = interval_width(scored.scores[:, 1:]) if scored.scores.shape[1] == BOUNDED else None
+        return {
+            "predicted_ltv": facts["predicted_ltv"],
+            "confidence_interval_low": facts["predicted_ltv_low"],
+            "confidence_interval_high": facts["predicted_ltv_high"],
+            "value_segment": facts["value_segment"],
+            "confidence": find_confidence(width, scored.basis, serving.manifest),
+            "decision_basis": scored.basis,
+            "model_version": scored.versions(serving.version),
+        }
+
+    def prediction_object(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a prediction; its interval is null where no bounds are known."""
+        low, high = row["confidence_interval_low"], row["confidence_interval_high"]
+        return {
+            "predicted_ltv": row["predicted_ltv"],
+            "confidence_interval": None if low is None or high is None else {"low": low, "high": high},
+            "value_segment": row["value_segment"],
+            "prediction_window_months": WINDOW_MONTHS,
+            **{name: row[name] for name in ("confidence", "decision_basis", "model_version")},
+        }
+
+    def describe_prediction(self, prediction: Mapping[str, Any]) -> str:
+        """Return value, interval and what they rest on."""
+        bounds, value = prediction["confidence_interval"], prediction["predicted_ltv"]
+        known = "not known" if value is None else f"{value:,.2f} in {prediction['prediction_window_months']} months"
+        within = f", {bounds['low']:,.2f} to {bounds['high']:,.2f} four times of five" if bounds else ""
+        segment = prediction["value_segment"] or "not known"
+        source = describe_confidence(prediction["confidence"], prediction["model_version"])
+        return f"lifetime value {known}{within}, value segment {segment}, {source}"

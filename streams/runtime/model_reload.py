@@ -11,7 +11,9 @@ import structlog
 from campaigns.errors import LedgerUnavailableError
 from models.errors import ModelError
 from models.registry import keep_models, load_scorers, version_fingerprint
+from models.tasks.registry import TASKS
 from models.trials import keep_challengers, leave_out, with_trials
+from models.versions import read_serving
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -37,7 +39,20 @@ def load_models(settings: Settings, offers: Collection[int]) -> Scorers:
     """
     folder = settings.models_dir or Path()
     mapping, size = settings.feature_mapping, settings.model_input_size
-    return load_scorers(folder, mapping, size, offers=len(offers), mock=settings.mock_mode)
+    risk = settings.churn_risk_thresholds
+    return load_scorers(folder, mapping, size, offers=len(offers), risk=risk, mock=settings.mock_mode)
+
+
+def find_changeovers(settings: Settings) -> dict[str, str]:
+    """Return the changeover under which each promoted model serves, by name, where no worker refuses it.
+
+    Raises:
+        VersionError: a file `current` cannot be read.
+    """
+    if settings.models_dir is None or settings.mock_mode:
+        return {}
+    found = {name: read_serving(settings.models_dir / name).changeover for name in TASKS}
+    return {name: changeover for name, changeover in found.items() if changeover}
 
 
 def load_served(settings: Settings, offers: Collection[int]) -> Scorers:
@@ -151,7 +166,8 @@ class ModelReloader:
         before, self.scorers = self.scorers, leave_out(self._loaded, reasons)
         scorers = self.scorers
         if scorers.versions != before.versions or scorers.rfm != before.rfm:
-            log.info("models_swapped", before=before.versions, after=scorers.versions)
+            changeovers = scorers.changeovers
+            log.info("models_swapped", before=before.versions, after=scorers.versions, changeovers=changeovers)
         if self._running(scorers) != self._running(before):
             log.info("experiments_changed", before=[*self._running(before)], after=[*self._running(scorers)])
         self._use(scorers)

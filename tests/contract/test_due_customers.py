@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, DueCustomer
 from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_ledger import PostgresLedger
 from tests.builders import AS_OF, segment
+from tests.examples import examples
 from tests.fakes.due_customers import InMemoryDueCustomers
 from tests.fakes.ledger import InMemoryLedger
 
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
     from campaigns.ports import DueCustomers, Ledger
 
 OWNED = {3: 1}
+NAMES = ("ann", "bob", "cy", "dora")
+# Never two customers at one time: which of them a claim of one returns is left open.
+DUE = st.fixed_dictionaries({}, optional={name: st.integers(1, 9) | st.none() for name in NAMES})
+STEPS = st.lists(
+    st.tuples(st.just("evaluate"), DUE, st.booleans())
+    | st.tuples(st.just("claim"), st.integers(0, 99), st.integers(1, 3), st.sampled_from([0.0, 60.0]))
+    | st.tuples(st.just("look")),
+    max_size=12,
+)
 LEASE_S = 60.0
 
 
@@ -127,3 +139,48 @@ async def test_a_claim_ends_with_the_lease_or_with_another_due_time(stores: Stor
     assert await stores.one.claim(20, limit=9, lease_s=LEASE_S) == [DueCustomer("ann", 15)]
     await stores.evaluate({"bob": 16})
     assert await stores.one.claim(20, limit=9, lease_s=LEASE_S) == [DueCustomer("bob", 16)]
+
+
+def test_any_evaluations_and_claims_have_the_same_effect_in_both(ledger_url: str) -> None:
+    """Whatever is evaluated, claimed, claimed again, or given no due time, in any order."""
+    migrate(ledger_url)
+    with asyncio.Runner() as runner:
+        memory, postgres = InMemoryLedger(), PostgresLedger(ledger_url)
+        both = [Stores(memory, fake := InMemoryDueCustomers(memory), fake)]
+        both.append(Stores(postgres, found := PostgresDueCustomers(ledger_url), found))
+
+        async def begin() -> None:
+            await postgres.open()
+            await found.open()
+            await prepare(memory)
+            await prepare(postgres)
+
+        async def end() -> None:
+            await found.close()
+            await postgres.close()
+
+        @examples(60)
+        @given(steps=STEPS)
+        def compare(steps: list[tuple[Any, ...]]) -> None:
+            for step in [("evaluate", dict.fromkeys(NAMES), True), *steps]:
+                in_memory, in_postgres = (runner.run(take(step, each)) for each in both)
+                assert in_memory == in_postgres, step
+
+        runner.run(begin())
+        try:
+            compare()
+        finally:
+            runner.run(end())
+
+
+async def take(step: tuple[Any, ...], stores: Stores) -> object:
+    """Take a step, and return what it shows."""
+    match step:
+        case ("evaluate", due_times, first):
+            spread = {name: due and 10 * due + NAMES.index(name) for name, due in due_times.items()}
+            await stores.evaluate(spread, first=first)
+            return await stores.due_times(*NAMES)
+        case ("claim", now, limit, lease_s):
+            return await stores.one.claim(now, limit=limit, lease_s=lease_s)
+        case _:
+            return await stores.one.next_due()

@@ -129,6 +129,21 @@ async def test_a_customer_the_ledger_never_saw_is_in_none_of_the_mappings(ledger
     assert (state.memberships, state.signals, state.contact_histories, set(state.seen_messages)) == ({}, {}, {}, set())
 
 
+async def test_customers_are_recorded_under_the_versions_of_their_batch(ledger: Ledger) -> None:
+    """With the changeovers of models, which a worker that is behind does not have yet: for it they are other ones."""
+    before, now = {"at-risk": SEGMENT.version}, {"at-risk": f"{SEGMENT.version} churn@20110601T1-new"}
+    await ledger.commit(batch(), owners=OWNED)
+    await ledger.commit(BatchChanges(evaluated=["ann"], versions=now), owners=OWNED)
+    up_to_date = (await ledger.read(["ann"], [], versions=now)).memberships["ann"]
+    behind = (await ledger.read(["ann"], [], versions=before)).memberships["ann"]
+    assert (up_to_date.evaluated_versions, up_to_date.earlier_versions) == (now, ())
+    assert (behind.evaluated_versions, behind.earlier_versions) == (now, (before,))
+    assert (await ledger.read(["ann"], [])).memberships["ann"] == behind
+    await ledger.commit(BatchChanges(evaluated=["ann"], versions=before), owners=OWNED)
+    again = (await ledger.read(["ann"], [], versions=now)).memberships["ann"]
+    assert (again.evaluated_versions, again.earlier_versions) == (before, (now,))
+
+
 async def test_what_a_batch_changed_comes_back_in_a_read(ledger: Ledger) -> None:
     await ledger.commit(batch(decision()), owners=OWNED)
     state = await ledger.read(["ann", "bob"], [])

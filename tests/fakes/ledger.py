@@ -102,6 +102,7 @@ class InMemoryLedger:
         decisions: Sequence[CustomerKey] = (),
         contacts_after: datetime | None = None,
         hours: Sequence[HourRange] = (),
+        versions: Mapping[str, str] | None = None,
     ) -> LedgerState:
         """See the port."""
         self.reach()
@@ -109,7 +110,7 @@ class InMemoryLedger:
         histories = {each: _contact_history(c, self._cooling, contacts_after) for each, c in known.items()}
         return LedgerState(
             {
-                each: MembershipState(dict(c.episodes), c.evaluated_versions, self._earlier(c))
+                each: MembershipState(dict(c.episodes), c.evaluated_versions, self._earlier(c, versions))
                 for each, c in known.items()
                 if c.episodes or c.evaluated_versions
             },
@@ -279,13 +280,14 @@ class InMemoryLedger:
         for result in changes.earlier_results:
             episodes = self._customer(result.customer_id).episodes
             episodes[result.segment] = structs.replace(episodes[result.segment], member_under=result.member_under)
+        versions = changes.versions or self._versions
         for customer_id in changes.evaluated:
             customer = self._customer(customer_id)
-            if customer.evaluated_versions and customer.evaluated_versions != self._versions:
-                earlier = [each for each in customer.earlier_versions if each != self._versions]
+            if customer.evaluated_versions and customer.evaluated_versions != versions:
+                earlier = [each for each in customer.earlier_versions if each != versions]
                 others = [each for each in earlier if each != customer.evaluated_versions]
                 customer.earlier_versions = (customer.evaluated_versions, *others)[:EARLIER_KEPT]
-            customer.evaluated_versions = self._versions
+            customer.evaluated_versions = versions
         for customer_id, due_at in changes.due_times.items():
             customer = self._find(customer_id)
             if customer.evaluated_versions:
@@ -301,8 +303,8 @@ class InMemoryLedger:
         suppressed = change.suppressed if change.kind == "entered" else held.suppressed
         episodes[change.segment] = Episode(change.episode, change.kind == "entered", suppressed, held.member_under)
 
-    def _earlier(self, customer: Customer) -> tuple[Mapping[str, str], ...]:
-        return customer.earlier_versions if customer.evaluated_versions != self._versions else ()
+    def _earlier(self, customer: Customer, versions: Mapping[str, str] | None) -> tuple[Mapping[str, str], ...]:
+        return customer.earlier_versions if customer.evaluated_versions != (versions or self._versions) else ()
 
     def _write_decisions(self, decisions: Sequence[Decision]) -> set[str]:
         """Store decisions with their contacts, and return the messages of those that are stored already."""

@@ -28,6 +28,7 @@ class InMemoryScorer:
 
     version = "given"
     basis = "model"
+    spreads = 0
 
     def __init__(self, scores: Mapping[str, Sequence[float]], outputs: int = 1, columns: Sequence[str] = ()) -> None:
         self.columns = columns
@@ -44,6 +45,10 @@ class InMemoryScorer:
         for unreadable in readable_inputs(table, self.columns)[1].values():
             scores[unreadable] = np.nan
         return scores
+
+    def score_with_spread(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return the same."""
+        return self.score(table)
 
 
 def build_scorers(churn: Scorer, offers: Scorer, ltv: Scorer) -> Scorers:

@@ -41,6 +41,10 @@ class Outcome:
         """Number of distinct triggers."""
         return len(self.things["campaign_triggers"])
 
+    def count_silent(self) -> int:
+        """Return the number of triggers of customers who fell silent."""
+        return sum(1 for _, _, campaign, *_ in self.things["campaign_triggers"] if campaign == "to-silent")
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -8,13 +8,14 @@ import secrets
 import signal
 import time
 import urllib.request
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.error import HTTPError
 
+import psycopg
 from confluent_kafka import ConsumerGroupState, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tests.faults.oracle import Outcome
     from tests.faults.scenario import InputRecord
 
+SILENT = "SELECT count(*) FROM membership WHERE segment = 'silent' AND is_member"
 TIMEOUT_S = 180.0
 BATCH_EVENTS = 40
 SESSION_S = 6
@@ -168,7 +170,7 @@ class Run:
     def start(self, fault: str = "", *, instance: str | None = "worker", **settings: str) -> WorkerProcess:
         """Start a worker; with the same instance id it replaces a killed worker without a rebalance."""
         worker = self.world.start_worker(
-            {**self._environment(), "HOLDFAST_FAULT": fault, **self._name(instance), **settings}
+            {**self.settings(), "HOLDFAST_FAULT": fault, **self._name(instance), **settings}
         )
         self.workers.append(worker)
         return worker
@@ -176,7 +178,8 @@ class Run:
     def _name(self, instance: str | None) -> dict[str, str]:
         return {"HOLDFAST_INSTANCE_ID": f"{self.prefix}{instance}"} if instance else {}
 
-    def _environment(self) -> dict[str, str]:
+    def settings(self) -> dict[str, str]:
+        """Return the settings of its workers as environment variables."""
         return {
             **self.world.endpoints.as_environment(),
             "HOLDFAST_LEDGER_URL": self.ledger_url,
@@ -209,6 +212,12 @@ class Run:
     def committed(self) -> int:
         """Return the number of records that the group has committed."""
         return self.progress.committed()
+
+    def silent_found(self) -> int:
+        """Return the number of customers who were found because they fell silent."""
+        with psycopg.connect(self.ledger_url) as ledger, suppress(psycopg.errors.UndefinedTable):
+            return int((ledger.execute(SILENT).fetchone() or (0,))[0])
+        return 0
 
     def assignments(self) -> list[list[TopicPartition]]:
         """Return the assignment of each worker of the group; empty while the group is not stable."""

@@ -3,6 +3,8 @@
 Input, faults, their times and durations are drawn from the seed. The interleaving depends on the machine, so it can
 take several runs to reproduce the failure of a seed.
 
+Operators prune and replay meanwhile, and customers fall silent whom only time moves: each must be found once.
+
 The undisturbed run reads the same records in the same order as the disturbed one: an idempotent producer may send a
 record twice across a broker restart, and such a duplicate must not count as a fault of Holdfast.
 """
@@ -30,9 +32,10 @@ from tests.faults.audit import Audit, AuditReader, count_decided, count_faults, 
 from tests.faults.crew import Crew
 from tests.faults.disturbances import plan
 from tests.faults.feed import Feeder, read_input
+from tests.faults.operators import Operators
 from tests.faults.oracle import Outcome, Verdict, collect, compare
 from tests.faults.proxied import ProxiedServices
-from tests.faults.run import TIMEOUT_S, Run, World
+from tests.faults.run import TIMEOUT_S, Run, World, send
 from tests.faults.stage import Stage
 from tests.journey.workplace import lend_database
 
@@ -67,7 +70,9 @@ class Report:
     lost: int = 0
     doubled: int = 0
     differing: int = 0
+    silent: int = 0
     redelivered: int = 0
+    operators: dict[str, int] = field(default_factory=dict)
     recovery_s: dict[str, float] = field(default_factory=dict)
     exits: dict[str, int] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
@@ -95,9 +100,10 @@ class Soak:
     """
 
     def __init__(
-        self, services: ProxiedServices, run: Run, *, seed: int, seconds: float, say: Callable[[str], None]
+        self, services: ProxiedServices, run: Run, *, seed: int, seconds: int, say: Callable[[str], None]
     ) -> None:
         self._run, self._seconds, self._say = run, seconds, say
+        self._events = seconds * EVENTS_PER_S
         self._services = services
         path = run.world.logs / "audit.jsonl"
         self._audit, self.reader = Audit(path), AuditReader(path)
@@ -111,6 +117,7 @@ class Soak:
             "HOLDFAST_AUDIT": str(path),
         }
         self.crew = Crew(run, seed)
+        self.operators = Operators(run)
         self._stage = Stage(services, self.crew, run.ledger_url, self._audit)
         self._planned = plan(seed, seconds)
         self._told = 0.0
@@ -121,20 +128,23 @@ class Soak:
             self._tick()
         feeder = Feeder(self._services.direct.broker, self._run.prefix, self._run.records, self._seconds)
         feeder.start()
-        with self._stage:
+        with self.operators, self._stage:
             self._follow_plan()
             self._say("healing")
             self._stage.heal()
         self._audit.close()
         while feeder.is_alive():
             self._tick()
+        send(self._services.direct.broker, self._run.prefix, scenario.end_time(self._events))
         return read_input(self._services.direct.broker, self._run.prefix)
 
     def finish(self, records: int) -> list[str]:
         """Wait until this many records are committed, stop the workers, and return complaints."""
         is_done = wait_for_all(self._run, records, self._tick)
-        complaints = [] if is_done else [f"stuck: {self._run.committed()} of {records} records committed"]
+        complaints = [*self.operators.complaints]
         if not is_done:
+            done = f"{self._run.committed()} of {records} records committed"
+            complaints.append(f"stuck: {done}, {self._run.silent_found()} of {scenario.SILENT} silent customers found")
             complaints += [f"{worker.log.name} ends with: {worker.tail()}" for worker in self._run.workers[-2:]]
         return complaints + self.crew.stop()
 
@@ -198,7 +208,7 @@ def soak(folder: Path, *, seconds: int, seed: int, say: Callable[[str], None] = 
     begin = time.monotonic()
     events = seconds * EVENTS_PER_S
     customers = max(scenario.CUSTOMERS, events // EVENTS_PER_CUSTOMER)
-    records = scenario.generate(seed, events, customers)
+    records = [*scenario.announce_silent(), *scenario.generate(seed, events, customers)]
     report = Report(seconds, seed)
 
     def report_progress(text: str) -> None:
@@ -206,7 +216,7 @@ def soak(folder: Path, *, seconds: int, seed: int, say: Callable[[str], None] = 
 
     with (
         ProxiedServices(folder / "services", report=report_progress) as services,
-        lend_world(services, folder, customers) as world,
+        lend_world(services, folder, customers, events) as world,
     ):
         with Run(world, records) as run:
             disturbed = Soak(services, run, seed=seed, seconds=seconds, say=report_progress)
@@ -216,18 +226,18 @@ def soak(folder: Path, *, seconds: int, seed: int, say: Callable[[str], None] = 
         add_figures(report, disturbed)
         report_progress(f"running the {len(found)} records undisturbed")
         undisturbed = run_undisturbed(world, found)
-    report.events, report.triggers = len(found), undisturbed.triggers
+    report.events, report.triggers, report.silent = len(found), undisturbed.triggers, undisturbed.count_silent()
     report.judge(compare(undisturbed, outcome))
     return report
 
 
 @contextmanager
-def lend_world(services: ProxiedServices, folder: Path, customers: int) -> Iterator[World]:
+def lend_world(services: ProxiedServices, folder: Path, customers: int, events: int) -> Iterator[World]:
     """Yield a filled warehouse and definitions."""
     definitions = scenario.write_definitions(folder / "definitions")
     with ExitStack() as stack:
         warehouse = stack.enter_context(lend_database(services.direct.warehouse_url, "soak_warehouse"))
-        scenario.fill_warehouse(warehouse, customers)
+        scenario.fill_warehouse(warehouse, customers, events)
         yield World(services.direct, warehouse, definitions, folder)
 
 
@@ -241,14 +251,14 @@ def run_undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:
 
 
 def wait_for_all(run: Run, records: int, tick: Callable[[], None]) -> bool:
-    """Wait until this many records are committed; return False if there is no progress for a long time."""
-    committed, moved = 0, time.monotonic()
-    while committed < records and time.monotonic() < moved + TIMEOUT_S:
+    """Wait until so many records are committed and silent customers found; return False if that does not progress."""
+    done, moved = (0, 0), time.monotonic()
+    while not (is_done := done[0] >= records and done[1] >= scenario.SILENT) and time.monotonic() < moved + TIMEOUT_S:
         tick()
         with suppress(KafkaException):  # a broker that has just restarted may not have the offsets yet
-            before, committed = committed, run.committed()
-            moved = time.monotonic() if committed > before else moved
-    return committed >= records
+            before, done = done, (run.committed(), run.silent_found())
+            moved = time.monotonic() if done > before else moved
+    return is_done
 
 
 def add_figures(report: Report, disturbed: Soak) -> None:
@@ -257,7 +267,7 @@ def add_figures(report: Report, disturbed: Soak) -> None:
     faults, recoveries = count_faults(entries), measure_recoveries(entries)
     report.faults, report.fault_count = dict(sorted(faults.items())), faults.total()
     report.redelivered = sum(1 for times in count_decided(entries).values() if times > 1)
-    report.exits = dict(disturbed.crew.exits)
+    report.exits, report.operators = dict(disturbed.crew.exits), dict(disturbed.operators.done)
     if recoveries:
         figures = {"kills": len(recoveries), "median": statistics.median(recoveries), "max": max(recoveries)}
         report.recovery_s = {name: round(figure, 2) for name, figure in figures.items()}

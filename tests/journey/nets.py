@@ -16,6 +16,9 @@ import numpy as np
 
 from training.nets.architecture import encode
 from training.nets.fit import Options, Trained, conform, fit
+from training.nets.recalibration import shift
+from training.nets.spread import add_spread
+from training.reasons import write_reasons
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,8 +62,8 @@ def train(method: str, likelihood: str, seed: int = 1) -> Trained:
     return conform(trained, inputs, spend, interval)[0]
 
 
-def mean_of_members(trained: Trained, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the ensemble's probabilities as the mean over its members, computed as in the paper."""
+def score_members(trained: Trained, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the probabilities of the ensemble's members, computed as in the paper, shape [members, rows, 1]."""
     rows = encode(inputs, trained.preprocessing).numpy().astype(np.float64)
     net = {name: np.asarray(getattr(trained.net, name), np.float64) for name in trained.net.__slots__}
     chances = []
@@ -68,7 +71,15 @@ def mean_of_members(trained: Trained, inputs: NDArray[np.float32]) -> NDArray[np
         inner = (rows * net["signs"][k, :, 0]) @ net["kernel"] * net["scales"][k, 0] + net["offsets"][k]
         logits = rows @ net["skip"] + np.maximum(inner, 0) @ net["heads"][k] + net["level"][k]
         chances.append(1 / (1 + np.exp(-logits)))
-    return np.mean(chances, axis=0)
+    return np.stack(chances)
+
+
+def scores_of_bag(trained: Trained, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the probability that each net of the bag gives, shape [rows, members]."""
+    assert trained.bag is not None
+    rows = encode(inputs, trained.preprocessing).numpy().astype(np.float64)
+    logits = np.einsum("np,kpq->nk", rows, trained.bag.skips.numpy()) + np.asarray(trained.bag.level)[:, 0]
+    return 1 / (1 + np.exp(-logits))
 
 
 def write(trained: Trained, folder: Path) -> None:
@@ -76,8 +87,12 @@ def write(trained: Trained, folder: Path) -> None:
     content = trained.convert()
     folder.mkdir()
     (folder / "model.tflite").write_bytes(content)
-    manifest = {"version": "test", "outputs": trained.outputs, "features": FEATURES}
-    manifest["files"] = {"model.tflite": hashlib.sha256(content).hexdigest()}
+    inputs, buys, spend = make_rows(1)
+    targets, scores = (buys if trained.outputs == 1 else spend), trained.predict(inputs)[:, :1]
+    reasons = write_reasons(folder, FEATURES, inputs, targets, scores, {}, trained.predict, trained.method)
+    manifest = {"version": "test", "outputs": trained.outputs, "spreads": trained.spreads, "features": FEATURES}
+    manifest["reasons"] = reasons
+    manifest["files"] = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in folder.iterdir()}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     inputs = make_rows(3)[0]
     odd = np.stack([inputs[0]] * len(ODD) * len(FEATURES))
@@ -94,13 +109,22 @@ def main(root: str) -> None:
     """Train the nets, and write the results."""
     inputs, buys, spend = make_rows(3)
     nets = {f"{method}-{likelihood}": train(method, likelihood) for method, likelihood in NETS}
+    learned, bought, _ = make_rows(1)
+    for method in ("additive", "tabm"):
+        nets[f"{method}-spread"] = add_spread(nets[f"{method}-binary"], learned, bought, OPTIONS, seed=1)
     for name, trained in nets.items():
         write(trained, Path(root) / name)
     found = {f"scores {name}": trained.predict(inputs) for name, trained in nets.items()}
     for method in ("additive", "tabm"):
+        found[f"spread {method}"] = nets[f"{method}-spread"].predict_with_spread(inputs)[:, 1:]
+        found[f"shifted {method}"] = shift(nets[f"{method}-spread"], 0.5).predict_with_spread(inputs)
+        again = add_spread(nets[f"{method}-binary"], learned, bought, OPTIONS, seed=1)
+        found[f"spread again {method}"] = again.predict_with_spread(inputs)[:, 1:]
+    found["bag"] = scores_of_bag(nets["additive-spread"], inputs)
+    for method in ("additive", "tabm"):
         found[f"again {method}"] = train(method, "binary").predict(inputs)
     found["other seed"] = train("tabm", "binary", seed=2).predict(inputs)
-    found["members"] = mean_of_members(nets["tabm-binary"], inputs)
+    found["members"] = score_members(nets["tabm-binary"], inputs)
     additive = nets["additive-binary"]
     found["terms"] = additive.terms(inputs)
     for name, (values, added) in additive.shapes(FEATURES).items():

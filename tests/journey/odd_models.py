@@ -33,6 +33,11 @@ def sound(inputs: Any) -> Any:
     return tf.sigmoid(total(inputs) * 1e-3 - 0.5)
 
 
+def endless(inputs: Any) -> Any:
+    """Return nothing: it counts forever."""
+    return sound(tf.while_loop(lambda each: tf.reduce_all(each > -1e9), lambda each: each * 0 + 1, [total(inputs)])[0])
+
+
 def convert(score: Callable[..., Any], *inputs: Any, flex: bool = False, int8: bool = False) -> bytes:
     """Return a function as a TFLite model."""
     function = tf.function(score, input_signature=inputs)
@@ -70,6 +75,8 @@ def main(folder: str) -> None:
         "not a number": convert(lambda x: total(x) * float("nan"), rows()),
         "softmax of the batch": convert(lambda x: tf.nn.softmax(total(x), axis=0), rows()),
         "mean of the batch": convert(lambda x: sound(x - tf.reduce_mean(total(x))), rows()),
+        "hangs": convert(endless, rows()),
+        "exhausts memory": convert(lambda x: sound(tf.tile(x, [1, 10_000_000])), rows()),
         "fails": convert(lambda x: tf.gather([[0.1], [0.9]], tf.cast(x[:, 0] + 7, tf.int32)), rows()),
     }
     for name, content in models.items():

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import urllib.request
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from tests.journey.workplace import Workplace
 
 ANN, BOB = "ann-erased-0001", "bob-stays-0002"
+TABLES = """
+    SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE relkind = 'r' AND (nspname = 'public' OR nspname LIKE 'replay\\_%')"""
 OUTPUTS = ("campaign-triggers", "campaign-triggers.control", "decisions", "dead-letters")
 WHY = ("--why", "request 4711")
 
@@ -40,17 +44,15 @@ def place(endpoints: Endpoints, tmp_path: Path) -> Iterator[Workplace]:
 
 
 def find_traces(place: Workplace, customer: str) -> list[str]:
-    """Return where the ledger and Redis hold the id, as text or as bytes."""
+    """Return where the ledger, replays and Redis hold the id, as text or as bytes."""
     with psycopg.connect(place.environment["HOLDFAST_LEDGER_URL"]) as ledger:
-        tables = ledger.execute(
-            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-        ).fetchall()
+        tables = ledger.execute(TABLES).fetchall()
         query = "SELECT count(*) FROM {0} AS t WHERE position(%s IN t::text) + position(%s IN t::text) > 0"
         texts = [customer, customer.encode().hex()]
         found = [
             name
-            for (name,) in tables
-            if ledger.execute(sql.SQL(query).format(sql.Identifier(name)), texts).fetchall() != [(0,)]
+            for schema, name in tables
+            if ledger.execute(sql.SQL(query).format(sql.Identifier(schema, name)), texts).fetchall() != [(0,)]
         ]
     with redis.Redis.from_url(place.environment["HOLDFAST_REDIS_URL"]) as cache:
         return found + [each.decode() for each in cache.scan_iter(f"*{customer}*")]
@@ -126,10 +128,35 @@ def test_an_erased_customer_leaves_nothing_and_does_not_come_back(place: Workpla
 
     refused = place.holdfast("explain", ANN)
     assert (refused.returncode, "was erased on" in refused.stderr, "request 4711" in refused.stderr) == (2, True, True)
-    assert place.do("forget", ANN, "--lift", *WHY) == "1 tombstones removed\n"
+    assert place.do("forget", ANN, "--lift", *WHY) == "tombstones removed: 1\n"
     place.update(ANN)
     with_replay.stop()
     assert "membership" in find_traces(place, ANN)
+
+
+def test_no_replay_brings_an_erased_customer_back(place: Workplace) -> None:
+    """Neither one that was kept before the erasure, nor one that is made after it, even of that customer alone."""
+    place.start_worker()
+    for customer in (ANN, BOB):
+        place.set_customer(customer)
+        place.update(customer)
+    begin = datetime.now(UTC)
+    for customer in (ANN, BOB):
+        live(place, customer)
+    place.do("topics", "create")
+    end = ("--to", datetime.now(UTC).isoformat(), "--keep", "--json")
+    replay = ("replay", "--from", begin.isoformat(), *end)
+    kept = json.loads(place.do(*replay, "--customers", f"{ANN},{BOB}"))
+    assert kept["campaigns"]["win-back"] == {"same": 2}
+    assert {"difference", "replay", "decision"} <= set(find_traces(place, ANN))
+
+    receipt = json.loads(place.do("forget", ANN, *WHY, "--json"))
+    assert receipt["rows"][f"replay_{kept['replay']}.decision"] == 1
+    assert find_traces(place, ANN) == []
+    later = [("replay", "--resume", kept["replay"], "--keep", "--json"), replay, (*replay, "--ledger", "empty")]
+    for command in later:
+        assert sum(json.loads(place.do(*command))["campaigns"]["win-back"].values()) == 1
+    assert find_traces(place, ANN) == []
 
 
 @pytest.mark.parametrize("step", ["after_features", "before_commit"])

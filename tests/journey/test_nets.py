@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from models.tflite import TFLiteScorer
 from training.evaluation.classification import Classifier
 
 if TYPE_CHECKING:
@@ -44,6 +45,16 @@ def found(trained: Path) -> Found:
         return dict(arrays)
 
 
+def serve(folder: Path) -> Found:
+    """Return what serving gives for the rows of a folder, in a process without TensorFlow."""
+    files = [str(folder), str(folder / "rows.npz"), str(folder / "scores.npz")]
+    command = [sys.executable, "-m", "training.evaluation.scoring_process", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "scores.npz") as scores:
+        return dict(scores)
+
+
 def auc(scores: NDArray[np.float64], found: Found) -> float:
     return Classifier.of(scores[:, 0], found["buys"][:, 0]).auc(np.ones(len(scores)))
 
@@ -62,14 +73,9 @@ def auc(scores: NDArray[np.float64], found: Found) -> float:
 def test_an_exported_net_scores_as_the_trained_one_and_finite_on_odd_rows(
     net: str, tolerance: float, trained: Path, found: Found
 ) -> None:
-    folder = trained / net
-    files = [str(folder), str(folder / "rows.npz"), str(folder / "scores.npz")]
-    command = [sys.executable, "-m", "training.evaluation.scoring_process", *files]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    with np.load(folder / "scores.npz") as scores:
-        np.testing.assert_allclose(scores["usual"], found[f"scores {net}"], rtol=0, atol=tolerance)
-        assert np.isfinite(scores["odd"]).all()
+    scores = serve(trained / net)
+    np.testing.assert_allclose(scores["usual"], found[f"scores {net}"], rtol=0, atol=tolerance)
+    assert np.isfinite(scores["odd"]).all()
 
 
 @pytest.mark.parametrize("method", ["additive", "tabm"])
@@ -82,7 +88,42 @@ def test_another_seed_gives_another_ensemble(found: Found) -> None:
 
 
 def test_the_folded_ensemble_is_the_mean_of_its_members(found: Found) -> None:
-    np.testing.assert_allclose(found["scores tabm-binary"], found["members"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found["scores tabm-binary"], found["members"].mean(axis=0), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["additive", "tabm"])
+def test_a_spread_changes_no_score(method: str, trained: Path, found: Found) -> None:
+    """Bit for bit, of Keras and as served; and it is served as it was trained."""
+    served = {name: serve(trained / f"{method}-{name}") for name in ("binary", "spread")}
+    for part in ("usual", "odd"):
+        np.testing.assert_array_equal(served["spread"][part], served["binary"][part])
+        assert np.isfinite(served["spread"][f"{part}.spread"]).all()
+    np.testing.assert_array_equal(found[f"scores {method}-spread"], found[f"scores {method}-binary"])
+    np.testing.assert_allclose(served["spread"]["usual.spread"], found[f"spread {method}"], rtol=0, atol=PROBABILITY)
+    assert served["binary"]["usual.spread"].shape == (len(found["inputs"]), 0)
+
+
+def test_the_spread_is_the_standard_deviation_over_members(found: Found) -> None:
+    """Of the ensemble over its own, of the additive net over those of a bag, whose mean is near its score."""
+    np.testing.assert_allclose(found["spread tabm"], found["members"].std(axis=0), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found["spread additive"][:, 0], found["bag"].std(axis=1), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found["bag"].mean(axis=1), found["scores additive-binary"][:, 0], rtol=0, atol=0.1)
+    assert 0.001 < np.median(found["spread additive"]) < 0.1
+
+
+@pytest.mark.parametrize("method", ["additive", "tabm"])
+def test_the_same_seed_gives_the_same_spread(method: str, found: Found) -> None:
+    np.testing.assert_array_equal(found[f"spread {method}"], found[f"spread again {method}"])
+
+
+@pytest.mark.parametrize("method", ["additive", "tabm"])
+def test_a_moved_level_keeps_the_spread_of_the_logit(method: str, found: Found) -> None:
+    """Members move with the net: the spread of a probability p is that of the logit times p (1 - p)."""
+    moved, spread = found[f"shifted {method}"].T
+    before = found[f"scores {method}-spread"][:, 0]
+    assert (moved > before).all()
+    ratio = (spread / (moved * (1 - moved))) / (found[f"spread {method}"][:, 0] / (before * (1 - before)))
+    assert np.median(np.abs(ratio - 1)) < 0.05
 
 
 @pytest.mark.parametrize("method", ["additive", "tabm"])
@@ -97,6 +138,23 @@ def test_the_terms_of_an_additive_net_sum_up_to_its_logit(found: Found) -> None:
     chance = found["scores additive-binary"][:, 0].astype(np.float64)
     rest = np.log(chance / (1 - chance)) - found["terms"].sum(axis=1)
     assert np.ptp(rest) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "net", ["additive-binary", "tabm-binary", "additive-zero_inflated_lognormal", "tabm-zero_inflated_lognormal"]
+)
+def test_reasons_sum_to_the_score_as_served_less_that_of_the_background(net: str, trained: Path, found: Found) -> None:
+    scorer = TFLiteScorer.load(trained / net, {name: name for name in ("spend", "days", "kind")})
+    shapley = scorer.shapley
+    assert shapley is not None
+    assert shapley.is_additive == (net == "additive-binary")
+    inputs = found["inputs"][:50].astype(np.float32)
+    sums = [shapley.explain(row, (0,)).sum() for row in inputs]
+    assert sums == pytest.approx(shapley.score(inputs)[:, 0] - shapley.base[0], abs=1e-5, rel=1e-5)
+    # What customers are compared with is the average one.
+    assert scorer.manifest["reasons"]["background_score"] == pytest.approx(
+        scorer.manifest["reasons"]["training_score"], rel=0.15
+    )
 
 
 def test_a_curve_tells_what_a_feature_adds_at_a_value(found: Found) -> None:

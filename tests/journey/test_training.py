@@ -66,6 +66,9 @@ def test_all_is_promoted_or_refused_with_reasons_and_the_same_when_repeated(exam
         shipped = list_versions(EXAMPLE / "models" / name)[-1].manifest
         assert manifest(first[name])["training"]["data_sha256"] == shipped["training"]["data_sha256"]
         assert {"card.md", "report.html", "training_snapshot.json"} <= manifest(first[name])["files"].keys()
+    assert [manifest(first[name]).get("spreads") for name in ("churn", "nbo", "ltv")] == [1, 8, None]
+    measured = [manifest(first[name]) for name in ("churn", "ltv", "nbo") if "confidence" in manifest(first[name])]
+    assert all(each["metrics"]["confidence"].keys() == {"high", "medium", "low"} for each in measured)
     assert second["churn"]["verdict"] == {"promoted": "unchanged"}.get(first["churn"]["verdict"], "refused")
     assert first["churn"]["metrics"]["model"] == second["churn"]["metrics"]["model"]
     assert first["churn"]["version"] == second["churn"]["version"]

@@ -96,8 +96,9 @@ CASES: dict[Reason, tuple[Outcome, dict[str, Any], dict[str, Any], ContactHistor
 }
 
 
-# None depends on one candidate alone: test_arbitration.py, test_breaker.py and test_offer_conditions.py have them.
-OF_BATCHES = {Reason.OUTRANKED, Reason.NO_ELIGIBLE_OFFER, Reason.STOPPED}
+# None depends on one candidate alone, or on what this one is decided by: test_arbitration.py, test_breaker.py,
+# test_offer_conditions.py and test_uplift_decisions.py have them.
+OF_BATCHES = {Reason.OUTRANKED, Reason.NO_ELIGIBLE_OFFER, Reason.STOPPED, Reason.NEGATIVE_UPLIFT}
 
 
 @pytest.mark.parametrize("reason", [each for each in Reason if each not in OF_BATCHES])

@@ -83,8 +83,11 @@ def test_another_value_is_refused_with_a_sentence(values: dict[str, str], senten
 def test_the_risk_follows_from_the_probability() -> None:
     """Unless it is given, too."""
     (given,) = read_changes(facts(), {"churn_probability": "0.9"}, (), scorers())
-    assert given.note == "churn_probability is set in place of what Holdfast computes; churn_risk follows from it"
+    assert given.note == (
+        "churn_probability is set in place of what Holdfast computes; churn_risk and churn_risk_level follow from it"
+    )
     assert change_columns(facts(), [given]).row(0)["churn_risk"] == "high"
+    assert change_columns(facts(), [given]).row(0)["churn_risk_level"] == "critical"
     both = read_changes(facts(), {"churn_probability": "0.9", "churn_risk": "low"}, (), scorers())
     assert change_columns(facts(), both).row(0)["churn_risk"] == "low"
 

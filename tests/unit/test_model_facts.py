@@ -53,11 +53,15 @@ class WatchedColumns(Mapping[str, Any]):
 class Model:
     """A model that reads a column."""
 
-    version, basis, columns = "churn-1", "model", ("items_total",)
+    version, basis, columns, spreads = "churn-1", "model", ("items_total",), 0
 
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return one score for everyone."""
         return np.full((len(table), 1), 0.5, dtype=np.float32)
+
+    def score_with_spread(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return the same."""
+        return self.score(table)
 
 
 def table(columns: Mapping[str, Any]) -> FeatureTable:

@@ -21,7 +21,7 @@ from models.errors import NoVersionError, PromotionRefusedError
 from models.inputs import FEATURE_MAPPING
 from models.mock import MockScorer
 from models.registry import load_scorers
-from models.versions import current_version, read_current, read_version
+from models.versions import current_version, read_current, read_history, read_serving, read_version
 from segments.definition import build_segment
 from streams.settings import Settings
 from tests.builders import AS_OF
@@ -140,6 +140,82 @@ def test_a_version_with_the_outputs_of_another_model_is_not_promoted(run: Run, f
         run("promote", "churn", "churn-2")
 
 
+@pytest.fixture
+def by_rule(folder: Path) -> Path:
+    """The model of churn, of which no version serves: the rule gives the one customer of the view another risk."""
+    add_copy(folder / "churn", "churn-2")
+    (folder / "churn" / "current").unlink()
+    return folder / "churn"
+
+
+def test_a_promotion_that_moves_more_than_the_share_is_refused(run: Run, by_rule: Path) -> None:
+    for options in ((), ("--mode", "emit"), ("--mode", "silent")):
+        with pytest.raises(
+            PromotionRefusedError, match=r"1 of 1 customers \(100\.0%\) would move .* allows 5\.0%.*--yes"
+        ):
+            run("promote", "churn", "churn-2", *options)
+    assert current_version(by_rule) is None
+    assert "more than 5.0%: promote it with --yes" in run("promote", "churn", "churn-2", "--preview")
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "said"),
+    [
+        ((), "new", "only what the rule would have fired, too"),
+        (("--mode", "silent"), "silent", "nothing fires"),
+        (("--mode", "emit"), "emit", "everything fires that changes"),
+    ],
+)
+def test_an_accepted_promotion_fires_what_its_mode_says(
+    run: Run, by_rule: Path, options: tuple[str, ...], mode: str, said: str
+) -> None:
+    printed = run("promote", "churn", "churn-2", "--yes", *options)
+    assert said in printed
+    assert read_history(by_rule)[-1].mode == mode
+    assert (read_serving(by_rule).changeover != "") is (mode != "emit")
+    assert ("holdfast segments reevaluate" in printed) is (mode != "emit")
+
+
+def test_a_promotion_within_the_share_needs_no_yes(run: Run, by_rule: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_PROMOTION_SHARE", "1")
+    (told,) = json.loads(run("promote", "churn", "churn-2", "--json"))
+    assert (told["mode"], told["moved"], told["customers"]) == ("emit", 1, 1)
+    assert read_serving(by_rule) == ("churn-2", "")
+
+
+def test_a_model_of_offers_moves_nobody(run: Run, folder: Path) -> None:
+    """It scores those who are contacted in any case."""
+    add_copy(folder / "nbo", "nbo-2", features=list(FEATURE_MAPPING)[::-1])
+    printed = run("promote", "nbo", "nbo-2", "--mode", "silent")
+    assert printed.count("\n") == 1
+    assert read_serving(folder / "nbo") == ("nbo-2", "")
+
+
+def test_a_rollback_fires_nothing_by_itself_and_needs_no_warehouse(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_copy(folder / "churn", "churn-2")
+    run("promote", "churn", "churn-2", "--mode", "silent")
+    monkeypatch.setenv("HOLDFAST_WAREHOUSE_URL", "csv:/nowhere.csv")
+    assert "continues from the last evaluation under" in run("rollback", "churn")
+    assert read_serving(folder / "churn") == (CHURN, "")
+    promote_copy(folder / "churn", "churn-3")
+    assert "only what churn-3 would have fired, too" in run("rollback", "churn")
+    assert read_serving(folder / "churn").changeover.endswith("-new")
+
+
+def test_a_rollback_that_may_fire_everything_is_guarded(run: Run, folder: Path) -> None:
+    """The version reads its features in another order, so it scores customers otherwise."""
+    view, generator = folder.parent / "view.csv", np.random.default_rng(7)
+    rows = [",".join(map(str, (n, *generator.choice((0, 400), len(FEATURE_MAPPING))))) for n in range(50)]
+    view.write_text("\n".join([view.read_text().splitlines()[0], *rows]))
+    promote_copy(folder / "churn", "churn-2", features=list(FEATURE_MAPPING)[::-1])
+    with pytest.raises(PromotionRefusedError, match=r" of 50 customers .* would move"):
+        run("rollback", "churn", "--mode", "emit")
+    assert "everything fires" in run("rollback", "churn", "--mode", "emit", "--yes")
+    assert read_serving(folder / "churn") == (CHURN, "")
+
+
 def test_nothing_is_rolled_back_to_a_version_that_cannot_be_loaded(run: Run, folder: Path) -> None:
     promote_copy(folder / "churn", "churn-2", b"no model")
     promote_copy(folder / "churn", "churn-3")
@@ -232,7 +308,8 @@ def test_a_preview_counts_who_would_move() -> None:
     into_high = sum(count for (_, new), count in found.moves["churn_risk"].items() if new == "high")
     assert 0 < moved < 500
     assert found.segments["risky"][0] == into_high
-    assert f"churn_risk: {moved:,} change" in "\n".join(format_preview(found))
+    assert f"churn_risk: {moved:,} change" in "\n".join(format_preview(found, 0.05))
+    assert moved <= found.moved < 500
 
 
 @pytest.mark.parametrize(("name", "fact"), [("ltv", "value_segment"), ("nbo", "recommended_offer")])

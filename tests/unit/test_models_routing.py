@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from models.inputs import FEATURE_MAPPING
 from models.routing import RoutedScorer, group_of, load_model
 from models.versions import MODEL_FILE, read_current
 from tests.fakes.scorer import InMemoryScorer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CHURN = Path(__file__).parents[2] / "examples" / "online_retail" / "models" / "churn"
 
@@ -38,6 +41,26 @@ ROUTED = RoutedScorer(constant(0.0), "country", {"France": constant(1.0), "Spain
 def test_a_customer_is_scored_by_the_model_of_the_group_or_the_pooled_one(cells: list[Any], scores: list[int]) -> None:
     table = FeatureTable.from_rows([*map(str, cells)], ["country"], [[cell] for cell in cells])
     assert ROUTED.score(table)[:, 0].tolist() == scores
+
+
+class SpreadScorer(InMemoryScorer):
+    """A model with a spread of a tenth of its score."""
+
+    spreads = 1
+
+    def score_with_spread(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return score and spread."""
+        scores = self.score(table)
+        return np.hstack([scores, scores / 10])
+
+
+def test_a_spread_comes_from_the_model_of_the_group() -> None:
+    pooled, french = SpreadScorer({"a": [0.5], "b": [0.5]}), SpreadScorer({"a": [0.75], "b": [0.75]})
+    routed = RoutedScorer(pooled, "country", {"France": french}, {"outputs": 1})
+    table = FeatureTable.from_rows(["a", "b"], ["country"], [["France"], [None]])
+    np.testing.assert_allclose(routed.score_with_spread(table), [[0.75, 0.075], [0.5, 0.05]])
+    np.testing.assert_allclose(routed.score(table), [[0.75], [0.5]])
+    assert routed.spreads == 1
 
 
 def test_a_table_without_the_column_is_scored_by_the_pooled_model() -> None:

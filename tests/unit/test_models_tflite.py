@@ -78,6 +78,32 @@ def test_outputs_other_than_the_manifest_says_are_refused(folder: Path) -> None:
         TFLiteScorer.load(folder, FEATURE_MAPPING)
 
 
+def test_a_spread_that_the_model_does_not_give_is_refused(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"spreads": 1}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelLoadError, match="gives 1 scores for a customer, the manifest says 1 and 1 spreads"):
+        TFLiteScorer.load(folder, FEATURE_MAPPING)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("spreads", 2, "expected at most 1, got 2 - at `$.spreads`"),
+        ("spreads", -1, "at `$.spreads`"),
+        ("confidence", {"cuts": [0.2, 0.1]}, "expected two finite numbers in ascending order"),
+        ("confidence", {}, "missing required field `cuts`"),
+    ],
+)
+def test_a_confidence_that_contradicts_itself_is_refused(
+    folder: Path, field: str, value: object, sentence: str
+) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text()) | {field: value}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelLoadError) as caught:
+        TFLiteScorer.load(folder, FEATURE_MAPPING)
+    assert sentence in str(caught.value)
+
+
 def test_the_mapping_says_which_column_a_feature_is_read_from(folder: Path) -> None:
     renamed = dict(FEATURE_MAPPING) | {"days_since_last": "last_purchase_days_ago"}
     rows = table(40)

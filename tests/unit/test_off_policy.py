@@ -14,6 +14,7 @@ from training.evaluation.off_policy import (
     always,
     best_scored,
     compare_policies,
+    describe_gap,
     effective_rows_needed,
     read_log,
     standard_error,
@@ -125,3 +126,45 @@ def test_an_offer_never_shown_has_no_auc() -> None:
     described = evaluate(replace(found, outcome=outcome))["offers"]
     assert described[2] == {"offer_id": 3, "shown": 0, "converted": 0, "auc": None}
     assert described[0]["auc"] > 0.5
+
+
+def rare(seed: int, rows: int = 1000) -> OfferLog:
+    """Rewards of 1 %, and an offer that the log hardly shows, of whose rows few are rewarded in most logs."""
+    generator = np.random.default_rng(seed)
+    propensity = np.array([0.97, 0.03])
+    offer = generator.choice(2, rows, p=propensity)
+    return OfferLog(offer, (generator.random(rows) < 0.01) * 1.0, propensity[offer], np.arange(rows))
+
+
+def test_an_interval_covers_the_truth_although_rewards_are_rare_and_weights_are_large() -> None:
+    """With the observed error alone it covers in a third of the logs: those in which a heavy row was rewarded."""
+    covered, observed = 0, 0
+    for seed in range(200):
+        log = rare(seed)
+        found = value_policy(np.full((len(log.offer), 2), 0.5), np.full((len(log.offer), 2), 0.01), log)
+        low, high = found.interval_95
+        covered += low <= 0.01 <= high
+        observed += abs(found.dr - 0.01) <= 1.96 * standard_error(found.per_row, log.customers)
+    assert covered >= 0.93 * 200
+    assert observed < 0.7 * 200
+
+
+def test_a_difference_has_the_error_that_is_expected_where_no_heavy_row_was_rewarded() -> None:
+    log = replace(rare(1), reward=np.zeros(1000))
+    expected = np.full((1000, 2), 0.01)
+    found = value_policy(always(1, (1000, 2)), expected, log)
+    gap = describe_gap(found, value_policy(always(0, (1000, 2)), expected, log), expected, log)
+    # sqrt(q (1 - q) / (n p)) of the offer that is shown in 3 % of the rows.
+    assert gap["standard_error"] == pytest.approx(np.sqrt(0.01 * 0.99 / 30), rel=0.1)
+
+
+def test_amounts_have_the_observed_error_and_a_symmetric_interval() -> None:
+    log = replace(logged(), reward=logged().reward * 25)
+    found = value_policy(always(1, (ROWS, 3)), np.tile(CHANCE, (ROWS, 1)), log)
+    assert found.dr_error == standard_error(found.per_row, log.customers)
+    assert found.interval_95 == pytest.approx((found.dr - 1.96 * found.dr_error, found.dr + 1.96 * found.dr_error))
+
+
+def test_a_policy_never_tried_can_be_worth_anything() -> None:
+    log = replace(logged(100), offer=np.zeros(100, dtype=np.intp), reward=np.zeros(100))
+    assert value_policy(always(1, (100, 3)), np.zeros((100, 3)), log).interval_95 == (0.0, 1.0)

@@ -138,6 +138,28 @@ def test_a_text_in_a_numeric_score_is_no_surprise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        ({"==": [{"var": "churn_risk"}, "critical"]}, "it is low, medium, high; churn_risk_level may be"),
+        (
+            {"in": [{"var": "churn_risk_level"}, ["high", "severe"]]},
+            "'severe', which it never is: it is low, medium, h",
+        ),
+        ({"!=": ["lost", {"var": "rfm_segment"}]}, "'lost', which it never is: it is Champions, "),
+    ],
+)
+def test_a_text_that_a_score_never_is_is_named(tmp_path: Path, rule: Any, sentence: str) -> None:
+    (verdict,) = check_segments(write_view(tmp_path), write_rule(tmp_path, rule))
+    assert any(sentence in each for each in verdict.problems)
+
+
+def test_bands_of_risk_are_no_problem(tmp_path: Path) -> None:
+    rules = [{"==": [{"var": name}, "high"]} for name in ("churn_risk", "churn_risk_level", "value_segment")]
+    (verdict,) = check_segments(write_view(tmp_path), write_rule(tmp_path, {"or": rules}))
+    assert not [each for each in verdict.problems if "never" in each]
+
+
+@pytest.mark.parametrize(
     ("value", "shown"),
     [
         (None, "null"),

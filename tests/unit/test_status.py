@@ -22,7 +22,16 @@ from console.use_cases.definitions_status import DefinitionStatus, compare_defin
 from console.use_cases.models_status import ModelStatus, find_models
 from console.use_cases.parts import Part, Reading
 from console.use_cases.services_status import find_addresses
-from console.use_cases.status import Marks, Rate, ServiceStatus, Status, TopicLag, Waiting, measure_rate
+from console.use_cases.status import (
+    COUNTED_EVERY_S,
+    Marks,
+    Rate,
+    ServiceStatus,
+    Status,
+    TopicLag,
+    Waiting,
+    measure_rate,
+)
 from console.use_cases.workers_status import Workers, WorkerStatus
 from models.monitoring_record import MonitoringRecord, write_monitoring
 from streams.kafka.group_inspection import Position, Positions
@@ -117,6 +126,13 @@ def test_rates_are_measured_between_two_looks() -> None:
     former, now = Marks(places[0], 10, 5.0), Marks(places[1], 16, 7.0)
     assert measure_rate(former, now, triggers=4) == Rate(1_500.0, 2.0, 2.0)
     assert measure_rate(replace(former, positions=None), now, triggers=None) == Rate(None, None, 2.0)
+
+
+def test_customers_who_wait_are_not_counted_at_every_look() -> None:
+    waiting = Waiting({"vip": (3, 10)}, was_requested=False, unfinished=())
+    marks = Marks(None, None, 100.0, waiting, waiting_at=100.0)
+    assert marks.find_waiting(100.0 + COUNTED_EVERY_S - 1) is waiting
+    assert marks.find_waiting(100.0 + COUNTED_EVERY_S) is None
 
 
 def test_definitions_are_compared_with_what_workers_started_with() -> None:

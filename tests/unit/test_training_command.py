@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from console.cli import holdfast
 from tests.journey.workplace import write_definitions
 from training import __main__ as command
-from training.errors import TrainingDataError
+from training.errors import NoExposuresError, TrainingDataError
 from training.tasks.registry import TASKS
 
 WHERE = ["--warehouse-url", "postgresql://nobody@127.0.0.1:1/none", "--out", "models"]
@@ -88,6 +88,27 @@ def test_one_that_fails_does_not_keep_the_others_from_being_trained(monkeypatch:
     assert asked == [*TASKS, "rfm"]
     assert done.exit_code == 2
     assert json.loads(done.stdout.splitlines()[-1])["failures"] == {"churn": "no rows"}
+
+
+def test_uplift_without_exposures_is_skipped_among_others_and_an_error_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_one(name: str, _options: dict[str, Any]) -> dict[str, Any]:
+        if name == "uplift":
+            raise NoExposuresError("no control group")
+        return {"file": name}
+
+    monkeypatch.setattr(command, "run_one", run_one)
+    everything, alone = run("all", "--json"), run("uplift", "--json")
+    told = json.loads(everything.stdout.splitlines()[-1])
+    assert (everything.exit_code, told["failures"], told["skipped"]) == (0, {}, {"uplift": "no control group"})
+    assert "uplift: skipped: no control group" in everything.output
+    assert (alone.exit_code, "error: no control group" in alone.output) == (2, True)
+
+
+def test_uplift_asks_for_the_ledger_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOLDFAST_LEDGER_URL", raising=False)
+    done = run("uplift")
+    assert done.exit_code == 2
+    assert "set HOLDFAST_LEDGER_URL, or name your own --query" in done.output
 
 
 @pytest.mark.parametrize(

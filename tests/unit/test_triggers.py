@@ -119,7 +119,7 @@ def test_the_schema_is_a_schema_and_requires_every_field_but_those_for_some_trig
     """A stale row, what only some channels and campaigns have; and what earlier versions did not write."""
     Draft202012Validator.check_schema(SCHEMA)
     optional = {"stale", "message_segments", "recipient", "deliver_after", "quiet_hours", "net_value", "subject"}
-    optional |= {"campaign_variant"}
+    optional |= {"campaign_variant", "reasons"}
     assert set(SCHEMA["required"]) == set(SCHEMA["properties"]) - optional
 
 

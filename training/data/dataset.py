@@ -18,12 +18,13 @@ from features.extract_warehouse import SCHEMES
 from features.table import FeatureTable, plain
 from models.errors import ModelInputError
 from models.inputs import FEATURE_MAPPING, model_inputs, numbers
+from training.data.exposures import read_exposures, require_ledger
 from training.data.point_in_time import Orders, choose_cut_offs, take_snapshots
-from training.errors import TrainingDataError, TrainingSourceError
+from training.errors import NoExposuresError, TrainingDataError, TrainingSourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
 
     from numpy.typing import NDArray
 
@@ -69,6 +70,8 @@ class Source:
         orders: take snapshots of these orders instead.
         window_days: days that a label covers; None for the task's own, or that of the rows.
         input_size: how many features there must be; None for any.
+        ledger_url: the ledger, for a task that reads its exposures; None where there is none.
+        until: up to when the ledger's outcomes are known; None for a task that does not read them.
     """
 
     warehouse_url: str
@@ -78,6 +81,8 @@ class Source:
     orders: OrdersSource | None = None
     window_days: int | None = None
     input_size: int | None = None
+    ledger_url: str | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +138,35 @@ def read_dataset(source: Source, task: Task) -> Dataset:
 
     Raises:
         TrainingSourceError: the warehouse or the query cannot be used.
-        TrainingDataError: the rows cannot be learned from.
+        TrainingDataError: the rows cannot be learned from; NoExposuresError where there are none yet.
     """
     if source.orders is not None:
         return _prepare_snapshots(source, source.orders, task)
-    table = read_table(source, rows_query(source, task))
     mapping = dict(FEATURE_MAPPING) if source.feature_mapping is None else source.feature_mapping
+    table = read_rows(source, task, tuple(mapping.values()))
+    if reads_ledger(source, task) and not len(table):
+        raise NoExposuresError(
+            f"the ledger has no campaign with a control group whose window of {source.window_days} days is over; give "
+            "a campaign a holdout_percent, report the conversions of both arms, and train when the window has passed"
+        )
     return prepare(table, task, _checked(mapping, source.input_size), source.window_days)
+
+
+def read_rows(source: Source, task: Task, columns: Sequence[str]) -> FeatureTable:
+    """Return the rows of a task: of the user's own query, the ledger's exposures with these facts, or its own query.
+
+    Raises:
+        TrainingSourceError: the warehouse, the ledger or the query cannot be used.
+        NoExposuresError: no ledger is named.
+    """
+    if reads_ledger(source, task) and source.until is not None:
+        return read_exposures(source, columns, source.until)
+    return read_table(source, rows_query(source, task))
+
+
+def reads_ledger(source: Source, task: Task) -> bool:
+    """Return whether the rows of a task come from the ledger."""
+    return task.reads_exposures and source.query is None
 
 
 def check_history(source: Source) -> None:
@@ -162,6 +189,19 @@ def check_history(source: Source) -> None:
 def rows_query(source: Source, task: Task) -> str:
     """Return the SQL of the rows: the user's own, or the task's."""
     return source.query or task.query.replace("{label}", sql.Identifier(task.label).as_string())
+
+
+def check_source(source: Source, task: Task) -> None:
+    """Refuse a source that a task cannot be trained from, before anything is read.
+
+    Raises:
+        TrainingSourceError: the warehouse is an extract.
+        NoExposuresError: no ledger is named.
+    """
+    if reads_ledger(source, task):
+        require_ledger(source)
+    else:
+        check_warehouse(source)
 
 
 def check_warehouse(source: Source) -> None:

@@ -47,6 +47,7 @@ def write_cuts(source: Source, view: str, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     path = out / "rfm.json"
     cuts = asdict(quintiles(table, lifetime_value_rule(table)[:, 0]))
+    del cuts["risk"]  # a setting
     path.write_text(json.dumps(cuts, indent=2) + "\n", encoding="utf-8")
     return path
 

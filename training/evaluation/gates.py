@@ -276,6 +276,35 @@ def check_personalisation(metrics: Metrics) -> Gate:
     )
 
 
+def check_uplift(metrics: Metrics) -> Gate:
+    """Require a campaign whose order by uplift is better than random beyond the noise; the others are not served.
+
+    It must not be established, either, that contact helps those whom the model would leave alone.
+    """
+    name, against = "uplift_ranks", "0, a random order: the lower end of the best campaign's Qini interval"
+    if not metrics.get("campaigns"):
+        return _missing(name, against, metrics)
+    described = [_describe_campaign(each) for each in metrics["campaigns"]]
+    lowest = [each["qini_95"][0] for each in metrics["campaigns"] if each["is_served"]]
+    figure = max(lowest or [each["qini_95"][0] for each in metrics["campaigns"] if each["qini_95"]], default=None)
+    if figure is None:
+        return _missing(name, against, {"note": "the Qini coefficients cannot be resampled"})
+    return _answer(name, figure, against, 0.0, passed=bool(lowest), sentence=". ".join(described) + ".")
+
+
+def _describe_campaign(found: Mapping[str, Any]) -> str:
+    if not found["qini_95"]:
+        return f"{found['campaign']}: its Qini coefficient cannot be resampled: not served"
+    low, high = found["qini_95"]
+    qini = f"{found['campaign']}: Qini {found['qini']:+.3f} [{low:+.3f}, {high:+.3f}]"
+    of = f"{found['treated']:,} contacted and {found['control']:,} held out"
+    if found["is_served"]:
+        return f"{qini} on {of}: better than a random order"
+    if low <= 0:
+        return f"{qini} on {of}: not shown to be better than a random order, so not served"
+    return f"{qini}, but contact helps those whom it would leave alone ({found['withheld']['effect']:+.3f}): not served"
+
+
 def check_stability(folds: Mapping[str, float], thresholds: GateThresholds) -> Gate:
     """Require that models trained up to earlier cut-offs did about as well on the rows after them."""
     name, against = "stable", "the worst of the cut-offs against the best"
@@ -377,7 +406,7 @@ def _format_slope(slope: float | None) -> str:
 
 def _describe_difference(lead: Mapping[str, Any], baseline: str) -> str:
     low, high = lead["interval_95"]
-    metric = {"auc": "AUC", "r2_winsorised": "R2 winsorised"}[lead["metric"]]
+    metric = {"auc": "AUC", "r2_winsorised": "R2 winsorised", "qini": "Qini"}[lead["metric"]]
     return f"{metric} minus that of {_format_name(baseline)} is {lead['value']:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 

@@ -12,6 +12,14 @@ of the log:
 
 Standard errors treat a customer's rows as one draw. The effective sample size, (sum of w)^2 over sum of w^2
 (Kish 1965), says how many rows of the policy's own the estimate is worth: a value is never reported without it.
+
+Where a reward is 1 or 0, DR's error is the observed one or the expected one, whichever is greater. Rewards are rare and
+some weights are large: while no row of a large weight was rewarded, the observed error is far too small just when the
+estimate is too low. The expected error has the variance that the rewards have if q is right, w^2 q (1 - q). The
+interval of a value is that of a weighted sum of counts, which is skewed: gamma distributions with its mean and
+variance, the upper one with one more reward of a row of mean weight (Fay and Feuer 1997, "Confidence intervals for
+directly standardized rates"; the mean weight in place of the greatest, Tiwari, Clegg and Zou 2006).
+docs/uplift.md has how often it covers the truth.
 """
 
 from __future__ import annotations
@@ -64,7 +72,10 @@ class PolicyValue:
         ips_error, snips_error, dr_error: their standard errors.
         effective_rows: how many rows of its own the estimates are worth.
         mean_weight: near 1 where the logged propensities are right.
+        interval_95: of the value by DR.
         per_row: shape [rows], whose mean is dr, for paired differences.
+        weight: shape [rows], w.
+        direct: shape [rows], what q predicts of the policy.
     """
 
     ips: float
@@ -75,12 +86,16 @@ class PolicyValue:
     dr_error: float
     effective_rows: float
     mean_weight: float
+    interval_95: tuple[float, float]
     per_row: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    direct: NDArray[np.float64]
 
-    def describe(self) -> dict[str, float | None]:
+    def describe(self) -> dict[str, Any]:
         """Return the figures as plain values."""
         names = ("ips", "ips_error", "snips", "snips_error", "dr", "dr_error", "effective_rows", "mean_weight")
-        return {name: rounded(getattr(self, name)) for name in names}
+        figures = {name: rounded(getattr(self, name)) for name in names}
+        return {**figures, "interval_95": [rounded(bound) for bound in self.interval_95]}
 
 
 def read_log(
@@ -117,8 +132,10 @@ def value_policy(policy: NDArray[Any], expected: NDArray[Any], log: OfferLog) ->
     """
     rows = np.arange(len(log.offer))
     weight = policy[rows, log.offer] / log.propensity
-    rest = log.reward - expected[rows, log.offer]
-    dr = (policy * expected).sum(axis=1) + weight * rest
+    shown = expected[rows, log.offer]
+    direct = (policy * expected).sum(axis=1)
+    dr = direct + weight * (log.reward - shown)
+    value, error = float(dr.mean()), _error(dr, weight, direct, shown, log)
     total, squares = float(weight.sum()), float((weight**2).sum())
     snips = float(weight @ log.reward) / total if total else float("nan")
     # The linearised ratio: what each row adds to the estimate's deviation.
@@ -128,11 +145,16 @@ def value_policy(policy: NDArray[Any], expected: NDArray[Any], log: OfferLog) ->
         ips_error=standard_error(weight * log.reward, log.customers),
         snips=snips,
         snips_error=standard_error(snips_rows, log.customers),
-        dr=float(dr.mean()),
-        dr_error=standard_error(dr, log.customers),
+        dr=value,
+        dr_error=error,
         effective_rows=total**2 / squares if squares else 0.0,
         mean_weight=float(weight.mean()),
+        interval_95=_interval(value, error, weight)
+        if _is_binary(log)
+        else (value - Z_95 * error, value + Z_95 * error),
         per_row=dr,
+        weight=weight,
+        direct=direct,
     )
 
 
@@ -141,6 +163,49 @@ def standard_error(per_row: NDArray[np.float64], customers: NDArray[np.intp]) ->
     sums = np.bincount(customers, weights=per_row - per_row.mean())
     groups = len(sums)
     return float(np.sqrt((sums**2).sum() * groups / max(groups - 1, 1)) / len(per_row))
+
+
+def _is_binary(log: OfferLog) -> bool:
+    return bool(np.isin(log.reward, (0, 1)).all())
+
+
+def _error(
+    per_row: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    direct: NDArray[np.float64],
+    shown: NDArray[Any],
+    log: OfferLog,
+) -> float:
+    """Return the observed standard error of a mean, or the one that is expected if q is right: the greater."""
+    observed = standard_error(per_row, log.customers)
+    if not _is_binary(log):
+        return observed
+    chance = np.clip(shown.astype(np.float64), 0, 1)
+    variance = (weight**2 * chance * (1 - chance)).mean() + direct.var()
+    return max(observed, float(np.sqrt(variance / len(per_row))))
+
+
+def _interval(value: float, error: float, weight: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the 95 % interval of a weighted mean of zeros and ones, within 0 and 1."""
+    rows, variance = len(weight), error**2
+    # One more reward.
+    more, squared = float(weight.mean()) / rows, float((weight**2).mean()) / rows**2
+    low = _gamma_quantile(value, variance, -Z_95) if value > 0 else 0.0
+    # Without any weight there is no evidence.
+    high = _gamma_quantile(max(value, 0.0) + more, variance + squared, Z_95) if more > 0 else 1.0
+    return low, min(max(high, value), 1.0)
+
+
+def _gamma_quantile(mean: float, variance: float, z: float) -> float:
+    """Return the quantile of a gamma distribution by Wilson and Hilferty's approximation (1931).
+
+    Args:
+        mean: of the distribution, above 0.
+        variance: of it.
+        z: the quantile of the standard normal distribution for the same probability.
+    """
+    ninth = variance / mean**2 / 9
+    return float(mean * max(1 - ninth + z * np.sqrt(ninth), 0.0) ** 3)
 
 
 def always(offer: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -182,8 +247,8 @@ def compare_policies(scores: NDArray[Any], log: OfferLog, thresholds: GateThresh
         "model": model.describe(),
         "constant_offers": [{"offer_id": i, **each.describe()} for i, each in enumerate(constants, start=1)],
         "best_constant_offer": {"offer_id": best + 1, **constants[best].describe()},
-        "difference_to_constant": _gap(model.per_row - constants[best].per_row, log),
-        "difference_to_logged": _gap(model.per_row - log.reward, log),
+        "difference_to_constant": describe_gap(model, constants[best], scores, log),
+        "difference_to_logged": describe_gap(model, None, scores, log),
     }
     return described | check_evidence(min(model.effective_rows, constants[best].effective_rows), rate, rows, thresholds)
 
@@ -213,7 +278,19 @@ def _best(constants: Sequence[PolicyValue], needed: float) -> int:
     return max(enough or range(len(constants)), key=lambda i: constants[i].dr)
 
 
-def _gap(per_row: NDArray[np.float64], log: OfferLog) -> dict[str, Any]:
-    value, error = float(per_row.mean()), standard_error(per_row, log.customers)
+def describe_gap(one: PolicyValue, other: PolicyValue | None, expected: NDArray[Any], log: OfferLog) -> dict[str, Any]:
+    """Return by how much a policy earns more than another, or than the log, by DR on the same rows, with its interval.
+
+    Args:
+        one: the policy.
+        other: what it is compared with; None for what was logged.
+        expected: q, shape [rows, offers].
+        log: what was shown.
+    """
+    shown = expected[np.arange(len(log.offer)), log.offer]
+    # What was logged is its own estimate, whatever q says of it.
+    per_row, weight, direct = (log.reward, 1.0, shown) if other is None else (other.per_row, other.weight, other.direct)
+    gap = one.per_row - per_row
+    value, error = float(gap.mean()), _error(gap, one.weight - weight, one.direct - direct, shown, log)
     bounds = [rounded(value - Z_95 * error), rounded(value + Z_95 * error)]
     return {"metric": "dr", "value": rounded(value), "standard_error": rounded(error), "interval_95": bounds}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Statistics = Callable[[NDArray[np.float64]], Mapping[str, float]]
 
 RESAMPLES = 500
-TAILS = (0.025, 0.975)
+ALPHA = 0.05
 
 
 def draws(customer_ids: Sequence[str], resamples: int = RESAMPLES, seed: int = 0) -> Iterator[NDArray[np.float64]]:
@@ -39,10 +39,10 @@ def bootstrap(
     return {name: np.array([each[name] for each in taken]) for name in taken[0]}
 
 
-def interval(values: NDArray[np.float64]) -> list[float | None]:
-    """Return the 95 % percentile interval of resampled values, those not defined left out."""
+def interval(values: NDArray[np.float64], alpha: float = ALPHA) -> list[float | None]:
+    """Return the percentile interval of resampled values, of 95 % by default; those not defined are left out."""
     known = values[~np.isnan(values)]
-    return [rounded(bound) for bound in np.quantile(known, TAILS)] if len(known) else []
+    return [rounded(bound) for bound in np.quantile(known, (alpha / 2, 1 - alpha / 2))] if len(known) else []
 
 
 def difference(name: str, value: float, resampled: NDArray[np.float64]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 A process of its own, because TensorFlow and tflite-runtime crash when imported into one. ROWS is an .npz with
 two arrays for each part: `<part>.inputs`, shape [rows, features], and `<part>.groups`, shape [rows], the text that
-selects one of the segmented models. SCORES becomes an .npz with one array for each part.
+selects one of the segmented models. SCORES becomes an .npz with two arrays for each part: the scores, and
+`<part>.spread` with their spreads, which has no columns where the model gives none.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def main(folder: str, rows: str, scores: str) -> int:
     except ModelError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    np.savez(scores, **found)
+    outputs: int = manifest["outputs"]
+    spreads = {f"{part}.spread": matrix[:, outputs:] for part, matrix in found.items()}
+    np.savez(scores, **{part: matrix[:, :outputs] for part, matrix in found.items()}, **spreads)
     return 0
 
 

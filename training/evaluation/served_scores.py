@@ -37,7 +37,7 @@ class Rows:
 
 
 def score_as_served(folder: Path, parts: Mapping[str, Rows]) -> dict[str, NDArray[np.float32]]:
-    """Return the scores that serving gives with a folder's models, by part.
+    """Return the scores that serving gives with a folder's models, by part, and their spreads, by `<part>.spread`.
 
     In a process of its own: TensorFlow and tflite-runtime crash in one.
 
@@ -60,7 +60,7 @@ def score_as_served(folder: Path, parts: Mapping[str, Rows]) -> dict[str, NDArra
         if done.returncode:
             raise ExportError(f"the exported model does not load or run: {done.stderr.strip()[-500:]}")
         with np.load(scores) as arrays:
-            return {name: arrays[name] for name in parts}
+            return dict(arrays)
 
 
 def verify(served: NDArray[np.float32], expected: NDArray[np.float32]) -> dict[str, Any]:

@@ -113,20 +113,34 @@ def _read_experiment(rows: Dataset) -> tuple[NDArray[np.bool_], NDArray[np.float
 
 def describe_uplift(uplift: NDArray[Any], experiment: Experiment, customer_ids: Sequence[str]) -> dict[str, Any]:
     """Return mean effect, Qini coefficient with its 95 % interval, and the Qini curve of an order by uplift."""
-    ranking, once = Ranking.of(uplift), np.ones(len(uplift))
+    ranking = Ranking.of(uplift)
     resampled = bootstrap(lambda weights: {"qini": qini(ranking, experiment, weights)}, customer_ids)["qini"]
-    share, gained = qini_curve(ranking, experiment, once)
-    points = np.unique(np.linspace(0, len(share) - 1, CURVE_POINTS).astype(np.int64))
-    contacted, control = (experiment.outcome[experiment.treated == group] for group in (1, 0))
-    return {
-        "treated": len(contacted),
-        "control": len(control),
-        "mean_effect": rounded(contacted.mean() - control.mean()),
-        "qini": rounded(qini(ranking, experiment, once)),
+    return describe_order(ranking, experiment, np.ones(len(uplift))) | {
         "qini_95": interval(resampled),
         "qini_standard_error": rounded(float(np.nanstd(resampled, ddof=1))),
+    }
+
+
+def describe_order(ranking: Ranking, experiment: Experiment, weights: NDArray[np.float64]) -> dict[str, Any]:
+    """Return the customers of both arms, the mean effect, and Qini coefficient and curve of an order."""
+    share, gained = qini_curve(ranking, experiment, weights)
+    points = np.unique(np.linspace(0, len(share) - 1, CURVE_POINTS).astype(np.int64))
+    return {
+        "treated": int(experiment.treated.sum()),
+        "control": int((1 - experiment.treated).sum()),
+        "mean_effect": rounded(mean_effect(experiment, weights)),
+        "qini": rounded(qini(ranking, experiment, weights)),
         "curve": [{"share": rounded(share[i]), "gained": rounded(gained[i])} for i in points],
     }
+
+
+def mean_effect(experiment: Experiment, weights: NDArray[np.float64]) -> float:
+    """Return the mean outcome of those contacted minus that of the control group; NaN where an arm is empty."""
+    arms = (weights * experiment.treated, weights * (1 - experiment.treated))
+    if not all(arm.any() for arm in arms):
+        return float("nan")
+    contacted, control = (float(arm @ experiment.outcome / arm.sum()) for arm in arms)
+    return contacted - control
 
 
 def qini(ranking: Ranking, experiment: Experiment, weights: NDArray[np.float64]) -> float:

@@ -13,7 +13,7 @@ from models.errors import ModelInputError
 from models.inputs import model_inputs
 from models.scores import score_all
 from models.versions import SNAPSHOT_FILE
-from training.data.dataset import read_table, rows_query
+from training.data.dataset import read_rows, read_table
 from training.errors import TrainingDataError
 from training.monitoring.cohorts import measure_cohorts
 from training.monitoring.drift import check_calibration, check_drift, check_ranking, conclude_checks, measure_drift
@@ -89,13 +89,13 @@ def monitor_model(
         TrainingDataError: a column that is needed is not there.
     """
     since = max(source.start_date, last_day_seen(version.manifest) + timedelta(days=1))
-    source = replace(source, start_date=since)
+    source = replace(source, start_date=since, window_days=version.manifest.get("window_days"))
     threshold = operating_threshold(version.manifest)
     try:
         today = read_table(source, served)
         _refuse_duplicates(today)
         drift = _measure_drift(version, scorer, task, today, source.feature_mapping or version.manifest["columns"])
-        matured = _since(read_table(source, rows_query(source, task)), task.date_column, since)
+        matured = _since(read_rows(source, task, scorer.columns), task.date_column, since)
         periods = _measure(scorer, task, matured, _months(matured, task.date_column), threshold)
         groups = _measure(scorer, task, matured, _values(matured, by), threshold) if by else []
     except ModelInputError as error:
@@ -124,7 +124,7 @@ def measure_outcomes(
     """
     source = replace(source, start_date=since)
     try:
-        matured = _since(read_table(source, rows_query(source, task)), task.date_column, since)
+        matured = _since(read_rows(source, task, versions[0][1].columns), task.date_column, since)
         names = [""] * len(matured)
         found = [
             _measure(scorer, task, matured, names, operating_threshold(each.manifest)) for each, scorer in versions

@@ -58,6 +58,19 @@ class Net:
         return [self.level] if self.kernel is None else [self.level, self.signs, self.scales, self.offsets]
 
 
+@dataclass(frozen=True, slots=True)
+class Bag:
+    """Additive nets, each trained on another draw of the rows: what gives an additive net a spread.
+
+    Attributes:
+        skips: shape [members, P, p].
+        level: shape [members, p].
+    """
+
+    skips: Any
+    level: Any
+
+
 def additive_net(columns: int, level: NDArray[np.float32]) -> Net:
     """Return an untrained additive net, which gives every row the level, shape [p]."""
     return Net(skip=_variable(np.zeros((columns, len(level)))), level=_variable(level[None]))
@@ -128,7 +141,15 @@ def encode(raw: Any, constants: Preprocessing) -> Any:
     return ops.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
-def assemble(net: Net, likelihood: Likelihood, constants: Preprocessing, widening: float = 0.0) -> Any:
+def assemble(
+    net: Net,
+    likelihood: Likelihood,
+    constants: Preprocessing,
+    widening: float = 0.0,
+    *,
+    has_spread: bool = False,
+    bag: Bag | None = None,
+) -> Any:
     """Return the Keras model from features to scores: encoding, folded net, head, mean of the members.
 
     Args:
@@ -136,10 +157,19 @@ def assemble(net: Net, likelihood: Likelihood, constants: Preprocessing, widenin
         likelihood: makes scores of what the net says.
         constants: of the encoding.
         widening: of the bounds of an interval, see `likelihoods.widen`.
+        has_spread: give the standard deviation of each score over the members, too: as many columns more.
+        bag: the members for that, of a net that has one member.
     """
     raw = keras.Input((len(constants.median),), name="features")
-    scores = ops.mean(likelihood.scores(_values(net, encode(raw, constants))), axis=1)
-    return keras.Model(raw, widen(scores, widening) if widening else scores)
+    encoded = encode(raw, constants)
+    members = likelihood.scores(_values(net, encoded))
+    scores = ops.mean(members, axis=1)
+    if widening:
+        scores = widen(scores, widening)
+    if has_spread:
+        differing = members if bag is None else likelihood.scores(_bag_values(bag, encoded))
+        scores = ops.concatenate([scores, ops.std(differing, axis=1)], axis=1)
+    return keras.Model(raw, scores)
 
 
 def _values(net: Net, encoded: Any) -> Any:
@@ -157,6 +187,16 @@ def _values(net: Net, encoded: Any) -> Any:
     skip.set_weights([net.skip.numpy()])
     inner.set_weights([first, net.offsets.numpy().ravel()])
     outer.set_weights([last, net.level.numpy().ravel()])
+    return values
+
+
+def _bag_values(bag: Bag, encoded: Any) -> Any:
+    """Return the head's parameters as each net of the bag sees them, by Keras layers."""
+    members, columns, parameters = bag.skips.shape
+    layer = keras.layers.Dense(members * parameters, name="bag")
+    values = ops.reshape(layer(encoded), (-1, members, parameters))
+    kernel = np.transpose(bag.skips.numpy(), (1, 0, 2)).reshape(columns, -1)
+    layer.set_weights([kernel, np.asarray(bag.level).ravel()])
     return values
 
 

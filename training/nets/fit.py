@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from training.nets.architecture import Net
+    from training.nets.architecture import Bag, Net
     from training.nets.likelihoods import Likelihood
     from training.nets.preprocessing import Preprocessing
     from training.task import LikelihoodName
@@ -71,6 +71,8 @@ class Trained:
         net: its variables.
         model: the Keras model from features to scores, the ensemble folded.
         centre: shape [P], the mean of the encoded training rows.
+        spreads: for how many scores, from the first on, the model gives the spread in further columns.
+        bag: the nets behind the spread of an additive one; None for others.
     """
 
     method: Method
@@ -79,17 +81,23 @@ class Trained:
     net: Net
     model: Any
     centre: NDArray[np.float32]
+    spreads: int = 0
+    bag: Bag | None = None
 
     @property
     def outputs(self) -> int:
         """How many scores a row gets."""
-        return int(self.model.output_shape[-1])
+        return int(self.model.output_shape[-1]) - self.spreads
 
     def predict(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the scores of inputs of shape [rows, features], shape [rows, outputs]."""
+        return self.predict_with_spread(inputs)[:, : self.outputs]
+
+    def predict_with_spread(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scores and their spreads, shape [rows, outputs + spreads]."""
         starts = range(0, len(inputs), PREDICTED_AT_ONCE)
         parts = [self.model(inputs[start : start + PREDICTED_AT_ONCE]).numpy() for start in starts]
-        return np.concatenate(parts) if parts else np.empty((0, self.outputs), np.float32)
+        return np.concatenate(parts) if parts else np.empty((0, self.outputs + self.spreads), np.float32)
 
     def convert(self) -> bytes:
         """Return the model in TFLite's format, not quantised."""
@@ -172,7 +180,7 @@ def fit(
             which it lies with that probability; see `conform`.
         options: other sizes and rates.
     """
-    options = _settle(options or Options(), method, len(inputs))
+    options = settle(options or Options(), method, len(inputs))
     constants = learn_preprocessing(inputs, categories)
     fitted = build_likelihood(likelihood, targets)
     if interval is not None:
@@ -209,7 +217,8 @@ def conform(
     return replace(trained, model=assemble(trained.net, trained.likelihood, trained.preprocessing, by)), by
 
 
-def _settle(options: Options, method: Method, rows: int) -> Options:
+def settle(options: Options, method: Method, rows: int) -> Options:
+    """Return the options with what the method and the number of rows decide."""
     few = rows < FEW_ROWS
     return replace(
         options,
@@ -221,7 +230,7 @@ def _settle(options: Options, method: Method, rows: int) -> Options:
 
 def _optimise(net: Net, likelihood: Likelihood, encoded: Any, targets: Any, options: Options, seed: int) -> None:
     rows = len(targets)
-    optimizer = _optimizer(net, options, rows)
+    optimizer = build_optimizer(net.decayed, net.undecayed, options, rows)
     variables = net.decayed + net.undecayed
     units = None if net.kernel is None else options.members * options.hidden
 
@@ -240,15 +249,23 @@ def _optimise(net: Net, likelihood: Likelihood, encoded: Any, targets: Any, opti
         run_epoch(tf.constant(shuffle.permutation(rows)), tf.constant(epoch))
 
 
-def _optimizer(net: Net, options: Options, rows: int) -> Any:
+def build_optimizer(decayed: Sequence[Any], undecayed: Sequence[Any], options: Options, rows: int) -> Any:
+    """Return AdamW with a rising, then falling rate.
+
+    Args:
+        decayed: the variables on which weight decay acts.
+        undecayed: the others.
+        options: none of them None, see `settle`.
+        rows: how many are trained on.
+    """
     steps = -(-rows // (options.batch or 1)) * (options.epochs or 1)
     warm_up = min(options.warm_up, steps // 4)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, steps - warm_up, warmup_target=options.rate, warmup_steps=warm_up
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=options.decay, beta_2=0.99, clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_list=net.undecayed)
-    optimizer.build(net.decayed + net.undecayed)
+    optimizer.exclude_from_weight_decay(var_list=list(undecayed))
+    optimizer.build([*decayed, *undecayed])
     return optimizer
 
 

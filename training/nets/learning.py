@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.data.dataset import EVALUATED_SHARE, is_learnable, require_both_sides, split, split_at
+from training.evaluation.confidence import choose_cuts, describe_confidence, find_errors
 from training.evaluation.selection_metrics import selection_metric
 from training.nets.architecture import assemble
 from training.nets.fit import conform
@@ -36,6 +37,8 @@ class Learned:
         choice: what decided for it: losses on the inner split, tuning, calibration; for the manifest.
         folds: by cut-off, the metric of a net trained on the rows before it.
         segmented: nets of groups; None where none were asked for.
+        confidence: thresholds of the uncertainty and the error by confidence on validation rows, for the manifest;
+            None where the error does not fall with it.
     """
 
     recipe: Recipe
@@ -43,6 +46,7 @@ class Learned:
     choice: dict[str, Any]
     folds: dict[str, float]
     segmented: SegmentedModels | None
+    confidence: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +96,17 @@ def learn(outer: Split, task: Task, learning: TrainConfig, progress: Progress) -
         segmented = fit_segmented_models(outer, inner, inner_net, recipe, task, learning.segment_by, seed, progress)
         segmented = replace(segmented, models={value: adjust.apply(net) for value, net in segmented.models.items()})
     progress("train once for each cut-off, to see how stable it is")
-    trained = adjust.apply(adjust.plain)
+    trained = adjust.apply(recipe.add_spread(adjust.plain, outer.earlier, seed))
     folds = _folds(outer, task, recipe, seed) | _figure(outer, task, trained)
-    return Learned(recipe, trained, choice, folds, segmented)
+    confidence = _measure_confidence(adjust.apply(recipe.add_spread(inner_net, inner.earlier, seed)), inner.later)
+    return Learned(recipe, trained, choice, folds, segmented, confidence)
+
+
+def _measure_confidence(inner_net: Trained, later: Dataset) -> dict[str, Any] | None:
+    matrix = inner_net.predict_with_spread(later.inputs)
+    errors = find_errors(matrix[:, : inner_net.outputs], matrix[:, inner_net.outputs :], later.targets)
+    cuts = choose_cuts(errors)
+    return None if cuts is None else {"cuts": list(cuts), "validation": describe_confidence(errors, cuts)}
 
 
 @dataclass(frozen=True, slots=True)

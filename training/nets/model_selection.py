@@ -9,6 +9,7 @@ import numpy as np
 
 from training.evaluation.selection_metrics import WINSORISED, compare, row_losses
 from training.nets.fit import FEW_ROWS, Options, fit
+from training.nets.spread import add_spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,12 @@ class Recipe:
             interval=interval,
             options=self.options,
         )
+
+    def add_spread(self, trained: Trained, rows: Dataset, seed: int) -> Trained:
+        """Return a net of probabilities with the spread of each; one of amounts has an interval, and stays as it is."""
+        if self.likelihood != "binary":
+            return trained
+        return add_spread(trained, rows.inputs, rows.targets, self.options, seed)
 
     def describe(self) -> str:
         """Return what it is, in words."""

@@ -55,7 +55,9 @@ def calibrate(trained: Trained, rows: Dataset) -> tuple[Trained, float]:
 def shift(trained: Trained, by: float) -> Trained:
     """Return the net with its level moved, on the scale of the logit."""
     net = replace(trained.net, level=trained.net.level + by)
-    return replace(trained, net=net, model=assemble(net, trained.likelihood, trained.preprocessing))
+    bag = trained.bag and replace(trained.bag, level=trained.bag.level + by)
+    model = assemble(net, trained.likelihood, trained.preprocessing, has_spread=trained.spreads > 0, bag=bag)
+    return replace(trained, net=net, bag=bag, model=model)
 
 
 def _days(rows: Dataset) -> NDArray[np.datetime64]:

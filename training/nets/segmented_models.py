@@ -77,7 +77,7 @@ def fit_segmented_models(
         tried[value] = {"rows": len(rows.earlier), **_compare_with_pooled(inner_rows, pooled, recipe, task, seed)}
         if tried[value]["own_model"]:
             progress(f"fit the net of {column} {value}")
-            models[value] = recipe.fit(rows.earlier, seed)
+            models[value] = recipe.add_spread(recipe.fit(rows.earlier, seed), rows.earlier, seed)
     return SegmentedModels(column, models, tried)
 
 

@@ -15,7 +15,7 @@ from training.report.sections import Plot, Section, Table, trace, undefined
 from training.report.summary import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -261,6 +261,31 @@ def uplift(evidence: EvaluationData) -> tuple[Section, ...]:
         "Additional customers that stay, by share contacted; above the dotted line the ranking is better than random.",
         f"Contact changes the share that stays by {_points(own['mean_effect'])} ({own['treated']:,} contacted, "
         f"{own['control']:,} not). Qini by expected effect {_qini(own)}, by risk {_qini(risk)}.",
+    )
+    return (Section("uplift", "Whom does contact help?", (plot,)),)
+
+
+def campaign_uplift(campaigns: Sequence[Mapping[str, Any]]) -> tuple[Section, ...]:
+    """Show whom the contact of each campaign helps, from the figures of the manifest."""
+    if not campaigns:
+        return ()
+    figures = [
+        f"{each['campaign']}: contact changes the conversion rate by {_points(each['mean_effect'])} "
+        f"({each['treated']:,} contacted, {each['control']:,} held out), Qini {_qini(each)}; of "
+        f"{each['withheld']['customers']:,} whom the model would leave alone by {_points(each['withheld']['effect'])}."
+        for each in campaigns
+    ]
+    plot = Plot(
+        "qini",
+        "Qini curve",
+        plots.draw(
+            "qini",
+            f"Qini curves of {len(campaigns)} campaigns",
+            plots.qini(_qini_curves({each["campaign"]: each for each in campaigns})),
+        ),
+        "Additional customers that convert, by share contacted; above the dotted line the ranking is better than "
+        "random.",
+        " ".join(figures),
     )
     return (Section("uplift", "Whom does contact help?", (plot,)),)
 

@@ -21,6 +21,7 @@ NOT_FOR_ANY = (
     "Customers unlike the training rows: other markets, other products, first-time visitors without an order.",
 )
 MEASURES = {
+    "qini": "Qini coefficient of uplift (0 is random, 1 is perfect)",
     "auc": "AUC (.5 is random, 1 is perfect)",
     "average_precision": "average precision",
     "brier": "Brier score (lower is better)",

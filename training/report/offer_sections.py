@@ -71,17 +71,22 @@ def _policies(found: Mapping[str, Any]) -> dict[str, tuple[Estimate, float]]:
     """Return value and effective rows of each policy by its name, the model first."""
     best, logged, model = found["best_constant_offer"]["offer_id"], found["logged"], found["model"]
     values = {
-        "this model's offer": (_estimate(model["dr"], model["dr_error"]), model["effective_rows"]),
-        "logged policy": (_estimate(logged["value"], logged["standard_error"]), float(found["rows"]["used"])),
+        "this model's offer": (_estimate(model), model["effective_rows"]),
+        "logged policy": (_estimate_logged(logged), float(found["rows"]["used"])),
     }
     for each in found["constant_offers"]:
         name = f"always offer {each['offer_id']}" + (", the best" if each["offer_id"] == best else "")
-        values[name] = (_estimate(each["dr"], each["dr_error"]), each["effective_rows"])
+        values[name] = (_estimate(each), each["effective_rows"])
     return values
 
 
-def _estimate(value: float, error: float) -> Estimate:
-    return Estimate(value, value - Z_95 * error, value + Z_95 * error)
+def _estimate(policy: Mapping[str, Any]) -> Estimate:
+    return Estimate(policy["dr"], *policy["interval_95"])
+
+
+def _estimate_logged(logged: Mapping[str, float]) -> Estimate:
+    value, margin = logged["value"], Z_95 * logged["standard_error"]
+    return Estimate(value, value - margin, value + margin)
 
 
 def _policy_table(values: Mapping[str, tuple[Estimate, float]], needed: float) -> Table:

@@ -94,7 +94,8 @@ class LifetimeValue(Task):
         trained = f"Trained and measured on the spend of {days} days."
         return [f"{trained} Serving multiplies it by {YEAR_DAYS / days:.2f}: it assumes the same rate for 12 months."]
 
-    def extend_manifest(self, data: EvaluationData, window_days: int) -> dict[str, Any]:
+    def extend_manifest(self, data: EvaluationData, window_days: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """Return where the value segments begin, in money of 12 months."""
+        _ = metrics
         cuts = np.quantile(data.training_scores, VALUE_QUANTILES) * (YEAR_DAYS / window_days)
         return {"value_cuts": [round(float(cut), 2) for cut in cuts]}

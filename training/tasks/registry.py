@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from training.tasks.churn import Churn
 from training.tasks.ltv import LifetimeValue
 from training.tasks.nbo import NextBestOffer
+from training.tasks.uplift import Uplift
 
 if TYPE_CHECKING:
     from training.task import Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (Churn(), LifetimeValue(), NextBestOffer())}
+TASKS: dict[str, Task] = {task.name: task for task in (Churn(), LifetimeValue(), NextBestOffer(), Uplift())}
