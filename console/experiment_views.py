@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from console.status_view import describe_seconds
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 HISTORY_HEADINGS = ("experiment", "challenger", "mode", "started", "by", "ended", "why")
 ANSWERS_SHOWN = 10
+WHY_SHOWN = 80
 
 
 class Table(NamedTuple):
@@ -53,7 +55,7 @@ def history_rows(experiments: Sequence[Experiment]) -> list[Row]:
             each.started_at[:16].replace("T", " "),
             each.started_by,
             (each.stopped_at or "runs")[:16].replace("T", " "),
-            each.stop_reason or each.why,
+            shorten(each.stop_reason or each.why, WHY_SHOWN),
         )
         for each in experiments
     ]

@@ -183,21 +183,6 @@ class LiveDrift:
         """Return 1 for each model, version and column that is reported to have drifted."""
         return {(*key, column): 1 for key, each in self._known() for column in sorted(each.drifted)}
 
-    def describe(self) -> list[str]:
-        """Return a sentence for each version with columns that have drifted."""
-        sentences = []
-        for (model, version), each in self._known():
-            if not each.drifted:
-                continue
-            measured = each.measure()
-            named = sorted(each.drifted, key=lambda name: -measured.get(name, 0.0))
-            described = ", ".join(f"{name} {measured.get(name, 0.0):.2f}" for name in named)
-            sentences.append(
-                f"{model}: the last {each.rows:,} customers differ from those that {version} was trained on, PSI over "
-                f"{self._threshold:g}: {described}; holdfast models monitor {model}"
-            )
-        return sentences
-
     def keep(self, versions: Mapping[str, str], *others: Mapping[str, str]) -> None:
         """Forget the windows of all other versions.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from models.errors import ModelLoadError, VersionError
 from models.experiments import find_running
 from models.registry import load_version
-from models.tasks.registry import TASKS
+from models.tasks.registry import TASKS, can_be_tried
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -46,7 +46,7 @@ def with_trials(scorers: Scorers, models_dir: Path, feature_mapping: Mapping[str
         feature_mapping: the model's name of each feature, and the warehouse column it is read from.
     """
     trials, refused = {}, dict(scorers.refused)
-    for name in TASKS:
+    for name in filter(can_be_tried, TASKS):
         try:
             experiment = find_running(models_dir / name)
             if experiment is None or experiment.champion != scorers.versions.get(name):

@@ -110,7 +110,6 @@ def name_degradations(sources: Sources, app: StreamApp, watch: LagMonitor) -> li
         *sources.reloader.describe_missing(),
         *sources.fallbacks.describe(scorers.versions),
         *sources.fallbacks.describe(scorers.challengers),
-        *(sources.drift.describe() if sources.drift else ()),
         *(describe_stop(model, key, why) for (model, key), why in sources.reloader.stopped.items()),
     ]
 

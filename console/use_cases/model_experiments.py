@@ -14,7 +14,7 @@ from models.errors import ExperimentError, NoVersionError
 from models.experiment_control import start_experiment, stop_experiment
 from models.experiments import ACTOR, find_running, read_experiments
 from models.routing import load_model
-from models.tasks.registry import TASKS
+from models.tasks.registry import TASKS, can_be_tried
 from models.versions import current_version, read_version
 from training.data.dataset import Source
 from training.monitoring.monitor import measure_outcomes
@@ -181,8 +181,8 @@ def _measure(settings: Settings, home: Path, experiment: Experiment) -> Sequence
 def _home(settings: Settings, model: str) -> Path:
     if settings.models_dir is None:
         raise NoVersionError("HOLDFAST_MODELS_DIR is not set; name the folder that holds the models")
-    if model not in TASKS:
-        raise NoVersionError(f"there is no model {model!r}; there are: {', '.join(TASKS)}")
+    if not can_be_tried(model):
+        raise NoVersionError(f"no model {model!r} can be tried; there are: {', '.join(filter(can_be_tried, TASKS))}")
     if TASKS[model].is_optional:
         raise ExperimentError(f"{model}: no experiment is possible; its gate compares it with the control groups")
     return settings.models_dir / model

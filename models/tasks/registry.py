@@ -21,3 +21,8 @@ TASKS: dict[str, ModelTask] = {
 def moves_customers(name: str) -> bool:
     """Return whether a model adds facts that rules of segments may read; offers are scored for contacts only."""
     return name in TASKS and bool(TASKS[name].facts)
+
+
+def can_be_tried(name: str) -> bool:
+    """Return whether experiments may try versions of a model: not of an optional one, whose scores have no arms."""
+    return name in TASKS and not TASKS[name].is_optional

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from campaigns.migrations import migrate
 from console.cli import holdfast
 from console.warehouse import load_example
+from models.experiment_control import start_experiment
 from models.inputs import FEATURE_MAPPING, model_inputs
 from models.monitoring_record import read_monitoring
 from models.registry import load_scorers
 from models.versions import SNAPSHOT_FILE, add_version, promote, read_current, staging_folder
+from tests.model_versions import add_copy
 from training.data.dataset import Source, read_table
 from training.evaluation.evaluation_data import EvaluationData
 from training.monitoring.drift import describe_snapshot
@@ -139,3 +142,21 @@ def test_a_preview_tells_who_would_move_and_promotes_nothing(run: Run, folder: P
     assert sum(each["customers"] for each in found["moves"]["churn_risk"]) > 500
     assert "high-churn-risk" in found["segments"]
     assert not (folder / "churn" / "current").exists()
+
+
+def test_a_shadow_is_compared_with_the_champion_on_the_outcomes_since_its_start(
+    run: Run, folder: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here with a copy of it, which is calibrated alike; nothing is compared that was not asked for."""
+    migrate(ledger_url)
+    monkeypatch.setenv("HOLDFAST_LEDGER_URL", ledger_url)
+    home = folder / "churn"
+    add_copy(home, "churn-2")
+    begun = datetime(2011, 6, 1, tzinfo=UTC)
+    start_experiment(home, "churn-2", share=0.0, at=begun, by="ann", check=lambda _: None)
+    code, found = run("experiment", "status", "churn", "--outcomes")
+    champion, challenger = found["latest"]["outcomes"]
+    assert (code, champion) == (0, challenger)
+    assert (champion["rows"], champion["brier"]) == (5301, pytest.approx(0.211, abs=0.001))
+    assert found["latest"]["agreement"]["customers"] == 0
+    assert run("experiment", "status", "churn")[1]["latest"]["outcomes"] == []

@@ -163,7 +163,7 @@ async def test_a_shadow_is_recorded_and_changes_nothing(model: str) -> None:
         },
         "nbo": {"2": 0.9, "3": 0.9},
     }
-    assert said == expected[model]
+    assert expected[model].items() <= said.items()
     reached = ledger.reached["try", "c0"]
     scores = {"churn": (0.75, 0.9), "ltv": (100.0, 0.9), "nbo": (0.3, 0.9)}
     assert reached.scores == pytest.approx(scores[model], abs=1e-6)

@@ -107,14 +107,10 @@ def test_few_customers_say_nothing(drift: LiveDrift, told: Told) -> None:
 
 def test_drift_is_reported_once_and_once_again_when_it_is_over(drift: LiveDrift, told: Told) -> None:
     note(drift, TRAINED[:WINDOW], SCORES[:WINDOW])
-    assert (told.begun, drift.describe()) == ([], [])
+    assert told.begun == []
     note(drift, TRAINED[:WINDOW] + np.float32([2, 0]), SCORES[:WINDOW])
     assert told.begun == ["recency"]
     assert drift.find_drifted() == {(*KEY, "recency"): 1}
-    (said,) = drift.describe()
-    assert said.startswith(
-        f"churn: the last {WINDOW:,} customers differ from those that given was trained on, PSI over"
-    )
     note(drift, TRAINED[: 2 * WINDOW], SCORES[: 2 * WINDOW])
     assert (told.begun, told.over, drift.find_drifted()) == (["recency"], ["recency"], {})
 
