@@ -28,7 +28,7 @@ from models.tasks.registry import TASKS
 from models.tflite import TFLiteScorer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -111,10 +111,9 @@ class ScoreExplainer:
 
     def explain(self, table: FeatureTable, most: int | None = None) -> Sequence[tuple[Factor, ...]]:
         """Return each customer's factors, the largest first."""
-        return _explain(self._task, self._scorers, table, lambda _, by_rule: self._ask(by_rule=by_rule), most)
+        return _explain(self._task, self._scorers, table, lambda _, manifest: self._ask(manifest), most)
 
-    def _ask(self, *, by_rule: bool) -> _Question:
-        manifest = {} if by_rule else getattr(self._scorers[self._task.name], "manifest", {})
+    def _ask(self, manifest: Mapping[str, Any]) -> _Question:
         unit = self._task.find_unit(manifest)
         return _Question((0,), (unit,), Subject(self._task, factor=unit, labels=self._scorers.labels))
 
@@ -161,10 +160,13 @@ def _explain(
     task: ModelTask,
     scorers: Scorers,
     table: FeatureTable,
-    ask: Callable[[int, bool], _Question],
+    ask: Callable[[int, Mapping[str, Any]], _Question],
     most: int | None,
 ) -> list[tuple[Factor, ...]]:
-    """Explain each customer by what scored them, the model or the rule."""
+    """Explain each customer by what scored them, the model or the rule.
+
+    `ask` gets the customer's row and the manifest of the model, empty for the rule.
+    """
     _, basis = score_task(task, table, scorers)
     by_rule = basis == "rules"
     found: list[tuple[Factor, ...]] = [()] * len(table)
@@ -172,11 +174,11 @@ def _explain(
         if isinstance(scorer, TFLiteScorer) and scorer.reasons and scorer.shapley and len(rows):
             explained = _ModelReasons(scorer, scorer.reasons, scorer.shapley, table)
             for row in rows:
-                found[row] = explained.explain(int(row), ask(int(row), False), most)
+                found[row] = explained.explain(int(row), ask(int(row), scorer.manifest), most)
     if by_rule.any():
         explained_by_rule = _RuleReasons(task, scorers, table)
         for row in np.flatnonzero(by_rule):
-            found[row] = explained_by_rule.explain(int(row), ask(int(row), True), most)
+            found[row] = explained_by_rule.explain(int(row), ask(int(row), {}), most)
     return found
 
 
