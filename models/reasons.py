@@ -28,7 +28,7 @@ from models.tasks.registry import TASKS
 from models.tflite import TFLiteScorer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from models.tasks.protocol import ModelTask
 
     Factors = tuple["Factor", ...]
-    Ask = Callable[[Scorers, int, bool], "_Question"]
-    """From what scores, the place of a customer in the table, and whether a rule scored them, to what is explained."""
+    Ask = Callable[[Scorers, int, Mapping[str, Any]], "_Question"]
+    """From what scores, the customer's place in the table, and the model's manifest, which a rule has not."""
 
 WORDED = 2
 """So many features of a group are told in its text."""
@@ -117,8 +117,7 @@ class ScoreExplainer:
         """Return each customer's factors, the largest first."""
         return _explain(self._task, self._scorers, table, self._ask, most)
 
-    def _ask(self, scorers: Scorers, _: int, by_rule: bool) -> _Question:
-        manifest = {} if by_rule else getattr(scorers[self._task.name], "manifest", {})
+    def _ask(self, scorers: Scorers, _: int, manifest: Mapping[str, Any]) -> _Question:
         unit = self._task.find_unit(manifest)
         return _Question((0,), (unit,), Subject(self._task, factor=unit, labels=scorers.labels))
 
@@ -140,7 +139,7 @@ class OfferExplainer:
         task = TASKS[NextBestOffer.name]
         return _explain(task, self._scorers, table, self._ask, most)
 
-    def _ask(self, scorers: Scorers, place: int, _: bool) -> _Question:
+    def _ask(self, scorers: Scorers, place: int, _: Mapping[str, Any]) -> _Question:
         pair = self._pairs[place]
         subject = Subject(TASKS[NextBestOffer.name], pair.first_name, pair.second_name, labels=scorers.labels)
         outputs, weights = (pair.first - 1, pair.second - 1), (pair.first_value, -pair.second_value)
@@ -186,11 +185,11 @@ def _explain_arm(
         if isinstance(scorer, TFLiteScorer) and scorer.reasons and scorer.shapley and len(rows):
             explained = _ModelReasons(scorer, scorer.reasons, scorer.shapley, table)
             for row in rows:
-                found[row] = explained.explain(int(row), ask(scorers, int(places[row]), False), most)
+                found[row] = explained.explain(int(row), ask(scorers, int(places[row]), scorer.manifest), most)
     if by_rule.any():
         explained_by_rule = _RuleReasons(task, scorers, table)
         for row in np.flatnonzero(by_rule):
-            found[row] = explained_by_rule.explain(int(row), ask(scorers, int(places[row]), True), most)
+            found[row] = explained_by_rule.explain(int(row), ask(scorers, int(places[row]), {}), most)
     return found
 
 

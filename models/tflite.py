@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from models.reasons_file import StoredReasons
 
 
+FEW_ROWS = 32
 MODEL_BYTES = 256 * 2**20
 """The most that a model's file may have."""
 UNBOUNDED = (-math.inf, math.inf)
@@ -163,9 +164,10 @@ class TFLiteScorer:
 
 def _score_mixtures(network: TFLiteNetwork, outputs: int, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the first scores of rows of shape [rows, features]; NaN for all where the interpreter fails."""
-    largest = BATCH_SIZES[-1]
+    # A size that the rows fill, where they are not few: padding would be scored, too.
+    size = max(each for each in BATCH_SIZES if each <= max(len(rows), FEW_ROWS))
     try:
-        chunks = [network.run(rows[start : start + largest])[:, :outputs] for start in range(0, len(rows), largest)]
+        chunks = [network.run(rows[start : start + size])[:, :outputs] for start in range(0, len(rows), size)]
     except (ValueError, RuntimeError):
         return np.full((len(rows), outputs), np.nan, dtype=np.float32)
     return np.concatenate(chunks)

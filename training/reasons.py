@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 CORRELATED = 0.7
 GROUPS_AT_MOST, ROWS_AT_MOST = 8, 64
 SCORED_GROUPS = 6
-SCORED_AT_MOST = {"additive": 128, "tabm": 64}
-"""By method: coalitions times rows that are scored for each customer where terms do not give the score."""
+SCORED_AT_MOST, SCORED_ADDITIVE = 64, 128
+"""Coalitions times rows that are scored for each customer where terms do not give the score; of an additive net."""
 LEVELS = 20
 VALUES_AT_MOST = 50
 ROWS_AT_LEAST = 30
@@ -96,7 +96,8 @@ def describe_reasons(
 
     def describe(groups_at_most: int, *, additive: bool) -> StoredReasons:
         groups = find_groups(features, cells, importance, groups_at_most)
-        most = ROWS_AT_MOST if additive else min(ROWS_AT_MOST, SCORED_AT_MOST[method] >> len(groups))
+        scored = SCORED_ADDITIVE if method == "additive" else SCORED_AT_MOST
+        most = ROWS_AT_MOST if additive else min(ROWS_AT_MOST, scored >> len(groups))
         chosen, weights = choose_rows(cells, level, most)
         return StoredReasons(
             groups=[FeatureGroup([features[each] for each in group]) for group in groups],

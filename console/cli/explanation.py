@@ -90,7 +90,7 @@ def describe_decision(explained: DecisionExplanation) -> str:
 def describe_reasons(inputs: DecisionInputs | None) -> list[str]:
     """Return the reasons on a decision's trigger, a line for each."""
     return [
-        f"{_EXPLAINED[task]} {each.contribution:+,.4g}: {each.text}"
+        f"{_EXPLAINED.get(task, task)} {each.contribution:+,.4g}: {each.text}"
         for task, factors in (inputs.reasons.items() if inputs else ())
         for each in factors
     ]

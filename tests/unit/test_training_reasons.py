@@ -8,7 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from training.reasons import GROUPS_AT_MOST, ROWS_AT_MOST, SCORED_AT_MOST, choose_rows, describe_reasons, find_groups
+from training.reasons import (
+    GROUPS_AT_MOST,
+    ROWS_AT_MOST,
+    SCORED_ADDITIVE,
+    SCORED_AT_MOST,
+    choose_rows,
+    describe_reasons,
+    find_groups,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +74,7 @@ def test_there_are_few_groups_whatever_the_number_of_features(features: int) -> 
 
 def test_an_additive_model_has_many_rows_and_another_as_many_as_can_be_scored() -> None:
     assert (describe().additive, len(describe().rows)) == (True, ROWS_AT_MOST)
-    for method, most in SCORED_AT_MOST.items():
+    for method, most in {"additive": SCORED_ADDITIVE, "tabm": SCORED_AT_MOST}.items():
         scored = describe(interacting, method=method)
         assert not scored.additive
         assert most / 2 < len(scored.rows) * 2 ** len(scored.groups) <= most
