@@ -122,6 +122,9 @@ async def test_whom_a_campaign_contacts_to_explore_has_the_lower_probability(
 
 async def test_a_fact_that_was_not_recorded_is_null(ledger: PostgresLedger, ledger_url: str) -> None:
     await store(ledger, *held())
+    unknown = Source("", {"size": "shoe_size"}, date.min, window_days=30, ledger_url=ledger_url, until=UNTIL)
+    with pytest.raises(NoExposuresError, match="no decision has recorded shoe_size"):
+        read_dataset(unknown, TASKS["uplift"])
     assert all(np.isnan(row[4]) for row in rows_of(ledger_url, columns=("shoe_size",)).values())
 
 

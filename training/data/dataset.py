@@ -19,9 +19,9 @@ from features.table import FeatureTable, plain
 from models.errors import ModelInputError
 from models.inputs import FEATURE_MAPPING, model_inputs, numbers
 from training.data.categories import learn_categories
-from training.data.exposures import read_exposures, require_ledger
+from training.data.exposures import read_exposures, require_exposures, require_ledger
 from training.data.point_in_time import Orders, choose_cut_offs, take_snapshots
-from training.errors import NoExposuresError, TrainingDataError, TrainingSourceError
+from training.errors import TrainingDataError, TrainingSourceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -152,11 +152,8 @@ def read_dataset(source: Source, task: Task) -> Dataset:
         return _prepare_snapshots(source, source.orders, task)
     mapping = dict(FEATURE_MAPPING) if source.feature_mapping is None else source.feature_mapping
     table = read_rows(source, task, tuple(mapping.values()))
-    if reads_ledger(source, task) and not len(table):
-        raise NoExposuresError(
-            f"the ledger has no campaign with a control group whose window of {source.window_days} days is over; give "
-            "a campaign a holdout_percent, report the conversions of both arms, and train when the window has passed"
-        )
+    if reads_ledger(source, task):
+        require_exposures(table, mapping.values(), source)
     return prepare(table, task, _checked(mapping, source.input_size), source.window_days)
 
 

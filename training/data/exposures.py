@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from features.table import FeatureTable
+from features.table import FeatureTable, plain
 from training.errors import NoExposuresError, TrainingSourceError
 
 if TYPE_CHECKING:
@@ -66,6 +66,25 @@ def read_exposures(source: Source, columns: Sequence[str], until: datetime) -> F
             cells = [None if each is None else json.loads(each) for each in facts]
             rows.append((customer, campaign, contacted, converted, day, chance * own / (own + other), *cells))
     return FeatureTable.from_rows([row[0] for row in rows], [*COLUMNS, *columns], [row[1:] for row in rows])
+
+
+def require_exposures(table: FeatureTable, columns: Iterable[str], source: Source) -> None:
+    """Check that there are rows, and that decisions have recorded the columns that are to be learned from.
+
+    Raises:
+        NoExposuresError: they have not.
+    """
+    if not len(table):
+        raise NoExposuresError(
+            f"the ledger has no campaign with a control group whose window of {source.window_days} days is over; give "
+            "a campaign a holdout_percent, report the conversions of both arms, and train when the window has passed"
+        )
+    unknown = [name for name in columns if all(plain(cell) is None for cell in table.columns[name])]
+    if unknown:
+        raise NoExposuresError(
+            f"no decision has recorded {', '.join(unknown)} of ML_FEATURE_MAPPING: decisions record what the models "
+            "that serve take, so promote one with these features first, as churn, or name your own --query"
+        )
 
 
 def require_ledger(source: Source) -> str:
