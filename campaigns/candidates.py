@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from campaigns.breaker import BatchBreakers
     from campaigns.definition import Campaign, Offer
     from campaigns.guardrails import Guardrail
+    from campaigns.uplift import ContactEffect
     from features.table import Column, FeatureTable
     from segments.engine import Transition
 
@@ -276,7 +277,9 @@ def decide_all(  # noqa: PLR0913 - everything that decides, each from a step of 
     rows = _rows(chosen, [candidate.facts_read for candidate in candidates])
     rows = [{**row, "offer_basis": basis} for row, basis in zip(rows, bases, strict=True)]
     by_campaign = score_contacts(chosen) if score_contacts else {}
-    effects = [find_effect(by_campaign, each.campaign, n) for n, each in enumerate(candidates)]
+    effects: Sequence[ContactEffect | None] = [None] * len(candidates)
+    if by_campaign:
+        effects = [find_effect(by_campaign, each.campaign, n) for n, each in enumerate(candidates)]
     conditions = find_conditions(offers, chosen, unavailable)
     histories = dict(contact_histories)
     decisions: dict[int, Decision] = {}

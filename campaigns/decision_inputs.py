@@ -111,7 +111,7 @@ def record_inputs(
     # Through text: the shortest one that is this float32, half as long as that of the float64 of the same value.
     scored = () if decision.net_value is None else campaign.all_offers
     scores = {each: float(str(offer_scores[each - 1])) for each in scored}
-    chance = find_exposure_probability(campaign, effect, decision.net_value) if decision.exposure else None
+    chance = find_exposure_probability(campaign, effect, decision.net_value) if effect and decision.exposure else None
     return DecisionInputs(
         candidate.received_ms,
         scores,

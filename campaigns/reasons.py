@@ -44,6 +44,8 @@ def add_reasons(
         definitions: the campaigns and offers.
         scorers: the models that scored the customers, and the offers.
     """
+    if not any(each.reasons for each in definitions.campaigns):
+        return decisions
     asking = [place for place, each in enumerate(decisions) if each.candidate.campaign.reasons and each.exposure]
     if not asking:
         return decisions
