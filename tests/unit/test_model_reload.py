@@ -76,7 +76,7 @@ async def test_a_broken_version_is_refused_until_it_is_mended(reloader: ModelRel
     model.write_bytes(b"broken")
     await reloader.poll()
     assert reloader.scorers.versions["churn"] == CHURN
-    assert reloader.scorers.reasons.keys() == {"ltv"}
+    assert reloader.scorers.reasons.keys() == {"ltv", "next_purchase"}
     (refused,) = reloader.refused
     assert refused.startswith("churn: churn-2 is refused (")
     assert refused.endswith(f"; {CHURN} serves")
