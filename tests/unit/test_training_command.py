@@ -77,7 +77,7 @@ def test_the_exit_code_of_all_is_that_of_the_worst(churn: str, nbo: str, code: i
 @pytest.mark.parametrize(
     ("orders", "trained"),
     [(("--orders", "orders"), {*TASKS}), ((), {*TASKS} - {"next_purchase"})],
-    ids=["from orders", "from the tables"],
+    ids=["orders", "tables"],
 )
 def test_one_that_fails_does_not_keep_the_others_from_being_trained(
     monkeypatch: pytest.MonkeyPatch, orders: tuple[str, ...], trained: set[str]
