@@ -11,13 +11,14 @@ from campaigns.postgres_ledger import PostgresLedger
 from features.redis_cache import RedisFeatureCache
 from features.row_age import RowAge
 from features.store import FeatureStore
-from features.warehouses import choose_warehouse, opened
+from features.warehouses import opened
 from streams.formats.codecs import decode_records
 from streams.formats.schemas import Schemas
 from streams.kafka.connection import describe_connection
 from streams.kafka.publishing import KafkaTriggerSink
 from streams.observability.customer_digests import HIDER
 from streams.schema_registry import check_avro
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,16 +54,6 @@ async def open_warehouse(settings: Settings, stack: AsyncExitStack) -> Warehouse
     if unknown := warehouse.unknown_private_columns:
         log.warning("private_columns_unknown", setting="HOLDFAST_PRIVATE_COLUMNS", columns=unknown)
     return warehouse
-
-
-def find_warehouse(settings: Settings) -> WarehouseConnection:
-    """Return the warehouse of the settings, not open yet."""
-    return choose_warehouse(
-        settings.warehouse_url,
-        settings.features_table,
-        id_column=settings.customer_id_column,
-        private_columns=settings.private_columns,
-    )
 
 
 async def open_features(

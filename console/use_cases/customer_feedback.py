@@ -19,10 +19,10 @@ from campaigns.feedback import FeedbackKind, find_withdrawals
 from console.use_cases.ledger import ask_ledger
 from features.errors import WarehouseError, WarehouseUnavailableError
 from features.warehouses import opened
-from streams.adapters import find_warehouse
 from streams.formats.events import WireEvent
 from streams.formats.feedback_checks import find_feedback_problem
 from streams.kafka.event_producer import EventProducer
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,9 +18,9 @@ from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
 from models.scores import score_customers, score_offers
 from segments.explanation import explain_rule
-from streams.adapters import find_warehouse
 from streams.runtime.model_reload import load_models
 from streams.staff_feedback import feedback_columns
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

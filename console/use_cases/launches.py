@@ -19,12 +19,12 @@ from campaigns.errors import CampaignDefinitionError, LaunchError, LedgerUnavail
 from campaigns.postgres_launches import open_launches
 from features.errors import WarehouseError
 from features.warehouses import opened
-from streams.adapters import find_warehouse
 from streams.errors import BrokerUnavailableError
 from streams.kafka.event_producer import DELIVERY_TIMEOUT_S
 from streams.kafka.launch_requests import LaunchRequestProducer
 from streams.known_facts import check_facts, known_facts
 from streams.runtime.model_reload import load_models
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

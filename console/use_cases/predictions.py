@@ -34,9 +34,9 @@ from models.tasks.churn import Churn
 from models.tasks.nbo import NextBestOffer
 from models.tasks.registry import TASKS
 from segments.definition import build_segment
-from streams.adapters import find_warehouse
 from streams.known_facts import known_facts
 from streams.runtime.model_reload import load_models
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence

@@ -19,9 +19,9 @@ from models.sources import unavailable_facts
 from models.tasks.registry import moves_customers
 from models.versions import promote, roll_back
 from models.view_check import check_view
-from streams.adapters import find_warehouse
 from streams.known_facts import known_facts
 from streams.runtime.model_reload import load_models
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,10 +22,10 @@ from campaigns.errors import ReevaluationError
 from campaigns.postgres_reevaluations import open_reevaluations
 from features.warehouses import opened
 from segments.definition import fingerprint
-from streams.adapters import find_warehouse
 from streams.decision_config import find_versions
 from streams.kafka.reevaluation_requests import ReevaluationRequestProducer
 from streams.runtime.model_reload import find_changeovers
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

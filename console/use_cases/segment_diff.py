@@ -20,10 +20,10 @@ from features.times import CUSTOMER_SINCE
 from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
 from segments.engine import Activation, classify
-from streams.adapters import find_warehouse
 from streams.customers import joined_at
 from streams.decision_config import find_scored
 from streams.runtime.model_reload import load_models
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,8 +17,8 @@ from console.use_cases.segment_facts import FactSources, plan_facts, read_facts
 from console.use_cases.warehouse_check import describe_view
 from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
-from streams.adapters import find_warehouse
 from streams.runtime.model_reload import load_models
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

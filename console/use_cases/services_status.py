@@ -14,9 +14,9 @@ import psycopg
 
 from features.redis_server import inspect_redis
 from features.warehouses import POSTGRESQL, opened
-from streams.adapters import find_warehouse
 from streams.errors import RegistryUnavailableError
 from streams.kafka.group_inspection import GroupInspector
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,8 +15,8 @@ from campaigns.definition import OFFERS_FILE
 from features.table import find_kind
 from features.warehouses import POSTGRESQL, opened
 from segments.definition_files import read_content
-from streams.adapters import find_warehouse
 from streams.errors import SettingsError
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,9 +17,9 @@ from features.warehouses import opened
 from models.rfm import RFM_SOURCES
 from models.sources import unavailable_facts
 from models.tasks.registry import TASKS
-from streams.adapters import find_warehouse
 from streams.known_facts import SAMPLED_ROWS, known_facts
 from streams.runtime.model_reload import load_models
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

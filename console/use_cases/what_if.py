@@ -26,12 +26,12 @@ from models.facts import SCORE_FACTS
 from models.fallbacks import ModelFallbacks
 from segments.engine import Activation
 from streams.activation import build_config, select_guardrails
-from streams.adapters import find_warehouse
 from streams.formats.events import Decoded, Event, EventsByKind, WireEvent
 from streams.kafka.fetching import FetchedRecord
 from streams.known_facts import check_facts, known_facts
 from streams.pipeline import Pipeline
 from streams.runtime.model_reload import load_models
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

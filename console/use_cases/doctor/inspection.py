@@ -20,9 +20,9 @@ from features.warehouse_role import inspect_role
 from features.warehouses import POSTGRESQL, opened
 from models.errors import ModelError
 from models.view_check import check_view
-from streams.adapters import find_warehouse
 from streams.known_facts import SAMPLED_ROWS
 from streams.runtime.model_reload import load_models
+from streams.warehouse import find_warehouse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
