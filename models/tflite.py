@@ -65,8 +65,8 @@ class TFLiteScorer:
         self.spreads: int = manifest.get("spreads", 0)
         self.reasons = reasons
         by_feature: Mapping[str, list[str]] = manifest.get("categories", {})
-        places = zip(manifest["features"], columns, strict=True)
-        self.categories = {column: by_feature[name] for name, column in places if name in by_feature}
+        names = zip(manifest["features"], columns, strict=True) if by_feature else ()
+        self.categories = {column: by_feature[name] for name, column in names if name in by_feature}
         self._outputs: int = manifest["outputs"]
         self._check(content, bounds)
         self._network = TFLiteNetwork(content, len(columns))

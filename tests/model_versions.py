@@ -20,6 +20,8 @@ from tests.builders import AS_OF
 from training.reasons import describe_reasons
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from models.versions import ModelVersion
@@ -82,10 +84,29 @@ def promote_explained(home: Path, version: str) -> ModelVersion:
     with staging_folder(home) as staging:
         shutil.copytree(current.folder, staging)
         (staging / REASONS_FILE).write_bytes(msgspec.json.encode(stored))
-        (staging / MANIFEST_FILE).write_text(json.dumps({**current.manifest, "version": version, "gates": []}))
+        manifest = {**_without_reasons(current.manifest), "version": version, "gates": []}
+        (staging / MANIFEST_FILE).write_text(json.dumps(manifest))
         added = add_version(home, staging, at=AS_OF, by="ann")
     promote(home, version, at=AS_OF, by="ann")
     return added
+
+
+def promote_unexplained(home: Path, version: str) -> ModelVersion:
+    """Add a copy of the version that serves without its background, as trained before there was one; let it serve."""
+    current = read_current(home)
+    assert current is not None
+    with staging_folder(home) as staging:
+        shutil.copytree(current.folder, staging)
+        (staging / REASONS_FILE).unlink()
+        manifest = {**_without_reasons(current.manifest), "version": version, "gates": []}
+        (staging / MANIFEST_FILE).write_text(json.dumps(manifest))
+        added = add_version(home, staging, at=AS_OF, by="ann")
+    promote(home, version, at=AS_OF, by="ann")
+    return added
+
+
+def _without_reasons(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {**manifest, "files": {name: sha for name, sha in manifest["files"].items() if name != REASONS_FILE}}
 
 
 def draw_customers(rows: int) -> NDArray[np.float32]:

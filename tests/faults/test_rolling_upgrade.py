@@ -51,7 +51,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start_earlier(run: Run, source: Path, **settings: str) -> WorkerProcess:
     """Start a worker of the earlier version; its own folder comes first on its path."""
     log = run.world.logs / f"earlier-{run.prefix}{len(run.workers)}.log"
-    environment = {**os.environ, **run._environment(), "HOLDFAST_FAULT": "", **settings}
+    environment = {**os.environ, **run.settings(), "HOLDFAST_FAULT": "", **settings}
     assert locate(source, environment).is_relative_to(source)
     with log.open("wb") as output:
         process = subprocess.Popen(

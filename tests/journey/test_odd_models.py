@@ -61,7 +61,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def load(exported: Path, name: str) -> TFLiteScorer:
     manifest = {"version": "churn-odd", "outputs": 1}
-    return TFLiteScorer((exported / f"{name}.tflite").read_bytes(), manifest, COLUMNS, BOUNDS)
+    return TFLiteScorer((exported / f"{name}.tflite").read_bytes(), manifest, COLUMNS, bounds=BOUNDS)
 
 
 def customers(count: int) -> FeatureTable:

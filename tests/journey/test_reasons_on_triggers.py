@@ -17,7 +17,7 @@ from console.use_cases.replay import ReplayPlan, replaying
 from tests.journey.test_replay import moment, settings_of
 from tests.journey.test_worker import workplace
 from tests.journey.workplace import campaign, write_json
-from tests.model_versions import SHIPPED, promote_explained
+from tests.model_versions import SHIPPED, promote_explained, promote_unexplained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,7 @@ def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("reasons")
     models = Path(shutil.copytree(SHIPPED, folder / "models"))
     promote_explained(models / "churn", "churn-explained")
+    promote_unexplained(models / "nbo", "nbo-old")
     with workplace(endpoints, folder) as lent, ExitStack() as stack:
         asking = campaign("win-back", "lapsing", "on_enter") | {"reasons": 3, "offers": [2, 3, 5]}
         write_json(Path(lent.environment["HOLDFAST_DEFINITIONS_DIR"]) / "campaigns" / "win-back.json", asking)

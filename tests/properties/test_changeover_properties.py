@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from hypothesis import given, settings
@@ -29,7 +29,7 @@ from tests.fakes.warehouse import InMemoryWarehouse
 from tests.records import arrive, body, decode_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -57,6 +57,8 @@ class LevelScorer:
 
     basis = "model"
     columns = ("p",)
+    spreads = 0
+    categories: ClassVar[Mapping[str, Sequence[str]]] = {}
 
     def __init__(self, version: str) -> None:
         self.version = version
@@ -64,6 +66,10 @@ class LevelScorer:
     def score(self, table: FeatureTable) -> NDArray[np.float32]:
         """See Scorer."""
         return np.where(model_inputs(table, self.columns) >= LEVELS[self.version], 0.9, 0.1).astype(np.float32)
+
+    def score_with_spread(self, table: FeatureTable) -> NDArray[np.float32]:
+        """Return the same."""
+        return self.score(table)
 
 
 @dataclass

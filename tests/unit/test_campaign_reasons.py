@@ -26,7 +26,7 @@ from models.registry import load_scorers
 from streams.contracts.messages import read_schema
 from tests.builders import campaign, candidate, control, decide, facts, offers, scores
 from tests.decision_records import record_of
-from tests.model_versions import SHIPPED, draw_customers, promote_explained
+from tests.model_versions import SHIPPED, draw_customers, promote_explained, promote_unexplained
 
 if TYPE_CHECKING:
     from campaigns.decide import Decision
@@ -148,8 +148,10 @@ def test_a_record_of_an_earlier_version_has_no_reasons() -> None:
     assert describe_reasons(None) == []
 
 
-def test_what_a_model_cannot_explain_is_left_out_and_said_at_the_start(scorers: Scorers) -> None:
-    old = load_scorers(SHIPPED, FEATURE_MAPPING)
+def test_what_a_model_cannot_explain_is_left_out_and_said_at_the_start(scorers: Scorers, tmp_path: Path) -> None:
+    for name in ("churn", "nbo"):
+        promote_unexplained(Path(shutil.copytree(SHIPPED / name, tmp_path / name)), f"{name}-old")
+    old = load_scorers(tmp_path, FEATURE_MAPPING)
     known = definitions(ASKING)
     (told,) = add_reasons([decided(ASKING)], customers("ann"), known, old)
     assert "reasons" not in trigger_body(told)

@@ -80,7 +80,7 @@ HOSTILE = {
     "manifest is deep": (MANIFEST, nest, "not a model manifest"),
     "manifest has a huge number": (MANIFEST, edit(outputs=10**400), "not a model manifest"),
     "manifest has a huge period": (MANIFEST, edit(window_days=10**400), "not a model manifest"),
-    "manifest claims other outputs": (MANIFEST, edit(outputs=8), "gives 1 scores for a customer, the manifest says 8"),
+    "manifest claims other outputs": (MANIFEST, edit(outputs=8), "gives 2 scores for a customer, the manifest says 8"),
     "manifest claims other features": (MANIFEST, edit(features=["age"]), "only in the model: age"),
     "manifest has very many features": (MANIFEST, edit(features=list(map(str, range(5_000)))), "not a model manifest"),
     "manifest leads elsewhere": (

@@ -135,7 +135,7 @@ def test_a_version_that_the_view_cannot_serve_is_not_promoted(
 def test_a_version_with_the_outputs_of_another_model_is_not_promoted(run: Run, folder: Path) -> None:
     nbo = read_current(folder / "nbo")
     assert nbo is not None
-    add_copy(folder / "churn", "churn-2", (nbo.folder / "model.tflite").read_bytes(), outputs=8)
+    add_copy(folder / "churn", "churn-2", (nbo.folder / "model.tflite").read_bytes(), outputs=8, spreads=8)
     with pytest.raises(PromotionRefusedError, match="8 outputs, 1 are needed"):
         run("promote", "churn", "churn-2")
 

@@ -23,7 +23,7 @@ from models.scores import score_columns, score_offers
 from models.tflite import TFLiteScorer
 from models.versions import read_version, verify
 from tests.fakes.scorer import InMemoryScorer
-from tests.model_versions import SHIPPED, draw_customers, promote_explained
+from tests.model_versions import SHIPPED, draw_customers, promote_explained, promote_unexplained
 
 if TYPE_CHECKING:
     from models.reasons import Factor
@@ -117,8 +117,9 @@ def test_a_null_has_a_factor_and_no_value(scorers: Scorers) -> None:
     assert recency.text.startswith("days since last transaction: not known; ")
 
 
-def test_a_version_without_a_background_has_no_reasons_and_says_why() -> None:
-    old = load_scorers(SHIPPED, FEATURE_MAPPING)
+def test_a_version_without_a_background_has_no_reasons_and_says_why(tmp_path: Path) -> None:
+    promote_unexplained(Path(shutil.copytree(SHIPPED / "churn", tmp_path / "churn")), "churn-old")
+    old = load_scorers(tmp_path, FEATURE_MAPPING)
     assert ScoreExplainer("churn", old).explain(customers(2)) == [(), ()]
     assert explain_absence("churn", old) == (
         f"churn: {old['churn'].version} was trained without a background, so it has no reasons; train it again"
