@@ -30,9 +30,11 @@ JOINED = "2099-01-01"
 START = datetime(2011, 6, 1, tzinfo=UTC)
 
 SILENT = 40
-"""Customers whom only time moves, evenly over the first part of the input."""
+"""Customers whom only time moves, one after the other in a part of the input."""
 SILENT_DAYS = 30
-SILENT_SHARE = 0.8
+FIRST_SILENT, LAST_SILENT = 0.4, 0.8
+"""Shares of the input. By the first one their own events are committed: one that is delivered again after time has
+moved its customer is evaluated as of its own time, and moves them back (docs/silent-customers.md)."""
 LATE = timedelta(hours=2)
 """The last events are so much later than the others: all workers know then that everybody is due."""
 
@@ -91,6 +93,11 @@ def generate(seed: int, events: int, customers: int = CUSTOMERS) -> list[InputRe
 def announce_silent() -> list[InputRecord]:
     """Return the only event of each customer who falls silent."""
     return [_update(f"s{number}", _find_partition(f"s{number}"), START) for number in range(SILENT)]
+
+
+def is_request(record: InputRecord) -> bool:
+    """Return whether a worker made a record, for a customer who was due."""
+    return b'"id":"due-' in (record.value or b"").replace(b" ", b"")
 
 
 def end_time(events: int) -> list[InputRecord]:
@@ -158,7 +165,8 @@ def _rows(customers: int) -> Iterator[tuple[Any, ...]]:
 
 def _silent_rows(events: int) -> Iterator[tuple[Any, ...]]:
     for number in range(SILENT):
-        at = START + timedelta(seconds=round(SILENT_SHARE * events * (number + 1) / SILENT))
+        share = FIRST_SILENT + (LAST_SILENT - FIRST_SILENT) * number / SILENT
+        at = START + timedelta(seconds=round(share * events))
         yield f"s{number}", JOINED, 20.0, 1, 3.0, True, True, "sms", at - timedelta(days=SILENT_DAYS)
     for number in range(PARTITIONS):
         yield f"late{number}", JOINED, 20.0, 1, 3.0, True, True, "sms", None
