@@ -55,8 +55,8 @@ def add_reasons(
     for task, places, explainer in _find_questions(decisions, asking, definitions, scorers):
         table = facts.take([position[decisions[place].candidate.customer_id] for place in places])
         for place, factors in zip(places, explainer.explain(table, most), strict=True):
-            if told := factors[: decisions[place].candidate.campaign.reasons]:
-                reasons[place][task] = tuple(_round(each, task) for each in told)
+            if strongest := factors[: decisions[place].candidate.campaign.reasons]:
+                reasons[place][task] = tuple(_round(each, task) for each in strongest)
     return [_with_reasons(each, reasons.get(place)) for place, each in enumerate(decisions)]
 
 

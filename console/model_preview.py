@@ -36,7 +36,7 @@ class Preview:
         moves: by fact (churn_risk, value_segment, recommended_offer) how many go from which value to which.
         segments: by key how many would enter and leave by the rule, where any would.
         moved: how many change the fact, or enter or leave a segment. An offer is no band: it changes when a customer is
-            contacted, and contacts nobody.
+            contacted, and contacts no one.
     """
 
     before: str

@@ -28,7 +28,7 @@ def start_experiment(
     forced: bool = False,
     check: Callable[[str], object],
 ) -> Experiment:
-    """Try a version beside the one that serves.
+    """Try a version next to the one that serves.
 
     Args:
         home: the model's folder.

@@ -1,4 +1,4 @@
-"""Experiments on a model: a challenger beside the version that serves, the champion.
+"""Experiments on a model: a challenger next to the version that serves, the champion.
 
     <models_dir>/<name>/experiments.jsonl     every experiment, the oldest first; the last one may run
 

@@ -70,18 +70,18 @@ def write_text(
 
     Args:
         subject: what is explained.
-        known: features of the group that are told, the first one names it.
+        known: features of the group that are described, the first one names it.
         direction: of the contribution.
         rates: the outcome of training rows with the first feature's value, by the outputs explained; empty or None
             where unknown.
         overall: the outcome of all training rows.
     """
-    # Only where it speaks against the customer, a purchase is told as missing.
+    # Only where it speaks against the customer, a purchase is described as missing.
     is_bad = subject.task.bad_direction == direction
-    told = ", ".join(dict.fromkeys(_describe(each, is_bad, subject.labels) for each in known))
+    described = ", ".join(dict.fromkeys(_describe(each, is_bad, subject.labels) for each in known))
     if not rates or None in (*rates, *overall):
         rates = []
-    return f"{told}; {subject.task.word_reason(subject, direction, rates, overall)}"
+    return f"{described}; {subject.task.word_reason(subject, direction, rates, overall)}"
 
 
 def agrees(gap: float, direction: Direction, more_than: float = 0.0) -> bool:
@@ -148,8 +148,8 @@ def _recency(days: float, is_bad: bool, unit: str) -> str:
     _ = unit
     if days < 1:
         return "last purchase today"
-    told = _count(days, "day")
-    return f"no purchase for {told}" if is_bad else f"last purchase {told} ago"
+    since = _count(days, "day")
+    return f"no purchase for {since}" if is_bad else f"last purchase {since} ago"
 
 
 def _count(number: float, noun: str) -> str:

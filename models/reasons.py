@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     """From what scores, the customer's place in the table, and the model's manifest, which a rule has not."""
 
 WORDED = 2
-"""So many features of a group are told in its text."""
+"""So many features of a group are described in its text."""
 NOTHING = 1e-9
 """A contribution below is that of a feature without influence."""
 

@@ -1,7 +1,7 @@
 """Experiments on models in a batch: which arm each decision belongs to, and whom they reach. Pure.
 
-Who is reached must not depend on the arm: an experiment on a score reaches whoever is evaluated, one on offers whoever
-a campaign may contact, at the first time. What happens to them afterwards does depend on it.
+Who is reached must not depend on the arm: an experiment on a score reaches every customer who is evaluated, one on
+offers every customer whom a campaign may contact, at the first time. What happens to them afterwards does depend on it.
 """
 
 from __future__ import annotations

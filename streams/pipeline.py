@@ -290,7 +290,7 @@ class Pipeline:
             definitions.guardrails,
             prepared.unavailable,
             breakers,
-            score_contacts=partial(score_contacts, scorers=prepared.config.scorers, fallbacks=self._fallbacks),
+            score_contacts=partial(score_contacts, scorers=scorers, fallbacks=self._fallbacks),
         )
         explained = add_reasons(decisions, folded.facts, definitions, scorers)
         recorded = record_arms(explained, scorers, folded.facts, shadow)

@@ -57,7 +57,7 @@ STEPS = 8
 
 
 TRAINED_MODE: PromotionMode = "new"
-"""Nobody looks at whom a training moves, so what moves by the model alone fires nothing."""
+"""No one reviews whom a training moves, so what moves by the model alone fires nothing."""
 TRAINED_NOTE = (
     "promoted with mode new: at a customer's first evaluation under it, only what served before would have fired, too"
 )

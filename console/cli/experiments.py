@@ -1,4 +1,4 @@
-"""`holdfast models experiment`: try a version beside the one that serves."""
+"""`holdfast models experiment`: try a version next to the one that serves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group()
 def experiment() -> None:
-    """Try a version beside the one that serves: as a shadow, or for a share of the customers."""
+    """Try a version next to the one that serves: as a shadow, or for a share of the customers."""
 
 
 @experiment.command()

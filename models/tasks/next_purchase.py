@@ -27,7 +27,7 @@ RULE_DAYS = 90.0
 """Days of the rule's curve: what the rule of churn speaks of."""
 HORIZONS = (30, 60, 90)
 SOONEST = 0.01
-"""The rule takes nobody for more certain to buy than this: on the day of an order it would say at once."""
+"""The rule takes no customer for more certain to buy than this: on the day of an order it would say at once."""
 _WITHIN = np.array(["30 days", "60 days", "90 days", "later", None], dtype=object)
 _LATER, _UNKNOWN = 3, 4
 

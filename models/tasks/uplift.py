@@ -57,8 +57,8 @@ class Uplift(ModelTask):
 def split_by_campaign(scores: NDArray[np.float32], manifest: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
     """Return the scores of the campaigns that passed the gate, by campaign, shape [customers, 2].
 
-    A campaign whose scores are not there is left out: without a column of the model nobody has more than two unknown
-    ones, see `Uplift.apply_rule`.
+    A campaign whose scores are not there is left out: without a column of the model no customer has more than two
+    unknown ones, see `Uplift.apply_rule`.
     """
     places: Mapping[str, int] = manifest.get("campaigns", {})
     pairs = {key: slice(HEADS * place, HEADS * (place + 1)) for key, place in places.items()}

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, ExperimentCustomer
 from campaigns.postgres_experiments import Agreement, open_experiments
-from campaigns.postgres_ledger import PostgresLedger
 from models.experiments import Experiment
 from streams.runtime.experiment_watch import stop_if_worse
 from tests.builders import AS_OF, decision
@@ -20,19 +18,9 @@ from tests.contract.test_performance import LATER, PAID, report, said, store
 from tests.fakes.ledger import InMemoryLedger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from campaigns.postgres_ledger import PostgresLedger
 
 TODAY = AS_OF.date()
-
-
-@pytest.fixture
-async def ledger(ledger_url: str) -> AsyncIterator[PostgresLedger]:
-    migrate(ledger_url)
-    postgres = PostgresLedger(ledger_url)
-    await postgres.open()
-    await postgres.claim(3)
-    yield postgres
-    await postgres.close()
 
 
 def reached(customer: str = "ann", arm: str = "challenger", experiment: str = "try") -> ExperimentCustomer:

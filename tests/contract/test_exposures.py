@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from campaigns.candidates import decide_all
-from campaigns.migrations import migrate
-from campaigns.postgres_ledger import PostgresLedger
 from features.table import FeatureTable
 from tests.builders import AS_OF, campaign, candidate, decision, facts, offers, scores
 from tests.contract.test_performance import LATER, report, said, store
@@ -20,23 +18,12 @@ from training.errors import NoExposuresError, TrainingSourceError
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from campaigns.decide import Decision
+    from campaigns.postgres_ledger import PostgresLedger
 
 NAMES = ("ann", "bob", "cid", "dot", "eve", "fay")
 HOLDING = campaign(holdout_percent=50)
 UNTIL = AS_OF + timedelta(days=60)
-
-
-@pytest.fixture
-async def ledger(ledger_url: str) -> AsyncIterator[PostgresLedger]:
-    migrate(ledger_url)
-    postgres = PostgresLedger(ledger_url)
-    await postgres.open()
-    await postgres.claim(3)
-    yield postgres
-    await postgres.close()
 
 
 def rows_of(

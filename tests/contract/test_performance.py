@@ -17,7 +17,6 @@ from campaigns.exposures import ContactCounts, ExposureDay
 from campaigns.guardrails import Reason
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, Refusal
-from campaigns.postgres_ledger import PostgresLedger
 from campaigns.postgres_performance import open_performance
 from campaigns.triggers import outgoing
 from campaigns.unpublishable import set_aside
@@ -26,10 +25,9 @@ from tests.builders import AS_OF, campaign, candidate, decide, decision, facts, 
 from tests.records import arrive, decode, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from campaigns.decide import Decision
     from campaigns.ports import OutboxRow
+    from campaigns.postgres_ledger import PostgresLedger
 
 # Ann is in the control group of the one and not of the other.
 HOLDING, OPEN = campaign(holdout_percent=50), campaign()
@@ -39,16 +37,6 @@ PAID = Campaign.model_validate(
 )
 TODAY, TOMORROW = AS_OF.date(), AS_OF.date() + timedelta(days=1)
 LATER = AS_OF + timedelta(days=1)
-
-
-@pytest.fixture
-async def ledger(ledger_url: str) -> AsyncIterator[PostgresLedger]:
-    migrate(ledger_url)
-    postgres = PostgresLedger(ledger_url)
-    await postgres.open()
-    await postgres.claim(3)
-    yield postgres
-    await postgres.close()
 
 
 async def store(ledger: PostgresLedger, *decisions: Decision) -> list[OutboxRow]:

@@ -64,8 +64,8 @@ ASKING = campaign(reasons=3)
 
 
 def test_a_trigger_carries_the_strongest_factors_of_the_score_and_of_the_offer(scorers: Scorers) -> None:
-    (told,) = add_reasons([decided(ASKING)], customers("ann"), definitions(ASKING), scorers)
-    body = json.loads(trigger_message(told).value or b"")
+    (explained,) = add_reasons([decided(ASKING)], customers("ann"), definitions(ASKING), scorers)
+    body = json.loads(trigger_message(explained).value or b"")
     Draft202012Validator(read_schema("trigger")).validate(body)
     assert list(body["reasons"]) == ["churn", "nbo"]
     assert [len(each) for each in body["reasons"].values()] == [3, 3]
@@ -76,9 +76,9 @@ def test_a_trigger_carries_the_strongest_factors_of_the_score_and_of_the_offer(s
 
 def test_the_exposure_of_the_control_group_carries_them_too(scorers: Scorers) -> None:
     held_out = control().candidate.campaign.model_copy(update={"reasons": 1})
-    (told,) = add_reasons([decided(held_out)], customers("ann"), definitions(held_out), scorers)
-    assert told.outcome == "control"
-    assert len(trigger_body(told)["reasons"]["churn"]) == 1
+    (explained,) = add_reasons([decided(held_out)], customers("ann"), definitions(held_out), scorers)
+    assert explained.outcome == "control"
+    assert len(trigger_body(explained)["reasons"]["churn"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_without_a_choice_there_is_no_reason_for_an_offer_and_without_asking_non
     scorers: Scorers, changes: dict[str, Any]
 ) -> None:
     one = campaign(**changes)
-    (told,) = add_reasons([decided(one)], customers("ann"), definitions(one), scorers)
-    assert list(trigger_body(told).get("reasons", {})) == (["churn"] if one.reasons else [])
+    (explained,) = add_reasons([decided(one)], customers("ann"), definitions(one), scorers)
+    assert list(trigger_body(explained).get("reasons", {})) == (["churn"] if one.reasons else [])
 
 
 def test_campaigns_that_do_not_ask_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,10 +103,10 @@ def test_campaigns_that_do_not_ask_cost_nothing(monkeypatch: pytest.MonkeyPatch)
 def test_lifetime_value_is_explained_where_the_segment_or_the_message_reads_it() -> None:
     reads = campaign(reasons=2, message="{{ predicted_ltv }}", key="b")
     for asking, read in ((ASKING, ("value_segment",)), (reads, ())):
-        (told,) = add_reasons([decided(asking)], customers("ann"), definitions(asking, read=read), RULES)
-        assert list(trigger_body(told)["reasons"]) == ["churn", "ltv", "nbo"]
-    (told,) = add_reasons([decided(ASKING)], customers("ann"), definitions(ASKING), RULES)
-    assert "ltv" not in trigger_body(told)["reasons"]
+        (explained,) = add_reasons([decided(asking)], customers("ann"), definitions(asking, read=read), RULES)
+        assert list(trigger_body(explained)["reasons"]) == ["churn", "ltv", "nbo"]
+    (explained,) = add_reasons([decided(ASKING)], customers("ann"), definitions(ASKING), RULES)
+    assert "ltv" not in trigger_body(explained)["reasons"]
 
 
 def test_a_decision_that_is_made_again_in_another_batch_has_the_same_reasons(scorers: Scorers) -> None:
@@ -124,21 +124,21 @@ def test_a_decision_that_is_made_again_in_another_batch_has_the_same_reasons(sco
 def test_asking_changes_neither_the_decision_nor_the_version(scorers: Scorers) -> None:
     assert ASKING.version == campaign().version
     plain, asked = decided(campaign()), decided(ASKING)
-    (told,) = add_reasons([asked], customers("ann"), definitions(ASKING), scorers)
-    assert decision_message(told).value == decision_message(plain).value
-    body = trigger_body(told)
+    (explained,) = add_reasons([asked], customers("ann"), definitions(ASKING), scorers)
+    assert decision_message(explained).value == decision_message(plain).value
+    body = trigger_body(explained)
     assert {name: body[name] for name in body if name != "reasons"} == trigger_body(plain)
 
 
 def test_the_ledger_gives_reasons_back_and_explain_shows_them(scorers: Scorers) -> None:
-    (told,) = add_reasons([decided(ASKING)], customers("ann"), definitions(ASKING), scorers)
-    record = record_of(told)
-    assert told.inputs is not None
+    (explained,) = add_reasons([decided(ASKING)], customers("ann"), definitions(ASKING), scorers)
+    record = record_of(explained)
+    assert explained.inputs is not None
     assert record.inputs is not None
-    assert record.inputs.reasons == told.inputs.reasons
+    assert record.inputs.reasons == explained.inputs.reasons
     lines = describe_reasons(record.inputs)
     assert len(lines) == 6
-    strongest = told.inputs.reasons["churn"][0]
+    strongest = explained.inputs.reasons["churn"][0]
     assert lines[0] == f"churn probability {strongest.contribution:+.4g}: {strongest.text}"
     assert lines[3].startswith("offer before the second ")
 
@@ -153,8 +153,8 @@ def test_what_a_model_cannot_explain_is_left_out_and_said_at_the_start(scorers: 
         promote_unexplained(Path(shutil.copytree(SHIPPED / name, tmp_path / name)), f"{name}-old")
     old = load_scorers(tmp_path, FEATURE_MAPPING)
     known = definitions(ASKING)
-    (told,) = add_reasons([decided(ASKING)], customers("ann"), known, old)
-    assert "reasons" not in trigger_body(told)
+    (explained,) = add_reasons([decided(ASKING)], customers("ann"), known, old)
+    assert "reasons" not in trigger_body(explained)
     notes = describe_missing_reasons(known, old)
     assert [note.partition(";")[0] for note in notes] == ["campaign win-back asks for reasons"] * 2
     assert all("trained without a background" in note for note in notes)

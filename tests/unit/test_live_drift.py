@@ -31,7 +31,7 @@ SNAPSHOT: dict[str, Any] = {
 KEY = ("churn", "given")
 
 
-class Told:
+class Reports:
     """Keeps what is reported."""
 
     def __init__(self) -> None:
@@ -45,15 +45,15 @@ class Told:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def reports() -> Reports:
+    return Reports()
 
 
 @pytest.fixture
-def drift(tmp_path: Path, told: Told) -> LiveDrift:
+def drift(tmp_path: Path, reports: Reports) -> LiveDrift:
     """The drift of a version with a training snapshot."""
     write(tmp_path, json.dumps(SNAPSHOT))
-    return LiveDrift(tmp_path, told.hear)
+    return LiveDrift(tmp_path, reports.hear)
 
 
 def write(models: Path, snapshot: str) -> None:
@@ -100,31 +100,31 @@ def test_values_in_no_bin_and_on_an_edge_are_counted_as_in_training() -> None:
     assert bins.count(values)[0].tolist() == [1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1]
 
 
-def test_few_customers_say_nothing(drift: LiveDrift, told: Told) -> None:
+def test_few_customers_say_nothing(drift: LiveDrift, reports: Reports) -> None:
     note(drift, TRAINED[:299] + 9, SCORES[:299])
-    assert (drift.measure(), drift.find_drifted(), told.begun) == ({}, {}, [])
+    assert (drift.measure(), drift.find_drifted(), reports.begun) == ({}, {}, [])
 
 
-def test_drift_is_reported_once_and_once_again_when_it_is_over(drift: LiveDrift, told: Told) -> None:
+def test_drift_is_reported_once_and_once_again_when_it_is_over(drift: LiveDrift, reports: Reports) -> None:
     note(drift, TRAINED[:WINDOW], SCORES[:WINDOW])
-    assert told.begun == []
+    assert reports.begun == []
     note(drift, TRAINED[:WINDOW] + np.float32([2, 0]), SCORES[:WINDOW])
-    assert told.begun == ["recency"]
+    assert reports.begun == ["recency"]
     assert drift.find_drifted() == {(*KEY, "recency"): 1}
     note(drift, TRAINED[: 2 * WINDOW], SCORES[: 2 * WINDOW])
-    assert (told.begun, told.over, drift.find_drifted()) == (["recency"], ["recency"], {})
+    assert (reports.begun, reports.over, drift.find_drifted()) == (["recency"], ["recency"], {})
 
 
-def test_drift_around_the_threshold_does_not_come_and_go(tmp_path: Path, told: Told) -> None:
+def test_drift_around_the_threshold_does_not_come_and_go(tmp_path: Path, reports: Reports) -> None:
     """Alternately a little above and a little below it."""
     write(tmp_path, json.dumps(SNAPSHOT))
     above, below = (TRAINED[:BLOCK, :] + np.float32([shift, 0]) for shift in (0.56, 0.40))
-    drift = LiveDrift(tmp_path, told.hear, threshold=0.2)
+    drift = LiveDrift(tmp_path, reports.hear, threshold=0.2)
     for _ in range(30):
         note(drift, above, SCORES[:BLOCK])
         note(drift, below, SCORES[:BLOCK])
-    assert len(told.begun) <= 1
-    assert told.over == []
+    assert len(reports.begun) <= 1
+    assert reports.over == []
 
 
 def test_memory_is_bounded_and_large_batches_are_sampled(drift: LiveDrift) -> None:
@@ -135,10 +135,10 @@ def test_memory_is_bounded_and_large_batches_are_sampled(drift: LiveDrift) -> No
 
 
 @pytest.mark.parametrize("snapshot", ["", "[]", "{}", '{"features": {}, "scores": {}}', '{"features": {"recency": 1}}'])
-def test_a_version_without_a_usable_snapshot_is_not_measured(tmp_path: Path, told: Told, snapshot: str) -> None:
+def test_a_version_without_a_usable_snapshot_is_not_measured(tmp_path: Path, reports: Reports, snapshot: str) -> None:
     """As one that was trained before there were any."""
     write(tmp_path, snapshot)
-    drift = LiveDrift(tmp_path, told.hear)
+    drift = LiveDrift(tmp_path, reports.hear)
     note(drift, TRAINED[:900], SCORES[:900])
     assert (drift.measure(), drift.count_rows()) == ({}, {})
 

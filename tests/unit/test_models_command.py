@@ -68,11 +68,11 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("HOLDFAST_WAREHOUSE_URL", f"csv:{view}")
 
     def invoke(*arguments: str, code: int = 0) -> str:
-        told = CliRunner().invoke(holdfast, ["models", *arguments])
-        if told.exception is not None and not isinstance(told.exception, SystemExit):
-            raise told.exception
-        assert told.exit_code == code, told.output
-        return told.output
+        promoted = CliRunner().invoke(holdfast, ["models", *arguments])
+        if promoted.exception is not None and not isinstance(promoted.exception, SystemExit):
+            raise promoted.exception
+        assert promoted.exit_code == code, promoted.output
+        return promoted.output
 
     return invoke
 
@@ -86,8 +86,8 @@ def test_the_list_tells_which_version_serves(run: Run, folder: Path) -> None:
     lines = run("list", "churn").splitlines()
     assert any(CHURN in line and " yes " in line for line in lines)
     assert any("churn-2" in line and "refused: not_worse_than_rfm" in line and " yes " not in line for line in lines)
-    told = json.loads(run("list", "--json"))
-    assert [each["serves"] for each in told["churn"]] == [False, True]
+    promoted = json.loads(run("list", "--json"))
+    assert [each["serves"] for each in promoted["churn"]] == [False, True]
 
 
 def test_a_version_is_promoted_and_taken_back(run: Run, folder: Path) -> None:
@@ -178,8 +178,8 @@ def test_an_accepted_promotion_fires_what_its_mode_says(
 
 def test_a_promotion_within_the_share_needs_no_yes(run: Run, by_rule: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_PROMOTION_SHARE", "1")
-    (told,) = json.loads(run("promote", "churn", "churn-2", "--json"))
-    assert (told["mode"], told["moved"], told["customers"]) == ("emit", 1, 1)
+    (promoted,) = json.loads(run("promote", "churn", "churn-2", "--json"))
+    assert (promoted["mode"], promoted["moved"], promoted["customers"]) == ("emit", 1, 1)
     assert read_serving(by_rule) == ("churn-2", "")
 
 
@@ -232,9 +232,9 @@ def test_a_changed_file_ends_the_check_with_code_two(run: Run, folder: Path) -> 
 
 def test_a_manifest_that_is_none_ends_the_check_with_code_two(run: Run, folder: Path) -> None:
     (add_copy(folder / "churn", "churn-2").folder / "manifest.json").write_text("{")
-    told = run("verify", code=2)
-    assert "not a model manifest" in told
-    assert told.count("\n") == 1
+    promoted = run("verify", code=2)
+    assert "not a model manifest" in promoted
+    assert promoted.count("\n") == 1
 
 
 def test_pruning_leaves_what_serves(run: Run, folder: Path) -> None:
@@ -266,12 +266,12 @@ def test_without_a_folder_of_models_the_setting_is_named(run: Run, monkeypatch: 
 def test_two_versions_stand_side_by_side(run: Run, folder: Path) -> None:
     mine = read_version(SHIPPED / "churn", CHURN).manifest["metrics"]["model"]["auc"]
     add_copy(folder / "churn", "churn-2", features=["revenue"], metrics={"model": {"auc": 0.75}})
-    told = run("compare", "churn", "churn-2")
-    assert next(line.split() for line in told.splitlines() if line.startswith(" auc")) == [
+    promoted = run("compare", "churn", "churn-2")
+    assert next(line.split() for line in promoted.splitlines() if line.startswith(" auc")) == [
         *("auc", "0.7500", f"{mine:.4f}", f"{mine - 0.75:+.4f}")
     ]
-    assert "feature items" in told
-    assert "feature revenue" not in told
+    assert "feature items" in promoted
+    assert "feature revenue" not in promoted
 
 
 def test_gates_of_two_manifests_stand_side_by_side_whichever_version_named_them() -> None:
@@ -283,11 +283,11 @@ def test_gates_of_two_manifests_stand_side_by_side_whichever_version_named_them(
 
 
 @pytest.mark.parametrize(
-    ("answers", "told"), [((), "not judged"), ((True, None, True), "2 passed"), ((True, False), "refused: gate 1")]
+    ("answers", "promoted"), [((), "not judged"), ((True, None, True), "2 passed"), ((True, False), "refused: gate 1")]
 )
-def test_gates_are_told_in_a_word(answers: tuple[bool | None, ...], told: str) -> None:
+def test_gates_are_told_in_a_word(answers: tuple[bool | None, ...], promoted: str) -> None:
     gates = [{"name": f"gate {number}", "passed": passed} for number, passed in enumerate(answers)]
-    assert format_gates({"gates": gates}) == told
+    assert format_gates({"gates": gates}) == promoted
 
 
 def test_the_figure_of_a_version_comes_with_its_interval() -> None:

@@ -15,7 +15,7 @@ CHURN, LTV = Subject(TASKS["churn"]), Subject(TASKS["ltv"], factor=4.0)
 OFFER = Subject(TASKS["nbo"], "10 % off", "a gift")
 
 
-def told(column: str, value: Any, direction: Any = "raises") -> str:
+def word(column: str, value: Any, direction: Any = "raises") -> str:
     """What is said of a feature, without what it means."""
     return write_text(CHURN, [Known("f", column, value)], direction, [], [None]).partition("; ")[0]
 
@@ -51,7 +51,7 @@ def told(column: str, value: Any, direction: Any = "raises") -> str:
     ],
 )
 def test_a_feature_is_worded_by_its_kind(column: str, value: Any, text: str) -> None:
-    assert told(column, value) == text
+    assert word(column, value) == text
 
 
 @pytest.mark.parametrize(

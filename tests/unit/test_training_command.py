@@ -51,9 +51,9 @@ def test_options_that_contradict_each_other_are_refused(options: list[str], prob
 def test_a_warehouse_that_cannot_be_reached_is_one_sentence_and_json_still_comes_last() -> None:
     done = run("rfm", "--json")
     assert done.exit_code == 2
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["exit_code"] == 2
-    assert "the warehouse refused" in told["failures"]["rfm"]
+    printed = json.loads(done.stdout.splitlines()[-1])
+    assert printed["exit_code"] == 2
+    assert "the warehouse refused" in printed["failures"]["rfm"]
 
 
 def outcome(verdict: str) -> dict[str, Any]:
@@ -105,8 +105,8 @@ def test_uplift_without_exposures_is_skipped_among_others_and_an_error_alone(mon
 
     monkeypatch.setattr(command, "run_one", run_one)
     everything, alone = run("all", "--json"), run("uplift", "--json")
-    told = json.loads(everything.stdout.splitlines()[-1])
-    assert (everything.exit_code, told["failures"], told["skipped"]) == (0, {}, {"uplift": "no control group"})
+    printed = json.loads(everything.stdout.splitlines()[-1])
+    assert (everything.exit_code, printed["failures"], printed["skipped"]) == (0, {}, {"uplift": "no control group"})
     assert "uplift: skipped: no control group" in everything.output
     assert (alone.exit_code, "error: no control group" in alone.output) == (2, True)
 
