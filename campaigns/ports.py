@@ -51,6 +51,7 @@ class LedgerState:
         contact_hours: contacts and control exposures of each campaign with a breaker, by clock hour since 1970.
         due_times: when time alone may change a segment of a customer, in seconds since 1970, 0 for never.
         pruned_before: what was processed before then may be missing from this state; None if nothing was pruned.
+        last_transitions: the event time of each customer's latest transition, if asked for; none of the future.
     """
 
     memberships: Mapping[str, MembershipState]
@@ -63,6 +64,7 @@ class LedgerState:
     contact_hours: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     due_times: Mapping[str, int] = field(default_factory=dict)
     pruned_before: datetime | None = None
+    last_transitions: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class Ledger(Protocol):
         contacts_after: datetime | None = None,
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
+        last_transitions: bool = False,
     ) -> LedgerState:
         """Return what is held of customers, messages and outcomes, triggers and decisions.
 
@@ -181,6 +184,7 @@ class Ledger(Protocol):
             contacts_after: which contacts the histories list, by event time; none of them when left out.
             hours: whose contacts the breakers count; none when left out.
             versions: under which the customers will be evaluated, by segment; those activated when left out.
+            last_transitions: whether to read when the customers last entered or left a segment.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now.
@@ -342,6 +346,15 @@ class DueCustomers(Protocol):
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now; what was claimed is claimed again after the lease.
+        """
+
+    async def last_transition(self) -> int | None:
+        """Return the event time of the latest transition of any customer, in seconds since 1970; None without one.
+
+        It reads every membership.
+
+        Raises:
+            LedgerUnavailableError: the ledger cannot be reached now.
         """
 
     async def next_due(self) -> int | None:

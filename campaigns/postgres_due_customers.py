@@ -45,6 +45,11 @@ class PostgresDueCustomers:
         rows = await self._rows("claim_due", now=now, limit=limit, lease_s=lease_s)
         return sorted((DueCustomer(*row) for row in rows), key=lambda each: (each.due_at, each.customer_id))
 
+    async def last_transition(self) -> int | None:
+        """See the port."""
+        ((found,),) = await self._rows("last_transition")
+        return None if found is None else int(found)
+
     async def next_due(self) -> int | None:
         """See the port."""
         rows = await self._rows("next_due")

@@ -67,7 +67,7 @@ set_json_loads(msgspec.json.decode)
 
 
 # What the query `read_customers` returns, by customer: due time and roster, episodes, signals, consent changes, last
-# contacts, contacts; by campaign: stops, contacts by hour; by customer: feedback.
+# contacts, contacts; by campaign: stops, contacts by hour; by customer: feedback, last transition.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...], int]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
@@ -78,6 +78,7 @@ _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, str]),
     msgspec.json.Decoder(dict[str, dict[int, int]]),
     msgspec.json.Decoder(dict[str, tuple[Standing, ...]]),
+    msgspec.json.Decoder(dict[str, datetime]),
 )
 _INPUTS = msgspec.json.Decoder(DecisionInputs)
 _FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
@@ -133,6 +134,7 @@ class PostgresLedger:
         contacts_after: datetime | None = None,
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
+        last_transitions: bool = False,
     ) -> LedgerState:
         """See the port."""
         present = versions or self._versions
@@ -144,6 +146,7 @@ class PostgresLedger:
             "hour_ends": [last for _, last in hours],
             "breaking": self._breaking,
             "roster": self._known_roster(present),
+            "last_transitions": last_transitions,
         }
         wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
         async with self._pool.connection() as connection, connection.pipeline():
@@ -156,7 +159,7 @@ class PostgresLedger:
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        evaluated, episodes, signals, consent, last_contacts, contacts, stops, contact_hours, feedback = (
+        evaluated, episodes, signals, consent, last_contacts, contacts, stops, contact_hours, feedback, moved = (
             decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
         )
         last, earlier = await self._find_versions(evaluated, present)
@@ -180,6 +183,7 @@ class PostgresLedger:
             contact_hours,
             evaluated,
             (await horizon.fetchall())[0][0],
+            moved,
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:

@@ -1,5 +1,5 @@
 -- name: read_customers
--- Seven JSON objects by customer and two by campaign, each decoded in one go. Of a customer evaluated under the present
+-- Eight JSON objects by customer and two by campaign, each decoded in one go. Of a customer evaluated under the present
 -- versions, as most are, the first has the due time alone. `= ANY` and no joins: while the statistics
 -- are old, a join may pair every customer with every row. The latest contact of each campaign with a cooldown, and every
 -- contact that a limit may count. Contacts of both arms and with any status: a held-out customer is treated like a
@@ -44,7 +44,14 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
           FROM (SELECT customer_id,
                        json_agg(json_build_array(event_id, kind, until, withdraws) ORDER BY event_id COLLATE "C") AS given
                   FROM feedback
-                 WHERE customer_id = ANY (%(customers)s::text[]) AND kind <> 'wrong_score' GROUP BY customer_id) f);
+                 WHERE customer_id = ANY (%(customers)s::text[]) AND kind <> 'wrong_score' GROUP BY customer_id) f),
+       -- CASE: without rules on time nothing is looked up. None of the future: a wrong clock would hold a customer there.
+       (SELECT CASE WHEN %(last_transitions)s THEN
+               (SELECT json_object_agg(customer_id, at)::text
+                  FROM (SELECT customer_id, greatest(max(entered_at) FILTER (WHERE entered_at <= now()),
+                                                     max(exited_at) FILTER (WHERE exited_at <= now())) AS at
+                          FROM membership WHERE customer_id = ANY (%(customers)s::text[]) GROUP BY customer_id) t
+                 WHERE at IS NOT NULL) END);
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);
@@ -143,6 +150,9 @@ RETURNING customer_id, due_at;
 
 -- name: ledger_time
 SELECT extract(epoch FROM clock_timestamp())::bigint;
+
+-- name: last_transition
+SELECT floor(extract(epoch FROM greatest(max(entered_at), max(exited_at))))::bigint FROM membership;
 
 -- name: next_due
 SELECT due_at FROM evaluated WHERE due_at IS NOT NULL AND (claimed_until IS NULL OR claimed_until <= now())

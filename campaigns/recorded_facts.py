@@ -10,6 +10,7 @@ import numpy as np
 import psycopg
 
 from campaigns.errors import LedgerUnavailableError
+from campaigns.postgres_connections import LedgerPool
 from campaigns.queries import load_queries
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class RecordedFacts:
 
     def __init__(self, ledger_url: str) -> None:
         self._url = ledger_url
-        self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+        # A pool: a connection that breaks is replaced.
+        self._pool = LedgerPool(ledger_url, size=1, configure=_read_only)
         self._events = np.empty(0, dtype=np.int64)
 
     async def open(self, begin: datetime, end: datetime, customers: Sequence[str] | None) -> None:
@@ -41,23 +43,24 @@ class RecordedFacts:
             LedgerUnavailableError: the ledger cannot be read.
         """
         try:
-            self._connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5)
-            await self._connection.execute("SET default_transaction_read_only = on")
+            await self._pool.open()
             values = {"begin": begin, "end": end, "customers": None if customers is None else list(customers)}
-            async with self._connection.transaction(), self._connection.cursor("recorded") as cursor:
-                await cursor.execute(QUERIES["recorded_events"], values)
-                cursor.itersize = PAGE
-                found = array("q")
-                async for each in cursor:
-                    found.append(hash(each))
-                self._events = np.sort(np.frombuffer(found, dtype=np.int64))
+            # Not from the pool, which bounds how long an answer may take.
+            async with await psycopg.AsyncConnection.connect(self._url, connect_timeout=5) as connection:
+                await _read_only(connection)
+                async with connection.cursor("recorded") as cursor:
+                    await cursor.execute(QUERIES["recorded_events"], values)
+                    cursor.itersize = PAGE
+                    found = array("q")
+                    async for each in cursor:
+                        found.append(hash(each))
+                    self._events = np.sort(np.frombuffer(found, dtype=np.int64))
         except psycopg.Error as error:
             raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the decisions cannot be read: {error}") from error
 
     async def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            await self._connection.close()
+        """Close the connections."""
+        await self._pool.close()
 
     async def find(self, events: Sequence[tuple[str, str]]) -> dict[str, dict[str, Any]]:
         """Return the facts recorded with the decisions at these events, by customer; one event for each customer.
@@ -65,7 +68,7 @@ class RecordedFacts:
         Raises:
             LedgerUnavailableError: the ledger cannot be read.
         """
-        if not events or not len(self._events) or self._connection is None:
+        if not events or not len(self._events):
             return {}
         hashes = np.array(list(map(hash, events)), dtype=np.int64)
         places = np.searchsorted(self._events, hashes)
@@ -74,11 +77,13 @@ class RecordedFacts:
         if not wanted:
             return {}
         values = {"customers": [customer for customer, _ in wanted], "events": [event for _, event in wanted]}
-        try:
-            rows = await (await self._connection.execute(QUERIES["recorded_facts"], values)).fetchall()
-        except psycopg.Error as error:
-            raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the decisions cannot be read: {error}") from error
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(QUERIES["recorded_facts"], values)).fetchall()
         found: dict[str, dict[str, Any]] = {}
         for customer, facts in rows:
             found.setdefault(customer, {}).update(msgspec.json.decode(facts))
         return found
+
+
+async def _read_only(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
+    await connection.execute("SET default_transaction_read_only = on")

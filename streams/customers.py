@@ -105,6 +105,24 @@ def latest_times(events: Sequence[Event]) -> dict[str, datetime]:
     return {customer: event.wire.occurred_at for customer, event in latest_events(events).items()}
 
 
+def evaluation_times(
+    latest: Mapping[str, Event], customers: Iterable[str], last_transitions: Mapping[str, datetime]
+) -> dict[str, datetime]:
+    """Return the time as of which each customer is evaluated: of the latest event, or of a later transition.
+
+    For a customer whom time has moved, time does not go back: an older event that is delivered after that, or again,
+    would let them leave, and enter a second time.
+
+    Args:
+        latest: the latest event of each customer.
+        customers: who is evaluated.
+        last_transitions: when each customer last entered or left a segment, where rules depend on time.
+    """
+    as_of = {customer: latest[customer].wire.occurred_at for customer in customers}
+    as_of.update((each, at) for each, at in last_transitions.items() if at > as_of[each])
+    return as_of
+
+
 def read_fresh(events: EventsByKind) -> Iterator[Event]:
     """Yield the events after which a customer's row is read from the warehouse and not from the cache."""
     return chain(events.updated, events.snapshots, events.deleted, filter(is_due, events.requested))
@@ -162,10 +180,10 @@ def leave_out_snapshots(
     return table.take(kept)
 
 
-def trigger_context(event: Event) -> TriggerContext:
-    """Return what a decision records of its event."""
+def trigger_context(event: Event, as_of: datetime | None = None) -> TriggerContext:
+    """Return what a decision records of its event, and the time of the evaluation where that is another one."""
     record = event.record
-    return TriggerContext(event.wire.id, event.wire.occurred_at, record.timestamp, record.partition)
+    return TriggerContext(event.wire.id, as_of or event.wire.occurred_at, record.timestamp, record.partition)
 
 
 def is_member_now(

@@ -12,7 +12,7 @@ from models.former_scores import label_changeovers, score_as_before
 from segments.definition import fingerprint
 from segments.engine import ScoredUnder
 from segments.evaluated_versions import combine
-from streams.due_customers import Schedule, Timing
+from streams.due_customers import FACTS_AS_OF, Schedule, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +34,7 @@ class DecisionConfig:
         activations: the activation of each segment's version, by key.
         definitions: campaigns and offers.
         reads_event_time: whether a rule, an offer or a message reads the event time.
+        moves_with_time: whether the result of a rule depends on the moment of the evaluation.
         timing: what the settings say about time.
         scored: the versions under which customers are evaluated, with the changeovers of the models.
         fingerprint: of these versions.
@@ -47,6 +48,7 @@ class DecisionConfig:
     definitions: Definitions
     timing: Timing = field(default_factory=Timing)
     reads_event_time: bool = field(init=False)
+    moves_with_time: bool = field(init=False)
     reads_feedback: bool = field(init=False)
     scored: ScoredUnder = field(init=False)
     fingerprint: str = field(init=False)
@@ -55,10 +57,12 @@ class DecisionConfig:
     def __post_init__(self) -> None:
         """Find whether the event time and feedback are read, the fingerprint and the schedule, once."""
         definitions = self.definitions
-        facts = [each.facts for each in self.segments] + [each.message_facts for each in definitions.campaigns]
+        of_rules = frozenset[str]().union(*(each.facts for each in self.segments))
+        facts = [of_rules] + [each.message_facts for each in definitions.campaigns]
         facts += [each.facts for each in definitions.offers.values()]
         read = frozenset[str]().union(*facts)
         object.__setattr__(self, "reads_event_time", EVENT_TIME in read)
+        object.__setattr__(self, "moves_with_time", not FACTS_AS_OF.isdisjoint(of_rules))
         object.__setattr__(self, "reads_feedback", ALWAYS_VIP in read)
         object.__setattr__(self, "scored", find_scored(self.segments, self.scorers))
         object.__setattr__(self, "fingerprint", fingerprint(self.scored.versions))

@@ -18,6 +18,7 @@ import numpy as np
 
 from campaigns.feedback import ALWAYS_VIP, FeedbackKind
 from features.daily_counts import NO_DAY, WINDOWS_DAYS, next_window_days
+from features.times import EVENT_TIME
 from models.facts import SCORE_FACTS, facts_read
 from segments.breakpoints import NEVER, MovingFacts, find_breakpoints
 from segments.vectorized import Facts
@@ -48,6 +49,10 @@ _SECOND, _ONE_SECOND = 1_000_000, timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WINDOWED = ("message_count", "customer_message_count", "cancellation_requests", "sentiment_score")
 _STEPS = {f"{name}_{days}d": days for name in _WINDOWED for days in WINDOWS_DAYS}
+_FLOWING = frozenset({"days_since_last_message"})
+
+FACTS_AS_OF = frozenset({EVENT_TIME, ALWAYS_VIP, *_FLOWING, *_STEPS})
+"""Facts that depend on the moment of the evaluation, while the row of the warehouse is the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ class Schedule:
         recency = ("days_since_last_transaction", scorers.rfm.recency)
         moving = MovingFacts(
             counts=timing.counts_days,
-            flowing=frozenset({"days_since_last_message"}),
+            flowing=_FLOWING,
             bands={"rfm_recency": recency, "rfm_segment": recency},
             steps={**_STEPS, ALWAYS_VIP: ALWAYS_VIP},
             unknown=SCORE_FACTS - {"rfm_recency", "rfm_frequency", "rfm_monetary", "rfm_segment"}

@@ -34,6 +34,7 @@ from segments.engine import classify as classify_customers
 from streams.batch_state import Decided, Evaluated, Folded, Prepared, Refreshed
 from streams.campaign_launches import launch_decisions, launch_requests, reject_unknown_campaigns
 from streams.customers import (
+    evaluation_times,
     hours_counted,
     joined_at,
     latest_events,
@@ -60,6 +61,7 @@ from streams.staff_feedback import feedback_columns, fold_feedback, read_feedbac
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from campaigns.candidates import TriggerContext
     from campaigns.decide import Decision
     from campaigns.ports import Ledger, LedgerState
     from campaigns.triggers import Message
@@ -67,7 +69,6 @@ if TYPE_CHECKING:
     from models.fallbacks import ModelFallbacks
     from models.live_drift import LiveDrift
     from models.registry import Scorers
-    from segments.engine import Transition
     from streams.decision_config import DecisionConfig
     from streams.feature_history import FeatureHistory
     from streams.formats.events import Decoded, EventsByKind, Record, Reject
@@ -90,7 +91,7 @@ class Pipeline:
     Attributes:
         frozen_segments: the segments that the latest batch could not evaluate, and the missing columns.
         stopped_campaigns: why each stopped campaign is, as of the latest read of the ledger.
-        watermark: the latest event time of an evaluation that this worker has committed, in seconds since 1970.
+        watermark: the latest event time known: of an evaluation that this worker has committed, in seconds since 1970.
     """
 
     def __init__(  # noqa: PLR0913 - one parameter for each part that the composition root chooses
@@ -160,7 +161,7 @@ class Pipeline:
         transitions = self.classify(prepared, state, folded)
         evaluated = self.evaluate(prepared, state, folded, transitions)
         rejects = [*kept, *folded.outcomes.rejects]
-        messages = transition_messages(transitions.changes, prepared) if self._publishes_transitions else []
+        messages = transition_messages(prepared, folded, transitions) if self._publishes_transitions else []
         due_times = self.schedule(prepared, state, folded, transitions)
         return collect_changes(prepared, folded, evaluated, due_times, rejects, messages), rejects, pruned
 
@@ -219,6 +220,7 @@ class Pipeline:
             contacts_after=limits_begin(events.to_evaluate, definitions.longest_limit),
             hours=hours_counted(events.to_evaluate, definitions.longest_breaker),
             versions=prepared.config.scored.versions,
+            last_transitions=prepared.config.moves_with_time,
         )
         self.stopped_campaigns = state.stops
         return state
@@ -226,12 +228,12 @@ class Pipeline:
     def fold(self, prepared: Prepared, state: LedgerState) -> Folded:
         """Fold new messages into signals, new outcomes into contacts and consent, and feedback into the histories.
 
-        The signals are added to the facts as of each customer's latest event.
+        The signals are added to the facts as of each customer's evaluation: see evaluation_times.
         """
         fresh = unseen(prepared.messages, state.seen_messages)
         signals = {each: fold_messages(state.signals.get(each, Signals()), new) for each, new in fresh.items()}
-        latest, customers = prepared.latest, prepared.facts.customer_ids
-        as_of = {customer: latest[customer].wire.occurred_at for customer in customers}
+        customers = prepared.facts.customer_ids
+        as_of = evaluation_times(prepared.latest, customers, state.last_transitions)
         columns = as_columns({**state.signals, **signals}, customers, as_of)
         if prepared.config.reads_event_time:
             columns[EVENT_TIME] = event_times(as_of.values())
@@ -268,7 +270,7 @@ class Pipeline:
         """Decide every candidate that a transition, an event or a launch makes, except what is decided already."""
         definitions, changes = prepared.config.definitions, transitions.changes
         scorers, shadow = prepared.config.scorers, prepared.shadow
-        contexts = {change.customer_id: trigger_context(prepared.latest[change.customer_id]) for change in changes}
+        contexts = transition_contexts(prepared, folded, transitions)
         requests = launch_requests(prepared.events.requested, definitions, state, changes)
         launched = launch_candidates(requests, definitions)
         occurrences = find_occurrences(
@@ -349,12 +351,18 @@ def _left_out(prepared: Prepared, pruned: int) -> dict[str, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def transition_messages(changes: Sequence[Transition], prepared: Prepared) -> list[Message]:
+def transition_contexts(prepared: Prepared, folded: Folded, transitions: Transitions) -> dict[str, TriggerContext]:
+    """Return the event behind each customer's transitions, and the time of the evaluation."""
+    moved = dict.fromkeys(change.customer_id for change in transitions.changes)
+    return {each: trigger_context(prepared.latest[each], folded.as_of[each]) for each in moved}
+
+
+def transition_messages(prepared: Prepared, folded: Folded, transitions: Transitions) -> list[Message]:
     """Return what is published of a batch's transitions."""
     versions = {segment.key: segment.version for segment in prepared.config.segments}
+    contexts = transition_contexts(prepared, folded, transitions)
     return [
-        transition_message(each, trigger_context(prepared.latest[each.customer_id]), versions[each.segment])
-        for each in changes
+        transition_message(each, contexts[each.customer_id], versions[each.segment]) for each in transitions.changes
     ]
 
 

@@ -148,7 +148,10 @@ class _Progress:
 
 
 async def run_replay(
-    settings: Settings, run: ReplayRun, on_progress: Callable[[int, int], None] = lambda *_: None
+    settings: Settings,
+    run: ReplayRun,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Decide every record of a period that is left; it ends with the last one.
 
@@ -156,6 +159,7 @@ async def run_replay(
         settings: those of the workers.
         run: what to replay.
         on_progress: called with the records decided, and how many there are.
+        on_wait: called with a sentence when it waits for a service.
 
     Raises:
         HoldfastStreamError, CampaignError, FeaturesError, SegmentsError, ModelError: it cannot run; the message says
@@ -175,7 +179,8 @@ async def run_replay(
         stack.push_async_callback(ledger.close)
         await ledger.open()
         history, store, config = await open_history(settings, run, stack, ledger)
-        retry = RetryPolicy(Health())
+        health = Health()
+        retry = RetryPolicy(health)
         collect: Callable[[], Awaitable[Batch]] = source.collect
         if schemas is not None:
             collect = collect_with_schemas(collect, retry, schemas, SchemaRegistry(str(settings.schema_registry_url)))
@@ -195,7 +200,20 @@ async def run_replay(
             metrics=Metrics(),
         )
         freeze_memory()
+        telling = asyncio.create_task(tell_outages(health, on_wait))
+        stack.push_async_callback(end, [telling])
         await _run_until(worker, source.ended)
+
+
+async def tell_outages(health: Health, tell: Callable[[str], None], *, every_s: float = 1.0) -> None:
+    """Say once in each outage of a service that it is waited for, until cancelled."""
+    told: frozenset[str] = frozenset()
+    while True:
+        await asyncio.sleep(every_s)
+        outages = {service: each for service, each in health.retrying.items() if each.seconds >= every_s}
+        for service in outages.keys() - told:
+            tell(f"waiting for the {service}: {outages[service].error}")
+        told = frozenset(outages)
 
 
 async def open_history(

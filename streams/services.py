@@ -235,6 +235,9 @@ async def open_due_claims(
     stack.push_async_callback(customers.close)
     await customers.open()
     by_events = settings.due_clock == "events"
+    if by_events:
+        # Until the first event: without it, nobody would be due after all workers have restarted.
+        pipeline.watermark = await customers.last_transition()
     return DueClaims(
         customers,
         DueRequestProducer(settings, at_due_time=by_events).publish,
@@ -250,7 +253,7 @@ async def open_due_claims(
 
 
 async def read_watermark(pipeline: Pipeline) -> int | None:
-    """Return the latest event time decided, in seconds since 1970; None before the first."""
+    """Return the latest event time known, in seconds since 1970; None before the first."""
     return pipeline.watermark
 
 

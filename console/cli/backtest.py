@@ -75,6 +75,7 @@ def backtest(
                 by=current_user(),
                 on_begin=begun.append,
                 on_progress=lambda records, total: bar.show("backtest", records, total),
+                on_wait=lambda why: click.echo(f"backtest: {why}", err=True),
             ) as found:
                 bar.stop()
                 if report is not None:

@@ -222,6 +222,7 @@ def _replaying(
                 keep=keep,
                 on_begin=begun.append,
                 on_progress=lambda records, total: bar.show(f"replay {begun[0]}", records, total),
+                on_wait=lambda why: click.echo(f"replay {begun[0]}: {why}", err=True),
             ) as done:
                 bar.stop()
                 yield done

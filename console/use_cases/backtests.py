@@ -99,6 +99,7 @@ def backtesting(
     resume: str | None = None,
     on_begin: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda *_: None,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Backtest]:
     """Replay a period and lend what it would have sent, at what cost and to what effect.
 
@@ -109,12 +110,15 @@ def backtesting(
         resume: the id of an interrupted backtest or of a replay that was kept.
         on_begin: called with the id of the replay when it can be resumed.
         on_progress: called with the records decided, and how many there are.
+        on_wait: called with a sentence when it waits for a service.
 
     Raises:
         ReplayError: it is refused; the message says what to do.
         CampaignError, FeaturesError, HoldfastStreamError, ModelError, SegmentsError: it cannot run.
     """
-    with replaying(settings, plan, by=by, resume=resume, on_begin=on_begin, on_progress=on_progress) as done:
+    with replaying(
+        settings, plan, by=by, resume=resume, on_begin=on_begin, on_progress=on_progress, on_wait=on_wait
+    ) as done:
         yield summarise(done.summary, done.exposures())
 
 

@@ -195,6 +195,7 @@ def replaying(
     keep: bool = False,
     on_begin: Callable[[str], None] = lambda _: None,
     on_progress: Callable[[int, int], None] = lambda *_: None,
+    on_wait: Callable[[str], None] = lambda _: None,
 ) -> Iterator[FinishedReplay]:
     """Replay a period and lend what came of it; its schema is dropped afterwards unless it is kept.
 
@@ -208,6 +209,7 @@ def replaying(
         keep: whether to leave the schema.
         on_begin: called with the id of the replay when it can be resumed.
         on_progress: called with the records decided, and how many there are.
+        on_wait: called with a sentence when it waits for a service.
 
     Raises:
         ReplayError: it is refused; the message says what to do.
@@ -222,7 +224,7 @@ def replaying(
         on_begin(replay_id)
         plan = msgspec.json.decode(found.plan, type=_StoredPlan).plan
         if found.decided_at is None:
-            _decide(settings, plan, replay, found, on_progress)
+            _decide(settings, plan, replay, found, on_progress, on_wait)
             replay.finish()
             found = replay.find()
         with replay.without_erasures():
@@ -333,6 +335,7 @@ def _decide(
     replay: PostgresReplay,
     found: ReplayRecord,
     on_progress: Callable[[int, int], None],
+    on_wait: Callable[[str], None],
 ) -> None:
     stored = msgspec.json.decode(found.plan, type=_StoredPlan)
     definitions, scorers = _load(settings, plan)
@@ -355,7 +358,7 @@ def _decide(
         found.seconds,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run_replay(settings, run, on_progress))
+        runner.run(run_replay(settings, run, on_progress, on_wait))
 
 
 def _load(settings: Settings, plan: ReplayPlan) -> tuple[DefinitionSet, Scorers]:

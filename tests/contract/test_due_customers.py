@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, DueCustomer
 from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_ledger import PostgresLedger
-from tests.builders import AS_OF, segment
+from tests.builders import AS_OF, segment, transition
 from tests.examples import examples
 from tests.fakes.due_customers import InMemoryDueCustomers
 from tests.fakes.ledger import InMemoryLedger
@@ -103,6 +104,16 @@ async def test_another_version_leaves_the_due_time_unless_the_batch_gives_one(st
     await stores.ledger.activate([segment(rule={">": [{"var": "p"}, 5]})], [], at=AS_OF)
     await stores.ledger.commit(BatchChanges(evaluated=["ann", "bob"], due_times={"bob": 80}), owners=OWNED)
     assert await stores.due_times("ann", "bob") == {"ann": 100, "bob": 80}
+
+
+async def test_the_latest_transition_of_all_customers_is_known(stores: Stores) -> None:
+    """It stands for the event time in a worker that has just started."""
+    assert await stores.one.last_transition() is None
+    later = AS_OF + timedelta(hours=1, milliseconds=700)
+    for at, change in ((AS_OF, transition()), (later, transition("bob")), (AS_OF, transition("cy"))):
+        moved = BatchChanges(transitions=[change], transitions_at={change.customer_id: at})
+        await stores.ledger.commit(moved, owners=OWNED)
+    assert await stores.one.last_transition() == int(later.timestamp())
 
 
 async def test_a_customer_who_is_not_known_is_never_due(stores: Stores) -> None:

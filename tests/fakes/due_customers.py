@@ -36,6 +36,12 @@ class InMemoryDueCustomers:
             self._ledger.customers[each.customer_id].claimed = lease_s > 0
         return claimed
 
+    async def last_transition(self) -> int | None:
+        """See the port."""
+        self._ledger.reach()
+        times = [at for each in self._ledger.customers.values() for at in each.transitions_at.values()]
+        return int(max(times).timestamp()) if times else None
+
     async def next_due(self) -> int | None:
         """See the port."""
         return next((each.due_at for each in self._waiting()), None)

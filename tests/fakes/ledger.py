@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -23,7 +24,6 @@ from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
 
     from campaigns.breaker import CampaignStop
     from campaigns.consent import ConsentChange
@@ -68,6 +68,12 @@ class Customer:
     decisions: dict[str, Decision] = field(default_factory=dict)
     due_at: int | None = None
     claimed: bool = False
+    transitions_at: dict[tuple[str, str], datetime] = field(default_factory=dict)
+
+    def find_last_transition(self) -> datetime | None:
+        """Return the time of the latest transition that is not in the future."""
+        now = datetime.now(UTC)
+        return max((each for each in self.transitions_at.values() if each <= now), default=None)
 
 
 class InMemoryLedger:
@@ -103,6 +109,7 @@ class InMemoryLedger:
         contacts_after: datetime | None = None,
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
+        last_transitions: bool = False,
     ) -> LedgerState:
         """See the port."""
         self.reach()
@@ -127,6 +134,7 @@ class InMemoryLedger:
             self._contact_hours(hours),
             {each: c.due_at or 0 for each, c in known.items() if c.evaluated_versions},
             self.pruned_before,
+            {each: at for each, c in known.items() if (at := c.find_last_transition())} if last_transitions else {},
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -276,7 +284,7 @@ class InMemoryLedger:
 
     def _write_state(self, changes: BatchChanges) -> None:
         for each in changes.transitions:
-            self._write_transition(each)
+            self._write_transition(each, changes.transitions_at[each.customer_id])
         for result in changes.earlier_results:
             episodes = self._customer(result.customer_id).episodes
             episodes[result.segment] = structs.replace(episodes[result.segment], member_under=result.member_under)
@@ -297,8 +305,12 @@ class InMemoryLedger:
         for customer_id, event in [*changes.message_ids, *changes.outcome_ids]:
             self._customer(customer_id).seen.add(event)
 
-    def _write_transition(self, change: Transition) -> None:
-        episodes = self._customer(change.customer_id).episodes
+    def _write_transition(self, change: Transition, at: datetime) -> None:
+        customer = self._customer(change.customer_id)
+        customer.transitions_at[change.segment, change.kind] = at
+        if change.kind == "entered":
+            customer.transitions_at.pop((change.segment, "exited"), None)
+        episodes = customer.episodes
         held = episodes.get(change.segment, Episode(0, is_member=False))
         suppressed = change.suppressed if change.kind == "entered" else held.suppressed
         episodes[change.segment] = Episode(change.episode, change.kind == "entered", suppressed, held.member_under)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.faults.run import Run
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 120.0
 PAUSE_S = 2.0
 REPLAYED = timedelta(seconds=10)
 OUTBOX_DAYS = 5 / 86_400

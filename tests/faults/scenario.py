@@ -32,9 +32,8 @@ START = datetime(2011, 6, 1, tzinfo=UTC)
 SILENT = 40
 """Customers whom only time moves, one after the other in a part of the input."""
 SILENT_DAYS = 30
-FIRST_SILENT, LAST_SILENT = 0.4, 0.8
-"""Shares of the input. By the first one their own events are committed: one that is delivered again after time has
-moved its customer is evaluated as of its own time, and moves them back (docs/silent-customers.md)."""
+FIRST_SILENT, LAST_SILENT = 0.1, 0.8
+"""Shares of the input."""
 LATE = timedelta(hours=2)
 """The last events are so much later than the others: all workers know then that everybody is due."""
 

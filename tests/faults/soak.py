@@ -3,7 +3,7 @@
 Input, faults, their times and durations are drawn from the seed. The interleaving depends on the machine, so it can
 take several runs to reproduce the failure of a seed.
 
-Operators prune and replay meanwhile. With `--silent` there are customers whom only time moves: each must be found once.
+Operators prune and replay meanwhile. There are customers whom only time moves: each must be found once.
 
 The undisturbed run reads the same records in the same order as the disturbed one: an idempotent producer may send a
 record twice across a broker restart, and such a duplicate must not count as a fault of Holdfast.
@@ -96,15 +96,14 @@ class Soak:
         run: the topics, the ledger and the input.
         seed: seed of the faults.
         seconds: duration of the faults.
-        silent: customers whom only time moves.
         say: called with one line per progress report.
     """
 
     def __init__(
-        self, services: ProxiedServices, run: Run, *, seed: int, seconds: int, silent: int, say: Callable[[str], None]
+        self, services: ProxiedServices, run: Run, *, seed: int, seconds: int, say: Callable[[str], None]
     ) -> None:
         self._run, self._seconds, self._say = run, seconds, say
-        self._events, self._silent = seconds * EVENTS_PER_S, silent
+        self._events = seconds * EVENTS_PER_S
         self._services = services
         path = run.world.logs / "audit.jsonl"
         self._audit, self.reader = Audit(path), AuditReader(path)
@@ -136,17 +135,16 @@ class Soak:
         self._audit.close()
         while feeder.is_alive():
             self._tick()
-        if self._silent:
-            send(self._services.direct.broker, self._run.prefix, scenario.end_time(self._events))
+        send(self._services.direct.broker, self._run.prefix, scenario.end_time(self._events))
         return read_input(self._services.direct.broker, self._run.prefix)
 
     def finish(self, records: int) -> list[str]:
         """Wait until this many records are committed, stop the workers, and return complaints."""
-        is_done = wait_for_all(self._run, records, self._silent, self._tick)
+        is_done = wait_for_all(self._run, records, self._tick)
         complaints = [*self.operators.complaints]
         if not is_done:
             done = f"{self._run.committed()} of {records} records committed"
-            complaints.append(f"stuck: {done}, {self._run.silent_found()} of {self._silent} silent customers found")
+            complaints.append(f"stuck: {done}, {self._run.silent_found()} of {scenario.SILENT} silent customers found")
             complaints += [f"{worker.log.name} ends with: {worker.tail()}" for worker in self._run.workers[-2:]]
         return complaints + self.crew.stop()
 
@@ -205,23 +203,19 @@ class Soak:
         time.sleep(TICK_S)
 
 
-def soak(
-    folder: Path, *, seconds: int, seed: int, silent: bool = False, say: Callable[[str], None] = lambda _: None
-) -> Report:
+def soak(folder: Path, *, seconds: int, seed: int, say: Callable[[str], None] = lambda _: None) -> Report:
     """Run a soak with dedicated services in a folder, which then holds all logs.
 
     Args:
         folder: for services, logs and definitions.
         seconds: duration of the faults.
         seed: of the input and the faults.
-        silent: whether there are customers whom only time moves.
         say: called with one line per progress report.
     """
     begin = time.monotonic()
     events = seconds * EVENTS_PER_S
     customers = max(scenario.CUSTOMERS, events // EVENTS_PER_CUSTOMER)
-    records = [*(scenario.announce_silent() if silent else ()), *scenario.generate(seed, events, customers)]
-    number = scenario.SILENT if silent else 0
+    records = [*scenario.announce_silent(), *scenario.generate(seed, events, customers)]
     report = Report(seconds, seed)
 
     def report_progress(text: str) -> None:
@@ -229,10 +223,10 @@ def soak(
 
     with (
         ProxiedServices(folder / "services", report=report_progress) as services,
-        lend_world(services, folder, customers, events if silent else 0) as world,
+        lend_world(services, folder, customers, events) as world,
     ):
         with Run(world, records) as run:
-            disturbed = Soak(services, run, seed=seed, seconds=seconds, silent=number, say=report_progress)
+            disturbed = Soak(services, run, seed=seed, seconds=seconds, say=report_progress)
             found = disturbed.disturb()
             report.complaints += disturbed.finish(len(found))
             outcome = collect(services.direct.broker, run.prefix, run.ledger_url)
@@ -240,7 +234,7 @@ def soak(
         # Its own workers request the evaluation of who is due.
         found = [each for each in found if not scenario.is_request(each)]
         report_progress(f"running the {len(found)} records undisturbed")
-        undisturbed = run_undisturbed(world, found, number)
+        undisturbed = run_undisturbed(world, found)
     report.events, report.triggers, report.silent = len(found), undisturbed.triggers, undisturbed.count_silent()
     report.judge(compare(undisturbed, outcome))
     return report
@@ -256,19 +250,19 @@ def lend_world(services: ProxiedServices, folder: Path, customers: int, events: 
         yield World(services.direct, warehouse, definitions, folder)
 
 
-def run_undisturbed(world: World, records: Sequence[InputRecord], silent: int) -> Outcome:
+def run_undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:
     """Return the outcome of the records without faults."""
     with Run(world, records) as run:
         run.send()
         run.start()
-        wait_for_all(run, len(records), silent, partial(time.sleep, TICK_S))
+        wait_for_all(run, len(records), partial(time.sleep, TICK_S))
         return run.finish()
 
 
-def wait_for_all(run: Run, records: int, silent: int, tick: Callable[[], None]) -> bool:
+def wait_for_all(run: Run, records: int, tick: Callable[[], None]) -> bool:
     """Wait until so many records are committed and silent customers found; return False if that does not progress."""
     done, moved = (0, 0), time.monotonic()
-    while not (is_done := done[0] >= records and done[1] >= silent) and time.monotonic() < moved + TIMEOUT_S:
+    while not (is_done := done[0] >= records and done[1] >= scenario.SILENT) and time.monotonic() < moved + TIMEOUT_S:
         tick()
         with suppress(KafkaException):  # a broker that has just restarted may not have the offsets yet
             before, done = done, (run.committed(), run.silent_found())
@@ -298,14 +292,13 @@ def as_json(report: Report) -> str:
 @click.command()
 @click.option("--seconds", default=600, show_default=True, help="Duration of the faults.")
 @click.option("--seed", type=int, help="Seed of input and faults; random by default.")
-@click.option("--silent", is_flag=True, help="Let time alone move some customers, too.")
 @click.option("--keep", is_flag=True, help="Keep logs and data even after a success.")
-def main(seconds: int, seed: int | None, silent: bool, keep: bool) -> None:
+def main(seconds: int, seed: int | None, keep: bool) -> None:
     """Disturb two workers at random, and compare the outcome with an undisturbed run."""
     seed = random.randrange(1_000_000) if seed is None else seed
     folder = Path(tempfile.mkdtemp(prefix=f"holdfast-soak-{seed}-"))
     click.echo(f"seed {seed}, logs in {folder}")
-    report = soak(folder, seconds=seconds, seed=seed, silent=silent, say=click.echo)
+    report = soak(folder, seconds=seconds, seed=seed, say=click.echo)
     if report.is_right and not keep:
         shutil.rmtree(folder)
     elif not report.is_right:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults import scenario
 from tests.faults.soak import as_json, soak
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def test_random_faults_lose_and_double_nothing(data_folder: Path) -> None:
     assert report.fault_count >= 8
     assert len(report.faults) >= 5
     assert report.triggers > 500
+    assert report.silent > scenario.SILENT / 2
     assert report.operators["prune"] > 0
     assert report.operators["replay"] > 0
     assert json.loads(as_json(report))["events"] == report.events > SECONDS

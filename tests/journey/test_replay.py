@@ -194,6 +194,25 @@ def test_a_killed_replay_resumes_and_finds_the_same(place: Workplace) -> None:
     assert place.do("replay", "list") == "no replays are left\n"
 
 
+def test_a_replay_goes_on_when_its_connections_to_the_ledger_break(place: Workplace) -> None:
+    """As they do when PostgreSQL restarts; the one with the lock stays, which lets no other process replay."""
+    customers = [f"b{number:03}" for number in range(100)]
+    place.set_customers(customers, days=5)
+    publish_now(place, customers)
+    begin = moment()
+    place.set_customers(customers, days=70)
+    publish_now(place, customers)
+    with slowly_replaying(place, "--from", begin.isoformat(), "--to", moment().isoformat(), "--json") as process:
+        wait_until(lambda: records_of(place) > 0)
+        with psycopg.connect(settings_of(place).ledger_url) as connection:
+            connection.execute("""
+                SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()
+                   AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')""")
+        assert process.wait(60) == 0
+    assert json.loads((place.folder / "killed.out").read_text())["counts"]["same"] == len(customers)
+
+
 def publish_now(place: Workplace, customers: Sequence[str]) -> None:
     """Publish an update of each customer as of now, and wait until the worker has decided them."""
     at = datetime.now(UTC).isoformat()
