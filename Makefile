@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command 
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: demo test quick without-services coverage soak check install format lock bench bench-consumer bench-quality clean
+.PHONY: demo test quick without-services coverage soak check install format lock bench bench-consumer bench-quality bench-intelligence clean
 
 demo: .venv/runtime ## Run the whole retention and offer workflow on real customers
 	$(BIN)/holdfast demo
@@ -80,6 +80,9 @@ lock: .venv/bootstrap ## Resolve the dependencies again
 DATA ?= ../shared/data
 bench-quality: .venv/all ## Measure the models on public data, against boosting, linear models and rules
 	$(BIN)/python -m benchmarks.quality --data $(DATA)
+
+bench-intelligence: .venv/all ## Measure sentiment, recommendations, similarity, search and analytics on public data
+	$(BIN)/python -m benchmarks.intelligence --data $(DATA)
 
 clean: ## Remove what was installed and the embedded services' data
 	rm -rf .venv var
