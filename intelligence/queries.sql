@@ -68,3 +68,8 @@ UPDATE intelligence.text_vectors SET complete = true WHERE version = %(version)s
 
 -- name: has_vector_index
 SELECT to_regclass('intelligence.message_vector') IS NOT NULL;
+
+-- name: read_messages
+SELECT customer_id, message_id, occurred_at, role, text, concerns, sentiment
+  FROM intelligence.message JOIN unnest(%(customers)s::text[], %(messages)s::text[]) AS wanted (customer_id, message_id)
+ USING (customer_id, message_id);

@@ -54,6 +54,7 @@ COMMANDS = {
     "predict": "console.cli.predict:predict",
     "prune": "console.cli.retention:prune",
     "replay": "console.cli.replay:replay",
+    "search": "console.cli.search:search",
     "segments": "console.cli.segments:segments",
     "status": "console.cli.status:show_status",
     "timeline": "console.cli.timeline:timeline",
