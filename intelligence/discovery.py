@@ -1,0 +1,329 @@
+"""Concerns that the taxonomy does not cover, found by clustering the messages that name none.
+
+1. The content words of these messages, weighted by TF-IDF and projected on 32 axes by a truncated singular value
+   decomposition (Deerwester et al. 1990), are clustered by k-means with several numbers of clusters.
+2. A cluster counts if samples of the messages give it again: the mean Jaccard similarity to the nearest cluster of each
+   sample is at least .6 (Hennig 2007, "Cluster-wise assessment of cluster stability"). Of the numbers of clusters, the
+   one with the most such clusters is taken. So most messages, which have nothing in common, are in no concern.
+3. Its words distinguish it from all other messages of customers; see concern_words.py.
+4. A message names the discovered concern if it has one of these words. So the concern is what the taxonomy would say
+   if its words were added there, and its rate can be followed in the same way.
+
+A cluster of messages that are positive on the whole, such as thanks, is left out.
+
+A concern keeps its id as long as most of the messages that name it named it before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import stats
+from sklearn.cluster import KMeans
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from intelligence.concern_words import TermTable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    Flags = NDArray[np.bool_]
+    Key = tuple[str, str]
+
+DIMENSIONS = 32
+MOST_CLUSTERED = 6_000
+"""Messages that are clustered, a sample where there are more; all of them are then searched for the words."""
+CLUSTERS = (2, 4, 8, 16, 24, 32)
+SAMPLES = 4
+SAMPLE_SHARE = 0.7
+STABLE = 0.6
+LEAST_MESSAGES = 10
+LEAST_CUSTOMERS = 3
+"""A word that fewer customers use is not shown: it may be a name."""
+WORDS_AT_MOST = 6
+EXAMPLES = 3
+DISTINGUISHES = 3.0
+"""The least z-score of a word."""
+PRAISE = 0.2
+"""A mean sentiment above this is no concern."""
+PRECISION = 0.5
+"""The least share of the messages with a word, among those without a concern, that are in the cluster."""
+SAME = 0.5
+GROWTH = 2.0
+GROWTH_ALPHA = 0.01
+
+
+class HeardMessage(NamedTuple):
+    """A message of a customer in a supported language.
+
+    Attributes:
+        key: of the customer and of the message.
+        conversation: number within the customer.
+        occurred_at: its time.
+        text: what it says.
+        covered: whether the taxonomy finds a concern in it.
+        sentiment: from -1 to 1.
+    """
+
+    key: Key
+    conversation: int
+    occurred_at: datetime
+    text: str
+    covered: bool
+    sentiment: float
+
+
+class Growth(NamedTuple):
+    """Conversations that name a concern, and all, in the recent and in the previous period."""
+
+    recent: int
+    recent_all: int
+    previous: int
+    previous_all: int
+
+    @property
+    def ratio(self) -> float | None:
+        """The recent rate relative to the previous one; None where that is 0 or unknown."""
+        if not (self.previous and self.recent_all):
+            return None
+        return (self.recent / self.recent_all) / (self.previous / self.previous_all)
+
+    @property
+    def probability(self) -> float:
+        """The probability of as many recent conversations, or more, if the rate had not changed; 1 where unknown.
+
+        The exact conditional test of two Poisson rates.
+        """
+        if not (self.recent and self.previous_all):
+            return 1.0
+        share = self.recent_all / (self.recent_all + self.previous_all)
+        return float(stats.binom.sf(self.recent - 1, self.recent + self.previous, share))
+
+    @property
+    def is_emerging(self) -> bool:
+        """Whether the rate has at least doubled, or begun, by more than chance explains."""
+        return self.probability <= GROWTH_ALPHA and (self.ratio is None or self.ratio >= GROWTH)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveredConcern:
+    """A concern that the taxonomy does not cover.
+
+    Attributes:
+        id: stable between runs.
+        words: the most distinguishing first.
+        members: keys of the messages that have one of the words.
+        customers: who wrote them.
+        conversations: to which they belong.
+        sentiment: mean of its messages, -1 to 1.
+        stability: mean Jaccard similarity of its cluster to that of samples, .6 to 1.
+        growth: of its rate.
+        examples: keys of messages near the centre of the cluster.
+    """
+
+    id: str
+    words: tuple[str, ...]
+    members: frozenset[Key]
+    customers: int
+    conversations: int
+    sentiment: float
+    stability: float
+    growth: Growth
+    examples: tuple[Key, ...]
+
+
+class _Cluster(NamedTuple):
+    """Positions of its messages among all, the nearest to the centre first."""
+
+    positions: NDArray[np.int64]
+    stability: float
+
+
+def discover_concerns(
+    messages: Sequence[HeardMessage],
+    recent_from: datetime,
+    known: Mapping[str, Collection[Key]] | None = None,
+    seed: int = 0,
+) -> list[DiscoveredConcern]:
+    """Return the concerns of the messages that name none, the most frequent first.
+
+    Args:
+        messages: all of the period, in a stable order.
+        recent_from: growth compares the messages from this time on with those before.
+        known: the messages of each concern of the last run, by its id.
+        seed: of samples and clusters; the same messages and seed give the same concerns.
+    """
+    open_ones = np.array([place for place, each in enumerate(messages) if not each.covered], dtype=np.int64)
+    if len(open_ones) < LEAST_MESSAGES:
+        return []
+    clusters = _find_clusters([messages[place].text for place in open_ones], seed)
+    if not clusters:
+        return []
+    terms = TermTable([each.text for each in messages], LEAST_CUSTOMERS)
+    is_open = np.zeros(len(messages), dtype=bool)
+    is_open[open_ones] = True
+    found, taken = [], np.zeros(len(messages), dtype=bool)
+    for cluster in sorted(clusters, key=lambda each: -len(each.positions)):
+        positions = open_ones[cluster.positions]
+        words = _choose_words(terms, messages, positions, is_open)
+        named = terms.texts_with(words) & is_open & ~taken if words else taken
+        if not words or named.sum() < LEAST_MESSAGES:
+            continue
+        taken |= named
+        names = tuple(terms.names[word] for word in words)
+        concern = _describe(messages, names, named, positions, cluster.stability, recent_from)
+        if concern.sentiment <= PRAISE:
+            found.append(concern)
+    found.sort(key=lambda each: (-each.conversations, each.words))
+    return _name(found, known or {})
+
+
+def _find_clusters(texts: Sequence[str], seed: int) -> list[_Cluster]:
+    """Return the stable clusters of the texts, or of a sample of them."""
+    random = np.random.default_rng(seed)
+    chosen = np.arange(len(texts))
+    if len(texts) > MOST_CLUSTERED:
+        chosen = np.sort(random.choice(len(texts), MOST_CLUSTERED, replace=False))
+    vectors = _project([texts[place] for place in chosen], seed)
+    known = np.linalg.norm(vectors, axis=1) > 0
+    vectors, chosen = vectors[known], chosen[known]
+    best: list[_Cluster] = []
+    for number in CLUSTERS:
+        if number * LEAST_MESSAGES > len(vectors):
+            break
+        stable = _stable_clusters(vectors, number, random, seed)
+        if len(stable) >= len(best):
+            best = stable
+    return [_Cluster(chosen[each.positions], each.stability) for each in best]
+
+
+def _project(texts: Sequence[str], seed: int) -> NDArray[np.float64]:
+    """Return a vector of unit length for each text, or zeros where it has no word that others have, too."""
+    terms = TermTable(texts, LEAST_CUSTOMERS)
+    dimensions = min(DIMENSIONS, len(texts) - 1, len(terms.names) - 1)
+    if dimensions < 1:
+        return np.zeros((len(texts), 1))
+    weights = TfidfTransformer(sublinear_tf=True).fit_transform(terms.matrix)
+    vectors = np.asarray(TruncatedSVD(dimensions, random_state=seed).fit_transform(weights))
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9)  # noqa: PLR2004 - rounding
+
+
+def _stable_clusters(
+    vectors: NDArray[np.float64], number: int, random: np.random.Generator, seed: int
+) -> list[_Cluster]:
+    whole = KMeans(number, n_init=2, random_state=seed).fit(vectors)
+    similar = np.zeros(number)
+    for _ in range(SAMPLES):
+        sample = random.choice(len(vectors), int(SAMPLE_SHARE * len(vectors)), replace=False)
+        again = KMeans(number, n_init=1, random_state=seed).fit(vectors[sample])
+        similar += _jaccard(whole.labels_[sample], again.labels_, number).max(axis=1) / SAMPLES
+    found = []
+    for label in range(number):
+        positions = np.flatnonzero(whole.labels_ == label)
+        distances = np.linalg.norm(vectors[positions] - whole.cluster_centers_[label], axis=1)
+        if similar[label] >= STABLE and len(positions) >= LEAST_MESSAGES:
+            found.append(_Cluster(positions[np.argsort(distances, kind="stable")], float(similar[label])))
+    return found
+
+
+def _jaccard(one: NDArray[np.int64], other: NDArray[np.int64], number: int) -> NDArray[np.float64]:
+    """Return the similarity of each label of one clustering with each of another, [labels, labels]."""
+    both = np.zeros((number, number))
+    np.add.at(both, (one, other), 1.0)
+    union = both.sum(axis=1)[:, None] + both.sum(axis=0)[None, :] - both
+    return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
+
+
+def _choose_words(
+    terms: TermTable, messages: Sequence[HeardMessage], positions: NDArray[np.int64], is_open: Flags
+) -> list[int]:
+    """Return the terms that distinguish a cluster, the most distinguishing first.
+
+    A pair is left out if one of its words is chosen, as is a word whose pair is: they would find the same messages.
+    """
+    group = np.zeros(len(messages), dtype=bool)
+    group[positions] = True
+    scores = terms.score(group)
+    chosen: list[int] = []
+    for term in np.argsort(-scores, kind="stable")[: 4 * WORDS_AT_MOST]:
+        if scores[term] < DISTINGUISHES or len(chosen) == WORDS_AT_MOST:
+            break
+        named = terms.texts_with([term])
+        customers = {messages[place].key[0] for place in np.flatnonzero(named & group)}
+        precise = (named & group).sum() >= PRECISION * (named & is_open).sum()
+        words = set(terms.names[term].split())
+        if len(customers) >= LEAST_CUSTOMERS and precise and not any(words & set(terms.names[e].split()) for e in chosen):
+            chosen.append(int(term))
+    return chosen
+
+
+def _describe(  # noqa: PLR0913 - one place calls it
+    messages: Sequence[HeardMessage],
+    words: tuple[str, ...],
+    named: Flags,
+    nearest: NDArray[np.int64],
+    stability: float,
+    recent_from: datetime,
+) -> DiscoveredConcern:
+    members = [messages[place] for place in np.flatnonzero(named)]
+    return DiscoveredConcern(
+        "",
+        words,
+        frozenset(each.key for each in members),
+        len({each.key[0] for each in members}),
+        len({(each.key[0], each.conversation) for each in members}),
+        fmean(each.sentiment for each in members),
+        stability,
+        _grow(messages, members, recent_from),
+        tuple(messages[place].key for place in nearest if named[place])[:EXAMPLES],
+    )
+
+
+def _grow(messages: Sequence[HeardMessage], members: Sequence[HeardMessage], recent_from: datetime) -> Growth:
+    def count(some: Sequence[HeardMessage]) -> tuple[int, int]:
+        began: dict[tuple[str, int], datetime] = {}
+        for each in some:
+            key = (each.key[0], each.conversation)
+            began[key] = min(began.get(key, each.occurred_at), each.occurred_at)
+        recent = sum(at >= recent_from for at in began.values())
+        return recent, len(began) - recent
+
+    (recent, previous), (recent_all, previous_all) = count(members), count(messages)
+    return Growth(recent, recent_all, previous, previous_all)
+
+
+def _name(found: Sequence[DiscoveredConcern], known: Mapping[str, Collection[Key]]) -> list[DiscoveredConcern]:
+    """Give each concern the id of the known one with which it shares most messages, or an id of its first words."""
+    before = {key: frozenset(members) for key, members in known.items()}
+    shared = sorted(
+        (-len(each.members & members), key, place)
+        for place, each in enumerate(found)
+        for key, members in before.items()
+        if len(each.members & members) >= SAME * min(len(each.members), len(members) or 1) > 0
+    )
+    ids: dict[int, str] = {}
+    for _, key, place in shared:
+        if place not in ids and key not in ids.values():
+            ids[place] = key
+    for place, each in enumerate(found):
+        if place not in ids:
+            ids[place] = _new_id(each.words, {*ids.values(), *before})
+    return [replace(each, id=ids[place]) for place, each in enumerate(found)]
+
+
+def _new_id(words: Sequence[str], taken: Collection[str]) -> str:
+    name = "-".join(word.replace(" ", "-") for word in words[:2])
+    number = 2
+    unique = name
+    while unique in taken:
+        unique, number = f"{name}-{number}", number + 1
+    return unique
+
