@@ -8,6 +8,7 @@ needs more evidence than a frequent one.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 LONGEST_WORD = 40
 PRIOR_WORDS = 500.0
 """The weight of the prior, as a number of words."""
-_WORDS = re.compile(rf"https?://\S+|@\w+|&\w+;|[^\W\d_]{{2,{LONGEST_WORD}}}(?:['\u2019][^\W\d_]{{1,3}})?")  # noqa: RUF001
+_WORDS = re.compile(rf"https?://\S+|@\w+|&\w+;|[^\W\d_]{{2,{LONGEST_WORD}}}(?:['\u2019][^\W\d_]{{1,3}})?")
 _MOST_TERMS = 50_000
 
 
 def list_terms(text: str) -> list[str]:
     """Return the words of a text and the pairs of neighbours, without function words, links and mentions of users."""
     words = [None if _is_common(word) else word for word in _WORDS.findall(normalize(text))]
-    pairs = [f"{one} {other}" for one, other in zip(words, words[1:], strict=False) if one and other]
+    pairs = [f"{one} {other}" for one, other in pairwise(words) if one and other]
     return [*filter(None, words), *pairs]
 
 

@@ -18,26 +18,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime, timedelta
 
-URGENCIES = ("low", "normal", "high")
+    from intelligence.postgres_messages import StoredMessage
+
+URGENCIES = ("none", "normal", "high")
 """In ascending order. Another word counts as the lowest."""
 NEUTRAL_AT_MOST = 0.2
 """A mean sentiment from -0.2 to 0.2 is neutral."""
 
 
-class StoredMessage(NamedTuple):
-    """A message of the message store, with its reading; see intelligence/postgres_messages.py for the columns."""
+class HeardMessage(NamedTuple):
+    """A message of a customer in a supported language.
 
-    customer_id: str
-    message_id: str
+    Attributes:
+        key: of the customer and of the message.
+        conversation: number within the customer.
+        occurred_at: its time.
+        text: what it says.
+        covered: whether the taxonomy finds a concern in it.
+        sentiment: from -1 to 1.
+    """
+
+    key: tuple[str, str]
+    conversation: int
     occurred_at: datetime
-    role: str
     text: str
-    language: str | None
-    sentiment: float | None
-    satisfaction: float | None
-    concerns: Sequence[str]
-    urgency: str | None
-    wants_to_cancel: bool
+    covered: bool
+    sentiment: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ A concern keeps its id as long as most of the messages that name it named it bef
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,13 +28,15 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from intelligence.concern_words import TermTable
+from intelligence.concern_words import TermTable, list_terms
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
+
+    from intelligence.conversations import HeardMessage
 
     Flags = NDArray[np.bool_]
     Key = tuple[str, str]
@@ -56,28 +60,9 @@ PRAISE = 0.2
 PRECISION = 0.5
 """The least share of the messages with a word, among those without a concern, that are in the cluster."""
 SAME = 0.5
+NAME_AT_MOST = 36
 GROWTH = 2.0
 GROWTH_ALPHA = 0.01
-
-
-class HeardMessage(NamedTuple):
-    """A message of a customer in a supported language.
-
-    Attributes:
-        key: of the customer and of the message.
-        conversation: number within the customer.
-        occurred_at: its time.
-        text: what it says.
-        covered: whether the taxonomy finds a concern in it.
-        sentiment: from -1 to 1.
-    """
-
-    key: Key
-    conversation: int
-    occurred_at: datetime
-    text: str
-    covered: bool
-    sentiment: float
 
 
 class Growth(NamedTuple):
@@ -149,7 +134,7 @@ class _Cluster(NamedTuple):
 def discover_concerns(
     messages: Sequence[HeardMessage],
     recent_from: datetime,
-    known: Mapping[str, Collection[Key]] | None = None,
+    known: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
 ) -> list[DiscoveredConcern]:
     """Return the concerns of the messages that name none, the most frequent first.
@@ -157,43 +142,60 @@ def discover_concerns(
     Args:
         messages: all of the period, in a stable order.
         recent_from: growth compares the messages from this time on with those before.
-        known: the messages of each concern of the last run, by its id.
+        known: the words of each concern of the last run, by its id.
         seed: of samples and clusters; the same messages and seed give the same concerns.
     """
     open_ones = np.array([place for place, each in enumerate(messages) if not each.covered], dtype=np.int64)
     if len(open_ones) < LEAST_MESSAGES:
         return []
-    clusters = _find_clusters([messages[place].text for place in open_ones], seed)
+    clustered = _sample(open_ones, seed)
+    clusters = _find_clusters([messages[place].text for place in clustered], seed)
     if not clusters:
         return []
     terms = TermTable([each.text for each in messages], LEAST_CUSTOMERS)
-    is_open = np.zeros(len(messages), dtype=bool)
-    is_open[open_ones] = True
-    found, taken = [], np.zeros(len(messages), dtype=bool)
+    is_open, is_clustered = (_flags(len(messages), places) for places in (open_ones, clustered))
+    found: list[DiscoveredConcern] = []
     for cluster in sorted(clusters, key=lambda each: -len(each.positions)):
-        positions = open_ones[cluster.positions]
-        words = _choose_words(terms, messages, positions, is_open)
-        named = terms.texts_with(words) & is_open & ~taken if words else taken
-        if not words or named.sum() < LEAST_MESSAGES:
-            continue
-        taken |= named
-        names = tuple(terms.names[word] for word in words)
-        concern = _describe(messages, names, named, positions, cluster.stability, recent_from)
-        if concern.sentiment <= PRAISE:
-            found.append(concern)
+        positions = clustered[cluster.positions]
+        words = _choose_words(terms, messages, _flags(len(messages), positions), is_clustered)
+        named = terms.texts_with(words) & is_open
+        if words and named.sum() >= LEAST_MESSAGES:
+            names = tuple(terms.names[word] for word in words)
+            concern = _describe(messages, names, named, positions, cluster.stability, recent_from)
+            if concern.sentiment <= PRAISE:
+                found.append(concern)
     found.sort(key=lambda each: (-each.conversations, each.words))
-    return _name(found, known or {})
+    return _name(found, _find_members(messages, known or {}))
+
+
+def _sample(places: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    if len(places) <= MOST_CLUSTERED:
+        return places
+    return np.sort(np.random.default_rng(seed).choice(places, MOST_CLUSTERED, replace=False))
+
+
+def _flags(length: int, places: NDArray[np.int64]) -> Flags:
+    found = np.zeros(length, dtype=bool)
+    found[places] = True
+    return found
+
+
+def _find_members(messages: Sequence[HeardMessage], known: Mapping[str, Sequence[str]]) -> dict[str, frozenset[Key]]:
+    """Return the messages without a concern that have a word of each known one."""
+    if not known:
+        return {}
+    terms = [(each.key, set(list_terms(each.text))) for each in messages if not each.covered]
+    return {
+        concern: frozenset(key for key, own in terms if not own.isdisjoint(words)) for concern, words in known.items()
+    }
 
 
 def _find_clusters(texts: Sequence[str], seed: int) -> list[_Cluster]:
-    """Return the stable clusters of the texts, or of a sample of them."""
+    """Return the stable clusters of the texts."""
     random = np.random.default_rng(seed)
-    chosen = np.arange(len(texts))
-    if len(texts) > MOST_CLUSTERED:
-        chosen = np.sort(random.choice(len(texts), MOST_CLUSTERED, replace=False))
-    vectors = _project([texts[place] for place in chosen], seed)
-    known = np.linalg.norm(vectors, axis=1) > 0
-    vectors, chosen = vectors[known], chosen[known]
+    vectors = _project(texts, seed)
+    known = np.flatnonzero(np.linalg.norm(vectors, axis=1) > 0)
+    vectors = vectors[known]
     best: list[_Cluster] = []
     for number in CLUSTERS:
         if number * LEAST_MESSAGES > len(vectors):
@@ -201,7 +203,7 @@ def _find_clusters(texts: Sequence[str], seed: int) -> list[_Cluster]:
         stable = _stable_clusters(vectors, number, random, seed)
         if len(stable) >= len(best):
             best = stable
-    return [_Cluster(chosen[each.positions], each.stability) for each in best]
+    return [_Cluster(known[each.positions], each.stability) for each in best]
 
 
 def _project(texts: Sequence[str], seed: int) -> NDArray[np.float64]:
@@ -242,15 +244,11 @@ def _jaccard(one: NDArray[np.int64], other: NDArray[np.int64], number: int) -> N
     return np.divide(both, union, out=np.zeros_like(both), where=union > 0)
 
 
-def _choose_words(
-    terms: TermTable, messages: Sequence[HeardMessage], positions: NDArray[np.int64], is_open: Flags
-) -> list[int]:
+def _choose_words(terms: TermTable, messages: Sequence[HeardMessage], group: Flags, is_clustered: Flags) -> list[int]:
     """Return the terms that distinguish a cluster, the most distinguishing first.
 
     A pair is left out if one of its words is chosen, as is a word whose pair is: they would find the same messages.
     """
-    group = np.zeros(len(messages), dtype=bool)
-    group[positions] = True
     scores = terms.score(group)
     chosen: list[int] = []
     for term in np.argsort(-scores, kind="stable")[: 4 * WORDS_AT_MOST]:
@@ -258,9 +256,10 @@ def _choose_words(
             break
         named = terms.texts_with([term])
         customers = {messages[place].key[0] for place in np.flatnonzero(named & group)}
-        precise = (named & group).sum() >= PRECISION * (named & is_open).sum()
+        precise = (named & group).sum() >= PRECISION * (named & is_clustered).sum()
         words = set(terms.names[term].split())
-        if len(customers) >= LEAST_CUSTOMERS and precise and not any(words & set(terms.names[e].split()) for e in chosen):
+        is_other = words.isdisjoint(word for each in chosen for word in terms.names[each].split())
+        if len(customers) >= LEAST_CUSTOMERS and precise and is_other:
             chosen.append(int(term))
     return chosen
 
@@ -300,9 +299,8 @@ def _grow(messages: Sequence[HeardMessage], members: Sequence[HeardMessage], rec
     return Growth(recent, recent_all, previous, previous_all)
 
 
-def _name(found: Sequence[DiscoveredConcern], known: Mapping[str, Collection[Key]]) -> list[DiscoveredConcern]:
+def _name(found: Sequence[DiscoveredConcern], before: Mapping[str, frozenset[Key]]) -> list[DiscoveredConcern]:
     """Give each concern the id of the known one with which it shares most messages, or an id of its first words."""
-    before = {key: frozenset(members) for key, members in known.items()}
     shared = sorted(
         (-len(each.members & members), key, place)
         for place, each in enumerate(found)
@@ -320,10 +318,10 @@ def _name(found: Sequence[DiscoveredConcern], known: Mapping[str, Collection[Key
 
 
 def _new_id(words: Sequence[str], taken: Collection[str]) -> str:
-    name = "-".join(word.replace(" ", "-") for word in words[:2])
-    number = 2
-    unique = name
+    """Return a name of the first words, in the form of the taxonomy's names."""
+    parts = (unicodedata.normalize("NFKD", word).encode("ascii", "ignore").decode() for word in words[:2])
+    name = re.sub(r"[^a-z]+", "_", " ".join(parts).lower()).strip("_")[:NAME_AT_MOST].rstrip("_") or "concern"
+    number, unique = 2, name
     while unique in taken:
-        unique, number = f"{name}-{number}", number + 1
+        unique, number = f"{name}_{number}", number + 1
     return unique
-

@@ -13,7 +13,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from intelligence.discovery import HeardMessage, discover_concerns
+from intelligence.conversations import HeardMessage
+from intelligence.discovery import discover_concerns
 from models.sentiment import read_message
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def measure(data: Path) -> dict[str, Any]:
     reasons = {message.key: reason for message, (_, _, reason) in zip(messages, rows, strict=True)}
     open_ones = [reasons[each.key] for each in messages if not each.covered and reasons[each.key]]
     again = discover_concerns(messages, AT, seed=1)
-    known = {each.id: each.members for each in found}
+    known = {each.id: each.words for each in found}
     kept = discover_concerns(messages[: len(messages) * 9 // 10], AT, known, seed=2)
     return {
         "messages": len(messages),
