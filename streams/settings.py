@@ -98,6 +98,11 @@ class Settings(BaseSettings):
         alias="HOLDFAST_DEFINITIONS_DIR",
         description="Folder with segments/ and campaigns/; default: the shipped definitions.",
     )
+    concerns_file: Path | None = Field(
+        None,
+        alias="HOLDFAST_CONCERNS_FILE",
+        description="JSON or YAML file of concerns and urgency in messages; default: the shipped ones.",
+    )
     group: str = Field("holdfast", alias="HOLDFAST_GROUP", description="Kafka consumer group of the workers.")
     topic_prefix: str = Field(
         "",
