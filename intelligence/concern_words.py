@@ -22,10 +22,79 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LONGEST_WORD = 40
+SHORTEST_WORD, LONGEST_WORD = 2, 40
 PRIOR_WORDS = 500.0
 """The weight of the prior, as a number of words."""
-_WORDS = re.compile(rf"https?://\S+|@\w+|&\w+;|[^\W\d_]{{2,{LONGEST_WORD}}}(?:['\u2019][^\W\d_]{{1,3}})?")
+_WORDS = re.compile(rf"https?://\S+|@\w+|&\w+;|[^\W\d_]{{1,{LONGEST_WORD}}}(?:['\u2019][^\W\d_]{{1,3}})?")
+# Frequent words of messages that are in no list of function words and name no concern.
+_FILLERS = frozenset(
+    [
+        "anyone",
+        "anything",
+        "did",
+        "does",
+        "doing",
+        "don",
+        "dont",
+        "get",
+        "gets",
+        "getting",
+        "goes",
+        "going",
+        "got",
+        "guys",
+        "hello",
+        "hey",
+        "hi",
+        "just",
+        "know",
+        "let",
+        "like",
+        "likely",
+        "ll",
+        "look",
+        "looks",
+        "make",
+        "makes",
+        "maybe",
+        "need",
+        "needs",
+        "ok",
+        "okay",
+        "please",
+        "pls",
+        "really",
+        "right",
+        "said",
+        "say",
+        "says",
+        "see",
+        "sure",
+        "tell",
+        "thing",
+        "things",
+        "think",
+        "time",
+        "times",
+        "today",
+        "told",
+        "tomorrow",
+        "tried",
+        "try",
+        "trying",
+        "use",
+        "using",
+        "ve",
+        "want",
+        "wanted",
+        "wants",
+        "way",
+        "week",
+        "yes",
+        "yesterday",
+    ]
+)
+_MARKS = ":'\u2019"
 _MOST_TERMS = 50_000
 
 
@@ -37,7 +106,9 @@ def list_terms(text: str) -> list[str]:
 
 
 def _is_common(word: str) -> bool:
-    return not word[0].isalpha() or ":" in word or "'" in word or "\u2019" in word or word in ENGLISH_STOP_WORDS
+    if len(word) < SHORTEST_WORD or not word[0].isalpha() or any(each in word for each in _MARKS):
+        return True
+    return word in _FILLERS or word in ENGLISH_STOP_WORDS
 
 
 class TermTable:

@@ -264,7 +264,7 @@ def _choose_words(terms: TermTable, messages: Sequence[HeardMessage], group: Fla
     return chosen
 
 
-def _describe(  # noqa: PLR0913 - one place calls it
+def _describe(
     messages: Sequence[HeardMessage],
     words: tuple[str, ...],
     named: Flags,

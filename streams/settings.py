@@ -103,6 +103,13 @@ class Settings(BaseSettings):
         alias="HOLDFAST_CONCERNS_FILE",
         description="JSON or YAML file of concerns and urgency in messages; default: the shipped ones.",
     )
+    conversation_gap_h: float = Field(
+        24,
+        alias="HOLDFAST_CONVERSATION_GAP_H",
+        gt=0,
+        le=720,
+        description="A silence of a customer and staff of so long begins another conversation in reports, h.",
+    )
     group: str = Field("holdfast", alias="HOLDFAST_GROUP", description="Kafka consumer group of the workers.")
     topic_prefix: str = Field(
         "",
@@ -496,6 +503,11 @@ class Settings(BaseSettings):
         if folder is not None and folder.is_file():
             raise ValueError(f"{folder} is a file; name a folder")
         return folder
+
+    @property
+    def conversation_gap(self) -> timedelta:
+        """The silence that begins another conversation."""
+        return timedelta(hours=self.conversation_gap_h)
 
     @property
     def retention_days(self) -> dict[str, float]:

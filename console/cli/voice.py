@@ -33,14 +33,14 @@ from console.voice_views import (
     conversations_object,
     describe_examples,
     discovery_headline,
-    discovery_rows,
     discovery_object,
+    discovery_rows,
     trend_rows,
     trends_headline,
     trends_object,
     week_object,
 )
-from intelligence.weeks import read_week, write_week
+from intelligence.weeks import read_week
 from streams.observability.logs import configure_logs
 from streams.settings import load_settings
 
@@ -187,7 +187,5 @@ def _needing_packages() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        click.echo(
-            f"error: this needs the package {error.name}; install Holdfast with the extra `training`", err=True
-        )
+        click.echo(f"error: this needs the package {error.name}; install Holdfast with the extra `training`", err=True)
         sys.exit(REFUSED)
