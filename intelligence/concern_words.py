@@ -27,73 +27,12 @@ PRIOR_WORDS = 500.0
 """The weight of the prior, as a number of words."""
 _WORDS = re.compile(rf"https?://\S+|@\w+|&\w+;|[^\W\d_]{{1,{LONGEST_WORD}}}(?:['\u2019][^\W\d_]{{1,3}})?")
 # Frequent words of messages that are in no list of function words and name no concern.
-_FILLERS = frozenset(
-    [
-        "anyone",
-        "anything",
-        "did",
-        "does",
-        "doing",
-        "don",
-        "dont",
-        "get",
-        "gets",
-        "getting",
-        "goes",
-        "going",
-        "got",
-        "guys",
-        "hello",
-        "hey",
-        "hi",
-        "just",
-        "know",
-        "let",
-        "like",
-        "likely",
-        "ll",
-        "look",
-        "looks",
-        "make",
-        "makes",
-        "maybe",
-        "need",
-        "needs",
-        "ok",
-        "okay",
-        "please",
-        "pls",
-        "really",
-        "right",
-        "said",
-        "say",
-        "says",
-        "see",
-        "sure",
-        "tell",
-        "thing",
-        "things",
-        "think",
-        "time",
-        "times",
-        "today",
-        "told",
-        "tomorrow",
-        "tried",
-        "try",
-        "trying",
-        "use",
-        "using",
-        "ve",
-        "want",
-        "wanted",
-        "wants",
-        "way",
-        "week",
-        "yes",
-        "yesterday",
-    ]
-)
+_FILLER_WORDS = """
+anyone anything did does doing don dont get gets getting goes going got guys hello hey hi just know let like likely ll
+look looks make makes maybe need needs ok okay please pls really right said say says see sure tell thing things think
+time times today told tomorrow tried try trying use using ve want wanted wants way week yes yesterday
+"""
+_FILLERS = frozenset(_FILLER_WORDS.split())
 _MARKS = ":'\u2019"
 _MOST_TERMS = 50_000
 
