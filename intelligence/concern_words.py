@@ -86,4 +86,5 @@ class TermTable:
 
 
 def _log_odds(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.log(counts) - np.log(counts.sum() - counts)
+    odds: NDArray[np.float64] = np.log(counts) - np.log(counts.sum() - counts)
+    return odds

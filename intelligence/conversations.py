@@ -108,27 +108,19 @@ def sum_up(messages: Sequence[StoredMessage]) -> Conversation:
     named = Counter(concern for each in heard for concern in dict.fromkeys(each.concerns))
     languages = Counter(each.language for each in heard if each.language)
     urgencies = [each.urgency for each in heard if each.urgency]
-    sentiment = _weigh([each.sentiment for each in heard if each.sentiment is not None])
     return Conversation(
         messages[0].customer_id,
         messages[0].occurred_at,
         messages[-1].occurred_at,
         len(messages),
         len(heard),
-        sentiment,
-        _weigh([value for each in heard if (value := _satisfaction(each)) is not None]),
+        _weigh([each.sentiment for each in heard]),
+        _weigh([each.satisfaction for each in heard]),
         tuple(concern for concern, _ in named.most_common()),
         max(urgencies, key=_rank, default=None),
         any(each.wants_to_cancel for each in heard),
         languages.most_common(1)[0][0] if languages else None,
     )
-
-
-def _satisfaction(message: StoredMessage) -> float | None:
-    """Return the message's own, or that of its sentiment on a scale from 0 over 5 (neutral) to 10."""
-    if message.satisfaction is not None:
-        return message.satisfaction
-    return None if message.sentiment is None else 5.0 * (1.0 + message.sentiment)
 
 
 def _rank(urgency: str) -> int:
