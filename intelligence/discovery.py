@@ -4,7 +4,7 @@
    decomposition (Deerwester et al. 1990), are clustered by k-means with several numbers of clusters.
 2. A cluster counts if samples of the messages give it again: the mean Jaccard similarity to the nearest cluster of each
    sample is at least .6 (Hennig 2007, "Cluster-wise assessment of cluster stability"). Of the numbers of clusters, the
-   one with the most such clusters is taken. So most messages, which have nothing in common, are in no concern.
+   one with the most such clusters is taken, and clusters with similar centres are joined. So most messages, which have nothing in common, are in no concern.
 3. Its words distinguish it from all other messages of customers; see concern_words.py.
 4. A message names the discovered concern if it has one of these words. So the concern is what the taxonomy would say
    if its words were added there, and its rate can be followed in the same way.
@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import stats
+from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import KMeans
-from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.utils.extmath import randomized_svd
 
 from intelligence.concern_words import TermTable, list_terms
 
@@ -48,6 +49,8 @@ CLUSTERS = (2, 4, 8, 16, 24, 32)
 SAMPLES = 4
 SAMPLE_SHARE = 0.7
 STABLE = 0.6
+SIMILAR = 0.5
+"""Stable clusters whose centres have at most this cosine distance are one concern."""
 LEAST_MESSAGES = 10
 LEAST_CUSTOMERS = 3
 """A word that fewer customers use is not shown: it may be a name."""
@@ -197,13 +200,14 @@ def _find_clusters(texts: Sequence[str], seed: int) -> list[_Cluster]:
     known = np.flatnonzero(np.linalg.norm(vectors, axis=1) > 0)
     vectors = vectors[known]
     best: list[_Cluster] = []
+    distinct = len(np.unique(vectors.round(6), axis=0))
     for number in CLUSTERS:
-        if number * LEAST_MESSAGES > len(vectors):
+        if number * LEAST_MESSAGES > len(vectors) or number > distinct:
             break
         stable = _stable_clusters(vectors, number, random, seed)
         if len(stable) >= len(best):
             best = stable
-    return [_Cluster(known[each.positions], each.stability) for each in best]
+    return [_Cluster(known[each.positions], each.stability) for each in _join(best, vectors)]
 
 
 def _project(texts: Sequence[str], seed: int) -> NDArray[np.float64]:
@@ -213,7 +217,8 @@ def _project(texts: Sequence[str], seed: int) -> NDArray[np.float64]:
     if dimensions < 1:
         return np.zeros((len(texts), 1))
     weights = TfidfTransformer(sublinear_tf=True).fit_transform(terms.matrix)
-    vectors = np.asarray(TruncatedSVD(dimensions, random_state=seed).fit_transform(weights))
+    _, _, axes = randomized_svd(weights, dimensions, random_state=seed)
+    vectors = np.asarray(weights @ axes.T)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9)  # noqa: PLR2004 - rounding
 
@@ -233,6 +238,21 @@ def _stable_clusters(
         distances = np.linalg.norm(vectors[positions] - whole.cluster_centers_[label], axis=1)
         if similar[label] >= STABLE and len(positions) >= LEAST_MESSAGES:
             found.append(_Cluster(positions[np.argsort(distances, kind="stable")], float(similar[label])))
+    return found
+
+
+def _join(clusters: Sequence[_Cluster], vectors: NDArray[np.float64]) -> list[_Cluster]:
+    """Join clusters with similar centres, by average linkage: one concern may be said in several ways."""
+    if len(clusters) <= 1:
+        return list(clusters)
+    centres = np.stack([vectors[each.positions].mean(axis=0) for each in clusters])
+    labels = fcluster(linkage(centres, "average", "cosine"), SIMILAR, "distance")
+    found = []
+    for label in np.unique(labels):
+        parts = [each for each, own in zip(clusters, labels, strict=True) if own == label]
+        positions = np.concatenate([each.positions for each in parts])
+        distances = np.linalg.norm(vectors[positions] - vectors[positions].mean(axis=0), axis=1)
+        found.append(_Cluster(positions[np.argsort(distances, kind="stable")], min(each.stability for each in parts)))
     return found
 
 

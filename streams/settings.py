@@ -523,6 +523,7 @@ class Settings(BaseSettings):
     def conversation_gap(self) -> timedelta:
         """The silence that begins another conversation."""
         return timedelta(hours=self.conversation_gap_h)
+
     @property
     def store_url(self) -> str:
         """PostgreSQL database of the message store."""
