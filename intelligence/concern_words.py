@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SHORTEST_WORD, LONGEST_WORD = 2, 40
-PRIOR_WORDS = 500.0
-"""The weight of the prior, as a number of words."""
+PRIOR_WORDS, PRIOR_SHARE = 500.0, 0.1
+"""The weight of the prior, as a number of words; at most this share of all words."""
 _WORDS = re.compile(rf"https?://\S+|@\w+|&\w+;|[^\W\d_]{{1,{LONGEST_WORD}}}(?:['\u2019][^\W\d_]{{1,3}})?")
 # Frequent words of messages that are in no list of function words and name no concern.
 _FILLER_WORDS = """
@@ -75,7 +75,7 @@ class TermTable:
         total = np.asarray(self.matrix.sum(axis=0)).ravel()
         inside = np.asarray(self.matrix[group].sum(axis=0)).ravel()
         outside = total - inside
-        prior = PRIOR_WORDS * total / max(total.sum(), 1.0)
+        prior = min(PRIOR_WORDS / max(total.sum(), 1.0), PRIOR_SHARE) * total
         ratio = _log_odds(inside + prior) - _log_odds(outside + prior)
         return np.asarray(ratio / np.sqrt(1.0 / (inside + prior) + 1.0 / (outside + prior)))
 

@@ -3,11 +3,12 @@
 1. The content words of these messages, weighted by TF-IDF and projected on 32 axes by a truncated singular value
    decomposition (Deerwester et al. 1990), are clustered by k-means with several numbers of clusters.
 2. A cluster counts if samples of the messages give it again: the mean Jaccard similarity to the nearest cluster of each
-   sample is at least .6 (Hennig 2007, "Cluster-wise assessment of cluster stability"). Of the numbers of clusters, the
-   one with the most such clusters is taken, and clusters with similar centres are joined. So most messages, which have nothing in common, are in no concern.
-3. Its words distinguish it from all other messages of customers; see concern_words.py.
+   sample is at least .6 (Hennig 2007, "Cluster-wise assessment of cluster stability"). Clusters with similar
+   centres are joined. So most messages, which have nothing in common, are in no concern.
+3. The words of a cluster distinguish them from all other messages of customers; see concern_words.py.
 4. A message names the discovered concern if it has one of these words. So the concern is what the taxonomy would say
    if its words were added there, and its rate can be followed in the same way.
+5. Of the numbers of clusters, the one whose concerns are named by most messages is taken.
 
 A cluster of messages that are positive on the whole, such as thanks, is left out.
 
@@ -32,7 +33,7 @@ from sklearn.utils.extmath import randomized_svd
 from intelligence.concern_words import TermTable, list_terms
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     Key = tuple[str, str]
 
 DIMENSIONS = 32
+TEXTS_FOR_DIMENSION = 10
 MOST_CLUSTERED = 6_000
 """Messages that are clustered, a sample where there are more; all of them are then searched for the words."""
 CLUSTERS = (2, 4, 8, 16, 24, 32)
@@ -134,6 +136,24 @@ class _Cluster(NamedTuple):
     stability: float
 
 
+class _Theme(NamedTuple):
+    """A cluster with words.
+
+    Attributes:
+        words: positions in the table of terms.
+        named: which of all messages have one of them and no other concern.
+        nearest: positions of the cluster's messages, the nearest to the centre first.
+        sentiment: mean of the named messages.
+        stability: of the cluster.
+    """
+
+    words: Sequence[int]
+    named: Flags
+    nearest: NDArray[np.int64]
+    sentiment: float
+    stability: float
+
+
 def discover_concerns(
     messages: Sequence[HeardMessage],
     recent_from: datetime,
@@ -152,23 +172,38 @@ def discover_concerns(
     if len(open_ones) < LEAST_MESSAGES:
         return []
     clustered = _sample(open_ones, seed)
-    clusters = _find_clusters([messages[place].text for place in clustered], seed)
-    if not clusters:
-        return []
     terms = TermTable([each.text for each in messages], LEAST_CUSTOMERS)
     is_open, is_clustered = (_flags(len(messages), places) for places in (open_ones, clustered))
-    found: list[DiscoveredConcern] = []
-    for cluster in sorted(clusters, key=lambda each: -len(each.positions)):
-        positions = clustered[cluster.positions]
-        words = _choose_words(terms, messages, _flags(len(messages), positions), is_clustered)
-        named = terms.texts_with(words) & is_open
-        if words and named.sum() >= LEAST_MESSAGES:
-            names = tuple(terms.names[word] for word in words)
-            concern = _describe(messages, names, named, positions, cluster.stability, recent_from)
-            if concern.sentiment <= PRAISE:
-                found.append(concern)
+    best: list[_Theme] = []
+    most = 0
+    for clusters in _find_clusters([messages[place].text for place in clustered], seed):
+        themes = list(_find_themes(messages, terms, clusters, clustered, is_open, is_clustered))
+        named = int(np.any([each.named for each in themes], axis=0).sum()) if themes else 0
+        if named >= most:
+            best, most = themes, named
+    found = [_describe(messages, terms, each, recent_from) for each in best]
     found.sort(key=lambda each: (-each.conversations, each.words))
     return _name(found, _find_members(messages, known or {}))
+
+
+def _find_themes(
+    messages: Sequence[HeardMessage],
+    terms: TermTable,
+    clusters: Sequence[_Cluster],
+    clustered: NDArray[np.int64],
+    is_open: Flags,
+    is_clustered: Flags,
+) -> Iterator[_Theme]:
+    """Yield the clusters that have words, and enough messages with them, which are not praise."""
+    for cluster in clusters:
+        positions = clustered[cluster.positions]
+        words = _choose_words(terms, messages, _flags(len(messages), positions), is_clustered)
+        if not words:
+            continue
+        named = terms.texts_with(words) & is_open
+        sentiment = fmean(messages[place].sentiment for place in np.flatnonzero(named))
+        if named.sum() >= LEAST_MESSAGES and sentiment <= PRAISE:
+            yield _Theme(words, named, positions, sentiment, cluster.stability)
 
 
 def _sample(places: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -193,27 +228,24 @@ def _find_members(messages: Sequence[HeardMessage], known: Mapping[str, Sequence
     }
 
 
-def _find_clusters(texts: Sequence[str], seed: int) -> list[_Cluster]:
-    """Return the stable clusters of the texts."""
+def _find_clusters(texts: Sequence[str], seed: int) -> Iterator[list[_Cluster]]:
+    """Yield the stable clusters of the texts for each number of clusters."""
     random = np.random.default_rng(seed)
     vectors = _project(texts, seed)
     known = np.flatnonzero(np.linalg.norm(vectors, axis=1) > 0)
     vectors = vectors[known]
-    best: list[_Cluster] = []
     distinct = len(np.unique(vectors.round(6), axis=0))
     for number in CLUSTERS:
         if number * LEAST_MESSAGES > len(vectors) or number > distinct:
             break
-        stable = _stable_clusters(vectors, number, random, seed)
-        if len(stable) >= len(best):
-            best = stable
-    return [_Cluster(known[each.positions], each.stability) for each in _join(best, vectors)]
+        stable = _join(_stable_clusters(vectors, number, random, seed), vectors)
+        yield [_Cluster(known[each.positions], each.stability) for each in stable]
 
 
 def _project(texts: Sequence[str], seed: int) -> NDArray[np.float64]:
     """Return a vector of unit length for each text, or zeros where it has no word that others have, too."""
     terms = TermTable(texts, LEAST_CUSTOMERS)
-    dimensions = min(DIMENSIONS, len(texts) - 1, len(terms.names) - 1)
+    dimensions = min(DIMENSIONS, len(texts) // TEXTS_FOR_DIMENSION, len(terms.names) - 1)
     if dimensions < 1:
         return np.zeros((len(texts), 1))
     weights = TfidfTransformer(sublinear_tf=True).fit_transform(terms.matrix)
@@ -285,24 +317,19 @@ def _choose_words(terms: TermTable, messages: Sequence[HeardMessage], group: Fla
 
 
 def _describe(
-    messages: Sequence[HeardMessage],
-    words: tuple[str, ...],
-    named: Flags,
-    nearest: NDArray[np.int64],
-    stability: float,
-    recent_from: datetime,
+    messages: Sequence[HeardMessage], terms: TermTable, theme: _Theme, recent_from: datetime
 ) -> DiscoveredConcern:
-    members = [messages[place] for place in np.flatnonzero(named)]
+    members = [messages[place] for place in np.flatnonzero(theme.named)]
     return DiscoveredConcern(
         "",
-        words,
+        tuple(terms.names[word] for word in theme.words),
         frozenset(each.key for each in members),
         len({each.key[0] for each in members}),
         len({(each.key[0], each.conversation) for each in members}),
-        fmean(each.sentiment for each in members),
-        stability,
+        theme.sentiment,
+        theme.stability,
         _grow(messages, members, recent_from),
-        tuple(messages[place].key for place in nearest if named[place])[:EXAMPLES],
+        tuple(messages[place].key for place in theme.nearest if theme.named[place])[:EXAMPLES],
     )
 
 

@@ -13,22 +13,24 @@ from intelligence.discovery import Growth, discover_concerns
 
 UNTIL = datetime(2011, 6, 20, tzinfo=UTC)
 RECENT = UNTIL - timedelta(days=28)
-OPENINGS = ("hello there", "good morning", "hi team", "dear shop", "excuse me", "well then")
+OPENINGS = ("hello there", "good morning", "hi team", "dear shop", "excuse me", "well then", "green door", "old friend")
 THEMES = {
-    "voucher": ("my voucher code was declined", "the voucher code did not apply", "voucher code declined again"),
-    "sizing": ("these shoes run small", "shoes were too small for my feet", "the shoes felt small"),
+    "voucher": ("voucher", "code", "declined", "basket", "entered", "coupon"),
+    "sizing": ("shoes", "small", "narrow", "toes", "pinch", "size"),
 }
 
 
-def spoken(theme: str, count: int, days_ago: float, *, sentiment: float = -0.4, covered: bool = False) -> list[HeardMessage]:
-    """Return messages of different customers on a theme."""
-    texts = THEMES[theme]
+def spoken(
+    theme: str, count: int, days_ago: float, *, sentiment: float = -0.4, covered: bool = False
+) -> list[HeardMessage]:
+    """Return messages of different customers on a theme: each has four of its words, in any order."""
+    random = np.random.default_rng(count)
     return [
         HeardMessage(
             (f"{theme}-{days_ago}-{number}", f"{theme}-{days_ago}-{number}"),
             1,
             UNTIL - timedelta(days=days_ago),
-            f"{OPENINGS[number % len(OPENINGS)]}, {texts[number % len(texts)]}",
+            f"{random.choice(OPENINGS)}, {' '.join(random.choice(THEMES[theme], 4, replace=False))}",
             covered,
             sentiment,
         )
@@ -45,9 +47,9 @@ def messages() -> list[HeardMessage]:
 def test_each_theme_is_found_with_its_words(messages: list[HeardMessage]) -> None:
     found = discover_concerns(messages, RECENT)
     sizing, voucher = found
-    assert len(sizing.members) == 50
-    assert len(voucher.members) == 24
-    assert {"voucher", "code"} & {word for each in voucher.words for word in each.split()}
+    assert len(sizing.members) > 45
+    assert len(voucher.members) > 20
+    assert set(voucher.words) <= set(THEMES["voucher"])
     assert not voucher.members & sizing.members
 
 
@@ -58,11 +60,10 @@ def test_the_theme_that_begins_is_emerging(messages: list[HeardMessage]) -> None
 
 
 def test_an_id_stays_with_other_messages_and_another_seed(messages: list[HeardMessage]) -> None:
-    first = {each.id: each.words for each in discover_concerns(messages, RECENT)}
-    known = {"shoe_sizes": ("small", "shoes"), **{key: words for key, words in first.items() if "voucher" in words}}
+    _, voucher = discover_concerns(messages, RECENT)
+    known = {"shoe_sizes": ("small", "shoes"), voucher.id: voucher.words}
     again = discover_concerns([*messages, *spoken("voucher", 12, 1)], RECENT, known, seed=5)
-    assert "shoe_sizes" in {each.id for each in again}
-    assert {each.id for each in again} <= {"shoe_sizes", *first}
+    assert {each.id for each in again} == {"shoe_sizes", voucher.id}
 
 
 def test_the_same_messages_give_the_same_concerns(messages: list[HeardMessage]) -> None:
@@ -74,8 +75,10 @@ def test_praise_is_no_concern() -> None:
 
 
 def test_what_the_taxonomy_covers_is_left_out(messages: list[HeardMessage]) -> None:
-    covered = [each._replace(covered="voucher" in each.text) for each in messages]
-    assert all("voucher" not in " ".join(each.words) for each in discover_concerns(covered, RECENT))
+    covered = [each._replace(covered=any(word in each.text for word in THEMES["voucher"])) for each in messages]
+    found = discover_concerns(covered, RECENT)
+    assert found
+    assert all(set(each.words).isdisjoint(THEMES["voucher"]) for each in found)
 
 
 @pytest.mark.parametrize("text", ["\U0001f621" * 3, "", "<br><br>", "12345", "the and of", "\u6211\u8981\u9000\u6b3e"])
@@ -87,7 +90,14 @@ def test_messages_without_words_have_no_concern(text: str) -> None:
 def test_a_long_message_and_markup_do_not_hide_a_theme(messages: list[HeardMessage]) -> None:
     odd = [
         HeardMessage(("long", "long"), 1, UNTIL, "blah " * 20_000, False, 0.0),
-        HeardMessage(("html", "html"), 1, UNTIL, "<p onclick='x()'>my <b>voucher</b> code</p>", False, -0.5),
+        HeardMessage(
+            ("html", "html"),
+            1,
+            UNTIL,
+            "<p onclick='x()'>my <b>voucher</b> code declined basket coupon</p>",
+            False,
+            -0.5,
+        ),
     ]
     found = discover_concerns([*messages, *odd], RECENT)
     assert any(("html", "html") in each.members for each in found)
