@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MOST_HITS = 200
 """Messages that each of the two orders contributes at most; a search returns no more."""
 RANK_OFFSET = 60
+LEAST_SIMILARITY = 0.2
+"""Cosine below which a message is not near: two tweets to airlines taken at random have .13 on average."""
 SEARCH_CANDIDATES = 200
 """Nodes of the graph that are kept while searching: hnsw.ef_search."""
 COMMON_SHARE = 0.05
@@ -122,9 +124,11 @@ class MessageSearch:
             scores = fuse(list(near), worded)
             best = sorted(scores, key=lambda key: (-scores[key], key))[:limit]
             rows = self._read(best)
+        texts = set(worded)
         return [
-            Hit(*key, *rows[key], scores[key], near.get(key), key in worded)  # type: ignore[arg-type]  # a row of the table
+            Hit(customer, message, at, role, text, concerns, sentiment, scores[key], near.get(key), key in texts)
             for key in best
+            for customer, message, at, role, text, concerns, sentiment in [rows[key]]
         ]
 
     def find_customers(self, query: str, filters: Filters, *, limit: int) -> list[CustomerHit]:
@@ -165,7 +169,8 @@ class MessageSearch:
         values = {**filters.values, "vector": vector, "version": self._vectors.version, "most": MOST_HITS}
         rows = self._store.connection.execute(statement, values).fetchall()
         # The order of an index that goes on searching is not exact.
-        return {(customer, message): 1 - far for customer, message, far in sorted(rows, key=lambda row: row[2])}
+        ordered = sorted(rows, key=lambda row: float(row[2]))
+        return {(customer, message): 1 - far for customer, message, far in ordered if 1 - far >= LEAST_SIMILARITY}
 
     def _find_worded(self, query: str, filters: Filters) -> list[Key]:
         words = rare_words(query, self._vectors)
@@ -192,7 +197,7 @@ class MessageSearch:
     def _read(self, keys: Sequence[Key]) -> dict[Key, tuple[Any, ...]]:
         customers, messages = [each for each, _ in keys], [each for _, each in keys]
         rows = self._store.execute("read_messages", customers=customers, messages=messages).fetchall()
-        return {(customer, message): tuple(rest) for customer, message, *rest in rows}
+        return {(row[0], row[1]): row for row in rows}
 
 
 def fuse(*orders: Sequence[Key]) -> Mapping[Key, float]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -15,7 +15,7 @@ from intelligence.message_search import MOST_HITS, Filters
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from intelligence.message_search import CustomerHit, Hit
 
@@ -33,39 +33,25 @@ _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 @click.option("--customers", is_flag=True, help="Find customers by their messages.")
 @click.option("--limit", type=click.IntRange(1, MOST_HITS), default=10, show_default=True, help="The most to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
-def search(  # noqa: PLR0913 - one parameter for each option
-    query: str,
-    customer: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    concern: str | None,
-    role: str | None,
-    customers: bool,
-    limit: int,
-    as_json: bool,
-) -> None:
+def search(query: str, customers: bool, limit: int, as_json: bool, **filters: Any) -> None:
     """Find messages that mean what QUERY says, or have its words: holdfast search "wants a refund for late delivery".
 
     It searches the message store, which `holdfast messages sync` fills; see docs/search.md.
     """
-    filters = Filters(customer, _utc(since), _utc(until), concern, role)
+    for name in ("since", "until"):
+        filters[name] = filters[name].replace(tzinfo=UTC) if filters[name] else None
+    settings, chosen = load_settings(), Filters(**filters)
     if customers:
-        found = search_customers(load_settings(), query, filters, limit=limit)
-        headings, rows = ("customer", "score", "messages", "nearest message"), list(map(_customer_row, found))
-    else:
-        hits = search_messages(load_settings(), query, filters, limit=limit)
-        found, headings, rows = hits, ("customer", "time", "role", "similarity", "message"), list(map(_row, hits))
-    show(found, headings, rows, as_json=as_json)
+        found = search_customers(settings, query, chosen, limit=limit)
+        _show(found, ("customer", "score", "messages", "nearest message"), map(_customer_row, found), as_json=as_json)
+        return
+    hits = search_messages(settings, query, chosen, limit=limit)
+    _show(hits, ("customer", "time", "role", "similarity", "message"), map(_row, hits), as_json=as_json)
 
 
-def show(
-    found: Sequence[Hit] | Sequence[CustomerHit],
-    headings: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    as_json: bool,
+def _show(
+    found: Sequence[Hit | CustomerHit], headings: Sequence[str], rows: Iterable[Sequence[str]], *, as_json: bool
 ) -> None:
-    """Print what was found."""
     if as_json:
         click.echo(msgspec.json.encode(found))
     elif not found:
@@ -84,9 +70,5 @@ def _customer_row(hit: CustomerHit) -> tuple[str, ...]:
 
 
 def _cut(text: str) -> str:
-    line = " ".join(printable(text[: 4 * SHOWN_CHARACTERS]).split())
+    line = printable(" ".join(text[: 4 * SHOWN_CHARACTERS].split()))
     return line if len(line) <= SHOWN_CHARACTERS else f"{line[: SHOWN_CHARACTERS - 1]}…"
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return time.replace(tzinfo=UTC) if time else None

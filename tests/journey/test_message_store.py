@@ -69,6 +69,7 @@ def test_messages_are_copied_once_and_erased_customers_are_left_out(place: Workp
     assert "the message store is empty" in place.do("messages", "index")
 
     place.publish_bytes("conversations", b"ann", b"not JSON")
+    assert "nothing is found" in place.do("search", "late delivery")
     first = sync(place)
     assert (first["copied"]["new"], first["copied"]["rejected"]) == (len(SAID), 1)
     assert (first["indexed"]["encoded"], first["indexed"]["learned"]) == (len(SAID), True)
@@ -86,3 +87,26 @@ def test_messages_are_copied_once_and_erased_customers_are_left_out(place: Workp
     assert (more["copied"]["new"], more["copied"]["erased"], more["indexed"]["messages"]) == (1, 1, len(SAID))
     assert {"m9", "m10"}.isdisjoint(stored(place))
     assert "messages of the message store: 0 rows deleted" in place.do("prune")
+
+
+def find(place: Workplace, *arguments: str) -> list[str]:
+    """Return the ids of the messages that a search finds, nearest first."""
+    return [each["message_id"] for each in json.loads(place.do("search", *arguments, "--json"))]
+
+
+def test_a_search_finds_by_meaning_and_by_words(place: Workplace) -> None:
+    """After the messages above; filters and customers, too."""
+    assert find(place, "wants a refund for late delivery")[0] in {"m1", "m7"}
+    assert find(place, "parcell two weeks latte", "--limit", "1") == ["m1"]
+    assert find(place, "\U0001f389") == ["m6"]
+    assert find(place, "Versand")[0] == "m5"
+    assert set(find(place, "late", "--customer", "dot")) == {"m7", "m8"}
+    assert "m7" not in find(place, "late", "--concern", "price")
+    assert find(place, "late", "--since", "2100-01-01") == find(place, "late", "--role", "agent") == []
+    assert "my parcel is two weeks late" in place.do("search", "parcel", "--limit", "1")
+    (best,) = json.loads(place.do("search", "parcel weeks late", "--customers", "--limit", "1", "--json"))
+    assert (best["customer_id"], best["best"]["message_id"]) == ("ann", "m1")
+    assert find(place, "I am back", "--customer", "eve") == []
+    assert find(place, "<b>;--' & | ! :* \\ (", "--limit", "1") == []
+    refused = place.holdfast("search", "  ")
+    assert (refused.returncode, "the query is empty" in refused.stderr) == (2, True)
