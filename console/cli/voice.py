@@ -41,14 +41,12 @@ from console.voice_views import (
     week_object,
 )
 from intelligence.weeks import read_week
-from streams.observability.logs import configure_logs
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from console.use_cases.voice import Trends
-    from streams.settings import Settings
 
 FALSE_ALERTS = 0.05
 WORST = 10
@@ -136,7 +134,7 @@ def trends(week: str | None, weeks: int, false_alerts: float, as_json: bool) -> 
         found = follow_trends(
             settings, read_week(week) if week else None, datetime.now(UTC), shown=weeks, false_alerts=false_alerts
         )
-    _log(settings, found)
+    _log(found)
     if as_json:
         click.echo(msgspec.json.encode(trends_object(found)))
     else:
@@ -172,12 +170,14 @@ def report(week: str | None, weeks: int, false_alerts: float, worst: int, out: P
     click.echo(f"wrote {out}")
 
 
-def _log(settings: Settings, found: Trends) -> None:
-    """Write an event for each alert to the log, for whoever collects it."""
-    if not found.alerts:
-        return
-    configure_logs(settings.log_level)
-    log = structlog.get_logger()
+def _log(found: Trends) -> None:
+    """Write a JSON line for each alert to the standard error, for whoever collects logs."""
+    processors = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.JSONRenderer(),
+    ]
+    log = structlog.wrap_logger(structlog.WriteLogger(sys.stderr), processors)
     for each in found.alerts:
         log.warning("concern_alert", concern=each.concern, discovered=each.discovered, **week_object(each.latest))
 
