@@ -2,6 +2,9 @@
 
 A week is judged against the weeks before it; see expected_band.py. The probability of a false alert is divided among
 the concerns (Bonferroni), so it holds for all concerns of a week together.
+
+A week outside its band does not widen the bands of later weeks, unless the next week is outside on the same side, too:
+a spike is left out, and a rate that has changed for good is learned.
 """
 
 from __future__ import annotations
@@ -112,9 +115,17 @@ def follow_concerns(
 
 
 def _judge(counts: Sequence[int], totals: Sequence[int], weeks: Sequence[date], alpha: float) -> list[WeekRate]:
-    found = []
+    found: list[WeekRate] = []
     for place, week in enumerate(weeks):
-        before = slice(max(0, place - BASELINE_WEEKS), place)
-        band = expect_rate(counts[before], totals[before], totals[place], alpha)
+        before = range(max(0, place - BASELINE_WEEKS), place)
+        # A week without conversations is unknown to the band.
+        known = [0 if _is_spike(found, each) else totals[each] for each in before]
+        band = expect_rate([counts[each] for each in before], known, totals[place], alpha)
         found.append(WeekRate(week, counts[place], totals[place], band))
     return found
+
+
+def _is_spike(weeks: Sequence[WeekRate], place: int) -> bool:
+    """Return whether a week left its band and the next one, if there is one, did not do so on the same side."""
+    direction = weeks[place].direction
+    return direction in {"above", "below"} and (place + 1 == len(weeks) or weeks[place + 1].direction != direction)

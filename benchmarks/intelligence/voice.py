@@ -10,9 +10,12 @@ import csv
 import gzip
 import time
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from intelligence.concern_trends import follow_concerns
 from intelligence.conversations import HeardMessage
 from intelligence.discovery import discover_concerns
 from models.sentiment import read_message
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from intelligence.discovery import DiscoveredConcern
 
 AT = datetime(2015, 2, 16, tzinfo=UTC)
+RUNS, WEEKS, CONVERSATIONS = 200, 16, 500
+RATES = {"price": 0.1, "delivery": 0.2, "quality": 0.05, "service": 0.1, "refund": 0.05, "website": 0.02}
 UNCLEAR = "Can't Tell"
 
 
@@ -52,8 +57,34 @@ def measure(data: Path) -> dict[str, Any]:
         "purity": _purity(found, reasons),
         "purity_baseline": round(Counter(open_ones).most_common(1)[0][1] / len(open_ones), 3),
         "seconds": round(seconds, 1),
+        "weeks_with_a_false_alert": _simulate_alerts(1.0),
+        "weeks_with_a_false_alert_if_rates_vary": _simulate_alerts(1.0, correlation=0.005),
+        "doubled_rates_found": _simulate_alerts(2.0),
         "found": [_describe(each, reasons) for each in found],
     }
+
+
+def _simulate_alerts(factor: float, correlation: float = 0.0) -> float:
+    """Return the share of last weeks with an alert, of concerns with constant rates; see RATES.
+
+    Args:
+        factor: by which the rate of one concern is multiplied in the last week.
+        correlation: of two conversations of a week; above 0 the rate of each week is drawn from a beta distribution.
+    """
+    random, alerts = np.random.default_rng(0), 0
+    weeks = [AT.date() + timedelta(weeks=week) for week in range(WEEKS)]
+    for _ in range(RUNS):
+        totals = random.poisson(CONVERSATIONS, WEEKS) + 1
+        named = {}
+        for concern, rate in RATES.items():
+            rates = np.full(WEEKS, rate)
+            rates[-1] *= factor if concern == next(iter(RATES)) else 1.0
+            if correlation:
+                rates = random.beta(rates * (1 / correlation - 1), (1 - rates) * (1 / correlation - 1))
+            named[concern] = dict(zip(weeks, random.binomial(totals, rates).tolist(), strict=True))
+        found = follow_concerns(named, dict(zip(weeks, totals.tolist(), strict=True)), weeks[-1], 1)
+        alerts += any(each.is_alert for each in found)
+    return round(alerts / RUNS, 3)
 
 
 def _read(path: Path) -> list[tuple[str, str, str]]:

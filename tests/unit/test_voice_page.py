@@ -72,6 +72,17 @@ def test_a_rate_that_falls_is_an_alert_too() -> None:
     assert trend.latest.direction == "below"
 
 
+def test_a_spike_does_not_widen_later_bands_and_a_change_for_good_is_learned() -> None:
+    usual = [20, 22, 18, 21, 19, 20, 20, 23, 17, 20]
+    (spiked,) = follow([*usual, 80, *usual])
+    (calm,) = follow([*usual, 20, *usual])
+    (changed,) = follow([*usual, 80, 82, 78, 80, 81, 79, 80, 80])
+    assert spiked.latest.band is not None
+    assert calm.latest.band is not None
+    assert spiked.latest.band.high < calm.latest.band.high + 0.02
+    assert [each.is_alert for each in (spiked, calm, changed)] == [False, False, False]
+
+
 def test_few_weeks_have_no_band_and_that_is_said() -> None:
     trends = follow([20, 22, 90])
     assert not trends[0].is_alert
