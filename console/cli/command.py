@@ -38,6 +38,7 @@ FOR_PEOPLE = (
 COMMANDS = {
     "backtest": "console.cli.backtest:backtest",
     "campaigns": "console.cli.campaigns:campaigns",
+    "clusters": "console.cli.clusters:clusters",
     "contracts": "console.cli.contracts:contracts",
     "customers": "console.cli.customers:customers",
     "dead-letters": "console.cli.dead_letters:dead_letters",
@@ -56,6 +57,7 @@ COMMANDS = {
     "replay": "console.cli.replay:replay",
     "search": "console.cli.search:search",
     "segments": "console.cli.segments:segments",
+    "similar": "console.cli.clusters:similar",
     "status": "console.cli.status:show_status",
     "timeline": "console.cli.timeline:timeline",
     "topics": "console.cli.topics:topics",
