@@ -329,8 +329,16 @@ def _describe(
         theme.sentiment,
         theme.stability,
         _grow(messages, members, recent_from),
-        tuple(messages[place].key for place in theme.nearest if theme.named[place])[:EXAMPLES],
+        _choose_examples([messages[place] for place in theme.nearest if theme.named[place]]),
     )
+
+
+def _choose_examples(nearest: Sequence[HeardMessage]) -> tuple[Key, ...]:
+    """Return the first messages that do not say the same."""
+    by_text: dict[str, Key] = {}
+    for each in nearest:
+        by_text.setdefault(" ".join(list_terms(each.text)), each.key)
+    return tuple(by_text.values())[:EXAMPLES]
 
 
 def _grow(messages: Sequence[HeardMessage], members: Sequence[HeardMessage], recent_from: datetime) -> Growth:

@@ -240,8 +240,7 @@ def _cover(message: HeardMessage, taxonomy: Taxonomy) -> HeardMessage:
     """Return the message as the taxonomy of today reads it: it may have been read with an earlier one."""
     if message.covered:
         return message
-    words = set(taxonomy.words.findall(message.text.lower()))
-    named = {label for word in words for label in taxonomy.labels[word]}
+    named = taxonomy.describe(message.text.lower())
     return message._replace(covered=not named.isdisjoint(taxonomy.concerns))
 
 
