@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 360, 170
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 24
 CHARTS_AT_MOST = 24
+TICKS_AT_MOST = 5
 _LEAST_TOP = 0.01
 WORST_HEADINGS = ("customer", *CONVERSATION_HEADINGS)
 DISCOVERED_HEADINGS = ("concern", "words", "state")
@@ -98,7 +99,8 @@ def draw_chart(trend: ConcernTrend) -> RateChart:
     """Return the chart of a concern's weeks."""
     weeks = trend.weeks
     highest = max((max(each.rate or 0.0, each.band.high if each.band else 0.0) for each in weeks), default=0.0)
-    ticks = choose_ticks(0.0, max(highest, _LEAST_TOP))[:: 1 if highest <= 0 else 2]
+    ticks = choose_ticks(0.0, max(highest, _LEAST_TOP))
+    ticks = ticks[:: 1 + len(ticks) // TICKS_AT_MOST]
     top = max(ticks[-1], highest)
 
     def x(place: int) -> float:

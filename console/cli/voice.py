@@ -46,6 +46,8 @@ from streams.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from structlog.typing import Processor
+
     from console.use_cases.voice import Trends
 
 FALSE_ALERTS = 0.05
@@ -172,7 +174,7 @@ def report(week: str | None, weeks: int, false_alerts: float, worst: int, out: P
 
 def _log(found: Trends) -> None:
     """Write a JSON line for each alert to the standard error, for whoever collects logs."""
-    processors = [
+    processors: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.JSONRenderer(),

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from intelligence.postgres_messages import open_store
-
 from intelligence.conversations import Conversation, split_conversations, sum_up
 from intelligence.errors import MessageStoreError, WeekError
+from intelligence.postgres_messages import open_store
 from intelligence.postgres_voice import PostgresVoice
 from intelligence.weeks import last_complete_week, week_begins, write_week
 from models.language import ALWAYS_READ
