@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from intelligence.concern_trends import ConcernTrend
     from intelligence.conversations import HeardMessage
     from intelligence.discovery import DiscoveredConcern
+    from intelligence.postgres_voice import KnownConcern
     from streams.settings import Settings
 
 RECENT_DAYS = 28
@@ -140,8 +141,10 @@ def follow_trends(settings: Settings, week: date | None, now: datetime, *, shown
         MessageStoreError: the store cannot be used.
         WeekError: the week has not ended.
     """
-    with _open_voice(settings, load_taxonomy(settings.concerns_file)) as voice:
-        return _follow(voice, week, now, shown=shown, false_alerts=false_alerts)
+    taxonomy = load_taxonomy(settings.concerns_file)
+    with _open_voice(settings, taxonomy) as voice:
+        known = _not_adopted(voice, taxonomy)
+        return _follow(voice, week, now, known, shown=shown, false_alerts=false_alerts)
 
 
 def discover(settings: Settings, now: datetime, *, weeks: int, keep: bool = True) -> Discovery:
@@ -167,7 +170,9 @@ def discover(settings: Settings, now: datetime, *, weeks: int, keep: bool = True
         until = min(newest, now) + timedelta(microseconds=1)
         since = until - weeks * _WEEK
         messages = [_cover(each, taxonomy) for each in voice.heard(since, until)]
-        known = {each.id: each.words for each in voice.known_concerns()}
+        # A discovered concern must not take the name of one in the taxonomy.
+        known: dict[str, Sequence[str]] = dict.fromkeys(taxonomy.concerns, ())
+        known |= {each.id: each.words for each in voice.known_concerns()}
         found = discover_concerns(messages, until - timedelta(days=RECENT_DAYS), known)
         if keep:
             voice.keep_concerns(found, taxonomy.concerns, until)
@@ -192,9 +197,10 @@ def report_week(
         MessageStoreError: the store cannot be used.
         WeekError: the week has not ended.
     """
-    with _open_voice(settings, load_taxonomy(settings.concerns_file)) as voice:
-        trends = _follow(voice, week, now, shown=shown, false_alerts=false_alerts)
-        known = voice.known_concerns()
+    taxonomy = load_taxonomy(settings.concerns_file)
+    with _open_voice(settings, taxonomy) as voice:
+        known = _not_adopted(voice, taxonomy)
+        trends = _follow(voice, week, now, known, shown=shown, false_alerts=false_alerts)
         first = week_begins(trends.week)
         messages = list(
             voice.messages_between(first - _WEEK - _LONGEST_CONVERSATION, first + _WEEK + _LONGEST_CONVERSATION)
@@ -215,7 +221,19 @@ def report_week(
     )
 
 
-def _follow(voice: PostgresVoice, week: date | None, now: datetime, *, shown: int, false_alerts: float) -> Trends:
+def _not_adopted(voice: PostgresVoice, taxonomy: Taxonomy) -> list[KnownConcern]:
+    return [each for each in voice.known_concerns() if each.id not in taxonomy.concerns]
+
+
+def _follow(
+    voice: PostgresVoice,
+    week: date | None,
+    now: datetime,
+    known: Sequence[KnownConcern],
+    *,
+    shown: int,
+    false_alerts: float,
+) -> Trends:
     # It imports scipy, as above.
     from intelligence.concern_trends import BASELINE_WEEKS, follow_concerns  # noqa: PLC0415
 
@@ -224,7 +242,7 @@ def _follow(voice: PostgresVoice, week: date | None, now: datetime, *, shown: in
         raise WeekError(f"{write_week(week)} has not ended yet; the last complete week is {write_week(last)}")
     judged = week or last
     counts = voice.count_weeks(judged - (BASELINE_WEEKS + shown) * _WEEK, judged)
-    discovered = {each.id for each in voice.known_concerns()}
+    discovered = {each.id for each in known}
     trends = follow_concerns(counts.named, counts.totals, judged, shown, discovered, false_alerts)
     return Trends(judged, counts.totals.get(judged, 0), voice.newest(), trends, false_alerts)
 

@@ -112,6 +112,7 @@ def test_an_emerging_concern_is_found_followed_and_reported(place: Workplace) ->
     assert voucher["id"] not in [each["id"] for each in json.loads(covered.stdout)["concerns"]]
     followed = json.loads(place.holdfast("voice", "trends", "--json", **adopted).stdout)
     assert followed["alerts"] == [voucher["id"]]
+    assert [each["discovered"] for each in followed["concerns"] if each["concern"] == voucher["id"]] == [False]
 
     page = place.folder / "week.html"
     assert f"wrote {page}" in place.do("voice", "report", "--out", str(page))
