@@ -8,7 +8,7 @@ from scipy import stats
 
 from intelligence.expected_band import expect_rate
 
-RUNS = 400
+RUNS = 250
 
 
 def share_outside(
