@@ -1,0 +1,98 @@
+"""What became of clients: labels read from a CSV file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from intelligence.analytics.csv_rows import CLIENT, read_number, read_rows
+from intelligence.analytics.errors import InputFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from intelligence.analytics.csv_rows import Account
+
+PURCHASED, CHURNED, LIFETIME_VALUE = "purchased", "churned", "lifetime_value"
+LABELS = (PURCHASED, CHURNED, LIFETIME_VALUE)
+_NAMES = {
+    PURCHASED: (PURCHASED, "purchase", "bought"),
+    CHURNED: (CHURNED, "churn"),
+    LIFETIME_VALUE: (LIFETIME_VALUE, "clv", "ltv", "value"),
+}
+_TRUE, _FALSE = {"1", "1.0", "true", "yes", "y", "t"}, {"0", "0.0", "false", "no", "n", "f"}
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Labels by client id.
+
+    Attributes:
+        columns: which of `LABELS` the file has.
+        values: for each client a number for each of `LABELS`, NaN where it is unknown; truths are 0 and 1.
+    """
+
+    columns: Sequence[str]
+    values: Mapping[str, tuple[float, ...]]
+
+    def of(self, label: str, clients: Sequence[str]) -> NDArray[np.float64]:
+        """Return a label of clients, shape [clients], NaN where it is unknown."""
+        place, unknown = LABELS.index(label), (np.nan,) * len(LABELS)
+        return np.array([self.values.get(client, unknown)[place] for client in clients])
+
+
+def read_labels(path: Path) -> tuple[Labels, Account]:
+    """Read a CSV file of labels: client_id and at least one of purchased, churned and lifetime_value.
+
+    A label that cannot be read is unknown and counted. Of a client with equal rows one counts; rows that contradict
+    each other are left out and counted.
+
+    Raises:
+        InputFileError: the file cannot be read, has no label column, or no label.
+    """
+    file = read_rows(path, {"client_id": CLIENT}, _NAMES)
+    account = file.account
+    columns = [label for label in LABELS if label in account.columns]
+    if not columns:
+        raise InputFileError(f"{path} has none of the columns {', '.join(LABELS)}; add those that you know")
+    found: dict[str, tuple[float, ...]] = {}
+    lines: dict[str, list[int]] = {}
+    contradicted = set()
+    for line, cells in file.lines:
+        client = cells["client_id"]
+        if not client:
+            account.note("without a client id are left out", line)
+            continue
+        row = tuple(_read_label(label, cells.get(label, ""), file.separator) for label in LABELS)
+        for label, value in zip(LABELS, row, strict=True):
+            if cells.get(label) and np.isnan(value):
+                account.note(f"have a {label} that cannot be read; it is unknown", line)
+        if client in found and not np.array_equal(found[client], row, equal_nan=True):
+            contradicted.add(client)
+        found.setdefault(client, row)
+        lines.setdefault(client, []).append(line)
+    for client, rows in lines.items():
+        if client in contradicted:
+            for line in rows:
+                account.note("contradict another row of the same client and are left out", line)
+            del found[client]
+        else:
+            for line in rows[1:]:
+                account.note("repeat another row", line)
+    account.used = len(found)
+    if not any(not np.isnan(value) for row in found.values() for value in row):
+        raise InputFileError(f"{path} has no label that can be read; write purchased and churned as 0 or 1")
+    return Labels(columns, found), account
+
+
+def _read_label(label: str, cell: str, separator: str) -> float:
+    if label == LIFETIME_VALUE:
+        number = read_number(cell, separator)
+        return np.nan if number is None else number
+    said = cell.lower()
+    return 1.0 if said in _TRUE else 0.0 if said in _FALSE else np.nan
