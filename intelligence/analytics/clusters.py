@@ -8,7 +8,6 @@ into reproducible halves, so the same is done with concepts that are shuffled be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from intelligence.analytics.concept_space import find_nearest, learn_space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -32,6 +31,8 @@ FEWEST_CLIENTS = 10
 """On average of a cluster."""
 REPEATS = 5
 STABLE = 0.8
+TOLERANCE = 0.05
+"""How much less stable than the best a larger number of clusters may be."""
 COMPARED = 5_000
 """Clients that stability is measured with at most."""
 TOP_CONCEPTS = 10
@@ -39,8 +40,6 @@ NAME_CONCEPTS = 3
 FEWEST_MENTIONING = 3
 SIMILAR_CLIENTS = 5
 SIMILAR_CONCEPTS = 5
-
-Progress = "Callable[[str, int, int], None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class ClusterNumber:
 
 
 def choose_number(mentions: Mentions, space: ConceptSpace, show: Callable[[int, int], None]) -> ClusterNumber:
-    """Return the largest number of clusters that is stable; the most stable one if none is.
+    """Return the largest number of clusters that is about as stable as the most stable one.
 
     Args:
         mentions: which the space was learned from.
@@ -82,8 +81,8 @@ def choose_number(mentions: Mentions, space: ConceptSpace, show: Callable[[int, 
     for number in tried:
         stability[number] = _measure_stability(space.clients, number)
         show(number - 1, len(tried) + 1)
-    stable = [number for number in tried if stability[number] >= STABLE]
-    chosen = max(stable) if stable else max(tried, key=lambda number: stability[number])
+    best = max(stability.values())
+    chosen = max(number for number in tried if stability[number] >= best - TOLERANCE)
     shuffled = np.random.default_rng(0).permutation(mentions.concept)
     chance = _measure_stability(learn_space(replace(mentions, concept=shuffled)).clients, chosen)
     show(len(tried) + 1, len(tried) + 1)
@@ -119,7 +118,7 @@ def describe_clusters(mentions: Mentions, clusters: NDArray[np.int64]) -> list[d
         clients = np.asarray(mentioned[members].sum(axis=0)).ravel()
         share = clients / max(1, members.sum())
         known = clients >= min(FEWEST_MENTIONING, members.sum())
-        # Signed root of the likelihood ratio's leading term: frequent and more frequent than elsewhere.
+        # Frequent here and more frequent than elsewhere: what a member's Kullback-Leibler divergence is made of.
         distinct = np.where(known, share * np.log(np.maximum(share, 1e-9) / everywhere), -np.inf)
         places = [place for place in np.argsort(-distinct, kind="stable")[:TOP_CONCEPTS] if distinct[place] > 0]
         top = np.argsort(-total, kind="stable")[:TOP_CONCEPTS]

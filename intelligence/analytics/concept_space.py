@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_matrix, diags, vstack
+from scipy.sparse import csr_matrix
 from sklearn.utils.extmath import randomized_svd
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def learn_space(mentions: Mentions, texts: Sequence[str] = (), dimensions: int =
     composed, written = _count(in_concepts, terms), _count(in_products, terms)
     counts = mentions.counts()
     said = counts @ composed
-    vectors = _learn_terms(_contexts(mentions, composed, written, said), dimensions)
+    vectors = _learn_terms(_pair_terms(mentions, composed, written), dimensions)
     idf = _weigh_terms(said, written)
     concepts = composed @ (vectors * idf[:, None])
     weights = counts.copy()
@@ -138,27 +138,36 @@ def _count(bags: Sequence[Counter[str]], terms: dict[str, int]) -> csr_matrix:
     return csr_matrix((np.asarray(numbers, dtype=float), (rows, columns)), shape=(len(bags), len(terms)))
 
 
-def _contexts(mentions: Mentions, composed: csr_matrix, written: csr_matrix, said: csr_matrix) -> csr_matrix:
-    """Return which terms stand together: in a client's mentions, in a note and in a product's text."""
-    found = [said, written]
+def _pair_terms(mentions: Mentions, composed: csr_matrix, written: csr_matrix) -> csr_matrix:
+    """Return how often two terms stand together: by clients and by notes in different concepts, and by products.
+
+    The words of one concept do not count as a pair: else each concept would be its own company.
+    """
+    pairs = _pair(mentions.counts())
     if (known := mentions.note >= 0).any():
         shape = (int(mentions.note.max()) + 1, len(mentions.concepts))
         places = (mentions.note[known], mentions.concept[known])
-        found.append(csr_matrix((np.ones(int(known.sum())), places), shape=shape) @ composed)
-    together = vstack(found).tocsr()
-    together.data = np.ones_like(together.data)
+        pairs = pairs + _pair(csr_matrix((np.ones(int(known.sum())), places), shape=shape))
+    together = (composed.T @ pairs @ composed + _pair(written)).tocsr()
+    together.setdiag(0)
+    together.eliminate_zeros()
     return together
+
+
+def _pair(rows: csr_matrix) -> csr_matrix:
+    """Return in how many rows two columns are both not 0; 0 on the diagonal."""
+    there = (rows > 0).astype(float)
+    pairs = (there.T @ there).tocsr()
+    pairs.setdiag(0)
+    return pairs
 
 
 def _learn_terms(together: csr_matrix, dimensions: int) -> NDArray[np.float64]:
     """Return a vector of length 1 for each term, or of zeros for a term that is always alone."""
-    pairs = (together.T @ together).tocsr()
-    pairs.setdiag(0)
-    pairs.eliminate_zeros()
-    pairs = pairs.tocoo()
+    pairs = together.tocoo()
     if not pairs.nnz:
-        return np.eye(together.shape[1], dimensions)
-    frequency = np.bincount(pairs.row, weights=pairs.data, minlength=together.shape[1])
+        return np.eye(together.shape[0], dimensions)
+    frequency = np.bincount(pairs.row, weights=pairs.data, minlength=together.shape[0])
     smooth = frequency**SMOOTHING
     information = np.log(pairs.data * smooth.sum() / (frequency[pairs.row] * smooth[pairs.col]))
     least = np.minimum(frequency[pairs.row], frequency[pairs.col])
@@ -166,8 +175,10 @@ def _learn_terms(together: csr_matrix, dimensions: int) -> NDArray[np.float64]:
     positive = information > 0
     cells = (information[positive], (pairs.row[positive], pairs.col[positive]))
     matrix = csr_matrix(cells, shape=pairs.shape)
-    left, sizes, _ = randomized_svd(matrix, min(dimensions, min(matrix.shape)), random_state=0)
-    vectors, _ = _scale(left * np.sqrt(sizes))
+    left, sizes, _ = randomized_svd(matrix, min(dimensions, *matrix.shape), random_state=0)
+    # Not the usual root of the sizes: with few terms the small axes are what a term has for itself, and set synonyms
+    # apart; decision 0031 has figures of both.
+    vectors, _ = _scale(left * sizes)
     return vectors
 
 

@@ -70,9 +70,6 @@ PRODUCTS = (
 )
 _PRODUCTS_OF_TASTE = {taste: range(3 * place, 3 * place + 3) for place, taste in enumerate(TASTES)}
 
-Rows = "Sequence[Sequence[object]]"
-
-
 @dataclass(frozen=True, slots=True)
 class SyntheticFiles:
     """The files of a synthetic example: rows under their headings, by file name."""
