@@ -16,12 +16,14 @@ from console.embedded.errors import EmbeddedError
 from console.errors import ExampleError, PredictionError
 from delivery.errors import DeliveryError
 from features.errors import FeaturesError
+from intelligence.analytics.errors import AnalyticsError
 from models.errors import ModelError
 from segments.errors import SegmentsError
 from streams.errors import HoldfastStreamError
 from training.errors import TrainingError
 
 FOR_PEOPLE = (
+    AnalyticsError,
     CampaignError,
     DeliveryError,
     EmbeddedError,
@@ -34,6 +36,7 @@ FOR_PEOPLE = (
     TrainingError,
 )
 COMMANDS = {
+    "analytics": "console.cli.analytics:analytics",
     "backtest": "console.cli.backtest:backtest",
     "campaigns": "console.cli.campaigns:campaigns",
     "contracts": "console.cli.contracts:contracts",

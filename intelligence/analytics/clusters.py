@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
@@ -189,5 +191,7 @@ def _measure_stability(vectors: NDArray[np.float64], number: int) -> float:
 
 def _fit(vectors: NDArray[np.float64], number: int, restarts: int = 3) -> KMeans:
     # One thread: for this size threads cost more than they save.
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), catch_warnings():
+        # Fewer different vectors than clusters leave clusters empty, which are left out.
+        simplefilter("ignore", ConvergenceWarning)
         return KMeans(number, n_init=restarts, max_iter=100, random_state=0).fit(vectors)

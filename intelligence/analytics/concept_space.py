@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 DIMENSIONS = 64
 MOST_TERMS = 20_000
 SMOOTHING = 0.75
+LEAST_WEIGHT = 0.1
+"""Of a term that all clients mention."""
 BLOCK = 1_000
 """Clients that are compared with all others at once."""
 _LONG = 3
@@ -185,7 +187,7 @@ def _learn_terms(together: csr_matrix, dimensions: int) -> NDArray[np.float64]:
 def _weigh_terms(said: csr_matrix, written: csr_matrix) -> NDArray[np.float64]:
     """Return how rare each term is: by clients or by products, wherever it is more frequent."""
     shares = [each.getnnz(axis=0) / max(1, each.shape[0]) for each in (said, written)]
-    weights: NDArray[np.float64] = np.log1p(1.0 / np.maximum(np.maximum(*shares), 1e-9)) - np.log(2.0)
+    weights: NDArray[np.float64] = LEAST_WEIGHT - np.log(np.maximum(np.maximum(*shares), 1e-9))
     return weights
 
 

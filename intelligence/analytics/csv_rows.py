@@ -135,7 +135,7 @@ def read_number(cell: str, separator: str) -> float | None:
         bare = bare.replace(",", ".")
     elif re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", bare):
         bare = bare.replace(",", "")
-    return float(bare) if re.fullmatch(r"[+-]?(\d{1,300}(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", bare) else None
+    return float(bare) if re.fullmatch(r"[+-]?(\d{1,15}(\.\d*)?|\.\d+)([eE][+-]?\d{1,2})?", bare) else None
 
 
 def _decode(path: Path) -> tuple[str, str]:

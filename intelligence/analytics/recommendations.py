@@ -114,6 +114,8 @@ class _Neighbours:
         near, cosines = find_nearest(clients[places], NEIGHBOURS + 1, clients[self._buyers])
         near = self._buyers[near]
         weights = np.where(near == places[:, None], 0.0, np.maximum(cosines, 0.0))
+        # Who is no buyer has one neighbour more, the last.
+        weights[(weights > 0).sum(axis=1) > NEIGHBOURS, -1] = 0.0
         rows = np.repeat(np.arange(len(places)), near.shape[1])
         shape = (len(places), len(clients))
         weighted = csr_matrix((weights.ravel(), (rows, near.ravel())), shape=shape) @ self._bought
