@@ -45,12 +45,12 @@ def analytics(*, as_json: bool, **options: Any) -> None:
     """
     request = AnalyticsRequest(**options)
     medium, high, _ = load_settings().churn_risk_thresholds
+    mark = "synthetic: " if request.is_example else ""
     with ProgressBar() as bar:
-        summary = analyse(request, (medium, high), bar.show)
+        summary = analyse(request, (medium, high), lambda what, done, total: bar.show(f"{mark}{what}", done, total))
     if as_json:
         click.echo(json.dumps(summary))
         return
-    mark = "synthetic: " if summary["synthetic"] else ""
     for line in describe(summary):
         click.echo(mark + printable(line))
 
@@ -95,7 +95,7 @@ def _describe_clustering(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"  agreement of two halves, by number of clusters: {said}" + (
             "" if chance is None else f"; with shuffled concepts: {chance:.2f}"
         )
-        if not number["is_stable"]:
+        if number["is_stable"] is False:
             yield "  not stable: other clients of the same kind would give other clusters; do not build on them"
     if found["clients_without_vector"]:
         yield f"  {found['clients_without_vector']:,} clients mention nothing that can be compared"
@@ -147,7 +147,7 @@ def _describe_recommendations(found: Mapping[str, Any]) -> Iterator[str]:
     )
     if unmatched := found["products_that_no_concept_reaches"]:
         shown = ", ".join(unmatched[:DRIVERS_SHOWN]) + (", ..." if len(unmatched) > DRIVERS_SHOWN else "")
-        yield f"  {len(unmatched):,} products have no word that can be compared with a concept: {shown}"
+        yield f"  {len(unmatched):,} products match what no client mentions: {shown}"
     if known := found["known_purchases"]:
         name = next(each for each in known if each.startswith("recall"))
         said = ", ".join(f"{way.replace('_', ' ')} {value:.3f}" for way, value in known[name].items())

@@ -61,9 +61,11 @@ class ClusterNumber:
     by_chance: float | None = None
 
     @property
-    def is_stable(self) -> bool:
-        """Whether the clusters can be found again, and are more than shuffled concepts give."""
-        found = self.stability.get(self.chosen, 0.0)
+    def is_stable(self) -> bool | None:
+        """Whether the clusters can be found again, and are more than shuffled concepts give; None if not measured."""
+        found = self.stability.get(self.chosen)
+        if found is None:
+            return None
         return found >= STABLE and (self.by_chance is None or found > self.by_chance)
 
 
@@ -105,7 +107,8 @@ def find_clusters(vectors: NDArray[np.float64], number: int) -> NDArray[np.int64
     first = np.array([np.argmax(found == cluster) for cluster in range(number)])
     rank = np.empty(number, dtype=np.int64)
     rank[np.lexsort((first, -sizes))] = np.arange(number)
-    return rank[found]
+    ranked: NDArray[np.int64] = rank[found]
+    return ranked
 
 
 def describe_clusters(mentions: Mentions, clusters: NDArray[np.int64]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class ConceptModel:
     is_useful: bool = False
 
     def predict(self, mentions: Mentions) -> NDArray[np.float64]:
-        """Return the probability of each class, shape [clients, classes]; concepts that it does not read are ignored."""
+        """Return the probability of each class, shape [clients, classes]; other concepts are ignored."""
         return self.score(find_presence(mentions, self.concepts))
 
     def score(self, presence: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -69,7 +69,7 @@ class ConceptModel:
     def as_json(self) -> dict[str, Any]:
         """Return the model as a JSON object."""
         arrays = {name: getattr(self, name).tolist() for name in ("intercept", "coefficients", "base")}
-        return {"format": FORMAT, **asdict(replace(self)), **arrays}
+        return {"format": FORMAT, **asdict(self), **arrays}
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> ConceptModel:

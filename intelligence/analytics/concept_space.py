@@ -23,7 +23,7 @@ from scipy.sparse import csr_matrix
 from sklearn.utils.extmath import randomized_svd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -135,7 +135,9 @@ def _stem(word: str) -> str:
 
 
 def _count(bags: Sequence[Counter[str]], terms: dict[str, int]) -> csr_matrix:
-    cells = [(row, terms[term], number) for row, bag in enumerate(bags) for term, number in bag.items() if term in terms]
+    cells = [
+        (row, terms[term], number) for row, bag in enumerate(bags) for term, number in bag.items() if term in terms
+    ]
     rows, columns, numbers = (np.array(each) for each in zip(*cells, strict=True)) if cells else ([], [], [])
     return csr_matrix((np.asarray(numbers, dtype=float), (rows, columns)), shape=(len(bags), len(terms)))
 

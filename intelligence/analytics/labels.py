@@ -68,26 +68,34 @@ def read_labels(path: Path) -> tuple[Labels, Account]:
         if not client:
             account.note("without a client id are left out", line)
             continue
-        row = tuple(_read_label(label, cells.get(label, ""), file.separator) for label in LABELS)
-        for label, value in zip(LABELS, row, strict=True):
-            if cells.get(label) and np.isnan(value):
-                account.note(f"have a {label} that cannot be read; it is unknown", line)
-        if client in found and not np.array_equal(found[client], row, equal_nan=True):
+        row = _read_row(cells, file.separator, account, line)
+        if not np.array_equal(found.setdefault(client, row), row, equal_nan=True):
             contradicted.add(client)
-        found.setdefault(client, row)
         lines.setdefault(client, []).append(line)
-    for client, rows in lines.items():
-        if client in contradicted:
-            for line in rows:
-                account.note("contradict another row of the same client and are left out", line)
-            del found[client]
-        else:
-            for line in rows[1:]:
-                account.note("repeat another row", line)
+    _account_repeated(account, lines, contradicted)
+    found = {client: row for client, row in found.items() if client not in contradicted}
     account.used = len(found)
     if not any(not np.isnan(value) for row in found.values() for value in row):
         raise InputFileError(f"{path} has no label that can be read; write purchased and churned as 0 or 1")
     return Labels(columns, found), account
+
+
+def _read_row(cells: Mapping[str, str], separator: str, account: Account, line: int) -> tuple[float, ...]:
+    row = tuple(_read_label(label, cells.get(label, ""), separator) for label in LABELS)
+    for label, value in zip(LABELS, row, strict=True):
+        if cells.get(label) and np.isnan(value):
+            account.note(f"have a {label} that cannot be read; it is unknown", line)
+    return row
+
+
+def _account_repeated(account: Account, lines: Mapping[str, Sequence[int]], contradicted: set[str]) -> None:
+    for client, rows in lines.items():
+        if client in contradicted:
+            for line in rows:
+                account.note("contradict another row of the same client and are left out", line)
+        else:
+            for line in rows[1:]:
+                account.note("repeat another row", line)
 
 
 def _read_label(label: str, cell: str, separator: str) -> float:

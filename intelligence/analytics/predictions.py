@@ -8,7 +8,7 @@ clients, by bootstrap; it does not contain what another choice of folds would ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
-from intelligence.analytics.concept_models import NAMES, TIERS, ConceptModel, find_presence, softmax
+from intelligence.analytics.concept_models import TIERS, ConceptModel, find_presence, softmax
 from intelligence.analytics.labels import LIFETIME_VALUE
 from training.evaluation.probability_metrics import roc_auc
 from training.evaluation.ranking import Ranking
@@ -174,18 +174,19 @@ def _fit(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return intercepts, shape [classes], and coefficients, shape [concepts, classes]."""
     if not presence.shape[1]:
-        sizes = np.bincount(target).astype(float)
-        return np.log(sizes / sizes.sum()), np.zeros((0, len(sizes)))
+        shares = np.bincount(target) / len(target)
+        return np.log(shares), np.zeros((0, len(shares)))
     fitted = LogisticRegression(C=penalty, max_iter=500, tol=1e-3).fit(presence, target)
     if len(fitted.classes_) == 2:  # noqa: PLR2004 - one logit stands for two classes
         zero = np.zeros_like(fitted.coef_)
-        return np.array([0.0, fitted.intercept_[0]]), np.concatenate([zero, fitted.coef_]).T
-    return fitted.intercept_, fitted.coef_.T
+        return np.array([0.0, fitted.intercept_[0]]), np.ascontiguousarray(np.concatenate([zero, fitted.coef_]).T)
+    return fitted.intercept_, np.ascontiguousarray(fitted.coef_.T)
 
 
 def _brier(probabilities: NDArray[np.float64], target: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the Brier score of each row: of two classes that of the second, of more the sum over classes."""
-    squared = (probabilities - np.eye(probabilities.shape[1])[target]) ** 2
+    happened = np.arange(probabilities.shape[1]) == target[:, None]
+    squared = (probabilities - happened) ** 2
     scores: NDArray[np.float64] = squared[:, 1] if squared.shape[1] == 2 else squared.sum(axis=1)  # noqa: PLR2004
     return scores
 
@@ -210,7 +211,9 @@ def _measure(
         return figures
 
     values = statistics(np.ones(len(target)))
-    bounds = {name: interval(each) for name, each in bootstrap(statistics, [str(i) for i in range(len(target))]).items()}
+    bounds = {
+        name: interval(each) for name, each in bootstrap(statistics, [str(i) for i in range(len(target))]).items()
+    }
     least = bounds["improvement"][0]
     return {
         "clients": len(target),
@@ -237,7 +240,7 @@ def _find_drivers(
     worth = np.array(model.amounts) if model.amounts else np.array([0.0, 1.0])
     outcome = worth[target]
     logits = model.intercept + presence @ model.coefficients
-    drivers = []
+    drivers: list[dict[str, Any]] = []
     for place, concept in enumerate(model.concepts):
         slope, there = model.coefficients[place], presence[:, place] > 0
         without = logits - there[:, None] * slope
@@ -254,7 +257,7 @@ def _find_drivers(
                 "folds_agreeing": sum(bool(np.sign(_lean(each[place], worth)) == direction) for each in folds),
             }
         )
-    return sorted(drivers, key=lambda each: -abs(each["effect"] or 0.0))[:DRIVERS]
+    return sorted(drivers, key=lambda each: -abs(each["effect"]))[:DRIVERS]
 
 
 def _lean(slope: NDArray[np.float64], worth: NDArray[np.float64]) -> float:

@@ -33,6 +33,8 @@ BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 NEIGHBOURS = 20
 FEWEST_BUYERS = 20
 CONCEPTS_NAMED = 3
+LEAST = 1e-3
+"""A score or a part of one that is smaller is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Recommended:
         of_clients: a list for each client, the best first; shorter than asked for where nothing else matches.
         metrics: how well known purchases are found; empty without purchases.
         empty: how many clients have none.
-        unmatched: ids of products of which no word is in the company of any concept.
+        unmatched: ids of products that match what no client mentions.
     """
 
     of_clients: Mapping[str, Sequence[dict[str, Any]]]
@@ -75,11 +77,13 @@ def recommend(
     neighbours = _Neighbours(space, bought, buyers) if len(buyers) >= FEWEST_BUYERS else None
     blend, metrics = _choose_blend(space, bought, buyers, neighbours, count) if neighbours else (0.0, {})
     found: dict[str, list[dict[str, Any]]] = {}
+    reached = np.zeros(len(products), dtype=bool)
     for begin in range(0, len(mentions.clients), BLOCK):
         places = np.arange(begin, min(begin + BLOCK, len(mentions.clients)))
         content = space.clients[places] @ space.products.T
         shares, voters = neighbours.vote(places) if neighbours else (np.zeros_like(content), None)
         blended = _blend(content, shares, blend)
+        reached |= (content > LEAST).any(axis=0)
         blended[bought[places].toarray() > 0] = -np.inf
         for row, place in enumerate(places):
             best = np.argsort(-blended[row].round(6), kind="stable")[:count]
@@ -92,10 +96,10 @@ def recommend(
                     0 if voters is None or blend == 0 else int(voters[row, product]),
                 )
                 for product in best
-                if blended[row, product] > 0
+                if blended[row, product] > LEAST
             ]
         show(int(places[-1]) + 1, len(mentions.clients))
-    unmatched = [products[place].product_id for place in np.flatnonzero(~space.products.any(axis=1))]
+    unmatched = [products[place].product_id for place in np.flatnonzero(~reached)]
     return Recommended(found, metrics, sum(not each for each in found.values()), unmatched)
 
 
@@ -173,7 +177,7 @@ def _explain(mentions: Mentions, space: ConceptSpace, client: int, product: int)
     """Return the concepts that speak most for a product, with their part of the content score."""
     row = space.weights.getrow(client)
     parts = row.data * (space.concepts[row.indices] @ space.products[product]) / max(space.lengths[client], 1e-12)
-    order = [place for place in np.argsort(-parts, kind="stable")[:CONCEPTS_NAMED] if parts[place] > 0]
+    order = [place for place in np.argsort(-parts, kind="stable")[:CONCEPTS_NAMED] if parts[place] > LEAST]
     return [
         {"concept": mentions.concepts[row.indices[place]], "contribution": round(float(parts[place]), 4)}
         for place in order

@@ -52,7 +52,13 @@ CHURN = {"late delivery": 1.6, "complaint": 1.4, "vip event": -1.2, "low budget"
 VALUE = {"high budget": 1.1, "vip event": 0.7, "limited edition": 0.5, "low budget": -0.9, "waits for sale": -0.4}
 """What is planted: the change of the logit of purchases and churn, and of the logarithm of the lifetime value."""
 PRODUCTS = (
-    ("SYN-W1", "Meridian Chronograph", "Swiss chronograph watch with a leather strap, limited edition", "Watches", 7500),
+    (
+        "SYN-W1",
+        "Meridian Chronograph",
+        "Swiss chronograph watch with a leather strap, limited edition",
+        "Watches",
+        7500,
+    ),
     ("SYN-W2", "Old Harbour Watch", "Vintage watch of the house's heritage line", "Watches", 5200),
     ("SYN-W3", "Pocket Timepiece", "Reissued pocket timepiece from the auction archive", "Watches", 3900),
     ("SYN-A1", "Column Vase", "Contemporary sculpture of glass, minimal", "Objects", 1400),
@@ -69,6 +75,7 @@ PRODUCTS = (
     ("SYN-T3", "Passport Holder", "Passport holder with monogram", "Accessories", 320),
 )
 _PRODUCTS_OF_TASTE = {taste: range(3 * place, 3 * place + 3) for place, taste in enumerate(TASTES)}
+
 
 @dataclass(frozen=True, slots=True)
 class SyntheticFiles:
