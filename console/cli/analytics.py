@@ -60,7 +60,7 @@ def describe(summary: Mapping[str, Any]) -> Iterator[str]:
     if summary["synthetic"]:
         yield "invented data, to show what is computed; it says nothing about real clients"
     given = summary["input"]
-    period = f", {given['first_date']} to {given['last_date']}" if given["first_date"] else ""
+    period = ", " + " to ".join(given["period"]) if given["period"] else ""
     yield f"{given['clients']:,} clients, {given['concepts']:,} concepts, {given['mentions']:,} mentions{period}"
     yield from (f"note: {each}" for each in given["notes"])
     parts = {
@@ -110,6 +110,9 @@ def _describe_predictions(found: Mapping[str, Any]) -> Iterator[str]:
         f"predictions: {found['clients_without_labels']:,} clients have no labels, "
         f"{found['labels_of_clients_without_concepts']:,} labelled clients have no concepts and are left out"
     )
+    if found["mentions_after_labels"]:
+        later = found["mentions_after_labels"]
+        yield f"  {later:,} mentions are not before their client's label and are not learned from"
     yield from (f"  no {name} model: {why}" for name, why in found["not_learned"].items())
     for name, model in found["models"].items():
         gain = model["improvement"]

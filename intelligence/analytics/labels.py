@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from intelligence.analytics.csv_rows import CLIENT, read_number, read_rows
 from intelligence.analytics.errors import InputFileError
+from intelligence.analytics.mentions import read_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from intelligence.analytics.csv_rows import Account
+    from intelligence.analytics.mentions import Mentions
 
 PURCHASED, CHURNED, LIFETIME_VALUE = "purchased", "churned", "lifetime_value"
 LABELS = (PURCHASED, CHURNED, LIFETIME_VALUE)
@@ -25,6 +27,8 @@ _NAMES = {
     CHURNED: (CHURNED, "churn"),
     LIFETIME_VALUE: (LIFETIME_VALUE, "clv", "ltv", "value"),
 }
+AS_OF = "as_of"
+_AS_OF = (AS_OF, "label_date", "labelled_at", "observed_from")
 _TRUE, _FALSE = {"1", "1.0", "true", "yes", "y", "t"}, {"0", "0.0", "false", "no", "n", "f"}
 
 
@@ -35,19 +39,26 @@ class Labels:
     Attributes:
         columns: which of `LABELS` the file has.
         values: for each client a number for each of `LABELS`, NaN where it is unknown; truths are 0 and 1.
+        days: of clients, from which day on the outcome was observed; nothing later may be learned from.
     """
 
     columns: Sequence[str]
     values: Mapping[str, tuple[float, ...]]
+    days: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, label: str, clients: Sequence[str]) -> NDArray[np.float64]:
         """Return a label of clients, shape [clients], NaN where it is unknown."""
         place, unknown = LABELS.index(label), (np.nan,) * len(LABELS)
         return np.array([self.values.get(client, unknown)[place] for client in clients])
 
+    def hide_later(self, mentions: Mentions) -> Mentions:
+        """Return the mentions without those on the day of their client's label or later."""
+        days = [self.days.get(client, "NaT") for client in mentions.clients]
+        return mentions.before(np.array(days, dtype="datetime64[D]"))
+
 
 def read_labels(path: Path) -> tuple[Labels, Account]:
-    """Read a CSV file of labels: client_id and at least one of purchased, churned and lifetime_value.
+    """Read a CSV file of labels: client_id and at least one of purchased, churned and lifetime_value; as_of if known.
 
     A label that cannot be read is unknown and counted. Of a client with equal rows one counts; rows that contradict
     each other are left out and counted.
@@ -55,12 +66,13 @@ def read_labels(path: Path) -> tuple[Labels, Account]:
     Raises:
         InputFileError: the file cannot be read, has no label column, or no label.
     """
-    file = read_rows(path, {"client_id": CLIENT}, _NAMES)
+    file = read_rows(path, {"client_id": CLIENT}, {**_NAMES, AS_OF: _AS_OF})
     account = file.account
     columns = [label for label in LABELS if label in account.columns]
     if not columns:
         raise InputFileError(f"{path} has none of the columns {', '.join(LABELS)}; add those that you know")
     found: dict[str, tuple[float, ...]] = {}
+    days: dict[str, str] = {}
     lines: dict[str, list[int]] = {}
     contradicted = set()
     for line, cells in file.lines:
@@ -69,6 +81,11 @@ def read_labels(path: Path) -> tuple[Labels, Account]:
             account.note("without a client id are left out", line)
             continue
         row = _read_row(cells, file.separator, account, line)
+        day = read_day(cells.get(AS_OF, ""))
+        if day is not None:
+            days[client] = min(day, days.get(client, day))
+        elif cells.get(AS_OF):
+            account.note("have an as_of that cannot be read; it is ignored", line)
         if not np.array_equal(found.setdefault(client, row), row, equal_nan=True):
             contradicted.add(client)
         lines.setdefault(client, []).append(line)
@@ -77,7 +94,7 @@ def read_labels(path: Path) -> tuple[Labels, Account]:
     account.used = len(found)
     if not any(not np.isnan(value) for row in found.values() for value in row):
         raise InputFileError(f"{path} has no label that can be read; write purchased and churned as 0 or 1")
-    return Labels(columns, found), account
+    return Labels(columns, found, days), account
 
 
 def _read_row(cells: Mapping[str, str], separator: str, account: Account, line: int) -> tuple[float, ...]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -39,7 +39,7 @@ class Mentions:
         concept: the place of each mention's concept.
         note: a number for each note of a client; -1 without one.
         weight: how much each mention counts, 1 by default.
-        first, last: the dates of the first and the last mention, as "2026-03-01"; None without dates.
+        day: the date of each mention as datetime64[D], NaT where it is unknown.
     """
 
     clients: Sequence[str]
@@ -48,18 +48,40 @@ class Mentions:
     concept: NDArray[np.int64]
     note: NDArray[np.int64]
     weight: NDArray[np.float64]
-    first: str | None = None
-    last: str | None = None
+    day: NDArray[np.datetime64]
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, str]]) -> Mentions:
         """Return mentions of pairs of client and concept, each of weight 1."""
-        return _collect([(client, fold_name(concept), "", 1.0) for client, concept in rows], [])
+        return _collect([_Row(client, fold_name(concept)) for client, concept in rows])
+
+    @property
+    def period(self) -> tuple[str, str] | None:
+        """The days of the first and the last mention, as "2026-03-01"; None without dates."""
+        known = self.day[~np.isnat(self.day)]
+        return (str(known.min()), str(known.max())) if len(known) else None
+
+    def before(self, days: NDArray[np.datetime64]) -> Mentions:
+        """Return the mentions before a day of each client, shape [clients]; all where the client's day is NaT.
+
+        Mentions without a date are kept.
+        """
+        kept = ~(self.day >= days[self.client])
+        rows = {name: getattr(self, name)[kept] for name in ("client", "concept", "note", "weight", "day")}
+        return replace(self, **rows)
 
     def counts(self) -> csr_matrix:
         """Return how often each client mentions each concept, weighted, shape [clients, concepts]."""
         shape = (len(self.clients), len(self.concepts))
         return csr_matrix((self.weight, (self.client, self.concept)), shape=shape)
+
+
+class _Row(NamedTuple):
+    client: str
+    concept: str
+    note: str = ""
+    weight: float = 1.0
+    day: str | None = None
 
 
 def fold_name(text: str) -> str:
@@ -77,7 +99,7 @@ def read_mentions(path: Path) -> tuple[Mentions, Account]:
         InputFileError: the file cannot be read, lacks a column, or no row is left.
     """
     file = read_rows(path, {"client_id": CLIENT, "concept": CONCEPT}, {"note": NOTE, "date": DATE, "weight": WEIGHT})
-    rows, dates = [], []
+    rows = []
     for line, cells in file.lines:
         client, concept = cells["client_id"], fold_name(cells["concept"])
         weight = read_number(cells["weight"], file.separator) if cells.get("weight") else 1.0
@@ -87,37 +109,18 @@ def read_mentions(path: Path) -> tuple[Mentions, Account]:
         if weight is None or weight <= 0:
             file.account.note("whose weight is no positive number are left out", line)
             continue
-        if cells.get("date"):
-            day = _read_date(cells["date"])
-            if day is None:
-                file.account.note("have a date that cannot be read; the date is ignored", line)
-            else:
-                dates.append(day)
-        rows.append((client, concept, cells.get("note", ""), weight))
+        day = read_day(cells.get("date", ""))
+        if cells.get("date") and day is None:
+            file.account.note("have a date that cannot be read; the date is ignored", line)
+        rows.append(_Row(client, concept, cells.get("note", ""), weight, day))
     file.account.used = len(rows)
     if not rows:
         raise InputFileError(f"{path} has no row with a client and a concept; check that it is the right file")
-    return _collect(rows, dates), file.account
+    return _collect(rows), file.account
 
 
-def _collect(rows: Sequence[tuple[str, str, str, float]], dates: Sequence[str]) -> Mentions:
-    clients = {client: place for place, client in enumerate(dict.fromkeys(row[0] for row in rows))}
-    concepts = {concept: place for place, concept in enumerate(sorted({row[1] for row in rows}))}
-    # A note's number may be used again for another client.
-    notes = {key: place for place, key in enumerate(dict.fromkeys((row[0], row[2]) for row in rows if row[2]))}
-    return Mentions(
-        tuple(clients),
-        tuple(concepts),
-        np.array([clients[row[0]] for row in rows]),
-        np.array([concepts[row[1]] for row in rows]),
-        np.array([notes[row[0], row[2]] if row[2] else -1 for row in rows]),
-        np.array([row[3] for row in rows]),
-        min(dates, default=None),
-        max(dates, default=None),
-    )
-
-
-def _read_date(cell: str) -> str | None:
+def read_day(cell: str) -> str | None:
+    """Return the day in a cell as "2026-03-01"; None if there is none."""
     try:
         return datetime.fromisoformat(cell).date().isoformat()
     except ValueError:
@@ -128,3 +131,20 @@ def _read_date(cell: str) -> str | None:
         except ValueError:
             continue
     return None
+
+
+def _collect(rows: Sequence[_Row]) -> Mentions:
+    clients = {client: place for place, client in enumerate(dict.fromkeys(row.client for row in rows))}
+    concepts = {concept: place for place, concept in enumerate(sorted({row.concept for row in rows}))}
+    # A note's number may be used again for another client.
+    keys = [(row.client, row.note) for row in rows]
+    notes = {key: place for place, key in enumerate(dict.fromkeys(key for key in keys if key[1]))}
+    return Mentions(
+        tuple(clients),
+        tuple(concepts),
+        np.array([clients[row.client] for row in rows]),
+        np.array([concepts[row.concept] for row in rows]),
+        np.array([notes.get(key, -1) for key in keys]),
+        np.array([row.weight for row in rows]),
+        np.array([row.day or "NaT" for row in rows], dtype="datetime64[D]"),
+    )

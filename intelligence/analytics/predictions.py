@@ -49,7 +49,7 @@ class Learned:
 
     Attributes:
         model: trained on all labelled clients.
-        out_of_fold: of each labelled client, predicted by a model that did not see it, shape [labelled, classes].
+        out_of_fold: of each labelled client by all it mentions, from a model that did not see it; [labelled, classes].
         labelled: the places of the labelled clients.
         metrics: against the base rate.
         drivers: the concepts that matter most.
@@ -88,10 +88,11 @@ def learn(label: str, labels: Labels, mentions: Mentions, show: Callable[[int, i
     if len(names) < 2 or sizes.min() < FEWEST_OF_CLASS:  # noqa: PLR2004 - one class cannot be told from another
         found = ", ".join(f"{size} {name}" for name, size in zip(names, sizes, strict=True)) or "none"
         return f"{label}: each class needs {FEWEST_OF_CLASS} clients with concepts and this label; there are {found}"
-    concepts = _choose_concepts(mentions, labelled)
-    presence = find_presence(mentions, concepts)[labelled]
+    earlier = labels.hide_later(mentions)
+    concepts = _choose_concepts(earlier, labelled)
+    presence, latest = (find_presence(each, concepts)[labelled] for each in (earlier, mentions))
     with threadpool_limits(limits=1):
-        tested = _cross_validate(presence, target, len(names), show)
+        tested = _cross_validate(presence, latest, target, len(names), show)
         intercept, coefficients = _fit(presence, target, _choose_penalty(presence, target))
     show(_STEPS, _STEPS)
     metrics = _measure(target, tested.probabilities, tested.base, names)
@@ -100,12 +101,13 @@ def learn(label: str, labels: Labels, mentions: Mentions, show: Callable[[int, i
     )
     metrics |= {"tiers": _describe_tiers(names, sizes, amounts, cuts)} if label == LIFETIME_VALUE else {}
     drivers = _find_drivers(model, presence, target, tested.coefficients) if model.is_useful else []
-    return Learned(model, tested.probabilities, labelled, metrics, drivers)
+    return Learned(model, tested.latest, labelled, metrics, drivers)
 
 
 @dataclass(frozen=True, slots=True)
 class _Tested:
     probabilities: NDArray[np.float64]
+    latest: NDArray[np.float64]
     base: NDArray[np.float64]
     coefficients: Sequence[NDArray[np.float64]]
 
@@ -143,17 +145,23 @@ def _choose_concepts(mentions: Mentions, labelled: NDArray[np.int64]) -> tuple[s
 
 
 def _cross_validate(
-    presence: NDArray[np.float64], target: NDArray[np.int64], classes: int, show: Callable[[int, int], None]
+    presence: NDArray[np.float64],
+    latest: NDArray[np.float64],
+    target: NDArray[np.int64],
+    classes: int,
+    show: Callable[[int, int], None],
 ) -> _Tested:
-    probabilities, base = np.zeros((len(target), classes)), np.zeros((len(target), classes))
+    """Predict each client by a model of the other folds: by the concepts before its label, and by the latest ones."""
+    probabilities, by_latest, base = (np.zeros((len(target), classes)) for _ in range(3))
     coefficients = []
     for fold, (seen, unseen) in enumerate(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(presence, target)):
         intercept, slopes = _fit(presence[seen], target[seen], _choose_penalty(presence[seen], target[seen]))
         probabilities[unseen] = softmax(intercept + presence[unseen] @ slopes)
+        by_latest[unseen] = softmax(intercept + latest[unseen] @ slopes)
         base[unseen] = np.bincount(target[seen], minlength=classes) / len(seen)
         coefficients.append(slopes)
         show(fold + 1, _STEPS)
-    return _Tested(probabilities, base, coefficients)
+    return _Tested(probabilities, by_latest, base, coefficients)
 
 
 def _choose_penalty(presence: NDArray[np.float64], target: NDArray[np.int64]) -> float:

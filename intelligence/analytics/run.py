@@ -184,6 +184,7 @@ def _predict(state: _Run, labels: Labels) -> dict[str, Any]:
     summary = {
         "clients_without_labels": len(known - labels.values.keys()),
         "labels_of_clients_without_concepts": len(labels.values.keys() - known),
+        "mentions_after_labels": len(mentions.concept) - len(labels.hide_later(mentions).concept),
         "not_learned": not_learned,
         "models": {name: {**each.metrics, "drivers": each.drivers} for name, each in learned.items()},
     }
@@ -231,8 +232,7 @@ def _describe_input(state: _Run) -> dict[str, Any]:
         "clients": len(mentions.clients),
         "concepts": len(mentions.concepts),
         "mentions": len(mentions.concept),
-        "first_date": mentions.first,
-        "last_date": mentions.last,
+        "period": list(mentions.period) if mentions.period else None,
         "files": {name: each.as_json() for name, each in state.accounts.items()},
         "notes": [sentence for each in state.accounts.values() for sentence in each.sentences()],
     }

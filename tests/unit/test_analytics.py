@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +62,11 @@ def make_noise(clients: int = 120) -> Mentions:
     return Mentions.of(
         (f"c{number}", f"concept {place}") for number in range(clients) for place in generator.choice(20, 5)
     )
+
+
+def zip_mentions(mentions: Mentions) -> list[tuple[str, str]]:
+    pairs = zip(mentions.client, mentions.concept, strict=True)
+    return [(mentions.clients[client], mentions.concepts[concept]) for client, concept in pairs]
 
 
 def label(name: str, values: Mapping[str, float]) -> Labels:
@@ -215,6 +221,20 @@ def test_a_labelled_client_is_predicted_by_models_that_did_not_see_it() -> None:
     own = found.model.predict(mentions)
     assert np.array_equal(found.predict(mentions)[90:], own[90:])
     assert not np.array_equal(found.predict(mentions)[:90], own[:90])
+
+
+def test_what_is_mentioned_after_the_outcome_is_not_learned() -> None:
+    """A concept that staff notes because a client left would predict perfectly, and be unknown when it is needed."""
+    mentions = make_noise()
+    drawn = np.random.default_rng(3).random(len(mentions.clients)) < 0.5
+    gone = [(client, "has left") for client, left in zip(mentions.clients, drawn, strict=True) if left]
+    both = Mentions.of([*zip_mentions(mentions), *gone])
+    day = np.array(["2026-01-01"] * len(mentions.concept) + ["2026-03-01"] * len(gone), dtype="datetime64[D]")
+    values = dict(zip(mentions.clients, drawn.astype(float).tolist(), strict=True))
+    leaking = label(CHURNED, values)
+    dated = replace(leaking, days=dict.fromkeys(values, "2026-02-01"))
+    assert learned(CHURNED, leaking, both).metrics["is_useful"]
+    assert not learned(CHURNED, dated, replace(both, day=day)).metrics["is_useful"]
 
 
 def test_a_model_survives_json_and_ignores_what_it_does_not_know() -> None:

@@ -108,13 +108,13 @@ def test_rows_without_what_is_needed_are_left_out_and_counted(file: Path) -> Non
     }
     assert (account.rows, account.used) == (8, 3)
     assert mentions.weight.tolist() == [2.0, 1.0, 1.0]
-    assert (mentions.first, mentions.last) == ("2026-03-01", "2026-03-01")
+    assert mentions.period == ("2026-03-01", "2026-03-01")
 
 
 def test_days_are_read_in_three_forms(file: Path) -> None:
     file.write_text("client_id;concept;date\n1;a;31.12.2025\n1;b;02/01/2026\n1;c;2026-01-01T10:00\n", encoding="utf-8")
     mentions, _ = read_mentions(file)
-    assert (mentions.first, mentions.last) == ("2025-12-31", "2026-01-02")
+    assert mentions.period == ("2025-12-31", "2026-01-02")
 
 
 def test_notes_of_two_clients_with_one_number_are_two(file: Path) -> None:
@@ -229,3 +229,16 @@ def test_purchases_of_unknown_products_are_counted(file: Path, tmp_path: Path) -
     catalogue.write_text("product_id,name\n,\n,Watch\n", encoding="utf-8")
     with pytest.raises(InputFileError, match="has no product"):
         read_catalogue(catalogue)
+
+
+def test_mentions_from_the_day_of_a_label_on_are_hidden(file: Path, tmp_path: Path) -> None:
+    """Of clients whose label has a day; mentions without a day stay."""
+    rows = ["1,a,2026-01-01", "1,b,2026-02-01", "1,c,", "2,a,2026-03-01"]
+    file.write_text("client_id,concept,date\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    path = tmp_path / "labels.csv"
+    path.write_text("client_id,churned,as_of\n1,1,2026-02-01\n2,1,someday\n", encoding="utf-8")
+    labels, account = read_labels(path)
+    earlier = labels.hide_later(read_mentions(file)[0])
+    assert [earlier.concepts[place] for place in earlier.concept] == ["a", "c", "a"]
+    assert earlier.clients == ("1", "2")
+    assert problems(account) == {"have an as_of that cannot be read; it is ignored": [3]}
