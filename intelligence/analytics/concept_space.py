@@ -111,12 +111,22 @@ def find_nearest(
         rows = np.arange(len(likeness))
         if others is None:
             likeness[rows, begin + rows] = -np.inf
-        # A stable order of equals makes the result the same on every machine.
-        best = np.argsort(-likeness.round(6), axis=1, kind="stable")[:, :count]
+        best = _find_largest(likeness, count)
         places.append(best)
         cosines.append(likeness[rows[:, None], best])
     empty = np.empty((0, max(count, 0)))
     return np.concatenate(places or [empty.astype(np.int64)]), np.concatenate(cosines or [empty])
+
+
+def _find_largest(values: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Return the places of the largest values of each row, the largest first, the first of equals first."""
+    falling = -values.round(6)
+    # A copy: a view would keep the whole array.
+    found = np.argpartition(falling, count - 1, axis=1)[:, :count].copy() if count else falling[:, :0].astype(np.int64)
+    found.sort(axis=1)
+    order = np.argsort(np.take_along_axis(falling, found, axis=1), axis=1, kind="stable")
+    largest: NDArray[np.int64] = np.take_along_axis(found, order, axis=1)
+    return largest
 
 
 def _terms_of_concept(concept: str) -> list[str]:
@@ -181,7 +191,7 @@ def _learn_terms(together: csr_matrix, dimensions: int) -> NDArray[np.float64]:
     matrix = csr_matrix(cells, shape=pairs.shape)
     left, sizes, _ = randomized_svd(matrix, min(dimensions, *matrix.shape), random_state=0)
     # Not the usual root of the sizes: with few terms the small axes are what a term has for itself, and set synonyms
-    # apart; decision 0031 has figures of both.
+    # apart.
     vectors, _ = _scale(left * sizes)
     return vectors
 
