@@ -16,20 +16,20 @@ from console.embedded.errors import EmbeddedError
 from console.errors import ExampleError, PredictionError
 from delivery.errors import DeliveryError
 from features.errors import FeaturesError
-from intelligence.analytics.errors import AnalyticsError
+from intelligence.errors import IntelligenceError
 from models.errors import ModelError
 from segments.errors import SegmentsError
 from streams.errors import HoldfastStreamError
 from training.errors import TrainingError
 
 FOR_PEOPLE = (
-    AnalyticsError,
     CampaignError,
     DeliveryError,
     EmbeddedError,
     ExampleError,
     FeaturesError,
     HoldfastStreamError,
+    IntelligenceError,
     ModelError,
     PredictionError,
     SegmentsError,
@@ -39,6 +39,7 @@ COMMANDS = {
     "analytics": "console.cli.analytics:analytics",
     "backtest": "console.cli.backtest:backtest",
     "campaigns": "console.cli.campaigns:campaigns",
+    "clusters": "console.cli.clusters:clusters",
     "contracts": "console.cli.contracts:contracts",
     "customers": "console.cli.customers:customers",
     "dead-letters": "console.cli.dead_letters:dead_letters",
@@ -50,11 +51,14 @@ COMMANDS = {
     "forget": "console.cli.retention:forget",
     "init": "console.cli.warehouse:init",
     "ledger": "console.cli.ledger:ledger",
+    "messages": "console.cli.messages:messages",
     "models": "console.models:models",
     "predict": "console.cli.predict:predict",
     "prune": "console.cli.retention:prune",
     "replay": "console.cli.replay:replay",
+    "search": "console.cli.search:search",
     "segments": "console.cli.segments:segments",
+    "similar": "console.cli.clusters:similar",
     "status": "console.cli.status:show_status",
     "timeline": "console.cli.timeline:timeline",
     "topics": "console.cli.topics:topics",

@@ -1,6 +1,6 @@
 """What can go wrong in analytics from concepts.
 
-AnalyticsError
+AnalyticsError       an IntelligenceError
 ├── InputFileError   a CSV file cannot be read or lacks what is needed
 ├── ModelFileError   a folder of models cannot be read, or its files were changed
 └── OutputError      the results cannot be written
@@ -8,8 +8,10 @@ AnalyticsError
 
 from __future__ import annotations
 
+from intelligence.errors import IntelligenceError
 
-class AnalyticsError(Exception):
+
+class AnalyticsError(IntelligenceError):
     """Anything that goes wrong in this package; the message says what, where and what to do."""
 
 
