@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SEPARATORS = (",", ";", "\t", "|")
 LINES_SHOWN = 5
+LARGEST_CELL = 2**24
+"""Characters; the limit of the csv module is the process's."""
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CLIENT = ("client_id", "customer_id", "client", "customer", "clientid", "customerid")
 
@@ -164,6 +166,7 @@ def _parse(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[st
     Raises:
         InputFileError: the quotes of a row are wrong.
     """
+    csv.field_size_limit(LARGEST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     while True:
         line = reader.line_num + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,16 @@ def test_without_scikit_learn_it_says_what_to_install(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "intelligence.analytics.run", None)
     with pytest.raises(AnalyticsError, match="install Holdfast with the extra `training`"):
         analyse(AnalyticsRequest("all", tmp_path, is_example=True), RISKS, lambda *_: None)
+
+
+def test_the_code_of_the_page_runs(outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder with the results and the file of concepts."""
+    page = (EXAMPLE.parents[1] / "docs" / "analytics.md").read_text(encoding="utf-8")
+    (tmp_path / "concepts.csv").write_bytes((EXAMPLE / "concepts.csv").read_bytes())
+    (tmp_path / "outputs").symlink_to(outputs)
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    for code in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        exec(code, found)  # noqa: S102 - our own page
+    assert len(found["members"]) == found["clusters"]["profiles"][0]["clients"]
+    assert set(found["high_risk"]) < set(found["mentions"].clients)

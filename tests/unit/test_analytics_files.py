@@ -67,6 +67,12 @@ def test_a_name_may_contain_separators_quotes_and_lines(file: Path) -> None:
     assert mentions.concepts == ("art", 'likes "gold", silver; bronze')
 
 
+@pytest.mark.parametrize("name", ["x" * 200_000, "\U0001f60a", "<b>gold</b>", "\u6642\u8a08", "a\x00b"])
+def test_odd_names_are_names(file: Path, name: str) -> None:
+    file.write_text(f"client_id,concept\n1,{name}\n", encoding="utf-8")
+    assert read_mentions(file)[0].concepts == (name,)
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
