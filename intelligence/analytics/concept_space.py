@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
 from sklearn.utils.extmath import randomized_svd
 
 if TYPE_CHECKING:
@@ -162,18 +162,19 @@ def _pair_terms(mentions: Mentions, composed: csr_matrix, written: csr_matrix) -
         shape = (int(mentions.note.max()) + 1, len(mentions.concepts))
         places = (mentions.note[known], mentions.concept[known])
         pairs = pairs + _pair(csr_matrix((np.ones(int(known.sum())), places), shape=shape))
-    together = (composed.T @ pairs @ composed + _pair(written)).tocsr()
-    together.setdiag(0)
-    together.eliminate_zeros()
-    return together
+    return _without_diagonal(composed.T @ pairs @ composed + _pair(written))
 
 
 def _pair(rows: csr_matrix) -> csr_matrix:
     """Return in how many rows two columns are both not 0; 0 on the diagonal."""
     there = (rows > 0).astype(float)
-    pairs = (there.T @ there).tocsr()
-    pairs.setdiag(0)
-    return pairs
+    return _without_diagonal(there.T @ there)
+
+
+def _without_diagonal(square: csr_matrix) -> csr_matrix:
+    rest = csr_matrix(square - diags(square.diagonal()))
+    rest.eliminate_zeros()
+    return rest
 
 
 def _learn_terms(together: csr_matrix, dimensions: int) -> NDArray[np.float64]:

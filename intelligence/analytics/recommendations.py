@@ -32,6 +32,8 @@ BLENDS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Weights of similar clients that are tried."""
 NEIGHBOURS = 20
 FEWEST_BUYERS = 20
+MOST_TESTED = 2_000
+"""Buyers that ways of recommending are compared on; a sample where there are more."""
 CONCEPTS_NAMED = 3
 LEAST = 1e-3
 """A score or a part of one that is smaller is rounding."""
@@ -147,6 +149,8 @@ def _choose_blend(
     space: ConceptSpace, bought: csr_matrix, buyers: NDArray[np.int64], neighbours: _Neighbours, count: int
 ) -> tuple[float, dict[str, Any]]:
     """Return the weight of similar clients that finds most known purchases, and the figures of all ways."""
+    if len(buyers) > MOST_TESTED:
+        buyers = np.sort(np.random.default_rng(0).choice(buyers, MOST_TESTED, replace=False))
     truth = bought[buyers].toarray()
     content = space.clients[buyers] @ space.products.T
     shares, _ = neighbours.vote(buyers)

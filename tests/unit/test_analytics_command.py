@@ -110,7 +110,7 @@ def test_changed_models_are_refused(outputs: Path, tmp_path: Path, change: str) 
 
 
 def test_the_example_is_marked_in_every_line_and_file(tmp_path: Path) -> None:
-    printed = run("all", "--example", "--out", tmp_path / "out")
+    printed = run("all", "--example", "--n-clusters", 5, "--out", tmp_path / "out")
     assert all(line.startswith("synthetic: ") for line in printed.splitlines())
     assert "NOT USEFUL, everybody gets the base rate" in printed
     files = [path for path in tmp_path.glob("out/**/*") if path.is_file()]

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from intelligence.analytics.catalogue import read_catalogue, read_purchases
 from intelligence.analytics.csv_rows import read_number
 from intelligence.analytics.errors import InputFileError
 from intelligence.analytics.labels import CHURNED, LIFETIME_VALUE, PURCHASED, read_labels
-from intelligence.analytics.mentions import fold_name, read_mentions
-from tests.examples import examples
+from intelligence.analytics.mentions import read_mentions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from intelligence.analytics.csv_rows import Account
-
-CELLS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=8)
 
 
 @pytest.fixture
@@ -126,27 +119,6 @@ def test_days_are_read_in_three_forms(file: Path) -> None:
 def test_notes_of_two_clients_with_one_number_are_two(file: Path) -> None:
     file.write_text("client_id,concept,note\n1,a,n\n1,b,n\n2,a,n\n2,b,\n", encoding="utf-8")
     assert read_mentions(file)[0].note.tolist() == [0, 0, 1, -1]
-
-
-@examples(40)
-@given(
-    st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8),
-    st.sampled_from(",;\t|"),
-    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
-)
-def test_what_a_program_writes_is_read(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], separator: str, encoding: str
-) -> None:
-    written = io.StringIO()
-    csv.writer(written, delimiter=separator).writerows([("client_id", "concept"), *rows])
-    path = tmp_path_factory.mktemp("csv") / "file.csv"
-    path.write_bytes(written.getvalue().encode(encoding))
-    mentions, account = read_mentions(path)
-    found = [
-        (mentions.clients[c], mentions.concepts[k]) for c, k in zip(mentions.client, mentions.concept, strict=True)
-    ]
-    assert found == [(client, fold_name(concept)) for client, concept in rows]
-    assert account.used == len(rows)
 
 
 @pytest.mark.parametrize(
