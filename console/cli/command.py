@@ -36,6 +36,7 @@ FOR_PEOPLE = (
     TrainingError,
 )
 COMMANDS = {
+    "analytics": "console.cli.analytics:analytics",
     "backtest": "console.cli.backtest:backtest",
     "campaigns": "console.cli.campaigns:campaigns",
     "clusters": "console.cli.clusters:clusters",
