@@ -5,7 +5,8 @@ IntelligenceError
 ├── MessageStoreError         the message store cannot be used
 │   └── MessageStoreUnavailableError  it cannot be reached, has no tables yet, or PostgreSQL lacks pgvector
 ├── SearchError               a search cannot be made as asked
-└── ClusterError              customers cannot be put into clusters, or there is no such cluster
+├── ClusterError              customers cannot be put into clusters, or there is no such cluster
+└── RecommendationError       a catalogue or purchases cannot be used, or nothing can be recommended
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class SearchError(IntelligenceError):
 
 class ClusterError(IntelligenceError):
     """Customers cannot be put into clusters, or there is no such cluster."""
+
+
+class RecommendationError(IntelligenceError):
+    """A catalogue or purchases cannot be used, or nothing can be recommended; the message says what to do."""
