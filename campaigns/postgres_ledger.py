@@ -23,7 +23,7 @@ from campaigns.decide import ContactHistory, Outcome
 from campaigns.decision_inputs import DecisionInputs
 from campaigns.errors import LedgerConflictError, LedgerFencedError
 from campaigns.feedback import Feedback, Standing
-from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
+from campaigns.ports import NO_FACTS, Committed, LedgerState, OutboxRow, Refusal
 from campaigns.postgres_connections import ANSWER_S, ERASURE_LOCK, LedgerPool
 from campaigns.queries import QUERIES
 from campaigns.records import (
@@ -37,6 +37,7 @@ from campaigns.records import (
 from campaigns.tombstones import Tombstones, digest
 from campaigns.triggers import Headers, Message, decision_message_id
 from campaigns.unpublishable import set_aside
+from features.insights import Insights
 from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.signals import Signals
 from models.current_user import current_user
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
     from campaigns.breaker import CampaignStop
     from campaigns.definition import Campaign
-    from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange
+    from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange, LedgerFacts
     from segments.definition import Segment
     from segments.engine import EarlierResult, Mode
 
@@ -67,7 +68,7 @@ set_json_loads(msgspec.json.decode)
 
 
 # What the query `read_customers` returns, by customer: due time and roster, episodes, signals, consent changes, last
-# contacts, contacts; by campaign: stops, contacts by hour; by customer: feedback, last transition.
+# contacts, contacts; by campaign: stops, contacts by hour; by customer: feedback, last transition, insights.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...], int]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
@@ -79,6 +80,7 @@ _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, dict[int, int]]),
     msgspec.json.Decoder(dict[str, tuple[Standing, ...]]),
     msgspec.json.Decoder(dict[str, datetime]),
+    msgspec.json.Decoder(dict[str, Insights]),
 )
 _INPUTS = msgspec.json.Decoder(DecisionInputs)
 _FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
@@ -134,7 +136,7 @@ class PostgresLedger:
         contacts_after: datetime | None = None,
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
-        last_transitions: bool = False,
+        facts: LedgerFacts = NO_FACTS,
     ) -> LedgerState:
         """See the port."""
         present = versions or self._versions
@@ -146,7 +148,8 @@ class PostgresLedger:
             "hour_ends": [last for _, last in hours],
             "breaking": self._breaking,
             "roster": self._known_roster(present),
-            "last_transitions": last_transitions,
+            "last_transitions": facts.last_transitions,
+            "insights": list(facts.insights),
         }
         wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
         async with self._pool.connection() as connection, connection.pipeline():
@@ -159,9 +162,19 @@ class PostgresLedger:
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        evaluated, episodes, signals, consent, last_contacts, contacts, stops, contact_hours, feedback, moved = (
-            decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
-        )
+        (
+            evaluated,
+            episodes,
+            signals,
+            consent,
+            last_contacts,
+            contacts,
+            stops,
+            contact_hours,
+            feedback,
+            moved,
+            learned,
+        ) = (decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True))
         last, earlier = await self._find_versions(evaluated, present)
         memberships = {
             each: MembershipState(episodes.get(each, {}), last.get(each, {}), earlier.get(each, ()))
@@ -184,6 +197,7 @@ class PostgresLedger:
             evaluated,
             (await horizon.fetchall())[0][0],
             moved,
+            learned,
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:

@@ -213,6 +213,11 @@ class Run:
         """Return the number of records that the group has committed."""
         return self.progress.committed()
 
+    def left(self) -> int:
+        """Return the number of records that the group has not committed, requests of its own workers included."""
+        ends = sum(place.offset for place in self.progress.ends())
+        return ends - self.committed()
+
     def silent_found(self) -> int:
         """Return the number of customers who were found because they fell silent."""
         with psycopg.connect(self.ledger_url) as ledger, suppress(psycopg.errors.UndefinedTable):

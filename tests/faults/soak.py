@@ -260,13 +260,20 @@ def run_undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:
 
 
 def wait_for_all(run: Run, records: int, tick: Callable[[], None]) -> bool:
-    """Wait until so many records are committed and silent customers found; return False if that does not progress."""
-    done, moved = (0, 0), time.monotonic()
-    while not (is_done := done[0] >= records and done[1] >= scenario.SILENT) and time.monotonic() < moved + TIMEOUT_S:
+    """Wait until everything is committed and all silent customers are found; return False if that does not progress.
+
+    Args:
+        run: the run.
+        records: at least so many; the workers' own requests for silent customers come to them.
+        tick: called between two looks.
+    """
+    done, moved, is_done = (0, 0), time.monotonic(), False
+    while not is_done and time.monotonic() < moved + TIMEOUT_S:
         tick()
         with suppress(KafkaException):  # a broker that has just restarted may not have the offsets yet
             before, done = done, (run.committed(), run.silent_found())
             moved = time.monotonic() if done > before else moved
+            is_done = done[0] >= records and done[1] >= scenario.SILENT and run.left() == 0
     return is_done
 
 
