@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 HEAD = 4_000
 """Products with the most buyers that EASE knows: its matrix has the square of it, 64 MB."""
 NEIGHBOURS = 100
-RIDGE = 300.0
+RIDGE = 100.0
 SHRINKAGE = 5.0
 _BLOCK = 1_000
 
