@@ -8,6 +8,7 @@ shrinkage (Sarwar et al. 2001), for all products, sparse.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,8 @@ HEAD = 4_000
 NEIGHBOURS = 100
 RIDGE = 100.0
 SHRINKAGE = 5.0
-_BLOCK = 1_000
+_BLOCK = 500
+_TINY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +71,35 @@ def fit_neighbours(bought: Any, *, neighbours: int = NEIGHBOURS, shrinkage: floa
         neighbours: how many of each product are kept.
         shrinkage: lowers the similarity of products with few buyers.
     """
-    columns = bought.tocsc()
     buyers = bought.getnnz(axis=0).astype(np.float32)
-    rows = columns.T.tocsr()
+    rows = bought.T.tocsr()
     parts = []
     for start in range(0, rows.shape[0], _BLOCK):
-        common = (rows[start : start + _BLOCK] @ bought).tocsr()
-        row = np.repeat(np.arange(common.shape[0]), np.diff(common.indptr)) + start
-        common.data = common.data / (np.sqrt(buyers[row] * buyers[common.indices]) + shrinkage)
-        common.data[row == common.indices] = 0
-        parts.append(keep_largest(common, neighbours))
+        common = (rows[start : start + _BLOCK] @ bought).toarray()
+        common /= np.sqrt(np.outer(buyers[start : start + _BLOCK], buyers)) + shrinkage + _TINY
+        np.fill_diagonal(common[:, start:], 0)
+        parts.append(_keep_best(common, neighbours))
     values, indices, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
     bounds = np.concatenate([[0], np.cumsum(counts)])
     return csr_matrix((values, indices, bounds), shape=(rows.shape[0], rows.shape[0]))
 
 
-def keep_largest(matrix: Any, count: int) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
-    """Return values, columns and number of the largest positive cells of each row of a sparse matrix."""
-    row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    order = np.lexsort((matrix.indices, -matrix.data, row))
-    rank = np.arange(len(order)) - matrix.indptr[row]
-    kept = order[(rank < count) & (matrix.data[order] > 0)]
-    counts = np.bincount(row[kept], minlength=matrix.shape[0])
-    return matrix.data[kept].astype(np.float32), matrix.indices[kept].astype(np.int32), counts
+def _keep_best(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
+    """Return values, columns and number of the largest positive cells of each row."""
+    most = min(count, scores.shape[1])
+    best = np.argpartition(-scores, most - 1, axis=1)[:, :most].astype(np.int32)
+    values = np.take_along_axis(scores, best, axis=1)
+    kept = values > 0
+    return values[kept], best[kept], kept.sum(axis=1)
+
+
+def find_largest(matrix: Any, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return row and column of the largest cells of each row of a sparse matrix."""
+    bounds, places = matrix.indptr, []
+    for begin, end in pairwise(bounds.tolist()):
+        if end - begin > count:
+            places.append(begin + np.argpartition(matrix.data[begin:end], end - begin - count)[-count:])
+        else:
+            places.append(np.arange(begin, end))
+    chosen = np.concatenate(places)
+    return np.searchsorted(bounds, chosen, side="right") - 1, matrix.indices[chosen].astype(np.int64)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from intelligence.recommendations.collaborative import fit_ease, fit_neighbours, keep_largest
+from intelligence.recommendations.collaborative import fit_ease, find_largest, fit_neighbours
 from intelligence.recommendations.content import find_alike
 from intelligence.recommendations.histories import UNKNOWN_DAYS, WINDOWS_DAYS
 
@@ -71,6 +71,7 @@ class CandidateFinder:
     Attributes:
         history: the same.
         ease: the weights of EASE, of what was bought recently.
+        head_place: the place of each product in the head of EASE, -1 for the others, [products].
         popular: the products sold to most customers in 30 days, the most first.
     """
 
@@ -79,8 +80,8 @@ class CandidateFinder:
         self.ease = fit_ease(history.recent)
         self._neighbours = fit_neighbours(history.bought)
         self._alike = _as_matrix(content)
-        self._head_place = np.full(len(prices), -1)
-        self._head_place[self.ease.head] = np.arange(len(self.ease.head))
+        self.head_place = np.full(len(prices), -1)
+        self.head_place[self.ease.head] = np.arange(len(self.ease.head))
         self._stand_ins, self._weights = find_alike(content.vectors, STAND_INS, among=self.ease.head)
         self._of_products = self._describe_products(history)
         self.popular = np.argsort(-self._of_products["sold_30_days"], kind="stable")[:BY_POPULARITY]
@@ -97,8 +98,8 @@ class CandidateFinder:
         pairs = self.history.find_pairs(customers[rows], products)
         scores = {
             "ease": self._read_ease(ease, rows, products),
-            "neighbours": _read(neighbours, rows, products),
-            "content": _read(alike, rows, products),
+            "neighbours": neighbours.toarray()[rows, products],
+            "content": alike.toarray()[rows, products],
         }
         features = self._describe(customers[rows], products, pairs, scores)
         return Candidates(customers[rows], products, pairs, features)
@@ -117,14 +118,14 @@ class CandidateFinder:
         keys = [own_rows * products + own_products]
         if ease.shape[1]:
             hidden = ease.copy()
-            places = self._head_place[own_products]
+            places = self.head_place[own_products]
             hidden[own_rows[places >= 0], places[places >= 0]] = -np.inf
             most = min(BY_EASE, ease.shape[1])
             best = np.argpartition(-hidden, most - 1, axis=1)[:, :most]
             keys.append((np.arange(count)[:, None] * products + self.ease.head[best]).ravel())
         for matrix, most in ((neighbours, BY_NEIGHBOURS), (alike, BY_CONTENT)):
-            _, columns, counts = keep_largest(matrix, most)
-            keys.append(np.repeat(np.arange(count), counts) * products + columns)
+            rows, columns = find_largest(matrix, most)
+            keys.append(rows * products + columns)
         keys.append((np.arange(count)[:, None] * products + self.popular).ravel())
         chosen = np.unique(np.concatenate(keys))
         return chosen // products, chosen % products
@@ -145,12 +146,12 @@ class CandidateFinder:
     ) -> NDArray[np.float32]:
         """Return the scores of EASE: outside of the head the mean of the products that stand in, by likeness."""
         scores = np.zeros(len(rows), dtype=np.float32)
-        places = self._head_place[products]
+        places = self.head_place[products]
         head = places >= 0
         scores[head] = ease[rows[head], places[head]]
         if not head.all() and ease.shape[1]:
             tail = products[~head]
-            found = ease[rows[~head, None], self._head_place[self._stand_ins[tail]]]
+            found = ease[rows[~head, None], self.head_place[self._stand_ins[tail]]]
             scores[~head] = (found * self._weights[tail]).mean(axis=1)
         return scores
 
@@ -256,10 +257,6 @@ def _find_tenth(
     within = np.add.reduceat(counted.astype(np.int64), starts) if len(starts) else lengths
     tenth = values[order[starts + np.clip(within - 1, 0, TENTH - 1)]]
     return np.repeat(np.maximum(tenth, 0) + 1e-3, lengths).astype(np.float32)
-
-
-def _read(matrix: Any, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
-    return np.asarray(matrix[rows, columns], dtype=np.float32).ravel()
 
 
 def _as_matrix(content: Content) -> Any:
