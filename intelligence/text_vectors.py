@@ -9,6 +9,7 @@ one of Halko et al. (2011), algorithms 4.4 and 5.1.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import zipfile
 from functools import cached_property
@@ -66,7 +67,7 @@ class TextVectors:
             seed: of the sample and of the decomposition.
 
         Raises:
-            TextVectorsError: no text has a word.
+            TextVectorsError: no text has a word, or SciPy is not installed.
         """
         random = np.random.default_rng(seed)
         if len(texts) > MOST_TEXTS:
@@ -106,11 +107,17 @@ class TextVectors:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
 
+    def to_bytes(self) -> bytes:
+        """Return the vectors as an .npz file, which holds arrays only."""
+        file = io.BytesIO()
+        np.savez(file, format=_FORMAT, buckets=self._buckets, idf=self._idf, axes=self._axes)
+        return file.getvalue()
+
     def save(self, path: Path) -> None:
-        """Write the vectors to one .npz file, which holds arrays only; it replaces a former one as a whole."""
+        """Write the vectors to one .npz file; it replaces a former one as a whole."""
         part = path.with_name(f"{path.name}.part")
         with part.open("wb") as file:
-            np.savez(file, format=_FORMAT, buckets=self._buckets, idf=self._idf, axes=self._axes)
+            file.write(self.to_bytes())
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -123,15 +130,39 @@ class TextVectors:
             TextVectorsError: the file is missing, broken, or of another version of Holdfast.
         """
         try:
-            # Checked first: NumPy leaves a file open that begins as an archive and is none.
-            zipfile.ZipFile(path).close()
-            with np.load(path, allow_pickle=False) as arrays:
-                found = {name: arrays[name] for name in ("format", "buckets", "idf", "axes")}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            content = path.read_bytes()
+        except OSError as error:
             raise TextVectorsError(f"{path}: the text vectors cannot be read ({error}); learn them again") from error
+        return cls.from_bytes(content, str(path))
+
+    @classmethod
+    def from_bytes(cls, content: bytes, place: str) -> TextVectors:
+        """Read what `to_bytes` returned.
+
+        Args:
+            content: of the file.
+            place: where it is from, for the error.
+
+        Raises:
+            TextVectorsError: it is broken, or of another version of Holdfast.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                found = {name: arrays[name] for name in ("format", "buckets", "idf", "axes")}
+        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+            raise TextVectorsError(f"{place}: the text vectors cannot be read ({error}); learn them again") from error
         if found.pop("format") != _FORMAT or not _fits(found):
-            raise TextVectorsError(f"{path}: these text vectors are of another version of Holdfast; learn them again")
+            raise TextVectorsError(f"{place}: these text vectors are of another version of Holdfast; learn them again")
         return cls(**found)
+
+    def share_of_texts(self, words: Sequence[str]) -> list[float]:
+        """Return the share of the texts that each word is in, 0 for one that is not known."""
+        shares = []
+        for word in words:
+            columns = self._columns[count_grams([word]).buckets[:1]]
+            known = len(columns) and columns[0] != _NONE
+            shares.append(float(np.exp(1 - self._idf[columns[0]])) if known else 0.0)
+        return shares
 
     def _weigh(self, batch: GramCounts) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
         """Return text, column and weight of each known gram; the weights of a family have length 1 in each text."""
@@ -168,8 +199,14 @@ def _decompose(
     random: np.random.Generator,
 ) -> NDArray[np.float16]:
     """Return the axes, [grams, dimensions], of the texts' weighted grams."""
-    # Only to learn: the command line and a search run without the extra `training`.
-    from scipy.sparse import csr_matrix  # noqa: PLC0415
+    try:
+        # Only to learn: the command line and a search run without the extra `training`.
+        from scipy.sparse import csr_matrix  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise TextVectorsError(
+            "SciPy is not installed: learning vectors of texts needs the extra `training`; run: pip install "
+            "'holdfast[training]'"
+        ) from error
 
     rows, columns, values = (np.concatenate(part) for part in zip(*weights, strict=True))
     matrix = csr_matrix((values, (rows, columns)), shape=(texts, grams), dtype=np.float32)

@@ -90,6 +90,12 @@ class Settings(BaseSettings):
         repr=False,
         description="Data warehouse, only read: a PostgreSQL URL, or csv:, parquet: or duckdb: and the path of a file.",
     )
+    intelligence_url: str | None = Field(
+        None,
+        alias="HOLDFAST_INTELLIGENCE_URL",
+        repr=False,
+        description="PostgreSQL database with pgvector for the message store; default: the ledger's database.",
+    )
     models_dir: Path | None = Field(
         None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it the rules decide."
     )
@@ -271,6 +277,12 @@ class Settings(BaseSettings):
         alias="HOLDFAST_RETENTION_CAMPAIGN_HOUR_DAYS",
         ge=0,
         description="Days for which the hours that breakers count are kept; 0 keeps them.",
+    )
+    retention_message_days: float = Field(
+        400,
+        alias="HOLDFAST_RETENTION_MESSAGE_DAYS",
+        ge=0,
+        description="Days for which messages are kept in the message store, by their event time; 0 keeps them.",
     )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
@@ -463,7 +475,7 @@ class Settings(BaseSettings):
 
     @field_validator("warehouse_url")
     @classmethod
-    def _is_warehouse_url(cls, url: str) -> str:
+    def _is_warehouse_url(cls, url: str) -> str | None:
         scheme, separator, path = url.partition(":")
         if not separator or scheme in POSTGRESQL:
             return cls._is_postgresql_url(url)
@@ -473,9 +485,11 @@ class Settings(BaseSettings):
             )
         return url
 
-    @field_validator("ledger_url")
+    @field_validator("ledger_url", "intelligence_url")
     @classmethod
-    def _is_postgresql_url(cls, url: str) -> str:
+    def _is_postgresql_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
         try:
             conninfo_to_dict(url)
             understood = url.startswith(("postgresql://", "postgres://"))
@@ -491,6 +505,11 @@ class Settings(BaseSettings):
         if folder is not None and folder.is_file():
             raise ValueError(f"{folder} is a file; name a folder")
         return folder
+
+    @property
+    def store_url(self) -> str:
+        """PostgreSQL database of the message store."""
+        return self.intelligence_url or self.ledger_url
 
     @property
     def retention_days(self) -> dict[str, float]:

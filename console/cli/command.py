@@ -16,6 +16,7 @@ from console.embedded.errors import EmbeddedError
 from console.errors import ExampleError, PredictionError
 from delivery.errors import DeliveryError
 from features.errors import FeaturesError
+from intelligence.errors import IntelligenceError
 from models.errors import ModelError
 from segments.errors import SegmentsError
 from streams.errors import HoldfastStreamError
@@ -28,6 +29,7 @@ FOR_PEOPLE = (
     ExampleError,
     FeaturesError,
     HoldfastStreamError,
+    IntelligenceError,
     ModelError,
     PredictionError,
     SegmentsError,
@@ -47,10 +49,12 @@ COMMANDS = {
     "forget": "console.cli.retention:forget",
     "init": "console.cli.warehouse:init",
     "ledger": "console.cli.ledger:ledger",
+    "messages": "console.cli.messages:messages",
     "models": "console.models:models",
     "predict": "console.cli.predict:predict",
     "prune": "console.cli.retention:prune",
     "replay": "console.cli.replay:replay",
+    "search": "console.cli.search:search",
     "segments": "console.cli.segments:segments",
     "status": "console.cli.status:show_status",
     "timeline": "console.cli.timeline:timeline",
