@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 PURCHASE_COLUMNS = ("customer_id", "product_id", "purchased_at", "quantity", "price")
 REQUIRED_COLUMNS = frozenset({"customer_id", "product_id", "purchased_at"})
 DAY_S = 86_400
-NO_CUSTOMER, NO_TIME, RETURN, NO_PRODUCT = (
+NO_CUSTOMER, NO_TIME, FUTURE, RETURN, NO_PRODUCT = (
     "without a customer",
     "without a time that can be read",
+    "dated in the future",
     "returns or without a quantity above 0",
     "of a product that the catalogue lacks",
 )
@@ -58,24 +59,28 @@ class Purchases:
         )
 
 
-def read_purchases(rows: Iterable[Sequence[Any]], catalogue: Catalogue, source: str) -> Purchases:
+def read_purchases(
+    rows: Iterable[Sequence[Any]], catalogue: Catalogue, source: str, now: datetime | None = None
+) -> Purchases:
     """Return the purchases of rows; those that cannot count are left out and counted.
 
     Args:
         rows: values of PURCHASE_COLUMNS; a source without a quantity or price has None.
         catalogue: the products.
         source: what an error names.
+        now: purchases of later days are left out; None for none.
 
     Raises:
         RecommendationError: no purchase is left.
     """
     customers, products, days = array("i"), array("i"), array("d")
     known: dict[str, int] = {}
-    excluded = dict.fromkeys((NO_CUSTOMER, NO_TIME, RETURN, NO_PRODUCT), 0)
+    excluded = dict.fromkeys((NO_CUSTOMER, NO_TIME, FUTURE, RETURN, NO_PRODUCT), 0)
+    end = math.inf if now is None else math.floor(now.timestamp() / DAY_S) + 1.0
     for customer_id, product_id, purchased_at, quantity, _ in rows:
         customer, day = _clean(customer_id), read_day(purchased_at)
         place = catalogue.places.get(_clean(product_id))
-        problem = _find_problem(customer, day, quantity, place)
+        problem = _find_problem(customer, day, quantity, place, end)
         if problem is not None or place is None or day is None:
             excluded[problem or NO_PRODUCT] += 1
             continue
@@ -109,11 +114,13 @@ def read_day(value: Any) -> float | None:
     return zoned.timestamp() / DAY_S
 
 
-def _find_problem(customer: str, day: float | None, quantity: Any, place: int | None) -> str | None:
+def _find_problem(customer: str, day: float | None, quantity: Any, place: int | None, end: float) -> str | None:
     if not customer:
         return NO_CUSTOMER
     if day is None:
         return NO_TIME
+    if day >= end:
+        return FUTURE
     if quantity is not None and not _is_positive(quantity):
         return RETURN
     return NO_PRODUCT if place is None else None

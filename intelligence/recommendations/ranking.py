@@ -32,7 +32,7 @@ LEAST_DAYS = 28.0
 LEAST_POSITIVES = 200
 MOST_CUSTOMERS = 3_000
 """Customers that are learned from, for each day."""
-PENALTY = 1_000.0
+PENALTY = 300.0
 LARGEST = 6.0
 """Standard deviations of a feature beyond which it counts no more."""
 

@@ -17,7 +17,7 @@ from intelligence.recommendations.ranking import learn_ranking
 from intelligence.recommendations.reasons import ALIKE, POPULAR, TOGETHER, Support, explain_new, explain_repeat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -62,12 +62,37 @@ class Recommender:
         """Yield the recommendations of every customer with a purchase before the day, by customer."""
         yield from self._recommend(np.flatnonzero(self.finder.history.sizes > 0), top_k, only_new=only_new)
 
+    def count_customers(self) -> int:
+        """Return the number of customers with a purchase before the day."""
+        return int((self.finder.history.sizes > 0).sum())
+
+    def has_history(self, customer_id: str) -> bool:
+        """Return whether a customer has a purchase before the day."""
+        return customer_id in self._places
+
     def recommend(self, customer_id: str, top_k: int = TOP_K, *, only_new: bool = False) -> Recommended:
-        """Return the recommendations of a customer; popular products for one without purchases."""
-        place = self._places.get(customer_id)
-        if place is None or not self.finder.history.sizes[place]:
-            return Recommended(customer_id, self.recommend_popular(top_k))
-        return next(self._recommend(np.array([place]), top_k, only_new=only_new))
+        """Return the recommendations of a customer who has a history."""
+        return next(self._recommend(np.array([self._places[customer_id]]), top_k, only_new=only_new))
+
+    def recommend_newcomers(
+        self, customers: Iterable[tuple[str, str | None]], top_k: int = TOP_K
+    ) -> Iterator[Recommended]:
+        """Yield what to recommend to customers without a history, each once.
+
+        Args:
+            customers: their ids, and the category of products that interests them where it is known; those with a
+                history are left out.
+            top_k: how many.
+        """
+        seen: set[str] = set()
+        by_category: dict[str | None, list[dict[str, Any]]] = {}
+        for customer_id, category in customers:
+            if customer_id in seen or self.has_history(customer_id):
+                continue
+            seen.add(customer_id)
+            if category not in by_category:
+                by_category[category] = self.recommend_popular(top_k, category)
+            yield Recommended(customer_id, by_category[category])
 
     def recommend_popular(self, top_k: int = TOP_K, category: str | None = None) -> list[dict[str, Any]]:
         """Return what to recommend to a customer without purchases: what most customers bought in 30 days.
@@ -113,7 +138,8 @@ class Recommender:
 
     @cached_property
     def _places(self) -> Mapping[str, int]:
-        return {each: place for place, each in enumerate(self.purchases.customer_ids)}
+        ids = self.purchases.customer_ids
+        return {ids[place]: place for place in np.flatnonzero(self.finder.history.sizes > 0).tolist()}
 
     def _recommend(self, customers: NDArray[np.int64], top_k: int, *, only_new: bool) -> Iterator[Recommended]:
         for start in range(0, len(customers), BLOCK):

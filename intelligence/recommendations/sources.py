@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -62,7 +63,9 @@ def read_rows(source: Source, columns: Sequence[str], required: Collection[str])
     """
     rows = _read_file(source) if source.is_file else _read_warehouse(source)
     names = next(rows)
-    wanted = [source.renames.get(each, each) for each in columns]
+    renamed = [source.renames.get(each, each) for each in columns]
+    # A renaming may be meant for the other source.
+    wanted = [name if name in names or ours not in names else ours for ours, name in zip(columns, renamed, strict=True)]
     missing = [name for ours, name in zip(columns, wanted, strict=True) if ours in required and name not in names]
     if missing:
         raise RecommendationError(
@@ -94,6 +97,7 @@ def _read_file(source: Source) -> Iterator[Sequence[Any]]:
 
 
 def _open(path: Path, encoding: str) -> io.TextIOWrapper:
+    codecs.lookup(encoding)  # before the file is open
     raw = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
     return io.TextIOWrapper(raw, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="")  # type: ignore[arg-type]
 
