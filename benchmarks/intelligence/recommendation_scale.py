@@ -20,12 +20,16 @@ from intelligence.recommendations.recommender import fit_recommender
 CUSTOMERS, PRODUCTS, GROUPS = 100_000, 20_000, 100
 MEAN_PURCHASES, DAYS, AS_OF = 20, 365.0, 18_000.0
 WORDS = 3_000
+INTERESTED = 0.7
+"""Share of purchases among the interests."""
 
 
 def draw(customers: int, products: int, seed: int = 0) -> tuple[Catalogue, Purchases]:
     """Return a synthetic catalogue and purchases of a year."""
     random = np.random.default_rng(seed)
-    words = [f"w{chr(97 + number % 26)}{chr(97 + number // 26 % 26)}{chr(97 + number // 676)}" for number in range(WORDS)]
+    words = [
+        f"w{chr(97 + number % 26)}{chr(97 + number // 26 % 26)}{chr(97 + number // 676)}" for number in range(WORDS)
+    ]
     group = random.integers(GROUPS, size=products)
     texts = random.integers(WORDS // GROUPS, size=(products, 4)) + group[:, None] * (WORDS // GROUPS)
     catalogue = Catalogue(
@@ -42,14 +46,16 @@ def draw(customers: int, products: int, seed: int = 0) -> tuple[Catalogue, Purch
     interest = random.integers(GROUPS, size=(customers, 3))[owners, random.integers(3, size=count)]
     items = anything.copy()
     for number, members in enumerate(by_group):
-        mine = np.flatnonzero((interest == number) & (random.random(count) < 0.7))
+        mine = np.flatnonzero((interest == number) & (random.random(count) < INTERESTED))
         items[mine] = random.choice(members, size=len(mine), p=_normalise(popularity[members]))
     days = AS_OF - random.random(count) * DAYS
     ids = tuple(f"c{number}" for number in range(customers))
     return catalogue, Purchases(ids, owners.astype(np.int32), items.astype(np.int32), days)
 
 
-def _normalise(weights: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _normalise(
+    weights: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     return weights / weights.sum()
 
 

@@ -103,7 +103,9 @@ def read_lines(data: Path) -> tuple[Catalogue, Purchases]:
         lines = [
             line
             for line in csv.DictReader(file)
-            if float(line["UnitPrice"]) > 0 and line["StockCode"][:DIGITS].isdigit() and len(line["StockCode"]) >= DIGITS
+            if float(line["UnitPrice"]) > 0
+            and line["StockCode"][:DIGITS].isdigit()
+            and len(line["StockCode"]) >= DIGITS
         ]
     known = [line for line in lines if line["InvoiceDate"] < TRAINED_BEFORE.strftime("%Y-%m-%d")]
     last = {line["StockCode"]: line for line in known if float(line["Quantity"]) > 0 and line["CustomerID"]}

@@ -42,7 +42,9 @@ def _read_renames(_context: click.Context, _parameter: click.Parameter, values: 
 def _reading(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options on what to recommend from."""
     options = (
-        click.option("--catalog", metavar="SOURCE", help="Table, query or .csv file of products; default: DWH_CATALOG."),
+        click.option(
+            "--catalog", metavar="SOURCE", help="Table, query or .csv file of products; default: DWH_CATALOG."
+        ),
         click.option("--purchases", metavar="SOURCE", help="The same of purchases; default: DWH_PURCHASES."),
         click.option(
             "--rename",
@@ -96,16 +98,16 @@ def run(*, newcomers: str | None, out: Path | None, store: bool, as_json: bool, 
 @recommend.command(BY_CUSTOMER)
 @click.argument("customer_id", metavar="CUSTOMER")
 @_reading
-@click.option("--now", "computes", is_flag=True, help="Compute them from the present purchases; the default reads them.")
+@click.option(
+    "--now", "computes", is_flag=True, help="Compute them from the present purchases; the default reads them."
+)
 @click.option("--category", help="With --now: of the popular products that a customer without purchases gets.")
 def show_customer(*, customer_id: str, computes: bool, category: str | None, as_json: bool, **read: Any) -> None:
     """Show the recommendations of a customer, which the latest run stored."""
     settings = load_settings()
     if computes:
         options = Options(read["top_k"], read["only_new"])
-        found = recommend_now(
-            settings, _find_inputs(None, read), options, customer_id, category, now=datetime.now(UTC)
-        )
+        found = recommend_now(settings, _find_inputs(None, read), options, customer_id, category, now=datetime.now(UTC))
     else:
         stored = read_stored(settings, customer_id)
         found = [each for each in stored if not (read["only_new"] and each["bought_before"])][: read["top_k"]]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from campaigns.ports import LedgerFacts
-from campaigns.postgres_insights import write_insights
+from campaigns.postgres_insights import count_insights, write_insights
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.recommendation_file import open_file
 from features.insights import RECOMMENDATIONS
@@ -146,6 +146,8 @@ def run_recommendations(
         RecommendationError: a source or the file cannot be used.
         LedgerUnavailableError: the facts cannot be written.
     """
+    if options.stores:
+        count_insights(settings.ledger_url)  # a ledger that cannot be used is known before the work
     with nullcontext() if options.out is None else open_file(options.out) as add:
         recommender = learn(settings, inputs, show, now=now)
         run = _Run(recommender, options, show)

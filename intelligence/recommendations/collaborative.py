@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg.lapack import spotrf, spotri
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +24,6 @@ NEIGHBOURS = 100
 RIDGE = 100.0
 SHRINKAGE = 5.0
 _BLOCK = 500
-_TINY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +74,28 @@ def fit_neighbours(bought: Any, *, neighbours: int = NEIGHBOURS, shrinkage: floa
     rows = bought.T.tocsr()
     parts = []
     for start in range(0, rows.shape[0], _BLOCK):
-        common = (rows[start : start + _BLOCK] @ bought).toarray()
-        common /= np.sqrt(np.outer(buyers[start : start + _BLOCK], buyers)) + shrinkage + _TINY
-        np.fill_diagonal(common[:, start:], 0)
-        parts.append(_keep_best(common, neighbours))
-    values, indices, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
-    bounds = np.concatenate([[0], np.cumsum(counts)])
-    return csr_matrix((values, indices, bounds), shape=(rows.shape[0], rows.shape[0]))
+        common = (rows[start : start + _BLOCK] @ bought).tocsr()
+        row = np.repeat(np.arange(common.shape[0]), np.diff(common.indptr)) + start
+        common.data /= np.sqrt(buyers[row] * buyers[common.indices]) + shrinkage
+        common.data[row == common.indices] = 0
+        parts.append(keep_largest(common, neighbours))
+    return vstack(parts, format="csr")
 
 
-def _keep_best(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int64]]:
-    """Return values, columns and number of the largest positive cells of each row."""
-    most = min(count, scores.shape[1])
-    best = np.argpartition(-scores, most - 1, axis=1)[:, :most].astype(np.int32)
-    values = np.take_along_axis(scores, best, axis=1)
-    kept = values > 0
-    return values[kept], best[kept], kept.sum(axis=1)
+def keep_largest(matrix: Any, count: int) -> Any:
+    """Return a sparse matrix with the largest cells of each row of another, without zeros."""
+    places = _find_largest(matrix, count)
+    places = places[matrix.data[places] != 0]
+    bounds = np.searchsorted(places, matrix.indptr)
+    return csr_matrix((matrix.data[places], matrix.indices[places], bounds), shape=matrix.shape)
 
 
-def find_largest(matrix: Any, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return row and column of the largest cells of each row of a sparse matrix."""
-    bounds, places = matrix.indptr, []
-    for begin, end in pairwise(bounds.tolist()):
+def _find_largest(matrix: Any, count: int) -> NDArray[np.int64]:
+    """Return the places, ascending, of the largest cells of each row in the data of a sparse matrix."""
+    kept = [np.empty(0, dtype=np.int64)]
+    for begin, end in pairwise(matrix.indptr.tolist()):
         if end - begin > count:
-            places.append(begin + np.argpartition(matrix.data[begin:end], end - begin - count)[-count:])
+            kept.append(begin + np.sort(np.argpartition(matrix.data[begin:end], end - begin - count)[-count:]))
         else:
-            places.append(np.arange(begin, end))
-    chosen = np.concatenate(places)
-    return np.searchsorted(bounds, chosen, side="right") - 1, matrix.indices[chosen].astype(np.int64)
+            kept.append(np.arange(begin, end))
+    return np.concatenate(kept)

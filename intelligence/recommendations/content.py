@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from intelligence.errors import TextVectorsError
+from intelligence.recommendations.collaborative import keep_largest
 from intelligence.text_vectors import TextVectors
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def learn_content(catalogue: Catalogue) -> Content:
 def find_alike(
     vectors: NDArray[np.float32], count: int, among: NDArray[np.int64] | None = None
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return the nearest others of each vector and their cosines, the nearest first.
+    """Return the nearest others of each vector and their cosines, the nearest first; 0 below LEAST_SIMILARITY.
 
     Args:
         vectors: of unit length or 0, [products, dimensions].
@@ -69,22 +71,22 @@ def find_alike(
     """
     places = np.arange(len(vectors)) if among is None else among
     count = min(count, len(places))
-    alike = np.zeros((len(vectors), count), dtype=np.int32)
+    alike = np.full((len(vectors), count), places[0] if count else 0, dtype=np.int32)
     similarity = np.zeros((len(vectors), count), dtype=np.float32)
     others = vectors[places].T
     own = np.full(len(vectors), -1)
     own[places] = np.arange(len(places))
     for start in range(0, len(vectors), _BLOCK):
         scores = vectors[start : start + _BLOCK] @ others
-        rows = np.arange(len(scores))
         mine = own[start : start + len(scores)]
-        scores[rows[mine >= 0], mine[mine >= 0]] = -1
-        best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-        values = np.take_along_axis(scores, best, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        alike[start : start + len(rows)] = places[np.take_along_axis(best, order, axis=1)]
-        similarity[start : start + len(rows)] = np.take_along_axis(values, order, axis=1)
-    similarity[similarity < LEAST_SIMILARITY] = 0
+        scores[np.flatnonzero(mine >= 0), mine[mine >= 0]] = 0
+        scores[scores < LEAST_SIMILARITY] = 0
+        near = keep_largest(csr_matrix(scores), count).tocoo()
+        order = np.lexsort((near.col, -near.data, near.row))
+        rows = near.row[order]
+        rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+        alike[start + rows, rank] = places[near.col[order]]
+        similarity[start + rows, rank] = near.data[order]
     return alike, similarity
 
 

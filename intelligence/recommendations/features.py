@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from intelligence.recommendations.collaborative import fit_ease, find_largest, fit_neighbours
+from intelligence.recommendations.collaborative import fit_ease, fit_neighbours, keep_largest
 from intelligence.recommendations.content import find_alike
 from intelligence.recommendations.histories import UNKNOWN_DAYS, WINDOWS_DAYS
 
@@ -124,8 +124,8 @@ class CandidateFinder:
             best = np.argpartition(-hidden, most - 1, axis=1)[:, :most]
             keys.append((np.arange(count)[:, None] * products + self.ease.head[best]).ravel())
         for matrix, most in ((neighbours, BY_NEIGHBOURS), (alike, BY_CONTENT)):
-            rows, columns = find_largest(matrix, most)
-            keys.append(rows * products + columns)
+            largest = keep_largest(matrix, most).tocoo()
+            keys.append(largest.row.astype(np.int64) * products + largest.col)
         keys.append((np.arange(count)[:, None] * products + self.popular).ravel())
         chosen = np.unique(np.concatenate(keys))
         return chosen // products, chosen % products

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from intelligence.recommendations.purchases import Purchases
 
-HALF_LIFE_DAYS = 60.0
+HALF_LIFE_DAYS = 120.0
 WINDOWS_DAYS = (7, 30, 90)
 UNKNOWN_DAYS = 400.0
 """Stands for the time since what never happened."""
@@ -101,7 +101,7 @@ class History:
         """How many products each customer bought, [customers]."""
         return np.diff(self.bounds).astype(np.float32)
 
-    def find_pairs(self, customers: NDArray[np.integer], products: NDArray[np.integer]) -> NDArray[np.int64]:
+    def find_pairs(self, customers: NDArray[np.int64], products: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the place of each pair in `pairs`, -1 where the customer has not bought the product."""
         keys = customers.astype(np.int64) * self._shape[1] + products
         places = np.minimum(np.searchsorted(self._keys, keys), max(len(self._keys) - 1, 0))

@@ -54,9 +54,7 @@ class Purchases:
 
     def take(self, chosen: NDArray[np.bool_]) -> Purchases:
         """Return the purchases where `chosen` is true, of the same customers."""
-        return replace(
-            self, customers=self.customers[chosen], products=self.products[chosen], days=self.days[chosen]
-        )
+        return replace(self, customers=self.customers[chosen], products=self.products[chosen], days=self.days[chosen])
 
 
 def read_purchases(
@@ -111,7 +109,7 @@ def read_day(value: Any) -> float | None:
         except ValueError:
             return None
     zoned = value if value.tzinfo else value.replace(tzinfo=UTC)
-    return zoned.timestamp() / DAY_S
+    return float(zoned.timestamp()) / DAY_S
 
 
 def _find_problem(customer: str, day: float | None, quantity: Any, place: int | None, end: float) -> str | None:

@@ -93,9 +93,7 @@ def learn_ranking(
     """Return the ranking learned on days before `as_of`; DEFAULTS where there is too little to learn from."""
     cut_offs, horizon = choose_cut_offs(float(purchases.days.min()), as_of)
     before = purchases.take(purchases.days < as_of)
-    parts = [
-        part for day in cut_offs for part in _take_examples(before, content, prices, (day, horizon), seed)
-    ]
+    parts = [part for day in cut_offs for part in _take_examples(before, content, prices, (day, horizon), seed)]
     names = list(parts[0][0].features) if parts else []
     targets = np.concatenate([part for _, part in parts]) if parts else np.empty(0, dtype=np.bool_)
     if targets.sum() < LEAST_POSITIVES or targets.all():

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 REPEAT, TOGETHER, ALIKE, POPULAR = "repeat", "bought_together", "alike", "popular"
 PURCHASES_SHOWN = 2
 CONCEPTS_SHOWN = 3
+FEW_TIMES = 2
+"""Purchases that show no interval yet."""
+_FEW = {1: "once", 2: "twice"}
 
 
 class Support(NamedTuple):
@@ -44,9 +47,9 @@ def explain_repeat(times: int, last: float, first: float, as_of: float) -> dict[
         as_of: the day of recommending.
     """
     day = _write_day(last)
-    usual = round((last - first) / (times - 1)) if times > 1 else None
-    often = "once" if times == 1 else f"{times} times"
-    interval = f", every {usual} days" if usual else ""
+    usual = max(1, round((last - first) / (times - 1))) if times > FEW_TIMES else None
+    often = _FEW.get(times, f"{times} times")
+    interval = "" if usual is None else f", every {f'{usual} days' if usual > 1 else 'day'}"
     return {
         "reason": f"You bought it {often}{interval}, last on {day}",
         "because": {
@@ -81,7 +84,10 @@ def explain_new(
         "category": same,
         "customers_30_days": support.sold,
     }
-    return {"reason": _write_reason(support, [each.name for each in behind], shared[:CONCEPTS_SHOWN], same), "because": because}
+    return {
+        "reason": _write_reason(support, [each.name for each in behind], shared[:CONCEPTS_SHOWN], same),
+        "because": because,
+    }
 
 
 def _write_reason(support: Support, names: Sequence[str], concepts: Sequence[str], category: str | None) -> str:
@@ -90,7 +96,11 @@ def _write_reason(support: Support, names: Sequence[str], concepts: Sequence[str
             return "New in the catalogue"
         return f"Bought by {support.sold:,} customer{'s' if support.sold > 1 else ''} in the last 30 days"
     bought = " and ".join(names)
-    why = f"Customers who bought {bought} buy it, too" if support.kind == TOGETHER else f"It is like {bought}, which you bought"
+    why = (
+        f"Customers who bought {bought} buy it, too"
+        if support.kind == TOGETHER
+        else f"It is like {bought}, which you bought"
+    )
     shared = [f"also {', '.join(concepts)}" if concepts else "", f"also in {category}" if category else ""]
     return "; ".join([why, *filter(None, shared)])
 

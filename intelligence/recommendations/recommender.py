@@ -150,9 +150,7 @@ class Recommender:
             described = self._explain(found, scores, chosen)
             bounds = np.searchsorted(found.customers[chosen], np.append(block, block[-1] + 1)).tolist()
             for number, customer in enumerate(block.tolist()):
-                yield Recommended(
-                    self.purchases.customer_ids[customer], described[bounds[number] : bounds[number + 1]]
-                )
+                yield Recommended(self.purchases.customer_ids[customer], described[bounds[number] : bounds[number + 1]])
 
     def _explain(
         self, found: Candidates, scores: NDArray[np.float32], chosen: NDArray[np.int64]
@@ -245,9 +243,7 @@ def fit_recommender(
     return Recommender(catalogue, before, content, finder, ranking)
 
 
-def _choose_best(
-    found: Candidates, scores: NDArray[np.float32], top_k: int, *, only_new: bool
-) -> NDArray[np.int64]:
+def _choose_best(found: Candidates, scores: NDArray[np.float32], top_k: int, *, only_new: bool) -> NDArray[np.int64]:
     """Return the best candidates of each customer, the best first."""
     counted = np.flatnonzero(found.pairs < 0) if only_new else np.arange(len(found))
     customers = found.customers[counted]

@@ -80,13 +80,12 @@ def read_rows(source: Source, columns: Sequence[str], required: Collection[str])
 def _read_file(source: Source) -> Iterator[Sequence[Any]]:
     csv.field_size_limit(_WIDEST_CELL)
     path = Path(source.address)
-    number = 0
     with _explaining(source), _open(path, source.encoding) as file:
         head = file.readline()
         delimiter = max(_DELIMITERS, key=head.count)
         names = next(csv.reader([head], delimiter=delimiter), [])
         yield names
-        for number, row in enumerate(csv.reader(file, delimiter=delimiter), 2):  # noqa: B007 - an error names it
+        for number, row in enumerate(csv.reader(file, delimiter=delimiter), 2):
             if row and len(row) != len(names):
                 raise RecommendationError(
                     f"{path}: row {number} has {len(row)} cells, and the header {len(names)}; put cells with a "
@@ -98,8 +97,8 @@ def _read_file(source: Source) -> Iterator[Sequence[Any]]:
 
 def _open(path: Path, encoding: str) -> io.TextIOWrapper:
     codecs.lookup(encoding)  # before the file is open
-    raw = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-    return io.TextIOWrapper(raw, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="")  # type: ignore[arg-type]
+    raw = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")  # noqa: SIM115 - the wrapper closes it
+    return io.TextIOWrapper(raw, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="")
 
 
 @contextmanager
@@ -145,7 +144,7 @@ def _read_warehouse(source: Source) -> Iterator[Sequence[Any]]:
 
 def _write_query(address: str) -> sql.Composed | sql.SQL:
     if _QUERY.match(address):
-        return sql.SQL(address)  # type: ignore[arg-type]  # the operator's own query
+        return sql.SQL(address)  # the operator's own query
     if not _TABLE.fullmatch(address):
         raise RecommendationError(
             f"{address!r} is no table, no query that begins with SELECT and no file that ends with .csv or .csv.gz"
