@@ -141,7 +141,7 @@ def score_baselines(found: Evaluation) -> dict[str, NDArray[np.floating[Any]]]:
     ease = fit_ease(history.bought, ridge=300.0)
     by_ease = np.zeros(found.owned.shape)
     by_ease[:, ease.head] = bought[:, ease.head] @ ease.weights
-    neighbours = fit_neighbours(history.bought, shrinkage=0)
+    neighbours = fit_neighbours(history.bought, neighbours=found.owned.shape[1], shrinkage=0)
     return {
         "_popular_30_days": popular,
         "_own_frequency": times[found.customers].toarray() + popular / (popular.max() + 1),

@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 
 from intelligence.recommendations.collaborative import fit_ease, fit_neighbours, keep_largest
 from intelligence.recommendations.content import find_alike
-from intelligence.recommendations.histories import UNKNOWN_DAYS, WINDOWS_DAYS
+from intelligence.recommendations.histories import UNKNOWN_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +32,17 @@ TENTH = 10
 STAND_INS = 5
 LONGEST_DELAY = 5.0
 """Of a repeat purchase, in its usual intervals."""
-_OF_PRODUCTS = (*(f"sold_{days}_days" for days in WINDOWS_DAYS), "buyers", "trend", "age", "unsold", "repeat_rate")
+OF_REPEATS = (
+    "own_times",
+    "own_times_log",
+    "own_recency",
+    "own_share",
+    "own_share_root",
+    "own_since",
+    "own_delay",
+    "own_delay_log",
+)
+"""Features that are 0 for products that the customer has not bought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,46 +215,29 @@ class CandidateFinder:
             "customer_visits": np.log1p(history.visits[customers]),
             "customer_recency": np.log1p(np.maximum(history.as_of - history.last_visit[customers], 0)),
         }
-        found |= _describe_repeats(history, pairs, found)
+        found |= _describe_repeats(history, pairs)
         return {name: np.asarray(column, dtype=np.float32) for name, column in found.items()}
 
 
-def _describe_repeats(
-    history: History, places: NDArray[np.int64], found: Mapping[str, NDArray[np.float32]]
-) -> dict[str, NDArray[np.float32]]:
+def _describe_repeats(history: History, places: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
     """Return what speaks for repeat purchases; 0 for products that the customer has not bought."""
     pairs, owned = history.pairs, (places >= 0).astype(np.float32)
-    if not len(pairs.times):
-        return {}
     times = np.where(places >= 0, pairs.times[places], 0)
     since = history.as_of - pairs.last[places]
     interval = (pairs.last[places] - pairs.first[places]) / np.maximum(times - 1, 1)
     delay = np.where(times > 1, since / np.maximum(interval, 1), 0)
     share = times / np.maximum(history.visits[pairs.customers[places]], 1)
-    columns = {
-        "own": owned,
-        "own_times": times,
-        "own_times_log": np.log1p(times),
-        "own_recency": pairs.recency[places] * owned,
-        "own_share": share,
-        "own_share_root": np.sqrt(share),
-        "own_since": np.log1p(np.maximum(since, 0)) * owned,
-        "own_delay": np.minimum(delay, LONGEST_DELAY),
-        "own_delay_log": np.log1p(delay),
-    }
-    also = (
-        "ease",
-        "neighbours_relative",
-        "sold_7_days",
-        "sold_30_days",
-        "buyers",
-        "age",
-        "repeat_rate",
-        "customer_products",
-        "customer_visits",
-        "customer_recency",
+    columns = (
+        times,
+        np.log1p(times),
+        pairs.recency[places] * owned,
+        share,
+        np.sqrt(share),
+        np.log1p(np.maximum(since, 0)) * owned,
+        np.minimum(delay, LONGEST_DELAY),
+        np.log1p(delay),
     )
-    return columns | {f"own_{name}": found[name] * owned for name in also}
+    return dict(zip(OF_REPEATS, columns, strict=True))
 
 
 def _find_tenth(

@@ -1,7 +1,8 @@
 """How much each feature of a candidate counts, learned from what customers bought next on earlier days.
 
-A logistic regression on standardised features: of the candidates of customers as of an earlier day, which did the
-customer buy within the days that follow? Nothing of the day of recommending or later is used.
+Two logistic regressions on standardised features, one of new products and one of repeat purchases: of the candidates
+of customers as of an earlier day, which did the customer buy within the days that follow? Nothing of the day of
+recommending or later is used.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from intelligence.recommendations.features import CandidateFinder
+from intelligence.recommendations.features import OF_REPEATS, CandidateFinder
 from intelligence.recommendations.histories import History
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ STEP_DAYS = 28.0
 CUT_OFFS = 2
 LEAST_DAYS = 28.0
 """Of purchases before the first day that is learned from, and of a horizon."""
-LEAST_POSITIVES = 200
+LEAST_POSITIVES = 100
+"""Of each of the two."""
 MOST_CUSTOMERS = 3_000
 """Customers that are learned from, for each day."""
 PENALTY = 300.0
 LARGEST = 6.0
 """Standard deviations of a feature beyond which it counts no more."""
+_TINY = 1e-6
 
 DEFAULTS: Mapping[str, float] = {
     "ease_relative": 0.5,
@@ -48,30 +51,47 @@ DEFAULTS: Mapping[str, float] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ranking:
-    """Weighs the features of candidates.
+class Weights:
+    """Weighs features, as they are or standardised.
 
     Attributes:
-        weights: of each feature, standardised.
-        means: of each feature where it was learned.
-        scales: its standard deviation, likewise.
+        weights: by feature.
+        means: of each feature where it was learned; 0 for features as they are.
+        scales: its standard deviation, likewise; 1 for features as they are.
         bias: added to the sum.
-        learned_from: the days that it was learned on, in days since 1970; empty for DEFAULTS.
     """
 
     weights: Mapping[str, float]
     means: Mapping[str, float]
     scales: Mapping[str, float]
     bias: float = 0.0
-    learned_from: Sequence[float] = ()
 
     def score(self, candidates: Candidates) -> NDArray[np.float32]:
-        """Return the probability of a purchase within the horizon, as far as it was learned, [candidates]."""
+        """Return the probability of a purchase, [candidates]."""
         total = np.full(len(candidates), self.bias, dtype=np.float32)
         for name, weight in self.weights.items():
             scaled = (candidates.features[name] - self.means[name]) / self.scales[name]
             total += np.float32(weight) * np.clip(scaled, -LARGEST, LARGEST)
         return 1 / (1 + np.exp(-np.clip(total, -30, 30)))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Weighs candidates.
+
+    Attributes:
+        of_new: for products that the customer has not bought.
+        of_repeats: for those that the customer has bought.
+        learned_from: the days that it was learned on, in days since 1970; empty for DEFAULTS.
+    """
+
+    of_new: Weights
+    of_repeats: Weights
+    learned_from: Sequence[float] = ()
+
+    def score(self, candidates: Candidates) -> NDArray[np.float32]:
+        """Return the probability that the customer, if they buy within the horizon, buys the product, [candidates]."""
+        return np.where(candidates.pairs >= 0, self.of_repeats.score(candidates), self.of_new.score(candidates))
 
 
 def choose_cut_offs(first: float, as_of: float) -> tuple[Sequence[float], float]:
@@ -94,20 +114,36 @@ def learn_ranking(
     cut_offs, horizon = choose_cut_offs(float(purchases.days.min()), as_of)
     before = purchases.take(purchases.days < as_of)
     parts = [part for day in cut_offs for part in _take_examples(before, content, prices, (day, horizon), seed)]
-    names = list(parts[0][0].features) if parts else []
+    new, repeats = (_fit([_select(*each, owned=owned) for each in parts]) for owned in (False, True))
+    if new is None or repeats is None:
+        defaults = Weights(DEFAULTS, dict.fromkeys(DEFAULTS, 0.0), dict.fromkeys(DEFAULTS, 1.0))
+        return Ranking(defaults, defaults)
+    return Ranking(new, repeats, cut_offs)
+
+
+def _select(
+    candidates: Candidates, targets: NDArray[np.bool_], *, owned: bool
+) -> tuple[Mapping[str, NDArray[np.float32]], NDArray[np.bool_]]:
+    chosen = (candidates.pairs >= 0) == owned
+    names = [name for name in candidates.features if owned or name not in OF_REPEATS]
+    return {name: candidates.features[name][chosen] for name in names}, targets[chosen]
+
+
+def _fit(parts: Sequence[tuple[Mapping[str, NDArray[np.float32]], NDArray[np.bool_]]]) -> Weights | None:
+    """Return the weights that tell what was bought; None where there are too few examples."""
     targets = np.concatenate([part for _, part in parts]) if parts else np.empty(0, dtype=np.bool_)
     if targets.sum() < LEAST_POSITIVES or targets.all():
-        return Ranking(DEFAULTS, dict.fromkeys(DEFAULTS, 0.0), dict.fromkeys(DEFAULTS, 1.0))
-    inputs = np.stack([np.concatenate([each.features[name] for each, _ in parts]) for name in names], axis=1)
-    means, scales = inputs.mean(axis=0, dtype=np.float64), inputs.std(axis=0, dtype=np.float64) + 1e-6
+        return None
+    names = list(parts[0][0])
+    inputs = np.stack([np.concatenate([part[name] for part, _ in parts]) for name in names], axis=1)
+    means, scales = inputs.mean(axis=0, dtype=np.float64), inputs.std(axis=0, dtype=np.float64) + _TINY
     scaled = np.clip((inputs - means) / scales, -LARGEST, LARGEST)
     fitted = LogisticRegression(C=1 / PENALTY, solver="newton-cholesky").fit(scaled, targets)
-    return Ranking(
+    return Weights(
         dict(zip(names, fitted.coef_[0].tolist(), strict=True)),
         dict(zip(names, means.tolist(), strict=True)),
         dict(zip(names, scales.tolist(), strict=True)),
         float(fitted.intercept_[0]),
-        cut_offs,
     )
 
 
