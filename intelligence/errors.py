@@ -7,7 +7,8 @@ IntelligenceError
 ├── SearchError               a search cannot be made as asked
 ├── WeekError                 a week cannot be read as an ISO week
 ├── ConcernsFileError         a file of concerns cannot be read or written
-└── ClusterError              customers cannot be put into clusters, or there is no such cluster
+├── ClusterError              customers cannot be put into clusters, or there is no such cluster
+└── RecommendationError       a catalogue or purchases cannot be used, or nothing can be recommended
 """
 
 from __future__ import annotations
@@ -43,3 +44,7 @@ class WeekError(IntelligenceError):
 
 class ConcernsFileError(IntelligenceError):
     """A file of concerns cannot be read or written; the message says why."""
+
+
+class RecommendationError(IntelligenceError):
+    """A catalogue or purchases cannot be used, or nothing can be recommended; the message says what to do."""

@@ -405,6 +405,18 @@ class Settings(BaseSettings):
         alias="DWH_NEXT_PURCHASE_TRAINING_QUERY",
         description="Your SQL for next-purchase training, with :start_date.",
     )
+    catalog: str = Field(
+        "products",
+        alias="DWH_CATALOG",
+        min_length=1,
+        description="Catalogue for `holdfast recommend`: table or query of the warehouse, or a .csv file.",
+    )
+    purchases: str = Field(
+        "purchases",
+        alias="DWH_PURCHASES",
+        min_length=1,
+        description="Purchases for `holdfast recommend`: table or query of the warehouse, or a .csv file.",
+    )
     history_query: str | None = Field(
         None,
         alias="DWH_HISTORY_QUERY",

@@ -55,6 +55,7 @@ COMMANDS = {
     "models": "console.models:models",
     "predict": "console.cli.predict:predict",
     "prune": "console.cli.retention:prune",
+    "recommend": "console.cli.recommend:recommend",
     "replay": "console.cli.replay:replay",
     "search": "console.cli.search:search",
     "segments": "console.cli.segments:segments",
