@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from campaigns.decide import ContactHistory, Decision
     from campaigns.definition import Campaign
     from campaigns.feedback import Feedback
+    from campaigns.leads import LeadRecord, LeadState
     from campaigns.records import ActivationRecord, ReevaluationRecord
     from campaigns.tombstones import Tombstones
     from features.signals import Signals
@@ -52,6 +53,7 @@ class LedgerState:
         due_times: when time alone may change a segment of a customer, in seconds since 1970, 0 for never.
         pruned_before: what was processed before then may be missing from this state; None if nothing was pruned.
         last_transitions: the event time of each customer's latest transition, if asked for; none of the future.
+        leads: those of the requested leads that exist.
     """
 
     memberships: Mapping[str, MembershipState]
@@ -65,6 +67,7 @@ class LedgerState:
     due_times: Mapping[str, int] = field(default_factory=dict)
     pruned_before: datetime | None = None
     last_transitions: Mapping[str, datetime] = field(default_factory=dict)
+    leads: Mapping[str, LeadState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ class BatchChanges:
         due_times: new due times, None for a customer who is not due any more; of customers evaluated before, or in this
             batch.
         experiment_customers: whom experiments on models reach; those that an experiment has reached already stay so.
+        leads: the new state of leads; one that is older than the ledger's is not stored.
+        lead_records: events of leads, among the outcomes folded.
     """
 
     transitions: Sequence[Transition] = ()
@@ -130,6 +135,8 @@ class BatchChanges:
     stops: Sequence[CampaignStop] = ()
     due_times: Mapping[str, int | None] = field(default_factory=dict)
     experiment_customers: Sequence[ExperimentCustomer] = ()
+    leads: Sequence[LeadState] = ()
+    lead_records: Sequence[LeadRecord] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +180,7 @@ class Ledger(Protocol):
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
         last_transitions: bool = False,
+        leads: Sequence[str] = (),
     ) -> LedgerState:
         """Return what is held of customers, messages and outcomes, triggers and decisions.
 
@@ -185,6 +193,7 @@ class Ledger(Protocol):
             hours: whose contacts the breakers count; none when left out.
             versions: under which the customers will be evaluated, by segment; those activated when left out.
             last_transitions: whether to read when the customers last entered or left a segment.
+            leads: the leads to read.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now.

@@ -6,6 +6,7 @@ ModelError
 ├── ModelOutputError  a model returned something that is no finite number
 ├── RfmDefinitionError  the file of RFM cut points cannot be used
 ├── FeatureLabelError  the file of feature labels cannot be used
+├── LeadWeightsError   the file of the points of leads cannot be used
 └── VersionError      a version on disk cannot be read or written
     ├── ManifestError           its manifest cannot be used; a ModelLoadError, too
     ├── NoVersionError          there is no such version, or no such model
@@ -36,6 +37,10 @@ class ModelOutputError(ModelError):
 
 class RfmDefinitionError(ModelError):
     """The file of RFM cut points cannot be used."""
+
+
+class LeadWeightsError(ModelError):
+    """The file of the points of leads cannot be used."""
 
 
 class FeatureLabelError(ModelError):

@@ -45,7 +45,7 @@ def native_decoder(
             return read_foreign(record, types, limits, others) or _reject_content(record, error)
         kind = types.get(wire.type)
         if kind is None:
-            return reject_type(record, wire, types)
+            return reject_type(record, wire.type, types)
         if problem := find_problem(wire, kind, record, limits):
             return problem
         if record.key != wire.customer_id.encode():

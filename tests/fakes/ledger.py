@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from campaigns.decide import Decision
     from campaigns.definition import Campaign
     from campaigns.feedback import Feedback
+    from campaigns.leads import LeadRecord, LeadState
     from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange
     from campaigns.triggers import Message
     from features.signals import Signals
@@ -98,6 +99,8 @@ class InMemoryLedger:
         self.hours: dict[str, Counter[int]] = defaultdict(Counter)
         self.stopped: dict[str, CampaignStop] = {}
         self.reached: dict[tuple[str, str], ExperimentCustomer] = {}
+        self.leads: dict[str, LeadState] = {}
+        self.lead_records: dict[tuple[str, str], LeadRecord] = {}
 
     async def read(
         self,
@@ -110,6 +113,7 @@ class InMemoryLedger:
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
         last_transitions: bool = False,
+        leads: Sequence[str] = (),
     ) -> LedgerState:
         """See the port."""
         self.reach()
@@ -135,6 +139,7 @@ class InMemoryLedger:
             {each: c.due_at or 0 for each, c in known.items() if c.evaluated_versions},
             self.pruned_before,
             {each: at for each, c in known.items() if (at := c.find_last_transition())} if last_transitions else {},
+            leads={each: self.leads[each] for each in leads if each in self.leads},
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -149,6 +154,10 @@ class InMemoryLedger:
         self.generation += changes.cache_lost
         for each in changes.experiment_customers:
             self.reached.setdefault((each.experiment, each.customer_id), each)
+        for lead in changes.leads:
+            self._write_lead(lead)
+        for record in changes.lead_records:
+            self.lead_records.setdefault((record.lead_id, record.event_id), record)
         for stop in changes.stops:
             self.stopped.setdefault(stop.campaign, stop)
         return Committed(self._write_outbox(changes.messages, refused), self.generation)
@@ -304,6 +313,11 @@ class InMemoryLedger:
             self._customer(customer_id).signals = signals
         for customer_id, event in [*changes.message_ids, *changes.outcome_ids]:
             self._customer(customer_id).seen.add(event)
+
+    def _write_lead(self, lead: LeadState) -> None:
+        held = self.leads.get(lead.lead_id)
+        if held is None or held.updated_at is None or (lead.updated_at and lead.updated_at >= held.updated_at):
+            self.leads[lead.lead_id] = lead
 
     def _write_transition(self, change: Transition, at: datetime) -> None:
         customer = self._customer(change.customer_id)
