@@ -159,6 +159,4 @@ def alert_message(
         ("content-type", b"application/json"),
         (RECEIVED_HEADER, b"%d" % context.received_ms),
     )
-    return Message(
-        alert_id, lead.customer_id, DESTINATION, key, headers, msgspec.json.encode(body), context.partition
-    )
+    return Message(alert_id, lead.customer_id, DESTINATION, key, headers, msgspec.json.encode(body), context.partition)

@@ -6,7 +6,7 @@ probability, such that as many training leads reach each score as by points; so 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from models.leads import Lead
 
-LEAD_MAPPING: Mapping[str, str] = {name: name for name in FEATURES}
 _BOUNDS = (-1e-4, 1 + 1e-4)
 _TASK = Leads()
 
@@ -74,13 +73,19 @@ def as_table(leads: Sequence[Lead]) -> FeatureTable:
     return FeatureTable(("",) * len(leads), {name: cells[:, place] for place, name in enumerate(FEATURES)})
 
 
+def name_columns(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the features of a version and their columns of `as_table`, which have the same names."""
+    return {name: name for name in manifest["features"] if name in FEATURES}
+
+
 def load_lead_model(home: Path, version: str) -> TrainedLeadModel:
     """Load a version.
 
     Raises:
         ModelLoadError, VersionError: it cannot be used.
     """
-    scorer = load_model(read_version(home, version).folder, LEAD_MAPPING, _BOUNDS)
+    found = read_version(home, version)
+    scorer = load_model(found.folder, name_columns(found.manifest), _BOUNDS)
     if not isinstance(scorer, TFLiteScorer):
         raise ModelLoadError(f"model {version} is segmented, which models of leads are not; train it without")
     return TrainedLeadModel(scorer)

@@ -32,6 +32,8 @@ FEATURES = (
     "concern_count",
     "previous_purchase_count",
 )
+ALIASES = {"skin_age": "profile_delta", "previous_treatment_count": "previous_purchase_count"}
+"""Other names of features, and the feature each is."""
 LEADS = "leads"
 """The name of the model's folder."""
 WEIGHTS_FILE = "leads.json"
@@ -42,6 +44,44 @@ _EXACT = 1e-6
 
 Tier = Literal["cold", "warm", "hot"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
+
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0, le=100_000)]
+Days = Annotated[float, Meta(ge=0, le=100_000)]
+Delta = Annotated[float, Meta(ge=-1_000_000, le=1_000_000)]
+
+
+class LeadFeatures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The features of a lead with their ranges, under all of their names; None is unknown."""
+
+    urgency_score: Share | None = None
+    days_since_contact: Days | None = None
+    response_rate: Share | None = None
+    budget_specified: bool | None = None
+    contact_completeness: Share | None = None
+    profile_delta: Delta | None = None
+    skin_age: Delta | None = None
+    concern_count: Count | None = None
+    previous_purchase_count: Count | None = None
+    previous_treatment_count: Count | None = None
+
+    @property
+    def features(self) -> dict[str, float | None]:
+        """The features by their first names."""
+        read = {name: getattr(self, name) for name in FEATURES}
+        read.update((name, getattr(self, alias)) for alias, name in ALIASES.items() if read[name] is None)
+        return {name: None if value is None else float(value) for name, value in read.items()}
+
+    def find_problem(self) -> str | None:
+        """Return why the features cannot be used, None when they can."""
+        for alias, name in ALIASES.items():
+            first, second = getattr(self, name), getattr(self, alias)
+            if None not in (first, second) and first != second:
+                return f"{name} is {first:g} and {alias}, another name of it, is {second:g}; give one of them"
+        if all(value is None for value in self.features.values()):
+            return f"there is no feature; give at least one of {', '.join(FEATURES)}"
+        return None
 
 
 class FeatureWeight(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -46,6 +46,7 @@ COMMANDS = {
     "explain": "console.cli.explain:explain",
     "forget": "console.cli.retention:forget",
     "init": "console.cli.warehouse:init",
+    "leads": "console.cli.leads:leads",
     "ledger": "console.cli.ledger:ledger",
     "models": "console.models:models",
     "predict": "console.cli.predict:predict",

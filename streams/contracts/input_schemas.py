@@ -17,10 +17,10 @@ from campaigns.contact_state import TRANSITIONS
 from campaigns.feedback import SCORED_MODELS, FeedbackKind
 from campaigns.leads import OUTCOMES as LEAD_OUTCOMES
 from campaigns.leads import UPDATED, WRONG_SCORE
-from models.leads import FEATURES
+from models.leads import ALIASES, FEATURES
 from streams.formats.events import WireEvent
 from streams.formats.feedback_checks import MAX_REASON
-from streams.formats.leads import ALIASES, LeadWire
+from streams.formats.leads import LeadWire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -185,7 +185,8 @@ def _event(
         "type": "object",
         "required": [*_EVERY_EVENT, *required],
         "properties": {
-            name: {**(own.get(name) or _fields(WireEvent)[name]), "description": MEANINGS[name]} for name in dict.fromkeys(names)
+            name: {**(own.get(name) or _fields(WireEvent)[name]), "description": MEANINGS[name]}
+            for name in dict.fromkeys(names)
         },
     }
 

@@ -6,37 +6,29 @@ named and as the lead's own id where none is.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
 from campaigns.leads import OUTCOMES, UPDATED, WRONG_SCORE
-from models.leads import FEATURES
-from streams.formats.events import Id, Name, RejectReason
+from models.leads import FULL, LeadFeatures
+from streams.formats.events import Id, Name, Record, RejectReason
 from streams.formats.feedback_checks import check_words
 from streams.formats.validation import check_time, find_control, reject, reject_key, reject_size, reject_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
-    from streams.formats.events import Record, Reject
+    from streams.formats.events import Reject
     from streams.formats.validation import Limits
 
-Share = Annotated[float, Meta(ge=0, le=1)]
-Count = Annotated[int, Meta(ge=0, le=100_000)]
-Days = Annotated[float, Meta(ge=0, le=100_000)]
-Delta = Annotated[float, Meta(ge=-1_000_000, le=1_000_000)]
-Score = Annotated[float, Meta(ge=0, le=100)]
-
-ALIASES: Mapping[str, str] = {"skin_age": "profile_delta", "previous_treatment_count": "previous_purchase_count"}
-"""Other names of features, and the feature each is."""
 TYPES: Mapping[str, str] = dict.fromkeys((UPDATED, *OUTCOMES, WRONG_SCORE), "lead")
 _KEY = "lead_id"
 
 
-class LeadWire(Struct, frozen=True, gc=False):
+class LeadWire(LeadFeatures, frozen=True, kw_only=True, gc=False):
     """Every field that an event of a lead may have; `type` determines which of them are read."""
 
     id: Id
@@ -44,26 +36,9 @@ class LeadWire(Struct, frozen=True, gc=False):
     lead_id: Id
     occurred_at: Annotated[datetime, Meta(tz=True)]
     customer_id: Id | None = None
-    urgency_score: Share | None = None
-    days_since_contact: Days | None = None
-    response_rate: Share | None = None
-    budget_specified: bool | None = None
-    contact_completeness: Share | None = None
-    profile_delta: Delta | None = None
-    skin_age: Delta | None = None
-    concern_count: Count | None = None
-    previous_purchase_count: Count | None = None
-    previous_treatment_count: Count | None = None
     by: Name = ""
     reason: str = ""
-    value: Score | None = None
-
-    @property
-    def features(self) -> dict[str, float | None]:
-        """The features by name; None is unknown."""
-        read = {name: getattr(self, name) for name in FEATURES}
-        read.update((name, getattr(self, alias)) for alias, name in ALIASES.items() if read[name] is None)
-        return {name: None if value is None else float(value) for name, value in read.items()}
+    value: Annotated[float, Meta(ge=0, le=FULL)] | None = None
 
 
 class LeadEvent(Struct, frozen=True, gc=False):
@@ -113,15 +88,5 @@ def _find_problem(wire: LeadWire) -> str | None:
     if problem := find_control(ids):
         return problem
     if wire.type == UPDATED:
-        return _check_features(wire)
+        return wire.find_problem()
     return check_words(wire.by, wire.reason) if wire.type == WRONG_SCORE else None
-
-
-def _check_features(wire: LeadWire) -> str | None:
-    for alias, name in ALIASES.items():
-        first, second = getattr(wire, name), getattr(wire, alias)
-        if None not in (first, second) and first != second:
-            return f"{name} is {first:g} and {alias}, another name of it, is {second:g}; send one of them"
-    if all(value is None for value in wire.features.values()):
-        return f"the update has no feature; send at least one of {', '.join(FEATURES)}"
-    return None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from campaigns.leads import LeadState
 from models.errors import LeadWeightsError
 from models.leads import LeadScorer, load_weights
 from streams.leads import FoldedLeads, fold_leads, lead_key
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from campaigns.leads import LeadState
     from streams.formats.leads import LeadEvent
 
 SCORER = LeadScorer()
@@ -111,7 +111,7 @@ def test_a_lead_without_a_customer_stands_for_itself() -> None:
         ({"occurred_at": "1969-01-01T00:00:00Z"}, "in the years 1970 to 2199"),
         ({"occurred_at": "2012-06-01T00:00:00Z"}, "HOLDFAST_MAX_FUTURE_S"),
         ({"type": "lead.wrong_score", "by": " ", "reason": "won"}, "by is ' '"),
-        (dict.fromkeys(BEST), "has no feature"),
+        (dict.fromkeys(BEST), "there is no feature"),
     ],
 )
 def test_a_bad_event_is_rejected_with_its_reason(change: dict[str, Any], detail: str) -> None:
