@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from campaigns.leads import LeadRecord, LeadState
     from campaigns.records import ActivationRecord, ReevaluationRecord
     from campaigns.tombstones import Tombstones
+    from features.insights import Insights
     from features.signals import Signals
     from segments.definition import Segment
     from segments.engine import Activation, EarlierResult, MembershipState, Mode, Transition
@@ -32,6 +33,22 @@ CustomerKey = tuple[str, str]
 """A customer's id and the id of one of their messages, outcomes, triggers or decisions."""
 HourRange = tuple[int, int]
 """The first and the last of some clock hours since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFacts:
+    """What the rules in force need of the ledger, beside what each evaluation needs.
+
+    Attributes:
+        last_transitions: when the customers last entered or left a segment.
+        insights: the kinds of insights, see features/insights.py.
+    """
+
+    last_transitions: bool = False
+    insights: Sequence[str] = ()
+
+
+NO_FACTS = LedgerFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,7 @@ class LedgerState:
         due_times: when time alone may change a segment of a customer, in seconds since 1970, 0 for never.
         pruned_before: what was processed before then may be missing from this state; None if nothing was pruned.
         last_transitions: the event time of each customer's latest transition, if asked for; none of the future.
+        insights: what batch jobs found of each customer, of the kinds asked for.
         leads: those of the requested leads that exist.
     """
 
@@ -67,6 +85,7 @@ class LedgerState:
     due_times: Mapping[str, int] = field(default_factory=dict)
     pruned_before: datetime | None = None
     last_transitions: Mapping[str, datetime] = field(default_factory=dict)
+    insights: Mapping[str, Insights] = field(default_factory=dict)
     leads: Mapping[str, LeadState] = field(default_factory=dict)
 
 
@@ -169,7 +188,7 @@ class Committed:
 class Ledger(Protocol):
     """The worker's state, in one transactional store."""
 
-    async def read(
+    async def read(  # noqa: PLR0913 - one parameter for each part of the state
         self,
         customer_ids: Sequence[str],
         message_ids: Sequence[CustomerKey],
@@ -179,7 +198,7 @@ class Ledger(Protocol):
         contacts_after: datetime | None = None,
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
-        last_transitions: bool = False,
+        facts: LedgerFacts = NO_FACTS,
         leads: Sequence[str] = (),
     ) -> LedgerState:
         """Return what is held of customers, messages and outcomes, triggers and decisions.
@@ -192,7 +211,7 @@ class Ledger(Protocol):
             contacts_after: which contacts the histories list, by event time; none of them when left out.
             hours: whose contacts the breakers count; none when left out.
             versions: under which the customers will be evaluated, by segment; those activated when left out.
-            last_transitions: whether to read when the customers last entered or left a segment.
+            facts: what the rules in force need of the ledger.
             leads: the leads to read.
 
         Raises:

@@ -24,7 +24,7 @@ from campaigns.decision_inputs import DecisionInputs
 from campaigns.errors import LedgerConflictError, LedgerFencedError
 from campaigns.feedback import Feedback, Standing
 from campaigns.leads import LeadRecord, LeadState
-from campaigns.ports import Committed, LedgerState, OutboxRow, Refusal
+from campaigns.ports import NO_FACTS, Committed, LedgerState, OutboxRow, Refusal
 from campaigns.postgres_connections import ANSWER_S, ERASURE_LOCK, LedgerPool
 from campaigns.queries import QUERIES
 from campaigns.records import (
@@ -38,6 +38,7 @@ from campaigns.records import (
 from campaigns.tombstones import Tombstones, digest
 from campaigns.triggers import Headers, Message, decision_message_id
 from campaigns.unpublishable import set_aside
+from features.insights import Insights
 from features.pg_array_literal import PgTextArray, register_text_arrays
 from features.signals import Signals
 from models.current_user import current_user
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
     from campaigns.breaker import CampaignStop
     from campaigns.definition import Campaign
-    from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange
+    from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange, LedgerFacts
     from segments.definition import Segment
     from segments.engine import EarlierResult, Mode
 
@@ -68,7 +69,7 @@ set_json_loads(msgspec.json.decode)
 
 
 # What the query `read_customers` returns, by customer: due time and roster, episodes, signals, consent changes, last
-# contacts, contacts; by campaign: stops, contacts by hour; by customer: feedback, last transition.
+# contacts, contacts; by campaign: stops, contacts by hour; by customer: feedback, last transition, insights.
 _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...], int]]),
     msgspec.json.Decoder(dict[str, dict[str, Episode]]),
@@ -80,6 +81,7 @@ _ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
     msgspec.json.Decoder(dict[str, dict[int, int]]),
     msgspec.json.Decoder(dict[str, tuple[Standing, ...]]),
     msgspec.json.Decoder(dict[str, datetime]),
+    msgspec.json.Decoder(dict[str, Insights]),
 )
 _INPUTS = msgspec.json.Decoder(DecisionInputs)
 _FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
@@ -125,7 +127,7 @@ class PostgresLedger:
         """Close every connection."""
         await self._pool.close()
 
-    async def read(
+    async def read(  # noqa: PLR0913 - one parameter for each part of the state
         self,
         customer_ids: Sequence[str],
         message_ids: Sequence[CustomerKey],
@@ -135,7 +137,7 @@ class PostgresLedger:
         contacts_after: datetime | None = None,
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
-        last_transitions: bool = False,
+        facts: LedgerFacts = NO_FACTS,
         leads: Sequence[str] = (),
     ) -> LedgerState:
         """See the port."""
@@ -148,7 +150,8 @@ class PostgresLedger:
             "hour_ends": [last for _, last in hours],
             "breaking": self._breaking,
             "roster": self._known_roster(present),
-            "last_transitions": last_transitions,
+            "last_transitions": facts.last_transitions,
+            "insights": list(facts.insights),
         }
         wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
         async with self._pool.connection() as connection, connection.pipeline():
@@ -163,9 +166,19 @@ class PostgresLedger:
         # Not in the pipeline: each would wait for an answer of its own.
         (answers,) = await known.fetchall()
         rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        evaluated, episodes, signals, consent, last_contacts, contacts, stops, contact_hours, feedback, moved = (
-            decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True)
-        )
+        (
+            evaluated,
+            episodes,
+            signals,
+            consent,
+            last_contacts,
+            contacts,
+            stops,
+            contact_hours,
+            feedback,
+            moved,
+            learned,
+        ) = (decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True))
         last, earlier = await self._find_versions(evaluated, present)
         memberships = {
             each: MembershipState(episodes.get(each, {}), last.get(each, {}), earlier.get(each, ()))
@@ -188,6 +201,7 @@ class PostgresLedger:
             evaluated,
             (await horizon.fetchall())[0][0],
             moved,
+            learned,
             leads={row[0]: LeadState(*row) for row in rows.get("read_leads", ())},
         )
 

@@ -50,6 +50,7 @@ _COPIES = (
     "copy_contacts",
     "copy_consent",
     "copy_feedback",
+    "copy_insights",
     "copy_hours",
     "copy_stops",
 )

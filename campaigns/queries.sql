@@ -1,5 +1,5 @@
 -- name: read_customers
--- Eight JSON objects by customer and two by campaign, each decoded in one go. Of a customer evaluated under the present
+-- Nine JSON objects by customer and two by campaign, each decoded in one go. Of a customer evaluated under the present
 -- versions, as most are, the first has the due time alone. `= ANY` and no joins: while the statistics
 -- are old, a join may pair every customer with every row. The latest contact of each campaign with a cooldown, and every
 -- contact that a limit may count. Contacts of both arms and with any status: a held-out customer is treated like a
@@ -51,7 +51,12 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                   FROM (SELECT customer_id, greatest(max(entered_at) FILTER (WHERE entered_at <= now()),
                                                      max(exited_at) FILTER (WHERE exited_at <= now())) AS at
                           FROM membership WHERE customer_id = ANY (%(customers)s::text[]) GROUP BY customer_id) t
-                 WHERE at IS NOT NULL) END);
+                 WHERE at IS NOT NULL) END),
+       (SELECT CASE WHEN cardinality(%(insights)s::text[]) > 0 THEN
+               (SELECT json_object_agg(customer_id, kinds)::text
+                  FROM (SELECT customer_id, json_object_agg(kind, facts) AS kinds FROM insight
+                         WHERE customer_id = ANY (%(customers)s::text[]) AND kind = ANY (%(insights)s::text[])
+                         GROUP BY customer_id) i) END);
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);
@@ -150,6 +155,23 @@ RETURNING customer_id, due_at;
 
 -- name: ledger_time
 SELECT extract(epoch FROM clock_timestamp())::bigint;
+
+-- name: share_erasures
+-- Held to the end of the transaction.
+SELECT pg_advisory_xact_lock_shared(%(lock)s);
+
+-- name: write_insights
+INSERT INTO insight AS i (customer_id, kind, facts, computed_at)
+SELECT customer_id, %(kind)s, facts, %(at)s FROM unnest(%(customers)s::text[], %(facts)s::jsonb[]) AS t (customer_id, facts)
+ ORDER BY customer_id
+    ON CONFLICT (customer_id, kind) DO UPDATE SET facts = excluded.facts, computed_at = excluded.computed_at
+ WHERE i.computed_at <= excluded.computed_at;
+
+-- name: remove_earlier_insights
+DELETE FROM insight WHERE kind = %(kind)s AND computed_at < %(at)s;
+
+-- name: count_insights
+SELECT kind, count(*), max(computed_at) FROM insight GROUP BY kind ORDER BY kind;
 
 -- name: last_transition
 SELECT floor(extract(epoch FROM greatest(max(entered_at), max(exited_at))))::bigint FROM membership;

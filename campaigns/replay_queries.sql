@@ -177,6 +177,11 @@ INSERT INTO {scratch}.consent_change SELECT * FROM consent_change
 INSERT INTO {scratch}.feedback SELECT * FROM feedback
  WHERE recorded_at < %(begin)s AND (%(customers)s::text[] IS NULL OR customer_id = ANY (%(customers)s::text[]));
 
+-- name: copy_insights
+-- Those of today: earlier ones are not kept.
+INSERT INTO {scratch}.insight SELECT * FROM insight
+ WHERE %(customers)s::text[] IS NULL OR customer_id = ANY (%(customers)s::text[]);
+
 -- name: copy_hours
 INSERT INTO {scratch}.campaign_hour (campaign, hour, contacts)
 SELECT campaign, hour, contacts FROM campaign_hour WHERE hour < floor(extract(epoch FROM %(begin)s::timestamptz) / 3600)

@@ -12,7 +12,7 @@ GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
     dead_letter, partition_owner, activation, segment_activation, campaign_hour, campaign_stop, experiment_customer,
     experiment_stop, lead, lead_event TO :"role";
-GRANT SELECT ON ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
+GRANT SELECT ON insight, ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
 GRANT UPDATE (roster_id, earlier, due_at, claimed_until) ON evaluated TO :"role";
@@ -41,6 +41,11 @@ GRANT SELECT, INSERT, UPDATE (triggers, done_at) ON replay_send TO :"role";
 GRANT CREATE ON DATABASE :"DBNAME" TO :"role";
 \endif
 
+-- Run with `--set insights=1` for the role of the batch jobs that write insights: `holdfast clusters` and `recommend`.
+\if :{?insights}
+GRANT SELECT, INSERT, UPDATE, DELETE ON insight TO :"role";
+\endif
+
 -- Run with `--set deliver=1` for the role of `holdfast deliver`, too.
 \if :{?deliver}
 GRANT SELECT, INSERT ON delivery, opt_out TO :"role";
@@ -52,7 +57,7 @@ GRANT UPDATE (reported_at) ON opt_out TO :"role";
 -- Run with `--set forget=1` for the role of `holdfast forget`: it deletes a customer's rows from every table.
 \if :{?forget}
 GRANT SELECT, DELETE ON evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
-    dead_letter, delivery, opt_out, experiment_customer, lead, lead_event TO :"role";
+    dead_letter, delivery, opt_out, experiment_customer, lead, lead_event, insight TO :"role";
 GRANT SELECT, INSERT, DELETE ON tombstone TO :"role";
 GRANT UPDATE (tombstones) ON ledger_state TO :"role";
 GRANT SELECT, UPDATE (last_customer_id) ON campaign_launch, reevaluation TO :"role";

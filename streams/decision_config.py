@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from campaigns.feedback import ALWAYS_VIP
+from campaigns.ports import LedgerFacts
+from features.insights import find_kinds
 from features.times import EVENT_TIME
 from models.facts import facts_read
 from models.former_scores import label_changeovers, score_as_before
@@ -34,7 +36,8 @@ class DecisionConfig:
         activations: the activation of each segment's version, by key.
         definitions: campaigns and offers.
         reads_event_time: whether a rule, an offer or a message reads the event time.
-        moves_with_time: whether the result of a rule depends on the moment of the evaluation.
+        ledger_facts: last transitions where a rule depends on the moment of evaluation, and the kinds of insights of
+            which a rule, an offer or a message reads a fact.
         timing: what the settings say about time.
         scored: the versions under which customers are evaluated, with the changeovers of the models.
         fingerprint: of these versions.
@@ -48,7 +51,7 @@ class DecisionConfig:
     definitions: Definitions
     timing: Timing = field(default_factory=Timing)
     reads_event_time: bool = field(init=False)
-    moves_with_time: bool = field(init=False)
+    ledger_facts: LedgerFacts = field(init=False)
     reads_feedback: bool = field(init=False)
     scored: ScoredUnder = field(init=False)
     fingerprint: str = field(init=False)
@@ -62,7 +65,8 @@ class DecisionConfig:
         facts += [each.facts for each in definitions.offers.values()]
         read = frozenset[str]().union(*facts)
         object.__setattr__(self, "reads_event_time", EVENT_TIME in read)
-        object.__setattr__(self, "moves_with_time", not FACTS_AS_OF.isdisjoint(of_rules))
+        ledger_facts = LedgerFacts(not FACTS_AS_OF.isdisjoint(of_rules), find_kinds(read))
+        object.__setattr__(self, "ledger_facts", ledger_facts)
         object.__setattr__(self, "reads_feedback", ALWAYS_VIP in read)
         object.__setattr__(self, "scored", find_scored(self.segments, self.scorers))
         object.__setattr__(self, "fingerprint", fingerprint(self.scored.versions))

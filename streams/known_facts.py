@@ -11,6 +11,7 @@ from campaigns.feedback import ALWAYS_VIP
 from campaigns.reasons import describe_missing_reasons
 from campaigns.unknown_facts import refuse_unknown_facts
 from features.errors import WarehouseError
+from features.insights import INSIGHT_FACTS
 from features.signals import as_columns
 from features.table import find_kind
 from features.times import EVENT_TIME, STALE
@@ -36,7 +37,8 @@ SAMPLED_ROWS = 1_000
 def known_facts(columns: FeatureTable, scorers: Scorers, *, marks_stale: bool) -> Collection[str]:
     """Return the name of every fact that the warehouse's view, the models, the signals and feedback supply.
 
-    A fact of the models is known even where the view lacks a column behind it: the segments that read it are frozen.
+    Insights are known, and null, before their job has run. A fact of the models is known even where the view lacks a
+    column behind it: the segments that read it are frozen.
 
     Args:
         columns: the view's columns; it needs no rows.
@@ -44,7 +46,8 @@ def known_facts(columns: FeatureTable, scorers: Scorers, *, marks_stale: bool) -
         marks_stale: whether customers have the fact `stale`, as with DWH_UPDATED_AT_COLUMN.
     """
     marks = (STALE,) if marks_stale else ()
-    return {*score_customers(columns, scorers).columns, *as_columns({}, (), {}), ALWAYS_VIP, EVENT_TIME, *marks}
+    scores, signals = score_customers(columns, scorers).columns, as_columns({}, (), {})
+    return {*scores, *signals, *INSIGHT_FACTS, ALWAYS_VIP, EVENT_TIME, *marks}
 
 
 def report_missing_columns(columns: FeatureTable, scorers: Scorers) -> None:

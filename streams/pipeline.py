@@ -22,6 +22,7 @@ from campaigns.reasons import add_reasons
 from campaigns.tombstones import Tombstones
 from campaigns.transition_messages import transition_message
 from campaigns.triggers import outgoing
+from features.insights import add_insights
 from features.signals import Signals, as_columns
 from features.signals import fold as fold_messages
 from features.table import FeatureTable
@@ -179,7 +180,7 @@ class Pipeline:
     async def refresh(self, decoded: Decoded) -> Refreshed:
         """Read the features of every customer to evaluate; updated customers are invalidated and read fresh.
 
-        A batch of outcomes, feedback and leads alone reads neither the cache nor the warehouse: an opt-out does not wait.
+        A batch of outcomes, feedback and leads alone reads neither cache nor warehouse: an opt-out does not wait.
         """
         events = decoded.events
         latest = latest_events(events.to_evaluate)
@@ -221,7 +222,7 @@ class Pipeline:
             contacts_after=limits_begin(events.to_evaluate, definitions.longest_limit),
             hours=hours_counted(events.to_evaluate, definitions.longest_breaker),
             versions=prepared.config.scored.versions,
-            last_transitions=prepared.config.moves_with_time,
+            facts=prepared.config.ledger_facts,
             leads=lead_ids(events.leads),
         )
         self.stopped_campaigns = state.stops
@@ -246,7 +247,9 @@ class Pipeline:
         if prepared.config.reads_feedback:
             columns.update(feedback_columns(histories, customers, as_of))
         updates = {key: event for key, event in prepared.awaited.items() if key not in state.seen_messages}
-        facts = prepared.facts.with_columns(columns)
+        facts = add_insights(
+            prepared.facts.with_columns(columns), state.insights, prepared.config.ledger_facts.insights
+        )
         leads = fold_leads(prepared.events.leads, state.leads, state.seen_messages, prepared.config.scorers.leads)
         return Folded(fresh, signals, as_of, facts, outcomes, histories, feedback, updates, leads)
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from benchmarks.workers import Workers
 
 LEADS, SEED = 6_000, 7
+RECENT_DAYS, MANY = 7, 3
 ALERTS, PER_S = 300, 10
 WARM = 30
 MILLISECOND_NS = 1e6
@@ -60,7 +61,7 @@ def draw_leads(count: int, seed: int) -> tuple[dict[str, NDArray[Any]], NDArray[
         "urgency_score": rng.beta(2, 3, count).round(3),
         "days_since_contact": rng.gamma(1.5, 6, count).round(0),
         "response_rate": rng.beta(2, 2, count).round(2),
-        "budget_specified": (rng.random(count) < 0.4).astype(np.int64),
+        "budget_specified": rng.binomial(1, 0.4, count),
         "contact_completeness": rng.beta(4, 2, count).round(2),
         "profile_delta": rng.normal(3, 6, count).round(1),
         "concern_count": rng.poisson(1.4, count),
@@ -69,9 +70,9 @@ def draw_leads(count: int, seed: int) -> tuple[dict[str, NDArray[Any]], NDArray[
     logit = (
         -3.4
         + 3.5 * found["response_rate"] * found["urgency_score"]
-        + 1.1 * found["budget_specified"] * (found["days_since_contact"] < 7)
+        + 1.1 * found["budget_specified"] * (found["days_since_contact"] < RECENT_DAYS)
         + 1.2 * (found["previous_purchase_count"] > 0)
-        - 0.9 * (found["concern_count"] > 3)
+        - 0.9 * (found["concern_count"] > MANY)
         + 1.0 * found["urgency_score"]
     )
     return found, rng.random(count) < 1 / (1 + np.exp(-logit))

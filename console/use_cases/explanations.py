@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from campaigns.definition import load_definitions
 from campaigns.errors import ErasureError
+from campaigns.ports import LedgerFacts
 from campaigns.recomputation import recompute
 from console.use_cases.customer_feedback import judge_feedback
 from console.use_cases.ledger import ask_ledger
 from features.errors import WarehouseError
+from features.insights import KINDS, add_insights
 from features.signals import as_columns
 from features.times import EVENT_TIME, event_times
 from features.warehouses import opened
@@ -169,7 +171,7 @@ async def current_facts(
     """
     async with opened(find_warehouse(settings)) as warehouse:
         table = await fetch_customer(warehouse, customer_id)
-    state = await ledger.read([customer_id], [])
+    state = await ledger.read([customer_id], [], facts=LedgerFacts(insights=tuple(KINDS)))
     signals = state.signals
     moments = [each.as_of for each in decisions] + [s.last_message_at for s in signals.values() if s.last_message_at]
     as_of = max(moments, default=datetime.now(UTC))
@@ -180,7 +182,7 @@ async def current_facts(
     # In force now: feedback is given for the days to come, and the latest event may be long ago.
     feedback = feedback_columns(state.contact_histories, [customer_id], {customer_id: datetime.now(UTC)})
     added = {**as_columns(signals, table.customer_ids, as_of), **feedback, EVENT_TIME: event_times([as_of])}
-    facts = scored.with_columns(added).row(0)
+    facts = add_insights(scored.with_columns(added), state.insights).row(0)
     return facts, [*by_rule, *fallbacks.describe(scorers.versions)]
 
 

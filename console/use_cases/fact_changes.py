@@ -13,6 +13,7 @@ import numpy as np
 from campaigns.errors import FactChangeError
 from campaigns.feedback import ALWAYS_VIP
 from campaigns.unknown_facts import NEAREST
+from features.insights import INSIGHT_FACTS
 from features.signals import as_columns
 from features.table import column, plain
 from features.times import EVENT_TIME, STALE, parse_time
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from features.table import Column, FeatureTable
     from models.registry import Scorers
 
-COMPUTED = SCORE_FACTS | frozenset(as_columns({}, (), {})) | {ALWAYS_VIP, STALE}
+COMPUTED = SCORE_FACTS | frozenset(as_columns({}, (), {})) | INSIGHT_FACTS | {ALWAYS_VIP, STALE}
 """The facts that the warehouse does not supply."""
 DERIVED = ("churn_risk", "churn_risk_level")
 """The facts that follow from churn_probability."""

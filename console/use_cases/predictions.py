@@ -226,7 +226,7 @@ class PredictionService:
     @asynccontextmanager
     async def _sources(self, plan: FactPlan) -> AsyncIterator[FactSources]:
         async with AsyncExitStack() as stack:
-            reads_ledger = plan.has_signals or plan.has_feedback
+            reads_ledger = plan.reads_ledger
             ledger = (
                 await stack.enter_async_context(open_ledger(self.settings, read_only=True)) if reads_ledger else None
             )

@@ -14,10 +14,11 @@ import numpy as np
 from campaigns.definition import load_definitions
 from campaigns.errors import LedgerUnavailableError
 from campaigns.feedback import ALWAYS_VIP
-from campaigns.ports import LedgerState
+from campaigns.ports import LedgerFacts, LedgerState
 from console.use_cases.ledger import open_ledger
 from console.use_cases.segment_facts import SIGNAL_FACTS
 from console.use_cases.warehouse_check import describe_view, read_sample
+from features.insights import INSIGHT_FACTS, KINDS, add_insights
 from features.signals import as_columns
 from features.table import FeatureTable, find_kind, plain
 from features.times import EVENT_TIME, STALE, event_times, parse_time
@@ -71,10 +72,13 @@ _NAMES: Mapping[str, str] = {
     "customer_since": PROFILE,
     EVENT_TIME: ACTIVITY,
     ALWAYS_VIP: PROFILE,
+    **dict.fromkeys(INSIGHT_FACTS, PREDICTIONS),
 }
 # Of facts that Holdfast adds, which a sample may have no value of.
 _TYPES: Mapping[str, str] = {
     "key_concerns": "list",
+    "recommendations": "list",
+    **dict.fromkeys(("cluster", "cluster_name", "recommended_product"), "text"),
     **dict.fromkeys(("churn_risk", "churn_risk_level", "value_segment", "rfm_segment", "decision_basis"), "text"),
 }
 _ID = re.compile(r"(^|_)(id|uuid|guid|key)$|[a-z](Id|ID|Uuid|UUID)$", re.ASCII)
@@ -141,7 +145,7 @@ async def _list(settings: Settings, scorers: Scorers, rows: int) -> FactColumns:
     state = LedgerState({}, {}, {}, ())
     try:
         async with open_ledger(settings) as ledger:
-            state = await ledger.read(sample.customer_ids, [])
+            state = await ledger.read(sample.customer_ids, [], facts=LedgerFacts(insights=tuple(KINDS)))
     except LedgerUnavailableError as error:
         unsampled = str(error)
     scored = scored.with_columns({EVENT_TIME: event_times([datetime.now(UTC)] * len(scored))})
@@ -161,15 +165,16 @@ def describe_facts(scored: FeatureTable, id_column: str) -> list[FactColumn]:
     return [
         describe_fact(name, column, is_id=name == id_column)
         for name, column in scored.columns.items()
-        if name not in SIGNAL_FACTS and name != ALWAYS_VIP
+        if name not in SIGNAL_FACTS | INSIGHT_FACTS and name != ALWAYS_VIP
     ]
 
 
 def describe_ledger_facts(state: LedgerState, customer_ids: Sequence[str], *, is_sampled: bool) -> list[FactColumn]:
-    """Return the facts of conversations and of feedback of sampled customers."""
+    """Return the facts of conversations, of feedback and of batch jobs of sampled customers."""
     now = datetime.now(UTC)
     feedback = feedback_columns(state.contact_histories, customer_ids, dict.fromkeys(customer_ids, now))
-    facts = {**as_columns(state.signals, customer_ids, now), **feedback}
+    insights = add_insights(FeatureTable(tuple(customer_ids), {}), state.insights).columns
+    facts = {**as_columns(state.signals, customer_ids, now), **feedback, **insights}
     described = [describe_fact(name, column) for name, column in facts.items()]
     if is_sampled:
         return described

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from campaigns.feedback import ALWAYS_VIP
+from campaigns.ports import LedgerFacts
 from campaigns.unknown_facts import refuse_unknown_facts
+from features.insights import add_insights, find_kinds
 from features.signals import as_columns
 from features.times import EVENT_TIME, STALE, event_times
 from models.facts import SCORE_FACTS, facts_read
@@ -49,6 +51,7 @@ class FactPlan:
         has_scores: whether a rule reads what the models add.
         has_signals: whether a rule reads what conversations add up to.
         has_feedback: whether a rule reads feedback of staff.
+        insights: the kinds of insights that a rule reads.
         scored_by: the version that serves for each model behind the facts, `rules` where a rule stands in.
     """
 
@@ -58,7 +61,13 @@ class FactPlan:
     has_scores: bool
     has_signals: bool
     has_feedback: bool
+    insights: Sequence[str]
     scored_by: Mapping[str, str]
+
+    @property
+    def reads_ledger(self) -> bool:
+        """Whether the ledger holds some of the facts."""
+        return self.has_signals or self.has_feedback or bool(self.insights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,7 @@ def plan_facts(
         has_scores,
         not facts.isdisjoint(SIGNAL_FACTS),
         ALWAYS_VIP in facts,
+        find_kinds(facts),
         {name: scorers.versions[name] for name, task in TASKS.items() if not facts.isdisjoint(task.facts)},
     )
 
@@ -157,9 +167,10 @@ async def read_facts(
         WarehouseError: the warehouse cannot be read.
         LedgerUnavailableError: the ledger cannot be read.
     """
+    ledger, needed = sources.ledger, LedgerFacts(insights=plan.insights)
     async with aclosing(sources.warehouse.scan([*plan.columns, *also])) as tables:
         async for table in tables:
-            state = await sources.ledger.read(table.customer_ids, []) if sources.ledger else None
+            state = await ledger.read(table.customer_ids, [], facts=needed) if ledger else None
             yield add_facts(table, plan, sources, state), state
 
 
@@ -175,6 +186,8 @@ def add_facts(table: FeatureTable, plan: FactPlan, sources: FactSources, state: 
     if plan.has_feedback:
         histories, as_of = (state.contact_histories if state else {}), dict.fromkeys(table.customer_ids, sources.as_of)
         table = table.with_columns(feedback_columns(histories, table.customer_ids, as_of))
+    if plan.insights:
+        table = add_insights(table, state.insights if state else {}, plan.insights)
     if EVENT_TIME in plan.facts:
         table = table.with_columns({EVENT_TIME: event_times([sources.as_of] * len(table))})
     if STALE in plan.facts:

@@ -90,7 +90,7 @@ async def _preview(settings: Settings, segment: Segment, scorers: Scorers, limit
         warehouse = await stack.enter_async_context(opened(find_warehouse(settings)))
         # The exit rule plays no part: what only that one reads is not read.
         plan = plan_facts(replace(segment, exit_rule=None), await warehouse.fetch([]), scorers, settings, view)
-        reads_ledger = plan.has_signals or plan.has_feedback
+        reads_ledger = plan.reads_ledger
         ledger = await stack.enter_async_context(open_ledger(settings)) if reads_ledger else None
         sources = FactSources(warehouse, ledger, scorers, ModelFallbacks(), datetime.now(UTC))
         matching = customers = 0

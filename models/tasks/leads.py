@@ -1,4 +1,4 @@
-"""Leads: the probability that a lead converts. It is about leads and not customers, so the registry does not have it."""
+"""Leads: the probability that a lead converts. Not of customers, so the registry does not have it."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ LEAD_MEANINGS = {
     "response_rate": "Share of our messages that were answered, 0 to 1.",
     "budget_specified": "Whether a budget was named.",
     "contact_completeness": "Share of the contact's fields that are filled, 0 to 1.",
-    "profile_delta": "A number of your own that says how much the lead needs you; for skin clinics the skin age above the age.",
+    "profile_delta": "A number of your own: how much the lead needs you, as the skin age above the age.",
     "skin_age": "Another name of profile_delta.",
     "concern_count": "Number of concerns known.",
     "previous_purchase_count": "Number of earlier purchases.",

@@ -15,7 +15,15 @@ from campaigns.leads import OUTCOMES, UPDATED, WRONG_SCORE
 from models.leads import FULL, LeadFeatures
 from streams.formats.events import Id, Name, Record, RejectReason
 from streams.formats.feedback_checks import check_words
-from streams.formats.validation import check_time, find_control, reject, reject_key, reject_size, reject_type
+from streams.formats.validation import (
+    check_time,
+    find_control,
+    reject,
+    reject_content,
+    reject_key,
+    reject_size,
+    reject_type,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,27 +73,26 @@ def lead_decoder(limits: Limits) -> Callable[[Record], LeadEvent | Reject]:
             return reject_size(record, limits.max_bytes)
         try:
             wire = _decoder.decode(record.value)
-        except msgspec.ValidationError as error:
-            return reject(record, RejectReason.INVALID_EVENT, str(error))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return reject(record, RejectReason.NOT_JSON, str(error))
-        if wire.type not in TYPES:
-            return reject_type(record, wire.type, TYPES)
-        if problem := _find_problem(wire):
-            return reject(record, RejectReason.INVALID_EVENT, problem)
-        if found := check_time(wire.occurred_at, record, limits):
-            return found
-        if record.key != wire.lead_id.encode():
-            return reject_key(record, wire.lead_id, _KEY)
-        return LeadEvent(wire, record, wire.customer_id or wire.lead_id)
+            return reject_content(record, error)
+        return _check(wire, record, limits) or LeadEvent(wire, record, wire.customer_id or wire.lead_id)
 
     return decode
 
 
+def _check(wire: LeadWire, record: Record, limits: Limits) -> Reject | None:
+    if wire.type not in TYPES:
+        return reject_type(record, wire.type, TYPES)
+    if problem := _find_problem(wire):
+        return reject(record, RejectReason.INVALID_EVENT, problem)
+    if found := check_time(wire.occurred_at, record, limits):
+        return found
+    return None if record.key == wire.lead_id.encode() else reject_key(record, wire.lead_id, _KEY)
+
+
 def _find_problem(wire: LeadWire) -> str | None:
     """Return why an event cannot be used, None when it can."""
-    ids = {"id": wire.id, "lead_id": wire.lead_id, "customer_id": wire.customer_id or ""}
-    if problem := find_control(ids):
+    if problem := find_control({"id": wire.id, "lead_id": wire.lead_id, "customer_id": wire.customer_id or ""}):
         return problem
     if wire.type == UPDATED:
         return wire.find_problem()

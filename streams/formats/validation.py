@@ -108,6 +108,12 @@ def reject_size(record: Record, max_bytes: int) -> Reject:
     return reject(record, RejectReason.TOO_LARGE, describe_size(len(record.value), max_bytes))
 
 
+def reject_content(record: Record, error: Exception) -> Reject:
+    """Reject a record whose value is no JSON, or not that of an event."""
+    is_json = isinstance(error, msgspec.ValidationError)
+    return reject(record, RejectReason.INVALID_EVENT if is_json else RejectReason.NOT_JSON, str(error))
+
+
 def describe_size(size: int, max_bytes: int) -> str:
     """Return the detail of a record that is too large."""
     return f"{size:,} bytes; {max_bytes:,} are allowed"

@@ -17,7 +17,7 @@ from msgspec import structs
 
 from campaigns.candidates import Definitions
 from campaigns.migrations import migrate
-from campaigns.ports import BatchChanges
+from campaigns.ports import BatchChanges, LedgerFacts
 from campaigns.postgres_ledger import PostgresLedger
 from features.store import FeatureStore
 from models.inputs import FEATURE_MAPPING
@@ -160,7 +160,9 @@ async def test_the_latest_transition_is_read_where_it_is_asked_for(kind: str, le
             await ledger.commit(changes, owners=owners)
 
         async def last() -> Mapping[str, datetime]:
-            return (await ledger.read(["ann", "bob", "cy"], [], last_transitions=True)).last_transitions
+            return (
+                await ledger.read(["ann", "bob", "cy"], [], facts=LedgerFacts(last_transitions=True))
+            ).last_transitions
 
         await move(move_of("lapsed"), BEGIN + timedelta(days=2))
         await move(move_of("called"), BEGIN)

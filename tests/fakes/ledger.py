@@ -15,7 +15,7 @@ from campaigns.contact_limits import PastContact
 from campaigns.contact_state import Contact, ContactState
 from campaigns.decide import ContactHistory, Outcome
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
-from campaigns.ports import Committed, LedgerState, OutboxRow
+from campaigns.ports import NO_FACTS, Committed, LedgerState, OutboxRow
 from campaigns.records import ActivationRecord
 from campaigns.tombstones import Tombstones
 from campaigns.triggers import decision_message_id
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from campaigns.definition import Campaign
     from campaigns.feedback import Feedback
     from campaigns.leads import LeadRecord, LeadState
-    from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange
+    from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange, LedgerFacts
     from campaigns.triggers import Message
+    from features.insights import Insights
     from features.signals import Signals
     from segments.definition import Segment
     from segments.engine import Mode, Transition
@@ -99,10 +100,11 @@ class InMemoryLedger:
         self.hours: dict[str, Counter[int]] = defaultdict(Counter)
         self.stopped: dict[str, CampaignStop] = {}
         self.reached: dict[tuple[str, str], ExperimentCustomer] = {}
+        self.insights: dict[str, Insights] = {}
         self.leads: dict[str, LeadState] = {}
         self.lead_records: dict[tuple[str, str], LeadRecord] = {}
 
-    async def read(
+    async def read(  # noqa: PLR0913 - one parameter for each part of the state
         self,
         customer_ids: Sequence[str],
         message_ids: Sequence[CustomerKey],
@@ -112,7 +114,7 @@ class InMemoryLedger:
         contacts_after: datetime | None = None,
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
-        last_transitions: bool = False,
+        facts: LedgerFacts = NO_FACTS,
         leads: Sequence[str] = (),
     ) -> LedgerState:
         """See the port."""
@@ -138,7 +140,8 @@ class InMemoryLedger:
             self._contact_hours(hours),
             {each: c.due_at or 0 for each, c in known.items() if c.evaluated_versions},
             self.pruned_before,
-            {each: at for each, c in known.items() if (at := c.find_last_transition())} if last_transitions else {},
+            _last_transitions(known) if facts.last_transitions else {},
+            {each: found for each in customer_ids if (found := self._find_insights(each, facts.insights))},
             leads={each: self.leads[each] for each in leads if each in self.leads},
         )
 
@@ -285,6 +288,9 @@ class InMemoryLedger:
         if self.away:
             raise LedgerUnavailableError("the in-memory ledger is away")
 
+    def _find_insights(self, customer_id: str, kinds: Sequence[str]) -> Insights:
+        return {kind: facts for kind, facts in self.insights.get(customer_id, {}).items() if kind in kinds}
+
     def _customer(self, customer_id: str) -> Customer:
         return self.customers.setdefault(customer_id, Customer())
 
@@ -373,6 +379,11 @@ class InMemoryLedger:
                 self.outbox[key] = OutboxRow(len(self.outbox) + 1, message)
                 fresh.append(self.outbox[key])
         return fresh
+
+
+def _last_transitions(known: Mapping[str, Customer]) -> dict[str, datetime]:
+    found = {each: customer.find_last_transition() for each, customer in known.items()}
+    return {each: at for each, at in found.items() if at is not None}
 
 
 def _contact_history(customer: Customer, cooling: set[str], contacts_after: datetime | None) -> ContactHistory:
