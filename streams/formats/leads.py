@@ -6,6 +6,7 @@ named and as the lead's own id where none is.
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003 - msgspec reads the types of fields
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -13,7 +14,7 @@ from msgspec import Meta, Struct
 
 from campaigns.leads import OUTCOMES, UPDATED, WRONG_SCORE
 from models.leads import FULL, LeadFeatures
-from streams.formats.events import Id, Name, Record, RejectReason
+from streams.formats.events import Id, Name, RejectReason
 from streams.formats.feedback_checks import check_words
 from streams.formats.validation import (
     check_time,
@@ -27,9 +28,8 @@ from streams.formats.validation import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from datetime import datetime
 
-    from streams.formats.events import Reject
+    from streams.formats.events import Record, Reject
     from streams.formats.validation import Limits
 
 TYPES: Mapping[str, str] = dict.fromkeys((UPDATED, *OUTCOMES, WRONG_SCORE), "lead")
