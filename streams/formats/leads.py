@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from campaigns.leads import OUTCOMES, UPDATED, WRONG_SCORE
 from models.leads import FULL, LeadFeatures
-from streams.formats.events import Id, Name, RejectReason
+from streams.formats.events import Id, Name, Record, RejectReason
 from streams.formats.feedback_checks import check_words
 from streams.formats.validation import (
     check_time,
@@ -29,7 +29,7 @@ from streams.formats.validation import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from streams.formats.events import Record, Reject
+    from streams.formats.events import Reject
     from streams.formats.validation import Limits
 
 TYPES: Mapping[str, str] = dict.fromkeys((UPDATED, *OUTCOMES, WRONG_SCORE), "lead")
