@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from benchmarks.workers import Workers
 
-LEADS, SEED = 6_000, 7
+LEADS, SEED = 20_000, 7
 RECENT_DAYS, MANY = 7, 3
 ALERTS, PER_S = 300, 10
 WARM = 30

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from features.table import Column
+
 HALF = 50
 """The score from which on staff mean that a lead will convert."""
 # The features are those before the outcome: what a sale changes of a lead must not predict the sale. An outcome counts
@@ -87,15 +89,12 @@ def read_file_rows(path: Path) -> FeatureTable:
 
 def find_varying(table: FeatureTable) -> tuple[dict[str, str], list[str]]:
     """Return the features to learn from by name, and those left out, which have one value or none."""
-    varying = [name for name in FEATURES if len(np.unique(_known(table.columns[name]))) > 1]
+    known = {name: table.columns[name][~np.isnan(table.columns[name])] for name in FEATURES}
+    varying = [name for name, cells in known.items() if len(np.unique(cells)) > 1]
     return {name: name for name in varying}, [name for name in FEATURES if name not in varying]
 
 
-def _known(cells: np.ndarray) -> np.ndarray:
-    return cells[~np.isnan(cells)]
-
-
-def _as_table(ids: list[str], cells: list[list[float | None]], labels: np.ndarray, days: np.ndarray) -> FeatureTable:
+def _as_table(ids: list[str], cells: list[list[float | None]], labels: Column, days: Column) -> FeatureTable:
     matrix = np.array(cells, dtype=np.float64).reshape(-1, len(FEATURES))
     columns = {name: matrix[:, place] for place, name in enumerate(FEATURES)}
     return FeatureTable(tuple(ids), {**columns, LABEL_COLUMN: labels, "snapshot_date": days})

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 POINTS = "lead_points"
 """The baseline: the points that score leads without a model."""
-LEVELS = 101
+SHARES = np.concatenate([np.linspace(0, 0.9, 91), np.linspace(0.901, 1, 100)])
+"""Where the two distributions are matched: finer at the top, where a lead becomes hot."""
 
 
 class Leads(Task):
@@ -105,9 +106,8 @@ def match_quantiles(probabilities: NDArray[np.float64], points: NDArray[np.float
 
     Of equal probabilities the highest score counts.
     """
-    shares = np.linspace(0, 1, LEVELS)
-    levels = np.quantile(probabilities, shares).round(6)
-    scores = np.maximum.accumulate(np.quantile(points, shares)).round(2)
+    levels = np.quantile(probabilities, SHARES).round(6)
+    scores = np.quantile(points, SHARES).round(2)
     last = np.append(np.diff(levels) > 0, True)
     kept = list(zip(levels[last].tolist(), scores[last].tolist(), strict=True))
     inner = [(level, score) for level, score in kept if 0 < level < 1]
