@@ -131,6 +131,8 @@ def lead_schemas() -> Mapping[str, Schema]:
     updated = _lead("Update of a lead", [UPDATED], [], names, {})
     # Any of them, not all: what is left out is unknown.
     updated["anyOf"] = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
+    # Not both names of a feature: they might disagree.
+    updated["allOf"] = [{"not": {"required": [alias, name]}} for alias, name in ALIASES.items()]
     return {
         UPDATED: updated,
         "lead.closed": _lead("What became of a lead", list(LEAD_OUTCOMES), [], [], {}),
