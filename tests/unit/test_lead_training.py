@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from benchmarks.intelligence.leads import draw_leads
 from models.leads import FEATURES
 from tests.evidence import churn
 from training.evaluation.baselines import BaselineRows
-from training.evaluation.evaluation_data import EvaluationData
 from training.evaluation.gates import evaluate_gates
 from training.evaluation.metrics import evaluate
 from training.report.sections import Cases
 from training.tasks.leads import POINTS, Leads
+
+if TYPE_CHECKING:
+    from training.evaluation.evaluation_data import EvaluationData
 
 TASK = Leads()
 
