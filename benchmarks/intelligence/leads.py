@@ -25,17 +25,22 @@ from benchmarks.place import open_place
 from benchmarks.workers import ROOT, run_workers
 from benchmarks.workload import Size
 from console.embedded.services import EmbeddedServices
-from models.leads import FEATURES
+from models.lead_model import load_lead_scorer
+from models.leads import FEATURES, THRESHOLDS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from confluent_kafka import Consumer
     from numpy.typing import NDArray
 
     from benchmarks.workers import Workers
+    from models.leads import Lead, LeadScorer
 
 LEADS, SEED = 20_000, 7
 RECENT_DAYS, MANY = 7, 3
 ALERTS, PER_S = 300, 10
+TIMED = 200
 WARM = 30
 MILLISECOND_NS = 1e6
 HOT = {
@@ -51,7 +56,9 @@ def measure(data: Path) -> dict[str, Any]:
     """Return the latency of alerts, and the metrics of a model and of the points."""
     _ = data
     with tempfile.TemporaryDirectory() as folder:
-        return {"model": _measure_model(Path(folder)), "alert_latency_ms": _measure_alerts(Path(folder))}
+        quality = _measure_model(Path(folder))
+        scorer, _ = load_lead_scorer(Path(folder), THRESHOLDS)
+        return {"model": quality, "scoring_us": _time(scorer), "alert_latency_ms": _measure_alerts(Path(folder))}
 
 
 def draw_leads(count: int, seed: int) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
@@ -104,6 +111,28 @@ def _measure_model(folder: Path) -> dict[str, Any]:
     }
     lead = metrics["baselines"]["lead_points"]["difference"]
     return {"leads": LEADS, "drawn": True, "verdict": found["verdict"], **measured, "lead_over_points": lead}
+
+
+def _time(scorer: LeadScorer) -> dict[str, float]:
+    """Return how long a score and its reasons take, by points and by the model if one was promoted, microseconds."""
+    features, _ = draw_leads(TIMED, SEED)
+    leads = [{name: float(features[name][row]) for name in FEATURES} for row in range(TIMED)]
+    work: dict[str, Callable[[Lead], object]] = {
+        "points": scorer.score_by_points,
+        "points_reasons": lambda lead: scorer.explain(lead, "points"),
+    }
+    if scorer.model is not None:
+        model = scorer.model
+        work |= {"model": lambda lead: model.score([lead]), "model_reasons": model.explain}
+    return {name: _time_each(each, leads) for name, each in work.items()}
+
+
+def _time_each(work: Callable[[Lead], object], leads: Sequence[Lead]) -> float:
+    work(leads[0])
+    began = time.perf_counter()
+    for lead in leads:
+        work(lead)
+    return round((time.perf_counter() - began) / len(leads) * 1e6, 1)
 
 
 def _measure_alerts(folder: Path) -> dict[str, Any]:

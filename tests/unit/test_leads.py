@@ -10,7 +10,9 @@ import pytest
 
 from models.errors import LeadWeightsError
 from models.leads import LeadScorer, load_weights
+from streams.errors import SettingsError
 from streams.leads import FoldedLeads, fold_leads, lead_key
+from streams.settings import load_settings
 from tests.records import PREFIX, Arrived, decode
 
 if TYPE_CHECKING:
@@ -205,3 +207,21 @@ def test_a_customer_named_later_is_the_leads() -> None:
 def test_the_key_of_an_event_is_that_of_no_message() -> None:
     (event,) = read(update(customer_id="ann"))
     assert lead_key(event) == ("l1", "lead\x1fe1")
+
+
+def test_leads_are_read_only_where_the_settings_ask_for_it() -> None:
+    """Old workers of a rolling upgrade do not subscribe to the topic."""
+    usual, asked = load_settings(), load_settings(leads=True)
+    assert set(asked.input_topics) - set(usual.input_topics) == {"leads"}
+    assert asked.output_topics.keys() - usual.output_topics.keys() == {"lead_alerts"}
+
+
+@pytest.mark.parametrize("thresholds", ["80,50", "0,80", "50", "50,101", "warm,hot"])
+def test_thresholds_of_tiers_are_checked(thresholds: str) -> None:
+    with pytest.raises(SettingsError, match="two scores above 0, up to 100, in ascending order"):
+        load_settings(lead_thresholds=thresholds)
+
+
+def test_leads_have_one_format() -> None:
+    with pytest.raises(SettingsError, match="leads=debezium is not TOPIC=FORMAT"):
+        load_settings(formats="leads=debezium")
