@@ -13,7 +13,8 @@ import msgspec
 
 from console.printable import printable
 from console.tables import print_table
-from console.use_cases.leads import explain_lead, list_leads, score_file
+from console.use_cases.leads import explain_lead, judge_score, list_leads, score_file
+from models.current_user import current_user
 from models.leads import TIERS
 from streams.settings import load_settings
 
@@ -30,7 +31,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group()
 def leads() -> None:
-    """Scores of leads: list them, explain one, score a file."""
+    """Scores of leads: list them, explain one, score a file, say that a score is wrong."""
 
 
 @leads.command("list")
@@ -93,6 +94,16 @@ def score(file: Path, *, as_json: bool) -> None:
             for each in found.leads
         ],
     )
+
+
+@leads.command("wrong-score")
+@click.argument("lead_id")
+@click.option("--value", type=click.FloatRange(0, 100), help="What the score should be.")
+@click.option("--by", default=current_user, help="Who says so; default: the current user.")
+@click.option("--why", required=True, metavar="TEXT", help="The reason, kept with it.")
+def wrong_score(lead_id: str, value: float | None, by: str, why: str) -> None:
+    """Say that the score of a lead is wrong; with a value, models are trained on it."""
+    click.echo(f"feedback {judge_score(load_settings(), lead_id, value, by=by, why=why)}")
 
 
 def _row(lead: LeadState) -> Sequence[str]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
-from campaigns.errors import UnknownLeadError
-from console.use_cases.ledger import open_ledger
+from campaigns.errors import FeedbackError, UnknownLeadError
+from campaigns.leads import WRONG_SCORE
+from console.use_cases.ledger import ask_ledger, open_ledger
 from models.lead_file import read_leads
 from models.lead_model import load_lead_scorer
+from streams.formats.codecs import LEADS
+from streams.formats.feedback_checks import check_words
+from streams.kafka.event_producer import EventProducer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,6 +112,32 @@ def score_file(settings: Settings, path: Path) -> FileScores:
         for each, score in zip(leads, scores, strict=True)
     ]
     return FileScores(scored, refused)
+
+
+def judge_score(settings: Settings, lead_id: str, value: float | None, *, by: str, why: str) -> str:
+    """Publish that the score of a lead is wrong, and return the id of the event once Kafka has acknowledged it.
+
+    Args:
+        settings: where Kafka and the ledger are.
+        lead_id: the lead.
+        value: what its score should be; None where it is only wrong.
+        by: who says so.
+        why: the reason.
+
+    Raises:
+        UnknownLeadError: the ledger has no such lead.
+        FeedbackError: a worker would not accept it.
+        BrokerUnavailableError: Kafka has not acknowledged it in time.
+    """
+    if problem := check_words(by, why):
+        raise FeedbackError(problem)
+    if ask_ledger(settings, lambda ledger: ledger.find_lead(lead_id)) is None:
+        raise UnknownLeadError(f"the ledger has no lead {lead_id!r}; `holdfast leads list` shows those it has")
+    event_id, now = str(uuid4()), datetime.now(UTC).isoformat()
+    said = {"by": by, "reason": why, **({} if value is None else {"value": value})}
+    event = {"id": event_id, "type": WRONG_SCORE, "lead_id": lead_id, "occurred_at": now, **said}
+    EventProducer(settings, LEADS, key="lead_id").publish([event])
+    return event_id
 
 
 def load(settings: Settings) -> tuple[LeadScorer, str | None]:

@@ -82,22 +82,21 @@ def test_a_bad_event_is_a_dead_letter_and_the_next_one_counts(place: Workplace) 
 
 
 def test_leads_are_listed_and_explained(place: Workplace) -> None:
-    said = {"by": "sam", "reason": "is a student", "value": 10}
-    publish(
-        place,
-        event("cy", "e1", 1, **BEST),
-        event("cy", "f1", 2, "lead.wrong_score", **said),
-        event("dan", "e1", 1, **BEST),
-        event("dan", "e2", 2, "lead.lost"),
-    )
+    """With what staff say of a score."""
+    publish(place, event("cy", "e1", 1, **BEST))
+    said = place.do("leads", "wrong-score", "cy", "--value", "10", "--by", "sam", "--why", "is a student").split()[1]
+    publish(place, event("dan", "e1", 1, **BEST), event("dan", "e2", 2, "lead.lost"))
+    wait_until(lambda: has(place, "cy", said))
     listed = json.loads(place.do("leads", "list", "--tier", "hot", "--json"))["leads"]
     assert [each["lead_id"] for each in listed if each["lead_id"] in ("cy", "dan")] == ["cy"]
     assert "lost" in place.do("leads", "list", "--closed")
     explained = place.do("leads", "explain", "cy")
     assert "cy: 100, hot, by heuristic-1" in explained
     assert "+25.0  urgency_score 1: 25 of 25 points" in explained
-    assert "sam: should be 10: is a student (f1)" in explained
-    assert place.holdfast("leads", "explain", "nobody").returncode == 2
+    assert f"sam: should be 10: is a student ({said})" in explained
+    for command in (("explain", "nobody"), ("wrong-score", "nobody", "--why", "x")):
+        asked = place.holdfast("leads", *command)
+        assert (asked.returncode, "no lead 'nobody'" in asked.stderr) == (2, True)
 
 
 def test_an_erasure_forgets_the_leads_of_a_customer(place: Workplace) -> None:
