@@ -11,6 +11,8 @@ from models.changeovers import NONE, Serving, find_changeover, find_former
 from models.errors import HistoryError, ModelLoadError, VersionError
 from models.experiments import EXPERIMENTS_FILE
 from models.feature_labels import LABELS_FILE, load_labels
+from models.lead_model import load_lead_scorer
+from models.leads import LEADS, THRESHOLDS, WEIGHTS_FILE, LeadScorer
 from models.mock import MockScorer
 from models.regular_file import read_regular_file
 from models.rfm import RISK_THRESHOLDS, RfmCuts, load_cuts
@@ -67,6 +69,7 @@ class Scorers:
         formers: what served before those of mode `new`, by name; missing where it cannot be loaded.
         trials: the experiments in force, by the name of the task.
         concerns: what is looked for in messages.
+        leads: scores leads.
     """
 
     by_name: Mapping[str, Scorer]
@@ -78,6 +81,7 @@ class Scorers:
     formers: Mapping[str, FormerScorer] = field(default_factory=dict)
     trials: Mapping[str, Trial] = field(default_factory=dict)
     concerns: Taxonomy = field(default_factory=shipped_taxonomy)
+    leads: LeadScorer = field(default_factory=LeadScorer)
 
     def __getitem__(self, name: str) -> Scorer:
         return self.by_name[name]
@@ -139,6 +143,7 @@ def load_scorers(
     risk: tuple[float, float, float] = RISK_THRESHOLDS,
     mock: bool = False,
     concerns_file: Path | None = None,
+    lead_thresholds: tuple[float, float] = THRESHOLDS,
 ) -> Scorers:
     """Load the models of a folder.
 
@@ -153,12 +158,14 @@ def load_scorers(
         risk: from which probability of churn on the risk is medium, high and critical.
         mock: score by customer id instead of by model.
         concerns_file: what is looked for in messages; None for what is shipped.
+        lead_thresholds: the least score of a warm and of a hot lead.
 
     Raises:
         ModelLoadError: input_size contradicts the mapping.
         RfmDefinitionError: rfm.json is there and cannot be used.
         FeatureLabelError: labels.json is there and cannot be used.
         TaxonomyError: the file of concerns cannot be used.
+        LeadWeightsError: leads.json is there and cannot be used.
     """
     if input_size is not None and input_size != len(feature_mapping):
         raise ModelLoadError(
@@ -171,17 +178,20 @@ def load_scorers(
     if mock:
         mocked = [task for task in TASKS.values() if not task.is_optional]
         mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in mocked}
-        return Scorers(mocks, rfm, offers, labels=labels, concerns=concerns)
+        leads = LeadScorer(thresholds=lead_thresholds)
+        return Scorers(mocks, rfm, offers, labels=labels, concerns=concerns, leads=leads)
+    leads, leads_refused = load_lead_scorer(models_dir, lead_thresholds)
     loaded = {name: _load(models_dir / name, task, feature_mapping, offers) for name, task in TASKS.items()}
     return Scorers(
         {name: each.scorer for name, each in loaded.items() if not _is_left_out(TASKS[name], each.scorer)},
         rfm,
         offers,
-        {name: f"{name}: {each.refusal}" for name, each in loaded.items() if each.refusal is not None},
+        {name: f"{name}: {each.refusal}" for name, each in loaded.items() if each.refusal is not None} | leads_refused,
         labels,
         {name: each.changeover for name, each in loaded.items() if each.changeover},
         {name: each.former for name, each in loaded.items() if each.former is not None},
         concerns=concerns,
+        leads=leads,
     )
 
 
@@ -192,7 +202,8 @@ def _is_left_out(task: ModelTask, scorer: Scorer) -> bool:
 def version_fingerprint(models_dir: Path) -> tuple[bytes | None, ...]:
     """Return what serves as bytes: promoted versions, experiments, RFM cut points, labels; it changes when they do."""
     of_tasks = (models_dir / name / file for name in TASKS for file in (CURRENT_FILE, EXPERIMENTS_FILE))
-    return tuple(map(_mark, (*of_tasks, models_dir / RFM_FILE, models_dir / LABELS_FILE)))
+    of_leads = (models_dir / LEADS / CURRENT_FILE, models_dir / WEIGHTS_FILE)
+    return tuple(map(_mark, (*of_tasks, models_dir / RFM_FILE, models_dir / LABELS_FILE, *of_leads)))
 
 
 def _mark(path: Path) -> bytes | None:
@@ -223,6 +234,8 @@ def keep_models(serving: Scorers, found: Scorers) -> Scorers:
         elif scorer.version == found.versions[name]:
             # Its interpreters are ready.
             kept = kept.with_scorer(name, scorer)
+    if LEADS in refused and serving.leads.model is not None:
+        kept = replace(kept, leads=replace(found.leads, model=serving.leads.model))
     return replace(kept, refused=refused)
 
 

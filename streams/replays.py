@@ -276,6 +276,7 @@ def keep_customers(decoded: Decoded, customers: Collection[str]) -> Decoded:
         deleted=keep(found.deleted),
         reevaluated=keep(found.reevaluated),
         feedback=keep(found.feedback),
+        leads=[each for each in found.leads if each.customer_id in customers],
     )
     return replace(decoded, events=kept, rejects=[])
 

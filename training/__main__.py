@@ -17,17 +17,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from models.inputs import read_mapping
+from models.leads import LEADS as LEADS_MODEL
+from models.leads import WEIGHTS_FILE, LeadScorer, load_weights
 from models.versions import MAPPING_FILE, VIEW_FILE
 from training.data.dataset import OrdersSource, Source, check_history, check_source
+from training.data.lead_rows import find_varying, read_file_rows, read_ledger_rows
 from training.data.point_in_time import Windows
 from training.data.rfm_cuts import write_cuts
-from training.errors import NoExposuresError, TrainingError
+from training.errors import NoExposuresError, TrainingError, TrainingSourceError
 from training.evaluation.thresholds import Costs
 from training.serving import ServedView
+from training.tasks.leads import Leads
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from training.nets.fit import Method
     from training.run import Result
@@ -48,8 +52,7 @@ def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: 
 
 
 DAYS = click.IntRange(30, 3650)
-WHERE = (
-    click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Warehouse to read from."),
+OUT = (
     click.option(
         "--out",
         envvar="HOLDFAST_MODELS_DIR",
@@ -62,8 +65,22 @@ WHERE = (
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object last."),
 )
-HOW = (
+WHERE = (
+    click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Warehouse to read from."),
+    *OUT,
+)
+LEARNING = (
     click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same data, same model."),
+    click.option("--net", type=click.Choice([*NETS]), default="better", show_default=True, help="The net to ship."),
+    click.option("--tune", type=click.IntRange(0, 1000), default=0, help="Number of hyperparameter trials."),
+    click.option("--contact-cost", type=float, default=1.0, show_default=True, help="Cost of contacting one customer."),
+    click.option(
+        "--save-value", type=float, default=4.0, show_default=True, help="Loss by not contacting a customer who leaves."
+    ),
+    click.option("--force", is_flag=True, help="Promote although a gate refuses; needs --why."),
+    click.option("--why", default="", metavar="TEXT", help="The reason, kept in the history."),
+)
+HOW = (
     click.option(
         "--feature-mapping", envvar="ML_FEATURE_MAPPING", callback=_parse_mapping, help="JSON: feature name to column."
     ),
@@ -73,15 +90,18 @@ HOW = (
         type=click.IntRange(1),
         help="Required number of features.",
     ),
-    click.option("--net", type=click.Choice([*NETS]), default="better", show_default=True, help="The net to ship."),
-    click.option("--tune", type=click.IntRange(0, 1000), default=0, help="Number of hyperparameter trials."),
     click.option("--segment-by", metavar="COLUMN", help="Train a model for each large group by this column."),
-    click.option("--contact-cost", type=float, default=1.0, show_default=True, help="Cost of contacting one customer."),
+    *LEARNING,
+)
+LEADS = (
     click.option(
-        "--save-value", type=float, default=4.0, show_default=True, help="Loss by not contacting a customer who leaves."
+        "--labels",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="CSV file of leads with a column `converted`; the ledger's leads when left out.",
     ),
-    click.option("--force", is_flag=True, help="Promote although a gate refuses; needs --why."),
-    click.option("--why", default="", metavar="TEXT", help="The reason, kept in the history."),
+    click.option("--ledger-url", envvar="HOLDFAST_LEDGER_URL", help="Ledger whose leads are learned from."),
+    *OUT,
+    *LEARNING,
 )
 ORDERS = (
     click.option(
@@ -229,6 +249,13 @@ def _run_text(options: dict[str, Any]) -> dict[str, Any]:
     return _report(TEXT, result, options) | {"seconds": round(time.monotonic() - started, 1)}
 
 
+@train.command("leads", help=Leads.summary)
+@_with(LEADS)
+def train_leads(**options: Any) -> None:
+    """Train the model of leads."""
+    _run([LEADS_MODEL], options)
+
+
 @train.command("rfm")
 @_with(WHERE, VIEW, QUERY)
 def train_rfm(**options: Any) -> None:
@@ -314,12 +341,17 @@ def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
         path = write_cuts(_source(None, options), options["view"], options["out"])
         _say(options, f"wrote {path}")
         return {"file": str(path)}
-    result = _train(_sized(TASKS[name], options), options)
-    return _report(name, result, options) | {"seconds": round(time.monotonic() - started, 1)}
+    if name == LEADS_MODEL:
+        result, left_out = _train_leads(options)
+    else:
+        result, left_out = _train(_sized(TASKS[name], options), options), []
+    report = _report(name, result, options, left_out)
+    return report | {"seconds": round(time.monotonic() - started, 1)}
 
 
-def _report(name: str, result: Result, options: dict[str, Any]) -> dict[str, Any]:
+def _report(name: str, result: Result, options: dict[str, Any], left_out: Sequence[str] = ()) -> dict[str, Any]:
     described = _describe(result)
+    described["warnings"] += left_out
     for warning in described["warnings"]:
         click.echo(f"{name}: warning: {warning}", err=True)
     for line in _format_result(described):
@@ -368,6 +400,25 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
     source = _source(task, options)
     check_source(source, task)
     check_history(source)
+    return _learn(task, source, ServedView(options["view"], options["id_column"], options.get("write_view")), options)
+
+
+def _train_leads(options: dict[str, Any]) -> tuple[Result, list[str]]:
+    """Train from a file, or else from the ledger; return the result and what to know of the features."""
+    if options["labels"]:
+        rows = read_file_rows(options["labels"])
+    elif options["ledger_url"]:
+        rows = read_ledger_rows(options["ledger_url"], options["start_date"].date())
+    else:
+        raise TrainingSourceError("give --labels FILE, or set HOLDFAST_LEDGER_URL to learn from the ledger's leads")
+    by_points = LeadScorer(load_weights(options["out"] / WEIGHTS_FILE))
+    mapping, left_out = find_varying(rows)
+    source = Source(options["ledger_url"] or "", mapping, options["start_date"].date(), rows=rows)
+    notes = [f"the feature {name} has one value or none and was left out" for name in left_out]
+    return _learn(Leads(by_points), source, None, {**options, "segment_by": None}), notes
+
+
+def _learn(task: Task, source: Source, view: ServedView | None, options: dict[str, Any]) -> Result:
     try:
         # Here, because it imports TensorFlow: seconds, and an extra that may not be installed.
         from training.nets.learning import TrainConfig  # noqa: PLC0415
@@ -381,7 +432,7 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
         force=options["force"],
         why=options["why"],
         costs=Costs(options["contact_cost"], options["save_value"]),
-        view=ServedView(options["view"], options["id_column"], options.get("write_view")),
+        view=view,
     )
     with _progress(task.name, config.count_steps(task)) as advance:
         return run(task, source, config, advance)

@@ -50,6 +50,7 @@ COMMANDS = {
     "explain": "console.cli.explain:explain",
     "forget": "console.cli.retention:forget",
     "init": "console.cli.warehouse:init",
+    "leads": "console.cli.leads:leads",
     "ledger": "console.cli.ledger:ledger",
     "messages": "console.cli.messages:messages",
     "models": "console.models:models",

@@ -35,7 +35,9 @@ def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with psycopg.connect(lent.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse, warehouse.cursor() as cursor:
             cursor.execute(CATALOGUE)
             cursor.execute(PURCHASES)
-            cursor.executemany("INSERT INTO products VALUES (%s, %s, %s, %s, %s)", [[*row.values()] for row in PRODUCTS])
+            cursor.executemany(
+                "INSERT INTO products VALUES (%s, %s, %s, %s, %s)", [[*row.values()] for row in PRODUCTS]
+            )
             cursor.executemany("INSERT INTO purchases VALUES (%s, %s, %s, %s, %s)", draw_purchases())
         lent.do("ledger", "migrate")
         yield lent

@@ -130,9 +130,7 @@ def _fit(inputs: Inputs, labels: NDArray[np.int64], config: HeadConfig) -> Head:
     for place in range(COUNT):
         fitted = _fit_ratio(grams, tone, (labels == place).astype(np.float64), config, tables, place)
         tones[:, COUNT + place], bias[COUNT + place] = fitted
-    return Head(
-        tables[0], tables[1], (tones * config.tone_weight).astype(np.float32), bias.astype(np.float32)
-    )
+    return Head(tables[0], tables[1], (tones * config.tone_weight).astype(np.float32), bias.astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True)

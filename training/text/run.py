@@ -217,9 +217,7 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], config: 
     if refusals and not config.force:
         return Result(added, manifest, before == added.version, before, refusals)
     try:
-        promote(
-            home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force
-        )
+        promote(home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force)
     except PromotionRefusedError as error:
         return Result(added, manifest, before == added.version, before, (*refusals, str(error)))
     except VersionError as error:
