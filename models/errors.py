@@ -6,6 +6,7 @@ ModelError
 ├── ModelOutputError  a model returned something that is no finite number
 ├── RfmDefinitionError  the file of RFM cut points cannot be used
 ├── FeatureLabelError  the file of feature labels cannot be used
+├── TaxonomyError    the file of concerns cannot be used
 └── VersionError      a version on disk cannot be read or written
     ├── ManifestError           its manifest cannot be used; a ModelLoadError, too
     ├── NoVersionError          there is no such version, or no such model
@@ -40,6 +41,10 @@ class RfmDefinitionError(ModelError):
 
 class FeatureLabelError(ModelError):
     """The file of feature labels cannot be used."""
+
+
+class TaxonomyError(ModelError):
+    """The file of concerns cannot be used."""
 
 
 class VersionError(ModelError):

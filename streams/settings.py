@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,6 +104,18 @@ class Settings(BaseSettings):
         None,
         alias="HOLDFAST_DEFINITIONS_DIR",
         description="Folder with segments/ and campaigns/; default: the shipped definitions.",
+    )
+    concerns_file: Path | None = Field(
+        None,
+        alias="HOLDFAST_CONCERNS_FILE",
+        description="JSON or YAML file of concerns and urgency in messages; default: the shipped ones.",
+    )
+    conversation_gap_h: float = Field(
+        24,
+        alias="HOLDFAST_CONVERSATION_GAP_H",
+        gt=0,
+        le=720,
+        description="A silence of a customer and staff of so long begins another conversation in reports, h.",
     )
     group: str = Field("holdfast", alias="HOLDFAST_GROUP", description="Kafka consumer group of the workers.")
     topic_prefix: str = Field(
@@ -505,6 +518,11 @@ class Settings(BaseSettings):
         if folder is not None and folder.is_file():
             raise ValueError(f"{folder} is a file; name a folder")
         return folder
+
+    @property
+    def conversation_gap(self) -> timedelta:
+        """The silence that begins another conversation."""
+        return timedelta(hours=self.conversation_gap_h)
 
     @property
     def store_url(self) -> str:

@@ -65,6 +65,7 @@ COMMANDS = {
     "train": "console.cli.train:train",
     "up": "console.cli.local:up",
     "updates": "console.cli.updates:updates",
+    "voice": "console.cli.voice:voice",
     "warehouse": "console.cli.warehouse:warehouse",
     "what-if": "console.cli.what_if:what_if",
     "worker": "console.cli.worker:worker",
