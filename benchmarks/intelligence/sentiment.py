@@ -117,9 +117,7 @@ def measure_speed(scorer: TextScorer, texts: Sequence[str]) -> dict[str, float]:
     return {"alone": round(alone / len(texts) * 1e3, 3), "in_batches": round(batched / len(texts) * 1e3, 3)}
 
 
-def _pool(
-    fitted: Fitted, folds: Iterable[tuple[NDArray[np.intp], NDArray[np.intp]]], rows: int
-) -> NDArray[np.float64]:
+def _pool(fitted: Fitted, folds: Iterable[tuple[NDArray[np.intp], NDArray[np.intp]]], rows: int) -> NDArray[np.float64]:
     pooled = np.full((rows, len(CLASSES)), np.nan)
     for earlier, later in folds:
         pooled[later] = fitted(earlier, later)

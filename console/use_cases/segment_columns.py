@@ -76,6 +76,7 @@ _NAMES: Mapping[str, str] = {
 _TYPES: Mapping[str, str] = {
     "key_concerns": "list",
     **dict.fromkeys(("churn_risk", "churn_risk_level", "value_segment", "rfm_segment", "decision_basis"), "text"),
+    "last_message_language": "text",
 }
 _ID = re.compile(r"(^|_)(id|uuid|guid|key)$|[a-z](Id|ID|Uuid|UUID)$", re.ASCII)
 
