@@ -187,7 +187,7 @@ def _fit_ratio(
 ) -> tuple[Matrix, float]:
     """Fill the columns of one class against the others; return the weights of the tone, and the bias."""
     matrix = sparse.hstack([each.matrix for each in grams]).tocsr()
-    inside, outside = (np.asarray((each @ matrix)).ravel() + 1 for each in (outcome, 1 - outcome))
+    inside, outside = (np.asarray(each @ matrix).ravel() + 1 for each in (outcome, 1 - outcome))
     ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
 
     def loss(found: Matrix) -> tuple[float, Matrix]:
