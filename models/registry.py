@@ -17,9 +17,9 @@ from models.rfm import RISK_THRESHOLDS, RfmCuts, load_cuts
 from models.routing import load_model
 from models.rules import RuleScorer
 from models.scores import TOLERANCE
+from models.sentiment import MessageReader, load_concerns, shipped_taxonomy
 from models.tasks.registry import TASKS
 from models.tasks.sentiment import Sentiment
-from models.sentiment import MessageReader, load_concerns, shipped_taxonomy
 from models.text_model import TextScorer
 from models.tflite import UNBOUNDED
 from models.versions import CURRENT_FILE, read_history, read_serving, read_version, trace_promotions
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from models.routing import RoutedScorer
     from models.rules import Rule
     from models.tasks.protocol import ModelTask
-    from models.tflite import TFLiteScorer
     from models.taxonomy import Taxonomy
+    from models.tflite import TFLiteScorer
     from models.trials import Trial
 
 RFM_FILE = "rfm.json"

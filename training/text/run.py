@@ -164,7 +164,7 @@ def _describe(read: LabelledTexts, held: NDArray[np.bool_], config: TextRunConfi
     }
 
 
-def _evaluate(  # noqa: PLR0913, PLR0917 - what a run knows
+def _evaluate(
     manifest: dict[str, Any],
     scorer: TextScorer,
     read: LabelledTexts,
@@ -217,9 +217,7 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], config: 
     if refusals and not config.force:
         return Result(added, manifest, before == added.version, before, refusals)
     try:
-        promote(
-            home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force
-        )
+        promote(home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force)
     except PromotionRefusedError as error:
         return Result(added, manifest, before == added.version, before, (*refusals, str(error)))
     except VersionError as error:
