@@ -1,13 +1,14 @@
 """Clusters of customers: how many there are, who is in which, what sets each apart, and what changed. Pure.
 
-The number of clusters is the largest one that is stable: two samples of the customers, clustered alone, agree about
-those in both (Ben-Hur, Elisseeff and Guyon 2002), measured by the adjusted Rand index (Hubert and Arabie 1985). From
-`STABLE` on a clustering counts as stable (Hennig 2007). Ids survive from run to run: the clusters of two runs are
-matched by the customers they share (Kuhn 1955, the Hungarian method).
+The number of clusters is the largest one that is nearly as stable as the most stable one: two samples of the customers,
+clustered alone, agree about those in both (Ben-Hur, Elisseeff and Guyon 2002), measured by the adjusted Rand index
+(Hubert and Arabie 1985). From `STABLE` on a clustering counts as stable (Hennig 2007). Ids survive from run to run:
+the clusters of two runs are matched by the customers they share (Kuhn 1955, the Hungarian method).
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from intelligence.errors import ClusterError
 from models.drift import stability_index
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     Labels = NDArray[np.int64]
 
 STABLE = 0.85
+NEARLY = 0.05
+"""How much less stable than the most stable number of clusters the chosen one may be."""
 MOST_CLUSTERS = 12
 LEAST_CUSTOMERS = 20
 PAIRS = 10
@@ -87,12 +90,13 @@ class Drift:
     new: tuple[str, ...]
 
 
-def divide(vectors: NDArray[np.float32], *, seed: int = 0) -> Partition:
+def divide(vectors: NDArray[np.float32], *, seed: int = 0, former: int | None = None) -> Partition:
     """Divide customers into clusters.
 
     Args:
         vectors: [n, components].
         seed: of the samples and of k-means.
+        former: the number of clusters of the run before: it is kept while it is nearly as stable as the best one.
 
     Raises:
         ClusterError: there are too few customers, or they do not differ.
@@ -102,17 +106,23 @@ def divide(vectors: NDArray[np.float32], *, seed: int = 0) -> Partition:
             f"{len(vectors):,} customers with {vectors.shape[1]} features that vary are too few for clusters; it needs "
             f"{LEAST_CUSTOMERS} customers with one numeric column or message"
         )
+    with _one_thread():
+        return _divide(vectors, seed, former)
+
+
+def _divide(vectors: NDArray[np.float32], seed: int, former: int | None) -> Partition:
     random = np.random.default_rng(seed)
     distinct = len(np.unique(_sample(vectors, COMPARED_CUSTOMERS, random), axis=0))
     most = min(MOST_CLUSTERS, len(vectors) // 10, distinct // 2)
     stability = {number: _stability(vectors, number, seed) for number in range(2, most + 1)}
     if not stability:
         raise ClusterError("the customers differ too little for clusters: fewer than four are unlike the others")
-    stable = [number for number, value in stability.items() if value >= STABLE]
-    chosen = max(stable) if stable else max(stability, key=lambda number: stability[number])
+    best = max(stability.values())
+    nearly = [number for number, value in stability.items() if value >= best - NEARLY]
+    chosen = former if former in nearly else max(nearly)
     fitted = _fit(_sample(vectors, FITTED_CUSTOMERS, random), chosen, seed, starts=5)
     labels = fitted.predict(vectors).astype(np.int64)
-    return Partition(_by_size(labels), chosen, stability, bool(stable))
+    return Partition(_by_size(labels), chosen, stability, stability[chosen] >= STABLE)
 
 
 def match_ids(labels: Labels, former: Sequence[str | None], used: int) -> tuple[list[str], int]:
@@ -123,7 +133,7 @@ def match_ids(labels: Labels, former: Sequence[str | None], used: int) -> tuple[
         former: the id of each customer's cluster in the run before, None for one who is new.
         used: how many ids earlier runs used; an id is never given to another cluster.
     """
-    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - an extra, see `divide`
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - an extra, see `_one_thread`
 
     names = sorted({each for each in former if each is not None})
     places = {name: at for at, name in enumerate(names)}
@@ -201,7 +211,7 @@ def _name(features: Sequence[Feature], most: int) -> str:
 
 
 def _stability(vectors: NDArray[np.float32], number: int, seed: int) -> float:
-    from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415 - an extra, see `_fit`
+    from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415 - an extra, see `_one_thread`
 
     random = np.random.default_rng([seed, number])
     agreed = []
@@ -214,13 +224,22 @@ def _stability(vectors: NDArray[np.float32], number: int, seed: int) -> float:
     return round(float(np.mean(agreed)), 4)
 
 
-def _fit(vectors: NDArray[np.float32], number: int, seed: int, *, starts: int) -> Any:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let k-means use one thread: of hundreds of small fits, threads cost more than they give."""
     try:
-        from sklearn.cluster import KMeans  # noqa: PLC0415 - the command line runs without the extra
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415 - the command line runs without the extra
     except ModuleNotFoundError as error:
         raise ClusterError(
             "scikit-learn is not installed: clusters need the extra `training`; run: pip install 'holdfast[training]'"
         ) from error
+    with threadpool_limits(1):
+        yield
+
+
+def _fit(vectors: NDArray[np.float32], number: int, seed: int, *, starts: int) -> Any:
+    from sklearn.cluster import KMeans  # noqa: PLC0415 - an extra, see `_one_thread`
+
     return KMeans(number, n_init=starts, random_state=seed).fit(vectors)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BEHAVIOUR, CONCEPTS = 32, 16
 DIMENSIONS = BEHAVIOUR + CONCEPTS
 CUT = 3.0
+_LARGEST = 1e100
+"""Beyond it the variance of a column would overflow."""
 SKEWED = 2.0
 """From this skewness on the logarithm is taken, where no value is negative."""
 
@@ -101,16 +103,12 @@ def _standardize(columns: Mapping[str, NDArray[np.float64]], most: int) -> dict[
 
 def _scores(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return standardized values, None where they do not vary."""
-    values = np.where(np.isfinite(values), values, np.nan)
+    values = np.clip(np.where(np.isfinite(values), values, np.nan), -_LARGEST, _LARGEST)
     known = values[~np.isnan(values)]
     if not len(known) or known.min() == known.max():
         return None
     centred = known - known.mean()
-    # Of values near the largest number of a float even their mean overflows: the logarithm does not.
-    if known.min() >= 0 and (not np.isfinite(known.std()) or np.mean((centred / known.std()) ** 3) > SKEWED):
+    if known.min() >= 0 and np.mean((centred / known.std()) ** 3) > SKEWED:
         values, known = np.log1p(values), np.log1p(known)
-    deviation = known.std()
-    if not np.isfinite(deviation) or deviation == 0:
-        return None
-    scores: NDArray[np.float64] = np.nan_to_num(np.clip((values - known.mean()) / deviation, -CUT, CUT))
+    scores: NDArray[np.float64] = np.nan_to_num(np.clip((values - known.mean()) / known.std(), -CUT, CUT))
     return scores

@@ -37,15 +37,15 @@ WRITTEN_AT_ONCE = 10_000
 SETTINGS = {"shared_buffers": "2GB", "max_wal_size": "4GB", "fsync": "off"}
 OPENINGS = (
     "hello", "good morning", "I write to you for the third time", "hi there", "sorry to bother you", "please help",
-    "I am a customer since {year}", "about my order {number}", "your colleague in {place} sent me here", "quick question",
+    "I am a customer since {year}", "about my order {number}", "your colleague in {place} sent me here", "a question",
 )  # fmt: skip
 PROBLEMS = (
     "the {thing} arrived {days} days late", "my {thing} still has not been delivered to {place}",
     "the {thing} is broken at the {part}", "you charged me twice for the {thing}", "the price of the {thing} went up",
     "the {thing} does not fit my {other}", "the checkout crashes when I add the {thing}",
     "nobody answers about the {thing}", "the {part} of the {thing} is missing", "the {thing} has the wrong colour",
-    "the courier left the {thing} in the rain", "the invoice for the {thing} is wrong", "I cannot log in to see my {thing}",
-    "the {thing} smells of plastic", "the voucher does not work for the {thing}", "the app shows the {thing} as sold out",
+    "the courier left the {thing} in the rain", "the invoice for the {thing} is wrong", "I cannot log in to see it",
+    "the {thing} smells of plastic", "the voucher does not work for the {thing}", "the app says the {thing} is gone",
 )  # fmt: skip
 WISHES = (
     "I want my money back", "please send a new one", "when will it come", "cancel my account", "can I exchange it",

@@ -110,8 +110,8 @@ def run_clusters(settings: Settings, *, now: datetime, seed: int = 0) -> Cluster
     with open_store(settings.store_url) as store:
         concepts = read_concepts(store, population.customer_ids)
         customers = build_vectors(population.customer_ids, population.behaviour, concepts)
-        partition = divide(customers.vectors, seed=seed)
         before, former = _read_before(newest_run(store)), read_clusters(store)
+        partition = divide(customers.vectors, seed=seed, former=len(before.clusters) if before else None)
         formers = [former.get(each) for each in customers.customer_ids]
         ids, used = match_ids(partition.labels, formers, before.ids_used if before else 0)
         clusters = _describe(customers, partition, ids, population)

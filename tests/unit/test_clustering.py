@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from intelligence.clustering import (
+    NEARLY,
     Feature,
+    Partition,
     divide,
     find_features,
     match_ids,
@@ -19,27 +21,42 @@ from intelligence.errors import ClusterError
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
 
 
-def draw(each: int = 60, seed: int = 3) -> np.ndarray:
+def draw(each: int = 20, seed: int = 3) -> np.ndarray:
     """Return points around three centres, one group after the other."""
     random = np.random.default_rng(seed)
     return (np.repeat(CENTRES, each, axis=0) + random.normal(size=(3 * each, 2))).astype(np.float32)
 
 
-def test_the_number_of_clusters_is_the_largest_stable_one() -> None:
-    found = divide(draw())
+@pytest.fixture(scope="module")
+def found() -> Partition:
+    """Three groups of customers, divided."""
+    return divide(draw())
+
+
+def test_the_number_of_clusters_is_a_stable_one(found: Partition) -> None:
     assert (found.clusters, found.stable) == (3, True)
-    assert found.stability[3] > 0.95 > found.stability[6]
-    assert len({tuple(group) for group in found.labels.reshape(3, 60).tolist()}) == 3
+    assert found.stability[3] > 0.95 > found.stability[5]
+    assert len({tuple(group) for group in found.labels.reshape(3, 20).tolist()}) == 3
 
 
 def test_customers_without_clusters_are_said_to_have_none() -> None:
     """A number is chosen, and is not stable."""
-    cloud = np.random.default_rng(1).normal(size=(300, 6)).astype(np.float32)
+    cloud = np.random.default_rng(1).normal(size=(60, 6)).astype(np.float32)
     assert not divide(cloud).stable
 
 
-def test_the_same_customers_give_the_same_clusters() -> None:
-    assert divide(draw()).labels.tolist() == divide(draw()).labels.tolist()
+def test_the_number_of_the_run_before_is_kept_while_it_is_nearly_as_stable(found: Partition) -> None:
+    """A worse one is not."""
+    line = np.arange(40, dtype=np.float32)[:, None]
+    free = divide(line)
+    nearly = [number for number, value in free.stability.items() if value >= max(free.stability.values()) - NEARLY]
+    assert free.clusters == max(nearly)
+    assert divide(line, former=min(nearly)).clusters == min(nearly)
+    assert divide(draw(), former=2).clusters == found.clusters
+
+
+def test_the_same_customers_give_the_same_clusters(found: Partition) -> None:
+    assert divide(draw()).labels.tolist() == found.labels.tolist()
 
 
 @pytest.mark.parametrize(
