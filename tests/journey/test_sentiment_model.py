@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.journey.test_worker import read_health, workplace
-from tests.journey.workplace import wait_until
+from tests.journey.workplace import TIMEOUT_S, wait_until
 from tests.labelled_texts import write_labels
 
 if TYPE_CHECKING:
@@ -54,8 +54,10 @@ def test_a_trained_model_reads_messages_in_place_of_vader(place: Workplace) -> N
         stack.callback(worker.stop)
         say(place, "ann", COMPLAINT)
         assert signals(place, "ann")["sentiment_score"] == 0
-        trained = json.loads(place.do("train", "sentiment", "--labels", str(labels), "--json"))
-        version = trained["models"]["sentiment"]["version"]
+        # Longer, because a process of its own imports TensorFlow.
+        done = place.holdfast("train", "sentiment", "--labels", str(labels), "--json", timeout_s=4 * TIMEOUT_S)
+        assert done.returncode == 0, done.stderr
+        version = json.loads(done.stdout)["models"]["sentiment"]["version"]
         wait_until(lambda: read_health(worker)["models"].get("sentiment") == version)
         say(place, "bob", COMPLAINT)
         say(place, "cy", GERMAN)

@@ -17,6 +17,7 @@ from models.text_model import TextScorer
 from tests.labelled_texts import labelled_texts, write_labels
 from training.errors import TrainingDataError
 from training.text.head import HeadConfig, fit_head
+from training.text.labels import read_labels
 from training.text.run import TextRunConfig, train_sentiment
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ ODD = ["", " ", "\U0001f600\U0001f600", "\ud800", "<b>", "&amp;", "x" * 100_000,
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """A version that was trained and promoted."""
     folder = tmp_path_factory.mktemp("sentiment")
-    return train_sentiment(write_labels(folder / "labels.csv"), TextRunConfig(folder / "models"))
+    return train_sentiment(read_labels(write_labels(folder / "labels.csv")), TextRunConfig(folder / "models"))
 
 
 def models_of(trained: Result) -> Path:
@@ -107,4 +108,4 @@ def test_a_version_of_another_scheme_is_refused(trained: Result, tmp_path: Path)
 
 def test_too_few_texts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingDataError, match="too few texts: 8 negative"):
-        train_sentiment(write_labels(tmp_path / "labels.csv", 8), TextRunConfig(tmp_path / "models"))
+        train_sentiment(read_labels(write_labels(tmp_path / "labels.csv", 8)), TextRunConfig(tmp_path / "models"))

@@ -34,7 +34,6 @@ from training.run import Result
 from training.text.evaluation import evaluate, evaluate_gates, majority_scores, vader_scores
 from training.text.export import convert
 from training.text.head import fit_head
-from training.text.labels import read_labels
 from training.text.manifest import describe_inputs
 from training.text.report import write_report
 
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from training.text.labels import LabelledTexts
 
 NAME = "sentiment"
-STEPS = 6
+STEPS = 5
 HELD_OUT = 5
 """One text of so many is held out."""
 LEAST_OF_CLASS = 10
@@ -78,17 +77,17 @@ class TextRunConfig:
     why: str = ""
 
 
-def train_sentiment(labels: Path, config: TextRunConfig, progress: Callable[[str], None] = lambda _: None) -> Result:
-    """Read, split, fit, export, evaluate the exported model, report, add the version, promote it if it passed.
+def train_sentiment(
+    read: LabelledTexts, config: TextRunConfig, progress: Callable[[str], None] = lambda _: None
+) -> Result:
+    """Split, fit, export, evaluate the exported model, report, add the version, promote it if it passed.
 
     Raises:
-        TrainingError: the labels cannot be read or learned from, or the export fails; nothing was added.
+        TrainingError: there are too few texts, or the export fails; nothing was added.
     """
     home = config.out / NAME
     try:
         champion = read_current(home)
-        progress("read the labels")
-        read = read_labels(labels)
         held = split(read.labels, config.seed)
         progress("fit")
         inputs = _read_inputs(read.texts)
