@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CONCERNS = 12
 """Concerns that are components of a vector: the most frequent ones."""
-NEIGHBOURS, BUILD_CANDIDATES, SEARCH_CANDIDATES = 16, 100, 100
+NEIGHBOURS, BUILD_CANDIDATES, SEARCH_CANDIDATES = 24, 128, 200
 """Of the index: m, ef_construction, and the least ef_search."""
 MOST_SIMILAR = 100
 BUILD_MB = 1_024
