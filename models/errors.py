@@ -8,6 +8,7 @@ ModelError
 ├── FeatureLabelError  the file of feature labels cannot be used
 ├── LeadWeightsError   the file of the points of leads cannot be used
 ├── LeadFileError      a file of leads cannot be read, or a line of it
+├── TaxonomyError    the file of concerns cannot be used
 └── VersionError      a version on disk cannot be read or written
     ├── ManifestError           its manifest cannot be used; a ModelLoadError, too
     ├── NoVersionError          there is no such version, or no such model
@@ -50,6 +51,10 @@ class LeadFileError(ModelError):
 
 class FeatureLabelError(ModelError):
     """The file of feature labels cannot be used."""
+
+
+class TaxonomyError(ModelError):
+    """The file of concerns cannot be used."""
 
 
 class VersionError(ModelError):

@@ -19,7 +19,10 @@ from models.rfm import RISK_THRESHOLDS, RfmCuts, load_cuts
 from models.routing import load_model
 from models.rules import RuleScorer
 from models.scores import TOLERANCE
+from models.sentiment import MessageReader, load_concerns, shipped_taxonomy
 from models.tasks.registry import TASKS
+from models.tasks.sentiment import Sentiment
+from models.text_model import TextScorer
 from models.tflite import UNBOUNDED
 from models.versions import CURRENT_FILE, read_history, read_serving, read_version, trace_promotions
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from models.routing import RoutedScorer
     from models.rules import Rule
     from models.tasks.protocol import ModelTask
+    from models.taxonomy import Taxonomy
     from models.tflite import TFLiteScorer
     from models.trials import Trial
 
@@ -65,6 +69,7 @@ class Scorers:
         formers: what served before those of mode `new`, by name; missing where it cannot be loaded.
         trials: the experiments in force, by the name of the task.
         leads: scores leads.
+        concerns: what is looked for in messages.
     """
 
     by_name: Mapping[str, Scorer]
@@ -76,9 +81,16 @@ class Scorers:
     formers: Mapping[str, FormerScorer] = field(default_factory=dict)
     trials: Mapping[str, Trial] = field(default_factory=dict)
     leads: LeadScorer = field(default_factory=LeadScorer)
+    concerns: Taxonomy = field(default_factory=shipped_taxonomy)
 
     def __getitem__(self, name: str) -> Scorer:
         return self.by_name[name]
+
+    @property
+    def reader(self) -> MessageReader:
+        """What reads messages: by the model of sentiment where one serves."""
+        model = self.by_name.get(Sentiment.name)
+        return MessageReader(self.concerns, model if isinstance(model, TextScorer) else None)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -131,6 +143,7 @@ def load_scorers(
     risk: tuple[float, float, float] = RISK_THRESHOLDS,
     mock: bool = False,
     lead_thresholds: tuple[float, float] = THRESHOLDS,
+    concerns_file: Path | None = None,
 ) -> Scorers:
     """Load the models of a folder.
 
@@ -145,12 +158,14 @@ def load_scorers(
         risk: from which probability of churn on the risk is medium, high and critical.
         mock: score by customer id instead of by model.
         lead_thresholds: the least score of a warm and of a hot lead.
+        concerns_file: what is looked for in messages; None for what is shipped.
 
     Raises:
         ModelLoadError: input_size contradicts the mapping.
         RfmDefinitionError: rfm.json is there and cannot be used.
         FeatureLabelError: labels.json is there and cannot be used.
         LeadWeightsError: leads.json is there and cannot be used.
+        TaxonomyError: the file of concerns cannot be used.
     """
     if input_size is not None and input_size != len(feature_mapping):
         raise ModelLoadError(
@@ -159,10 +174,13 @@ def load_scorers(
         )
     rfm = replace(load_cuts(models_dir / RFM_FILE), risk=risk)
     labels = load_labels(models_dir / LABELS_FILE)
+    concerns = load_concerns(concerns_file)
     if mock:
         mocked = [task for task in TASKS.values() if not task.is_optional]
         mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in mocked}
-        return Scorers(mocks, rfm, offers, labels=labels, leads=LeadScorer(thresholds=lead_thresholds))
+        return Scorers(
+            mocks, rfm, offers, labels=labels, leads=LeadScorer(thresholds=lead_thresholds), concerns=concerns
+        )
     leads, leads_refused = load_lead_scorer(models_dir, lead_thresholds)
     loaded = {name: _load(models_dir / name, task, feature_mapping, offers) for name, task in TASKS.items()}
     return Scorers(
@@ -174,6 +192,7 @@ def load_scorers(
         {name: each.changeover for name, each in loaded.items() if each.changeover},
         {name: each.former for name, each in loaded.items() if each.former is not None},
         leads=leads,
+        concerns=concerns,
     )
 
 
@@ -223,7 +242,7 @@ def keep_models(serving: Scorers, found: Scorers) -> Scorers:
 
 def load_version(
     home: Path, version: str, feature_mapping: Mapping[str, str], offers: int = SHIPPED_OFFERS
-) -> TFLiteScorer | RoutedScorer:
+) -> TFLiteScorer | RoutedScorer | TextScorer:
     """Load a version of a model and check that it can serve.
 
     Args:
@@ -237,6 +256,8 @@ def load_version(
         NoVersionError, VersionError: see models/versions.py.
     """
     folder, task = read_version(home, version).folder, TASKS.get(home.name)
+    if task is not None and task.reads_messages:
+        return TextScorer.load(folder)
     bounds = (task.lowest - TOLERANCE, task.highest + TOLERANCE) if task else UNBOUNDED
     scorer = load_model(folder, feature_mapping, bounds)
     found = scorer.manifest["outputs"]

@@ -28,7 +28,6 @@ from features.signals import fold as fold_messages
 from features.table import FeatureTable
 from features.times import EVENT_TIME, event_times
 from models.scores import score_contacts, score_customers, score_offers, shadow_columns
-from models.sentiment import read_message
 from models.sources import unavailable_facts
 from segments.engine import Transitions
 from segments.engine import classify as classify_customers
@@ -203,7 +202,7 @@ class Pipeline:
         facts = refreshed.table
         if len(facts):
             facts = score_customers(facts, config.scorers, self._fallbacks, self._drift)
-        messages = messages_by_customer(refreshed.decoded.events.said, read_message)
+        messages = messages_by_customer(refreshed.decoded.events.said, config.scorers.reader.read)
         unavailable = unavailable_facts(refreshed.table.columns, refreshed.lost_columns, config.scorers)
         awaited = awaited_updates(refreshed.decoded.events, config.definitions)
         shadow = shadow_columns(facts, config.scorers) if len(facts) else {}

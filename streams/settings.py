@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,6 +94,12 @@ class Settings(BaseSettings):
         repr=False,
         description="Data warehouse, only read: a PostgreSQL URL, or csv:, parquet: or duckdb: and the path of a file.",
     )
+    intelligence_url: str | None = Field(
+        None,
+        alias="HOLDFAST_INTELLIGENCE_URL",
+        repr=False,
+        description="PostgreSQL database with pgvector for the message store; default: the ledger's database.",
+    )
     models_dir: Path | None = Field(
         None, alias="HOLDFAST_MODELS_DIR", description="Folder of trained models; without it the rules decide."
     )
@@ -100,6 +107,18 @@ class Settings(BaseSettings):
         None,
         alias="HOLDFAST_DEFINITIONS_DIR",
         description="Folder with segments/ and campaigns/; default: the shipped definitions.",
+    )
+    concerns_file: Path | None = Field(
+        None,
+        alias="HOLDFAST_CONCERNS_FILE",
+        description="JSON or YAML file of concerns and urgency in messages; default: the shipped ones.",
+    )
+    conversation_gap_h: float = Field(
+        24,
+        alias="HOLDFAST_CONVERSATION_GAP_H",
+        gt=0,
+        le=720,
+        description="A silence of a customer and staff of so long begins another conversation in reports, h.",
     )
     group: str = Field("holdfast", alias="HOLDFAST_GROUP", description="Kafka consumer group of the workers.")
     topic_prefix: str = Field(
@@ -275,6 +294,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Days for which the hours that breakers count are kept; 0 keeps them.",
     )
+    retention_message_days: float = Field(
+        400,
+        alias="HOLDFAST_RETENTION_MESSAGE_DAYS",
+        ge=0,
+        description="Days for which messages are kept in the message store, by their event time; 0 keeps them.",
+    )
     retention_lead_days: float = Field(
         400,
         alias="HOLDFAST_RETENTION_LEAD_DAYS",
@@ -389,6 +414,18 @@ class Settings(BaseSettings):
         alias="DWH_NEXT_PURCHASE_TRAINING_QUERY",
         description="Your SQL for next-purchase training, with :start_date.",
     )
+    catalog: str = Field(
+        "products",
+        alias="DWH_CATALOG",
+        min_length=1,
+        description="Catalogue for `holdfast recommend`: table or query of the warehouse, or a .csv file.",
+    )
+    purchases: str = Field(
+        "purchases",
+        alias="DWH_PURCHASES",
+        min_length=1,
+        description="Purchases for `holdfast recommend`: table or query of the warehouse, or a .csv file.",
+    )
     history_query: str | None = Field(
         None,
         alias="DWH_HISTORY_QUERY",
@@ -496,7 +533,7 @@ class Settings(BaseSettings):
 
     @field_validator("warehouse_url")
     @classmethod
-    def _is_warehouse_url(cls, url: str) -> str:
+    def _is_warehouse_url(cls, url: str) -> str | None:
         scheme, separator, path = url.partition(":")
         if not separator or scheme in POSTGRESQL:
             return cls._is_postgresql_url(url)
@@ -506,9 +543,11 @@ class Settings(BaseSettings):
             )
         return url
 
-    @field_validator("ledger_url")
+    @field_validator("ledger_url", "intelligence_url")
     @classmethod
-    def _is_postgresql_url(cls, url: str) -> str:
+    def _is_postgresql_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
         try:
             conninfo_to_dict(url)
             understood = url.startswith(("postgresql://", "postgres://"))
@@ -524,6 +563,16 @@ class Settings(BaseSettings):
         if folder is not None and folder.is_file():
             raise ValueError(f"{folder} is a file; name a folder")
         return folder
+
+    @property
+    def conversation_gap(self) -> timedelta:
+        """The silence that begins another conversation."""
+        return timedelta(hours=self.conversation_gap_h)
+
+    @property
+    def store_url(self) -> str:
+        """PostgreSQL database of the message store."""
+        return self.intelligence_url or self.ledger_url
 
     @property
     def retention_days(self) -> dict[str, float]:

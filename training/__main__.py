@@ -6,10 +6,11 @@ import json
 import os
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Console
@@ -30,7 +31,7 @@ from training.tasks.leads import Leads
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from training.nets.fit import Method
     from training.run import Result
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 PROMOTED, MISTAKEN, REFUSED = 0, 2, 3
 NETS: dict[str, Method | None] = {"better": None, "additive": "additive", "ensemble": "tabm"}
-RFM = "rfm"
+RFM, TEXT = "rfm", "sentiment"
 
 
 def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, str] | None:
@@ -165,6 +166,18 @@ LEDGER = (
     ),
 )
 LABEL = (click.option("--label", metavar="COLUMN", help="Column of the outcome.  [default: churned, for ltv spend]"),)
+SENTIMENT = (
+    click.option(
+        "--labels",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        required=True,
+        help="CSV file with columns text and label: negative, neutral or positive.",
+    ),
+    WHERE[1],
+    click.option("--seed", type=int, default=1, show_default=True, help="Chooses the texts that are held out."),
+    *HOW[-2:],
+    WHERE[-1],
+)
 QUERY = (click.option("--query", help="Your own SQL with :start_date; default DWH_..._TRAINING_QUERY."),)
 
 
@@ -211,6 +224,36 @@ for _task in TASKS.values():
 def train_leads(**options: Any) -> None:
     """Train the model of leads."""
     _run([LEADS_MODEL], options)
+
+
+@train.command("sentiment")
+@_with(SENTIMENT)
+def train_text(**options: Any) -> None:
+    """Train the reading of sentiment on labelled messages: a CSV file with columns text and label.
+
+    A label is negative, neutral or positive. A fifth of the texts is held out for the gates.
+    """
+    _refuse_force_without_reason(options)
+    results = TrainedModels()
+    try:
+        results.models[TEXT] = _run_text(options)
+    except TrainingError as error:
+        results.failures[TEXT] = str(error)
+        click.echo(f"error: {error}", err=True)
+    _finish(results, options)
+
+
+def _run_text(options: dict[str, Any]) -> dict[str, Any]:
+    started = time.monotonic()
+    try:
+        # As in `_train`.
+        from training.text.run import STEPS, TextRunConfig, train_sentiment  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _refuse_without_extra(error)
+    config = TextRunConfig(options["out"], options["seed"], options["force"], options["why"])
+    with _progress(TEXT, STEPS) as advance:
+        result = train_sentiment(options["labels"], config, advance)
+    return _report(TEXT, result, options) | {"seconds": round(time.monotonic() - started, 1)}
 
 
 @train.command("rfm")
@@ -260,8 +303,7 @@ class TrainedModels:
 
 
 def _run(names: list[str], options: dict[str, Any]) -> None:
-    if options.get("force") and not options["why"].strip():
-        raise click.UsageError("--force needs --why TEXT: the reason is kept with the promotion")
+    _refuse_force_without_reason(options)
     if options.get("label") and options["orders"]:
         raise click.UsageError("--label names a column of rows; with --orders the label is computed")
     if options.get("write_view") and not options["orders"]:
@@ -275,6 +317,16 @@ def _run(names: list[str], options: dict[str, Any]) -> None:
             (results.skipped if is_skipped else results.failures)[name] = str(error)
             prefix = "" if len(names) == 1 else f"{name}: "
             click.echo(f"{prefix}{'skipped' if is_skipped else 'error'}: {error}", err=True)
+    _finish(results, options)
+
+
+def _refuse_force_without_reason(options: Mapping[str, Any]) -> None:
+    if options.get("force") and not options["why"].strip():
+        raise click.UsageError("--force needs --why TEXT: the reason is kept with the promotion")
+
+
+def _finish(results: TrainedModels, options: Mapping[str, Any]) -> NoReturn:
+    """Print the results as JSON where that was asked for, and exit with their code."""
     if options["as_json"]:
         skipped = {"skipped": results.skipped} if results.skipped else {}
         shown = {"models": results.models, "failures": results.failures, **skipped, "exit_code": results.exit_code}
@@ -289,17 +341,17 @@ def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
         path = write_cuts(_source(None, options), options["view"], options["out"])
         _say(options, f"wrote {path}")
         return {"file": str(path)}
-    if name == LEADS_MODEL:
-        result, left_out = _train_leads(options)
-    else:
-        result, left_out = _train(_sized(TASKS[name], options), options), []
+    result = _train_leads(options) if name == LEADS_MODEL else _train(_sized(TASKS[name], options), options)
+    return _report(name, result, options) | {"seconds": round(time.monotonic() - started, 1)}
+
+
+def _report(name: str, result: Result, options: dict[str, Any]) -> dict[str, Any]:
     described = _describe(result)
-    described["warnings"] += left_out
     for warning in described["warnings"]:
         click.echo(f"{name}: warning: {warning}", err=True)
     for line in _format_result(described):
         _say(options, line)
-    return described | {"seconds": round(time.monotonic() - started, 1)}
+    return described
 
 
 def _say(options: dict[str, Any], line: str) -> None:
@@ -346,8 +398,8 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
     return _learn(task, source, ServedView(options["view"], options["id_column"], options.get("write_view")), options)
 
 
-def _train_leads(options: dict[str, Any]) -> tuple[Result, list[str]]:
-    """Train from a file, or else from the ledger; return the result and what to know of the features."""
+def _train_leads(options: dict[str, Any]) -> Result:
+    """Train from a file, or else from the ledger."""
     if options["labels"]:
         rows = read_file_rows(options["labels"])
     elif options["ledger_url"]:
@@ -357,8 +409,9 @@ def _train_leads(options: dict[str, Any]) -> tuple[Result, list[str]]:
     by_points = LeadScorer(load_weights(options["out"] / WEIGHTS_FILE))
     mapping, left_out = find_varying(rows)
     source = Source(options["ledger_url"] or "", mapping, options["start_date"].date(), rows=rows)
-    notes = [f"the feature {name} has one value or none and was left out" for name in left_out]
-    return _learn(Leads(by_points), source, None, {**options, "segment_by": None}), notes
+    for name in left_out:
+        click.echo(f"leads: warning: the feature {name} has one value or none and is left out", err=True)
+    return _learn(Leads(by_points), source, None, {**options, "segment_by": None})
 
 
 def _learn(task: Task, source: Source, view: ServedView | None, options: dict[str, Any]) -> Result:
@@ -368,8 +421,7 @@ def _learn(task: Task, source: Source, view: ServedView | None, options: dict[st
         from training.run import RunConfig  # noqa: PLC0415
         from training.run import train as run  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        click.echo(f"error: training needs the package {error.name}; run `make .venv/all` in its folder", err=True)
-        sys.exit(MISTAKEN)
+        _refuse_without_extra(error)
     config = RunConfig(
         out=options["out"],
         learning=TrainConfig(options["seed"], NETS[options["net"]], options["tune"], options["segment_by"]),
@@ -378,6 +430,18 @@ def _learn(task: Task, source: Source, view: ServedView | None, options: dict[st
         costs=Costs(options["contact_cost"], options["save_value"]),
         view=view,
     )
+    with _progress(task.name, config.count_steps(task)) as advance:
+        return run(task, source, config, advance)
+
+
+def _refuse_without_extra(error: ModuleNotFoundError) -> NoReturn:
+    click.echo(f"error: training needs the package {error.name}; run `make .venv/all` in its folder", err=True)
+    sys.exit(MISTAKEN)
+
+
+@contextmanager
+def _progress(name: str, steps: int) -> Iterator[Callable[[str], None]]:
+    """Show a progress bar on a terminal; what is lent advances it by a step."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -387,8 +451,8 @@ def _learn(task: Task, source: Source, view: ServedView | None, options: dict[st
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(task.name, total=config.count_steps(task))
-        return run(task, source, config, lambda step: progress.update(bar, advance=1, description=step))
+        bar = progress.add_task(name, total=steps)
+        yield lambda step: progress.update(bar, advance=1, description=step)
 
 
 def _describe(result: Result) -> dict[str, Any]:

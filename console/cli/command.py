@@ -16,6 +16,7 @@ from console.embedded.errors import EmbeddedError
 from console.errors import ExampleError, PredictionError
 from delivery.errors import DeliveryError
 from features.errors import FeaturesError
+from intelligence.errors import IntelligenceError
 from models.errors import ModelError
 from segments.errors import SegmentsError
 from streams.errors import HoldfastStreamError
@@ -28,14 +29,17 @@ FOR_PEOPLE = (
     ExampleError,
     FeaturesError,
     HoldfastStreamError,
+    IntelligenceError,
     ModelError,
     PredictionError,
     SegmentsError,
     TrainingError,
 )
 COMMANDS = {
+    "analytics": "console.cli.analytics:analytics",
     "backtest": "console.cli.backtest:backtest",
     "campaigns": "console.cli.campaigns:campaigns",
+    "clusters": "console.cli.clusters:clusters",
     "contracts": "console.cli.contracts:contracts",
     "customers": "console.cli.customers:customers",
     "dead-letters": "console.cli.dead_letters:dead_letters",
@@ -48,17 +52,22 @@ COMMANDS = {
     "init": "console.cli.warehouse:init",
     "leads": "console.cli.leads:leads",
     "ledger": "console.cli.ledger:ledger",
+    "messages": "console.cli.messages:messages",
     "models": "console.models:models",
     "predict": "console.cli.predict:predict",
     "prune": "console.cli.retention:prune",
+    "recommend": "console.cli.recommend:recommend",
     "replay": "console.cli.replay:replay",
+    "search": "console.cli.search:search",
     "segments": "console.cli.segments:segments",
+    "similar": "console.cli.clusters:similar",
     "status": "console.cli.status:show_status",
     "timeline": "console.cli.timeline:timeline",
     "topics": "console.cli.topics:topics",
     "train": "console.cli.train:train",
     "up": "console.cli.local:up",
     "updates": "console.cli.updates:updates",
+    "voice": "console.cli.voice:voice",
     "warehouse": "console.cli.warehouse:warehouse",
     "what-if": "console.cli.what_if:what_if",
     "worker": "console.cli.worker:worker",

@@ -119,6 +119,8 @@ def describe_pruning(report: PruneReport, *, dry_run: bool) -> Iterator[str]:
             f"; {each.locked_pages:,} pages were locked, the next run deletes their rows" if each.locked_pages else ""
         )
         yield f"{each.table}: {each.rows:,} rows before {report.plan.cutoffs[each.table]:%Y-%m-%d %H:%M} {verb}{locked}"
+    if report.messages is not None:
+        yield f"messages of the message store: {report.messages:,} rows {verb}"
     if report.unknown_progress:
         yield f"decisions, contacts, seen events and dead letters are kept: {report.unknown_progress}"
     elif report.plan.held_back is not None:

@@ -13,6 +13,7 @@ from campaigns.postgres_erasure import open_erasure
 from console.use_cases.ledger import ask_ledger
 from features.errors import CacheUnavailableError
 from features.redis_cache import RedisFeatureCache
+from intelligence.postgres_messages import open_store
 from streams.errors import BrokerUnavailableError
 from streams.kafka.topics import read_retention
 
@@ -55,6 +56,7 @@ def erase_customers(settings: Settings, customer_ids: Sequence[str], *, by: str,
     Raises:
         ErasureError: no customer is named, or workers did not let it begin; nothing of the last 200 was erased.
         LedgerUnavailableError: the ledger cannot be reached.
+        MessageStoreUnavailableError: they were erased from the ledger, and their messages are left; run it again.
     """
     wanted = _unique(customer_ids)
     rows: Counter[str] = Counter()
@@ -64,12 +66,23 @@ def erase_customers(settings: Settings, customer_ids: Sequence[str], *, by: str,
             erased = ledger.erase(some, by=by, why=why)
             rows.update(erased.rows)
             unsent += erased.unsent
+    rows.update(_erase_messages(settings, wanted))
     cache_erased = asyncio.run(_erase_from_cache(settings, wanted))
     if not cache_erased:
         ask_ledger(settings, lambda ledger: ledger.bump_cache_generation())
     retention, broker = _read_retention(settings)
     files = find_mentions(settings.models_dir, wanted) if settings.models_dir else []
     return Receipt(len(wanted), dict(rows), unsent, cache_erased, files, retention, broker)
+
+
+def _erase_messages(settings: Settings, customer_ids: Sequence[str]) -> Counter[str]:
+    """Delete what the message store has of customers, where there is one; their tombstones are written before."""
+    rows: Counter[str] = Counter()
+    with open_store(settings.store_url) as store:
+        if store.has_tables():
+            for some in _chunks(customer_ids):
+                rows.update(store.erase(some))
+    return rows
 
 
 def lift_erasure(settings: Settings, customer_ids: Sequence[str]) -> int:

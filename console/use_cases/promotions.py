@@ -18,7 +18,7 @@ from models.lead_model import load_lead_model
 from models.leads import LEADS
 from models.registry import load_version
 from models.sources import unavailable_facts
-from models.tasks.registry import moves_customers
+from models.tasks.registry import TASKS, moves_customers
 from models.versions import promote, roll_back
 from models.view_check import check_view
 from streams.known_facts import known_facts
@@ -73,11 +73,17 @@ def preview_promotion(settings: Settings, home: Path, version: str) -> Preview:
     """Return whom a promotion would move; nothing is promoted.
 
     Raises:
+        PromotionRefusedError: the model reads messages, and no customer of today moves by it.
         ModelError: the version cannot be loaded.
         WarehouseError: the customers cannot be read.
     """
     if home.name == LEADS:
         raise PromotionRefusedError("a model of leads moves no customers, so there is no preview; promote it without")
+    if home.name in TASKS and TASKS[home.name].reads_messages:
+        raise PromotionRefusedError(
+            f"{home.name} reads messages: it changes no customer of today, only what later messages add; see the "
+            f"report of {version}"
+        )
     scorer = load_version(home, version, settings.feature_mapping, _count_offers(settings))
     return _measure(settings, home.name, scorer)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from campaigns.candidates import Definitions
 from campaigns.definition import load_definitions
 from campaigns.postgres_pruning import Pruned, open_pruning
 from campaigns.retention import RULES, check_retention, plan_pruning
+from intelligence.postgres_messages import open_store
 from streams.errors import BrokerUnavailableError
 from streams.kafka.group_progress import find_oldest_unprocessed
 
@@ -22,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PruneReport:
-    """What was deleted by table, up to when, and why guarding tables were left out; empty when they were not."""
+    """What was deleted by table, up to when, and why guarding tables were left out; empty when they were not.
+
+    `messages` is what was deleted of the message store, None where there is no store, or it keeps its messages.
+    """
 
     pruned: Sequence[Pruned]
     plan: Pruning
     unknown_progress: str = ""
+    messages: int | None = None
 
 
 def prune_ledger(
@@ -44,7 +50,7 @@ def prune_ledger(
 
     Raises:
         RetentionError: the definitions need rows for longer, or another process prunes.
-        LedgerUnavailableError: the ledger cannot be reached.
+        LedgerUnavailableError, MessageStoreUnavailableError: the ledger or the message store cannot be reached.
     """
     days = settings.retention_days
     defined = load_definitions(settings.definitions_dir)
@@ -62,13 +68,21 @@ def prune_ledger(
     with open_pruning(settings.ledger_url) as ledger, ledger.alone():
         chosen = [(each, plan.cutoffs[each.table]) for each in rules if each.table in plan.cutoffs]
         if dry_run:
-            return PruneReport(
-                [Pruned(each.table, ledger.count(each, cutoff)) for each, cutoff in chosen], plan, unknown
-            )
+            counted = [Pruned(each.table, ledger.count(each, cutoff)) for each, cutoff in chosen]
+            return PruneReport(counted, plan, unknown, _prune_messages(settings, now, dry_run=True))
         if plan.horizon is not None and not unknown:
             ledger.announce(plan.horizon)
         pruned = [
             ledger.prune(each, cutoff, lambda done, total, table=each.table: on_progress(table, done, total))  # type: ignore[misc]
             for each, cutoff in chosen
         ]
-        return PruneReport(pruned, plan, unknown)
+        return PruneReport(pruned, plan, unknown, _prune_messages(settings, now, dry_run=False))
+
+
+def _prune_messages(settings: Settings, now: datetime, *, dry_run: bool) -> int | None:
+    days = settings.retention_message_days
+    with open_store(settings.store_url) as store:
+        if not days or not store.has_tables():
+            return None
+        cutoff = now - timedelta(days=days)
+        return store.count_older(cutoff) if dry_run else store.delete_older(cutoff)

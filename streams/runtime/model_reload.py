@@ -48,6 +48,7 @@ def load_models(settings: Settings, offers: Collection[int]) -> Scorers:
         risk=risk,
         mock=settings.mock_mode,
         lead_thresholds=settings.lead_thresholds,
+        concerns_file=settings.concerns_file,
     )
 
 
