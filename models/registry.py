@@ -68,8 +68,8 @@ class Scorers:
         changeovers: the changeover under which each model serves, by name; models without one are missing.
         formers: what served before those of mode `new`, by name; missing where it cannot be loaded.
         trials: the experiments in force, by the name of the task.
-        concerns: what is looked for in messages.
         leads: scores leads.
+        concerns: what is looked for in messages.
     """
 
     by_name: Mapping[str, Scorer]
@@ -80,8 +80,8 @@ class Scorers:
     changeovers: Mapping[str, str] = field(default_factory=dict)
     formers: Mapping[str, FormerScorer] = field(default_factory=dict)
     trials: Mapping[str, Trial] = field(default_factory=dict)
-    concerns: Taxonomy = field(default_factory=shipped_taxonomy)
     leads: LeadScorer = field(default_factory=LeadScorer)
+    concerns: Taxonomy = field(default_factory=shipped_taxonomy)
 
     def __getitem__(self, name: str) -> Scorer:
         return self.by_name[name]
@@ -142,8 +142,8 @@ def load_scorers(
     offers: int = SHIPPED_OFFERS,
     risk: tuple[float, float, float] = RISK_THRESHOLDS,
     mock: bool = False,
-    concerns_file: Path | None = None,
     lead_thresholds: tuple[float, float] = THRESHOLDS,
+    concerns_file: Path | None = None,
 ) -> Scorers:
     """Load the models of a folder.
 
@@ -157,15 +157,15 @@ def load_scorers(
         offers: the highest offer id of the offers file.
         risk: from which probability of churn on the risk is medium, high and critical.
         mock: score by customer id instead of by model.
-        concerns_file: what is looked for in messages; None for what is shipped.
         lead_thresholds: the least score of a warm and of a hot lead.
+        concerns_file: what is looked for in messages; None for what is shipped.
 
     Raises:
         ModelLoadError: input_size contradicts the mapping.
         RfmDefinitionError: rfm.json is there and cannot be used.
         FeatureLabelError: labels.json is there and cannot be used.
-        TaxonomyError: the file of concerns cannot be used.
         LeadWeightsError: leads.json is there and cannot be used.
+        TaxonomyError: the file of concerns cannot be used.
     """
     if input_size is not None and input_size != len(feature_mapping):
         raise ModelLoadError(
@@ -178,8 +178,9 @@ def load_scorers(
     if mock:
         mocked = [task for task in TASKS.values() if not task.is_optional]
         mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in mocked}
-        leads = LeadScorer(thresholds=lead_thresholds)
-        return Scorers(mocks, rfm, offers, labels=labels, concerns=concerns, leads=leads)
+        return Scorers(
+            mocks, rfm, offers, labels=labels, leads=LeadScorer(thresholds=lead_thresholds), concerns=concerns
+        )
     leads, leads_refused = load_lead_scorer(models_dir, lead_thresholds)
     loaded = {name: _load(models_dir / name, task, feature_mapping, offers) for name, task in TASKS.items()}
     return Scorers(
@@ -190,8 +191,8 @@ def load_scorers(
         labels,
         {name: each.changeover for name, each in loaded.items() if each.changeover},
         {name: each.former for name, each in loaded.items() if each.former is not None},
-        concerns=concerns,
         leads=leads,
+        concerns=concerns,
     )
 
 

@@ -32,7 +32,7 @@ from training.tasks.registry import TASKS
 from training.text.labels import read_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from training.nets.fit import Method
     from training.run import Result
@@ -220,6 +220,13 @@ for _task in TASKS.values():
     _add_command(_task)
 
 
+@train.command("leads", help=Leads.summary)
+@_with(LEADS)
+def train_leads(**options: Any) -> None:
+    """Train the model of leads."""
+    _run([LEADS_MODEL], options)
+
+
 @train.command("sentiment")
 @_with(SENTIMENT)
 def train_text(**options: Any) -> None:
@@ -250,13 +257,6 @@ def _run_text(options: dict[str, Any]) -> dict[str, Any]:
     with _progress(TEXT, STEPS) as advance:
         result = train_sentiment(labels, config, advance)
     return _report(TEXT, result, options) | {"seconds": round(time.monotonic() - started, 1)}
-
-
-@train.command("leads", help=Leads.summary)
-@_with(LEADS)
-def train_leads(**options: Any) -> None:
-    """Train the model of leads."""
-    _run([LEADS_MODEL], options)
 
 
 @train.command("rfm")
@@ -344,17 +344,12 @@ def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
         path = write_cuts(_source(None, options), options["view"], options["out"])
         _say(options, f"wrote {path}")
         return {"file": str(path)}
-    if name == LEADS_MODEL:
-        result, left_out = _train_leads(options)
-    else:
-        result, left_out = _train(_sized(TASKS[name], options), options), []
-    report = _report(name, result, options, left_out)
-    return report | {"seconds": round(time.monotonic() - started, 1)}
+    result = _train_leads(options) if name == LEADS_MODEL else _train(_sized(TASKS[name], options), options)
+    return _report(name, result, options) | {"seconds": round(time.monotonic() - started, 1)}
 
 
-def _report(name: str, result: Result, options: dict[str, Any], left_out: Sequence[str] = ()) -> dict[str, Any]:
+def _report(name: str, result: Result, options: dict[str, Any]) -> dict[str, Any]:
     described = _describe(result)
-    described["warnings"] += left_out
     for warning in described["warnings"]:
         click.echo(f"{name}: warning: {warning}", err=True)
     for line in _format_result(described):
@@ -406,8 +401,8 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
     return _learn(task, source, ServedView(options["view"], options["id_column"], options.get("write_view")), options)
 
 
-def _train_leads(options: dict[str, Any]) -> tuple[Result, list[str]]:
-    """Train from a file, or else from the ledger; return the result and what to know of the features."""
+def _train_leads(options: dict[str, Any]) -> Result:
+    """Train from a file, or else from the ledger."""
     if options["labels"]:
         rows = read_file_rows(options["labels"])
     elif options["ledger_url"]:
@@ -417,8 +412,9 @@ def _train_leads(options: dict[str, Any]) -> tuple[Result, list[str]]:
     by_points = LeadScorer(load_weights(options["out"] / WEIGHTS_FILE))
     mapping, left_out = find_varying(rows)
     source = Source(options["ledger_url"] or "", mapping, options["start_date"].date(), rows=rows)
-    notes = [f"the feature {name} has one value or none and was left out" for name in left_out]
-    return _learn(Leads(by_points), source, None, {**options, "segment_by": None}), notes
+    for name in left_out:
+        click.echo(f"leads: warning: the feature {name} has one value or none and is left out", err=True)
+    return _learn(Leads(by_points), source, None, {**options, "segment_by": None})
 
 
 def _learn(task: Task, source: Source, view: ServedView | None, options: dict[str, Any]) -> Result:

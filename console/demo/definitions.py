@@ -1,4 +1,4 @@
-"""The definitions of the demo: the shipped ones, with quiet hours that the demo is sure to meet, and recommendations."""
+"""The definitions of the demo: the shipped ones, with recommendations, and quiet hours that it is sure to meet."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the demo shows of intelligence: a concern that emerges, recommendations in messages, a lead that becomes hot.
 
-Messages and leads are synthetic. The recommendations were computed from the retailer's real sales before the launch; see
-examples/online_retail/make_recommendations.py.
+Messages and leads are synthetic. The recommendations were computed from the retailer's real sales before the launch;
+see examples/online_retail/make_recommendations.py.
 """
 
 from __future__ import annotations

@@ -77,13 +77,13 @@ def preview_promotion(settings: Settings, home: Path, version: str) -> Preview:
         ModelError: the version cannot be loaded.
         WarehouseError: the customers cannot be read.
     """
+    if home.name == LEADS:
+        raise PromotionRefusedError("a model of leads moves no customers, so there is no preview; promote it without")
     if home.name in TASKS and TASKS[home.name].reads_messages:
         raise PromotionRefusedError(
             f"{home.name} reads messages: it changes no customer of today, only what later messages add; see the "
             f"report of {version}"
         )
-    if home.name == LEADS:
-        raise PromotionRefusedError("a model of leads moves no customers, so there is no preview; promote it without")
     scorer = load_version(home, version, settings.feature_mapping, _count_offers(settings))
     return _measure(settings, home.name, scorer)
 

@@ -1,7 +1,7 @@
 """Makes recommendations.json.gz: python make_recommendations.py online_retail_lines.csv.gz.
 
-The lines of the data set have the columns InvoiceDate, CustomerID, StockCode, Description, Quantity and UnitPrice. Those
-of returns, and of codes that are no products, which do not begin with five digits, are left out.
+The lines of the data set have the columns InvoiceDate, CustomerID, StockCode, Description, Quantity and UnitPrice.
+Those of returns, and of codes that are no products, which do not begin with five digits, are left out.
 """
 
 from __future__ import annotations

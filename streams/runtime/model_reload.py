@@ -47,8 +47,8 @@ def load_models(settings: Settings, offers: Collection[int]) -> Scorers:
         offers=len(offers),
         risk=risk,
         mock=settings.mock_mode,
-        concerns_file=settings.concerns_file,
         lead_thresholds=settings.lead_thresholds,
+        concerns_file=settings.concerns_file,
     )
 
 
