@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     Key = tuple[str, str]
 
-MOST_HITS = 200
+MOST_HITS = 100
 """Messages that each of the two orders contributes at most; a search returns no more."""
 RANK_OFFSET = 60
 LEAST_SIMILARITY = 0.2
 """Cosine below which a message is not near: two tweets to airlines taken at random have .13 on average."""
-SEARCH_CANDIDATES = 200
+SEARCH_CANDIDATES = 100
 """Nodes of the graph that are kept while searching: hnsw.ef_search."""
 COMMON_SHARE = 0.05
 """A word in a larger share of the messages is common."""

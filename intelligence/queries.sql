@@ -73,3 +73,36 @@ SELECT to_regclass('intelligence.message_vector') IS NOT NULL;
 SELECT customer_id, message_id, occurred_at, role, text, concerns, sentiment
   FROM intelligence.message JOIN unnest(%(customers)s::text[], %(messages)s::text[]) AS wanted (customer_id, message_id)
  USING (customer_id, message_id);
+
+-- name: read_spoken
+-- What each customer's own messages add up to.
+SELECT customer_id, count(*), avg(sentiment), count(*) FILTER (WHERE wants_to_cancel)
+  FROM intelligence.message WHERE role = 'customer' GROUP BY customer_id;
+
+-- name: read_concerns
+SELECT customer_id, concern, count(*) FROM intelligence.message, unnest(concerns) AS named (concern)
+ WHERE role = 'customer' GROUP BY customer_id, concern;
+
+-- name: read_clusters
+SELECT customer_id, cluster FROM intelligence.customer;
+
+-- name: newest_run
+SELECT result FROM intelligence.cluster_run ORDER BY run_id DESC LIMIT 1;
+
+-- name: write_run
+INSERT INTO intelligence.cluster_run (at, result) VALUES (%(at)s, %(result)s::jsonb);
+
+-- name: create_next_customers
+DROP TABLE IF EXISTS intelligence.customer_next;
+CREATE TABLE intelligence.customer_next (LIKE intelligence.customer INCLUDING COMMENTS INCLUDING INDEXES);
+
+-- name: replace_customers
+DROP TABLE intelligence.customer;
+ALTER TABLE intelligence.customer_next RENAME TO customer;
+
+-- name: read_vector
+SELECT vector::text, cluster FROM intelligence.customer WHERE customer_id = %(customer)s;
+
+-- name: nearest_customers
+SELECT customer_id, cluster, vector::text, vector <-> %(vector)s::halfvec AS distance FROM intelligence.customer
+ WHERE customer_id <> %(customer)s ORDER BY vector <-> %(vector)s::halfvec LIMIT %(most)s;

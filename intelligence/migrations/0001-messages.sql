@@ -21,9 +21,10 @@ CREATE TABLE intelligence.message (
 );
 COMMENT ON COLUMN intelligence.message.vector IS 'Of length 1; NULL where the text has no known gram, and until the messages are indexed.';
 COMMENT ON COLUMN intelligence.message.vector_version IS 'Which text_vectors made the vector; NULL until the message is indexed.';
-CREATE INDEX message_words ON intelligence.message USING gin (words);
+-- Without a list of pending entries, which every search would read as a whole.
+CREATE INDEX message_words ON intelligence.message USING gin (words) WITH (fastupdate = off);
 CREATE INDEX message_occurred_at ON intelligence.message (occurred_at);
-CREATE INDEX message_concerns ON intelligence.message USING gin (concerns);
+CREATE INDEX message_concerns ON intelligence.message USING gin (concerns) WITH (fastupdate = off);
 
 CREATE TABLE intelligence.reading_position (
     topic       text NOT NULL,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
-from tests.journey.workplace import lend_place
+from tests.journey.workplace import SCHEMA, lend_place, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,8 @@ SAID = {
 def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """A workplace whose topic has messages."""
     with lend_place(endpoints, tmp_path_factory.mktemp("messages"), {}) as lent:
+        with psycopg.connect(lent.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
+            warehouse.execute(SCHEMA.encode())
         lent.do("topics", "create")
         lent.do("ledger", "migrate")
         say(lent, SAID)
@@ -64,7 +67,7 @@ def test_messages_are_copied_once_and_erased_customers_are_left_out(place: Workp
     """Whatever they hold; a second run reads nothing, and a lost position stores nothing twice."""
     refused = place.holdfast("messages", "sync")
     assert (refused.returncode, "holdfast messages migrate" in refused.stderr) == (2, True)
-    assert "applied 0001-messages" in place.do("messages", "migrate")
+    assert "applied 0001-messages, 0002-customers" in place.do("messages", "migrate")
     assert place.do("messages", "migrate") == "the message store is up to date\n"
     assert "the message store is empty" in place.do("messages", "index")
 
@@ -98,7 +101,7 @@ def test_a_search_finds_by_meaning_and_by_words(place: Workplace) -> None:
     """After the messages above; filters and customers, too."""
     assert find(place, "wants a refund for late delivery")[0] in {"m1", "m7"}
     assert find(place, "parcell two weeks latte", "--limit", "1") == ["m1"]
-    assert find(place, "\U0001f389") == ["m6"]
+    assert find(place, "\U0001f389")[0] == "m6"
     assert find(place, "Versand")[0] == "m5"
     assert set(find(place, "late", "--customer", "dot")) == {"m7", "m8"}
     assert "m7" not in find(place, "late", "--concern", "price")
@@ -110,3 +113,48 @@ def test_a_search_finds_by_meaning_and_by_words(place: Workplace) -> None:
     assert find(place, "<b>;--' & | ! :* \\ (", "--limit", "1") == []
     refused = place.holdfast("search", "  ")
     assert (refused.returncode, "the query is empty" in refused.stderr) == (2, True)
+
+
+def test_clusters_keep_their_ids_and_a_segment_reads_them(place: Workplace) -> None:
+    """Bargain hunters and big spenders; one changes sides, one is erased."""
+    few, many = [f"few-{number}" for number in range(20)], [f"many-{number}" for number in range(20)]
+    for number in range(20):
+        place.set_customer(few[number], days=100 + number, revenue=10 + number)
+        place.set_customer(many[number], days=1 + number, revenue=9_000 + 50 * number)
+    refused = place.holdfast("clusters", "list")
+    assert (refused.returncode, "holdfast clusters run" in refused.stderr) == (2, True)
+    first = json.loads(place.do("clusters", "run", "--json"))
+    assert (first["customers"], first["stable"], first["drift"]) == (40, True, None)
+    assert sorted(each["size"] for each in first["clusters"]) == [20, 20]
+    of = {customer: cluster_of(place, customer) for customer in (*few, *many)}
+    assert len({of[each] for each in few}) == len({of[each] for each in many}) == 1
+
+    place.set_customer(few[0], days=3, revenue=9_000)
+    place.do("forget", few[1], "--why", "asked")
+    second = json.loads(place.do("clusters", "run", "--json"))
+    assert {each["id"] for each in second["clusters"]} == {each["id"] for each in first["clusters"]}
+    assert (second["customers"], round(second["drift"]["moved"] * 39)) == (39, 1)
+    assert cluster_of(place, few[0]) == of[many[0]]
+    assert cluster_of(place, few[1]) is None
+
+    rich = next(each for each in second["clusters"] if each["id"] == of[many[0]])
+    assert rich["value"] == 100
+    assert 0 <= rich["churn"] <= 1
+    assert rich["name"] in place.do("clusters", "list")
+    assert rich["name"] in place.do("clusters", "show", rich["id"])
+    alike = json.loads(place.do("similar", many[3], "--top-k", "5", "--json"))
+    assert {each["customer_id"] for each in alike} <= {*many, few[0]}
+    assert {"total_revenue", "high"} <= set(chain(*alike[0]["shared"]))
+    assert many[4] in place.do("similar", many[3])
+    refused = place.holdfast("similar", few[1])
+    assert (refused.returncode, "has not seen them" in refused.stderr) == (2, True)
+
+    rule = place.folder / "rich.json"
+    write_json(rule, {"key": "rich", "name": "rich", "rule": {"==": [{"var": "cluster"}, rich["id"]]}})
+    assert f"{rich['size']}" in place.do("segments", "preview", str(rule))
+
+
+def cluster_of(place: Workplace, customer: str) -> str | None:
+    """Return the fact `cluster` of a customer."""
+    rows = place.ask_ledger("SELECT customer_id, facts ->> 'cluster' FROM insight WHERE kind = 'cluster'")
+    return dict(rows).get(customer)

@@ -1,0 +1,158 @@
+"""Vectors and clusters of customers in the message store."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from intelligence.customer_vectors import DIMENSIONS, shared_features
+from intelligence.errors import ClusterError
+from intelligence.postgres_messages import vector_literals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from campaigns.tombstones import Tombstones
+    from intelligence.customer_vectors import CustomerVectors
+    from intelligence.postgres_messages import MessageStore
+
+CONCERNS = 12
+"""Concerns that are components of a vector: the most frequent ones."""
+NEIGHBOURS, BUILD_CANDIDATES, SEARCH_CANDIDATES = 16, 100, 100
+"""Of the index: m, ef_construction, and the least ef_search."""
+MOST_SIMILAR = 100
+BUILD_MB = 1_024
+BYTES_PER_CUSTOMER = 500
+WRITTEN_AT_ONCE = 20_000
+_CREATE_INDEX = (
+    "CREATE INDEX ON intelligence.customer_next USING hnsw (vector halfvec_l2_ops) "
+    f"WITH (m = {NEIGHBOURS}, ef_construction = {BUILD_CANDIDATES})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarCustomer:
+    """A customer near another one.
+
+    Attributes:
+        distance: Euclidean, of the vectors; 0 is the same.
+        shared: in what both differ from most customers, strongest first: a name, and high or low.
+    """
+
+    customer_id: str
+    cluster: str
+    distance: float
+    shared: Sequence[tuple[str, str]]
+
+
+def read_concepts(store: MessageStore, customer_ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Return what customers talk about, one column each: their messages, mean sentiment, and messages by concern."""
+    places = {customer: at for at, customer in enumerate(customer_ids)}
+    spoken = {name: np.zeros(len(places)) for name in ("messages", "messages_that_cancel")}
+    sentiment = np.full(len(places), np.nan)
+    for customer, messages, mean, cancelling in store.execute("read_spoken"):
+        if (at := places.get(customer)) is not None:
+            spoken["messages"][at], spoken["messages_that_cancel"][at], sentiment[at] = messages, cancelling, mean
+    counts: dict[str, dict[int, int]] = defaultdict(dict)
+    for customer, concern, messages in store.execute("read_concerns"):
+        if (at := places.get(customer)) is not None:
+            counts[concern][at] = messages
+    totals = Counter({concern: sum(by_place.values()) for concern, by_place in counts.items()})
+    for concern, _ in sorted(totals.items(), key=lambda each: (-each[1], each[0]))[:CONCERNS]:
+        values = np.zeros(len(places))
+        values[list(counts[concern])] = list(counts[concern].values())
+        spoken[f"messages_about_{concern}"] = values
+    return {**spoken, "sentiment": sentiment}
+
+
+def read_clusters(store: MessageStore) -> dict[str, str]:
+    """Return the cluster of each customer in the newest run."""
+    return dict(store.execute("read_clusters").fetchall())
+
+
+def newest_run(store: MessageStore) -> dict[str, Any] | None:
+    """Return what the newest run found, None without any."""
+    rows = store.execute("newest_run").fetchall()
+    return rows[0][0] if rows else None
+
+
+def write_customers(
+    store: MessageStore,
+    customers: CustomerVectors,
+    clusters: Sequence[str],
+    read_tombstones: Callable[[], Tombstones],
+    run: tuple[datetime, Mapping[str, Any]],
+) -> None:
+    """Replace the vectors and clusters of all customers, and record the run; readers wait for a moment at most.
+
+    Args:
+        store: the message store.
+        customers: the vectors.
+        clusters: the id of each customer's cluster.
+        read_tombstones: returns those of now: the customers erased meanwhile are left out.
+        run: when it was, and what it found.
+    """
+    with store.writing():
+        store.execute("create_next_customers")
+        rows = zip(customers.customer_ids, _padded(customers.vectors), clusters, strict=True)
+        _copy(store, rows, read_tombstones().find(customers.customer_ids))
+    megabytes = min(64 + len(customers.customer_ids) * BYTES_PER_CUSTOMER // 1_000_000, BUILD_MB)
+    with store.connection.transaction():
+        store.connection.execute(f"SET LOCAL maintenance_work_mem = '{megabytes}MB'")
+        store.connection.execute(_CREATE_INDEX)
+    at, result = run
+    with store.writing():
+        store.execute("replace_customers")
+        store.execute("write_run", at=at, result=json.dumps(result))
+
+
+def find_similar(store: MessageStore, customer_id: str, *, limit: int) -> list[SimilarCustomer]:
+    """Return the customers nearest to one, nearest first, at most `limit` or MOST_SIMILAR.
+
+    Raises:
+        ClusterError: no run has seen this customer.
+    """
+    rows = store.execute("read_vector", customer=customer_id).fetchall()
+    run = newest_run(store)
+    if not rows or run is None:
+        raise ClusterError(
+            f"customer {customer_id} has no vector: `holdfast clusters run` has not seen them; check the id, or run it"
+        )
+    names, own = run["components"], _parse(rows[0][0])
+    with store.connection.transaction():
+        store.connection.execute(
+            "SELECT set_config('hnsw.ef_search', %s, true)", [str(max(SEARCH_CANDIDATES, limit + 1))]
+        )
+        found = store.execute("nearest_customers", customer=customer_id, vector=rows[0][0], most=limit).fetchall()
+    return [
+        SimilarCustomer(customer, cluster, float(distance), shared_features(own, _parse(vector), names))
+        for customer, cluster, vector, distance in sorted(found, key=lambda row: (row[3], row[0]))
+    ]
+
+
+def _copy(store: MessageStore, rows: Iterable[tuple[str, str, str]], erased: frozenset[str]) -> None:
+    copy = "COPY intelligence.customer_next (customer_id, vector, cluster) FROM STDIN"
+    with store.connection.cursor() as cursor, cursor.copy(copy) as copied:
+        for customer, vector, cluster in rows:
+            if customer not in erased:
+                copied.write_row((customer, vector, cluster))
+
+
+def _padded(vectors: NDArray[np.float32]) -> Iterable[str]:
+    """Yield vectors of DIMENSIONS components as PostgreSQL reads them."""
+    zeros = f"[{','.join('0' * DIMENSIONS)}]"
+    for start in range(0, len(vectors), WRITTEN_AT_ONCE):
+        some = vectors[start : start + WRITTEN_AT_ONCE]
+        literals = vector_literals(np.pad(some, ((0, 0), (0, DIMENSIONS - some.shape[1]))))
+        yield from (each or zeros for each in literals)
+
+
+def _parse(vector: str) -> NDArray[np.float32]:
+    return np.array(json.loads(vector), dtype=np.float32)
