@@ -16,6 +16,7 @@ CampaignError
     ├── SharedSessionError      clients share a session of PostgreSQL, as behind some poolers
     ├── LedgerRestoredError     it lacks messages that were published; an operator must act
     ├── UnknownCustomerError    the ledger has nothing of a customer
+    ├── UnknownLeadError        the ledger has no such lead
     └── DeadLetterError         a dead letter that an operator names does not exist, or is resolved already
 """
 
@@ -86,6 +87,10 @@ class LedgerRestoredError(LedgerError):
 
 class UnknownCustomerError(LedgerError):
     """The ledger has nothing of a customer; the message says what to check."""
+
+
+class UnknownLeadError(LedgerError):
+    """The ledger has no such lead."""
 
 
 class DeadLetterError(LedgerError):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from campaigns.decide import ContactHistory, Decision
     from campaigns.definition import Campaign
     from campaigns.feedback import Feedback
+    from campaigns.leads import LeadRecord, LeadState
     from campaigns.records import ActivationRecord, ReevaluationRecord
     from campaigns.tombstones import Tombstones
     from features.insights import Insights
@@ -70,6 +71,7 @@ class LedgerState:
         pruned_before: what was processed before then may be missing from this state; None if nothing was pruned.
         last_transitions: the event time of each customer's latest transition, if asked for; none of the future.
         insights: what batch jobs found of each customer, of the kinds asked for.
+        leads: those of the requested leads that exist.
     """
 
     memberships: Mapping[str, MembershipState]
@@ -84,6 +86,7 @@ class LedgerState:
     pruned_before: datetime | None = None
     last_transitions: Mapping[str, datetime] = field(default_factory=dict)
     insights: Mapping[str, Insights] = field(default_factory=dict)
+    leads: Mapping[str, LeadState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,8 @@ class BatchChanges:
         due_times: new due times, None for a customer who is not due any more; of customers evaluated before, or in this
             batch.
         experiment_customers: whom experiments on models reach; those that an experiment has reached already stay so.
+        leads: the new state of leads; one that is older than the ledger's is not stored.
+        lead_records: events of leads, among the outcomes folded.
     """
 
     transitions: Sequence[Transition] = ()
@@ -149,6 +154,8 @@ class BatchChanges:
     stops: Sequence[CampaignStop] = ()
     due_times: Mapping[str, int | None] = field(default_factory=dict)
     experiment_customers: Sequence[ExperimentCustomer] = ()
+    leads: Sequence[LeadState] = ()
+    lead_records: Sequence[LeadRecord] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +188,7 @@ class Committed:
 class Ledger(Protocol):
     """The worker's state, in one transactional store."""
 
-    async def read(
+    async def read(  # noqa: PLR0913 - one parameter for each part of the state
         self,
         customer_ids: Sequence[str],
         message_ids: Sequence[CustomerKey],
@@ -192,6 +199,7 @@ class Ledger(Protocol):
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
         facts: LedgerFacts = NO_FACTS,
+        leads: Sequence[str] = (),
     ) -> LedgerState:
         """Return what is held of customers, messages and outcomes, triggers and decisions.
 
@@ -204,6 +212,7 @@ class Ledger(Protocol):
             hours: whose contacts the breakers count; none when left out.
             versions: under which the customers will be evaluated, by segment; those activated when left out.
             facts: what the rules in force need of the ledger.
+            leads: the leads to read.
 
         Raises:
             LedgerUnavailableError: the ledger cannot be reached now.

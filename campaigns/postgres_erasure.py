@@ -71,7 +71,7 @@ class PostgresErasure:
         return lifted
 
     def _erase(self, customer_ids: Sequence[str], *, by: str, why: str) -> Erased:
-        erased, customers = Erased(), list(customer_ids)
+        erased, customers = Erased(), self._with_leads(customer_ids)
         # Before the lock: it reads the whole table. Only the letters written since are read under it.
         letters = self._find_letters(customers, after=0)
         ((last,),) = self._execute("last_dead_letter").fetchall()
@@ -93,6 +93,11 @@ class PostgresErasure:
                 self._execute("erase_replay_plan", customers=customers)
                 erased.rows[f"{schema}.dead_letter"] += self._delete_letters(self._find_letters(customers, after=0))
         return Erased(erased.rows, int(unsent))
+
+    def _with_leads(self, customer_ids: Sequence[str]) -> list[str]:
+        """Return customers and the ids of their leads, under which the ledger keeps what came before the customer's."""
+        leads = self._execute("leads_of", customers=list(customer_ids)).fetchall()
+        return list(dict.fromkeys([*customer_ids, *(lead for (lead,) in leads)]))
 
     def _inside_replays(self) -> Iterator[str]:
         """Fence each replay that has a schema, and yield that; meanwhile names without a schema mean those in it."""

@@ -23,6 +23,7 @@ from campaigns.decide import ContactHistory, Outcome
 from campaigns.decision_inputs import DecisionInputs
 from campaigns.errors import LedgerConflictError, LedgerFencedError
 from campaigns.feedback import Feedback, Standing
+from campaigns.leads import LeadRecord, LeadState
 from campaigns.ports import NO_FACTS, Committed, LedgerState, OutboxRow, Refusal
 from campaigns.postgres_connections import ANSWER_S, ERASURE_LOCK, LedgerPool
 from campaigns.queries import QUERIES
@@ -126,7 +127,7 @@ class PostgresLedger:
         """Close every connection."""
         await self._pool.close()
 
-    async def read(
+    async def read(  # noqa: PLR0913 - one parameter for each part of the state
         self,
         customer_ids: Sequence[str],
         message_ids: Sequence[CustomerKey],
@@ -137,6 +138,7 @@ class PostgresLedger:
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
         facts: LedgerFacts = NO_FACTS,
+        leads: Sequence[str] = (),
     ) -> LedgerState:
         """See the port."""
         present = versions or self._versions
@@ -157,6 +159,8 @@ class PostgresLedger:
             found = {
                 query: await connection.execute(QUERIES[query], _keys(keys)) for query, keys in wanted.items() if keys
             }
+            if leads:
+                found["read_leads"] = await connection.execute(QUERIES["read_leads"], {"customers": PgTextArray(leads)})
             # Last: what is deleted before a query above sees it was announced before.
             horizon = await connection.execute(QUERIES["pruned_before"])
         # Not in the pipeline: each would wait for an answer of its own.
@@ -198,6 +202,7 @@ class PostgresLedger:
             (await horizon.fetchall())[0][0],
             moved,
             learned,
+            leads={row[0]: LeadState(*row) for row in rows.get("read_leads", ())},
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -402,6 +407,25 @@ class PostgresLedger:
         rows = await self._rows("consent_changes_of", customer=customer_id)
         return [ConsentChange(customer_id, *row) for row in rows]
 
+    async def list_leads(self, tier: str | None, *, closed: bool, limit: int) -> Sequence[LeadState]:
+        """Return leads, the highest score first.
+
+        Args:
+            tier: of this tier alone; None for all.
+            closed: those that are converted or lost, too.
+            limit: the most.
+        """
+        return [LeadState(*row) for row in await self._rows("list_leads", tier=tier, closed=closed, limit=limit)]
+
+    async def lead_events(self, lead_id: str) -> Sequence[LeadRecord]:
+        """Return the events of a lead, in the order of event time."""
+        return [LeadRecord(*row) for row in await self._rows("lead_events", lead=lead_id)]
+
+    async def find_lead(self, lead_id: str) -> LeadState | None:
+        """Return a lead, None where there is none."""
+        rows = await self._rows("read_leads", customers=[lead_id])
+        return LeadState(*rows[0]) if rows else None
+
     async def feedback_of(self, customer_id: str) -> Sequence[Feedback]:
         """Return everything that staff said of a customer, in the order of event time."""
         return [Feedback(*row) for row in await self._rows("feedback_of", customer=customer_id)]
@@ -582,6 +606,8 @@ def _outcome_statements(changes: BatchChanges) -> list[Work]:
         ("write_consent_changes", _consent_changes(changes.consent_changes)),
         ("write_feedback", _feedback(changes.feedback)),
         ("write_experiment_customers", _experiment_customers(changes.experiment_customers)),
+        ("write_leads", _leads(changes.leads)),
+        ("write_lead_records", _lead_records(changes.lead_records)),
     ]
 
 
@@ -761,6 +787,38 @@ def _experiment_customers(reached: Sequence[ExperimentCustomer]) -> dict[str, An
         "champion_answers": PgTextArray(each.answers[0] for each in reached),
         "challenger_answers": PgTextArray(each.answers[1] for each in reached),
     }
+
+
+def _leads(leads: Sequence[LeadState]) -> dict[str, Any]:
+    return {
+        "leads": PgTextArray(each.lead_id for each in leads),
+        "customers": PgTextArray(each.customer_id for each in leads),
+        "updated_at": PgTextArray(map(_time, (each.updated_at for each in leads))),
+        "features": PgTextArray(_json(each.features) for each in leads),
+        "scores": PgTextArray(_float(each.score) for each in leads),
+        "tiers": PgTextArray(each.tier for each in leads),
+        "bases": PgTextArray(each.basis for each in leads),
+        "versions": PgTextArray(each.version for each in leads),
+        "probabilities": PgTextArray(_float(each.probability) for each in leads),
+        "crossings": PgTextArray(str(each.crossings) for each in leads),
+        "outcomes": PgTextArray(each.outcome for each in leads),
+        "outcome_at": PgTextArray(map(_time, (each.outcome_at for each in leads))),
+    }
+
+
+def _lead_records(records: Sequence[LeadRecord]) -> dict[str, Any]:
+    return {
+        "leads": PgTextArray(each.lead_id for each in records),
+        "events": PgTextArray(each.event_id for each in records),
+        "customers": PgTextArray(each.customer_id for each in records),
+        "types": PgTextArray(each.type for each in records),
+        "at": PgTextArray(each.occurred_at.isoformat() for each in records),
+        "contents": PgTextArray(_json(each.content) for each in records),
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
 
 
 def _float(number: float | None) -> str | None:

@@ -339,6 +339,47 @@ SELECT * FROM unnest(%(customers)s::text[], %(events)s::text[], %(kinds)s::text[
                      %(withdraws)s::text[])
     ON CONFLICT (customer_id, event_id) DO NOTHING;
 
+-- name: read_leads
+SELECT lead_id, customer_id, updated_at, features, score, tier, basis, version, probability, crossings, outcome, outcome_at
+  FROM lead WHERE lead_id = ANY (%(customers)s::text[]);
+
+-- name: write_leads
+-- Not over a later update, which a producer's other partitioner may have brought to another worker.
+INSERT INTO lead AS l (lead_id, customer_id, updated_at, features, score, tier, basis, version, probability, crossings, outcome,
+                       outcome_at)
+SELECT lead_id, customer_id, updated_at, features, score, tier, basis, version, probability, crossings, outcome, outcome_at
+  FROM unnest(%(leads)s::text[], %(customers)s::text[], %(updated_at)s::timestamptz[], %(features)s::jsonb[],
+              %(scores)s::double precision[], %(tiers)s::text[], %(bases)s::text[], %(versions)s::text[],
+              %(probabilities)s::double precision[], %(crossings)s::integer[], %(outcomes)s::text[], %(outcome_at)s::timestamptz[])
+       AS t (lead_id, customer_id, updated_at, features, score, tier, basis, version, probability, crossings, outcome, outcome_at)
+ ORDER BY lead_id
+    ON CONFLICT (lead_id) DO UPDATE
+   SET customer_id = excluded.customer_id, updated_at = excluded.updated_at, features = excluded.features,
+       score = excluded.score, tier = excluded.tier, basis = excluded.basis, version = excluded.version,
+       probability = excluded.probability, crossings = excluded.crossings, outcome = excluded.outcome,
+       outcome_at = excluded.outcome_at, changed_at = now()
+ WHERE l.updated_at IS NULL OR excluded.updated_at >= l.updated_at;
+
+-- name: write_lead_records
+INSERT INTO lead_event (lead_id, event_id, customer_id, type, occurred_at, content)
+SELECT * FROM unnest(%(leads)s::text[], %(events)s::text[], %(customers)s::text[], %(types)s::text[],
+                     %(at)s::timestamptz[], %(contents)s::jsonb[]) AS t (lead_id, event_id, customer_id, type, occurred_at, content)
+ ORDER BY lead_id, event_id
+    ON CONFLICT (lead_id, event_id) DO NOTHING;
+
+-- name: list_leads
+SELECT lead_id, customer_id, updated_at, features, score, tier, basis, version, probability, crossings, outcome, outcome_at
+  FROM lead
+ WHERE (%(tier)s::text IS NULL OR tier = %(tier)s) AND (%(closed)s OR outcome IS NULL)
+ ORDER BY score DESC NULLS LAST, lead_id LIMIT %(limit)s;
+
+-- name: lead_events
+SELECT lead_id, event_id, customer_id, type, occurred_at, content
+  FROM lead_event WHERE lead_id = %(lead)s ORDER BY occurred_at, event_id;
+
+-- name: leads_of
+SELECT DISTINCT lead_id FROM lead WHERE customer_id = ANY (%(customers)s::text[]);
+
 -- name: cache_generation
 SELECT cache_generation FROM ledger_state;
 

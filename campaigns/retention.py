@@ -49,6 +49,9 @@ RULES = (
     Rule("delivery", "delivery", "reported_at < %(cutoff)s AND greatest(settled_at, expires_at) < %(cutoff)s"),
     Rule("opt_out", "delivery", "reported_at < %(cutoff)s"),
     Rule("experiment_customer", "contact", "recorded_at < %(cutoff)s"),
+    # What a redelivered event of a lead would be compared with.
+    Rule("lead", "lead", "changed_at < %(cutoff)s", guards=True),
+    Rule("lead_event", "lead", "recorded_at < %(cutoff)s"),
     Rule("campaign_hour", "campaign_hour", "hour < floor(extract(epoch FROM %(cutoff)s) / 3600)"),
 )
 

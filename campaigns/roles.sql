@@ -11,7 +11,7 @@ GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
     dead_letter, partition_owner, activation, segment_activation, campaign_hour, campaign_stop, experiment_customer,
-    experiment_stop TO :"role";
+    experiment_stop, lead, lead_event TO :"role";
 GRANT SELECT ON insight, ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
@@ -22,6 +22,8 @@ GRANT UPDATE (status, value, conversions, first_at) ON contact TO :"role";
 GRANT UPDATE (sent_at, failed_at, refused_by, failure) ON outbox TO :"role";
 GRANT UPDATE (epoch) ON partition_owner TO :"role";
 GRANT UPDATE (contacts) ON campaign_hour TO :"role";
+GRANT UPDATE (customer_id, updated_at, features, score, tier, basis, version, probability, crossings, outcome, outcome_at, changed_at)
+    ON lead TO :"role";
 GRANT UPDATE (cache_generation) ON ledger_state TO :"role";
 
 -- Run with `--set operator=1` for people, too: `holdfast segments activate` and `reevaluate`, `campaigns launch` and
@@ -55,7 +57,7 @@ GRANT UPDATE (reported_at) ON opt_out TO :"role";
 -- Run with `--set forget=1` for the role of `holdfast forget`: it deletes a customer's rows from every table.
 \if :{?forget}
 GRANT SELECT, DELETE ON evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
-    dead_letter, delivery, opt_out, experiment_customer, insight TO :"role";
+    dead_letter, delivery, opt_out, experiment_customer, lead, lead_event, insight TO :"role";
 GRANT SELECT, INSERT, DELETE ON tombstone TO :"role";
 GRANT UPDATE (tombstones) ON ledger_state TO :"role";
 GRANT SELECT, UPDATE (last_customer_id) ON campaign_launch, reevaluation TO :"role";
@@ -64,6 +66,6 @@ GRANT SELECT, UPDATE (last_customer_id) ON campaign_launch, reevaluation TO :"ro
 -- Run with `--set prune=1` for the role of `holdfast prune`: it deletes old rows.
 \if :{?prune}
 GRANT SELECT, DELETE ON outbox, decision, seen_event, contact, dead_letter, delivery, opt_out, campaign_hour,
-    experiment_customer TO :"role";
+    experiment_customer, lead, lead_event TO :"role";
 GRANT UPDATE (pruned_before) ON ledger_state TO :"role";
 \endif

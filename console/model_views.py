@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Row = tuple[str, ...]
 LIST_HEADINGS = ("model", "version", "serves", "added", "by", "figure", "gates")
 COHORT_HEADINGS = ("cohort", "rows", "predicted", "observed", "error", "AUC", "Brier", "false pos.", "false neg.")
-MAIN_FIGURES = ("qini", "brier_skill", "auc", "r2_winsorised", "r2")
+MAIN_FIGURES = ("qini", "brier_skill", "auc", "r2_winsorised", "r2", "accuracy")
 DRIFT_SHOWN = 12
 
 

@@ -75,6 +75,22 @@ def add_counts(days: tuple[DayCounts, ...], new: DayCounts) -> tuple[DayCounts, 
     return _insert(days, new) if new.day > newest - DAYS_KEPT else days
 
 
+def add_to_day(days: tuple[tuple[int, int], ...], day: int, count: int, *, newest: int) -> tuple[tuple[int, int], ...]:
+    """Add to the number of a day, and drop the days that are no longer kept.
+
+    Args:
+        days: pairs of a day and a number, in order of the days.
+        day: as days since 1970-01-01.
+        count: what to add; 0 drops days only.
+        newest: the day of the customer's newest message.
+    """
+    first = newest - DAYS_KEPT + 1
+    counts = {each: number for each, number in days if each >= first}
+    if count and day >= first:
+        counts[day] = counts.get(day, 0) + count
+    return tuple(sorted(counts.items()))
+
+
 def _insert(days: tuple[DayCounts, ...], new: DayCounts) -> tuple[DayCounts, ...]:
     place = bisect_left(days, new.day, key=_DAY)
     if days[place].day == new.day:

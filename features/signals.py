@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from msgspec import Struct
 
-from features.daily_counts import SENTIMENT_UNITS, DayCounts, add_counts, day_number, window_columns
+from features.daily_counts import (
+    SENTIMENT_UNITS,
+    WINDOWS_DAYS,
+    DayCounts,
+    add_counts,
+    add_to_day,
+    day_number,
+    window_columns,
+)
 from features.table import column
 
 if TYPE_CHECKING:
@@ -33,6 +41,11 @@ CONCERNS_KEPT = 5
 SECONDS_PER_DAY = 86_400.0
 
 
+def to_satisfaction(sentiment: float) -> float:
+    """Return a sentiment from -1 to 1 on a scale from 0 over 5, neutral, to 10."""
+    return round(5.0 * (1.0 + sentiment), 4)
+
+
 class MessageReading(Struct, frozen=True):
     """The reading of one message by a text model.
 
@@ -40,11 +53,22 @@ class MessageReading(Struct, frozen=True):
         sentiment: from -1 to 1.
         concerns: the topics that the message names.
         wants_to_cancel: whether it asks to cancel.
+        language: the ISO 639 code; `und` where it is uncertain, `zxx` without words, empty where it was not read.
+        urgency: none, normal or high.
+        is_supported: whether its language is one that is read; otherwise it is neutral and has no concerns.
     """
 
     sentiment: float
     concerns: tuple[str, ...] = ()
     wants_to_cancel: bool = False
+    language: str = ""
+    urgency: str = "none"
+    is_supported: bool = True
+
+    @property
+    def satisfaction(self) -> float:
+        """The sentiment on a scale from 0 (negative) over 5 (neutral) to 10 (positive)."""
+        return to_satisfaction(self.sentiment)
 
 
 class Message(Struct, frozen=True):
@@ -71,6 +95,12 @@ class Signals(Struct, frozen=True):
         last_message_id: the id of the newest message.
         days: the counts of the last days, from which windows are summed; at most `DAYS_KEPT` of them. Empty in a row
             that was stored before windows existed: the messages before are in no window.
+        unsupported_messages: the customer's messages in a language that is not read, lifetime.
+        urgent_messages: the customer's messages of high urgency, lifetime.
+        urgent_days: their number on each of the days kept that has any: pairs of day and number. Not in `days`, so
+            that a worker of an earlier release reads these rows, too.
+        last_language: of the customer's newest message, None where none was identified. A message older than the
+            newest one of anybody does not change it.
     """
 
     message_count: int = 0
@@ -81,11 +111,15 @@ class Signals(Struct, frozen=True):
     last_message_at: datetime | None = None
     last_message_id: str | None = None
     days: tuple[DayCounts, ...] = ()
+    unsupported_messages: int = 0
+    urgent_messages: int = 0
+    urgent_days: tuple[tuple[int, int], ...] = ()
+    last_language: str | None = None
 
     @property
     def satisfaction_score(self) -> float | None:
         """The sentiment score on a scale from 0 (negative) over 5 (neutral) to 10 (positive)."""
-        return None if self.sentiment_score is None else round(5.0 * (1.0 + self.sentiment_score), 4)
+        return None if self.sentiment_score is None else to_satisfaction(self.sentiment_score)
 
 
 def fold(signals: Signals, messages: Iterable[Message]) -> Signals:
@@ -101,6 +135,11 @@ def fold(signals: Signals, messages: Iterable[Message]) -> Signals:
 def _fold_one(signals: Signals, message: Message) -> Signals:
     late = signals.last_message_at is not None and message.occurred_at < signals.last_message_at
     heard, reading = message.role == "customer", message.reading
+    days = add_counts(signals.days, _counts(message))
+    urgent = int(heard and reading.urgency == "high")
+    urgent_days = signals.urgent_days
+    if urgent or urgent_days:
+        urgent_days = add_to_day(urgent_days, day_number(message.occurred_at), urgent, newest=days[-1].day)
     return Signals(
         message_count=signals.message_count + 1,
         customer_message_count=signals.customer_message_count + int(heard),
@@ -109,7 +148,11 @@ def _fold_one(signals: Signals, message: Message) -> Signals:
         key_concerns=_joined(signals.key_concerns, reading.concerns, late=late) if heard else signals.key_concerns,
         last_message_at=signals.last_message_at if late else message.occurred_at,
         last_message_id=signals.last_message_id if late else message.id,
-        days=add_counts(signals.days, _counts(message)),
+        days=days,
+        unsupported_messages=signals.unsupported_messages + int(heard and not reading.is_supported),
+        urgent_messages=signals.urgent_messages + urgent,
+        urgent_days=urgent_days,
+        last_language=(reading.language or None) if heard and not late else signals.last_language,
     )
 
 
@@ -167,8 +210,26 @@ def as_columns(
         "cancellation_requests": fill(0.0, [signals.cancellation_requests for signals in found]),
         "days_since_last_message": fill(np.nan, list(map(_days_since_last_message, found, moments))),
         "key_concerns": fill(None, concerns),
+        "unsupported_message_count": fill(0.0, [signals.unsupported_messages for signals in found]),
+        "urgent_message_count": fill(0.0, [signals.urgent_messages for signals in found]),
+        "last_message_language": fill(None, [signals.last_language for signals in found]),
         **window_columns([signals.days for signals in found], moments, heard, len(customer_ids)),
+        **_urgent_columns(found, moments, heard, len(customer_ids)),
     }
+
+
+def _urgent_columns(
+    found: Sequence[Signals], moments: Sequence[datetime], rows: Sequence[int], size: int
+) -> dict[str, Column]:
+    """Return how many urgent messages are in each window, see `window_columns`."""
+    columns: dict[str, Column] = {f"urgent_message_count_{window}d": np.zeros(size) for window in WINDOWS_DAYS}
+    for row, signals, moment in zip(rows, found, moments, strict=True):
+        if signals.urgent_days:
+            end = max(day_number(moment), signals.days[-1].day)
+            for window in WINDOWS_DAYS:
+                inside = sum(count for day, count in signals.urgent_days if end - day < window)
+                columns[f"urgent_message_count_{window}d"][row] = inside
+    return columns
 
 
 def _days_since_last_message(signals: Signals, as_of: datetime) -> float | None:

@@ -5,7 +5,10 @@ IntelligenceError
 ├── MessageStoreError         the message store cannot be used
 │   └── MessageStoreUnavailableError  it cannot be reached, has no tables yet, or PostgreSQL lacks pgvector
 ├── SearchError               a search cannot be made as asked
-└── ClusterError              customers cannot be put into clusters, or there is no such cluster
+├── WeekError                 a week cannot be read as an ISO week
+├── ConcernsFileError         a file of concerns cannot be read or written
+├── ClusterError              customers cannot be put into clusters, or there is no such cluster
+└── RecommendationError       a catalogue or purchases cannot be used, or nothing can be recommended
 """
 
 from __future__ import annotations
@@ -33,3 +36,15 @@ class SearchError(IntelligenceError):
 
 class ClusterError(IntelligenceError):
     """Customers cannot be put into clusters, or there is no such cluster."""
+
+
+class WeekError(IntelligenceError):
+    """A week cannot be read as an ISO week."""
+
+
+class ConcernsFileError(IntelligenceError):
+    """A file of concerns cannot be read or written; the message says why."""
+
+
+class RecommendationError(IntelligenceError):
+    """A catalogue or purchases cannot be used, or nothing can be recommended; the message says what to do."""

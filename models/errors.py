@@ -6,6 +6,9 @@ ModelError
 ├── ModelOutputError  a model returned something that is no finite number
 ├── RfmDefinitionError  the file of RFM cut points cannot be used
 ├── FeatureLabelError  the file of feature labels cannot be used
+├── TaxonomyError    the file of concerns cannot be used
+├── LeadWeightsError   the file of the points of leads cannot be used
+├── LeadFileError      a file of leads cannot be read, or a line of it
 └── VersionError      a version on disk cannot be read or written
     ├── ManifestError           its manifest cannot be used; a ModelLoadError, too
     ├── NoVersionError          there is no such version, or no such model
@@ -38,8 +41,20 @@ class RfmDefinitionError(ModelError):
     """The file of RFM cut points cannot be used."""
 
 
+class LeadWeightsError(ModelError):
+    """The file of the points of leads cannot be used."""
+
+
+class LeadFileError(ModelError):
+    """A file of leads cannot be read, or a line of it; the message says which."""
+
+
 class FeatureLabelError(ModelError):
     """The file of feature labels cannot be used."""
+
+
+class TaxonomyError(ModelError):
+    """The file of concerns cannot be used."""
 
 
 class VersionError(ModelError):

@@ -60,6 +60,18 @@ class Confidence(msgspec.Struct, frozen=True):
     cuts: tuple[float, float]
 
 
+class TextInput(msgspec.Struct, frozen=True):
+    """How a model of texts reads them.
+
+    Attributes:
+        scheme: of models/text_inputs.py.
+        languages: of the texts that it was trained on, as ISO 639 codes.
+    """
+
+    scheme: int
+    languages: Annotated[list[str], Meta(min_length=1, max_length=100)]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The fields that serving and the commands read.
 
@@ -76,6 +88,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         value_cuts: where a 12-month value is medium and high.
         campaigns: of uplift, the campaigns that it values, and which pair of outputs is theirs.
         confidence: None where it was not measured.
+        text: of a model of texts, how it reads them.
     """
 
     version: str
@@ -92,6 +105,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     campaigns: dict[str, Annotated[int, Meta(ge=0)]] = {}
     operating_threshold: float | None = None
     confidence: Confidence | None = None
+    text: TextInput | None = None
     parent: str | None = None
     added: Added = Added()
     gates: list[Gate] = []

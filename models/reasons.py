@@ -146,6 +146,15 @@ class OfferExplainer:
         return _Question(outputs, weights, subject)
 
 
+def explain_model(task: ModelTask, scorer: TFLiteScorer, table: FeatureTable) -> list[Factors]:
+    """Return the factors of the first score of a model that serves alone, of each row; see `Explainer`."""
+    if scorer.reasons is None or scorer.shapley is None:
+        return [()] * len(table)
+    explained = _ModelReasons(scorer, scorer.reasons, scorer.shapley, table)
+    question = _Question((0,), (1.0,), Subject(task))
+    return [explained.explain(row, question, None) for row in range(len(table))]
+
+
 def explain_absence(task: str, scorers: Scorers) -> str | None:
     """Return why there are no reasons for a task's scores; None where there are."""
     scorer = scorers[task]

@@ -11,6 +11,8 @@ from models.changeovers import NONE, Serving, find_changeover, find_former
 from models.errors import HistoryError, ModelLoadError, VersionError
 from models.experiments import EXPERIMENTS_FILE
 from models.feature_labels import LABELS_FILE, load_labels
+from models.lead_model import load_lead_scorer
+from models.leads import LEADS, THRESHOLDS, WEIGHTS_FILE, LeadScorer
 from models.mock import MockScorer
 from models.regular_file import read_regular_file
 from models.rfm import RISK_THRESHOLDS, RfmCuts, load_cuts
@@ -18,6 +20,9 @@ from models.routing import load_model
 from models.rules import RuleScorer
 from models.scores import TOLERANCE
 from models.tasks.registry import TASKS
+from models.tasks.sentiment import Sentiment
+from models.sentiment import MessageReader, load_concerns, shipped_taxonomy
+from models.text_model import TextScorer
 from models.tflite import UNBOUNDED
 from models.versions import CURRENT_FILE, read_history, read_serving, read_version, trace_promotions
 
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from models.rules import Rule
     from models.tasks.protocol import ModelTask
     from models.tflite import TFLiteScorer
+    from models.taxonomy import Taxonomy
     from models.trials import Trial
 
 RFM_FILE = "rfm.json"
@@ -62,6 +68,8 @@ class Scorers:
         changeovers: the changeover under which each model serves, by name; models without one are missing.
         formers: what served before those of mode `new`, by name; missing where it cannot be loaded.
         trials: the experiments in force, by the name of the task.
+        concerns: what is looked for in messages.
+        leads: scores leads.
     """
 
     by_name: Mapping[str, Scorer]
@@ -72,9 +80,17 @@ class Scorers:
     changeovers: Mapping[str, str] = field(default_factory=dict)
     formers: Mapping[str, FormerScorer] = field(default_factory=dict)
     trials: Mapping[str, Trial] = field(default_factory=dict)
+    concerns: Taxonomy = field(default_factory=shipped_taxonomy)
+    leads: LeadScorer = field(default_factory=LeadScorer)
 
     def __getitem__(self, name: str) -> Scorer:
         return self.by_name[name]
+
+    @property
+    def reader(self) -> MessageReader:
+        """What reads messages: by the model of sentiment where one serves."""
+        model = self.by_name.get(Sentiment.name)
+        return MessageReader(self.concerns, model if isinstance(model, TextScorer) else None)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -126,6 +142,8 @@ def load_scorers(
     offers: int = SHIPPED_OFFERS,
     risk: tuple[float, float, float] = RISK_THRESHOLDS,
     mock: bool = False,
+    concerns_file: Path | None = None,
+    lead_thresholds: tuple[float, float] = THRESHOLDS,
 ) -> Scorers:
     """Load the models of a folder.
 
@@ -139,11 +157,15 @@ def load_scorers(
         offers: the highest offer id of the offers file.
         risk: from which probability of churn on the risk is medium, high and critical.
         mock: score by customer id instead of by model.
+        concerns_file: what is looked for in messages; None for what is shipped.
+        lead_thresholds: the least score of a warm and of a hot lead.
 
     Raises:
         ModelLoadError: input_size contradicts the mapping.
         RfmDefinitionError: rfm.json is there and cannot be used.
         FeatureLabelError: labels.json is there and cannot be used.
+        TaxonomyError: the file of concerns cannot be used.
+        LeadWeightsError: leads.json is there and cannot be used.
     """
     if input_size is not None and input_size != len(feature_mapping):
         raise ModelLoadError(
@@ -152,19 +174,24 @@ def load_scorers(
         )
     rfm = replace(load_cuts(models_dir / RFM_FILE), risk=risk)
     labels = load_labels(models_dir / LABELS_FILE)
+    concerns = load_concerns(concerns_file)
     if mock:
         mocked = [task for task in TASKS.values() if not task.is_optional]
         mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in mocked}
-        return Scorers(mocks, rfm, offers, labels=labels)
+        leads = LeadScorer(thresholds=lead_thresholds)
+        return Scorers(mocks, rfm, offers, labels=labels, concerns=concerns, leads=leads)
+    leads, leads_refused = load_lead_scorer(models_dir, lead_thresholds)
     loaded = {name: _load(models_dir / name, task, feature_mapping, offers) for name, task in TASKS.items()}
     return Scorers(
         {name: each.scorer for name, each in loaded.items() if not _is_left_out(TASKS[name], each.scorer)},
         rfm,
         offers,
-        {name: f"{name}: {each.refusal}" for name, each in loaded.items() if each.refusal is not None},
+        {name: f"{name}: {each.refusal}" for name, each in loaded.items() if each.refusal is not None} | leads_refused,
         labels,
         {name: each.changeover for name, each in loaded.items() if each.changeover},
         {name: each.former for name, each in loaded.items() if each.former is not None},
+        concerns=concerns,
+        leads=leads,
     )
 
 
@@ -175,7 +202,8 @@ def _is_left_out(task: ModelTask, scorer: Scorer) -> bool:
 def version_fingerprint(models_dir: Path) -> tuple[bytes | None, ...]:
     """Return what serves as bytes: promoted versions, experiments, RFM cut points, labels; it changes when they do."""
     of_tasks = (models_dir / name / file for name in TASKS for file in (CURRENT_FILE, EXPERIMENTS_FILE))
-    return tuple(map(_mark, (*of_tasks, models_dir / RFM_FILE, models_dir / LABELS_FILE)))
+    of_leads = (models_dir / LEADS / CURRENT_FILE, models_dir / WEIGHTS_FILE)
+    return tuple(map(_mark, (*of_tasks, models_dir / RFM_FILE, models_dir / LABELS_FILE, *of_leads)))
 
 
 def _mark(path: Path) -> bytes | None:
@@ -206,12 +234,14 @@ def keep_models(serving: Scorers, found: Scorers) -> Scorers:
         elif scorer.version == found.versions[name]:
             # Its interpreters are ready.
             kept = kept.with_scorer(name, scorer)
+    if LEADS in refused and serving.leads.model is not None:
+        kept = replace(kept, leads=replace(found.leads, model=serving.leads.model))
     return replace(kept, refused=refused)
 
 
 def load_version(
     home: Path, version: str, feature_mapping: Mapping[str, str], offers: int = SHIPPED_OFFERS
-) -> TFLiteScorer | RoutedScorer:
+) -> TFLiteScorer | RoutedScorer | TextScorer:
     """Load a version of a model and check that it can serve.
 
     Args:
@@ -225,6 +255,8 @@ def load_version(
         NoVersionError, VersionError: see models/versions.py.
     """
     folder, task = read_version(home, version).folder, TASKS.get(home.name)
+    if task is not None and task.reads_messages:
+        return TextScorer.load(folder)
     bounds = (task.lowest - TOLERANCE, task.highest + TOLERANCE) if task else UNBOUNDED
     scorer = load_model(folder, feature_mapping, bounds)
     found = scorer.manifest["outputs"]

@@ -95,8 +95,7 @@ class TFLiteScorer:
                 the manifest describes, or it was trained on other features than the mapping names.
         """
         manifest = manifest or read_manifest(folder / MANIFEST_FILE, MODEL_FILE)
-        content = _read(folder / file)
-        _check_hash(folder / file, content, manifest["files"].get(file, "nothing of it"))
+        content = read_model(folder, manifest, file)
         names: list[str] = manifest["features"]
         check_features(str(folder / MANIFEST_FILE), names, feature_mapping)
         columns = tuple(feature_mapping[name] for name in names)
@@ -171,6 +170,17 @@ def _score_mixtures(network: TFLiteNetwork, outputs: int, rows: NDArray[np.float
     except (ValueError, RuntimeError):
         return np.full((len(rows), outputs), np.nan, dtype=np.float32)
     return np.concatenate(chunks)
+
+
+def read_model(folder: Path, manifest: Mapping[str, Any], file: str = MODEL_FILE) -> bytes:
+    """Return the content of a model's file.
+
+    Raises:
+        ModelLoadError: it cannot be read, or is not the one that the manifest describes.
+    """
+    content = _read(folder / file)
+    _check_hash(folder / file, content, manifest["files"].get(file, "nothing of it"))
+    return content
 
 
 def _read_reasons(folder: Path, manifest: Mapping[str, Any]) -> StoredReasons | None:

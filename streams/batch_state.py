@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from streams.leads import FoldedLeads
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
@@ -82,6 +84,7 @@ class Folded:
         contact_histories: by customer, with the batch's own changes of consent and feedback.
         feedback: what staff said of customers.
         updates: the awaited updates that were not processed before.
+        leads: new states of leads, and alerts.
     """
 
     messages: Mapping[str, list[Message]]
@@ -92,6 +95,7 @@ class Folded:
     contact_histories: Mapping[str, ContactHistory]
     feedback: Sequence[Feedback]
     updates: Mapping[CustomerKey, Event] = field(default_factory=dict)
+    leads: FoldedLeads = field(default_factory=FoldedLeads)
 
 
 @dataclass(frozen=True, slots=True)

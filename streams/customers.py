@@ -202,16 +202,19 @@ def is_member_now(
     return moved.get((customer_id, segment), episode is not None and episode.is_member)
 
 
-def messages_by_customer(said: Sequence[Event], read: Callable[[str], MessageReading]) -> dict[str, list[Message]]:
-    """Return the messages of each customer in event order; the sentiment of each is read once."""
-    messages: dict[str, dict[str, Message]] = defaultdict(dict)
+def messages_by_customer(
+    said: Sequence[Event], read: Callable[[Sequence[str]], Sequence[MessageReading]]
+) -> dict[str, list[Message]]:
+    """Return the messages of each customer in event order; each is read once, all in one call."""
+    distinct: dict[tuple[str, str], Event] = {}
     for event in sorted(said, key=lambda event: event.wire.occurred_at):
-        wire = event.wire
-        known = messages[wire.customer_id]
-        if wire.id not in known:
-            role: Literal["customer", "agent"] = "customer" if wire.role == "customer" else "agent"
-            known[wire.id] = Message(id=wire.id, occurred_at=wire.occurred_at, role=role, reading=read(wire.text or ""))
-    return {customer_id: list(by_id.values()) for customer_id, by_id in messages.items()}
+        distinct.setdefault((event.wire.customer_id, event.wire.id), event)
+    wires = [event.wire for event in distinct.values()]
+    messages: dict[str, list[Message]] = defaultdict(list)
+    for wire, reading in zip(wires, read([wire.text or "" for wire in wires]), strict=True):
+        role: Literal["customer", "agent"] = "customer" if wire.role == "customer" else "agent"
+        messages[wire.customer_id].append(Message(wire.id, wire.occurred_at, role, reading))
+    return dict(messages)
 
 
 def unseen(messages: Mapping[str, list[Message]], seen: Collection[tuple[str, str]]) -> dict[str, list[Message]]:

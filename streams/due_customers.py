@@ -47,7 +47,10 @@ WITHOUT_ROW_S = 7 * DAY_S
 
 _SECOND, _ONE_SECOND = 1_000_000, timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_WINDOWED = ("message_count", "customer_message_count", "cancellation_requests", "sentiment_score")
+_WINDOWED = (
+    *("message_count", "customer_message_count", "cancellation_requests", "sentiment_score"),
+    "urgent_message_count",
+)
 _STEPS = {f"{name}_{days}d": days for name in _WINDOWED for days in WINDOWS_DAYS}
 _FLOWING = frozenset({"days_since_last_message"})
 

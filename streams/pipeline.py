@@ -28,7 +28,6 @@ from features.signals import fold as fold_messages
 from features.table import FeatureTable
 from features.times import EVENT_TIME, event_times
 from models.scores import score_contacts, score_customers, score_offers, shadow_columns
-from models.sentiment import read_message
 from models.sources import unavailable_facts
 from segments.engine import Transitions
 from segments.engine import classify as classify_customers
@@ -53,6 +52,7 @@ from streams.event_audiences import awaited_updates, find_occurrences
 from streams.experiments import find_reached, record_arms
 from streams.formats.codecs import decode_records
 from streams.formats.dead_letters import dead_letter
+from streams.leads import fold_leads, lead_ids, lead_key
 from streams.observability.traces import UNTRACED
 from streams.outcomes import fold_consent, fold_outcomes, outcome_keys, trigger_keys
 from streams.processed_before import count_as_processed, leave_out_erased, spare_erased
@@ -179,7 +179,7 @@ class Pipeline:
     async def refresh(self, decoded: Decoded) -> Refreshed:
         """Read the features of every customer to evaluate; updated customers are invalidated and read fresh.
 
-        A batch of outcomes and feedback alone reads neither the cache nor the warehouse: an opt-out does not wait.
+        A batch of outcomes, feedback and leads alone reads neither cache nor warehouse: an opt-out does not wait.
         """
         events = decoded.events
         latest = latest_events(events.to_evaluate)
@@ -187,7 +187,7 @@ class Pipeline:
         # A worker that did not know of the erasure yet may have cached their rows after it.
         fresh |= decoded.erased
         # A batch without events still reads: without its poison it must show errors that no record causes.
-        if (events.reported or events.feedback) and not latest and not fresh:
+        if (events.reported or events.feedback or events.leads) and not latest and not fresh:
             return Refreshed(decoded, latest, FeatureTable((), {}), cache_lost=False, lost_columns=frozenset())
         if self._history is None:
             changed_at = latest_times(events.updated) if self._features.reads_age else {}
@@ -202,7 +202,7 @@ class Pipeline:
         facts = refreshed.table
         if len(facts):
             facts = score_customers(facts, config.scorers, self._fallbacks, self._drift)
-        messages = messages_by_customer(refreshed.decoded.events.said, read_message)
+        messages = messages_by_customer(refreshed.decoded.events.said, config.scorers.reader.read)
         unavailable = unavailable_facts(refreshed.table.columns, refreshed.lost_columns, config.scorers)
         awaited = awaited_updates(refreshed.decoded.events, config.definitions)
         shadow = shadow_columns(facts, config.scorers) if len(facts) else {}
@@ -215,19 +215,20 @@ class Pipeline:
         definitions = prepared.config.definitions
         state = await self._ledger.read(
             prepared.facts.customer_ids,
-            [*messages, *prepared.awaited, *outcome_keys(events.reported)],
+            [*messages, *prepared.awaited, *outcome_keys(events.reported), *map(lead_key, events.leads)],
             triggers=trigger_keys(events.reported),
             decisions=launch_decisions(events.requested, definitions),
             contacts_after=limits_begin(events.to_evaluate, definitions.longest_limit),
             hours=hours_counted(events.to_evaluate, definitions.longest_breaker),
             versions=prepared.config.scored.versions,
             facts=prepared.config.ledger_facts,
+            leads=lead_ids(events.leads),
         )
         self.stopped_campaigns = state.stops
         return state
 
     def fold(self, prepared: Prepared, state: LedgerState) -> Folded:
-        """Fold new messages into signals, new outcomes into contacts and consent, and feedback into the histories.
+        """Fold new messages into signals, outcomes into contacts and consent, feedback into histories, and leads.
 
         The signals are added to the facts as of each customer's evaluation: see evaluation_times.
         """
@@ -248,7 +249,8 @@ class Pipeline:
         facts = add_insights(
             prepared.facts.with_columns(columns), state.insights, prepared.config.ledger_facts.insights
         )
-        return Folded(fresh, signals, as_of, facts, outcomes, histories, feedback, updates)
+        leads = fold_leads(prepared.events.leads, state.leads, state.seen_messages, prepared.config.scorers.leads)
+        return Folded(fresh, signals, as_of, facts, outcomes, histories, feedback, updates, leads)
 
     def classify(self, prepared: Prepared, state: LedgerState, folded: Folded) -> Transitions:
         """Compare memberships with what the rules give now."""
@@ -391,13 +393,15 @@ def collect_changes(
             *folded.updates,
         ],
         decisions=decisions,
-        outcome_ids=folded.outcomes.outcome_ids,
+        outcome_ids=[*folded.outcomes.outcome_ids, *folded.leads.event_ids],
         contact_states=folded.outcomes.contact_states,
         consent_changes=folded.outcomes.consent_changes,
         feedback=folded.feedback,
-        messages=[*transitions, *outgoing(decisions), *map(dead_letter, rejects)],
+        messages=[*transitions, *folded.leads.alerts, *outgoing(decisions), *map(dead_letter, rejects)],
         cache_lost=prepared.refreshed.cache_lost,
         stops=evaluated.stops,
         due_times=due_times,
         experiment_customers=evaluated.experiment_customers,
+        leads=list(folded.leads.states.values()),
+        lead_records=folded.leads.records,
     )

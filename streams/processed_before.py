@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.consent import CONSENT_OUTCOMES
 from streams.campaign_launches import launch_decisions
+from streams.leads import lead_key
 from streams.outcomes import folded_key
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def count_as_processed(prepared: Prepared, state: LedgerState) -> tuple[LedgerSt
     requested = [each for each in events.requested if each.record.timestamp < horizon]
     launched = launch_decisions(requested, prepared.config.definitions)
     rejects = [each for each in prepared.rejects if each.record.timestamp >= horizon]
-    seen = [*said, *reported, *awaited]
+    leads = [lead_key(each) for each in events.leads if each.record.timestamp < horizon]
+    seen = [*said, *reported, *awaited, *leads]
     count = len(seen) + len(launched) + len(prepared.rejects) - len(rejects)
     if not count:
         return state, prepared.rejects, 0

@@ -26,7 +26,6 @@ from features.postgres_warehouse import PostgresWarehouse
 from features.signals import Signals, fold
 from features.store import FeatureStore
 from models.fallbacks import ModelFallbacks
-from models.sentiment import read_message
 from streams.activation import activate, select_guardrails
 from streams.adapters import build_decoder, open_schemas, open_warehouse
 from streams.customers import messages_by_customer, unseen
@@ -277,6 +276,7 @@ def keep_customers(decoded: Decoded, customers: Collection[str]) -> Decoded:
         deleted=keep(found.deleted),
         reevaluated=keep(found.reevaluated),
         feedback=keep(found.feedback),
+        leads=[each for each in found.leads if each.customer_id in customers],
     )
     return replace(decoded, events=kept, rejects=[])
 
@@ -306,7 +306,7 @@ async def find_period(settings: Settings, begin: datetime, end: datetime) -> Per
         await reader.close()
 
 
-async def refold_signals(settings: Settings, replay: PostgresReplay, before: datetime) -> None:
+async def refold_signals(settings: Settings, replay: PostgresReplay, before: datetime, scorers: Scorers) -> None:
     """Fold the messages before a time again, for the customers whose signals the ledger has of later only.
 
     Raises:
@@ -324,7 +324,7 @@ async def refold_signals(settings: Settings, replay: PostgresReplay, before: dat
         period = await reader.find_period(datetime.fromtimestamp(0, UTC), before, [topic])
         async for placed in reader.read(period):
             decoded = keep_customers(decode([each.record for each in placed]), customers)
-            fresh = unseen(messages_by_customer(decoded.events.said, read_message), seen)
+            fresh = unseen(messages_by_customer(decoded.events.said, scorers.reader.read), seen)
             seen.update((customer, message.id) for customer, new in fresh.items() for message in new)
             signals.update({each: fold(signals.get(each, Signals()), new) for each, new in fresh.items()})
     finally:

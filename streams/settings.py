@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from features.extract_warehouse import SCHEMES
 from features.warehouses import POSTGRESQL
 from models.drift import LARGEST_PSI
 from models.inputs import FEATURE_MAPPING, read_mapping
+from models.leads import FULL, THRESHOLDS
 from models.rfm import RISK_THRESHOLDS
 from streams.connection_checks import check_connection
 from streams.due_customers import DAY_COLUMNS, DAY_S, RECHECK_DAYS, Timing
@@ -25,6 +27,8 @@ from streams.runtime.batching import BATCH_EVENTS
 from streams.topic_descriptions import TOPICS
 
 INPUT_TOPICS = tuple(topic.name for topic in TOPICS if topic.kind == "input")
+LEADS_TOPIC, LEAD_ALERTS = "leads", "lead_alerts"
+"""The topic of leads and the destination of alerts: used only where the settings ask for it."""
 TRANSITIONS = "segment_transitions"
 """The destination of transitions, which are published only where the settings ask for it."""
 OUTPUT_TOPICS = {topic.destination: topic.name for topic in TOPICS if topic.destination is not None}
@@ -103,6 +107,18 @@ class Settings(BaseSettings):
         None,
         alias="HOLDFAST_DEFINITIONS_DIR",
         description="Folder with segments/ and campaigns/; default: the shipped definitions.",
+    )
+    concerns_file: Path | None = Field(
+        None,
+        alias="HOLDFAST_CONCERNS_FILE",
+        description="JSON or YAML file of concerns and urgency in messages; default: the shipped ones.",
+    )
+    conversation_gap_h: float = Field(
+        24,
+        alias="HOLDFAST_CONVERSATION_GAP_H",
+        gt=0,
+        le=720,
+        description="A silence of a customer and staff of so long begins another conversation in reports, h.",
     )
     group: str = Field("holdfast", alias="HOLDFAST_GROUP", description="Kafka consumer group of the workers.")
     topic_prefix: str = Field(
@@ -284,6 +300,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Days for which messages are kept in the message store, by their event time; 0 keeps them.",
     )
+    retention_lead_days: float = Field(
+        400,
+        alias="HOLDFAST_RETENTION_LEAD_DAYS",
+        ge=0,
+        description="Days for which leads and their events are kept after the last one; 0 keeps them.",
+    )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
     )
@@ -392,6 +414,18 @@ class Settings(BaseSettings):
         alias="DWH_NEXT_PURCHASE_TRAINING_QUERY",
         description="Your SQL for next-purchase training, with :start_date.",
     )
+    catalog: str = Field(
+        "products",
+        alias="DWH_CATALOG",
+        min_length=1,
+        description="Catalogue for `holdfast recommend`: table or query of the warehouse, or a .csv file.",
+    )
+    purchases: str = Field(
+        "purchases",
+        alias="DWH_PURCHASES",
+        min_length=1,
+        description="Purchases for `holdfast recommend`: table or query of the warehouse, or a .csv file.",
+    )
     history_query: str | None = Field(
         None,
         alias="DWH_HISTORY_QUERY",
@@ -414,6 +448,16 @@ class Settings(BaseSettings):
         alias="HOLDFAST_CHURN_RISK_THRESHOLDS",
         description="From which probability of churn on the risk is medium, high and critical, comma-separated.",
     )
+    leads: bool = Field(
+        False,
+        alias="HOLDFAST_LEADS",
+        description="Read the topic `leads`, score leads and alert of hot ones; the same for all workers of a group.",
+    )
+    lead_thresholds: Annotated[tuple[float, float], NoDecode] = Field(
+        THRESHOLDS,
+        alias="HOLDFAST_LEAD_THRESHOLDS",
+        description="From which score, 0 to 100, a lead is warm and hot, comma-separated.",
+    )
     mock_mode: bool = Field(
         False, alias="ML_MOCK_MODE", description="Deterministic sample predictions without model files."
     )
@@ -435,9 +479,11 @@ class Settings(BaseSettings):
     @classmethod
     def _are_formats(cls, formats: dict[str, str]) -> dict[str, str]:
         for topic, name in formats.items():
-            if topic not in INPUT_TOPICS or name not in FORMAT_NAMES:
+            # Leads have Holdfast's own JSON alone.
+            topics = [each for each in INPUT_TOPICS if each != LEADS_TOPIC]
+            if topic not in topics or name not in FORMAT_NAMES:
                 raise ValueError(
-                    f"{topic}={name} is not TOPIC=FORMAT; topics are {', '.join(INPUT_TOPICS)}, formats are "
+                    f"{topic}={name} is not TOPIC=FORMAT; topics are {', '.join(topics)}, formats are "
                     f"{', '.join(FORMAT_NAMES)}"
                 )
         return formats
@@ -453,6 +499,18 @@ class Settings(BaseSettings):
         if not ascending:
             raise ValueError("must be three probabilities above 0 in ascending order, as 0.4,0.7,0.85")
         return (medium, high, critical)
+
+    @field_validator("lead_thresholds", mode="before")
+    @classmethod
+    def _read_lead_thresholds(cls, value: Any) -> Any:
+        try:
+            warm, hot = map(float, value.split(",") if isinstance(value, str) else value)
+            ascending = 0 < warm <= hot <= FULL
+        except ValueError:
+            ascending = False
+        if not ascending:
+            raise ValueError("must be two scores above 0, up to 100, in ascending order, as 50,80")
+        return (warm, hot)
 
     @field_validator("private_columns", "day_columns", mode="before")
     @classmethod
@@ -507,6 +565,11 @@ class Settings(BaseSettings):
         return folder
 
     @property
+    def conversation_gap(self) -> timedelta:
+        """The silence that begins another conversation."""
+        return timedelta(hours=self.conversation_gap_h)
+
+    @property
     def store_url(self) -> str:
         """PostgreSQL database of the message store."""
         return self.intelligence_url or self.ledger_url
@@ -514,13 +577,13 @@ class Settings(BaseSettings):
     @property
     def retention_days(self) -> dict[str, float]:
         """How long rows are kept, in days, by table; 0 keeps them."""
-        tables = ("outbox", "decision", "seen_event", "contact", "dead_letter", "delivery", "campaign_hour")
+        tables = ("outbox", "decision", "seen_event", "contact", "dead_letter", "delivery", "campaign_hour", "lead")
         return {table: getattr(self, f"retention_{table}_days") for table in tables}
 
     @property
     def input_topics(self) -> tuple[str, ...]:
-        """The four topics read, as named on the broker."""
-        return tuple(self.topic_prefix + name for name in INPUT_TOPICS)
+        """The topics read, as named on the broker; that of leads only where the settings ask for it."""
+        return tuple(self.topic_prefix + name for name in INPUT_TOPICS if self.leads or name != LEADS_TOPIC)
 
     @property
     def timing(self) -> Timing:
@@ -534,7 +597,7 @@ class Settings(BaseSettings):
         return {
             destination: self.topic_prefix + name
             for destination, name in OUTPUT_TOPICS.items()
-            if self.publish_transitions or destination != TRANSITIONS
+            if (self.publish_transitions or destination != TRANSITIONS) and (self.leads or destination != LEAD_ALERTS)
         }
 
 

@@ -46,11 +46,13 @@ TOPICS = (
     TopicDescription("conversations", "input"),
     TopicDescription("outcomes", "input"),
     TopicDescription("evaluations", "input"),
+    TopicDescription("leads", "input"),
     TopicDescription("campaign-triggers", "output", "campaign_triggers", _STAMPED),
     TopicDescription("campaign-triggers.control", "output", "control", _STAMPED),
     TopicDescription(SHADOW, "output", None, _STAMPED),
     TopicDescription("decisions", "output", "decisions", _STAMPED),
     TopicDescription("segment-transitions", "output", "segment_transitions", _STAMPED),
+    TopicDescription("lead-alerts", "output", "lead_alerts", _STAMPED),
     TopicDescription(
         "dead-letters", "output", "dead_letters", {**_STAMPED, "max.message.bytes": str(MAX_MESSAGE_BYTES)}
     ),

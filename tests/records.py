@@ -23,6 +23,7 @@ TOPICS = {
     "outcome": "outcomes",
     "feedback": "outcomes",
     "evaluation": "evaluations",
+    "lead": "leads",
 }
 
 

@@ -6,27 +6,32 @@ import json
 import os
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from models.inputs import read_mapping
+from models.leads import LEADS as LEADS_MODEL
+from models.leads import WEIGHTS_FILE, LeadScorer, load_weights
 from models.versions import MAPPING_FILE, VIEW_FILE
 from training.data.dataset import OrdersSource, Source, check_history, check_source
+from training.data.lead_rows import find_varying, read_file_rows, read_ledger_rows
 from training.data.point_in_time import Windows
 from training.data.rfm_cuts import write_cuts
-from training.errors import NoExposuresError, TrainingError
+from training.errors import NoExposuresError, TrainingError, TrainingSourceError
 from training.evaluation.thresholds import Costs
 from training.serving import ServedView
+from training.tasks.leads import Leads
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from training.nets.fit import Method
     from training.run import Result
@@ -34,7 +39,7 @@ if TYPE_CHECKING:
 
 PROMOTED, MISTAKEN, REFUSED = 0, 2, 3
 NETS: dict[str, Method | None] = {"better": None, "additive": "additive", "ensemble": "tabm"}
-RFM = "rfm"
+RFM, TEXT = "rfm", "sentiment"
 
 
 def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: str | None) -> dict[str, str] | None:
@@ -47,8 +52,7 @@ def _parse_mapping(_context: click.Context, _parameter: click.Parameter, value: 
 
 
 DAYS = click.IntRange(30, 3650)
-WHERE = (
-    click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Warehouse to read from."),
+OUT = (
     click.option(
         "--out",
         envvar="HOLDFAST_MODELS_DIR",
@@ -61,8 +65,22 @@ WHERE = (
     ),
     click.option("--json", "as_json", is_flag=True, help="Print one JSON object last."),
 )
-HOW = (
+WHERE = (
+    click.option("--warehouse-url", envvar="HOLDFAST_WAREHOUSE_URL", required=True, help="Warehouse to read from."),
+    *OUT,
+)
+LEARNING = (
     click.option("--seed", type=int, default=1, show_default=True, help="Same seed, same data, same model."),
+    click.option("--net", type=click.Choice([*NETS]), default="better", show_default=True, help="The net to ship."),
+    click.option("--tune", type=click.IntRange(0, 1000), default=0, help="Number of hyperparameter trials."),
+    click.option("--contact-cost", type=float, default=1.0, show_default=True, help="Cost of contacting one customer."),
+    click.option(
+        "--save-value", type=float, default=4.0, show_default=True, help="Loss by not contacting a customer who leaves."
+    ),
+    click.option("--force", is_flag=True, help="Promote although a gate refuses; needs --why."),
+    click.option("--why", default="", metavar="TEXT", help="The reason, kept in the history."),
+)
+HOW = (
     click.option(
         "--feature-mapping", envvar="ML_FEATURE_MAPPING", callback=_parse_mapping, help="JSON: feature name to column."
     ),
@@ -72,15 +90,18 @@ HOW = (
         type=click.IntRange(1),
         help="Required number of features.",
     ),
-    click.option("--net", type=click.Choice([*NETS]), default="better", show_default=True, help="The net to ship."),
-    click.option("--tune", type=click.IntRange(0, 1000), default=0, help="Number of hyperparameter trials."),
     click.option("--segment-by", metavar="COLUMN", help="Train a model for each large group by this column."),
-    click.option("--contact-cost", type=float, default=1.0, show_default=True, help="Cost of contacting one customer."),
+    *LEARNING,
+)
+LEADS = (
     click.option(
-        "--save-value", type=float, default=4.0, show_default=True, help="Loss by not contacting a customer who leaves."
+        "--labels",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="CSV file of leads with a column `converted`; the ledger's leads when left out.",
     ),
-    click.option("--force", is_flag=True, help="Promote although a gate refuses; needs --why."),
-    click.option("--why", default="", metavar="TEXT", help="The reason, kept in the history."),
+    click.option("--ledger-url", envvar="HOLDFAST_LEDGER_URL", help="Ledger whose leads are learned from."),
+    *OUT,
+    *LEARNING,
 )
 ORDERS = (
     click.option(
@@ -145,6 +166,18 @@ LEDGER = (
     ),
 )
 LABEL = (click.option("--label", metavar="COLUMN", help="Column of the outcome.  [default: churned, for ltv spend]"),)
+SENTIMENT = (
+    click.option(
+        "--labels",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        required=True,
+        help="CSV file with columns text and label: negative, neutral or positive.",
+    ),
+    WHERE[1],
+    click.option("--seed", type=int, default=1, show_default=True, help="Chooses the texts that are held out."),
+    *HOW[-2:],
+    WHERE[-1],
+)
 QUERY = (click.option("--query", help="Your own SQL with :start_date; default DWH_..._TRAINING_QUERY."),)
 
 
@@ -184,6 +217,43 @@ def _add_command(task: Task) -> None:
 
 for _task in TASKS.values():
     _add_command(_task)
+
+
+@train.command("sentiment")
+@_with(SENTIMENT)
+def train_text(**options: Any) -> None:
+    """Train the reading of sentiment on labelled messages: a CSV file with columns text and label.
+
+    A label is negative, neutral or positive. A fifth of the texts is held out for the gates.
+    """
+    _refuse_force_without_reason(options)
+    results = TrainedModels()
+    try:
+        results.models[TEXT] = _run_text(options)
+    except TrainingError as error:
+        results.failures[TEXT] = str(error)
+        click.echo(f"error: {error}", err=True)
+    _finish(results, options)
+
+
+def _run_text(options: dict[str, Any]) -> dict[str, Any]:
+    started = time.monotonic()
+    try:
+        # As in `_train`.
+        from training.text.run import STEPS, TextRunConfig, train_sentiment  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        _refuse_without_extra(error)
+    config = TextRunConfig(options["out"], options["seed"], options["force"], options["why"])
+    with _progress(TEXT, STEPS) as advance:
+        result = train_sentiment(options["labels"], config, advance)
+    return _report(TEXT, result, options) | {"seconds": round(time.monotonic() - started, 1)}
+
+
+@train.command("leads", help=Leads.summary)
+@_with(LEADS)
+def train_leads(**options: Any) -> None:
+    """Train the model of leads."""
+    _run([LEADS_MODEL], options)
 
 
 @train.command("rfm")
@@ -233,8 +303,7 @@ class TrainedModels:
 
 
 def _run(names: list[str], options: dict[str, Any]) -> None:
-    if options.get("force") and not options["why"].strip():
-        raise click.UsageError("--force needs --why TEXT: the reason is kept with the promotion")
+    _refuse_force_without_reason(options)
     if options.get("label") and options["orders"]:
         raise click.UsageError("--label names a column of rows; with --orders the label is computed")
     if options.get("write_view") and not options["orders"]:
@@ -248,6 +317,16 @@ def _run(names: list[str], options: dict[str, Any]) -> None:
             (results.skipped if is_skipped else results.failures)[name] = str(error)
             prefix = "" if len(names) == 1 else f"{name}: "
             click.echo(f"{prefix}{'skipped' if is_skipped else 'error'}: {error}", err=True)
+    _finish(results, options)
+
+
+def _refuse_force_without_reason(options: Mapping[str, Any]) -> None:
+    if options.get("force") and not options["why"].strip():
+        raise click.UsageError("--force needs --why TEXT: the reason is kept with the promotion")
+
+
+def _finish(results: TrainedModels, options: Mapping[str, Any]) -> NoReturn:
+    """Print the results as JSON where that was asked for, and exit with their code."""
     if options["as_json"]:
         skipped = {"skipped": results.skipped} if results.skipped else {}
         shown = {"models": results.models, "failures": results.failures, **skipped, "exit_code": results.exit_code}
@@ -262,13 +341,22 @@ def run_one(name: str, options: dict[str, Any]) -> dict[str, Any]:
         path = write_cuts(_source(None, options), options["view"], options["out"])
         _say(options, f"wrote {path}")
         return {"file": str(path)}
-    result = _train(_sized(TASKS[name], options), options)
+    if name == LEADS_MODEL:
+        result, left_out = _train_leads(options)
+    else:
+        result, left_out = _train(_sized(TASKS[name], options), options), []
+    report = _report(name, result, options, left_out)
+    return report | {"seconds": round(time.monotonic() - started, 1)}
+
+
+def _report(name: str, result: Result, options: dict[str, Any], left_out: Sequence[str] = ()) -> dict[str, Any]:
     described = _describe(result)
+    described["warnings"] += left_out
     for warning in described["warnings"]:
         click.echo(f"{name}: warning: {warning}", err=True)
     for line in _format_result(described):
         _say(options, line)
-    return described | {"seconds": round(time.monotonic() - started, 1)}
+    return described
 
 
 def _say(options: dict[str, Any], line: str) -> None:
@@ -312,22 +400,52 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
     source = _source(task, options)
     check_source(source, task)
     check_history(source)
+    return _learn(task, source, ServedView(options["view"], options["id_column"], options.get("write_view")), options)
+
+
+def _train_leads(options: dict[str, Any]) -> tuple[Result, list[str]]:
+    """Train from a file, or else from the ledger; return the result and what to know of the features."""
+    if options["labels"]:
+        rows = read_file_rows(options["labels"])
+    elif options["ledger_url"]:
+        rows = read_ledger_rows(options["ledger_url"], options["start_date"].date())
+    else:
+        raise TrainingSourceError("give --labels FILE, or set HOLDFAST_LEDGER_URL to learn from the ledger's leads")
+    by_points = LeadScorer(load_weights(options["out"] / WEIGHTS_FILE))
+    mapping, left_out = find_varying(rows)
+    source = Source(options["ledger_url"] or "", mapping, options["start_date"].date(), rows=rows)
+    notes = [f"the feature {name} has one value or none and was left out" for name in left_out]
+    return _learn(Leads(by_points), source, None, {**options, "segment_by": None}), notes
+
+
+def _learn(task: Task, source: Source, view: ServedView | None, options: dict[str, Any]) -> Result:
     try:
         # Here, because it imports TensorFlow: seconds, and an extra that may not be installed.
         from training.nets.learning import TrainConfig  # noqa: PLC0415
         from training.run import RunConfig  # noqa: PLC0415
         from training.run import train as run  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        click.echo(f"error: training needs the package {error.name}; run `make .venv/all` in its folder", err=True)
-        sys.exit(MISTAKEN)
+        _refuse_without_extra(error)
     config = RunConfig(
         out=options["out"],
         learning=TrainConfig(options["seed"], NETS[options["net"]], options["tune"], options["segment_by"]),
         force=options["force"],
         why=options["why"],
         costs=Costs(options["contact_cost"], options["save_value"]),
-        view=ServedView(options["view"], options["id_column"], options.get("write_view")),
+        view=view,
     )
+    with _progress(task.name, config.count_steps(task)) as advance:
+        return run(task, source, config, advance)
+
+
+def _refuse_without_extra(error: ModuleNotFoundError) -> NoReturn:
+    click.echo(f"error: training needs the package {error.name}; run `make .venv/all` in its folder", err=True)
+    sys.exit(MISTAKEN)
+
+
+@contextmanager
+def _progress(name: str, steps: int) -> Iterator[Callable[[str], None]]:
+    """Show a progress bar on a terminal; what is lent advances it by a step."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -337,8 +455,8 @@ def _train(task: Task, options: dict[str, Any]) -> Result:
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(task.name, total=config.count_steps(task))
-        return run(task, source, config, lambda step: progress.update(bar, advance=1, description=step))
+        bar = progress.add_task(name, total=steps)
+        yield lambda step: progress.update(bar, advance=1, description=step)
 
 
 def _describe(result: Result) -> dict[str, Any]:

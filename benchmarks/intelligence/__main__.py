@@ -11,7 +11,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-PARTS = ("sentiment", "recommendations", "similarity", "search", "analytics")
+PARTS = ("sentiment", "voice", "leads", "recommendations", "similarity", "search", "analytics")
 """Modules of this package, in the order of measuring."""
 
 

@@ -14,9 +14,11 @@ from console.use_cases.warehouse_check import describe_view, read_columns
 from features.warehouses import opened
 from models.errors import PromotionRefusedError
 from models.facts import facts_read
+from models.lead_model import load_lead_model
+from models.leads import LEADS
 from models.registry import load_version
 from models.sources import unavailable_facts
-from models.tasks.registry import moves_customers
+from models.tasks.registry import TASKS, moves_customers
 from models.versions import promote, roll_back
 from models.view_check import check_view
 from streams.known_facts import known_facts
@@ -71,9 +73,17 @@ def preview_promotion(settings: Settings, home: Path, version: str) -> Preview:
     """Return whom a promotion would move; nothing is promoted.
 
     Raises:
+        PromotionRefusedError: the model reads messages, and no customer of today moves by it.
         ModelError: the version cannot be loaded.
         WarehouseError: the customers cannot be read.
     """
+    if home.name in TASKS and TASKS[home.name].reads_messages:
+        raise PromotionRefusedError(
+            f"{home.name} reads messages: it changes no customer of today, only what later messages add; see the "
+            f"report of {version}"
+        )
+    if home.name == LEADS:
+        raise PromotionRefusedError("a model of leads moves no customers, so there is no preview; promote it without")
     scorer = load_version(home, version, settings.feature_mapping, _count_offers(settings))
     return _measure(settings, home.name, scorer)
 
@@ -90,6 +100,9 @@ def promote_model(settings: Settings, home: Path, version: str, request: Promoti
 
     def check(wanted: str) -> PromotionMode:
         nonlocal preview
+        if home.name == LEADS:
+            load_lead_model(home, wanted)
+            return "emit"
         scorer = load_version(home, wanted, settings.feature_mapping, _count_offers(settings))
         columns = asyncio.run(read_columns(settings))
         check_view(scorer.manifest, settings.feature_mapping, describe_view(settings), columns)
@@ -116,6 +129,9 @@ def roll_back_model(settings: Settings, home: Path, to: str | None, request: Pro
 
     def check(wanted: str) -> PromotionMode:
         nonlocal preview
+        if home.name == LEADS:
+            load_lead_model(home, wanted)
+            return "emit"
         scorer = load_version(home, wanted, settings.feature_mapping, _count_offers(settings))
         if not moves_customers(home.name):
             return "emit"

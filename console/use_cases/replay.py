@@ -305,7 +305,7 @@ def _begin(settings: Settings, plan: ReplayPlan, replay: PostgresReplay, by: str
     )
     try:
         with replay.without_erasures():
-            _fill(settings, plan, replay, definitions, by)
+            _fill(settings, plan, replay, definitions, scorers, by)
         replay.begin(
             begin=plan.begin,
             end=plan.end,
@@ -319,14 +319,21 @@ def _begin(settings: Settings, plan: ReplayPlan, replay: PostgresReplay, by: str
         raise
 
 
-def _fill(settings: Settings, plan: ReplayPlan, replay: PostgresReplay, definitions: DefinitionSet, by: str) -> None:
+def _fill(
+    settings: Settings,
+    plan: ReplayPlan,
+    replay: PostgresReplay,
+    definitions: DefinitionSet,
+    scorers: Scorers,
+    by: str,
+) -> None:
     """Create the schema, and let its ledger hold what the live one held."""
     replay.create(settings.ledger_url)
     replay.copy_definitions(plan.begin)
     replay.activate_otherwise(definitions.segments, plan.first_evaluations, at=plan.begin, by=by)
     if plan.ledger == "snapshot":
         replay.copy_state(plan.begin, plan.end, plan.customers)
-        asyncio.run(refold_signals(settings, replay, plan.begin))
+        asyncio.run(refold_signals(settings, replay, plan.begin, scorers))
 
 
 def _decide(

@@ -83,6 +83,7 @@ class ModelTask(Protocol):
         for_contacts_only: whether only customers whom a campaign will contact are scored; such a task adds no facts
             for rules.
         is_optional: whether decisions do without a model: then nothing stands in for it, no rule and no mock.
+        reads_messages: whether it scores messages and not customers.
         mock_scale: the greatest score with ML_MOCK_MODE.
         is_explained: whether a prediction carries its reasons and what to do.
         bad_direction: `raises` or `lowers`, whichever speaks against a customer; empty for neither.
@@ -96,6 +97,7 @@ class ModelTask(Protocol):
     fact: str
     for_contacts_only: bool = False
     is_optional: bool = False
+    reads_messages: bool = False
     mock_scale: float = 1.0
     is_explained: bool = False
     bad_direction: str = ""

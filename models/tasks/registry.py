@@ -8,13 +8,14 @@ from models.tasks.churn import Churn
 from models.tasks.ltv import LifetimeValue
 from models.tasks.nbo import NextBestOffer
 from models.tasks.next_purchase import NextPurchase
+from models.tasks.sentiment import Sentiment
 from models.tasks.uplift import Uplift
 
 if TYPE_CHECKING:
     from models.tasks.protocol import ModelTask
 
 TASKS: dict[str, ModelTask] = {
-    task.name: task for task in (Churn(), NextBestOffer(), LifetimeValue(), NextPurchase(), Uplift())
+    task.name: task for task in (Churn(), NextBestOffer(), LifetimeValue(), NextPurchase(), Uplift(), Sentiment())
 }
 
 

@@ -23,16 +23,20 @@ CONTRACT_VERSION = "1.0.0"
 """Of the document: the first number grows when a message gets a new version."""
 _LEFT_OUT = ("$schema", "$id", "examples")
 """Keywords of a schema file that the document leaves out: examples are those of the message."""
+_OF_LEADS = ("leads", "lead-alerts")
+"""Topics whose records are keyed by leads."""
 _MEANINGS = {
     "customer-updates": "A customer's row in the warehouse changed.",
     "conversations": "A customer wrote, or staff answered.",
     "outcomes": "What became of a contact, changes of consent, and feedback of staff.",
     "evaluations": "Requests to evaluate a customer.",
+    "leads": "Updates of leads, what became of them, and feedback on their scores; read with HOLDFAST_LEADS=true.",
     "campaign-triggers": "Contact the customer of each trigger.",
     "campaign-triggers.control": "Customers whom a campaign would have contacted, held out to measure its effect.",
     SHADOW: "What a replay would have sent: do not contact customers by it.",
     "decisions": "Every decision with its reason, whether a customer was contacted or not.",
     "segment-transitions": "Entries into segments and exits; only with HOLDFAST_PUBLISH_TRANSITIONS=true.",
+    "lead-alerts": "Leads that become hot; only with HOLDFAST_LEADS=true.",
     "dead-letters": "Records that could not be decided, unchanged, and messages that could not be published.",
 }
 
@@ -50,7 +54,8 @@ def describe_topics(prefix: str = "") -> dict[str, Any]:
             "title": "Holdfast",
             "version": CONTRACT_VERSION,
             "description": (
-                "What Holdfast reads and publishes on Kafka. Every record is keyed by the customer's id, in UTF-8. "
+                "What Holdfast reads and publishes on Kafka. Every record is keyed by the customer's id, in UTF-8; "
+                "those of leads by the lead's. "
                 "Read with isolation.level=read_committed. Ignore fields and headers that are not described here: "
                 "later releases may add some. Inputs are described as Holdfast's own JSON; docs/events.md names the "
                 "other formats that are read."
@@ -112,5 +117,6 @@ def _describe_message(message: MessageContract) -> dict[str, Any]:
 
 def _describe_key(message: MessageContract) -> dict[str, Any]:
     if message.payload:
-        return {"type": "string", "minLength": 1, "description": "The customer's id."}
+        who = "lead" if message.topic in _OF_LEADS else "customer"
+        return {"type": "string", "minLength": 1, "description": f"The {who}'s id."}
     return {"description": "The key of the record, unchanged: any bytes, or none."}

@@ -15,8 +15,12 @@ import msgspec
 from campaigns.consent import CONSENT_OUTCOMES
 from campaigns.contact_state import TRANSITIONS
 from campaigns.feedback import SCORED_MODELS, FeedbackKind
+from campaigns.leads import OUTCOMES as LEAD_OUTCOMES
+from campaigns.leads import UPDATED, WRONG_SCORE
+from models.leads import ALIASES, FEATURES
 from streams.formats.events import WireEvent
 from streams.formats.feedback_checks import MAX_REASON
+from streams.formats.leads import LeadWire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,6 +51,24 @@ MEANINGS = {
     "by": "Who gave the feedback.",
     "model": "The model whose score is wrong.",
     "withdraws": "Id of the feedback that no longer counts.",
+}
+LEAD_MEANINGS = {
+    "id": "Id of the event, unique among the lead's events: an event that is sent twice counts once.",
+    "lead_id": "Id of the lead; also the record's key.",
+    "customer_id": "Id of the customer, where the lead is one.",
+    "urgency_score": "How urgent the inquiry is, 0 to 1.",
+    "days_since_contact": "Days since the last contact, at the event time.",
+    "response_rate": "Share of our messages that were answered, 0 to 1.",
+    "budget_specified": "Whether a budget was named.",
+    "contact_completeness": "Share of the contact's fields that are filled, 0 to 1.",
+    "profile_delta": "A number of your own: how much the lead needs you, as the skin age above the age.",
+    "skin_age": "Another name of profile_delta.",
+    "concern_count": "Number of concerns known.",
+    "previous_purchase_count": "Number of earlier purchases.",
+    "previous_treatment_count": "Another name of previous_purchase_count.",
+    "by": "Who gave the feedback.",
+    "reason": "Why.",
+    "value": "What the score should be, 0 to 100; null where it is only wrong.",
 }
 _EVERY_EVENT = ("id", "type", "customer_id", "occurred_at")
 
@@ -99,6 +121,40 @@ def definitions_changed_schema() -> Schema:
     return _event("Request to apply changed segments", ["evaluation.definitions_changed"], ["definitions"])
 
 
+def lead_schemas() -> Mapping[str, Schema]:
+    """Return the schema of each event of a lead."""
+    names = [*FEATURES, *ALIASES]
+    said: Schema = {
+        "by": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": LINE},
+        "reason": {"type": "string", "minLength": 1, "maxLength": MAX_REASON, "pattern": LINE},
+    }
+    updated = _lead("Update of a lead", [UPDATED], [], names, {})
+    # Any of them, not all: what is left out is unknown.
+    updated["anyOf"] = [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in names]
+    # Not both names of a feature: they might disagree.
+    updated["allOf"] = [{"not": {"required": [alias, name]}} for alias, name in ALIASES.items()]
+    return {
+        UPDATED: updated,
+        "lead.closed": _lead("What became of a lead", list(LEAD_OUTCOMES), [], [], {}),
+        WRONG_SCORE: _lead("Feedback of staff: wrong score of a lead", [WRONG_SCORE], [*said], ["value"], said),
+    }
+
+
+def _lead(
+    title: str, types: Sequence[str], required: Sequence[str], optional: Sequence[str], changes: Schema
+) -> Schema:
+    always = ("id", "type", "lead_id", "occurred_at")
+    fields = {**_fields(LeadWire), **changes, "type": {"enum": list(types)}}
+    names = (*always, *required, "customer_id", *optional)
+    meanings = {**MEANINGS, **LEAD_MEANINGS}
+    return {
+        "title": title,
+        "type": "object",
+        "required": [*always, *required],
+        "properties": {name: {**fields[name], "description": meanings[name]} for name in names},
+    }
+
+
 def _feedback(kind: FeedbackKind, required: Sequence[str], optional: Sequence[str], changes: Schema) -> Schema:
     said: Schema = {
         "by": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": LINE},
@@ -131,18 +187,20 @@ def _event(
         "type": "object",
         "required": [*_EVERY_EVENT, *required],
         "properties": {
-            name: {**(own.get(name) or _fields()[name]), "description": MEANINGS[name]} for name in dict.fromkeys(names)
+            name: {**(own.get(name) or _fields(WireEvent)[name]), "description": MEANINGS[name]}
+            for name in dict.fromkeys(names)
         },
     }
 
 
 @cache
-def _fields() -> Mapping[str, Schema]:
+def _fields(wire: type[msgspec.Struct]) -> Mapping[str, Schema]:
     """Return the schema of each field as the decoder's type declares it."""
-    declared = msgspec.json.schema(WireEvent)["$defs"][WireEvent.__name__]["properties"]
+    declared = msgspec.json.schema(wire)["$defs"][wire.__name__]["properties"]
     fields = {name: _simplify(each) for name, each in declared.items()}
-    for name in ("id", "customer_id", "campaign", "launch", "occasion"):
-        fields[name]["pattern"] = PLAIN
+    for name in ("id", "customer_id", "lead_id", "campaign", "launch", "occasion"):
+        if name in fields:
+            fields[name]["pattern"] = PLAIN
     return fields
 
 

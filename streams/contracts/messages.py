@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from campaigns.feedback import SCORED_MODELS
+from campaigns.leads import ALERT_TYPE, UPDATED, WRONG_SCORE
 from campaigns.transition_messages import TRANSITION_TYPE
 from campaigns.triggers import DECISION_TYPE, RECEIVED_HEADER, SOURCE, TRIGGER_TYPE, decision_message_id
 from campaigns.unpublishable import REASON
@@ -17,6 +18,7 @@ from streams.contracts.input_schemas import (
     consent_schema,
     definitions_changed_schema,
     feedback_schemas,
+    lead_schemas,
     message_schema,
     outcome_schema,
     request_schema,
@@ -80,7 +82,7 @@ def all_messages() -> tuple[MessageContract, ...]:
 
 
 def _inputs() -> list[MessageContract]:
-    feedback = feedback_schemas()
+    feedback, leads = feedback_schemas(), lead_schemas()
     schemas: dict[str, tuple[str, Schema, Mapping[str, Any]]] = {
         "customer.updated": ("customer-updates", update_schema(), {"attributes": {}}),
         "conversation.message": (
@@ -91,6 +93,7 @@ def _inputs() -> list[MessageContract]:
         "outcome": ("outcomes", outcome_schema(), {"trigger_id": _EXAMPLE_TRIGGER, "value": 25.0}),
         "consent": ("outcomes", consent_schema(), {"channel": "email"}),
         **{f"feedback.{kind}": ("outcomes", feedback[kind], _FEEDBACK[kind]) for kind in feedback},
+        **{name: ("leads", leads[name], {"lead_id": "lead-7", **_LEADS[name]}) for name in leads},
         "evaluation.requested": (
             "evaluations",
             request_schema(),
@@ -120,8 +123,17 @@ _FEEDBACK: dict[str, dict[str, Any]] = {
 }
 
 
+_LEADS: dict[str, dict[str, Any]] = {
+    UPDATED: {"urgency_score": 0.9, "days_since_contact": 1, "response_rate": 0.8, "budget_specified": True},
+    "lead.closed": {},
+    WRONG_SCORE: {**_BY, "value": 20},
+}
+
+
 def _outputs() -> list[MessageContract]:
-    trigger, decision, transition = (read_schema(name) for name in ("trigger", "decision", "transition"))
+    names = ("trigger", "decision", "transition", "lead_alert")
+    trigger, decision, transition, alert = (read_schema(name) for name in names)
+    lead = {"ce_subject": {"type": "string", "minLength": 1, "description": "The lead; also the record's key."}}
     replay = {"type": "string", "minLength": 1, "description": "Id of the replay."}
     expires = {"ce_expirytime": {"type": "string", "format": "date-time", "description": "Do not act on it later."}}
     return [
@@ -130,6 +142,7 @@ def _outputs() -> list[MessageContract]:
         _output("shadow", SHADOW, trigger, TRIGGER_TYPE, {**expires, REPLAY_HEADER: replay}),
         _output("decision", "decisions", decision, DECISION_TYPE, expires),
         _output("transition", "segment-transitions", transition, TRANSITION_TYPE, {}),
+        _output("lead-alert", "lead-alerts", alert, ALERT_TYPE, lead),
         MessageContract("dead-letter", 1, "dead-letters", "write", {}, _letter_headers(), [(_LETTER, '{"id": "e-1"')]),
     ]
 
@@ -165,10 +178,10 @@ def _output(name: str, topic: str, schema: Schema, kind: bytes, more: Mapping[st
 
 
 def _example_headers(headers: Mapping[str, Schema], value: Mapping[str, Any]) -> dict[str, str]:
-    message_id = value.get("transition_id") or value["trigger_id"]
+    message_id = value.get("transition_id") or value.get("alert_id") or value["trigger_id"]
     examples = {
         "ce_id": decision_message_id(message_id) if "outcome" in value else message_id,
-        "ce_subject": value["customer_id"],
+        "ce_subject": value.get("lead_id") or value["customer_id"],
         "ce_time": datetime.fromisoformat(value["as_of"]).isoformat(),
         "ce_correlationid": value["caused_by"],
         "ce_causationid": value["caused_by"],

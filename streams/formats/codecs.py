@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from campaigns.feedback import FeedbackKind
 from streams.formats.events import OUTCOMES, Decoded, Event, EventsByKind
 from streams.formats.foreign import FORMATS, foreign_decoder
+from streams.formats.leads import TYPES as LEAD_TYPES
+from streams.formats.leads import LeadEvent, lead_decoder
 from streams.formats.native import native_decoder
 from streams.formats.validation import ID_FIELD, MAX_EVENT_BYTES, MAX_FUTURE_S, limit
 
@@ -19,16 +21,17 @@ if TYPE_CHECKING:
     from streams.formats.schemas import Schemas
     from streams.formats.validation import Limits
 
-NATIVE = "native"
+NATIVE, LEADS = "native", "leads"
 FORMAT_NAMES = (NATIVE, *FORMATS)
 # The types that each topic carries, and the kind of each.
-TYPES = {
+TYPES: Mapping[str, Mapping[str, str]] = {
     "customer-updates": {"customer.updated": "customer"},
     "conversations": {"conversation.message": "conversation"},
     "outcomes": {
         **{f"outcome.{outcome}": "outcome" for outcome in OUTCOMES},
         **{f"feedback.{kind}": "feedback" for kind in FeedbackKind},
     },
+    LEADS: LEAD_TYPES,
     "evaluations": {"evaluation.requested": "evaluation", "evaluation.definitions_changed": "reevaluation"},
 }
 
@@ -57,13 +60,19 @@ def decode_records(
     """
     limits = limit(records, max_bytes=max_bytes, max_future_s=max_future_s, id_field=id_field, schemas=schemas)
     names = {topic: topic.removeprefix(topic_prefix) for topic in {record.topic for record in records}}
-    decoders = {topic: find_decoder(formats.get(name), TYPES[name], limits) for topic, name in names.items()}
+    decoders = {
+        topic: lead_decoder(limits) if name == LEADS else find_decoder(formats.get(name), TYPES[name], limits)
+        for topic, name in names.items()
+    }
     kinds: dict[str, list[Event]] = defaultdict(list)
+    leads: list[LeadEvent] = []
     rejects: list[Reject] = []
     for record in records:
         outcome = decoders[record.topic](record)
         if isinstance(outcome, Event):
             kinds[outcome.kind].append(outcome)
+        elif isinstance(outcome, LeadEvent):
+            leads.append(outcome)
         else:
             rejects.append(outcome)
     events = EventsByKind(
@@ -75,6 +84,7 @@ def decode_records(
         kinds["deletion"],
         kinds["reevaluation"],
         kinds["feedback"],
+        leads,
     )
     return Decoded(events, rejects)
 

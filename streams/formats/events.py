@@ -17,6 +17,8 @@ from campaigns.contact_state import TRANSITIONS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from streams.formats.leads import LeadEvent
+
 Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Name = Annotated[str, Meta(max_length=200)]
 PREFIX_BYTES = 65_536
@@ -164,6 +166,7 @@ class EventsByKind:
         deleted: deletions of rows, and records that announce them.
         reevaluated: requests to apply changed definitions to customers without an event.
         feedback: feedback of staff.
+        leads: events of leads; who they are need not be a customer of the warehouse.
     """
 
     updated: Sequence[Event] = ()
@@ -174,12 +177,13 @@ class EventsByKind:
     deleted: Sequence[Event] = ()
     reevaluated: Sequence[Event] = ()
     feedback: Sequence[Event] = ()
+    leads: Sequence[LeadEvent] = ()
 
     def __len__(self) -> int:
-        return len(self.to_evaluate) + len(self.reported) + len(self.deleted) + len(self.feedback)
+        return len(self.to_evaluate) + len(self.reported) + len(self.deleted) + len(self.feedback) + len(self.leads)
 
-    def __iter__(self) -> Iterator[Event]:
-        return chain(self.to_evaluate, self.reported, self.deleted, self.feedback)
+    def __iter__(self) -> Iterator[Event | LeadEvent]:
+        return chain(self.to_evaluate, self.reported, self.deleted, self.feedback, self.leads)
 
     @property
     def to_evaluate(self) -> list[Event]:

@@ -18,10 +18,8 @@ _ASKED = {"by": "who gave the feedback", "reason": "why"}
 
 def find_feedback_problem(wire: WireEvent) -> str | None:
     """Return why an event of feedback cannot be used, None when it can."""
-    for name, asked in _ASKED.items():
-        text = getattr(wire, name)
-        if not text.strip() or not text.isprintable() or len(text) > MAX_REASON:
-            return f"{name} is {text[:80]!r}; it must say {asked}, in one line of at most {MAX_REASON:,} characters"
+    if problem := check_words(wire.by, wire.reason):
+        return problem
     match wire.type.removeprefix("feedback."):
         case FeedbackKind.WITHDRAWN:
             return _check_withdrawal(wire)
@@ -32,6 +30,15 @@ def find_feedback_problem(wire: WireEvent) -> str | None:
     if wire.until is None or wire.until > wire.occurred_at:
         return None
     return f"until is {wire.until}; it must be later than occurred_at, {wire.occurred_at}"
+
+
+def check_words(by: str, reason: str) -> str | None:
+    """Return why who gave feedback, or the reason, cannot be kept; None when both can."""
+    for name, text in (("by", by), ("reason", reason)):
+        if not text.strip() or not text.isprintable() or len(text) > MAX_REASON:
+            asked = _ASKED[name]
+            return f"{name} is {text[:80]!r}; it must say {asked}, in one line of at most {MAX_REASON:,} characters"
+    return None
 
 
 def _check_withdrawal(wire: WireEvent) -> str | None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from streams.formats.events import Event, RejectReason, WireEvent
+from streams.formats.events import Event, WireEvent
 from streams.formats.foreign import read_foreign
-from streams.formats.validation import find_problem, reject, reject_key, reject_size, reject_type
+from streams.formats.validation import find_problem, reject_content, reject_key, reject_size, reject_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,10 +42,10 @@ def native_decoder(
         try:
             wire = _decoder.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return read_foreign(record, types, limits, others) or _reject_content(record, error)
+            return read_foreign(record, types, limits, others) or reject_content(record, error)
         kind = types.get(wire.type)
         if kind is None:
-            return reject_type(record, wire, types)
+            return reject_type(record, wire.type, types)
         if problem := find_problem(wire, kind, record, limits):
             return problem
         if record.key != wire.customer_id.encode():
@@ -53,8 +53,3 @@ def native_decoder(
         return Event(wire, record, wire.customer_id, kind)
 
     return decode
-
-
-def _reject_content(record: Record, error: Exception) -> Reject:
-    is_json = isinstance(error, msgspec.ValidationError)
-    return reject(record, RejectReason.INVALID_EVENT if is_json else RejectReason.NOT_JSON, str(error))

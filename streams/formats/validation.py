@@ -77,11 +77,10 @@ def find_problem(wire: WireEvent, kind: str, record: Record, limits: Limits) -> 
     """Return why an event of a known kind cannot be decided, None when it can."""
     # Runs for every event: what is printable has no control characters; the reverse does not hold.
     if not f"{wire.id}{wire.customer_id}{wire.campaign}{wire.launch}{wire.occasion}".isprintable() and (
-        name := _find_control(wire)
+        problem := find_control({name: getattr(wire, name) for name in _NAMES})
     ):
-        detail = f"Expected `str` matching regex {_WITHOUT_CONTROLS.pattern!r} - at `$.{name}`"
-        return reject(record, RejectReason.INVALID_EVENT, detail)
-    if not EARLIEST <= wire.occurred_at < limits.sure_until and (found := _check_time(wire, record, limits)):
+        return reject(record, RejectReason.INVALID_EVENT, problem)
+    if found := check_time(wire.occurred_at, record, limits):
         return found
     if kind not in _OF_ROWS and (problem := _check_kind(wire, kind)):
         return reject(record, RejectReason.INVALID_EVENT, problem)
@@ -109,14 +108,20 @@ def reject_size(record: Record, max_bytes: int) -> Reject:
     return reject(record, RejectReason.TOO_LARGE, describe_size(len(record.value), max_bytes))
 
 
+def reject_content(record: Record, error: Exception) -> Reject:
+    """Reject a record whose value is no JSON, or not that of an event."""
+    is_json = isinstance(error, msgspec.ValidationError)
+    return reject(record, RejectReason.INVALID_EVENT if is_json else RejectReason.NOT_JSON, str(error))
+
+
 def describe_size(size: int, max_bytes: int) -> str:
     """Return the detail of a record that is too large."""
     return f"{size:,} bytes; {max_bytes:,} are allowed"
 
 
-def reject_type(record: Record, wire: WireEvent, types: Mapping[str, str]) -> Reject:
+def reject_type(record: Record, name: str, types: Mapping[str, str]) -> Reject:
     """Reject an event of a type that its topic does not carry."""
-    carries = f"type {wire.type!r} on topic {record.topic}, which carries {' or '.join(map(repr, types))}"
+    carries = f"type {name!r} on topic {record.topic}, which carries {' or '.join(map(repr, types))}"
     return reject(record, RejectReason.WRONG_TYPE, carries)
 
 
@@ -125,15 +130,18 @@ def reject(record: Record, reason: RejectReason, detail: str) -> Reject:
     return Reject(record, "decode", reason, detail)
 
 
-def _check_time(wire: WireEvent, record: Record, limits: Limits) -> Reject | None:
-    if not EARLIEST <= wire.occurred_at < LATEST:
+def check_time(occurred_at: datetime, record: Record, limits: Limits) -> Reject | None:
+    """Return why an event cannot have happened at this time, None when it can."""
+    if EARLIEST <= occurred_at < limits.sure_until:
+        return None
+    if not EARLIEST <= occurred_at < LATEST:
         years = f"it must lie in the years {EARLIEST.year} to {LATEST.year - 1}"
-        return reject(record, RejectReason.INVALID_EVENT, f"occurred_at is {wire.occurred_at}; {years}")
-    if wire.occurred_at < _latest_time(record.timestamp, limits.max_future_s):
+        return reject(record, RejectReason.INVALID_EVENT, f"occurred_at is {occurred_at}; {years}")
+    if occurred_at < _latest_time(record.timestamp, limits.max_future_s):
         return None
     stamped = datetime.fromtimestamp(record.timestamp / 1000, UTC)
     detail = (
-        f"occurred_at is {wire.occurred_at}, more than {limits.max_future_s:g} s after the record's Kafka timestamp "
+        f"occurred_at is {occurred_at}, more than {limits.max_future_s:g} s after the record's Kafka timestamp "
         f"{stamped}; correct the producer's clock, or raise HOLDFAST_MAX_FUTURE_S"
     )
     return reject(record, RejectReason.FUTURE_TIME, detail)
@@ -147,8 +155,10 @@ def _latest_time(timestamp_ms: int, max_future_s: float) -> datetime:
     return datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds)
 
 
-def _find_control(wire: WireEvent) -> str | None:
-    return next((name for name in _NAMES if not _WITHOUT_CONTROLS.match(getattr(wire, name))), None)
+def find_control(ids: Mapping[str, str]) -> str | None:
+    """Return that an id has a control character, as the decoder says that a field is wrong; None where none has."""
+    name = next((name for name, each in ids.items() if not _WITHOUT_CONTROLS.match(each)), None)
+    return name and f"Expected `str` matching regex {_WITHOUT_CONTROLS.pattern!r} - at `$.{name}`"
 
 
 def _is_uuid(text: str | None) -> bool:
@@ -159,8 +169,9 @@ def _is_uuid(text: str | None) -> bool:
     return True
 
 
-def reject_key(record: Record, customer_id: str) -> Reject:
-    """Reject a record that is not keyed by its customer."""
-    key = "no key" if record.key is None else f"key {record.key[:80]!r}"
-    lost = "key every event by its customer_id, or one customer's events lose their order"
-    return reject(record, RejectReason.WRONG_KEY, f"{key}, customer_id {customer_id!r}: {lost}")
+def reject_key(record: Record, key: str, field: str = "customer_id") -> Reject:
+    """Reject a record that is not keyed by its customer, or another field."""
+    found = "no key" if record.key is None else f"key {record.key[:80]!r}"
+    who = field.removesuffix("_id")
+    lost = f"key every event by its {field}, or one {who}'s events lose their order"
+    return reject(record, RejectReason.WRONG_KEY, f"{found}, {field} {key!r}: {lost}")

@@ -1,4 +1,4 @@
-"""Publishing events to an input topic, keyed by customer, as commands do."""
+"""Publishing events to an input topic, keyed by customer or lead, as commands do."""
 
 from __future__ import annotations
 
@@ -33,9 +33,13 @@ class EventProducer:
         settings: where Kafka is, the topics' prefix and the partitioner.
         topic: the topic, without the prefix.
         timeout_s: longest wait for the acknowledgement of what was published.
+        key: the field of an event that is the key of its record.
     """
 
-    def __init__(self, settings: Settings, topic: str, *, timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
+    def __init__(
+        self, settings: Settings, topic: str, *, timeout_s: float = DELIVERY_TIMEOUT_S, key: str = "customer_id"
+    ) -> None:
+        self._key = key
         self._topic = f"{settings.topic_prefix}{topic}"
         self._timeout_s = timeout_s
         self._failed: list[str] = []
@@ -73,7 +77,7 @@ class EventProducer:
         """
         deadline = time.monotonic() + self._timeout_s
         for event in events:
-            self._produce(event["customer_id"], msgspec.json.encode(event), deadline)
+            self._produce(event[self._key], msgspec.json.encode(event), deadline)
         if self._failed:
             raise BrokerUnavailableError(self._failed[0])
 

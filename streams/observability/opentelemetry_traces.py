@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from campaigns.ports import OutboxRow
     from campaigns.triggers import Headers, Message
     from streams.formats.events import Event, Record
+    from streams.formats.leads import LeadEvent
     from streams.observability.traces import BatchTrace, Traces
 
 MAX_LINKS = 64
@@ -97,7 +98,7 @@ class OpenTelemetryTraces:
         )
         return TracedBatch(self._tracer, span)
 
-    def stamp(self, messages: Sequence[Message], events: Iterable[Event]) -> Sequence[Message]:
+    def stamp(self, messages: Sequence[Message], events: Iterable[Event | LeadEvent]) -> Sequence[Message]:
         """See the port."""
         batch = _present.get()
         if batch is None or not messages:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from campaigns.ports import OutboxRow
     from campaigns.triggers import Message
     from streams.formats.events import Event, Record
+    from streams.formats.leads import LeadEvent
 
 TRACE_HEADERS = ("traceparent", "ce_traceparent")
 """W3C's header, and the extension of CloudEvents in binary mode. The first that a record has is read."""
@@ -50,7 +51,7 @@ class Traces(Protocol):
             count: the number of records.
         """
 
-    def stamp(self, messages: Sequence[Message], events: Iterable[Event]) -> Sequence[Message]:
+    def stamp(self, messages: Sequence[Message], events: Iterable[Event | LeadEvent]) -> Sequence[Message]:
         """Return messages that carry the trace of their event, or else that of the batch whose step this is.
 
         Args:
@@ -70,7 +71,7 @@ class Untraced:
         """See the port."""
         return _NOTHING
 
-    def stamp(self, messages: Sequence[Message], _events: Iterable[Event]) -> Sequence[Message]:
+    def stamp(self, messages: Sequence[Message], _events: Iterable[Event | LeadEvent]) -> Sequence[Message]:
         """See the port."""
         return messages
 

@@ -40,7 +40,16 @@ def load_models(settings: Settings, offers: Collection[int]) -> Scorers:
     folder = settings.models_dir or Path()
     mapping, size = settings.feature_mapping, settings.model_input_size
     risk = settings.churn_risk_thresholds
-    return load_scorers(folder, mapping, size, offers=len(offers), risk=risk, mock=settings.mock_mode)
+    return load_scorers(
+        folder,
+        mapping,
+        size,
+        offers=len(offers),
+        risk=risk,
+        mock=settings.mock_mode,
+        concerns_file=settings.concerns_file,
+        lead_thresholds=settings.lead_thresholds,
+    )
 
 
 def find_changeovers(settings: Settings) -> dict[str, str]:

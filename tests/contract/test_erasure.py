@@ -119,6 +119,18 @@ def test_an_erasure_deletes_every_row_of_the_customer_and_no_other(filled: str) 
     assert set(count(filled, "bob").values()) == {1}
 
 
+def test_an_erasure_covers_what_came_before_a_lead_was_a_customers(url: str) -> None:
+    with psycopg.connect(url) as ledger:
+        ledger.execute("INSERT INTO lead (lead_id, customer_id, features, crossings) VALUES ('l1', 'ann', '{}', 0)")
+        ledger.execute(
+            "INSERT INTO lead_event (lead_id, event_id, customer_id, type, occurred_at, content) "
+            "VALUES ('l1', 'e1', 'l1', 'lead.updated', '2020-01-01', '{}')"
+        )
+    with open_erasure(url) as erasure:
+        erased = erasure.erase(["ann"], by="olga", why="asked")
+    assert {table: rows for table, rows in erased.rows.items() if rows} == {"lead": 1, "lead_event": 1}
+
+
 async def test_an_erasure_fences_every_owner_and_lets_the_next_one_know(url: str) -> None:
     ledger = PostgresLedger(url)
     await ledger.open()

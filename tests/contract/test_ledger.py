@@ -26,6 +26,7 @@ from campaigns.definition import Campaign
 from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnavailableError
 from campaigns.feedback import Feedback, Standing
 from campaigns.guardrails import Reason
+from campaigns.leads import LeadRecord, LeadState
 from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, Refusal
 from campaigns.postgres_ledger import PostgresLedger
@@ -965,3 +966,24 @@ async def test_the_history_of_stops_is_kept(ledger_url: str) -> None:
         )
         assert await rows.fetchall() == [("ann", "wrong prices", True, "bob", "prices are right")]
     await ledger.close()
+
+
+LEAD = LeadState(
+    "l1", "ann", AS_OF, {"urgency_score": 0.9, "response_rate": None}, 86.5, "hot", "points", "heuristic-1", None, 1
+)
+UPDATE = LeadRecord("l1", "e1", "ann", "lead.updated", AS_OF, {"score": 86.5})
+
+
+async def test_a_lead_is_read_as_it_was_stored_and_never_goes_back(ledger: Ledger) -> None:
+    """An event that was folded is known under the lead, and conflicts when it is stored again."""
+    folded = [("l1", "lead\x1fe1")]
+    later = replace(LEAD, updated_at=AS_OF + timedelta(days=1), score=40.0, tier="cold", outcome="lead.lost")
+    changes = BatchChanges(leads=[LEAD, LeadState("l2", "l2")], lead_records=[UPDATE], outcome_ids=folded)
+    await ledger.commit(changes, owners=OWNED)
+    with pytest.raises(LedgerConflictError):
+        await ledger.commit(changes, owners=OWNED)
+    await ledger.commit(BatchChanges(leads=[later]), owners=OWNED)
+    await ledger.commit(BatchChanges(leads=[LEAD]), owners=OWNED)
+    state = await ledger.read([], folded, leads=["l1", "l2", "nobody"])
+    assert state.leads == {"l1": later, "l2": LeadState("l2", "l2")}
+    assert set(state.seen_messages) == set(folded)

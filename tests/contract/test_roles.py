@@ -34,7 +34,7 @@ from features.postgres_warehouse import PostgresWarehouse
 from streams.formats.dead_letters import dead_letter
 from streams.formats.events import Reject, RejectReason
 from tests.builders import AS_OF, campaign, decision, segment
-from tests.contract.test_ledger import SIGNALS, TRIGGER, batch, opt_out
+from tests.contract.test_ledger import LEAD, SIGNALS, TRIGGER, UPDATE, batch, opt_out
 from tests.records import Arrived
 from tests.triggers import NOW, received
 
@@ -95,6 +95,8 @@ async def test_a_workers_role_can_do_all_that_a_worker_does(worker_url: str) -> 
         "consent_changes": [opt_out()],
         "stops": [CampaignStop("win-back", "too many")],
         "feedback": [Feedback("ann", "f-1", "always_vip", AS_OF, "sam", "why")],
+        "leads": [LEAD],
+        "lead_records": [UPDATE],
         "evaluated": [],
         "due_times": {"ann": 100},
         "experiment_customers": [ExperimentCustomer("try", "ann", "challenger", AS_OF)],

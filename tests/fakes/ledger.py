@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from campaigns.decide import Decision
     from campaigns.definition import Campaign
     from campaigns.feedback import Feedback
+    from campaigns.leads import LeadRecord, LeadState
     from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange, LedgerFacts
     from campaigns.triggers import Message
     from features.insights import Insights
@@ -100,8 +101,10 @@ class InMemoryLedger:
         self.stopped: dict[str, CampaignStop] = {}
         self.reached: dict[tuple[str, str], ExperimentCustomer] = {}
         self.insights: dict[str, Insights] = {}
+        self.leads: dict[str, LeadState] = {}
+        self.lead_records: dict[tuple[str, str], LeadRecord] = {}
 
-    async def read(
+    async def read(  # noqa: PLR0913 - one parameter for each part of the state
         self,
         customer_ids: Sequence[str],
         message_ids: Sequence[CustomerKey],
@@ -112,6 +115,7 @@ class InMemoryLedger:
         hours: Sequence[HourRange] = (),
         versions: Mapping[str, str] | None = None,
         facts: LedgerFacts = NO_FACTS,
+        leads: Sequence[str] = (),
     ) -> LedgerState:
         """See the port."""
         self.reach()
@@ -138,6 +142,7 @@ class InMemoryLedger:
             self.pruned_before,
             _last_transitions(known) if facts.last_transitions else {},
             {each: found for each in customer_ids if (found := self._find_insights(each, facts.insights))},
+            leads={each: self.leads[each] for each in leads if each in self.leads},
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -152,6 +157,10 @@ class InMemoryLedger:
         self.generation += changes.cache_lost
         for each in changes.experiment_customers:
             self.reached.setdefault((each.experiment, each.customer_id), each)
+        for lead in changes.leads:
+            self._write_lead(lead)
+        for record in changes.lead_records:
+            self.lead_records.setdefault((record.lead_id, record.event_id), record)
         for stop in changes.stops:
             self.stopped.setdefault(stop.campaign, stop)
         return Committed(self._write_outbox(changes.messages, refused), self.generation)
@@ -310,6 +319,11 @@ class InMemoryLedger:
             self._customer(customer_id).signals = signals
         for customer_id, event in [*changes.message_ids, *changes.outcome_ids]:
             self._customer(customer_id).seen.add(event)
+
+    def _write_lead(self, lead: LeadState) -> None:
+        held = self.leads.get(lead.lead_id)
+        if held is None or held.updated_at is None or (lead.updated_at and lead.updated_at >= held.updated_at):
+            self.leads[lead.lead_id] = lead
 
     def _write_transition(self, change: Transition, at: datetime) -> None:
         customer = self._customer(change.customer_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from streams.contracts.messages import all_messages
 from tests.journey.test_worker import workplace
-from tests.journey.workplace import campaign, write_json
+from tests.journey.workplace import campaign, wait_until, write_json
+from tests.unit.test_leads import update
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +25,10 @@ WRITTEN = [each for each in all_messages() if each.direction == "write"]
 
 @pytest.mark.journey
 def test_everything_that_a_worker_publishes_keeps_to_its_contract(endpoints: Endpoints, tmp_path: Path) -> None:
-    """Entries and exits, contacts and withheld ones, and records that cannot be decided."""
+    """Entries and exits, contacts and withheld ones, hot leads, and records that cannot be decided."""
     with workplace(endpoints, tmp_path) as lent:
-        place = replace(lent, environment={**lent.environment, "HOLDFAST_PUBLISH_TRANSITIONS": "true"})
+        asked = {"HOLDFAST_PUBLISH_TRANSITIONS": "true", "HOLDFAST_LEADS": "true"}
+        place = replace(lent, environment={**lent.environment, **asked})
         campaigns = tmp_path / "definitions" / "campaigns"
         half = {**campaign("win-back", "lapsing", "on_enter"), "holdout_percent": 50}
         write_json(campaigns / "win-back.json", half)
@@ -43,7 +46,9 @@ def test_everything_that_a_worker_publishes_keeps_to_its_contract(endpoints: End
         place.publish(
             "outcomes", place.event("c1", "outcome.opened", trigger_id="5f0c1d3e-0000-4000-8000-000000000000")
         )
+        place.publish_bytes("leads", b"l1", json.dumps(update()).encode())
         place.update(*customers, "unknown")
+        wait_until(lambda: bool(place.see("lead-alerts")))
         worker.stop()
         replayed = place.holdfast("replay", "--from", "2011-01-01", "--to", f"{datetime.now(UTC).isoformat()}")
         assert replayed.returncode == 0, replayed.stderr

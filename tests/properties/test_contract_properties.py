@@ -38,10 +38,13 @@ def values(name: str, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     if name in NARROWER:
         return NARROWER[name]
     types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    bounds = schema.get("minimum"), schema.get("maximum")
     made: dict[str, st.SearchStrategy[Any]] = {
         "null": st.none(),
         "string": FORMATS.get(schema.get("format", ""), st.text(PLAIN, max_size=20)),
-        "number": st.floats(allow_nan=False, allow_infinity=False),
+        "number": st.floats(*bounds, allow_nan=False, allow_infinity=False),
+        "integer": st.integers(*bounds),
+        "boolean": st.booleans(),
         "object": st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
     }
     return st.one_of([made[each] for each in types])
@@ -60,6 +63,6 @@ def events(schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 @given(data=st.data())
 def test_an_event_that_its_schema_accepts_is_decoded(message: MessageContract, data: st.DataObject) -> None:
     event = data.draw(events(message.payload))
-    key = event["customer_id"].encode()
+    key = event["lead_id" if message.topic == "leads" else "customer_id"].encode()
     decoded = decode(Arrived(f"p.{message.topic}", key=key, value=msgspec.json.encode(event)))
     assert [each.detail for each in decoded.rejects] == []

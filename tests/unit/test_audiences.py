@@ -89,7 +89,7 @@ def occurrences(*contents: dict[str, Any], state: LedgerState = INSIDE, entered:
     """What campaigns wait for among events, of which the ledger knows what `state` says."""
     happened = events(*contents)
     said = [each for each in happened if each.kind == "conversation"]
-    fresh = unseen(messages_by_customer(said, lambda _: MessageReading(0.0)), state.seen_messages)
+    fresh = unseen(messages_by_customer(said, lambda texts: [MessageReading(0.0)] * len(texts)), state.seen_messages)
     awaited = awaited_updates(EventsByKind(updated=[e for e in happened if e.kind == "customer"]), DEFINITIONS)
     updates = [event for key, event in awaited.items() if key not in state.seen_messages]
     moved = [transition()] if entered else []
@@ -130,7 +130,7 @@ def test_only_events_of_members_are_candidates(state: LedgerState, entered: bool
 def test_a_member_by_a_suppressed_entry_is_one() -> None:
     """What fires is the event, and not the entry."""
     said = events(message())
-    fresh = messages_by_customer(said, lambda _: MessageReading(0.0))
+    fresh = messages_by_customer(said, lambda texts: [MessageReading(0.0)] * len(texts))
     moved = [transition(suppressed=True)]
     (found,) = find_occurrences(said, fresh, (), DEFINITIONS, NOTHING, moved)
     assert found.campaign is ANSWER

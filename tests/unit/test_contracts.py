@@ -83,7 +83,8 @@ def test_every_schema_is_one_and_its_examples_keep_to_it(message: MessageContrac
 @pytest.mark.parametrize("message", READ, ids=[each.key for each in READ])
 def test_the_example_of_an_event_is_decoded(message: MessageContract) -> None:
     for _, value in message.examples:
-        record = Arrived(f"p.{message.topic}", key=value["customer_id"].encode(), value=msgspec.json.encode(value))
+        key = value.get("lead_id") or value["customer_id"]
+        record = Arrived(f"p.{message.topic}", key=key.encode(), value=msgspec.json.encode(value))
         assert not decode(record).rejects
 
 

@@ -21,7 +21,7 @@ from streams.reevaluations import customers_without_event, select_reevaluations
 from tests.records import arrive, body, decode, events, message, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from streams.formats.events import Decoded
@@ -129,9 +129,9 @@ def test_messages_come_in_event_order_and_once() -> None:
     """A repeated id is one message, read once; its first event counts."""
     read: list[str] = []
 
-    def note(text: str) -> MessageReading:
-        read.append(text)
-        return MessageReading(0.5)
+    def note(texts: Sequence[str]) -> list[MessageReading]:
+        read.extend(texts)
+        return [MessageReading(0.5)] * len(texts)
 
     late, early = message(id="late", occurred_at=at(9), text="b"), message(id="early", occurred_at=at(1), text="a")
     found = messages_by_customer(events(late, early, late, message(id="x", customer_id="bob", role="agent")), note)

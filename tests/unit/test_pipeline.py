@@ -41,7 +41,7 @@ def test_messages_that_were_folded_are_left_out() -> None:
     """A customer of whom nothing is left, too; the same id of another customer is another message."""
     said = events(message(id="1"), message(id="2"), *(message(id="1", customer_id=other) for other in ("bob", "cy")))
     state = replace(NOTHING, seen_messages={("ann", "1"), ("cy", "1")})
-    fresh = unseen(messages_by_customer(said, lambda _: MessageReading(0.0)), state.seen_messages)
+    fresh = unseen(messages_by_customer(said, lambda texts: [MessageReading(0.0)] * len(texts)), state.seen_messages)
     assert {customer: [each.id for each in some] for customer, some in fresh.items()} == {"ann": ["2"], "bob": ["1"]}
 
 

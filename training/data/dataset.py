@@ -73,6 +73,7 @@ class Source:
         input_size: how many features there must be; None for any.
         ledger_url: the ledger, for a task that reads its exposures; None where there is none.
         until: up to when the ledger's outcomes are known; None for a task that does not read them.
+        rows: the rows themselves, where they are read already.
     """
 
     warehouse_url: str
@@ -84,6 +85,7 @@ class Source:
     input_size: int | None = None
     ledger_url: str | None = None
     until: datetime | None = None
+    rows: FeatureTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def read_dataset(source: Source, task: Task) -> Dataset:
     if source.orders is not None:
         return _prepare_snapshots(source, source.orders, task)
     mapping = dict(FEATURE_MAPPING) if source.feature_mapping is None else source.feature_mapping
-    table = read_rows(source, task, tuple(mapping.values()))
+    table = read_rows(source, task, tuple(mapping.values())) if source.rows is None else source.rows
     if reads_ledger(source, task):
         require_exposures(table, mapping.values(), source)
     return prepare(table, task, _checked(mapping, source.input_size), source.window_days)

@@ -93,6 +93,19 @@ def probability_baselines(rows: BaselineRows) -> dict[str, Matrix]:
     return {name: _float32(each) for name, each in scores.items()}
 
 
+def fit_logistic(scores: NDArray[np.float64], targets: Matrix, later: NDArray[np.float64]) -> Matrix:
+    """Return the probabilities that a logistic regression on one score gives later rows, shape [later rows, outputs].
+
+    Args:
+        scores: shape [rows, 1].
+        targets: shape [rows, outputs]: 1, 0, or -1 where not observed.
+        later: shape [later rows, 1].
+    """
+    linear, linear_later = scale(scores.astype(np.float32), later.astype(np.float32))
+    with threadpool_limits(limits=1):
+        return _float32(_each(targets, len(later), lambda at, y: _logistic(linear[at], y, linear_later)))
+
+
 def scale(
     inputs: Matrix, later_inputs: Matrix, categories: Sequence[int] = ()
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
