@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from campaigns.tombstones import Tombstones
-    from intelligence.customer_vectors import CustomerVectors
+    from intelligence.customer_vectors import CustomerVectors, Level
     from intelligence.postgres_messages import MessageStore
 
 CONCERNS = 12
@@ -49,7 +49,7 @@ class SimilarCustomer:
     customer_id: str
     cluster: str
     distance: float
-    shared: Sequence[tuple[str, str]]
+    shared: Sequence[tuple[str, Level]]
 
 
 def read_concepts(store: MessageStore, customer_ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
