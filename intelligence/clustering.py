@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from intelligence.customer_vectors import describe_feature
 from intelligence.errors import ClusterError
 from models.drift import stability_index
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from intelligence.customer_vectors import CustomerVectors
+    from intelligence.customer_vectors import CustomerVectors, Level
 
     Labels = NDArray[np.int64]
 
@@ -33,7 +34,7 @@ MOST_CLUSTERS = 12
 LEAST_CUSTOMERS = 20
 PAIRS = 10
 SHARE_SAMPLED = 0.8
-COMPARED_CUSTOMERS = 2_000
+COMPARED_CUSTOMERS = 1_000
 """Customers of a sample in the comparison of numbers of clusters."""
 FITTED_CUSTOMERS = 50_000
 SAME_CLUSTER = 0.25
@@ -67,6 +68,11 @@ class Feature:
 
     name: str
     deviation: float
+
+    @property
+    def level(self) -> Level:
+        """Whether the cluster has much of it, or little."""
+        return "high" if self.deviation > 0 else "low"
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,15 +205,9 @@ def name_clusters(features: Sequence[Sequence[Feature]]) -> list[str]:
     ]
 
 
-def describe_feature(feature: Feature) -> str:
-    """Return a feature in words."""
-    high, low = ("many", "few") if feature.name.startswith("messages") else ("high", "low")
-    return f"{high if feature.deviation > 0 else low} {feature.name.replace('_', ' ')}"
-
-
 def _name(features: Sequence[Feature], most: int) -> str:
     clear = [each for each in features if abs(each.deviation) >= CLEAR][:most]
-    return ", ".join(map(describe_feature, clear)) or "near the average"
+    return ", ".join(describe_feature(each.name, each.level) for each in clear) or "near the average"
 
 
 def _stability(vectors: NDArray[np.float32], number: int, seed: int) -> float:
@@ -228,7 +228,9 @@ def _stability(vectors: NDArray[np.float32], number: int, seed: int) -> float:
 def _one_thread() -> Iterator[None]:
     """Let k-means use one thread: of hundreds of small fits, threads cost more than they give."""
     try:
-        from threadpoolctl import threadpool_limits  # noqa: PLC0415 - the command line runs without the extra
+        # The command line runs without the extra. First scikit-learn: only libraries that are loaded are limited.
+        import sklearn.cluster  # noqa: F401, PLC0415
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ClusterError(
             "scikit-learn is not installed: clusters need the extra `training`; run: pip install 'holdfast[training]'"

@@ -8,7 +8,7 @@ have the same weight, however many columns they have. So every component has a n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 BEHAVIOUR, CONCEPTS = 32, 16
 DIMENSIONS = BEHAVIOUR + CONCEPTS
 CUT = 3.0
+Level = Literal["high", "low"]
 _LARGEST = 1e100
 """Beyond it the variance of a column would overflow."""
 SKEWED = 2.0
@@ -75,7 +76,7 @@ def build_vectors(
 
 def shared_features(
     one: NDArray[np.float32], other: NDArray[np.float32], names: Sequence[str], most: int = 3
-) -> list[tuple[str, str]]:
+) -> list[tuple[str, Level]]:
     """Return in what two customers are alike and differ from the others, strongest first.
 
     Args:
@@ -90,6 +91,12 @@ def shared_features(
     strength = np.where(one * other > 0, np.minimum(np.abs(one), np.abs(other)), 0)
     order = np.argsort(-strength, kind="stable")[:most]
     return [(names[at], "high" if one[at] > 0 else "low") for at in order if strength[at] > 0]
+
+
+def describe_feature(name: str, level: Level) -> str:
+    """Return in words that there is much of a component, or little."""
+    high, low = ("many", "few") if name.startswith("messages") else ("high", "low")
+    return f"{high if level == 'high' else low} {name.replace('_', ' ')}"
 
 
 def _standardize(columns: Mapping[str, NDArray[np.float64]], most: int) -> dict[str, NDArray[np.float64]]:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from campaigns.tombstones import Tombstones
-    from intelligence.customer_vectors import CustomerVectors
+    from intelligence.customer_vectors import CustomerVectors, Level
     from intelligence.postgres_messages import MessageStore
 
 CONCERNS = 12
 """Concerns that are components of a vector: the most frequent ones."""
-NEIGHBOURS, BUILD_CANDIDATES, SEARCH_CANDIDATES = 16, 100, 100
+NEIGHBOURS, BUILD_CANDIDATES, SEARCH_CANDIDATES = 24, 128, 200
 """Of the index: m, ef_construction, and the least ef_search."""
 MOST_SIMILAR = 100
 BUILD_MB = 1_024
@@ -49,7 +49,7 @@ class SimilarCustomer:
     customer_id: str
     cluster: str
     distance: float
-    shared: Sequence[tuple[str, str]]
+    shared: Sequence[tuple[str, Level]]
 
 
 def read_concepts(store: MessageStore, customer_ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:

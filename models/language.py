@@ -22,9 +22,9 @@ _FUNCTION_WORDS = {
     "de": "der das und ist nicht ich ein eine einen mit auf für von zu den dem sie es wir ihr mein meine bitte danke "
     "sehr auch noch nur aber wie wenn oder bei nach haben habe wurde wird kann keine kein immer schon warum wo mir "
     "mich ihre ihren sind seit zum zur über möchte guten",
-    "fr": "le les des est et je ne pas une pour dans que qui vous nous avec sur mon ma mes votre vos merci bonjour très "
-    "suis ai été pourquoi quand où mais ou au aux du ce cette j'ai c'est n'est il elle ils toujours encore bien tout "
-    "s'il",
+    "fr": "le les des est et je ne pas une pour dans que qui vous nous avec sur mon ma mes votre vos merci bonjour "
+    "très suis ai été pourquoi quand où mais ou au aux du ce cette j'ai c'est n'est il elle ils toujours encore bien "
+    "tout s'il",
     "es": "el los las una es y no que en por para con mi su muy gracias hola está pero como más ya este esta cuando "
     "donde porque quiero tengo del al lo se me yo usted nosotros sin buenos buenas días estoy ha mal servicio",
     "pt": "o os uma é e não que em por para com meu minha muito obrigado obrigada olá está mas como mais já este esta "
@@ -33,24 +33,25 @@ _FUNCTION_WORDS = {
     "dove perché voglio ho del della al nel io lei noi senza buongiorno ancora anche ordine",
     "nl": "het een van ik niet dat voor met mijn zijn heel dank bedankt hallo ook nog maar hoe waar waarom als of "
     "bij naar heb hebben wordt kan geen altijd al mij jullie uw wij deze er wil graag",
-    "pl": "nie jest się na że do dla mój moja bardzo dziękuję proszę cześć ale jak już ten ta kiedy gdzie dlaczego chcę "
-    "mam czy po za od jestem dzień dobry jeszcze tylko zamówienie",
+    "pl": "nie jest się na że do dla mój moja bardzo dziękuję proszę cześć ale jak już ten ta kiedy gdzie dlaczego "
+    "chcę mam czy po za od jestem dzień dobry jeszcze tylko zamówienie",
     "sv": "och är inte jag en ett det som för med mitt mycket tack hej men hur när var varför eller från har kan "
     "inga ingen alltid mig ni på till",
     "da": "og er ikke jeg en et det som med mit meget tak hej men hvordan hvornår hvor hvorfor eller fra har kan "
     "ingen altid mig på til af",
     "fi": "ja ei on en minä se että mutta kuin kun missä miksi kiitos hei hyvä minun olen ole vielä myös tämä",
-    "tr": "ve bir bu için değil çok teşekkürler merhaba ama nasıl ne zaman nerede neden ben benim istiyorum var yok mı "
-    "mi lütfen sipariş daha",
+    "tr": "ve bir bu için değil çok teşekkürler merhaba ama ne zaman nerede neden ben benim istiyorum var yok "
+    "lütfen sipariş daha",
     "id": "dan yang tidak saya ini itu untuk dengan ada sudah belum terima kasih tolong kenapa bagaimana kapan di ke "
     "dari anda kami sangat",
 }
-_ENGLISH = frozenset(
+_ENGLISH_WORDS = (
     "the and is are was were be been i you he she it we they my your his her its our their this that these those a an "
     "of to in on at for with from by as but or not no do does did have has had will would can could should what when "
     "where why how who which there here if than then so very just about into out up down please thanks thank hello "
-    "hi i'm i've it's don't can't won't didn't isn't me us them am all any more some".split()
+    "hi i'm i've it's don't can't won't didn't isn't me us them am all any more some"
 )
+_ENGLISH = frozenset(_ENGLISH_WORDS.split())
 _LANGUAGES: dict[str, tuple[str, ...]] = {}
 for _language, _words in _FUNCTION_WORDS.items():
     for _word in set(_words.split()) - _ENGLISH:
@@ -62,7 +63,7 @@ _LETTERS = {
     **dict.fromkeys("ß", "de"),
     **dict.fromkeys("ãõ", "pt"),
     **dict.fromkeys("łżąęśźń", "pl"),
-    **dict.fromkeys("ğış", "tr"),
+    **dict.fromkeys("ğş", "tr"),
     **dict.fromkeys("œ", "fr"),
 }
 _SCRIPTS = (

@@ -124,7 +124,9 @@ def read_taxonomy(path: Path) -> TaxonomyFile:
         raw: Any = msgspec.json.decode(content) if path.suffix == ".json" else yaml.safe_load(content)
         return msgspec.convert(raw, TaxonomyFile)
     except OSError as error:
-        raise TaxonomyError(f"{path}: cannot be read ({error.strerror or error}); see HOLDFAST_CONCERNS_FILE") from error
+        raise TaxonomyError(
+            f"{path}: cannot be read ({error.strerror or error}); see HOLDFAST_CONCERNS_FILE"
+        ) from error
     except (ValueError, RecursionError, yaml.YAMLError, msgspec.ValidationError) as error:
         said = " ".join(str(error).split())
         raise TaxonomyError(

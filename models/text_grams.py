@@ -47,6 +47,7 @@ _SHOUTED = re.compile(r"\b[A-Z]{3,}\b")
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)?|<\w+>|[^\w\s]")
 _DENIALS = frozenset(("not", "no", "never", "cannot", "nothing", "nobody", "without", "hardly", "cant", "dont", "wont"))
 _DENIED_WORDS = 3
+SHOUTING = 3
 _REPEATED = re.compile(r"([!?.])(?:\s?[!?.])+")
 
 
@@ -77,7 +78,7 @@ def normalise(text: str) -> list[str]:
     if repeated:
         tokens.append("<repeated>")
     if shouted:
-        tokens.append("<shouted>" if shouted < 3 else "<shouting>")
+        tokens.append("<shouted>" if shouted < SHOUTING else "<shouting>")
     return tokens
 
 

@@ -29,6 +29,7 @@ from training.evaluation.thresholds import Costs
 from training.serving import ServedView
 from training.tasks.leads import Leads
 from training.tasks.registry import TASKS
+from training.text.labels import read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -245,6 +246,8 @@ def train_text(**options: Any) -> None:
 
 def _run_text(options: dict[str, Any]) -> dict[str, Any]:
     started = time.monotonic()
+    # Before TensorFlow is imported: a person who gave the wrong file learns it at once.
+    labels = read_labels(options["labels"])
     try:
         # As in `_train`.
         from training.text.run import STEPS, TextRunConfig, train_sentiment  # noqa: PLC0415
@@ -252,7 +255,7 @@ def _run_text(options: dict[str, Any]) -> dict[str, Any]:
         _refuse_without_extra(error)
     config = TextRunConfig(options["out"], options["seed"], options["force"], options["why"])
     with _progress(TEXT, STEPS) as advance:
-        result = train_sentiment(options["labels"], config, advance)
+        result = train_sentiment(labels, config, advance)
     return _report(TEXT, result, options) | {"seconds": round(time.monotonic() - started, 1)}
 
 

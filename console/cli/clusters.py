@@ -10,6 +10,7 @@ import msgspec
 
 from console.tables import print_table
 from console.use_cases.clusters import describe_features, find_similar_customers, read_cluster, read_run, run_clusters
+from intelligence.customer_vectors import describe_feature
 from intelligence.postgres_customers import MOST_SIMILAR
 from streams.settings import load_settings
 
@@ -73,7 +74,7 @@ def similar(customer_id: str, top_k: int, as_json: bool) -> None:
             each.customer_id,
             each.cluster,
             f"{each.distance:.3f}",
-            ", ".join(f"{how} {name.replace('_', ' ')}" for name, how in each.shared) or "near the average",
+            ", ".join(describe_feature(name, how) for name, how in each.shared) or "near the average",
         )
         for each in found
     ]

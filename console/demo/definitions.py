@@ -1,4 +1,4 @@
-"""The definitions of the demo: the shipped ones, with quiet hours that the demo is sure to meet."""
+"""The definitions of the demo: the shipped ones, with recommendations, and quiet hours that it is sure to meet."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.channels import CHANNELS_FILE
 from campaigns.channels import SHIPPED as CAMPAIGNS
+from console.demo.intelligence import LAUNCHED, SUGGESTION
 from segments.definition import SHIPPED as SEGMENTS
 
 if TYPE_CHECKING:
@@ -31,7 +32,14 @@ def write_definitions(folder: Path, now: datetime) -> Path:
         if channel["key"] == QUIET_CHANNEL:
             channel["quiet_hours"] = _around(now.astimezone(UTC))
     file.write_text(json.dumps(channels, indent=2) + "\n")
+    _add_suggestion(folder / "campaigns" / f"{LAUNCHED}.json")
     return folder
+
+
+def _add_suggestion(file: Path) -> None:
+    campaign = json.loads(file.read_text())
+    campaign["message"] += SUGGESTION
+    file.write_text(json.dumps(campaign, indent=2) + "\n")
 
 
 def _around(now: datetime) -> dict[str, str]:

@@ -26,6 +26,7 @@ from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.records import DecisionRecord
 from console.cli.explanation import describe_decision, headline, pick_examples
+from console.demo import intelligence
 from console.demo.campaign_system import CampaignSystem
 from console.demo.check import check
 from console.demo.definitions import QUIET_CHANNEL, write_definitions
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from console.demo.check import SelfCheck
+    from console.demo.intelligence import Learned
     from console.embedded.services import Endpoints
     from console.use_cases.performance import CampaignPerformance
     from segments.definition import Segment
@@ -70,6 +72,7 @@ class Played:
     worker_memory_mb: float
     held: int
     performance: CampaignPerformance
+    learned: Learned
 
 
 def run_demo(data: Path, *, until: date, as_json: bool, keep: bool) -> int:
@@ -144,6 +147,7 @@ def _settings_for(endpoints: Endpoints, definitions: Path) -> dict[str, Any]:
         "HOLDFAST_RECHECK_DAYS": "14",
         # A second is weeks of the play.
         "HOLDFAST_DUE_RATE": "100000",
+        "HOLDFAST_LEADS": "true",
     }
 
 
@@ -156,6 +160,7 @@ def _prepare(settings: Settings, console: Console) -> None:
     create_missing_topics(settings, partitions=PARTITIONS, replication=1)
     migrate(settings.ledger_url)
     asyncio.run(_activate(settings))
+    intelligence.load_recommendations(settings, EXAMPLE, _now())
 
 
 async def _activate(settings: Settings) -> None:
@@ -193,7 +198,8 @@ def _play(settings: Settings, worker: WorkerProcess, until: date, console: Conso
     latency = {"p50": round(float(latencies[0]), 1), "p99": round(float(latencies[1]), 1)}
     performance = measure_campaign(settings, MEASURED)
     rate, held = verdict.events_in / seconds, campaign_system.held
-    return Played(verdict, figures.due, last, seconds, rate, latency, figures.memory_mb, held, performance)
+    learned = intelligence.learn(settings, until)
+    return Played(verdict, figures.due, last, seconds, rate, latency, figures.memory_mb, held, performance, learned)
 
 
 def _finish(settings: Settings, worker: WorkerProcess, publisher: Publisher, campaign_system: CampaignSystem) -> None:
@@ -307,6 +313,9 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
     console.print(f"\n[bold]The effect of {MEASURED}[/], with the conversions of simulated customers")
     for line in describe_effect(played.performance):
         console.print(f"  {line}", soft_wrap=True)
+    console.print("\n[bold]Heard, recommended, scored[/]")
+    for line in intelligence.describe(played.learned):
+        console.print(f"  {line}", soft_wrap=True, markup=False)
     console.print("\n[bold]Three customers, in words[/]")
     for line in _explain_examples(settings, segments):
         console.print(f"  {line}", soft_wrap=True)
@@ -358,6 +367,9 @@ def _as_json(played: Played, seconds: float) -> dict[str, Any]:
         "events_per_second": round(played.events_per_second, 1),
         "latency_ms": played.latency_ms,
         "worker_memory_mb": round(played.worker_memory_mb, 1),
+        "concerns": [each.concern for each in played.learned.concerns],
+        "recommends": played.learned.message is not None,
+        "hot_leads": len(played.learned.hot_leads),
         "seconds": round(seconds, 1),
     }
 
@@ -368,6 +380,7 @@ def _stay(environment: Mapping[str, str], worker: WorkerProcess, console: Consol
         console.print(f"  export {name}='{setting}'", soft_wrap=True)
     console.print(
         "  .venv/bin/holdfast explain CUSTOMER_ID\n  .venv/bin/holdfast segments list\n"
+        "  .venv/bin/holdfast voice trends --week 2011-W47\n  .venv/bin/holdfast leads list\n"
         "  .venv/bin/holdfast campaigns launch vip-offers\n"
         f"  .venv/bin/holdfast campaigns performance {MEASURED}\n"
         f"  curl http://127.0.0.1:{worker.port}/health",

@@ -1,4 +1,4 @@
-"""Half a year, day by day: orders, messages, one launch and one malformed event.
+"""Half a year, day by day: orders, messages, one lead, one launch and one malformed event.
 
 No event says that a customer has stopped to buy: the worker finds those by itself, see docs/silent-customers.md.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from console.demo.intelligence import LAUNCHED, add_complaints, lead_events
 from console.demo.publisher import first_event, message_event, order_event
 from console.use_cases.launches import launch_campaign
 from console.warehouse import connect, example_days, insert_day
@@ -26,7 +29,6 @@ BEGIN = date(2011, 6, 1)
 END = date(2011, 12, 10)
 MALFORMED_ON = date(2011, 7, 4)
 LAUNCH_ON = date(2011, 10, 3)
-LAUNCHED = "vip-offers"
 MONDAY = 0
 MALFORMED = b'{"id": "cut-short", "type": "customer.updated", "customer_id": "178'
 
@@ -61,7 +63,7 @@ class Scenario:
             catch_up(self._evaluate_everybody(connection))
             for day in example_days(BEGIN, until - timedelta(days=1), self._folder):
                 self.day = day.date
-                latest = self._live(connection, day)
+                latest = self._live(connection, add_complaints(day))
                 if day.date.weekday() == MONDAY:
                     catch_up(latest)
                 if day.date == LAUNCH_ON:
@@ -76,6 +78,8 @@ class Scenario:
             self._publisher.publish("customer-updates", order_event(invoice))
         for message in day.conversations:
             self._publisher.publish("conversations", message_event(message))
+        for event in lead_events(day.date):
+            self._publisher.publish_bytes("leads", event["lead_id"].encode(), msgspec.json.encode(event))
         if day.date == MALFORMED_ON:
             self._publisher.publish_bytes("customer-updates", b"17850", MALFORMED)
         self._publisher.flush()

@@ -20,14 +20,13 @@ from intelligence.clustering import (
     FEATURES_SHOWN,
     Drift,
     Feature,
-    describe_feature,
     divide,
     find_features,
     match_ids,
     measure_drift,
     name_clusters,
 )
-from intelligence.customer_vectors import build_vectors
+from intelligence.customer_vectors import build_vectors, describe_feature
 from intelligence.errors import ClusterError
 from intelligence.postgres_customers import find_similar, newest_run, read_clusters, read_concepts, write_customers
 from intelligence.postgres_messages import open_store
@@ -268,4 +267,4 @@ def _read_before(found: dict[str, Any] | None) -> ClusterRun | None:
 
 def describe_features(cluster: Cluster) -> str:
     """Return what sets a cluster apart, in words."""
-    return ", ".join(f"{describe_feature(each)} ({each.deviation:+.1f})" for each in cluster.features)
+    return ", ".join(f"{describe_feature(each.name, each.level)} ({each.deviation:+.1f})" for each in cluster.features)

@@ -80,6 +80,7 @@ _TYPES: Mapping[str, str] = {
     "recommendations": "list",
     **dict.fromkeys(("cluster", "cluster_name", "recommended_product"), "text"),
     **dict.fromkeys(("churn_risk", "churn_risk_level", "value_segment", "rfm_segment", "decision_basis"), "text"),
+    "last_message_language": "text",
 }
 _ID = re.compile(r"(^|_)(id|uuid|guid|key)$|[a-z](Id|ID|Uuid|UUID)$", re.ASCII)
 

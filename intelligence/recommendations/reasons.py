@@ -101,7 +101,10 @@ def _write_reason(support: Support, names: Sequence[str], concepts: Sequence[str
         if support.kind == TOGETHER
         else f"It is like {bought}, which you bought"
     )
-    shared = [f"also {', '.join(concepts)}" if concepts else "", f"also in {category}" if category else ""]
+    shared = [
+        f"in common: {', '.join(concepts)}" if concepts else "",
+        f"of the same category, {category}" if category else "",
+    ]
     return "; ".join([why, *filter(None, shared)])
 
 

@@ -94,12 +94,14 @@ class Workplace:
         """Address of Kafka."""
         return self.environment["HOLDFAST_BROKER"]
 
-    def holdfast(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def holdfast(
+        self, *arguments: str, timeout_s: float = TIMEOUT_S, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command to its end."""
         name = f"command-{secrets.token_hex(4)}"  # two may run at once
         printed, errors = self.folder / f"{name}.out", self.folder / f"{name}.err"
         settings = {**os.environ, **self.environment, **environment}
-        code = ForkedProcess(run_command, arguments, settings, printed, errors).wait(TIMEOUT_S)
+        code = ForkedProcess(run_command, arguments, settings, printed, errors).wait(timeout_s)
         return subprocess.CompletedProcess(arguments, code, printed.read_text(), errors.read_text())
 
     def do(self, *arguments: str) -> str:

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     import pytest
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=8)
-LABELS = st.tuples(
-    st.sampled_from("abc "), st.sampled_from(["0", "1", "yes", "?", ""]), st.sampled_from(["5", "x", ""])
-)
+LABELS = st.tuples(st.sampled_from("abc "), st.sampled_from(["0", "1", "yes", "?", ""]), st.sampled_from(["5", "x"]))
 
 
 def write(folder: Path, rows: list[tuple[str, ...]], separator: str = ",", encoding: str = "utf-8") -> Path:

@@ -126,6 +126,14 @@ def test_a_broken_archive_is_one_sentence(tmp_path: Path) -> None:
         read(path)
 
 
+def test_what_names_no_source_is_refused() -> None:
+    source = Source("my table", "postgresql://127.0.0.1/none")
+    with pytest.raises(
+        RecommendationError, match="'my table' is no table, no query that begins with SELECT and no file"
+    ):
+        list(read_rows(source, PURCHASE_COLUMNS, REQUIRED_COLUMNS))
+
+
 @pytest.mark.parametrize(
     ("address", "problem"),
     [("purchases", "HOLDFAST_WAREHOUSE_URL names a file"), ("DROP TABLE x", "HOLDFAST_WAREHOUSE_URL names a file")],

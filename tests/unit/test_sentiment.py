@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from console.synthetic import TEXTS
-from models.sentiment import READ_AT_MOST, read_message
+from models.sentiment import READ_AT_MOST, MessageReader, read_message
 
 
 @pytest.mark.parametrize(
@@ -70,3 +70,24 @@ def test_other_messages_are_no_wish_to_cancel(text: str) -> None:
 def test_only_the_beginning_of_a_long_message_is_read() -> None:
     beginning = "x " * (READ_AT_MOST // 2)
     assert not read_message(beginning + "cancel my account").wants_to_cancel
+
+
+def test_a_message_in_a_language_that_is_not_read_is_neutral_and_marked() -> None:
+    """Even where it has an English word of a concern."""
+    reading = read_message("Ich bin sehr unzufrieden mit dem Support und nicht happy!!!!")
+    assert (reading.sentiment, reading.satisfaction, reading.concerns, reading.urgency) == (0, 5, (), "none")
+    assert (reading.language, reading.is_supported) == ("de", False)
+    assert read_message("\U0001f621").is_supported
+
+
+@pytest.mark.parametrize(
+    ("text", "urgency"),
+    [("I need this ASAP", "high"), ("What is this!!!!", "high"), ("Please reply soon", "normal"), ("Hello!", "none")],
+)
+def test_urgency_is_by_words_and_exclamation_marks(text: str, urgency: str) -> None:
+    assert read_message(text).urgency == urgency
+
+
+def test_many_messages_are_read_as_each_alone() -> None:
+    texts = [*TEXTS["complaint"], "", "Wo ist mein Paket?", *TEXTS["praise"]]
+    assert MessageReader().read(texts) == list(map(read_message, texts))

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from features.daily_counts import DAYS_KEPT, WINDOWS_DAYS
+from features.daily_counts import DAYS_KEPT, WINDOWS_DAYS, day_number
 from features.signals import CONCERNS_KEPT, Message, MessageReading, Signals, as_columns, fold
 
 NOON = datetime(2011, 12, 9, 12, tzinfo=UTC)
@@ -74,14 +74,19 @@ def test_signals_become_facts_as_of_a_moment() -> None:
         **{f"customer_message_count_{days}d": 1 for days in WINDOWS_DAYS},
         **{f"cancellation_requests_{days}d": 1 for days in WINDOWS_DAYS},
         **{f"sentiment_score_{days}d": -0.5 for days in WINDOWS_DAYS},
+        "unsupported_message_count": 0,
+        "urgent_message_count": 0,
+        "last_message_language": None,
+        **{f"urgent_message_count_{days}d": 0 for days in WINDOWS_DAYS},
     }
 
 
 def test_a_customer_without_messages_has_counts_of_nought_and_otherwise_nulls() -> None:
     columns = as_columns({}, ["bob"], NOON)
     zeros = {name for name, column in columns.items() if column[0] == 0}
-    counts = {"message_count", "customer_message_count", "cancellation_requests"}
-    assert zeros == counts | {f"{name}_{days}d" for name in counts for days in WINDOWS_DAYS}
+    counts = {"message_count", "customer_message_count", "cancellation_requests", "urgent_message_count"}
+    windows = {f"{name}_{days}d" for name in counts for days in WINDOWS_DAYS}
+    assert zeros == {*counts, *windows, "unsupported_message_count"}
     others = [column[0] for name, column in columns.items() if name not in zeros]
     assert all(value is None or np.isnan(value) for value in others)
 
@@ -104,8 +109,27 @@ def test_signals_are_stored_under_the_names_that_the_ledger_holds() -> None:
     assert msgspec.json.encode(signals) == (
         b'{"message_count":1,"customer_message_count":1,"sentiment_score":0.25,"cancellation_requests":1,'
         b'"key_concerns":["price"],"last_message_at":"2011-12-09T13:00:00Z","last_message_id":"m1",'
-        b'"days":[[15317,1,1,1,2500]]}'
+        b'"days":[[15317,1,1,1,2500]],"unsupported_messages":0,"urgent_messages":0,"urgent_days":[],'
+        b'"last_language":null}'
     )
+
+
+def test_urgent_messages_count_in_windows_and_leave_them() -> None:
+    signals = fold(Signals(), [message(0, urgency="high"), message(24 * 9, urgency="normal"), message(1, role="agent")])
+    as_of = NOON + timedelta(days=9)
+    names = ("urgent_message_count", "urgent_message_count_30d", "urgent_message_count_7d")
+    assert [fact(signals, name, as_of) for name in names] == [1, 1, 0]
+    assert fact(signals, "urgent_message_count_90d", NOON + timedelta(days=90)) == 0
+    later = fold(signals, [message(24 * DAYS_KEPT, urgency="high")])
+    assert later.urgent_days == ((day_number(NOON) + DAYS_KEPT, 1),)
+
+
+def test_a_message_in_another_language_is_counted_and_named() -> None:
+    signals = fold(Signals(), [message(1, language="en"), message(2, language="de", is_supported=False)])
+    columns = as_columns({"ann": signals}, ["ann"], NOON)
+    assert (columns["unsupported_message_count"][0], columns["last_message_language"][0]) == (1, "de")
+    assert fold(signals, [message(0, language="fr")]).last_language == "de"
+    assert fold(signals, [message(3, role="agent", language="fr")]).last_language == "de"
 
 
 def test_signals_stored_before_there_were_windows_can_be_read() -> None:

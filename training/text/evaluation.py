@@ -81,7 +81,7 @@ def evaluate(scores: Scores, others: Mapping[str, Scores], labels: Labels, ms: f
     predicted = {name: each.argmax(axis=1) for name, each in {"model": scores, **others}.items()}
 
     def measure(weights: Scores) -> dict[str, float]:
-        found = {}
+        found: dict[str, float] = {}
         for name, classes in predicted.items():
             found |= {f"{name} {key}": value for key, value in _weighted(classes, labels, weights).items()}
         return found

@@ -20,7 +20,8 @@ def convert(head: Head) -> bytes:
 
     It looks the weights of each n-gram up and adds them: the input has no room for a column per n-gram.
     """
-    graph = tf.function(_Graph(head).run, input_signature=[tf.TensorSpec([None, INPUTS], tf.float32)])
+    inputs = tf.TensorSpec([None, INPUTS], tf.float32)
+    graph = tf.function(_Graph(head).run, input_signature=[inputs], autograph=False)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([graph.get_concrete_function()])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     content: bytes = converter.convert()

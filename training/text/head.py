@@ -130,9 +130,7 @@ def _fit(inputs: Inputs, labels: NDArray[np.int64], config: HeadConfig) -> Head:
     for place in range(COUNT):
         fitted = _fit_ratio(grams, tone, (labels == place).astype(np.float64), config, tables, place)
         tones[:, COUNT + place], bias[COUNT + place] = fitted
-    return Head(
-        tables[0], tables[1], (tones * config.tone_weight).astype(np.float32), bias.astype(np.float32)
-    )
+    return Head(tables[0], tables[1], (tones * config.tone_weight).astype(np.float32), bias.astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +187,7 @@ def _fit_ratio(
 ) -> tuple[Matrix, float]:
     """Fill the columns of one class against the others; return the weights of the tone, and the bias."""
     matrix = sparse.hstack([each.matrix for each in grams]).tocsr()
-    inside, outside = (np.asarray((each @ matrix)).ravel() + 1 for each in (outcome, 1 - outcome))
+    inside, outside = (np.asarray(each @ matrix).ravel() + 1 for each in (outcome, 1 - outcome))
     ratio = np.log(inside / inside.sum()) - np.log(outside / outside.sum())
 
     def loss(found: Matrix) -> tuple[float, Matrix]:

@@ -103,7 +103,8 @@ def read_labels(path: Path) -> LabelledTexts:
             counts["the text has other labels, too"] += 1
             found[key] = said, _CONFLICT
     kept = [(said, place) for said, place in found.values() if place != _CONFLICT]
-    counts["the text has other labels, too"] += len(found) - len(kept)
+    if len(found) > len(kept):
+        counts["the text has other labels, too"] += len(found) - len(kept)
     if not kept:
         raise TrainingDataError(
             f"{path}: none of {counts['read']:,} rows can be used; a row is a text and one of {', '.join(CLASSES)}"

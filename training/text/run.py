@@ -34,7 +34,6 @@ from training.run import Result
 from training.text.evaluation import evaluate, evaluate_gates, majority_scores, vader_scores
 from training.text.export import convert
 from training.text.head import fit_head
-from training.text.labels import read_labels
 from training.text.manifest import describe_inputs
 from training.text.report import write_report
 
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from training.text.labels import LabelledTexts
 
 NAME = "sentiment"
-STEPS = 6
+STEPS = 5
 HELD_OUT = 5
 """One text of so many is held out."""
 LEAST_OF_CLASS = 10
@@ -78,17 +77,17 @@ class TextRunConfig:
     why: str = ""
 
 
-def train_sentiment(labels: Path, config: TextRunConfig, progress: Callable[[str], None] = lambda _: None) -> Result:
-    """Read, split, fit, export, evaluate the exported model, report, add the version, promote it if it passed.
+def train_sentiment(
+    read: LabelledTexts, config: TextRunConfig, progress: Callable[[str], None] = lambda _: None
+) -> Result:
+    """Split, fit, export, evaluate the exported model, report, add the version, promote it if it passed.
 
     Raises:
-        TrainingError: the labels cannot be read or learned from, or the export fails; nothing was added.
+        TrainingError: there are too few texts, or the export fails; nothing was added.
     """
     home = config.out / NAME
     try:
         champion = read_current(home)
-        progress("read the labels")
-        read = read_labels(labels)
         held = split(read.labels, config.seed)
         progress("fit")
         inputs = _read_inputs(read.texts)
@@ -164,7 +163,7 @@ def _describe(read: LabelledTexts, held: NDArray[np.bool_], config: TextRunConfi
     }
 
 
-def _evaluate(  # noqa: PLR0913, PLR0917 - what a run knows
+def _evaluate(
     manifest: dict[str, Any],
     scorer: TextScorer,
     read: LabelledTexts,
@@ -217,9 +216,7 @@ def _promote(home: Path, added: ModelVersion, manifest: dict[str, Any], config: 
     if refusals and not config.force:
         return Result(added, manifest, before == added.version, before, refusals)
     try:
-        promote(
-            home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force
-        )
+        promote(home, added.version, at=datetime.now(UTC), by=current_user(), why=config.why, forced=config.force)
     except PromotionRefusedError as error:
         return Result(added, manifest, before == added.version, before, (*refusals, str(error)))
     except VersionError as error:
