@@ -11,6 +11,7 @@ COPY streams/ streams/
 COPY training/ training/
 COPY console/ console/
 COPY delivery/ delivery/
+COPY intelligence/ intelligence/
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM python:3.12-slim AS base
