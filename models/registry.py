@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from models.trials import Trial
 
 RFM_FILE = "rfm.json"
+NO_FOLDER = "HOLDFAST_MODELS_DIR names no folder of models"
 NOTHING_SERVES = "; no model serves"
 MARK_BYTES = 2**20
 SHIPPED_OFFERS = 8
@@ -135,7 +136,7 @@ def _with_entry(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> 
 
 
 def load_scorers(
-    models_dir: Path,
+    models_dir: Path | None,
     feature_mapping: Mapping[str, str],
     input_size: int | None = None,
     *,
@@ -151,7 +152,8 @@ def load_scorers(
     where there is none.
 
     Args:
-        models_dir: holds a folder for each task, laid out as models/versions.py says, rfm.json and labels.json.
+        models_dir: holds a folder for each task, laid out as models/versions.py says, rfm.json and labels.json; None where
+            the settings name none.
         feature_mapping: the model's name of each feature, and the warehouse column it is read from.
         input_size: ML_MODEL_INPUT_SIZE; when given, the mapping must have as many entries.
         offers: the highest offer id of the offers file.
@@ -172,15 +174,14 @@ def load_scorers(
             f"ML_MODEL_INPUT_SIZE is {input_size}, but ML_FEATURE_MAPPING names {len(feature_mapping)} "
             "features; make them agree, or leave the size out"
         )
+    concerns = load_concerns(concerns_file)
+    if models_dir is None or mock:
+        scorers = {task.name: _stand_in(task, offers, mock=mock) for task in TASKS.values() if not task.is_optional}
+        leads = LeadScorer(thresholds=lead_thresholds)
+        cuts = RfmCuts() if models_dir is None else load_cuts(models_dir / RFM_FILE)
+        return Scorers(scorers, replace(cuts, risk=risk), offers, leads=leads, concerns=concerns)
     rfm = replace(load_cuts(models_dir / RFM_FILE), risk=risk)
     labels = load_labels(models_dir / LABELS_FILE)
-    concerns = load_concerns(concerns_file)
-    if mock:
-        mocked = [task for task in TASKS.values() if not task.is_optional]
-        mocks = {task.name: MockScorer(task.name, task.outputs(offers)[0], task.mock_scale) for task in mocked}
-        return Scorers(
-            mocks, rfm, offers, labels=labels, leads=LeadScorer(thresholds=lead_thresholds), concerns=concerns
-        )
     leads, leads_refused = load_lead_scorer(models_dir, lead_thresholds)
     loaded = {name: _load(models_dir / name, task, feature_mapping, offers) for name, task in TASKS.items()}
     return Scorers(
@@ -194,6 +195,12 @@ def load_scorers(
         leads=leads,
         concerns=concerns,
     )
+
+
+def _stand_in(task: ModelTask, offers: int, *, mock: bool) -> Scorer:
+    if mock:
+        return MockScorer(task.name, task.outputs(offers)[0], task.mock_scale)
+    return RuleScorer(partial(task.apply_rule, offers=offers), NO_FOLDER)
 
 
 def _is_left_out(task: ModelTask, scorer: Scorer) -> bool:

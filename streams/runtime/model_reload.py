@@ -37,11 +37,10 @@ def load_models(settings: Settings, offers: Collection[int]) -> Scorers:
     Raises:
         ModelError: a setting contradicts the models.
     """
-    folder = settings.models_dir or Path()
     mapping, size = settings.feature_mapping, settings.model_input_size
     risk = settings.churn_risk_thresholds
     return load_scorers(
-        folder,
+        settings.models_dir,
         mapping,
         size,
         offers=len(offers),

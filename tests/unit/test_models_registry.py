@@ -115,3 +115,12 @@ def test_bad_rfm_cut_points_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "rfm.json").write_text(content)
     with pytest.raises(RfmDefinitionError, match=r"rfm\.json"):
         load_scorers(tmp_path, FEATURE_MAPPING)
+
+
+def test_without_a_folder_the_rules_score_and_name_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever lies in the folder where the worker was started."""
+    (tmp_path / "churn").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert set(load_scorers(None, FEATURE_MAPPING).reasons.values()) == {
+        "HOLDFAST_MODELS_DIR names no folder of models"
+    }
