@@ -152,8 +152,8 @@ def load_scorers(
     where there is none.
 
     Args:
-        models_dir: holds a folder for each task, laid out as models/versions.py says, rfm.json and labels.json; None where
-            the settings name none.
+        models_dir: holds a folder for each task, laid out as models/versions.py says, rfm.json and labels.json; None
+            where the settings name none.
         feature_mapping: the model's name of each feature, and the warehouse column it is read from.
         input_size: ML_MODEL_INPUT_SIZE; when given, the mapping must have as many entries.
         offers: the highest offer id of the offers file.
