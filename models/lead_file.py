@@ -67,9 +67,13 @@ def _read(path: Path, rows: csv.DictReader[str]) -> Iterator[FileLead]:
         )
     seen: dict[str, int] = {}
     for row in rows:
+        if None in row:
+            raise LeadFileError(
+                f"{path}, line {rows.line_num}: more cells than the header, {len(columns)}; quote cells with a comma"
+            )
         lead_id = row[ID_COLUMN] or ""
-        if not lead_id.strip():
-            raise LeadFileError(f"{path}, line {rows.line_num}: {ID_COLUMN} is empty")
+        if not lead_id.strip() or not lead_id.isprintable():
+            raise LeadFileError(f"{path}, line {rows.line_num}: {ID_COLUMN} is {lead_id!r}; it must be plain text")
         if lead_id in seen:
             raise LeadFileError(f"{path}, line {rows.line_num}: lead {lead_id!r} is in line {seen[lead_id]}, too")
         seen[lead_id] = rows.line_num

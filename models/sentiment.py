@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from features.signals import MessageReading
 from models.language import ALWAYS_READ, identify
+from models.plain_text import to_plain
 from models.taxonomy import CASE_FOLDED, load_taxonomy
 from models.vader import CompoundScore
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
             ...
 
 
-READ_AT_MOST = 2000
 VADER_LANGUAGES = frozenset({"en"})
 
 _ENDED = r"(?:account|subscription|membership|contract|plan|service)"
@@ -78,8 +78,8 @@ class MessageReader:
         self._named_languages = self._taxonomy.languages | ALWAYS_READ
 
     def read(self, texts: Sequence[str]) -> list[MessageReading]:
-        """Return the reading of each text, of which the first 2,000 characters are read."""
-        read = [text[:READ_AT_MOST] for text in texts]
+        """Return the reading of each text, of which the first 2,000 characters without markup are read."""
+        read = list(map(to_plain, texts))
         languages = list(map(identify, read))
         supported = [language in self._languages for language in languages]
         sentiments = iter(self._read_sentiments([text for text, known in zip(read, supported, strict=True) if known]))

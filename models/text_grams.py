@@ -7,13 +7,14 @@ once with numpy: a polynomial hash of every run of characters, in 32 bits.
 
 from __future__ import annotations
 
-import html
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
+
+from models.plain_text import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     Owners = NDArray[np.int64]
     Hashes = NDArray[np.uint32]
 
-READ_AT_MOST = 2000
-"""Characters of a text that are read."""
 WORD_SLOTS, CHARACTER_SLOTS = 192, 832
 """Distinct n-grams of words, and of characters, that a row has room for."""
 SLOTS = WORD_SLOTS + CHARACTER_SLOTS
@@ -34,7 +33,6 @@ BUCKETS = 2**BUCKETS_BITS
 SHORTEST, LONGEST = 2, 5
 
 _FACTOR, _MIX, _PAIR = np.uint32(0x01000193), np.uint32(0x9E3779B1), np.uint32(0x85EBCA6B)
-_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,200}>")
 _URL = re.compile(r"(?:https?://|www\.)\S+")
 _MENTION = re.compile(r"@\w+")
 _NUMBER = re.compile(r"\d+")
@@ -57,11 +55,7 @@ def normalise(text: str) -> list[str]:
     HTML is unescaped and its tags dropped; addresses, mentions, numbers, smiles and frowns become tokens of their own;
     hashtags are split at capitals; letters repeated more than twice are cut to two.
     """
-    text = text[:READ_AT_MOST]
-    if "&" in text:
-        text = html.unescape(text)
-    if "<" in text:
-        text = _TAG.sub(" ", text)
+    text = to_plain(text)
     if "://" in text or "www." in text:
         text = _URL.sub(" <url> ", text)
     if "@" in text:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.text_grams import READ_AT_MOST, SLOTS, hash_texts
+from models.plain_text import to_plain
+from models.text_grams import SLOTS, hash_texts
 from models.vader import CompoundScore
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def measure_tone(text: str) -> list[float]:
     VADER's compound score of the text, of its last and first sentence, and the least and greatest of a sentence;
     which of the cuts the first exceeds; length, marks, words in capitals, an address, sentences, a question at the end.
     """
-    text = text[:READ_AT_MOST]
+    text = to_plain(text)
     score = _vader().score
     sentences = [each for each in _SENTENCE_END.split(text) if each and not each.isspace()]
     whole = score(text)

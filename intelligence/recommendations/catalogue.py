@@ -68,7 +68,7 @@ def read_catalogue(rows: Iterable[Mapping[str, Any]], source: str) -> Catalogue:
     known: dict[str, int] = {}
     counts = {"without a name": 0, "without a description": 0, "with a price that is no number": 0}
     for number, row in enumerate(rows, 1):
-        product_id = "" if row["product_id"] is None else str(row["product_id"]).strip()
+        product_id = _clean(row["product_id"])
         if not product_id:
             raise RecommendationError(f"{source}: row {number} has no product_id; give each product one")
         if product_id in known:
@@ -90,7 +90,8 @@ def read_catalogue(rows: Iterable[Mapping[str, Any]], source: str) -> Catalogue:
 
 
 def _clean(value: Any) -> str:
-    return "" if value is None else " ".join(str(value).split())
+    # PostgreSQL stores no NUL.
+    return "" if value is None else " ".join(str(value).replace("\x00", "").split())
 
 
 def _read_price(value: Any) -> float | None:

@@ -83,9 +83,9 @@ def _read_file(source: Source) -> Iterator[Sequence[Any]]:
     with _explaining(source), _open(path, source.encoding) as file:
         head = file.readline()
         delimiter = max(_DELIMITERS, key=head.count)
-        names = next(csv.reader([head], delimiter=delimiter), [])
+        names = [name.strip() for name in next(csv.reader([head], delimiter=delimiter, strict=True), [])]
         yield names
-        for number, row in enumerate(csv.reader(file, delimiter=delimiter), 2):
+        for number, row in enumerate(csv.reader(file, delimiter=delimiter, strict=True), 2):
             if row and len(row) != len(names):
                 raise RecommendationError(
                     f"{path}: row {number} has {len(row)} cells, and the header {len(names)}; put cells with a "

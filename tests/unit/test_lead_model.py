@@ -117,9 +117,11 @@ def test_a_file_of_leads_is_read(tmp_path: Path) -> None:
         ("", "the columns are none"),
         (HEAD + "a,2,,,,\n", r"line 2: Expected `float` <= 1.0 - at `\$.urgency_score`"),
         (HEAD + "a,0.1,,,,\na,0.2,,,,\n", "line 3: lead 'a' is in line 2, too"),
-        (HEAD + ",0.1,,,,\n", "line 2: lead_id is empty"),
+        (HEAD + ",0.1,,,,\n", "line 2: lead_id is ''; it must be plain text"),
         (HEAD + "a,,,,,\n", "line 2: there is no feature"),
         (HEAD + 'a,"0.1,,,,\n', "not CSV"),
+        (HEAD + "a,0,5,7,1,yes,2025-01-02,x\n", "line 2: more cells than the header"),
+        (HEAD + "a\0,0.1,,,,\n", "must be plain text"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_where(tmp_path: Path, text: str, problem: str) -> None:

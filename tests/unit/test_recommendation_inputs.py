@@ -104,6 +104,7 @@ def test_a_file_in_another_encoding_is_refused_until_it_is_named(tmp_path: Path)
     [
         ("customer_id,product_id\nann,7\n", "has no column purchased_at; its columns are customer_id, product_id"),
         ("customer_id,product_id,purchased_at\nann,7,x,y\n", "row 2 has 4 cells, and the header 3"),
+        ('customer_id,product_id,purchased_at\nann,7,"2011-05-03\nbob,7,2011-05-03\n', "unexpected end of data"),
         ("", "has no column customer_id"),
     ],
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from unicodedata import normalize
+
 import pytest
 
 from console.synthetic import TEXTS
-from models.sentiment import READ_AT_MOST, MessageReader, read_message
+from models.plain_text import READ_AT_MOST
+from models.sentiment import MessageReader, read_message
 
 
 @pytest.mark.parametrize(
@@ -70,6 +73,28 @@ def test_other_messages_are_no_wish_to_cancel(text: str) -> None:
 def test_only_the_beginning_of_a_long_message_is_read() -> None:
     beginning = "x " * (READ_AT_MOST // 2)
     assert not read_message(beginning + "cancel my account").wants_to_cancel
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<a href="https://x.example/refund?late=delivery">hello there, how are you today?</a>',
+        "<style>.refund {color: red}</style><p>hello there, how are you today?</p>",
+        "<!-- refund --><script>refund()</script>hello there, how are you today?",
+    ],
+)
+def test_markup_is_not_read(text: str) -> None:
+    assert read_message(text) == read_message("hello there, how are you today?")
+
+
+def test_a_long_head_of_markup_hides_no_message() -> None:
+    assert read_message("<div>" * 500 + "I want to cancel my account").wants_to_cancel
+
+
+def test_decomposed_letters_are_read_as_composed_ones() -> None:
+    """As some systems write them."""
+    text = "Das Café ist naïve, ich möchte das nicht"
+    assert read_message(normalize("NFD", text)) == read_message(text)
 
 
 def test_a_message_in_a_language_that_is_not_read_is_neutral_and_marked() -> None:

@@ -55,6 +55,7 @@ def test_a_text_of_100_000_characters_is_read(tmp_path: Path) -> None:
         (b"", TrainingSourceError, "no column text, label; the first line names: none"),
         (b"message,label\nx,positive\n", TrainingSourceError, "no column text; the first line names: 'message'"),
         (b"text,label\nx,1\n", TrainingDataError, "none of 1 rows can be used"),
+        (b'text,label\ngood,positive\n"open,negative\nbad,negative\n', TrainingSourceError, "no CSV"),
         (b"text,label\n\x81\x8d,positive\n", TrainingSourceError, "neither UTF-8 nor Windows-1252"),
     ],
 )

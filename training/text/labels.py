@@ -133,7 +133,7 @@ def _read_rows(path: Path, text: str) -> Iterable[tuple[str, str]]:
     delimiter = max(",;\t", key=head.count)
     before = csv.field_size_limit(FIELD_CHARACTERS)
     try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         names = [name.strip().lower() for name in next(rows, [])]
         if missing := [name for name in COLUMNS if name not in names]:
             shown = ", ".join(map(repr, names[:10])) or "none"
