@@ -12,22 +12,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from campaigns.definition import load_definitions
 from campaigns.postgres_connections import hold_lock
 from campaigns.postgres_ledger import PostgresLedger
 from intelligence.errors import MessageStoreError
 from intelligence.message_index import newest_vectors
 from intelligence.postgres_messages import StoredMessage, vector_literals
-from models.sentiment import read_message
 from streams.adapters import build_decoder, open_schemas
 from streams.kafka.history import HistoryReader, Period
 from streams.runtime.history_batches import Position
+from streams.runtime.model_reload import load_models
 from streams.schema_registry import SchemaRegistry, load_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from features.signals import MessageReading
     from intelligence.postgres_messages import MessageStore
     from intelligence.text_vectors import TextVectors
+    from models.sentiment import MessageReader
     from streams.formats.events import Event, Record
     from streams.settings import Settings
 
@@ -133,6 +136,8 @@ class _Copier:
     def __init__(self, settings: Settings, store: MessageStore, vectors: TextVectors | None) -> None:
         self._store = store
         self._vectors = vectors
+        # The reader of the workers: of the promoted model, if there is one.
+        self._reader = load_models(settings, load_definitions(settings.definitions_dir).offers).reader
         self._schemas = open_schemas(settings)
         self._registry = SchemaRegistry(str(settings.schema_registry_url))
         self._decode = build_decoder(settings, self._schemas)
@@ -145,7 +150,7 @@ class _Copier:
             await load_schemas(self._schemas, self._registry, records)
         decoded = self._decode(records)
         said = decoded.events.said
-        messages = read_messages(said)
+        messages = read_messages(said, self._reader)
         with self._store.writing():
             erased = (await ledger.tombstones()).find({each.customer_id for each in messages})
             kept = [each for each in messages if each.customer_id not in erased]
@@ -170,31 +175,28 @@ class _Copier:
         ]
 
 
-def read_messages(said: Sequence[Event]) -> list[StoredMessage]:
+def read_messages(said: Sequence[Event], reader: MessageReader) -> list[StoredMessage]:
     """Return the messages of a batch of events as they are stored, each once; the first one of an id counts."""
-    found: dict[tuple[str, str], StoredMessage] = {}
+    found: dict[tuple[str, str], Event] = {}
     for event in said:
-        found.setdefault((event.customer_id, event.wire.id), _read(event))
-    return list(found.values())
+        found.setdefault((event.customer_id, event.wire.id), event)
+    texts = [clean_text(event.wire.text or "") for event in found.values()]
+    readings = reader.read(texts)
+    return [_stored(*each) for each in zip(found.values(), texts, readings, strict=True)]
 
 
-def _read(event: Event) -> StoredMessage:
-    wire = event.wire
-    text = clean_text(wire.text or "")
-    reading = read_message(text)
+def _stored(event: Event, text: str, reading: MessageReading) -> StoredMessage:
     return StoredMessage(
         customer_id=event.customer_id,
-        message_id=wire.id,
-        occurred_at=wire.occurred_at,
-        role="customer" if wire.role == "customer" else "agent",
+        message_id=event.wire.id,
+        occurred_at=event.wire.occurred_at,
+        role="customer" if event.wire.role == "customer" else "agent",
         text=text,
-        language=getattr(reading, "language", None),
+        language=reading.language or None,
         sentiment=reading.sentiment,
-        satisfaction=satisfaction
-        if (satisfaction := getattr(reading, "satisfaction", None)) is not None
-        else round(5 * (1 + reading.sentiment), 4),
+        satisfaction=reading.satisfaction,
         concerns=list(reading.concerns),
-        urgency=getattr(reading, "urgency", None),
+        urgency=reading.urgency,
         wants_to_cancel=reading.wants_to_cancel,
     )
 
