@@ -14,12 +14,12 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-import yaml
 from msgspec import Meta
 
+from features.yaml_values import YamlError, read_yaml
 from models.errors import TaxonomyError
 from models.regular_file import read_regular_file
 
@@ -121,13 +121,13 @@ def read_taxonomy(path: Path) -> TaxonomyFile:
     """
     try:
         content = read_regular_file(path, FILE_BYTES, follow=True)
-        raw: Any = msgspec.json.decode(content) if path.suffix == ".json" else yaml.safe_load(content)
+        raw = msgspec.json.decode(content) if path.suffix == ".json" else read_yaml(content.decode()).value
         return msgspec.convert(raw, TaxonomyFile)
     except OSError as error:
         raise TaxonomyError(
             f"{path}: cannot be read ({error.strerror or error}); see HOLDFAST_CONCERNS_FILE"
         ) from error
-    except (ValueError, RecursionError, yaml.YAMLError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError, YamlError, msgspec.ValidationError) as error:
         said = " ".join(str(error).split())
         raise TaxonomyError(
             f"{path}: no file of concerns: {said}; write lowercase names with lists of words, as "

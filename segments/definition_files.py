@@ -1,7 +1,7 @@
 """Reading definition files: one way for segments, campaigns, offers, channels and limits.
 
 A definition file is JSON or YAML in UTF-8 of at most `MAX_FILE_BYTES`; the same content means the same in both, see
-segments/yaml_values.py. Repeated keys in an object and NaN or Infinity are refused. The key `$schema`, by which editors
+features/yaml_values.py. Repeated keys in an object and NaN or Infinity are refused. The key `$schema`, by which editors
 find the JSON Schema of a file, is no part of its content. Every error names the file, the path inside it, the line
 where it can be known, the problem and the value.
 """
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from features.yaml_values import YamlError, extend_path, find_lines, read_yaml
 from segments.errors import DefinitionError
-from segments.yaml_values import YamlError, extend_path, find_lines, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

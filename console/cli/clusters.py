@@ -88,7 +88,7 @@ def _show(found: ClusterRun, *, as_json: bool) -> None:
     for line in describe_run(found):
         click.echo(line)
     rows = [(each.id, each.name, *_numbers(each), describe_features(each)) for each in found.clusters]
-    print_table(("cluster", "name", "customers", "value", "churn", "what sets it apart"), rows)
+    print_table(("cluster", "name", "customers", "value", "risk", "what sets it apart"), rows)
 
 
 def describe_run(found: ClusterRun) -> Iterator[str]:

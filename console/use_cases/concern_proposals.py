@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import yaml
 
 from intelligence.errors import ConcernsFileError
 from models.taxonomy import SHIPPED_FILE, read_taxonomy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from intelligence.discovery import DiscoveredConcern
@@ -33,7 +33,7 @@ def write_proposals(settings: Settings, path: Path, found: Sequence[DiscoveredCo
     if content["urgency"] is None:
         del content["urgency"]
     if path.suffix in {".yaml", ".yml"}:
-        text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+        text = "".join(_as_yaml(content))
     else:
         text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
     try:
@@ -41,3 +41,15 @@ def write_proposals(settings: Settings, path: Path, found: Sequence[DiscoveredCo
     except OSError as error:
         raise ConcernsFileError(f"{path} cannot be written: {error.strerror}") from error
     return list(added)
+
+
+def _as_yaml(content: Mapping[str, Any]) -> Iterator[str]:
+    """Yield lines of YAML: one for each name, its value in JSON, which is YAML, too."""
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield f"{key}:\n"
+            yield from (
+                f"  {json.dumps(name)}: {json.dumps(each, ensure_ascii=False)}\n" for name, each in value.items()
+            )
+        else:
+            yield f"{key}: {json.dumps(value, ensure_ascii=False)}\n"

@@ -24,7 +24,7 @@ Direction = Literal["read", "write"]
 ANNOTATIONS = {"$schema", "$id", "title", "description", "examples"}
 LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems")
 UPPER_BOUNDS = ("maximum", "maxLength", "maxItems")
-EXACT = ("pattern", "format")
+EXACT = ("pattern", "format", "anyOf", "allOf")
 """Two of them are compared as text: whether one pattern allows all that another one does is not found out."""
 KNOWN = {
     *ANNOTATIONS,

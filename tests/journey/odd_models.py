@@ -76,7 +76,7 @@ def main(folder: str) -> None:
         "softmax of the batch": convert(lambda x: tf.nn.softmax(total(x), axis=0), rows()),
         "mean of the batch": convert(lambda x: sound(x - tf.reduce_mean(total(x))), rows()),
         "hangs": convert(endless, rows()),
-        "exhausts memory": convert(lambda x: sound(tf.tile(x, [1, 10_000_000])), rows()),
+        "exhausts memory": convert(lambda x: sound(tf.tile(x, [1, 100_000_000])), rows()),
         "fails": convert(lambda x: tf.gather([[0.1], [0.9]], tf.cast(x[:, 0] + 7, tf.int32)), rows()),
     }
     for name, content in models.items():

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from campaigns.definition import load_campaigns
+from features.yaml_values import YamlError, find_lines, read_yaml
 from segments.definition import load_segments
 from segments.definition_files import MAX_FILE_BYTES, read_content
 from segments.errors import DefinitionError, RuleError
-from segments.yaml_values import YamlError, find_lines, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
