@@ -15,7 +15,7 @@ from tests.faults.scenario import PARTITIONS
 from tests.journey.workplace import read_committed
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Collection, Hashable, Mapping
     from typing import LiteralString
 
     from tests.journey.workplace import Seen
@@ -64,6 +64,16 @@ class Verdict:
 def forget_dead_letters(outcome: Outcome) -> Outcome:
     """Return the outcome without dead letters, for comparison with a run of the input without its poison."""
     return replace(outcome, things={**outcome.things, "dead_letters": Counter()})
+
+
+def forget_signals(outcome: Outcome, names: Collection[str]) -> Outcome:
+    """Return the outcome without some signals of customers, for workers of a version that does not keep them."""
+
+    def forget(signals: str) -> str:
+        return json.dumps({name: each for name, each in json.loads(signals).items() if name not in names})
+
+    kept = Counter((customer, forget(signals)) for customer, signals in outcome.things["signals"].elements())
+    return replace(outcome, things={**outcome.things, "signals": kept})
 
 
 def collect(broker: str, prefix: str, ledger_url: str) -> Outcome:

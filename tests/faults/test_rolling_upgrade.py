@@ -15,7 +15,7 @@ import pytest
 
 from campaigns.migrations import migrate
 from tests.faults.audit import AuditReader, count_decided
-from tests.faults.oracle import compare
+from tests.faults.oracle import compare, forget_signals
 from tests.faults.run import Run, WorkerProcess
 from tests.forked_process import ROOT
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 EARLIER = "42d1ccc"
 """The commit of the earlier version: the latest one that is in operation somewhere. Set it at every release."""
+UNKNOWN_BEFORE = ("unsupported_messages", "urgent_messages", "urgent_days", "last_language")
+"""Signals that the earlier version drops when it folds a message last."""
 RUN_EARLIER = "from tests.faults.worker_with_faults import run_with_faults; run_with_faults()"
 WHERE = "import streams; print(streams.__file__)"
 
@@ -106,7 +108,8 @@ def test_workers_of_two_versions_share_a_group_and_nothing_is_lost_or_doubled(
     assert len(count_decided(entries)) == len(run.records)
     decided = decided_by(entries)
     assert min(decided[each.process.pid] for each in (*old, new)) > 0
-    assert compare(undisturbed, outcome).complaints == []
+    expected, found = (forget_signals(each, UNKNOWN_BEFORE) for each in (undisturbed, outcome))
+    assert compare(expected, found).complaints == []
 
 
 def decided_by(entries: list[Entry]) -> Counter[int]:
