@@ -6,7 +6,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from campaigns.postgres_connections import ERASURE_LOCK, connect_ledger
 from campaigns.queries import QUERIES
@@ -73,7 +72,7 @@ class _Writer:
         ((version,),) = self._connection.execute(QUERIES["tombstones_version"]).fetchall()
         if version != self._version:
             ((key, digests, buckets),) = self._connection.execute(QUERIES["tombstones"]).fetchall()
-            self._tombstones = Tombstones(key, np.frombuffer(digests, ">i8"), np.frombuffer(buckets, ">i4"))
+            self._tombstones = Tombstones.from_rows(key, digests, buckets)
             self._version = version
 
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 import psycopg
 from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
@@ -234,7 +233,7 @@ class PostgresLedger:
         version = int((await self._rows("tombstones_version"))[0][0])
         if version != self._tombstones_version:
             ((key, digests, buckets),) = await self._rows("tombstones")
-            self._tombstones = Tombstones(key, np.frombuffer(digests, ">i8"), np.frombuffer(buckets, ">i4"))
+            self._tombstones = Tombstones.from_rows(key, digests, buckets)
             self._tombstones_version = version
         return self._tombstones
 

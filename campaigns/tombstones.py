@@ -55,6 +55,11 @@ class Tombstones:
         """Return the tombstones of these customers."""
         return cls(key, [digest(key, each) for each in customer_ids], [bucket(each) for each in customer_ids])
 
+    @classmethod
+    def from_rows(cls, key: bytes, digests: bytes, buckets: bytes) -> Tombstones:
+        """Return the tombstones that the query `tombstones` read."""
+        return cls(key, np.frombuffer(digests, ">i8"), np.frombuffer(buckets, ">i4"))
+
     def __len__(self) -> int:
         return self._digests.size
 

@@ -62,7 +62,6 @@ from streams.staff_feedback import feedback_columns, fold_feedback, read_feedbac
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from campaigns.candidates import TriggerContext
     from campaigns.decide import Decision
     from campaigns.ports import Ledger, LedgerState
     from campaigns.triggers import Message
@@ -275,7 +274,7 @@ class Pipeline:
         """Decide every candidate that a transition, an event or a launch makes, except what is decided already."""
         definitions, changes = prepared.config.definitions, transitions.changes
         scorers, shadow = prepared.config.scorers, prepared.shadow
-        contexts = transition_contexts(prepared, folded, transitions)
+        contexts = {change.customer_id: trigger_context(prepared.latest[change.customer_id]) for change in changes}
         requests = launch_requests(prepared.events.requested, definitions, state, changes)
         launched = launch_candidates(requests, definitions)
         occurrences = find_occurrences(
@@ -356,18 +355,16 @@ def _left_out(prepared: Prepared, pruned: int) -> dict[str, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def transition_contexts(prepared: Prepared, folded: Folded, transitions: Transitions) -> dict[str, TriggerContext]:
-    """Return the event behind each customer's transitions, and the time of the evaluation."""
-    moved = dict.fromkeys(change.customer_id for change in transitions.changes)
-    return {each: trigger_context(prepared.latest[each], folded.as_of[each]) for each in moved}
-
-
 def transition_messages(prepared: Prepared, folded: Folded, transitions: Transitions) -> list[Message]:
-    """Return what is published of a batch's transitions."""
+    """Return what is published of a batch's transitions, dated as the ledger dates them."""
     versions = {segment.key: segment.version for segment in prepared.config.segments}
-    contexts = transition_contexts(prepared, folded, transitions)
     return [
-        transition_message(each, contexts[each.customer_id], versions[each.segment]) for each in transitions.changes
+        transition_message(
+            each,
+            trigger_context(prepared.latest[each.customer_id], folded.as_of[each.customer_id]),
+            versions[each.segment],
+        )
+        for each in transitions.changes
     ]
 
 
