@@ -25,7 +25,7 @@ from models.registry import load_scorers
 from segments.definition import build_segment
 from streams.decision_config import DecisionConfig
 from streams.pipeline import Pipeline
-from tests.builders import offers, transition
+from tests.builders import campaign, offers, transition
 from tests.examples import examples
 from tests.fakes.feature_cache import InMemoryFeatureCache
 from tests.fakes.ledger import InMemoryLedger
@@ -45,7 +45,9 @@ RULES: dict[str, Any] = {
     "lapsed": {">=": [SILENT_DAYS, 30]},
     "lapsing": {"and": [{">=": [SILENT_DAYS, 30]}, {"<": [SILENT_DAYS, 60]}]},
     "called": {">": [{"var": "message_count_30d"}, 0]},
+    "talked": {">": [{"var": "message_count"}, 0]},
 }
+CAMPAIGNS = [campaign(key="to-talkers", segment="talked")]
 SEGMENTS = [build_segment({"key": key, "name": key, "rule": rule}, where="test") for key, rule in RULES.items()]
 KINDS: Any = {"last_order_at": "other", "customer_since": "other"}
 BATCHES = st.lists(st.lists(st.integers(0, 100), min_size=1, max_size=3), max_size=8)
@@ -65,9 +67,11 @@ class Place:
     @classmethod
     async def begin(cls, ledger: Ledger) -> Place:
         """Put the segments into force."""
-        activations = await ledger.activate(SEGMENTS, [], at=BEGIN - timedelta(days=1))
+        activations = await ledger.activate(SEGMENTS, CAMPAIGNS, at=BEGIN - timedelta(days=1))
         versions = {each.key: each.version for each in SEGMENTS}
-        config = DecisionConfig(SCORERS, SEGMENTS, activations, Definitions([], offers(), SCORERS.versions, versions))
+        config = DecisionConfig(
+            SCORERS, SEGMENTS, activations, Definitions(CAMPAIGNS, offers(), SCORERS.versions, versions)
+        )
         warehouse = InMemoryWarehouse(KINDS)
         store = FeatureStore(warehouse, InMemoryFeatureCache(), generation=1)
         return cls(ledger, warehouse, Pipeline(store, ledger, config, decode=decode_batch))
@@ -145,6 +149,17 @@ async def test_a_window_of_conversations_that_has_passed_stays_so(kind: str, led
         for days in ([50], [10], [50]):
             await place.deliver("ann", days)
         assert (await place.episodes("ann"))["called"].number == 1
+
+
+async def test_a_decision_is_dated_at_its_event_although_the_customer_is_evaluated_as_of_later() -> None:
+    """So limits and breakers, whose contacts are read around the event, count those that matter."""
+    ledger = InMemoryLedger()
+    place = await Place.begin(ledger)
+    await place.deliver("ann", [50])
+    await place.deliver("ann", [40], type="conversation.message", role="customer", text="hello")
+    (decision,) = ledger.customers["ann"].decisions.values()
+    assert decision.candidate.as_of == BEGIN + timedelta(days=40)
+    assert ledger.customers["ann"].transitions_at["talked", "entered"] == BEGIN + timedelta(days=50)
 
 
 @KIND
