@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from campaigns.errors import CampaignError
+from console.embedded.errors import EmbeddedError
+from delivery.errors import DeliveryError
+from features.errors import FeaturesError
+from intelligence.errors import IntelligenceError
+from models.errors import ModelError
+from segments.errors import SegmentsError
+from streams.errors import HoldfastStreamError
+from training.errors import TrainingError
+
 
 class ExampleError(Exception):
     """The example warehouse cannot be loaded or played; the message says why and what to do."""
@@ -9,3 +19,24 @@ class ExampleError(Exception):
 
 class PredictionError(Exception):
     """A prediction cannot be made or written; the message says why and what to do."""
+
+
+class AccessError(Exception):
+    """An account, a key or a session cannot be used as asked; the message says why and what to do."""
+
+
+FOR_PEOPLE = (
+    AccessError,
+    CampaignError,
+    DeliveryError,
+    EmbeddedError,
+    ExampleError,
+    FeaturesError,
+    HoldfastStreamError,
+    IntelligenceError,
+    ModelError,
+    PredictionError,
+    SegmentsError,
+    TrainingError,
+)
+"""What a person can fix: shown as a sentence, without a traceback."""

@@ -10,31 +10,9 @@ from typing import Any
 import click
 import psycopg
 
-from campaigns.errors import CampaignError
 from console.cli.exit_codes import INTERRUPTED, REFUSED
-from console.embedded.errors import EmbeddedError
-from console.errors import ExampleError, PredictionError
-from delivery.errors import DeliveryError
-from features.errors import FeaturesError
-from intelligence.errors import IntelligenceError
-from models.errors import ModelError
-from segments.errors import SegmentsError
-from streams.errors import HoldfastStreamError
-from training.errors import TrainingError
+from console.errors import FOR_PEOPLE
 
-FOR_PEOPLE = (
-    CampaignError,
-    DeliveryError,
-    EmbeddedError,
-    ExampleError,
-    FeaturesError,
-    HoldfastStreamError,
-    IntelligenceError,
-    ModelError,
-    PredictionError,
-    SegmentsError,
-    TrainingError,
-)
 COMMANDS = {
     "analytics": "console.cli.analytics:analytics",
     "backtest": "console.cli.backtest:backtest",

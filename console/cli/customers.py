@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from campaigns.feedback import SCORED_MODELS, FeedbackKind
+from console.feedback_views import what
 from console.tables import print_table
 from console.use_cases.customer_digests import find_digest
 from console.use_cases.customer_feedback import export_feedback, give_feedback, list_feedback, withdraw_feedback
@@ -19,7 +20,6 @@ from streams.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from campaigns.feedback import Feedback
     from console.use_cases.customer_feedback import FeedbackState, Given
 
 _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
@@ -124,28 +124,6 @@ def list_all(customer_id: str, as_json: bool) -> None:
 def export(file: Path, model: str | None) -> None:
     """Write what staff said of scores to a new CSV file, for training."""
     click.echo(f"wrote {export_feedback(load_settings(), file, model=model):,} rows to {file}")
-
-
-def what(said: Feedback) -> str:
-    """Return what feedback says, in words."""
-    until = f" until {said.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if said.until else ""
-    match said.kind:
-        case FeedbackKind.WRONG_SCORE:
-            value = "" if said.value is None else f", should be {said.value:g}"
-            return f"the {said.model} score is wrong{value}"
-        case FeedbackKind.ALWAYS_VIP:
-            return f"always VIP{until}"
-        case _:
-            return f"do not contact{until}"
-
-
-def describe_feedback(found: FeedbackState) -> str:
-    """Return one feedback in a line: when, what, whether it counts now, who and why."""
-    said, withdrawal = found.feedback, found.withdrawal
-    state = found.state
-    if withdrawal:
-        state = f"withdrawn {withdrawal.given_at:%Y-%m-%d} by {withdrawal.actor}: {withdrawal.why}"
-    return f"{said.given_at:%Y-%m-%d} feedback {said.event_id} by {said.actor}: {what(said)} ({said.why}); {state}"
 
 
 def _say(customer_id: str, given: Given) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from console.cli.explanation import describe_customer
+from console.explanation_views import describe_customer
 from console.use_cases.explanations import explain_customer
 from streams.settings import load_settings
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from campaigns.decide import Outcome
-from console.cli.explanation import describe_value
+from console.explanation_views import describe_value
 from console.printable import printable
 from console.use_cases.what_if import find_what_if
 from streams.settings import load_settings

@@ -25,7 +25,6 @@ from campaigns.definition import load_definitions
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.records import DecisionRecord
-from console.cli.explanation import describe_decision, headline, pick_examples
 from console.demo import intelligence
 from console.demo.campaign_system import CampaignSystem
 from console.demo.check import check
@@ -36,6 +35,7 @@ from console.demo.view import Snapshot, Speed, describe, describe_effect, draw_t
 from console.demo.worker_process import DemoWorkerError, WorkerProcess
 from console.embedded.services import EmbeddedServices
 from console.errors import ExampleError
+from console.explanation_views import describe_decision, headline, pick_examples
 from console.use_cases.explanations import explain_decision
 from console.use_cases.performance import measure_campaign
 from console.warehouse import load_example

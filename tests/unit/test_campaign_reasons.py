@@ -19,7 +19,7 @@ from campaigns.decide import ContactHistory, Outcome
 from campaigns.decision_inputs import DecisionInputs, record_inputs
 from campaigns.reasons import add_reasons, describe_missing_reasons, find_pair
 from campaigns.triggers import decision_message, trigger_body, trigger_message
-from console.cli.explanation import describe_reasons
+from console.explanation_views import describe_reasons
 from features.table import FeatureTable
 from models.inputs import FEATURE_MAPPING
 from models.registry import load_scorers

@@ -9,7 +9,7 @@ from campaigns.consent import EVERY_CHANNEL, ConsentChange
 from campaigns.decide import Outcome
 from campaigns.guardrails import Reason
 from campaigns.records import DecisionRecord
-from console.cli.explanation import describe_consent_change, describe_decision, describe_rule, headline, pick_examples
+from console.explanation_views import describe_consent_change, describe_decision, describe_rule, headline, pick_examples
 from console.use_cases.explanations import explain_decision, explain_membership
 from segments.definition import build_segment
 from tests.builders import AS_OF, segment

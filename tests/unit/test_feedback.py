@@ -13,7 +13,7 @@ from campaigns.decide import ContactHistory, Outcome
 from campaigns.definition import Campaign
 from campaigns.feedback import Feedback, FeedbackKind, Standing, find_in_force
 from campaigns.guardrails import Reason
-from console.cli.customers import describe_feedback
+from console.feedback_views import describe_feedback
 from console.use_cases.customer_feedback import EXPORTED, judge_feedback, score_rows
 from streams.formats.events import RejectReason
 from streams.staff_feedback import feedback_columns, fold_feedback, read_feedback

@@ -17,7 +17,7 @@ from campaigns.feedback import FeedbackKind, Standing
 from campaigns.guardrails import GUARDRAILS, Reason, refuse_expired
 from campaigns.recomputation import Recomputed, recompute
 from campaigns.triggers import decision_message
-from console.cli.explanation import describe_decision
+from console.explanation_views import describe_decision
 from console.use_cases.explanations import DecisionExplanation
 from features.table import FeatureTable
 from tests.builders import AS_OF, campaign, candidate, facts, offers, scores

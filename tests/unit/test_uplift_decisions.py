@@ -16,7 +16,7 @@ from campaigns.decision_inputs import DecisionInputs
 from campaigns.definition import Offer
 from campaigns.guardrails import Reason
 from campaigns.recomputation import recompute
-from console.cli.explanation import describe_decision
+from console.explanation_views import describe_decision
 from console.use_cases.explanations import DecisionExplanation
 from features.table import FeatureTable
 from tests.builders import campaign, candidate, facts, offers, scores

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from campaigns.consent import EVERY_CHANNEL
 from campaigns.decide import Outcome
 from campaigns.guardrails import Reason
-from console.cli.customers import describe_feedback
+from console.feedback_views import describe_feedback
 from models.tasks.churn import Churn
 from models.tasks.ltv import LifetimeValue
 from models.tasks.nbo import NextBestOffer
