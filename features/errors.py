@@ -28,6 +28,10 @@ class WarehouseError(FeaturesError):
     """The warehouse could not be read."""
 
 
+class UnknownWarehouseCustomerError(WarehouseError):
+    """The warehouse has no row of a customer."""
+
+
 class WarehouseUnavailableError(WarehouseError):
     """The warehouse cannot be reached now, or did not answer in time; retry."""
 

@@ -13,6 +13,10 @@ class SegmentsError(Exception):
     """The base of all errors of this package."""
 
 
+class UnknownSegmentError(SegmentsError):
+    """There is no segment of that key."""
+
+
 class RuleError(SegmentsError):
     """A rule that cannot be compiled: the message names the file, the path inside the rule, and the value.
 

@@ -29,6 +29,10 @@ from streams.topic_descriptions import TOPICS
 INPUT_TOPICS = tuple(topic.name for topic in TOPICS if topic.kind == "input")
 LEADS_TOPIC, LEAD_ALERTS = "leads", "lead_alerts"
 """The topic of leads and the destination of alerts: used only where the settings ask for it."""
+PERSONAL_COLUMNS = (
+    *("name", "full_name", "first_name", "last_name", "email", "phone", "mobile", "address", "street", "postal_code"),
+    *("birth_date", "date_of_birth"),
+)
 TRANSITIONS = "segment_transitions"
 """The destination of transitions, which are published only where the settings ask for it."""
 OUTPUT_TOPICS = {topic.destination: topic.name for topic in TOPICS if topic.destination is not None}
@@ -388,6 +392,29 @@ class Settings(BaseSettings):
         le=60,
         description="How long a batch waits for newer rows at most, s; then it is decided with the fact stale.",
     )
+    personal_columns: Annotated[tuple[str, ...], NoDecode] = Field(
+        PERSONAL_COLUMNS,
+        alias="HOLDFAST_PERSONAL_COLUMNS",
+        description="Columns that identify a customer, comma-separated; the console shows them to care and admins only.",
+    )
+    console_host: str = Field(
+        "127.0.0.1", alias="HOLDFAST_CONSOLE_HOST", description="Address that the console listens on."
+    )
+    console_port: int = Field(
+        8700, alias="HOLDFAST_CONSOLE_PORT", ge=0, le=65_535, description="Port that the console listens on."
+    )
+    console_url: str | None = Field(
+        None,
+        alias="HOLDFAST_CONSOLE_URL",
+        pattern="^https?://",
+        description="Address of the console in browsers, where a proxy stands before it; the proxy ends TLS.",
+    )
+    console_access: str = Field(
+        "accounts",
+        alias="HOLDFAST_CONSOLE_ACCESS",
+        pattern="^(accounts|open)$",
+        description="accounts: everybody signs in; open: nobody does and everybody is an admin, on loopback only.",
+    )
     private_columns: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         alias="HOLDFAST_PRIVATE_COLUMNS",
@@ -512,7 +539,7 @@ class Settings(BaseSettings):
             raise ValueError("must be two scores above 0, up to 100, in ascending order, as 50,80")
         return (warm, hot)
 
-    @field_validator("private_columns", "day_columns", mode="before")
+    @field_validator("private_columns", "personal_columns", "day_columns", mode="before")
     @classmethod
     def _read_names(cls, value: Any) -> Any:
         if not isinstance(value, str):

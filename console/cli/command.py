@@ -18,6 +18,7 @@ COMMANDS = {
     "backtest": "console.cli.backtest:backtest",
     "campaigns": "console.cli.campaigns:campaigns",
     "clusters": "console.cli.clusters:clusters",
+    "console": "console.cli.console:console",
     "contracts": "console.cli.contracts:contracts",
     "customers": "console.cli.customers:customers",
     "dead-letters": "console.cli.dead_letters:dead_letters",

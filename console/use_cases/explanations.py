@@ -12,7 +12,7 @@ from campaigns.ports import LedgerFacts
 from campaigns.recomputation import recompute
 from console.use_cases.customer_feedback import judge_feedback
 from console.use_cases.ledger import ask_ledger
-from features.errors import WarehouseError
+from features.errors import UnknownWarehouseCustomerError, WarehouseError
 from features.insights import KINDS, add_insights
 from features.signals import as_columns
 from features.times import EVENT_TIME, event_times
@@ -194,7 +194,7 @@ async def fetch_customer(warehouse: Warehouse, customer_id: str) -> FeatureTable
     """
     table = await warehouse.fetch([customer_id])
     if not len(table):
-        raise WarehouseError(f"the warehouse has no customer {customer_id!r}; check the id")
+        raise UnknownWarehouseCustomerError(f"the warehouse has no customer {customer_id!r}; check the id")
     if len(table) > 1:
         raise WarehouseError(f"the warehouse has {len(table)} rows of customer {customer_id!r}; leave one")
     return table

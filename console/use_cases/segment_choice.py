@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from segments.definition import build_segment
 from segments.definition_files import read_content
-from segments.errors import SegmentsError
+from segments.errors import UnknownSegmentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,11 +38,11 @@ def find_segment(segments: Sequence[Segment], key: str) -> Segment:
     """Return the segment of a key.
 
     Raises:
-        SegmentsError: there is no such segment; the nearest keys are named, or all where none is near.
+        UnknownSegmentError: there is no such segment; the nearest keys are named, or all where none is near.
     """
     by_key = {segment.key: segment for segment in segments}
     if key in by_key:
         return by_key[key]
     nearest = get_close_matches(key, by_key, n=NEAREST)
     hint = f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else f"there are: {', '.join(by_key)}"
-    raise SegmentsError(f"no segment {key!r}; {hint}")
+    raise UnknownSegmentError(f"no segment {key!r}; {hint}")

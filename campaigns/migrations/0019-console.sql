@@ -1,0 +1,60 @@
+-- The console: who may sign in, what they did, and what they looked at.
+
+CREATE TABLE console_account (
+    name text PRIMARY KEY,
+    role text NOT NULL CHECK (role IN ('viewer', 'care', 'marketer', 'operator', 'admin')),
+    password_hash text,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by text NOT NULL,
+    disabled_at timestamptz
+);
+COMMENT ON TABLE console_account IS 'People and programs that use the console or its API.';
+COMMENT ON COLUMN console_account.password_hash IS 'Argon2id; null where the account signs in by OIDC or has only keys.';
+
+CREATE TABLE console_session (
+    digest bytea PRIMARY KEY,
+    account text NOT NULL REFERENCES console_account ON DELETE CASCADE,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX console_session_account ON console_session (account);
+COMMENT ON COLUMN console_session.digest IS 'SHA-256 of the token in the cookie.';
+
+CREATE TABLE console_key (
+    key_id text PRIMARY KEY,
+    digest bytea NOT NULL UNIQUE,
+    account text NOT NULL REFERENCES console_account ON DELETE CASCADE,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    created_by text NOT NULL,
+    expires_at timestamptz,
+    revoked_at timestamptz
+);
+COMMENT ON COLUMN console_key.digest IS 'SHA-256 of the key.';
+
+CREATE TABLE audit_entry (
+    entry_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    actor text NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    customer_id text,
+    detail jsonb NOT NULL DEFAULT '{}',
+    address text
+);
+CREATE INDEX audit_entry_customer ON audit_entry (customer_id) WHERE customer_id IS NOT NULL;
+CREATE INDEX audit_entry_at ON audit_entry (at);
+COMMENT ON TABLE audit_entry IS 'Every change, and every view of a customer, made through the console or its API.';
+COMMENT ON COLUMN audit_entry.customer_id IS 'The customer looked at or acted for; removed when they are erased.';
+
+CREATE TABLE console_action (
+    account text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    begun_at timestamptz NOT NULL DEFAULT now(),
+    status integer,
+    headers jsonb,
+    body bytea,
+    PRIMARY KEY (account, key)
+);
+COMMENT ON TABLE console_action IS 'Answers to requests with an Idempotency-Key, so that a repetition gets the same answer.';
+COMMENT ON COLUMN console_action.fingerprint IS 'SHA-256 of method, path and body: a key stands for one request.';

@@ -1,0 +1,1 @@
+"""Who may do what in the console and its API: roles, accounts, sessions, keys and the audit log."""

@@ -1,0 +1,258 @@
+"""Accounts, sessions, keys and the audit log in the ledger."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.types.json import Jsonb
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from campaigns.errors import LedgerUnavailableError
+from campaigns.queries import load_queries
+from console.access.roles import Role
+from console.access.tokens import digest
+from console.errors import AccessError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
+
+QUERIES = load_queries("console.access")
+SESSION_LIFE = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Someone who may use the console.
+
+    Attributes:
+        password_hash: None where the account has only keys, or signs in elsewhere.
+    """
+
+    name: str
+    role: Role
+    password_hash: str | None
+    created_at: datetime
+    created_by: str
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key, without its secret."""
+
+    key_id: str
+    account: str
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A line of the audit log."""
+
+    entry_id: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    customer_id: str | None
+    detail: Mapping[str, Any]
+    address: str | None
+
+
+class PostgresAccounts:
+    """Accounts and the audit log, on a pool of connections; safe for threads.
+
+    Args:
+        ledger_url: libpq connection string.
+        size: the most connections.
+    """
+
+    def __init__(self, ledger_url: str, *, size: int = 4) -> None:
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            ledger_url, min_size=0, max_size=size, timeout=5, open=False, kwargs={"autocommit": True}
+        )
+
+    def open(self) -> None:
+        """Open the pool; connections are made when they are needed."""
+        self._pool.open()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+    # Accounts
+
+    def add_account(self, name: str, role: Role, password_hash: str | None, *, by: str) -> None:
+        """Add an account.
+
+        Raises:
+            AccessError: there is one of that name.
+        """
+        values = {"name": name, "role": role, "password_hash": password_hash, "by": by}
+        if not self._ask("add_account", values):
+            raise AccessError(f"there is an account {name!r} already; choose another name, or change that one")
+
+    def list_accounts(self) -> Sequence[Account]:
+        """Return every account, in the order of names."""
+        return [_account(row) for row in self._ask("list_accounts", {})]
+
+    def find_account(self, name: str) -> Account | None:
+        """Return an account, None where there is none."""
+        rows = self._ask("find_account", {"name": name})
+        return _account(rows[0]) if rows else None
+
+    def set_password(self, name: str, password_hash: str) -> None:
+        """Change an account's password and end its sessions.
+
+        Raises:
+            AccessError: there is no such account.
+        """
+        self._change("set_password", name, {"password_hash": password_hash})
+
+    def set_role(self, name: str, role: Role) -> None:
+        """Change an account's role; it counts from the next request on.
+
+        Raises:
+            AccessError: there is no such account.
+        """
+        self._change("set_role", name, {"role": role})
+
+    def disable_account(self, name: str) -> None:
+        """Let an account in no longer, neither by session nor by key.
+
+        Raises:
+            AccessError: there is no such account.
+        """
+        self._change("disable_account", name, {})
+
+    def _change(self, query: str, name: str, values: Mapping[str, Any]) -> None:
+        if not self._ask(query, {"name": name, **values}):
+            raise AccessError(f"no account {name!r}; list them with: holdfast console accounts list")
+
+    # Sessions and keys
+
+    def begin_session(self, name: str, token: str) -> None:
+        """Begin a session of an account, and forget those that have expired."""
+        self._ask("begin_session", {"name": name, "digest": digest(token), "life": SESSION_LIFE})
+
+    def end_session(self, token: str) -> None:
+        """End a session."""
+        self._ask("end_session", {"digest": digest(token)})
+
+    def find_session(self, token: str) -> tuple[str, Role] | None:
+        """Return name and role of a session's account; None where it has ended or the account is disabled."""
+        return _one(self._ask("find_session", {"digest": digest(token)}))
+
+    def add_key(self, key_id: str, key: str, name: str, *, by: str, expires_at: datetime | None) -> None:
+        """Add a key to an account.
+
+        Raises:
+            AccessError: there is no such account, or it is disabled.
+        """
+        values = {"key_id": key_id, "digest": digest(key), "name": name, "by": by, "expires_at": expires_at}
+        if not self._ask("add_key", values):
+            raise AccessError(
+                f"no account {name!r} that is not disabled; list them with: holdfast console accounts list"
+            )
+
+    def find_key(self, key: str) -> tuple[str, Role] | None:
+        """Return name and role of a key's account; None where the key or the account is of no use."""
+        return _one(self._ask("find_key", {"digest": digest(key)}))
+
+    def list_keys(self) -> Sequence[Key]:
+        """Return every key, the latest first."""
+        return [Key(*row) for row in self._ask("list_keys", {})]
+
+    def revoke_key(self, key_id: str) -> None:
+        """Revoke a key.
+
+        Raises:
+            AccessError: there is no such key, or it is revoked.
+        """
+        if not self._ask("revoke_key", {"key_id": key_id}):
+            raise AccessError(f"no key {key_id!r} that is in use; list them with: holdfast console keys list")
+
+    # Audit
+
+    def record(
+        self,
+        actor: str,
+        action: str,
+        subject: str,
+        *,
+        customer_id: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+        address: str | None = None,
+    ) -> None:
+        """Add a line to the audit log.
+
+        Args:
+            actor: who.
+            action: what they did, as `view customer`.
+            subject: with what, as the key of a segment.
+            customer_id: the customer concerned.
+            detail: what else is known; no personal columns.
+            address: where the request came from.
+        """
+        self._ask(
+            "record",
+            {
+                "actor": actor,
+                "action": action,
+                "subject": subject,
+                "customer_id": customer_id,
+                "detail": Jsonb(detail or {}),
+                "address": address,
+            },
+        )
+
+    def list_audit(
+        self, *, before: int | None, limit: int, actor: str | None = None, customer_id: str | None = None
+    ) -> Sequence[AuditEntry]:
+        """Return lines of the audit log, the latest first.
+
+        Args:
+            before: only entries with a smaller id.
+            limit: the most lines.
+            actor: only of this account.
+            customer_id: only about this customer.
+        """
+        values = {"before": before, "limit": limit, "actor": actor, "customer_id": customer_id}
+        return [AuditEntry(*row) for row in self._ask("list_audit", values)]
+
+    def _ask(self, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        with self._connection() as connection:
+            return connection.execute(QUERIES[query], values).fetchall()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except pg.UndefinedTable as error:
+            raise LedgerUnavailableError(
+                "the ledger's tables are missing or of an older version; run: holdfast ledger migrate"
+            ) from error
+        except (PoolTimeout, pg.OperationalError, pg.InterfaceError) as error:
+            first = str(error).strip().splitlines()[0]
+            raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the ledger cannot be used: {first}") from error
+
+
+def _account(row: tuple[Any, ...]) -> Account:
+    name, role, *rest = row
+    return Account(name, Role(role), *rest)
+
+
+def _one(rows: Sequence[tuple[Any, ...]]) -> tuple[str, Role] | None:
+    return (rows[0][0], Role(rows[0][1])) if rows else None

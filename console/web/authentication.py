@@ -1,0 +1,97 @@
+"""Who makes a request, and whether they may: the dependencies of every address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request
+
+from console.access.roles import Permission, Principal, Role
+from console.access.tokens import derive_csrf_token, is_same
+from console.web.context import Context
+from console.web.errors import ForbiddenError, NotSignedInError
+
+if TYPE_CHECKING:
+    from console.web.context import WebContext
+
+COOKIE, SECURE_COOKIE = "holdfast_session", "__Host-holdfast_session"
+CSRF_HEADER, CSRF_FIELD = "X-CSRF-Token", "csrf_token"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def find_session_token(request: Request) -> str | None:
+    """Return the token in a request's cookie."""
+    return request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
+
+
+def find_principal(request: Request, context: WebContext) -> Principal | None:
+    """Return who makes a request; None where nobody is signed in."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        found = context.accounts.find_key(key.strip())
+        return None if found is None else Principal(*found)
+    if context.is_open:
+        return Principal("local", Role.ADMIN, derive_csrf_token(context.secret))
+    token = find_session_token(request)
+    found = None if token is None else context.accounts.find_session(token)
+    return None if token is None or found is None else Principal(*found, derive_csrf_token(token))
+
+
+def _authenticate(request: Request, context: Context) -> Principal:
+    principal = find_principal(request, context)
+    if principal is None:
+        raise NotSignedInError("sign in, or send an API key as: Authorization: Bearer hf_...")
+    request.state.principal = principal
+    return principal
+
+
+async def check_csrf(request: Request, principal: Annotated[Principal, Depends(_authenticate)]) -> None:
+    """Refuse a change that another site's page may have sent with the cookie of this one.
+
+    Raises:
+        ForbiddenError: the request carries no token of this session, or comes from another site.
+    """
+    if request.method in _SAFE or principal.csrf_token is None:
+        return
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
+        raise ForbiddenError("the request comes from another site")
+    given = request.headers.get(CSRF_HEADER)
+    if given is None and _is_form(request):
+        field = (await request.form()).get(CSRF_FIELD)
+        given = field if isinstance(field, str) else None
+    if not is_same(principal.csrf_token, given):
+        raise ForbiddenError("the page is too old, or the request did not come from it: load the page again")
+
+
+def _is_form(request: Request) -> bool:
+    kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return kind in {"application/x-www-form-urlencoded", "multipart/form-data"}
+
+
+@dataclass(frozen=True)
+class Requires:
+    """The dependency that an address needs a permission. Each address has one."""
+
+    permission: Permission
+
+    def __call__(
+        self, principal: Annotated[Principal, Depends(_authenticate)], _: Annotated[None, Depends(check_csrf)]
+    ) -> Principal:
+        """Return who makes the request.
+
+        Raises:
+            ForbiddenError: their role does not have the permission.
+        """
+        if not principal.may(self.permission):
+            raise ForbiddenError(f"the role {principal.role} may not {self.permission}; ask an admin for another role")
+        return principal
+
+
+Reader = Annotated[Principal, Depends(Requires(Permission.READ))]
+CustomerViewer = Annotated[Principal, Depends(Requires(Permission.VIEW_CUSTOMERS))]
+CareWorker = Annotated[Principal, Depends(Requires(Permission.ACT_FOR_CUSTOMERS))]
+Editor = Annotated[Principal, Depends(Requires(Permission.EDIT_DEFINITIONS))]
+Stopper = Annotated[Principal, Depends(Requires(Permission.STOP_CAMPAIGNS))]
+Operator = Annotated[Principal, Depends(Requires(Permission.OPERATE))]
+Admin = Annotated[Principal, Depends(Requires(Permission.ADMINISTER))]

@@ -1,0 +1,44 @@
+"""What requests share: settings, accounts and whether anyone must sign in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Request
+
+from console.access.tokens import make_session_token
+
+if TYPE_CHECKING:
+    from console.access.postgres_accounts import PostgresAccounts
+    from console.web.sign_in_limits import SignInLimits
+    from console.web.status_watch import StatusWatch
+    from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class WebContext:
+    """What requests share.
+
+    Attributes:
+        settings: those of the deployment.
+        accounts: who may sign in, and the audit log.
+        is_open: nobody must sign in, and everybody is an admin; only on a loopback address.
+        status: looks at the deployment.
+        sign_ins: how many sign-ins may fail.
+        secret: stands for a session's token where the console is open.
+    """
+
+    settings: Settings
+    accounts: PostgresAccounts
+    is_open: bool
+    status: StatusWatch
+    sign_ins: SignInLimits
+    secret: str = field(default_factory=make_session_token, repr=False)
+
+
+def _find_context(request: Request) -> WebContext:
+    return cast("WebContext", request.app.state.context)
+
+
+Context = Annotated["WebContext", Depends(_find_context)]

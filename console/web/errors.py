@@ -1,0 +1,142 @@
+"""Errors of requests, and the status that each known error has."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from campaigns.errors import (
+    LaunchError,
+    LedgerConflictError,
+    LedgerUnavailableError,
+    ReevaluationError,
+    UnknownCustomerError,
+    UnknownLeadError,
+)
+from console.errors import FOR_PEOPLE
+from features.errors import CacheUnavailableError, UnknownWarehouseCustomerError, WarehouseUnavailableError
+from models.errors import NoVersionError, PromotionRefusedError, VersionConflictError
+from segments.errors import UnknownSegmentError
+from streams.errors import BrokerUnavailableError, RegistryUnavailableError, SinkUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class RequestError(Exception):
+    """A request that is refused.
+
+    Attributes:
+        status: of the answer.
+        headers: of the answer.
+    """
+
+    status = HTTPStatus.BAD_REQUEST
+
+    def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = dict(headers or {})
+
+
+class NotSignedInError(RequestError):
+    """The request has no session and no key, or one that has ended."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, {"WWW-Authenticate": 'Bearer realm="holdfast"'})
+
+
+class ForbiddenError(RequestError):
+    """The account's role does not permit it, or the request did not come from the console's own pages."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
+class NotFoundError(RequestError):
+    """There is no such thing."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class ConflictError(RequestError):
+    """The request contradicts what is there now."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class ChangedMeanwhileError(RequestError):
+    """Somebody else has changed it since it was read (If-Match)."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+
+
+class PreconditionMissingError(RequestError):
+    """An edit must say what it is an edit of (If-Match)."""
+
+    status = HTTPStatus.PRECONDITION_REQUIRED
+
+
+class InvalidRequestError(RequestError):
+    """A value cannot be used; the message names it."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class TooManyRequestsError(RequestError):
+    """Come again later."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(f"{message}; try again in {retry_after_s} s", {"Retry-After": str(retry_after_s)})
+
+
+_NOT_FOUND = (
+    UnknownCustomerError,
+    UnknownLeadError,
+    UnknownSegmentError,
+    UnknownWarehouseCustomerError,
+    NoVersionError,
+)
+_CONFLICTS = (LaunchError, ReevaluationError, PromotionRefusedError, VersionConflictError, LedgerConflictError)
+_UNAVAILABLE = (
+    LedgerUnavailableError,
+    WarehouseUnavailableError,
+    CacheUnavailableError,
+    BrokerUnavailableError,
+    SinkUnavailableError,
+    RegistryUnavailableError,
+    psycopg.OperationalError,
+)
+KNOWN = (RequestError, *FOR_PEOPLE, psycopg.OperationalError)
+"""What has a sentence for the person who asked; any other error is one of the program."""
+
+
+def find_status(error: Exception) -> HTTPStatus:
+    """Return the status of a known error: what a person can change in the request is 422."""
+    if isinstance(error, RequestError):
+        return error.status
+    if isinstance(error, _NOT_FOUND):
+        return HTTPStatus.NOT_FOUND
+    if isinstance(error, _CONFLICTS):
+        return HTTPStatus.CONFLICT
+    if isinstance(error, _UNAVAILABLE):
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    return HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+def find_headers(error: Exception) -> Mapping[str, str]:
+    """Return the headers of a known error's answer."""
+    if isinstance(error, RequestError):
+        return error.headers
+    return {"Retry-After": "5"} if find_status(error) is HTTPStatus.SERVICE_UNAVAILABLE else {}
+
+
+def describe(error: Exception) -> str:
+    """Return the sentence of a known error."""
+    if isinstance(error, psycopg.OperationalError):
+        return f"PostgreSQL cannot be used: {str(error).strip().splitlines()[0]}"
+    return str(error)

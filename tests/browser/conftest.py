@@ -1,0 +1,118 @@
+"""A browser, and consoles for it to look at."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+from console.web.serving import build_served_app
+from streams.settings import load_settings
+from tests.journey.workplace import lend_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from playwright.sync_api import Browser, ConsoleMessage, Page
+
+    from console.embedded.services import Endpoints
+    from tests.journey.workplace import Workplace
+
+SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
+SERIOUS = {"serious", "critical"}
+WAIT_MS = 15_000
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, or one with another name; tests are not skipped without it."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    assert found, "the tests of the console need Chromium; install it: apt-get install chromium"
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visitor:
+    """Someone with a browser, who notes what is wrong with every page they see."""
+
+    page: Page
+    address: str
+    problems: list[str] = field(default_factory=list)
+
+    def go(self, path: str) -> Page:
+        """Open a page of the console."""
+        self.page.goto(self.address + path)
+        return self.page
+
+    def look(self, name: str) -> None:
+        """Keep a picture of the page, and let axe examine it."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+        found = Axe().run(self.page).response["violations"]
+        self.problems += [
+            f"{name}: {each['help']}: {node['html']}"
+            for each in found
+            if each["impact"] in SERIOUS
+            for node in each["nodes"]
+        ]
+
+    def note(self, message: ConsoleMessage) -> None:
+        """Note an error that the browser's console shows."""
+        if message.type == "error":
+            self.problems.append(f"{self.page.url}: {message.text}")
+
+
+@contextmanager
+def visit(browser: Browser, address: str, *, width: int = 1280, dark: bool = False) -> Iterator[Visitor]:
+    """Lend a browser without cookies; the block fails where a page had an error or a serious finding of axe."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    visitor = Visitor(page, address)
+    page.on("console", visitor.note)
+    page.on("pageerror", lambda error: visitor.problems.append(f"{page.url}: {error}"))
+    try:
+        yield visitor
+    finally:
+        context.close()
+    assert visitor.problems == []
+
+
+@contextmanager
+def serve_console(environment: Mapping[str, str], **settings: str) -> Iterator[str]:
+    """Serve a console on a free port meanwhile, and yield its address."""
+    app = build_served_app(load_settings(**{**environment, **settings}))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive(), "the console did not start"
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """A workplace of one module's tests."""
+    with lend_place(endpoints, tmp_path_factory.mktemp("console"), {}) as lent:
+        yield lent
