@@ -395,7 +395,7 @@ class Settings(BaseSettings):
     personal_columns: Annotated[tuple[str, ...], NoDecode] = Field(
         PERSONAL_COLUMNS,
         alias="HOLDFAST_PERSONAL_COLUMNS",
-        description="Columns that identify a customer, comma-separated; the console shows them to care and admins only.",
+        description="Columns that identify a customer, comma-separated; the console shows them to care and admins.",
     )
     console_host: str = Field(
         "127.0.0.1", alias="HOLDFAST_CONSOLE_HOST", description="Address that the console listens on."

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 _NAME = click.argument("name")
+_ROLES = [each.value for each in Role]
 _ROLE = click.option(
     "--role", type=click.Choice([role.value for role in Role]), required=True, help="What the account may do."
 )
