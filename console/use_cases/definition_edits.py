@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from campaigns.definition import DefinitionSet
     from campaigns.definition_versions import DefinitionVersion
     from campaigns.postgres_definitions import LedgerDefinitions
+    from segments.engine import Mode
     from streams.settings import Settings
 
 
@@ -137,7 +138,9 @@ def read_versions(settings: Settings, name: DefinitionKey) -> Sequence[Definitio
     return versions
 
 
-def save_segment(settings: Settings, content: Any, *, base_version: int | None, by: str, why: str) -> SavedDefinition:
+def save_segment(
+    settings: Settings, content: Any, *, base_version: int | None, by: str, why: str, mode: Mode = "silent"
+) -> SavedDefinition:
     """Make a version of a segment, or a new segment; what is as it was makes no version.
 
     Args:
@@ -146,6 +149,7 @@ def save_segment(settings: Settings, content: Any, *, base_version: int | None, 
         base_version: the number of the version that was edited; None for a new segment.
         by: who.
         why: the reason.
+        mode: what first evaluations under the new rules may fire.
 
     Raises:
         DefinitionsReadOnlyError: files are authoritative.
@@ -155,7 +159,7 @@ def save_segment(settings: Settings, content: Any, *, base_version: int | None, 
         LedgerUnavailableError: the ledger cannot be used.
     """
     name = name_segment(_find_key(content, DefinitionKind.SEGMENT))
-    return _save(settings, name, content, base_version, by, why)
+    return _save(settings, name, content, base_version, by, why, mode)
 
 
 def save_campaign(settings: Settings, content: Any, *, base_version: int | None, by: str, why: str) -> SavedDefinition:
@@ -268,7 +272,13 @@ def show_content(content: Any) -> str:
 
 
 def _save(
-    settings: Settings, name: DefinitionKey, content: Any, base_version: int | None, by: str, why: str
+    settings: Settings,
+    name: DefinitionKey,
+    content: Any,
+    base_version: int | None,
+    by: str,
+    why: str,
+    mode: Mode = "silent",
 ) -> SavedDefinition:
     refuse_files(settings)
     check = find_check(settings)
@@ -278,7 +288,7 @@ def _save(
         return {name: content}
 
     with open_definitions(settings.ledger_url) as definitions:
-        added = definitions.change(edit, by=by, why=why, check=check)
+        added = definitions.change(edit, by=by, why=why, check=check, mode=mode)
         version = added[0] if added else definitions.read_history(name)[0]
     return SavedDefinition(name, content, version.digest, version)
 

@@ -66,12 +66,12 @@ class SegmentPreview:
         return self.matching / self.customers if self.customers else 0.0
 
 
-def preview_segment(settings: Settings, name: str, *, limit: int) -> SegmentPreview:
+def preview_segment(settings: Settings, name: str | Segment, *, limit: int) -> SegmentPreview:
     """Return for how many customers the rule of a segment holds now.
 
     Args:
         settings: where customers, models and definitions are.
-        name: the key of a segment, or a definition file.
+        name: a segment, the key of one, or a definition file.
         limit: the largest number of examples.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from campaigns.definition import load_definitions
 from campaigns.definition_versions import DefinitionKey, name_campaign, name_segment, read_contents, write_contents
 from campaigns.errors import CampaignDefinitionError
 from campaigns.migrations import migrate
@@ -44,14 +45,12 @@ def put(definitions: PostgresDefinitions, contents: Mapping[DefinitionKey, Any],
 
 def test_a_ledger_without_versions_has_revision_0(migrated: str) -> None:
     with open_definitions(migrated) as definitions:
-        assert definitions.find_revision() == definitions.read().revision == 0
+        assert definitions.find_mark() == (0, 0)
         with pytest.raises(CampaignDefinitionError, match="holdfast definitions import"):
             definitions.read().build()
 
 
 def test_stored_definitions_have_the_versions_of_their_files(stored: PostgresDefinitions) -> None:
-    from campaigns.definition import load_definitions
-
     built, shipped = stored.read().build(), load_definitions(None)
     assert {each.key: each.version for each in built.segments} == {each.key: each.version for each in shipped.segments}
     assert {each.key: each.version for each in built.campaigns} == {
@@ -61,10 +60,10 @@ def test_stored_definitions_have_the_versions_of_their_files(stored: PostgresDef
 
 
 def test_only_what_changes_becomes_a_version(stored: PostgresDefinitions) -> None:
-    before = stored.find_revision()
+    before, _ = stored.find_mark()
     assert put(stored, read_contents(None)) == []
     assert put(stored, {**read_contents(None), VIP: EDITED}) == ["segment vip-customers"]
-    assert stored.find_revision() == before + 1
+    assert stored.find_mark() == (before + 1, 0)
 
 
 def test_a_version_says_who_when_and_why(stored: PostgresDefinitions) -> None:
@@ -112,9 +111,10 @@ def test_changes_are_made_one_after_another(migrated: str) -> None:
         put(one, read_contents(None))
 
         def edit_while_another_waits(_: object) -> Mapping[DefinitionKey, Any]:
-            with psycopg.connect(migrated) as other, pytest.raises(psycopg.errors.LockNotAvailable):
-                other.execute("SET lock_timeout = 1")
-                PostgresDefinitions(other).change(lambda _: {}, by="eve", why="")
+            with psycopg.connect(migrated, options="-c lock_timeout=1", autocommit=True) as other:
+                waiting = PostgresDefinitions(other)
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    waiting.change(lambda _: {}, by="eve", why="")
             return {VIP: EDITED}
 
         one.change(edit_while_another_waits, by="ann", why="first")
@@ -127,7 +127,7 @@ def test_an_import_that_is_cut_short_leaves_nothing(migrated: str) -> None:
     with open_definitions(migrated) as definitions:
         with pytest.raises(KeyboardInterrupt):
             definitions.change(lambda _: read_contents(None), by="ann", why="all", check=_interrupt)
-        assert definitions.find_revision() == 0
+        assert definitions.find_mark() == (0, 0)
 
 
 def _interrupt(_: object) -> None:
