@@ -372,9 +372,10 @@ class PostgresLedger:
         """Return the customers who are members of a segment now."""
         return [row[0] for row in await self._rows("members", segment=segment)]
 
-    async def list_members(self, segment: str, *, limit: int) -> Sequence[MemberRecord]:
-        """Return at most so many members of a segment, in the order of their ids."""
-        return [MemberRecord(*row) for row in await self._rows("list_members", segment=segment, limit=limit)]
+    async def list_members(self, segment: str, *, limit: int, after: str = "") -> Sequence[MemberRecord]:
+        """Return at most so many members of a segment whose ids come after one, in the order of their ids."""
+        rows = await self._rows("list_members", segment=segment, limit=limit, after=after)
+        return [MemberRecord(*row) for row in rows]
 
     async def count_members(self, segment: str) -> int:
         """Return the number of members of a segment now."""

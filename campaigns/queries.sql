@@ -462,7 +462,7 @@ SELECT customer_id FROM membership WHERE segment = %(segment)s AND is_member ORD
 
 -- name: list_members
 SELECT customer_id, entered_at, definition_version, suppressed FROM membership
- WHERE segment = %(segment)s AND is_member ORDER BY customer_id LIMIT %(limit)s;
+ WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s ORDER BY customer_id LIMIT %(limit)s;
 
 -- name: segment_sizes
 SELECT segment, count(*) FROM membership WHERE is_member GROUP BY segment ORDER BY segment;

@@ -25,6 +25,7 @@ from campaigns.definition_versions import (
 from campaigns.errors import (
     CampaignDefinitionError,
     DefinitionChangedError,
+    DefinitionExistsError,
     DefinitionMissingError,
     DefinitionsReadOnlyError,
 )
@@ -153,6 +154,7 @@ def save_segment(
 
     Raises:
         DefinitionsReadOnlyError: files are authoritative.
+        DefinitionExistsError: it is to be new, and there is one of that key.
         DefinitionChangedError: somebody else has changed it since.
         DefinitionError, RuleError: it cannot be used, or reads unknown facts.
         WarehouseError: it is unknown which facts there are.
@@ -305,7 +307,7 @@ def _refuse_changed(latest: LedgerDefinitions, name: DefinitionKey, base_version
             raise DefinitionChangedError(f"{name} is not defined any more; to define it again, create it")
         return
     if base_version is None:
-        raise DefinitionChangedError(f"there is a {name} already; choose another key, or edit that one")
+        raise DefinitionExistsError(f"there is a {name} already; choose another key, or edit that one")
     if found.number != base_version:
         raise DefinitionChangedError(
             f"{name} was changed by {found.author} at {found.at:%Y-%m-%d %H:%M} UTC ({found.reason}): it is version "

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from campaigns.errors import (
+    DefinitionChangedError,
+    DefinitionExistsError,
+    DefinitionMissingError,
+    DefinitionsReadOnlyError,
     LaunchError,
     LedgerConflictError,
     LedgerUnavailableError,
@@ -100,8 +104,17 @@ _NOT_FOUND = (
     UnknownSegmentError,
     UnknownWarehouseCustomerError,
     NoVersionError,
+    DefinitionMissingError,
 )
-_CONFLICTS = (LaunchError, ReevaluationError, PromotionRefusedError, VersionConflictError, LedgerConflictError)
+_CONFLICTS = (
+    LaunchError,
+    ReevaluationError,
+    PromotionRefusedError,
+    VersionConflictError,
+    LedgerConflictError,
+    DefinitionExistsError,
+    DefinitionsReadOnlyError,
+)
 _UNAVAILABLE = (
     LedgerUnavailableError,
     WarehouseUnavailableError,
@@ -121,6 +134,8 @@ def find_status(error: Exception) -> HTTPStatus:
         return error.status
     if isinstance(error, _NOT_FOUND):
         return HTTPStatus.NOT_FOUND
+    if isinstance(error, DefinitionChangedError):
+        return HTTPStatus.PRECONDITION_FAILED
     if isinstance(error, _CONFLICTS):
         return HTTPStatus.CONFLICT
     if isinstance(error, _UNAVAILABLE):
