@@ -14,20 +14,32 @@ from campaigns.errors import CampaignDefinitionError
 from campaigns.migrations import migrate
 from campaigns.postgres_definitions import PostgresDefinitions, open_definitions
 from segments.errors import RuleError
+from tests.journey.workplace import lend_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from console.embedded.services import Endpoints
+
 VIP = name_segment("vip-customers")
 EDITED = {"key": "vip-customers", "name": "VIP", "rule": {">": [{"var": "total_revenue"}, 5000]}}
 
 
-@pytest.fixture
-def migrated(ledger_url: str) -> str:
+@pytest.fixture(scope="module")
+def ledger(endpoints: Endpoints) -> Iterator[str]:
     """The address of a ledger with tables."""
-    migrate(ledger_url)
-    return ledger_url
+    with lend_database(endpoints.ledger_url, "definition_versions") as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture
+def migrated(ledger: str) -> str:
+    """The address of a ledger without definitions."""
+    with psycopg.connect(ledger) as connection:
+        connection.execute("TRUNCATE definition_version, activation, segment_activation")
+    return ledger
 
 
 @pytest.fixture
@@ -92,6 +104,15 @@ def test_what_a_file_cannot_hold_is_refused(stored: PostgresDefinitions, text: s
         put(stored, {VIP: {**EDITED, "description": text}})
     with pytest.raises(CampaignDefinitionError, match="cannot be written as JSON"):
         put(stored, {VIP: {**EDITED, "rule": {">": [float("nan"), 1]}}})
+
+
+def test_a_mode_is_in_the_ledger_before_a_worker_can_see_the_version(stored: PostgresDefinitions, ledger: str) -> None:
+    (version,) = stored.change(lambda _: {VIP: EDITED}, by="ann", why="tell them", mode="emit")
+    segment = next(each for each in stored.read().build().segments if each.key == VIP.key)
+    with psycopg.connect(ledger) as connection:
+        activated = connection.execute("SELECT key, version, mode, activated_by FROM activation").fetchall()
+    assert activated == [(VIP.key, segment.version, "emit", "ann")]
+    assert stored.find_mark()[0] == version.revision
 
 
 def test_a_retired_definition_can_be_defined_again(stored: PostgresDefinitions) -> None:
