@@ -313,10 +313,14 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         for tp, start in starts.items():
             if start.offset is not None:
                 consumer.seek(tp, start.offset)
-        self._sought_in, self._deleted = self._find_assignment(), {}
-        # Positions without a commit are where the log starts: nothing was taken since the assignment.
+        assignment = self._find_assignment()
+        # A rebalance that revokes nothing does not suspend the flow: what was fetched meanwhile is not delivered.
+        has_fetched = self._fetched_from is assignment
+        self._sought_in, self._deleted = assignment, {}
+        # Positions without a commit are where the log starts, unless something was fetched since the assignment.
         self._reached = self._positions(map(ensure_TP, starts))
-        self._seek_to_beginning([tp for tp, start in starts.items() if start.former_id])
+        again = [tp for tp, each in starts.items() if each.former_id or (each.offset is None and has_fetched)]
+        self._seek_to_beginning(again)
         self.seeks += 1
         return {ensure_TP(tp): start for tp, start in starts.items()}
 
