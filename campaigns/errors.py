@@ -8,6 +8,7 @@ CampaignError
 │   └── DefinitionsReadOnlyError    files are authoritative: definitions are edited there
 ├── MessageError              a message template failed on one customer
 ├── LaunchError               a launch is refused; the message says what to do instead
+│   └── UnknownLaunchError          there is no launch of that id
 ├── ReevaluationError         a re-evaluation is refused or not complete; the message says what to do
 ├── FeedbackError             feedback of staff is refused; the message says why
 ├── FactChangeError           a fact cannot be changed as asked; the message says why
@@ -59,6 +60,10 @@ class MessageError(CampaignError):
 
 class LaunchError(CampaignError):
     """A launch is refused; the message says what to do instead."""
+
+
+class UnknownLaunchError(LaunchError):
+    """There is no launch of that id."""
 
 
 class ReevaluationError(CampaignError):

@@ -17,6 +17,7 @@ from campaigns.errors import (
     LedgerUnavailableError,
     ReevaluationError,
     UnknownCustomerError,
+    UnknownLaunchError,
     UnknownLeadError,
 )
 from console.errors import FOR_PEOPLE
@@ -105,6 +106,7 @@ _NOT_FOUND = (
     UnknownWarehouseCustomerError,
     NoVersionError,
     DefinitionMissingError,
+    UnknownLaunchError,
 )
 _CONFLICTS = (
     LaunchError,
