@@ -53,7 +53,7 @@ def worker(place: Workplace) -> Iterator[WorkerProcess]:
 def api(place: Workplace) -> Iterator[httpx.Client]:
     """A client of the API that everything is allowed to."""
     for role in ("marketer", "viewer"):
-        place.do("console", "accounts", "add", role, "--role", role)
+        place.do("console", "accounts", "add", role, "--role", role, "--no-password")
     with serve_console(place.environment) as address, httpx.Client(base_url=address, timeout=30) as client:
         key = place.do("console", "keys", "add", "marketer").split()
         client.headers["Authorization"] = f"Bearer {next(each for each in key if each.startswith('hf_'))}"
@@ -170,7 +170,8 @@ def test_members_come_page_by_page(place: Workplace, api: httpx.Client) -> None:
             "SELECT id, 'angry', 1, true, now(), 'v' FROM unnest(%s::text[]) AS t (id)",
             [["a/b", "ö", "z"]],
         )
-    pages, cursor = [], None
+    pages: list[list[str]] = []
+    cursor = None
     while not pages or cursor:
         page = api.get(f"{V1}/segments/angry/members", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))
         cursor = page.json()["next_cursor"]
