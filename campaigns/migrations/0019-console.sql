@@ -1,7 +1,7 @@
 -- The console: who may sign in, what they did, and what they looked at.
 
 CREATE TABLE console_account (
-    name text PRIMARY KEY,
+    name text PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9._@+-]{0,99}$'),
     role text NOT NULL CHECK (role IN ('viewer', 'care', 'marketer', 'operator', 'admin')),
     password_hash text,
     created_at timestamptz NOT NULL DEFAULT now(),

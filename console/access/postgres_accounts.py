@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from campaigns.errors import LedgerUnavailableError
 from campaigns.queries import load_queries
+from console.access.names import check_name
 from console.access.roles import Role
 from console.access.tokens import digest
 from console.errors import AccessError
@@ -97,9 +98,9 @@ class PostgresAccounts:
         """Add an account.
 
         Raises:
-            AccessError: there is one of that name.
+            AccessError: there is one of that name, or no account can have it.
         """
-        values = {"name": name, "role": role, "password_hash": password_hash, "by": by}
+        values = {"name": check_name(name), "role": role, "password_hash": password_hash, "by": by}
         if not self._ask("add_account", values):
             raise AccessError(f"there is an account {name!r} already; choose another name, or change that one")
 

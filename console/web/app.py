@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from console.access.postgres_accounts import PostgresAccounts
 from console.web.api import customers as customer_api
@@ -54,6 +55,9 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         yield
         context.accounts.close()
 
+    # Who asks is in a header where a proxy stands before the console; only the proxy's word for it counts.
+    proxies = list(settings.console_proxies) if settings.console_url is not None else []
+    proxied = [Middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)] if proxies else []
     app = FastAPI(
         title="Holdfast",
         version="1",
@@ -63,8 +67,9 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         redoc_url=None,
         lifespan=open_accounts,
         middleware=[
+            *proxied,
             Middleware(SecurityHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
             Middleware(BodyLimit),
         ],
     )

@@ -76,5 +76,5 @@ def render(request: Request, template: str, values: Mapping[str, Any] | None = N
         template: its file.
         values: what the template reads.
     """
-    shown = {"principal": getattr(request.state, "principal", None), "path": request.url.path, **(values or {})}
+    shown = {"principal": getattr(request.state, "principal", None), "path": request.scope["path"], **(values or {})}
     return HTMLResponse(TEMPLATES.get_template(template).render(shown))
