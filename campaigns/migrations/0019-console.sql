@@ -9,7 +9,7 @@ CREATE TABLE console_account (
     disabled_at timestamptz
 );
 COMMENT ON TABLE console_account IS 'People and programs that use the console or its API.';
-COMMENT ON COLUMN console_account.password_hash IS 'Argon2id; null where the account signs in by OIDC or has only keys.';
+COMMENT ON COLUMN console_account.password_hash IS 'Argon2id; null where the account has only keys.';
 
 CREATE TABLE console_session (
     digest bytea PRIMARY KEY,

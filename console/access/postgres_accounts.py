@@ -34,7 +34,7 @@ class Account:
     """Someone who may use the console.
 
     Attributes:
-        password_hash: None where the account has only keys, or signs in elsewhere.
+        password_hash: None where the account has only keys.
     """
 
     name: str

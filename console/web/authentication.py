@@ -81,10 +81,17 @@ async def check_csrf(
     refuse_other_sites(request, context)
     given = request.headers.get(CSRF_HEADER)
     if given is None and _is_form(request):
-        field = (await request.form()).get(CSRF_FIELD)
-        given = field if isinstance(field, str) else None
+        given = await _read_field(request)
     if not is_same(principal.csrf_token, given):
         raise ForbiddenError("the page is too old, or the request did not come from it: load the page again")
+
+
+async def _read_field(request: Request) -> str | None:
+    try:
+        field = (await request.form()).get(CSRF_FIELD)
+    except UnicodeError:  # a charset that cannot be decoded
+        return None
+    return field if isinstance(field, str) else None
 
 
 def _is_form(request: Request) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import structlog
@@ -21,6 +21,32 @@ if TYPE_CHECKING:
     from fastapi import FastAPI, Request, Response
 
 PROBLEM = "application/problem+json"
+_DETAILS = {
+    "type": "object",
+    "title": "Problem",
+    "description": "Problem details (RFC 9457).",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "const": "about:blank"},
+        "title": {"type": "string", "examples": ["Not Found"]},
+        "status": {"type": "integer", "examples": [404]},
+        "detail": {"type": "string", "description": "What is wrong and what to do, for the person who asked."},
+        "errors": {
+            "type": "array",
+            "description": "The fields that cannot be used.",
+            "items": {
+                "type": "object",
+                "required": ["field", "problem"],
+                "properties": {"field": {"type": "string"}, "problem": {"type": "string"}},
+            },
+        },
+    },
+}
+RESPONSES: Mapping[int | str, dict[str, Any]] = {
+    "4XX": {"description": "The request is refused.", "content": {PROBLEM: {"schema": _DETAILS}}},
+    "5XX": {"description": "A service is down, or the console failed.", "content": {PROBLEM: {"schema": _DETAILS}}},
+}
+"""What every address of the API may answer instead, for its description."""
 _LOG = structlog.get_logger()
 
 

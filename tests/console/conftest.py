@@ -99,7 +99,7 @@ def signed_in(address: str, accounts: PostgresAccounts, name: str) -> Iterator[h
 
 def sign_in(address: str, name: str, password: str = PASSWORD, **more: str) -> httpx.Response:
     """Return the answer to somebody who signs in."""
-    return httpx.post(f"{address}/sign-in", data={"name": name, "password": password, **more})
+    return httpx.post(f"{address}/sign-in", data={"name": name, "password": password, **more}, timeout=60)
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -173,6 +173,10 @@ def test_a_form_of_very_many_fields_is_refused(console: str, fields: int, *, mul
     assert httpx.post(f"{console}/sign-in", content=body, headers={"Content-Type": kind}).status_code == 400
 
 
+ODD_PARTS = (
+    b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\n\\ud800\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="password"\r\n\r\n\\ud800\xff\r\n--b--\r\n'
+)
 ODD_FORMS = [
     (b"name=a%00b&password=x", FORM["Content-Type"]),
     (b"name=%ff%fe&password=%ed%a0%80", FORM["Content-Type"]),
@@ -185,8 +189,7 @@ ODD_FORMS = [
     (b"{}", "application/json"),
     *(
         (
-            b'--b\r\nContent-Disposition: form-data; name="name"\r\n\r\n\\ud800\r\n'
-            b'--b\r\nContent-Disposition: form-data; name="password"\r\n\r\n\\ud800\xff\r\n--b--\r\n',
+            ODD_PARTS,
             f"multipart/form-data; boundary=b; charset={charset}",
         )
         for charset in ("unicode_escape", "undefined", "idna", "rot13", "utf-16")

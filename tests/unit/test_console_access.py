@@ -160,7 +160,7 @@ def test_an_open_console_starts_on_this_machine(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104 - refused
         "::",
         "192.168.1.7",
         "fd00::1",
