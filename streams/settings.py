@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -398,7 +399,10 @@ class Settings(BaseSettings):
         description="Columns that identify a customer, comma-separated; the console shows them to care and admins.",
     )
     console_host: str = Field(
-        "127.0.0.1", alias="HOLDFAST_CONSOLE_HOST", description="Address that the console listens on."
+        "127.0.0.1",
+        alias="HOLDFAST_CONSOLE_HOST",
+        pattern=r"^[A-Za-z0-9.:_-]+$",
+        description="Address that the console listens on.",
     )
     console_port: int = Field(
         8700, alias="HOLDFAST_CONSOLE_PORT", ge=0, le=65_535, description="Port that the console listens on."
@@ -408,6 +412,12 @@ class Settings(BaseSettings):
         alias="HOLDFAST_CONSOLE_URL",
         pattern="^https?://",
         description="Address of the console in browsers, where a proxy stands before it; the proxy ends TLS.",
+    )
+    console_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        alias="HOLDFAST_CONSOLE_PROXIES",
+        description="Addresses or networks of the proxies of HOLDFAST_CONSOLE_URL, comma-separated; only they may say who "
+        "a request comes from.",
     )
     console_access: str = Field(
         "accounts",
@@ -494,6 +504,13 @@ class Settings(BaseSettings):
     def _read_mapping(cls, value: Any) -> Any:
         return read_mapping(value) if isinstance(value, str) else value
 
+    @field_validator("console_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for each in proxies:
+            ip_network(each)
+        return proxies
+
     @field_validator("formats", mode="before")
     @classmethod
     def _read_formats(cls, value: Any) -> Any:
@@ -539,7 +556,7 @@ class Settings(BaseSettings):
             raise ValueError("must be two scores above 0, up to 100, in ascending order, as 50,80")
         return (warm, hot)
 
-    @field_validator("private_columns", "personal_columns", "day_columns", mode="before")
+    @field_validator("private_columns", "personal_columns", "day_columns", "console_proxies", mode="before")
     @classmethod
     def _read_names(cls, value: Any) -> Any:
         if not isinstance(value, str):

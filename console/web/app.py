@@ -9,15 +9,16 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from console.access.postgres_accounts import PostgresAccounts
 from console.web.api import customers as customer_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
 from console.web.middleware import BodyLimit, SecurityHeaders
+from console.web.pages import access, overview, sign_in
 from console.web.pages import customers as customer_pages
-from console.web.pages import overview, sign_in
-from console.web.problems import install_handlers
+from console.web.problems import RESPONSES, install_handlers
 from console.web.rendering import STATIC
 from console.web.sign_in_limits import SignInLimits
 from console.web.status_watch import StatusWatch
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 API = (status_api, customer_api)
-PAGES = (sign_in, overview, customer_pages)
+PAGES = (sign_in, overview, customer_pages, access)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
@@ -54,6 +55,9 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         yield
         context.accounts.close()
 
+    # Who asks is in a header where a proxy stands before the console; only the proxy's word for it counts.
+    proxies = list(settings.console_proxies) if settings.console_url is not None else []
+    proxied = [Middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)] if proxies else []
     app = FastAPI(
         title="Holdfast",
         version="1",
@@ -63,15 +67,16 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         redoc_url=None,
         lifespan=open_accounts,
         middleware=[
+            *proxied,
             Middleware(SecurityHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
             Middleware(BodyLimit),
         ],
     )
     app.state.context = context
     install_handlers(app)
     for resource in API:
-        app.include_router(resource.router, prefix=V1)
+        app.include_router(resource.router, prefix=V1, responses=dict(RESPONSES))
     for part in PAGES:
         app.include_router(part.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))

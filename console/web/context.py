@@ -36,6 +36,11 @@ class WebContext:
     sign_ins: SignInLimits
     secret: str = field(default_factory=make_session_token, repr=False)
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach the console by TLS, which a proxy ends."""
+        return (self.settings.console_url or "").startswith("https:")
+
 
 def _find_context(request: Request) -> WebContext:
     return cast("WebContext", request.app.state.context)

@@ -111,7 +111,9 @@ _UNAVAILABLE = (
     RegistryUnavailableError,
     psycopg.OperationalError,
 )
-KNOWN = (RequestError, *FOR_PEOPLE, psycopg.OperationalError)
+_UNUSABLE_VALUES = (psycopg.DataError, UnicodeEncodeError)
+"""Values that a database cannot hold: a NUL character, half of a surrogate pair, a number out of range."""
+KNOWN = (RequestError, *FOR_PEOPLE, psycopg.OperationalError, *_UNUSABLE_VALUES)
 """What has a sentence for the person who asked; any other error is one of the program."""
 
 
@@ -137,6 +139,8 @@ def find_headers(error: Exception) -> Mapping[str, str]:
 
 def describe(error: Exception) -> str:
     """Return the sentence of a known error."""
+    if isinstance(error, _UNUSABLE_VALUES):
+        return f"a value cannot be stored or searched for: {str(error).strip().splitlines()[0]}"
     if isinstance(error, psycopg.OperationalError):
         return f"PostgreSQL cannot be used: {str(error).strip().splitlines()[0]}"
     return str(error)
