@@ -14,10 +14,12 @@ from console.access.postgres_accounts import PostgresAccounts
 from console.web.api import customers as customer_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
+from console.web.idempotency import IdempotencyKeys
 from console.web.middleware import BodyLimit, SecurityHeaders
 from console.web.pages import customers as customer_pages
 from console.web.pages import overview, sign_in
 from console.web.problems import install_handlers
+from console.web.rate_limits import RateLimits
 from console.web.rendering import STATIC
 from console.web.sign_in_limits import SignInLimits
 from console.web.status_watch import StatusWatch
@@ -32,7 +34,10 @@ PAGES = (sign_in, overview, customer_pages)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
-Send an API key as `Authorization: Bearer hf_...`. Errors are problem details (RFC 9457)."""
+Send an API key as `Authorization: Bearer hf_...`. Errors are problem details (RFC 9457).
+
+A POST with the header `Idempotency-Key` is done once: for 24 hours a repetition gets the stored answer, with the header
+`Idempotent-Replayed: true`. Too many requests get 429 with `Retry-After`."""
 
 
 def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> FastAPI:
@@ -45,7 +50,12 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
             site can reach it by a name of its own (DNS rebinding).
     """
     context = WebContext(
-        settings, PostgresAccounts(settings.ledger_url), is_open, StatusWatch(settings), SignInLimits()
+        settings,
+        PostgresAccounts(settings.ledger_url),
+        is_open,
+        StatusWatch(settings),
+        SignInLimits(),
+        RateLimits(settings.console_rate_per_minute),
     )
 
     @asynccontextmanager
@@ -66,6 +76,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
             Middleware(SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
             Middleware(BodyLimit),
+            Middleware(IdempotencyKeys, accounts=context.accounts),
         ],
     )
     app.state.context = context

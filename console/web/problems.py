@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from console.web.errors import KNOWN, NotSignedInError, describe, find_headers, find_status
+from console.web.idempotency import ReplayedAnswer, answer_replayed
 from console.web.rendering import render
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def install_handlers(app: FastAPI) -> None:
         app.add_exception_handler(error, answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.add_exception_handler(ReplayedAnswer, answer_replayed)
 
 
 def answer_error(request: Request, error: Exception) -> Response:
