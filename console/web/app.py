@@ -20,6 +20,8 @@ from console.web.context import WebContext
 from console.web.idempotency import IdempotencyKeys
 from console.web.middleware import BodyLimit, SecurityHeaders
 from console.web.pages import customers as customer_pages
+from console.web.pages import models as model_pages
+from console.web.pages import operations as operations_pages
 from console.web.pages import overview, sign_in
 from console.web.problems import install_handlers
 from console.web.rate_limits import RateLimits
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 API = (status_api, customer_api, dead_letter_api, operations_api, model_api)
-PAGES = (sign_in, overview, customer_pages)
+PAGES = (sign_in, overview, customer_pages, model_pages, operations_pages)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-PARTS = (("/", "Overview", Permission.READ), ("/customers", "Customers", Permission.VIEW_CUSTOMERS))
+PARTS = (
+    ("/", "Overview", Permission.READ),
+    ("/customers", "Customers", Permission.VIEW_CUSTOMERS),
+    ("/models", "Models", Permission.READ),
+    ("/operations", "Operations", Permission.OPERATE),
+)
 """The parts of the console in the navigation: address, name, and the permission that shows it."""
 LARGE = 10_000.0
 """From here on numbers are written out."""
