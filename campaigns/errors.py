@@ -17,7 +17,8 @@ CampaignError
     ├── LedgerRestoredError     it lacks messages that were published; an operator must act
     ├── UnknownCustomerError    the ledger has nothing of a customer
     ├── UnknownLeadError        the ledger has no such lead
-    └── DeadLetterError         a dead letter that an operator names does not exist, or is resolved already
+    └── DeadLetterError         a dead letter cannot be requeued or discarded, or is resolved already
+        └── UnknownDeadLetterError  the ledger has no such dead letter
 """
 
 from __future__ import annotations
@@ -94,4 +95,8 @@ class UnknownLeadError(LedgerError):
 
 
 class DeadLetterError(LedgerError):
-    """A dead letter that an operator names does not exist, or is resolved already; the message names it."""
+    """A dead letter that an operator names cannot be requeued or discarded, or is resolved already."""
+
+
+class UnknownDeadLetterError(DeadLetterError):
+    """The ledger has no such dead letter."""

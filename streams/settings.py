@@ -311,6 +311,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Days for which leads and their events are kept after the last one; 0 keeps them.",
     )
+    retention_audit_days: float = Field(
+        400,
+        alias="HOLDFAST_RETENTION_AUDIT_DAYS",
+        ge=0,
+        description="Days for which the console's audit log is kept; 0 keeps it.",
+    )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
     )
@@ -424,6 +430,12 @@ class Settings(BaseSettings):
         alias="HOLDFAST_CONSOLE_ACCESS",
         pattern="^(accounts|open)$",
         description="accounts: everybody signs in; open: nobody does and everybody is an admin, on loopback only.",
+    )
+    console_rate_per_minute: int = Field(
+        6_000,
+        alias="HOLDFAST_CONSOLE_RATE_PER_MINUTE",
+        ge=0,
+        description="Requests to the API that an account may send in a minute; 0 sets no limit.",
     )
     private_columns: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -621,7 +633,8 @@ class Settings(BaseSettings):
     @property
     def retention_days(self) -> dict[str, float]:
         """How long rows are kept, in days, by table; 0 keeps them."""
-        tables = ("outbox", "decision", "seen_event", "contact", "dead_letter", "delivery", "campaign_hour", "lead")
+        written = ("outbox", "decision", "seen_event", "contact", "dead_letter", "delivery")
+        tables = (*written, "campaign_hour", "lead", "audit")
         return {table: getattr(self, f"retention_{table}_days") for table in tables}
 
     @property

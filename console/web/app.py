@@ -13,12 +13,19 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from console.access.postgres_accounts import PostgresAccounts
 from console.web.api import customers as customer_api
+from console.web.api import dead_letters as dead_letter_api
+from console.web.api import models as model_api
+from console.web.api import operations as operations_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
+from console.web.idempotency import IdempotencyKeys
 from console.web.middleware import BodyLimit, SecurityHeaders
 from console.web.pages import access, overview, sign_in
 from console.web.pages import customers as customer_pages
+from console.web.pages import models as model_pages
+from console.web.pages import operations as operations_pages
 from console.web.problems import RESPONSES, install_handlers
+from console.web.rate_limits import RateLimits
 from console.web.rendering import STATIC
 from console.web.sign_in_limits import SignInLimits
 from console.web.status_watch import StatusWatch
@@ -28,12 +35,15 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-API = (status_api, customer_api)
-PAGES = (sign_in, overview, customer_pages, access)
+API = (status_api, customer_api, dead_letter_api, operations_api, model_api)
+PAGES = (sign_in, overview, customer_pages, model_pages, operations_pages, access)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
-Send an API key as `Authorization: Bearer hf_...`. Errors are problem details (RFC 9457)."""
+Send an API key as `Authorization: Bearer hf_...`. Errors are problem details (RFC 9457).
+
+A POST with the header `Idempotency-Key` is done once: for 24 hours a repetition gets the stored answer, with the header
+`Idempotent-Replayed: true`. Too many requests get 429 with `Retry-After`."""
 
 
 def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> FastAPI:
@@ -46,7 +56,12 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
             site can reach it by a name of its own (DNS rebinding).
     """
     context = WebContext(
-        settings, PostgresAccounts(settings.ledger_url), is_open, StatusWatch(settings), SignInLimits()
+        settings,
+        PostgresAccounts(settings.ledger_url),
+        is_open,
+        StatusWatch(settings),
+        SignInLimits(),
+        RateLimits(settings.console_rate_per_minute),
     )
 
     @asynccontextmanager
@@ -71,6 +86,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
             Middleware(SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
             Middleware(BodyLimit),
+            Middleware(IdempotencyKeys, accounts=context.accounts),
         ],
     )
     app.state.context = context

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from campaigns.errors import (
+    DeadLetterError,
     LaunchError,
     LedgerConflictError,
     LedgerUnavailableError,
     ReevaluationError,
     UnknownCustomerError,
+    UnknownDeadLetterError,
     UnknownLeadError,
 )
 from console.errors import FOR_PEOPLE
 from features.errors import CacheUnavailableError, UnknownWarehouseCustomerError, WarehouseUnavailableError
-from models.errors import NoVersionError, PromotionRefusedError, VersionConflictError
+from models.errors import ExperimentError, NoVersionError, PromotionRefusedError, VersionConflictError
 from segments.errors import UnknownSegmentError
-from streams.errors import BrokerUnavailableError, RegistryUnavailableError, SinkUnavailableError
+from streams.errors import BrokerUnavailableError, RegistryUnavailableError, ReplayError, SinkUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,12 +98,22 @@ class TooManyRequestsError(RequestError):
 
 _NOT_FOUND = (
     UnknownCustomerError,
+    UnknownDeadLetterError,
     UnknownLeadError,
     UnknownSegmentError,
     UnknownWarehouseCustomerError,
     NoVersionError,
 )
-_CONFLICTS = (LaunchError, ReevaluationError, PromotionRefusedError, VersionConflictError, LedgerConflictError)
+_CONFLICTS = (
+    DeadLetterError,
+    ExperimentError,
+    LaunchError,
+    ReevaluationError,
+    ReplayError,
+    PromotionRefusedError,
+    VersionConflictError,
+    LedgerConflictError,
+)
 _UNAVAILABLE = (
     LedgerUnavailableError,
     WarehouseUnavailableError,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PARTS = (
     ("/", "Overview", Permission.READ),
     ("/customers", "Customers", Permission.VIEW_CUSTOMERS),
+    ("/models", "Models", Permission.READ),
+    ("/operations", "Operations", Permission.OPERATE),
     ("/access", "Access", Permission.ADMINISTER),
 )
 """The parts of the console in the navigation: address, name, and the permission that shows it."""
