@@ -12,10 +12,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from console.access.postgres_accounts import PostgresAccounts
+from console.web.api import campaigns as campaign_api
 from console.web.api import customers as customer_api
 from console.web.api import dead_letters as dead_letter_api
 from console.web.api import models as model_api
 from console.web.api import operations as operations_api
+from console.web.api import segments as segment_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
 from console.web.idempotency import IdempotencyKeys
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-API = (status_api, customer_api, dead_letter_api, operations_api, model_api)
+API = (status_api, customer_api, segment_api, campaign_api, dead_letter_api, operations_api, model_api)
 PAGES = (sign_in, overview, customer_pages, model_pages, operations_pages, access)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.

@@ -9,12 +9,17 @@ import psycopg
 
 from campaigns.errors import (
     DeadLetterError,
+    DefinitionChangedError,
+    DefinitionExistsError,
+    DefinitionMissingError,
+    DefinitionsReadOnlyError,
     LaunchError,
     LedgerConflictError,
     LedgerUnavailableError,
     ReevaluationError,
     UnknownCustomerError,
     UnknownDeadLetterError,
+    UnknownLaunchError,
     UnknownLeadError,
 )
 from console.errors import FOR_PEOPLE
@@ -103,16 +108,20 @@ _NOT_FOUND = (
     UnknownSegmentError,
     UnknownWarehouseCustomerError,
     NoVersionError,
+    DefinitionMissingError,
+    UnknownLaunchError,
 )
 _CONFLICTS = (
     DeadLetterError,
+    DefinitionExistsError,
+    DefinitionsReadOnlyError,
     ExperimentError,
     LaunchError,
+    LedgerConflictError,
+    PromotionRefusedError,
     ReevaluationError,
     ReplayError,
-    PromotionRefusedError,
     VersionConflictError,
-    LedgerConflictError,
 )
 _UNAVAILABLE = (
     LedgerUnavailableError,
@@ -135,6 +144,8 @@ def find_status(error: Exception) -> HTTPStatus:
         return error.status
     if isinstance(error, _NOT_FOUND):
         return HTTPStatus.NOT_FOUND
+    if isinstance(error, DefinitionChangedError):
+        return HTTPStatus.PRECONDITION_FAILED
     if isinstance(error, _CONFLICTS):
         return HTTPStatus.CONFLICT
     if isinstance(error, _UNAVAILABLE):
