@@ -62,3 +62,10 @@ SELECT EXISTS (SELECT FROM evaluated WHERE customer_id = %(customer)s) OR EXISTS
     OR EXISTS (SELECT FROM membership WHERE customer_id = %(customer)s) OR EXISTS (SELECT FROM contact WHERE customer_id = %(customer)s)
     OR EXISTS (SELECT FROM seen_event WHERE customer_id = %(customer)s) OR EXISTS (SELECT FROM feedback WHERE customer_id = %(customer)s)
     OR EXISTS (SELECT FROM consent_change WHERE customer_id = %(customer)s);
+
+-- name: find_customers
+SELECT customer_id FROM evaluated WHERE customer_id LIKE %(pattern)s AND customer_id > %(after)s ORDER BY customer_id LIMIT %(limit)s;
+
+-- name: members_after
+SELECT customer_id FROM membership WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s
+ ORDER BY customer_id LIMIT %(limit)s;

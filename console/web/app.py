@@ -11,12 +11,15 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from console.access.postgres_accounts import PostgresAccounts
+from console.web.api import care as care_api
 from console.web.api import customers as customer_api
+from console.web.api import intelligence, loyalty, predictions
 from console.web.api import status as status_api
 from console.web.context import WebContext
 from console.web.middleware import BodyLimit, SecurityHeaders
+from console.web.pages import care, overview, sign_in
 from console.web.pages import customers as customer_pages
-from console.web.pages import overview, sign_in
+from console.web.prediction_desk import PredictionDesk
 from console.web.problems import install_handlers
 from console.web.rendering import STATIC
 from console.web.sign_in_limits import SignInLimits
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-API = (status_api, customer_api)
-PAGES = (sign_in, overview, customer_pages)
+API = (status_api, customer_api, care_api, predictions, intelligence)
+PAGES = (sign_in, overview, customer_pages, care)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
@@ -45,13 +48,20 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
             site can reach it by a name of its own (DNS rebinding).
     """
     context = WebContext(
-        settings, PostgresAccounts(settings.ledger_url), is_open, StatusWatch(settings), SignInLimits()
+        settings,
+        PostgresAccounts(settings.ledger_url),
+        is_open,
+        StatusWatch(settings),
+        SignInLimits(),
+        PredictionDesk(settings),
     )
 
     @asynccontextmanager
     async def open_accounts(_: FastAPI) -> AsyncIterator[None]:
         context.accounts.open()
+        context.predictions.open()
         yield
+        context.predictions.close()
         context.accounts.close()
 
     app = FastAPI(
@@ -72,6 +82,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
     install_handlers(app)
     for resource in API:
         app.include_router(resource.router, prefix=V1)
+    app.include_router(loyalty.router)
     for part in PAGES:
         app.include_router(part.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from campaigns.errors import (
+    ErasedCustomerError,
     LaunchError,
     LedgerConflictError,
     LedgerUnavailableError,
@@ -17,6 +18,7 @@ from campaigns.errors import (
 )
 from console.errors import FOR_PEOPLE
 from features.errors import CacheUnavailableError, UnknownWarehouseCustomerError, WarehouseUnavailableError
+from intelligence.errors import MessageStoreUnavailableError, NoRecommendationsError
 from models.errors import NoVersionError, PromotionRefusedError, VersionConflictError
 from segments.errors import UnknownSegmentError
 from streams.errors import BrokerUnavailableError, RegistryUnavailableError, SinkUnavailableError
@@ -100,6 +102,7 @@ _NOT_FOUND = (
     UnknownSegmentError,
     UnknownWarehouseCustomerError,
     NoVersionError,
+    NoRecommendationsError,
 )
 _CONFLICTS = (LaunchError, ReevaluationError, PromotionRefusedError, VersionConflictError, LedgerConflictError)
 _UNAVAILABLE = (
@@ -109,6 +112,7 @@ _UNAVAILABLE = (
     BrokerUnavailableError,
     SinkUnavailableError,
     RegistryUnavailableError,
+    MessageStoreUnavailableError,
     psycopg.OperationalError,
 )
 KNOWN = (RequestError, *FOR_PEOPLE, psycopg.OperationalError)
@@ -119,6 +123,8 @@ def find_status(error: Exception) -> HTTPStatus:
     """Return the status of a known error: what a person can change in the request is 422."""
     if isinstance(error, RequestError):
         return error.status
+    if isinstance(error, ErasedCustomerError):
+        return HTTPStatus.GONE
     if isinstance(error, _NOT_FOUND):
         return HTTPStatus.NOT_FOUND
     if isinstance(error, _CONFLICTS):
