@@ -69,3 +69,11 @@ SELECT customer_id FROM evaluated WHERE customer_id LIKE %(pattern)s AND custome
 -- name: members_after
 SELECT customer_id FROM membership WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s
  ORDER BY customer_id LIMIT %(limit)s;
+
+-- name: live_after
+SELECT sequence, destination, created_at, value FROM outbox
+ WHERE sequence > %(after)s AND destination IN ('decisions', 'lead_alerts') ORDER BY sequence LIMIT %(limit)s;
+
+-- name: live_latest
+SELECT sequence, destination, created_at, value FROM outbox
+ WHERE destination IN ('decisions', 'lead_alerts') ORDER BY sequence DESC LIMIT %(limit)s;

@@ -13,11 +13,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from console.access.postgres_accounts import PostgresAccounts
 from console.web.api import care as care_api
 from console.web.api import customers as customer_api
-from console.web.api import intelligence, loyalty, predictions
+from console.web.api import intelligence, loyalty, predictions, streams
 from console.web.api import status as status_api
 from console.web.context import WebContext
+from console.web.live_feed import LiveFeed
 from console.web.middleware import BodyLimit, SecurityHeaders
-from console.web.pages import care, overview, sign_in
+from console.web.pages import care, live, overview, sign_in
 from console.web.pages import customers as customer_pages
 from console.web.prediction_desk import PredictionDesk
 from console.web.problems import install_handlers
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-API = (status_api, customer_api, care_api, predictions, intelligence)
-PAGES = (sign_in, overview, customer_pages, care)
+API = (status_api, customer_api, care_api, predictions, intelligence, streams)
+PAGES = (sign_in, overview, customer_pages, care, live)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
@@ -54,6 +55,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         StatusWatch(settings),
         SignInLimits(),
         PredictionDesk(settings),
+        LiveFeed(settings),
     )
 
     @asynccontextmanager
@@ -61,6 +63,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         context.accounts.open()
         context.predictions.open()
         yield
+        context.live.stop()
         context.predictions.close()
         context.accounts.close()
 

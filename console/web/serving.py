@@ -12,6 +12,9 @@ from console.errors import AccessError
 from console.web.app import build_app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from socket import socket
+
     from fastapi import FastAPI
 
     from streams.settings import Settings
@@ -45,7 +48,7 @@ def serve(settings: Settings) -> None:
         AccessError: nobody would have to sign in on an address that others can reach.
     """
     app = build_served_app(settings)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.console_host,
         port=settings.console_port,
@@ -55,6 +58,25 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=5,
         proxy_headers=settings.console_url is not None,
     )
+    ConsoleServer(config, app.state.context.live.stop).run()
+
+
+class ConsoleServer(uvicorn.Server):
+    """Serves an application; streams, which have no end, are ended before it waits for open requests.
+
+    Args:
+        config: of the server.
+        end_streams: ends them.
+    """
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """End streams and requests."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
 
 def is_loopback(host: str) -> bool:
