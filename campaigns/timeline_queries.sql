@@ -77,3 +77,19 @@ SELECT sequence, destination, created_at, value FROM outbox
 -- name: live_latest
 SELECT sequence, destination, created_at, value FROM outbox
  WHERE destination IN ('decisions', 'lead_alerts') ORDER BY sequence DESC LIMIT %(limit)s;
+
+-- name: latest_decision
+SELECT max(as_of) FROM decision;
+
+-- name: risk_weeks
+SELECT date_trunc('week', as_of AT TIME ZONE 'UTC')::date AS week, facts ->> 'churn_risk' AS risk, count(DISTINCT customer_id)
+  FROM decision WHERE as_of >= %(since)s AND facts ->> 'churn_risk' IS NOT NULL
+ GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- name: risk_moves
+SELECT began, ended, count(*) FROM (
+    SELECT (array_agg(facts ->> 'churn_risk' ORDER BY as_of))[1] AS began,
+           (array_agg(facts ->> 'churn_risk' ORDER BY as_of DESC))[1] AS ended
+      FROM decision WHERE as_of >= %(since)s AND facts ->> 'churn_risk' IS NOT NULL
+     GROUP BY customer_id
+) AS t GROUP BY 1, 2 ORDER BY 1, 2;

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from console.access.postgres_accounts import PostgresAccounts
+from console.web.analytics_watch import AnalyticsWatch
 from console.web.api import care as care_api
 from console.web.api import customers as customer_api
 from console.web.api import intelligence, loyalty, predictions, streams
@@ -18,7 +19,7 @@ from console.web.api import status as status_api
 from console.web.context import WebContext
 from console.web.live_feed import LiveFeed
 from console.web.middleware import BodyLimit, SecurityHeaders
-from console.web.pages import care, live, overview, sign_in
+from console.web.pages import analytics, care, live, overview, sign_in
 from console.web.pages import customers as customer_pages
 from console.web.prediction_desk import PredictionDesk
 from console.web.problems import install_handlers
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 API = (status_api, customer_api, care_api, predictions, intelligence, streams)
-PAGES = (sign_in, overview, customer_pages, care, live)
+PAGES = (sign_in, overview, customer_pages, care, live, analytics)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
@@ -56,6 +57,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         SignInLimits(),
         PredictionDesk(settings),
         LiveFeed(settings),
+        AnalyticsWatch(settings),
     )
 
     @asynccontextmanager

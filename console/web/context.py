@@ -11,6 +11,7 @@ from console.access.tokens import make_session_token
 
 if TYPE_CHECKING:
     from console.access.postgres_accounts import PostgresAccounts
+    from console.web.analytics_watch import AnalyticsWatch
     from console.web.live_feed import LiveFeed
     from console.web.prediction_desk import PredictionDesk
     from console.web.sign_in_limits import SignInLimits
@@ -30,6 +31,7 @@ class WebContext:
         sign_ins: how many sign-ins may fail.
         predictions: makes them for all requests.
         live: decisions and alerts as they come.
+        analytics: figures about all customers.
         secret: stands for a session's token where the console is open.
     """
 
@@ -40,6 +42,7 @@ class WebContext:
     sign_ins: SignInLimits
     predictions: PredictionDesk
     live: LiveFeed
+    analytics: AnalyticsWatch
     secret: str = field(default_factory=make_session_token, repr=False)
 
 

@@ -24,6 +24,7 @@ PARTS = (
     ("/", "Overview", Permission.READ),
     ("/live", "Live", Permission.VIEW_CUSTOMERS),
     ("/customers", "Customers", Permission.VIEW_CUSTOMERS),
+    ("/analytics", "Analytics", Permission.READ),
 )
 """The parts of the console in the navigation: address, name, and the permission that shows it."""
 LARGE = 10_000.0

@@ -40,7 +40,9 @@ def show_what_if(
     customer_id: Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*$")],
 ) -> Response:
     """Show what an update of a customer would do if some facts were others; nothing is stored or sent."""
-    given = {name.removeprefix(FACT): text.strip() for name, text in request.query_params.items() if FACT in name[:5]}
+    given = {
+        name.removeprefix(FACT): text.strip() for name, text in request.query_params.items() if name.startswith(FACT)
+    }
     values = {name: text for name, text in given.items() if text}
     found = find_what_if(context.settings, customer_id, values=values, nulls=())
     note_view(context, principal, customer_id, "what-if")
