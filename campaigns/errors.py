@@ -13,6 +13,7 @@ CampaignError
 ├── FeedbackError             feedback of staff is refused; the message says why
 ├── FactChangeError           a fact cannot be changed as asked; the message says why
 ├── ErasureError              an erasure did not happen; the message says why
+├── ErasedCustomerError       nothing is kept of a customer who was erased
 ├── RetentionError            old rows may not be deleted so; the message says why
 └── LedgerError
     ├── LedgerUnavailableError  the ledger cannot be reached now; retry
@@ -81,6 +82,10 @@ class FactChangeError(CampaignError):
 
 class ErasureError(CampaignError):
     """An erasure did not happen; the message says why."""
+
+
+class ErasedCustomerError(CampaignError):
+    """The customer was erased; the message says when and by whom."""
 
 
 class RetentionError(CampaignError):

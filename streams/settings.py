@@ -428,8 +428,8 @@ class Settings(BaseSettings):
     console_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         ("127.0.0.1", "::1"),
         alias="HOLDFAST_CONSOLE_PROXIES",
-        description="Addresses or networks of the proxies of HOLDFAST_CONSOLE_URL, comma-separated; only they may say who "
-        "a request comes from.",
+        description="Addresses or networks of the proxies of HOLDFAST_CONSOLE_URL, comma-separated; only they may say "
+        "who a request comes from.",
     )
     console_access: str = Field(
         "accounts",

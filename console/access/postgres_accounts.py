@@ -239,6 +239,10 @@ class PostgresAccounts:
             },
         )
 
+    def record_views(self, actor: str, action: str, customer_ids: Sequence[str]) -> None:
+        """Add a line for each customer whom somebody looked at."""
+        self._ask("record_views", {"actor": actor, "action": action, "customers": list(customer_ids)})
+
     def list_audit(
         self, *, before: int | None, limit: int, actor: str | None = None, customer_id: str | None = None
     ) -> Sequence[AuditEntry]:

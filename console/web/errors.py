@@ -13,6 +13,7 @@ from campaigns.errors import (
     DefinitionExistsError,
     DefinitionMissingError,
     DefinitionsReadOnlyError,
+    ErasedCustomerError,
     LaunchError,
     LedgerConflictError,
     LedgerUnavailableError,
@@ -24,6 +25,7 @@ from campaigns.errors import (
 )
 from console.errors import FOR_PEOPLE
 from features.errors import CacheUnavailableError, UnknownWarehouseCustomerError, WarehouseUnavailableError
+from intelligence.errors import MessageStoreUnavailableError, NoRecommendationsError
 from models.errors import ExperimentError, NoVersionError, PromotionRefusedError, VersionConflictError
 from segments.errors import UnknownSegmentError
 from streams.errors import BrokerUnavailableError, RegistryUnavailableError, ReplayError, SinkUnavailableError
@@ -110,6 +112,7 @@ _NOT_FOUND = (
     NoVersionError,
     DefinitionMissingError,
     UnknownLaunchError,
+    NoRecommendationsError,
 )
 _CONFLICTS = (
     DeadLetterError,
@@ -130,7 +133,15 @@ _UNAVAILABLE = (
     BrokerUnavailableError,
     SinkUnavailableError,
     RegistryUnavailableError,
+    MessageStoreUnavailableError,
     psycopg.OperationalError,
+)
+_STATUSES: tuple[tuple[tuple[type[Exception], ...], HTTPStatus], ...] = (
+    (_NOT_FOUND, HTTPStatus.NOT_FOUND),
+    ((ErasedCustomerError,), HTTPStatus.GONE),
+    ((DefinitionChangedError,), HTTPStatus.PRECONDITION_FAILED),
+    (_CONFLICTS, HTTPStatus.CONFLICT),
+    (_UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _UNUSABLE_VALUES = (psycopg.DataError, UnicodeEncodeError)
 """Values that a database cannot hold: a NUL character, half of a surrogate pair, a number out of range."""
@@ -142,15 +153,8 @@ def find_status(error: Exception) -> HTTPStatus:
     """Return the status of a known error: what a person can change in the request is 422."""
     if isinstance(error, RequestError):
         return error.status
-    if isinstance(error, _NOT_FOUND):
-        return HTTPStatus.NOT_FOUND
-    if isinstance(error, DefinitionChangedError):
-        return HTTPStatus.PRECONDITION_FAILED
-    if isinstance(error, _CONFLICTS):
-        return HTTPStatus.CONFLICT
-    if isinstance(error, _UNAVAILABLE):
-        return HTTPStatus.SERVICE_UNAVAILABLE
-    return HTTPStatus.UNPROCESSABLE_ENTITY
+    found = (status for errors, status in _STATUSES if isinstance(error, errors))
+    return next(found, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def find_headers(error: Exception) -> Mapping[str, str]:
