@@ -13,7 +13,7 @@ from campaigns.ports import LedgerFacts
 from campaigns.postgres_insights import count_insights, write_insights
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.recommendation_file import open_file
-from features.insights import RECOMMENDATIONS
+from features.insights import RECOMMENDATIONS, RECOMMENDATIONS_FACT, RECOMMENDED_AT
 from intelligence.errors import RecommendationError
 from intelligence.recommendations.catalogue import CATALOGUE_COLUMNS, read_catalogue
 from intelligence.recommendations.catalogue import REQUIRED_COLUMNS as OF_PRODUCTS
@@ -152,7 +152,7 @@ def run_recommendations(
         recommender = learn(settings, inputs, show, now=now)
         run = _Run(recommender, options, show)
         rows = run.take(_read_newcomers(settings, inputs) if inputs.newcomers else (), add)
-        facts = ((each.customer_id, as_facts(each.recommendations)) for each in rows)
+        facts = ((each.customer_id, as_facts(each.recommendations, now)) for each in rows)
         stored = write_insights(settings.ledger_url, RECOMMENDATIONS, facts, at=now) if options.stores else None
         for _ in facts:  # all of them where none are stored
             pass
@@ -201,10 +201,11 @@ class _Run:
             yield each
 
 
-def as_facts(recommendations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the facts of a customer, see features/insights.py."""
+def as_facts(recommendations: Sequence[Mapping[str, Any]], at: datetime) -> dict[str, Any]:
+    """Return the facts of a customer, computed at a time, see features/insights.py."""
     short = [{name: each[name] for name in FACT_FIELDS} for each in recommendations]
-    return {"recommendations": short, "recommended_product": short[0]["product_id"] if short else None}
+    first = short[0]["product_id"] if short else None
+    return {RECOMMENDATIONS_FACT: short, "recommended_product": first, RECOMMENDED_AT: at.astimezone(UTC).isoformat()}
 
 
 def recommend_now(
