@@ -94,15 +94,23 @@ INSERT INTO intelligence.cluster_run (at, result) VALUES (%(at)s, %(result)s::js
 
 -- name: create_next_customers
 DROP TABLE IF EXISTS intelligence.customer_next;
-CREATE TABLE intelligence.customer_next (LIKE intelligence.customer INCLUDING COMMENTS INCLUDING INDEXES);
+-- Without its indexes: that of the vectors is made when all rows are there.
+CREATE TABLE intelligence.customer_next (LIKE intelligence.customer INCLUDING COMMENTS INCLUDING DEFAULTS,
+    PRIMARY KEY (customer_id));
 
 -- name: replace_customers
 DROP TABLE intelligence.customer;
 ALTER TABLE intelligence.customer_next RENAME TO customer;
 
+-- name: delete_products
+DELETE FROM intelligence.product;
+
+-- name: product_names
+SELECT product_id, name FROM intelligence.product WHERE product_id = ANY (%(products)s::text[]);
+
 -- name: read_vector
-SELECT vector::text, cluster FROM intelligence.customer WHERE customer_id = %(customer)s;
+SELECT vector::text, products FROM intelligence.customer WHERE customer_id = %(customer)s;
 
 -- name: nearest_customers
-SELECT customer_id, cluster, vector::text, vector <-> %(vector)s::halfvec AS distance FROM intelligence.customer
+SELECT customer_id, cluster, vector::text, vector <-> %(vector)s::halfvec AS distance, products, strengths FROM intelligence.customer
  WHERE customer_id <> %(customer)s ORDER BY vector <-> %(vector)s::halfvec LIMIT %(most)s;

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from campaigns.postgres_ledger import PostgresLedger
+    from intelligence.recommendations.catalogue import Catalogue
+    from intelligence.recommendations.purchases import Purchases
     from intelligence.recommendations.recommender import Recommended, Recommender
     from streams.settings import Settings
 
@@ -105,6 +107,24 @@ class RunReport:
     file: Path | None
 
 
+def read_inputs(settings: Settings, inputs: Inputs, show: Show, *, now: datetime) -> tuple[Catalogue, Purchases, float]:
+    """Return the catalogue, the purchases and the day of recommending, in days since 1970.
+
+    Raises:
+        RecommendationError: a source cannot be used.
+    """
+    catalog, bought = (
+        _find_source(settings, inputs, each)
+        for each in (inputs.catalog or settings.catalog, inputs.purchases or settings.purchases)
+    )
+    rows = read_rows(catalog, CATALOGUE_COLUMNS, OF_PRODUCTS)
+    catalogue = read_catalogue((dict(zip(CATALOGUE_COLUMNS, row, strict=True)) for row in rows), catalog.address)
+    lines = _counted(read_rows(bought, PURCHASE_COLUMNS, OF_PURCHASES), "purchases read", show)
+    purchases = read_purchases(lines, catalogue, bought.address, now)
+    as_of = np.floor(purchases.days.max()) + 1 if inputs.as_of is None else inputs.as_of.timestamp() / 86_400
+    return catalogue, purchases, float(as_of)
+
+
 def learn(settings: Settings, inputs: Inputs, show: Show, *, now: datetime) -> Recommender:
     """Return the recommender of the catalogue and purchases.
 
@@ -118,16 +138,7 @@ def learn(settings: Settings, inputs: Inputs, show: Show, *, now: datetime) -> R
         raise RecommendationError(
             f"recommending needs the package {error.name}; install Holdfast with the extra `training`"
         ) from error
-    catalog, bought = (
-        _find_source(settings, inputs, each)
-        for each in (inputs.catalog or settings.catalog, inputs.purchases or settings.purchases)
-    )
-    rows = read_rows(catalog, CATALOGUE_COLUMNS, OF_PRODUCTS)
-    catalogue = read_catalogue((dict(zip(CATALOGUE_COLUMNS, row, strict=True)) for row in rows), catalog.address)
-    lines = _counted(read_rows(bought, PURCHASE_COLUMNS, OF_PURCHASES), "purchases read", show)
-    purchases = read_purchases(lines, catalogue, bought.address, now)
-    as_of = np.floor(purchases.days.max()) + 1 if inputs.as_of is None else inputs.as_of.timestamp() / 86_400
-    return fit_recommender(catalogue, purchases, float(as_of), show)
+    return fit_recommender(*read_inputs(settings, inputs, show, now=now), show)
 
 
 def run_recommendations(
