@@ -34,6 +34,29 @@ SELECT count(*) FROM intelligence.message WHERE occurred_at < %(cutoff)s;
 DELETE FROM intelligence.message
  WHERE ctid = ANY (ARRAY(SELECT ctid FROM intelligence.message WHERE occurred_at < %(cutoff)s LIMIT %(most)s));
 
+-- name: reading_state
+SELECT version, customer_id, message_id FROM intelligence.reading_state;
+
+-- name: delete_reading_state
+DELETE FROM intelligence.reading_state;
+
+-- name: write_reading_state
+INSERT INTO intelligence.reading_state (version, customer_id, message_id)
+VALUES (%(version)s, %(customer_id)s, %(message_id)s);
+
+-- name: texts_after
+SELECT customer_id, message_id, text FROM intelligence.message
+ WHERE (customer_id, message_id) > (%(customer_id)s, %(message_id)s) ORDER BY customer_id, message_id LIMIT %(most)s;
+
+-- name: update_reading
+-- Only where it differs: an update gives a row new entries in every index.
+UPDATE intelligence.message SET language = %(language)s, sentiment = %(sentiment)s, satisfaction = %(satisfaction)s,
+    concerns = %(concerns)s::text[], urgency = %(urgency)s, wants_to_cancel = %(wants_to_cancel)s
+ WHERE customer_id = %(customer_id)s AND message_id = %(message_id)s
+   AND (language, sentiment, satisfaction, concerns, urgency, wants_to_cancel) IS DISTINCT FROM
+       (%(language)s::text, %(sentiment)s::real, %(satisfaction)s::real, %(concerns)s::text[], %(urgency)s::text,
+        %(wants_to_cancel)s);
+
 -- name: count_messages
 SELECT count(*) FROM intelligence.message;
 

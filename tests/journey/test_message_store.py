@@ -78,7 +78,7 @@ def test_messages_are_copied_once_and_erased_customers_are_left_out(place: Workp
     assert (first["indexed"]["encoded"], first["indexed"]["learned"]) == (len(SAID), True)
     assert stored(place)["m1"] == LATE
     again = sync(place)
-    assert (again["copied"]["records"], again["indexed"]["encoded"]) == (0, 0)
+    assert (again["copied"]["records"], again["read_again"]["read"], again["indexed"]["encoded"]) == (0, 0, 0)
 
     with psycopg.connect(place.environment["HOLDFAST_LEDGER_URL"]) as store:
         store.execute("DELETE FROM intelligence.reading_position")
