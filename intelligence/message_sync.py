@@ -20,6 +20,7 @@ from intelligence.message_index import newest_vectors
 from intelligence.message_rereading import reread_messages
 from intelligence.postgres_messages import StoredMessage, vector_literals
 from streams.adapters import build_decoder, open_schemas
+from streams.definitions import read_definitions
 from streams.kafka.history import HistoryReader, Period
 from streams.runtime.history_batches import Position
 from streams.runtime.model_reload import load_models
