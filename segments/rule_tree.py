@@ -286,12 +286,24 @@ def _build(tree: Tree, path: Path, problems: list[Problem]) -> Any:
 
 def _build_raw(text: str, path: Path, problems: list[Problem]) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        problems.append(Problem(path, "this is nested too deeply"))
+        return read_json(text)
     except ValueError as error:
-        problems.append(Problem(path, f"this is not JSON: {error}"))
-    return None
+        problems.append(Problem(path, str(error)))
+        return None
+
+
+def read_json(text: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: it is none, or nested too deeply.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("this is nested too deeply") from error
+    except ValueError as error:
+        raise ValueError(f"this is not JSON: {error}") from error
 
 
 def _refuse_constant(name: str) -> None:
@@ -400,3 +412,19 @@ def _describe_value(value: Value, comparison: Comparison) -> str:
     if comparison.is_list:
         return ", ".join(value.text.split("\n"))
     return {"true": "yes", "false": "no"}.get(value.text, value.text) if value.type == "boolean" else value.text
+
+
+def find_json_path(tree: Tree, path: Path) -> str:
+    """Return where the rule has a part, as the compiler's errors say it: `$.and[0]`."""
+    said, part = "$", tree
+    for place in path:
+        group = part
+        if not isinstance(group, Group):
+            break
+        negation = '["!"]' if group.is_bare else '["!"][0]'
+        if group.kind != "none":
+            said += f".{group.kind}[{place}]"
+        else:
+            said += negation if len(group.parts) == 1 else f'["!"][0].or[{place}]'
+        part = group.parts[place]
+    return said

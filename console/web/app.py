@@ -14,9 +14,10 @@ from console.access.postgres_accounts import PostgresAccounts
 from console.web.api import customers as customer_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
+from console.web.fact_catalogue import FactCatalogue
 from console.web.middleware import BodyLimit, SecurityHeaders
 from console.web.pages import customers as customer_pages
-from console.web.pages import overview, sign_in
+from console.web.pages import overview, segment_editor, segments, sign_in
 from console.web.problems import install_handlers
 from console.web.rendering import STATIC
 from console.web.sign_in_limits import SignInLimits
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 API = (status_api, customer_api)
-PAGES = (sign_in, overview, customer_pages)
+PAGES = (sign_in, overview, customer_pages, segment_editor, segments)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
@@ -45,7 +46,12 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
             site can reach it by a name of its own (DNS rebinding).
     """
     context = WebContext(
-        settings, PostgresAccounts(settings.ledger_url), is_open, StatusWatch(settings), SignInLimits()
+        settings,
+        PostgresAccounts(settings.ledger_url),
+        is_open,
+        StatusWatch(settings),
+        SignInLimits(),
+        FactCatalogue(settings),
     )
 
     @asynccontextmanager

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-PARTS = (("/", "Overview", Permission.READ), ("/customers", "Customers", Permission.VIEW_CUSTOMERS))
+PARTS = (
+    ("/", "Overview", Permission.READ),
+    ("/customers", "Customers", Permission.VIEW_CUSTOMERS),
+    ("/segments", "Segments", Permission.READ),
+)
 """The parts of the console in the navigation: address, name, and the permission that shows it."""
 LARGE = 10_000.0
 """From here on numbers are written out."""

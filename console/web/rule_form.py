@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from console.errors import RuleFormError
+from console.web.errors import InvalidRequestError
 from segments.rule_tree import (
     COMPARISONS,
     DAYS,
@@ -22,6 +22,7 @@ from segments.rule_tree import (
     Raw,
     Value,
     draw_rule,
+    read_json,
     walk,
 )
 
@@ -78,11 +79,11 @@ def read_fields(fields: Mapping[str, str], types: Mapping[str, str]) -> Tree:
         types: of the facts that there are; a condition whose fact was changed gets what fits the new one.
 
     Raises:
-        RuleFormError: the fields are not those of a tree.
+        InvalidRequestError: the fields are not those of a tree.
     """
     tree = _read(fields, (), types)
     if sum(1 for _ in walk(tree)) > MOST_PARTS:
-        raise RuleFormError(f"the rule has more than {MOST_PARTS} parts; write it as JSON in a definition file")
+        raise InvalidRequestError(f"the rule has more than {MOST_PARTS} parts; write it as JSON in a definition file")
     return tree
 
 
@@ -94,8 +95,8 @@ def _read(fields: Mapping[str, str], path: Path, types: Mapping[str, str]) -> Tr
     if kind == "json":
         return Raw(fields.get(f"json:{place}", "").replace("\r\n", "\n"))
     if kind not in GROUP_KINDS or len(path) > 2 * DEEPEST:
-        raise RuleFormError(f"the form has no part {place!r}; load the page again")
-    parts = []
+        raise InvalidRequestError(f"the form has no part {place!r}; load the page again")
+    parts: list[Tree] = []
     while f"kind:{name_place((*path, len(parts)))}" in fields:
         parts.append(_read(fields, (*path, len(parts)), types))
     return Group(cast("GroupKind", kind), tuple(parts), is_bare=f"bare:{place}" in fields)
@@ -104,7 +105,7 @@ def _read(fields: Mapping[str, str], path: Path, types: Mapping[str, str]) -> Tr
 def _read_condition(fields: Mapping[str, str], place: str, types: Mapping[str, str]) -> Condition:
     fact, how = fields.get(f"fact:{place}", ""), fields.get(f"how:{place}", "==")
     if how not in COMPARISONS:
-        raise RuleFormError(f"there is no comparison {how!r}; load the page again")
+        raise InvalidRequestError(f"there is no comparison {how!r}; load the page again")
     default = fields.get(f"default:{place}")
     condition = Condition(
         fact,
@@ -155,14 +156,14 @@ def apply_button(tree: Tree, button: str) -> Tree:
     """Return the tree after a button was pressed; one that changes no tree leaves it as it is.
 
     Raises:
-        RuleFormError: the button is of another tree.
+        InvalidRequestError: the button is of another tree.
     """
     found = _DO.fullmatch(button)
     if found is None:
         return tree
     path = tuple(map(int, found[2].split("-")[1:]))
     if find_part(tree, path) is None:
-        raise RuleFormError(f"the rule has no part {found[2]!r}; load the page again")
+        raise InvalidRequestError(f"the rule has no part {found[2]!r}; load the page again")
     return _ACTIONS[found[1]](tree, path)
 
 
@@ -240,15 +241,15 @@ _ACTIONS: Mapping[str, Callable[[Tree, Path], Tree]] = {
 }
 
 
-def redraw(tree: Tree, parse: Callable[[str], Any]) -> Tree:
+def redraw(tree: Tree) -> Tree:
     """Return the tree with each JSON part drawn that can be; JSON that cannot be parsed stays as it is."""
     match tree:
         case Raw(text):
             try:
-                return draw_rule(parse(text))
-            except (ValueError, RecursionError):
+                return draw_rule(read_json(text))
+            except ValueError:
                 return tree
         case Group():
-            return replace(tree, parts=tuple(redraw(each, parse) for each in tree.parts))
+            return replace(tree, parts=tuple(map(redraw, tree.parts)))
         case _:
             return tree
