@@ -2,6 +2,9 @@
 
 CampaignError
 ├── CampaignDefinitionError   a campaign, offer or channel file cannot be used; also a segments.errors.DefinitionError
+│   ├── DefinitionMissingError      there is no definition of that key
+│   ├── DefinitionChangedError      somebody else has changed a definition since it was read
+│   └── DefinitionsReadOnlyError    files are authoritative: definitions are edited there
 ├── MessageError              a message template failed on one customer
 ├── LaunchError               a launch is refused; the message says what to do instead
 ├── ReevaluationError         a re-evaluation is refused or not complete; the message says what to do
@@ -31,6 +34,18 @@ class CampaignError(Exception):
 
 class CampaignDefinitionError(CampaignError, DefinitionError):
     """A campaign, offer or channel file cannot be used; the message names file, path and reason."""
+
+
+class DefinitionMissingError(CampaignDefinitionError):
+    """There is no definition of that key."""
+
+
+class DefinitionChangedError(CampaignDefinitionError):
+    """Somebody else has changed a definition since it was read: read it again, and edit that."""
+
+
+class DefinitionsReadOnlyError(CampaignDefinitionError):
+    """Files are authoritative: definitions are edited there."""
 
 
 class MessageError(CampaignError):

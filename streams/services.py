@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from campaigns.definition import load_definitions
 from campaigns.migrations import migrate
 from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_worker_sessions import PostgresWorkerSessions
@@ -17,6 +16,7 @@ from models.fallbacks import ModelFallbacks
 from models.live_drift import LiveDrift
 from streams.activation import activate, select_guardrails
 from streams.adapters import build_decoder, open_features, open_ledger, open_schemas, open_sink, open_warehouse
+from streams.definitions import read_definitions
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import describe_connection
 from streams.kafka.credentials import build_credentials
@@ -76,7 +76,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             that a person can fix; the message says which.
     """
     check_codecs()
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     scorers = load_served(settings, definitions.offers)
     topic_differences = await asyncio.to_thread(report_topics, settings)
     await asyncio.to_thread(migrate, settings.ledger_url)

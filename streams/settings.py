@@ -112,6 +112,12 @@ class Settings(BaseSettings):
         alias="HOLDFAST_DEFINITIONS_DIR",
         description="Folder with segments/ and campaigns/; default: the shipped definitions.",
     )
+    definitions: str = Field(
+        "files",
+        alias="HOLDFAST_DEFINITIONS",
+        pattern="^(files|ledger)$",
+        description="Where definitions are edited: files, those of the folder; ledger, versions in the ledger.",
+    )
     concerns_file: Path | None = Field(
         None,
         alias="HOLDFAST_CONCERNS_FILE",

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from campaigns.definition import Launch, load_definitions
+from campaigns.definition import Launch
 from campaigns.errors import CampaignDefinitionError, LaunchError, LedgerUnavailableError
 from campaigns.postgres_launches import open_launches
 from features.errors import WarehouseError
 from features.warehouses import opened
+from streams.definitions import read_definitions
 from streams.errors import BrokerUnavailableError
 from streams.kafka.event_producer import DELIVERY_TIMEOUT_S
 from streams.kafka.launch_requests import LaunchRequestProducer
@@ -189,7 +190,7 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
         BrokerUnavailableError: not every request was acknowledged; resume with the same id.
         LedgerUnavailableError: the ledger cannot be used; resume with the same id.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     campaign = find_launchable(definitions.campaigns, key)
     unchecked = asyncio.run(check_launch_facts(settings, definitions, campaign))
     if launch_id is not None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.definition import load_definitions
 from console.use_cases.ledger import open_ledger
 from console.use_cases.segment_choice import choose_segment
 from console.use_cases.segment_facts import FactSources, plan_facts, read_facts
@@ -22,6 +21,7 @@ from models.fallbacks import ModelFallbacks
 from segments.engine import Activation, classify
 from streams.customers import joined_at
 from streams.decision_config import find_scored
+from streams.definitions import read_definitions
 from streams.runtime.model_reload import load_models
 from streams.warehouse import find_warehouse
 
@@ -96,7 +96,7 @@ def compare_segment(settings: Settings, name: str | Mapping[str, Any], *, limit:
         LedgerUnavailableError: the ledger cannot be read.
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     segment = choose_segment(definitions.segments, name)
     return asyncio.run(_compare(settings, segment, load_models(settings, definitions.offers), limit))
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.definition import load_definitions
 from console.use_cases.ledger import open_ledger
 from console.use_cases.segment_choice import choose_segment
 from console.use_cases.segment_facts import FactSources, plan_facts, read_facts
 from console.use_cases.warehouse_check import describe_view
 from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
+from streams.definitions import read_definitions
 from streams.runtime.model_reload import load_models
 from streams.warehouse import find_warehouse
 
@@ -86,7 +86,7 @@ def preview_segment(
         LedgerUnavailableError: the rule reads conversations, and the ledger cannot be read.
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     segment = choose_segment(definitions.segments, name)
     return asyncio.run(_preview(settings, segment, load_models(settings, definitions.offers), limit, within_s))
 
