@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from campaigns.definition import load_definitions
 from campaigns.postgres_overview import open_overview
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.segment_choice import find_segment
+from streams.definitions import read_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ def list_segment_states(settings: Settings) -> Sequence[SegmentState]:
     Raises:
         LedgerUnavailableError: the ledger cannot be read.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
 
     async def ask(ledger: PostgresLedger) -> Mapping[str, Sequence[ActivationRecord]]:
         return {each.key: await ledger.segment_history(each.key) for each in definitions.segments}
@@ -75,7 +75,7 @@ def read_segment(settings: Settings, key: str) -> SegmentDetail:
         UnknownSegmentError: there is no such segment.
         LedgerUnavailableError: the ledger cannot be read.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     segment = find_segment(definitions.segments, key)
     history = ask_ledger(settings, lambda ledger: ledger.segment_history(key))
     (state,) = _describe(settings, [segment], definitions.campaigns, {key: history})
@@ -89,7 +89,7 @@ def list_members_after(settings: Settings, key: str, *, after: str, limit: int) 
         UnknownSegmentError: there is no such segment.
         LedgerUnavailableError: the ledger cannot be read.
     """
-    find_segment(load_definitions(settings.definitions_dir).segments, key)
+    find_segment(read_definitions(settings).segments, key)
     with open_overview(settings.ledger_url) as ledger:
         return ledger.list_members(key, after=after, limit=limit)
 

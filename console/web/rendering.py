@@ -14,6 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from console.access.roles import Permission
 from console.printable import printable
 from console.web.links import customer_address
+from console.web.rule_form import list_comparisons, name_place
+from segments.rule_tree import COMPARISONS, GROUP_KINDS, VALUE_TYPES, describe, describe_fact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +70,13 @@ TEMPLATES.globals.update(
     Permission=Permission,
     PARTS=PARTS,
     customer_address=customer_address,
+    GROUP_KINDS=GROUP_KINDS,
+    COMPARISONS=COMPARISONS,
+    VALUE_TYPES=VALUE_TYPES,
+    describe_condition=describe,
+    describe_fact=describe_fact,
+    name_place=name_place,
+    list_comparisons=list_comparisons,
 )
 TEMPLATES.filters.update(printable=printable, moment=show_moment, figure=show_figure)
 
