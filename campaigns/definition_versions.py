@@ -130,7 +130,7 @@ def build_definitions(contents: Mapping[DefinitionKey, Any]) -> DefinitionSet:
         if name != found:
             raise CampaignDefinitionError(f"{name}: $.key is {found.key!r}; the key of a definition cannot be changed")
     refuse_unknown_campaigns(limits, set(_keys(campaigns)), where=LIMITS)
-    refuse_unknown_names(campaigns, set(_keys(segments)), offers, offers_file=OFFERS)
+    refuse_unknown_names(campaigns, set(_keys(segments)), offers, offers_file=OFFERS.key)
     return DefinitionSet(segments, campaigns, offers, channels)
 
 

@@ -44,6 +44,7 @@ from models.current_user import current_user
 from segments.definition import build_segment
 from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
 from segments.errors import SegmentsError
+from segments.evaluated_versions import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -309,8 +310,11 @@ class PostgresLedger:
 
     def _use(self, segments: Sequence[Segment], campaigns: Sequence[Campaign]) -> None:
         self._versions = {segment.key: segment.version for segment in segments}
-        self._cooling = PgTextArray(each.key for each in campaigns if each.cooldown_days)
-        self._breaking = PgTextArray(each.key for each in campaigns if each.breaker)
+        # Those of earlier definitions, too: a batch that was prepared under them is decided under them.
+        cooling = (each.key for each in campaigns if each.cooldown_days)
+        self._cooling = PgTextArray(dict.fromkeys([*self._cooling, *cooling]))
+        breaking = (each.key for each in campaigns if each.breaker)
+        self._breaking = PgTextArray(dict.fromkeys([*self._breaking, *breaking]))
 
     async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:
         """See the port."""
@@ -460,6 +464,10 @@ class PostgresLedger:
                 "a message or outcome of this batch was folded by another worker meanwhile"
             ) from error
 
+    def _find_rules(self, changes: BatchChanges) -> Mapping[str, str]:
+        """Return the version of each segment's rules that a batch was decided under; it may be in force no longer."""
+        return {key: rules_of(version) for key, version in (changes.versions or {}).items()} or self._versions
+
     async def _roster(self, connection: Connection, versions: Mapping[str, str]) -> int:
         encoded = msgspec.json.encode(versions, order="sorted")
         if encoded not in self._rosters:
@@ -506,7 +514,7 @@ class PostgresLedger:
 
     async def _write(self, connection: Connection, changes: BatchChanges, roster: int) -> Committed:
         bump = "bump_cache_generation" if changes.cache_lost else "cache_generation"
-        for query, values in filter(_has_rows, _statements(changes, self._versions, roster)):
+        for query, values in filter(_has_rows, _statements(changes, self._find_rules(changes), roster)):
             await connection.execute(QUERIES[query], values)
         generation = await connection.execute(QUERIES[bump])
         outbox = None
