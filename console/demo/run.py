@@ -31,13 +31,14 @@ from console.demo.definitions import QUIET_CHANNEL, write_definitions
 from console.demo.publisher import Publisher
 from console.demo.scenario import BEGIN, END, Scenario
 from console.demo.view import Snapshot, Speed, describe, describe_effect, draw_tables, render
-from console.demo.worker_process import DemoWorkerError, WorkerProcess
+from console.demo.worker_process import DemoWorkerError, WorkerProcess, free_port
 from console.embedded.services import EmbeddedServices
 from console.errors import ExampleError
 from console.explanation_views import describe_decision, headline, pick_examples
 from console.use_cases.explanations import explain_decision
 from console.use_cases.performance import measure_campaign
 from console.warehouse import load_example
+from console.web.serving import serve_meanwhile
 from streams.definitions import read_definitions
 from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
@@ -375,7 +376,14 @@ def _as_json(played: Played, seconds: float) -> dict[str, Any]:
 
 
 def _stay(environment: Mapping[str, str], worker: WorkerProcess, console: Console) -> None:
-    console.print("\nThe services run until Ctrl-C. In another terminal:")
+    settings = load_settings(**environment, HOLDFAST_CONSOLE_ACCESS="open", HOLDFAST_CONSOLE_PORT=free_port())
+    with serve_meanwhile(settings) as address:
+        console.print(f"\nThe console: [bold]{address}[/] (open on this machine, without signing in)")
+        _wait_until_interrupted(environment, worker, console)
+
+
+def _wait_until_interrupted(environment: Mapping[str, str], worker: WorkerProcess, console: Console) -> None:
+    console.print("The services run until Ctrl-C. In another terminal:")
     for name, setting in environment.items():
         console.print(f"  export {name}='{setting}'", soft_wrap=True)
     console.print(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,10 +15,13 @@ from console.errors import AccessError
 from console.web.app import build_app
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fastapi import FastAPI
 
     from streams.settings import Settings
 
+POLL_S = 0.01
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -55,6 +61,39 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=5,
         proxy_headers=settings.console_url is not None,
     )
+
+
+@contextmanager
+def serve_meanwhile(settings: Settings) -> Iterator[str]:
+    """Serve the console in a thread meanwhile, and yield its address.
+
+    Args:
+        settings: of the deployment; port 0 is any free one.
+
+    Raises:
+        AccessError: it cannot be served there.
+    """
+    config = uvicorn.Config(
+        build_served_app(settings),
+        host=settings.console_host,
+        port=settings.console_port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        if not thread.is_alive():
+            raise AccessError(f"the console cannot listen on {settings.console_host}:{settings.console_port}")
+        time.sleep(POLL_S)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def is_loopback(host: str) -> bool:

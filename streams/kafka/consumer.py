@@ -192,7 +192,8 @@ class ChunkConsumer(driver.Consumer):
         """Deliver what was fetched, round robin by partition; return the first offset not delivered of each."""
         parts = {tp: cut(fetched, self.chunk_records) for tp, fetched in fetch.partitions.items()}
         waiting = deque(self.scheduler.iterate(parts))
-        while waiting and self._may_deliver(fetch):
+        # A fetch may return from a new assignment before reading begins at its committed offsets.
+        while waiting and self._may_deliver(fetch) and waiting[0][0] in self._offsets:
             tp, part = waiting[0]
             await self._hand_over(tp, part, fetch.generation)
             if self._may_deliver(fetch):  # else flow was suspended meanwhile and the agent's queue emptied

@@ -16,6 +16,7 @@ from faust.transport.drivers import aiokafka as driver
 from mode.threads import WorkerThread
 
 from streams.kafka.decompression import BoundedBatches, BoundedDecompressor, CutRecord, oversized_record
+from streams.kafka.disconnection import disconnect
 from streams.kafka.group_members import remove_member
 from streams.kafka.instance_guard import InstanceGuard
 from streams.kafka.topic_ids import read_metadata, write_metadata
@@ -178,10 +179,18 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
                 report=self._report,
             ).install()
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, error: BaseException) -> None:
         """End the app with an error, from this thread."""
         app = cast("StreamApp", self.app)
         app.loop.call_soon_threadsafe(app.fail, error)
+
+    async def _serve(self) -> None:
+        """Run, then close the connections that requests under way made after the client was closed."""
+        try:
+            await super()._serve()
+        finally:
+            if self._consumer is not None:
+                await self._consumer._client.close()  # noqa: SLF001
 
     async def on_thread_stop(self) -> None:
         """Leave the group and close the connections; a broker that does not answer is left without a word."""
@@ -189,23 +198,15 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         leaving = asyncio.create_task(super().on_thread_stop())
         await asyncio.wait([leaving], timeout=settings.leave_s)
         in_time = leaving.done()
-        if not in_time:
-            await end([leaving])
-            await self._close_connections()
+        await end([leaving])
+        error = None if leaving.cancelled() else leaving.exception()
+        if self._consumer is not None and not (in_time and not leaving.cancelled() and error is None):
+            await disconnect(self._consumer)
         if not in_time or leaving.cancelled():  # aiokafka cancels its own wait for a broker that is away, and is hit
             expiry = f"none: the broker gives its partitions to others after {settings.session_timeout_s:g} s"
             log.warning("group_not_left", group=self.app.conf.id, action=expiry)
-        else:
-            leaving.result()
-
-    async def _close_connections(self) -> None:
-        """Close what aiokafka closes after it has left the group."""
-        consumer: Any = self._ensure_consumer()
-        coordinator = consumer._coordinator  # noqa: SLF001
-        waits = [coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task]  # noqa: SLF001
-        await end(filter(None, waits))
-        await consumer._fetcher.close()  # noqa: SLF001
-        await consumer._client.close()  # noqa: SLF001
+        elif error is not None:
+            self._report(error)
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Log what the stock code prints; run_app raises the error."""
@@ -312,10 +313,14 @@ class ChunkConsumerThread(driver.AIOKafkaConsumerThread):
         for tp, start in starts.items():
             if start.offset is not None:
                 consumer.seek(tp, start.offset)
-        self._sought_in, self._deleted = self._find_assignment(), {}
-        # Positions without a commit are where the log starts: nothing was taken since the assignment.
+        assignment = self._find_assignment()
+        # A rebalance that revokes nothing does not suspend the flow: what was fetched meanwhile is not delivered.
+        has_fetched = self._fetched_from is assignment
+        self._sought_in, self._deleted = assignment, {}
+        # Positions without a commit are where the log starts, unless something was fetched since the assignment.
         self._reached = self._positions(map(ensure_TP, starts))
-        self._seek_to_beginning([tp for tp, start in starts.items() if start.former_id])
+        again = [tp for tp, each in starts.items() if each.former_id or (each.offset is None and has_fetched)]
+        self._seek_to_beginning(again)
         self.seeks += 1
         return {ensure_TP(tp): start for tp, start in starts.items()}
 

@@ -20,6 +20,7 @@ from streams.errors import BrokerUnavailableError, HistoryGoneError
 from streams.kafka.connection import describe_connection, quiet_logger
 from streams.kafka.credentials import build_credentials
 from streams.kafka.decompression import BoundedDecompressor
+from streams.kafka.disconnection import disconnect
 from streams.kafka.fetching import FETCH_WAIT_MS, install_bounded_fetching
 from streams.runtime.history_batches import BatchCutter, PartitionHistory, Position, make_batch, take_in_order
 
@@ -100,7 +101,7 @@ class HistoryReader:
     async def close(self) -> None:
         """Close the connections."""
         if self._consumer is not None:
-            await self._consumer.stop()
+            await disconnect(self._consumer)
 
     async def find_period(self, begin: datetime, end: datetime, topics: Sequence[str] = ()) -> Period:
         """Return the offsets of the records from one time up to another, by the timestamps of the records.

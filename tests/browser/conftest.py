@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from console.web.serving import build_served_app
+from console.web.serving import serve_meanwhile
 from streams.settings import load_settings
 from tests.journey.workplace import lend_place
 
@@ -96,19 +93,8 @@ def visit(browser: Browser, address: str, *, width: int = 1280, dark: bool = Fal
 @contextmanager
 def serve_console(environment: Mapping[str, str], **settings: str) -> Iterator[str]:
     """Serve a console on a free port meanwhile, and yield its address."""
-    app = build_served_app(load_settings(**{**environment, **settings}))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the console did not start"
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with serve_meanwhile(load_settings(**{**environment, "HOLDFAST_CONSOLE_PORT": "0", **settings})) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,15 @@ import contextlib
 import signal
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.conn import CloseReason
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from faust.types import TP
@@ -18,11 +21,13 @@ from faust.types import TP
 from streams.errors import TopicLayoutError
 from streams.kafka.app import AppSettings, StreamApp, build_app, run_app
 from streams.kafka.fetching import FetchedRecord
+from streams.kafka.history import HistoryReader
 from streams.kafka.key_partitions import choose_partition
 from streams.kafka.topics import create_topics, verify_topics
 from streams.observability.lag_monitor import KafkaEnds
 from streams.observability.liveness import Progress
 from streams.runtime.batching import Collector
+from streams.settings import Settings
 from tests.journey.workplace import set_topic
 
 if TYPE_CHECKING:
@@ -263,6 +268,19 @@ async def test_a_group_whose_leader_could_not_ask_for_its_topics_begins_soon(
     assert f"Ignoring missing topic: '{topic}'" in caplog.text
 
 
+async def test_a_group_without_commits_begins_again_though_records_were_fetched_before_it_sought(
+    journey: Journey,
+) -> None:
+    """Faust fetches during a rebalance that revokes nothing, and discards those records."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(10)
+    async with running(journey.settings(topic)) as app:
+        await collect(app, 10)
+        await app.chunk_consumer.perform_seek()
+        (batch,) = await collect(app, 10)
+    assert [each.offset for each in batch.records] == list(range(10))
+
+
 async def test_an_error_in_the_pump_ends_the_app(journey: Journey) -> None:
     """Faust by itself would restart the agent after the event."""
     (topic,) = journey.create("updates", partitions=1)
@@ -341,6 +359,81 @@ async def test_a_worker_stops_in_order_though_its_broker_does_not_answer(
             services.pause_service("kafka")
             frozen.callback(services.resume_service, "kafka")
     assert "group_not_left" in capfd.readouterr().out
+
+
+def open_connections(consumer: Any) -> list[Any]:
+    """Return the connections of an aiokafka consumer that are open."""
+    return [each for each in consumer._client._conns.values() if each.connected()]
+
+
+async def break_the_fetch(consumer: Any) -> None:
+    """Break the connection under a fetch, which then waits a minute before it is tried again."""
+    consumer._fetcher._retry_backoff = 60
+    broken = [conn for (_, group), conn in consumer._client._conns.items() if group == ConnectionGroup.DEFAULT]
+    for each in broken:
+        each.close(reason=CloseReason.CONNECTION_BROKEN)
+    await asyncio.sleep(0)
+
+
+async def test_a_worker_that_stops_while_a_fetch_waits_to_be_retried_closes_its_connections(journey: Journey) -> None:
+    """The `stop` of aiokafka ends early when it cancels such a fetch."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(20)
+    async with running(journey.settings(topic)) as app:
+        await collect(app, 20)
+        thread = app.chunk_consumer._thread
+        await thread.call_thread(break_the_fetch, thread._consumer)
+    assert open_connections(thread._consumer) == []
+
+
+async def test_a_worker_that_cannot_leave_its_group_closes_its_connections_and_fails(
+    journey: Journey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(20)
+
+    async def fail(_: Any) -> None:
+        raise OSError("no way out")
+
+    monkeypatch.setattr(GroupCoordinator, "_maybe_leave_group", fail)
+    consumers: list[Any] = []
+
+    async def read_and_stop() -> None:
+        async with running(journey.settings(topic)) as app:
+            await collect(app, 20)
+            consumers.append(app.chunk_consumer._thread._consumer)
+
+    with pytest.raises(OSError, match="no way out"):
+        await read_and_stop()
+    assert open_connections(consumers[0]) == []
+
+
+async def test_a_connection_made_after_the_client_was_closed_is_closed(journey: Journey) -> None:
+    """By a request that was under way, such as a commit that was given up."""
+    (topic,) = journey.create("updates", partitions=1)
+    journey.produce(20)
+    async with running(journey.settings(topic)) as app:
+        await collect(app, 20)
+        thread: Any = app.chunk_consumer._thread
+        client = thread._consumer._client
+        thread.async_exit_stack.push_async_callback(client.ready, client.get_random_node())
+    assert open_connections(thread._consumer) == []
+
+
+async def test_a_reader_of_history_closes_while_a_fetch_waits_to_be_retried(journey: Journey) -> None:
+    journey.create("customer-updates", "conversations", "outcomes", "evaluations", partitions=1)
+    reader = HistoryReader(Settings(broker=journey.broker, topic_prefix=journey.prefix))
+    try:
+        await reader.open()
+        await reader.find_period(datetime.fromtimestamp(0, UTC), datetime.now(UTC))
+        consumer = reader._consumer
+        for tp in consumer.assignment():
+            consumer.seek(tp, 0)
+        await consumer.getmany(timeout_ms=100)
+        await break_the_fetch(consumer)
+    finally:
+        await reader.close()
+    assert open_connections(consumer) == []
 
 
 async def test_a_group_whose_offsets_have_expired_reads_again(

@@ -77,6 +77,14 @@ async def test_what_a_suspended_delivery_left_is_named_from_its_first_record(con
     assert await consumer._deliver(fetch) == {ONE: 2}
 
 
+async def test_what_comes_before_the_committed_offsets_are_known_is_fetched_again(consumer: ChunkConsumer) -> None:
+    delivered = given_callback(consumer)
+    consumer._offsets = {}
+    fetch = Fetch({ONE: Fetched(records(3, 4), 5)}, 0, 0)
+    assert await consumer._deliver(fetch) == {ONE: 3}
+    assert delivered == []
+
+
 @pytest.mark.parametrize(("generation", "seeks"), [(1, 0), (0, 1)])
 async def test_a_fetch_of_an_older_assignment_or_position_is_not_delivered(
     consumer: ChunkConsumer, generation: int, seeks: int
