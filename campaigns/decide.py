@@ -238,7 +238,7 @@ def propose(
             offer, propensity, message, subject, variant = content
         else:
             offer, propensity, variant = choice.made, choice.propensity, None
-            message, subject = _render(campaign, described, facts, offer.offer)
+            message, subject = compose_texts(campaign, described, facts, offer.offer)
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
     return Proposal(
@@ -330,7 +330,7 @@ def _compose_variant(
             raise ValueError(f"variant {key!r} of {campaign.key!r} has no offer for {candidate.customer_id!r}")
         choices[key] = choice
         try:
-            texts[key] = _render(varied, channel, facts, choice.made.offer)
+            texts[key] = compose_texts(varied, channel, facts, choice.made.offer)
         except MessageError as error:
             raise MessageError(f"variant {key}: {error}") from error
     variant = assign_variant(campaign.variants, campaign.assignment_group, candidate.customer_id).key
@@ -342,7 +342,9 @@ def _compose_variant(
     return Content(made, round(propensity, 9), *texts[variant], variant)
 
 
-def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offer: Offer) -> tuple[str, str | None]:
+def compose_texts(
+    campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offer: Offer
+) -> tuple[str, str | None]:
     """Return the message and the subject, None where the channel has none."""
     # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
     values = {**facts, "offer": vars(offer)}

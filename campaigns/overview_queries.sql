@@ -18,3 +18,7 @@ SELECT DISTINCT ON (customer_id) customer_id, as_of, detail FROM decision
  WHERE campaign = %(campaign)s AND outcome = %(outcome)s AND reason = %(reason)s AND as_of >= %(since)s
    AND customer_id > %(after)s::text
  ORDER BY customer_id, as_of DESC LIMIT %(limit)s;
+
+-- name: contacts_by_campaign
+SELECT campaign, count(*) FILTER (WHERE variant = 'treatment'), count(*) FILTER (WHERE variant = 'control'), max(decided_at)
+  FROM contact GROUP BY campaign;

@@ -50,6 +50,15 @@ class DecidedCustomer:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class CampaignContacts:
+    """The contacts of a campaign: those of customers it treats, those it holds out, and the latest of both."""
+
+    treated: int
+    control: int
+    last_at: datetime
+
+
 class PostgresOverview:
     """The segments and campaigns of a ledger: one connection, which only reads."""
 
@@ -75,6 +84,10 @@ class PostgresOverview:
     def list_members(self, segment: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
         """Return members of a segment beyond a customer id, in the order of their ids."""
         return [MemberRecord(*row) for row in self._rows("members_page", segment=segment, after=after, limit=limit)]
+
+    def count_contacts(self) -> Mapping[str, CampaignContacts]:
+        """Return the contacts of each campaign that has made any."""
+        return {key: CampaignContacts(*row) for key, *row in self._rows("contacts_by_campaign")}
 
     def count_decided(self, campaign: str, *, since: datetime) -> Sequence[DecidedCount]:
         """Return what a campaign has decided about events from a time on, the most frequent first."""

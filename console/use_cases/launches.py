@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from campaigns.definition import Launch
-from campaigns.errors import CampaignDefinitionError, LaunchError, LedgerUnavailableError
+from campaigns.errors import CampaignDefinitionError, DefinitionMissingError, LaunchError, LedgerUnavailableError
 from campaigns.postgres_launches import open_launches
 from features.errors import WarehouseError
 from features.warehouses import opened
@@ -120,7 +120,7 @@ def find_launchable(campaigns: Sequence[Campaign], key: str) -> Campaign:
     """
     by_key = {campaign.key: campaign for campaign in campaigns}
     if key not in by_key:
-        raise CampaignDefinitionError(f"no campaign {key!r}; there are: {', '.join(sorted(by_key))}")
+        raise DefinitionMissingError(f"no campaign {key!r}; there are: {', '.join(sorted(by_key))}")
     if by_key[key].launch is not Launch.BY_OPERATOR:
         runs = f"campaign {key!r} runs by itself {_describe_cause(by_key[key])}"
         raise CampaignDefinitionError(f'{runs}; only campaigns with "launch": "by_operator" are launched')

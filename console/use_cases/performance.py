@@ -10,7 +10,7 @@ import numpy as np
 
 from campaigns.confidence_sequence import ALPHA
 from campaigns.effect import compare_conversion, compare_revenue
-from campaigns.errors import CampaignDefinitionError
+from campaigns.errors import CampaignDefinitionError, DefinitionMissingError
 from campaigns.exposures import CONTROL, TREATED, ContactCounts, accumulate
 from campaigns.postgres_performance import open_performance
 from campaigns.sample_ratio import check_ratio, check_variants
@@ -254,13 +254,13 @@ def find_campaign(campaigns: Collection[Campaign], key: str) -> Campaign:
     """Return the campaign that an operator names.
 
     Raises:
-        CampaignDefinitionError: there is none; the message names those with the nearest names, or all.
+        DefinitionMissingError: there is none; the message names those with the nearest names, or all.
     """
     by_key = {campaign.key: campaign for campaign in campaigns}
     if key not in by_key:
         nearest = get_close_matches(key, by_key)
         meant = f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else f"there are: {', '.join(by_key)}"
-        raise CampaignDefinitionError(f"no campaign {key!r}; {meant}")
+        raise DefinitionMissingError(f"no campaign {key!r}; {meant}")
     return by_key[key]
 
 

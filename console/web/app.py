@@ -16,8 +16,8 @@ from console.web.api import status as status_api
 from console.web.context import WebContext
 from console.web.fact_catalogue import FactCatalogue
 from console.web.middleware import BodyLimit, SecurityHeaders
+from console.web.pages import campaigns, overview, segment_editor, segments, sign_in
 from console.web.pages import customers as customer_pages
-from console.web.pages import overview, segment_editor, segments, sign_in
 from console.web.problems import install_handlers
 from console.web.rendering import STATIC
 from console.web.sign_in_limits import SignInLimits
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 API = (status_api, customer_api)
-PAGES = (sign_in, overview, customer_pages, segment_editor, segments)
+PAGES = (sign_in, overview, customer_pages, segment_editor, segments, campaigns)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 

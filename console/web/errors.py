@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from campaigns.errors import (
+    DefinitionChangedError,
+    DefinitionMissingError,
     LaunchError,
     LedgerConflictError,
     LedgerUnavailableError,
@@ -95,13 +97,21 @@ class TooManyRequestsError(RequestError):
 
 
 _NOT_FOUND = (
+    DefinitionMissingError,
     UnknownCustomerError,
     UnknownLeadError,
     UnknownSegmentError,
     UnknownWarehouseCustomerError,
     NoVersionError,
 )
-_CONFLICTS = (LaunchError, ReevaluationError, PromotionRefusedError, VersionConflictError, LedgerConflictError)
+_CONFLICTS = (
+    DefinitionChangedError,
+    LaunchError,
+    LedgerConflictError,
+    PromotionRefusedError,
+    ReevaluationError,
+    VersionConflictError,
+)
 _UNAVAILABLE = (
     LedgerUnavailableError,
     WarehouseUnavailableError,

@@ -26,6 +26,7 @@ PARTS = (
     ("/", "Overview", Permission.READ),
     ("/customers", "Customers", Permission.VIEW_CUSTOMERS),
     ("/segments", "Segments", Permission.READ),
+    ("/campaigns", "Campaigns", Permission.READ),
 )
 """The parts of the console in the navigation: address, name, and the permission that shows it."""
 LARGE = 10_000.0

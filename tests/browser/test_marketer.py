@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from console.use_cases.definition_edits import import_definitions
+from streams.settings import load_settings
 from tests.browser.conftest import serve_console, visit
 from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions
 
@@ -36,7 +38,7 @@ def console(place: Workplace) -> Iterator[str]:
     place.set_customer(LAPSED, days=90, revenue=2_000)
     place.update(LAPSED)
     worker.stop()
-    place.do("definitions", "import", str(folder), "--why", "to edit them in the console")
+    import_definitions(load_settings(**place.environment), folder, by="marketer", why="to edit them in the console")
     place.environment = {**place.environment, "HOLDFAST_DEFINITIONS": "ledger"}
     place.do("console", "accounts", "add", "marketer", "--role", "marketer", "--password", PASSWORD)
     with serve_console(place.environment) as address:
