@@ -3,6 +3,7 @@
 CampaignError
 ├── CampaignDefinitionError   a campaign, offer or channel file cannot be used; also a segments.errors.DefinitionError
 │   ├── DefinitionMissingError      there is no definition of that key
+│   ├── DefinitionExistsError       a new definition has the key of another
 │   ├── DefinitionChangedError      somebody else has changed a definition since it was read
 │   └── DefinitionsReadOnlyError    files are authoritative: definitions are edited there
 ├── MessageError              a message template failed on one customer
@@ -38,6 +39,10 @@ class CampaignDefinitionError(CampaignError, DefinitionError):
 
 class DefinitionMissingError(CampaignDefinitionError):
     """There is no definition of that key."""
+
+
+class DefinitionExistsError(CampaignDefinitionError):
+    """A new definition has the key of another."""
 
 
 class DefinitionChangedError(CampaignDefinitionError):

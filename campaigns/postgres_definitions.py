@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from campaigns.definition_versions import (
@@ -17,8 +18,9 @@ from campaigns.definition_versions import (
     build_definitions,
     digest,
     encode,
+    name_segment,
 )
-from campaigns.postgres_connections import connect_ledger
+from campaigns.postgres_connections import ACTIVATION_LOCK, connect_ledger
 from campaigns.queries import QUERIES
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from campaigns.definition import DefinitionSet
+    from segments.definition import Segment
+    from segments.engine import Mode
 
 # Any number that no other lock in the ledger has.
 EDIT_LOCK = 481_630
@@ -63,9 +67,10 @@ class PostgresDefinitions:
     def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         self._connection = connection
 
-    def find_revision(self) -> int:
-        """Return the revision of the latest version of all; 0 before the first."""
-        return int(self._rows("latest_revision")[0][0])
+    def find_mark(self) -> tuple[int, int]:
+        """Return what changes with each version, and with each mode that a person sets with a reason."""
+        revision, activation = self._rows("definitions_mark")[0]
+        return revision, activation
 
     def read(self) -> LedgerDefinitions:
         """Return the latest version of each definition."""
@@ -82,6 +87,7 @@ class PostgresDefinitions:
         by: str,
         why: str,
         check: Callable[[DefinitionSet], None] = lambda _: None,
+        mode: Mode = "silent",
     ) -> Sequence[DefinitionVersion]:
         """Make a version of each definition that an edit changes, all or none.
 
@@ -91,6 +97,7 @@ class PostgresDefinitions:
             by: who.
             why: the reason.
             check: raises an error where the set that the change would leave is not to be used.
+            mode: what the first evaluations of the segments that change may fire.
 
         Returns:
             the new versions; none of a definition that already is as it is to be.
@@ -107,8 +114,23 @@ class PostgresDefinitions:
             changed = {name: text for name, text in encoded.items() if digest(text) != _digest_of(latest, name)}
             added = [self._add(name, text, latest, by, why) for name, text in sorted(changed.items())]
             if added:
-                check(self.read().build())
+                built = self.read().build()
+                check(built)
+                self._activate([each for each in built.segments if name_segment(each.key) in changed], mode, by, why)
             return added
+
+    def _activate(self, segments: Sequence[Segment], mode: Mode, by: str, why: str) -> None:
+        """Record the mode of new versions before a worker can take them up; the mode of those known stays.
+
+        Workers themselves activate silently.
+        """
+        if mode == "silent":
+            return
+        self._connection.execute(QUERIES["lock_segment_activations"], {"lock": ACTIVATION_LOCK})
+        for each in segments:
+            values = {"key": each.key, "version": each.version, "mode": mode, "at": datetime.now(UTC), "by": by}
+            self._connection.execute(QUERIES["set_activation_mode"], values)
+            self._connection.execute(QUERIES["note_segment_mode"], {**values, "why": why, "rules": each.rules})
 
     def _add(
         self, name: DefinitionKey, encoded: str | None, latest: LedgerDefinitions, by: str, why: str

@@ -24,7 +24,7 @@ from campaigns.errors import LedgerConflictError, LedgerFencedError
 from campaigns.feedback import Feedback, Standing
 from campaigns.leads import LeadRecord, LeadState
 from campaigns.ports import NO_FACTS, Committed, LedgerState, OutboxRow, Refusal
-from campaigns.postgres_connections import ANSWER_S, ERASURE_LOCK, LedgerPool
+from campaigns.postgres_connections import ACTIVATION_LOCK, ANSWER_S, ERASURE_LOCK, LedgerPool
 from campaigns.queries import QUERIES
 from campaigns.records import (
     ActivationRecord,
@@ -61,8 +61,6 @@ if TYPE_CHECKING:
 IDLE_TRANSACTION_S = 5
 TRANSACTION_S = 15
 _LIMITS_TRANSACTIONS = 170_000
-# Any number that no other lock in the ledger has.
-ACTIVATION_LOCK = 481_624
 _SEEN_KEY = "seen_event_pkey"
 
 set_json_loads(msgspec.json.decode)
@@ -374,9 +372,10 @@ class PostgresLedger:
         """Return the customers who are members of a segment now."""
         return [row[0] for row in await self._rows("members", segment=segment)]
 
-    async def list_members(self, segment: str, *, limit: int) -> Sequence[MemberRecord]:
-        """Return at most so many members of a segment, in the order of their ids."""
-        return [MemberRecord(*row) for row in await self._rows("list_members", segment=segment, limit=limit)]
+    async def list_members(self, segment: str, *, limit: int, after: str = "") -> Sequence[MemberRecord]:
+        """Return at most so many members of a segment whose ids come after one, in the order of their ids."""
+        rows = await self._rows("list_members", segment=segment, limit=limit, after=after)
+        return [MemberRecord(*row) for row in rows]
 
     async def count_members(self, segment: str) -> int:
         """Return the number of members of a segment now."""

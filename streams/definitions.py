@@ -35,11 +35,11 @@ def read_ledger(settings: Settings) -> LedgerDefinitions:
         return definitions.read()
 
 
-def find_revision(settings: Settings) -> int:
-    """Return the revision of the latest version in the ledger.
+def find_mark(settings: Settings) -> tuple[int, int]:
+    """Return what changes with each version in the ledger, and with each mode of a segment that a person sets.
 
     Raises:
         LedgerUnavailableError: the ledger cannot be used.
     """
     with open_definitions(settings.ledger_url) as definitions:
-        return definitions.find_revision()
+        return definitions.find_mark()

@@ -348,6 +348,11 @@ class Pipeline:
         """The models that later batches are scored with."""
         return self._config.scorers
 
+    @property
+    def offers(self) -> int:
+        """The number of offers that later batches choose from."""
+        return len(self._config.definitions.offers)
+
     def use_definitions(self, config: DecisionConfig) -> None:
         """Decide later batches by the definitions of a config; a batch that is prepared keeps those it has.
 

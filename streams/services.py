@@ -18,7 +18,7 @@ from models.fallbacks import ModelFallbacks
 from models.live_drift import LiveDrift
 from streams.activation import activate, select_guardrails
 from streams.adapters import build_decoder, open_features, open_ledger, open_schemas, open_sink, open_warehouse
-from streams.definitions import find_revision, read_definitions, read_ledger
+from streams.definitions import find_mark, read_definitions, read_ledger
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import describe_connection
 from streams.kafka.credentials import build_credentials
@@ -59,7 +59,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from campaigns.definition import DefinitionSet
-    from campaigns.postgres_definitions import LedgerDefinitions
     from campaigns.postgres_ledger import PostgresLedger
     from features.table import FeatureTable
     from models.registry import Scorers
@@ -85,7 +84,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             that a person can fix; the message says which.
     """
     check_codecs()
-    saved, definitions = read_saved(settings)
+    mark, definitions = read_marked(settings)
     scorers = load_served(settings, definitions.offers)
     topic_differences = await asyncio.to_thread(report_topics, settings)
     await asyncio.to_thread(migrate, settings.ledger_url)
@@ -118,7 +117,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         experiments = ExperimentWatch(
             settings.ledger_url, reloader.find_experiments, every_s=settings.experiment_check_s
         )
-        definition_reloader = open_reloader(settings, saved, ledger, pipeline, silent_campaigns)
+        definition_reloader = open_reloader(settings, mark, ledger, pipeline, silent_campaigns)
         sources = Sources(
             features,
             warehouse.unreadable_values,
@@ -207,17 +206,16 @@ async def _run(
             raise outcome
 
 
-def read_saved(settings: Settings) -> tuple[LedgerDefinitions | None, DefinitionSet]:
-    """Return the definitions that count, and their versions where they are in the ledger.
+def read_marked(settings: Settings) -> tuple[tuple[int, int] | None, DefinitionSet]:
+    """Return the definitions that count, and a mark of them where they are in the ledger.
 
     Raises:
         DefinitionError, RuleError: they cannot be used.
         LedgerUnavailableError: they are in the ledger, which cannot be used.
     """
-    if settings.definitions == "files":
-        return None, read_definitions(settings)
-    saved = read_ledger(settings)
-    return saved, saved.build()
+    # The mark first: a version that is made meanwhile is found by the next look.
+    mark = None if settings.definitions == "files" else find_mark(settings)
+    return mark, read_definitions(settings)
 
 
 def check_definitions(
@@ -237,20 +235,19 @@ def check_definitions(
 
 def open_reloader(
     settings: Settings,
-    saved: LedgerDefinitions | None,
+    mark: tuple[int, int] | None,
     ledger: PostgresLedger,
     pipeline: Pipeline,
     silent_campaigns: Sequence[str],
 ) -> DefinitionReloader | None:
     """Return what takes up versions of definitions; None where they are files, which are read at the start."""
-    if saved is None:
+    if mark is None:
         return None
-    offers = len(saved.build().offers)
 
     async def use(definitions: DefinitionSet) -> Sequence[str]:
-        if len(definitions.offers) != offers:
+        if len(definitions.offers) != (loaded := pipeline.offers):
             raise CampaignDefinitionError(
-                f"they have {len(definitions.offers)} offers, and models are loaded for {offers}; restart the workers"
+                f"they have {len(definitions.offers)} offers, and models are loaded for {loaded}; restart the workers"
             )
         async with opened(find_warehouse(settings)) as warehouse:
             columns = await warehouse.fetch([])
@@ -262,9 +259,9 @@ def open_reloader(
         return silent
 
     return DefinitionReloader(
-        saved.revision,
+        mark,
         silent_campaigns,
-        find_revision=partial(find_revision, settings),
+        find_mark=partial(find_mark, settings),
         read=partial(read_ledger, settings),
         use=use,
     )

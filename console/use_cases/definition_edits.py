@@ -25,6 +25,7 @@ from campaigns.definition_versions import (
 from campaigns.errors import (
     CampaignDefinitionError,
     DefinitionChangedError,
+    DefinitionExistsError,
     DefinitionMissingError,
     DefinitionsReadOnlyError,
 )
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from campaigns.definition import DefinitionSet
     from campaigns.definition_versions import DefinitionVersion
     from campaigns.postgres_definitions import LedgerDefinitions
+    from segments.engine import Mode
     from streams.settings import Settings
 
 
@@ -137,7 +139,9 @@ def read_versions(settings: Settings, name: DefinitionKey) -> Sequence[Definitio
     return versions
 
 
-def save_segment(settings: Settings, content: Any, *, base_version: int | None, by: str, why: str) -> SavedDefinition:
+def save_segment(
+    settings: Settings, content: Any, *, base_version: int | None, by: str, why: str, mode: Mode = "silent"
+) -> SavedDefinition:
     """Make a version of a segment, or a new segment; what is as it was makes no version.
 
     Args:
@@ -146,16 +150,18 @@ def save_segment(settings: Settings, content: Any, *, base_version: int | None, 
         base_version: the number of the version that was edited; None for a new segment.
         by: who.
         why: the reason.
+        mode: what first evaluations under the new rules may fire.
 
     Raises:
         DefinitionsReadOnlyError: files are authoritative.
+        DefinitionExistsError: it is to be new, and there is one of that key.
         DefinitionChangedError: somebody else has changed it since.
         DefinitionError, RuleError: it cannot be used, or reads unknown facts.
         WarehouseError: it is unknown which facts there are.
         LedgerUnavailableError: the ledger cannot be used.
     """
     name = name_segment(_find_key(content, DefinitionKind.SEGMENT))
-    return _save(settings, name, content, base_version, by, why)
+    return _save(settings, name, content, base_version, by, why, mode)
 
 
 def save_campaign(settings: Settings, content: Any, *, base_version: int | None, by: str, why: str) -> SavedDefinition:
@@ -268,7 +274,13 @@ def show_content(content: Any) -> str:
 
 
 def _save(
-    settings: Settings, name: DefinitionKey, content: Any, base_version: int | None, by: str, why: str
+    settings: Settings,
+    name: DefinitionKey,
+    content: Any,
+    base_version: int | None,
+    by: str,
+    why: str,
+    mode: Mode = "silent",
 ) -> SavedDefinition:
     refuse_files(settings)
     check = find_check(settings)
@@ -278,7 +290,7 @@ def _save(
         return {name: content}
 
     with open_definitions(settings.ledger_url) as definitions:
-        added = definitions.change(edit, by=by, why=why, check=check)
+        added = definitions.change(edit, by=by, why=why, check=check, mode=mode)
         version = added[0] if added else definitions.read_history(name)[0]
     return SavedDefinition(name, content, version.digest, version)
 
@@ -295,7 +307,7 @@ def _refuse_changed(latest: LedgerDefinitions, name: DefinitionKey, base_version
             raise DefinitionChangedError(f"{name} is not defined any more; to define it again, create it")
         return
     if base_version is None:
-        raise DefinitionChangedError(f"there is a {name} already; choose another key, or edit that one")
+        raise DefinitionExistsError(f"there is a {name} already; choose another key, or edit that one")
     if found.number != base_version:
         raise DefinitionChangedError(
             f"{name} was changed by {found.author} at {found.at:%Y-%m-%d %H:%M} UTC ({found.reason}): it is version "

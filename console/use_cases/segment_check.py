@@ -62,12 +62,12 @@ class SegmentVerdict:
     notes: Sequence[str] = ()
 
 
-def check_segments(settings: Settings, name: str | Mapping[str, Any] | None = None) -> Sequence[SegmentVerdict]:
+def check_segments(settings: Settings, name: str | Segment | None = None) -> Sequence[SegmentVerdict]:
     """Return a verdict on each segment, or on the one named.
 
     Args:
         settings: where the view, the models and the definitions are.
-        name: the key of a segment, a definition file, or the content of a definition; None for all segments.
+        name: a segment, the key of one, or a definition file; None for all segments.
 
     Raises:
         WarehouseError: the warehouse cannot be read.

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -82,13 +82,12 @@ class SegmentDiff:
     substitutions: Sequence[str]
 
 
-def compare_segment(settings: Settings, name: str | Mapping[str, Any], *, limit: int) -> SegmentDiff:
+def compare_segment(settings: Settings, name: str | Segment, *, limit: int) -> SegmentDiff:
     """Return who would enter and who would leave if every customer were evaluated now; nothing is changed.
 
     Args:
         settings: where customers, models, definitions and memberships are.
-        name: the key of a segment, a definition file or the content of a definition, whose key says which memberships
-            to compare with.
+        name: a segment, the key of one, or a definition file, whose key says which memberships to compare with.
         limit: the largest number of examples of each kind.
 
     Raises:

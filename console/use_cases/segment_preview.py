@@ -71,13 +71,13 @@ class SegmentPreview:
 
 
 def preview_segment(
-    settings: Settings, name: str | Mapping[str, Any], *, limit: int, within_s: float = math.inf
+    settings: Settings, name: str | Segment, *, limit: int, within_s: float = math.inf
 ) -> SegmentPreview:
     """Return for how many customers the rule of a segment holds now.
 
     Args:
         settings: where customers, models and definitions are.
-        name: the key of a segment, a definition file, or the content of a definition.
+        name: a segment, the key of one, or a definition file.
         limit: the largest number of examples.
         within_s: no more customers are read after so many seconds.
 

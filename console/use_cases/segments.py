@@ -54,8 +54,8 @@ class SegmentMembers:
     members: Sequence[MemberRecord]
 
 
-def list_members(settings: Settings, key: str, *, limit: int) -> SegmentMembers:
-    """Return the members of a segment in the ledger, and since when each is one.
+def list_members(settings: Settings, key: str, *, limit: int, after: str = "") -> SegmentMembers:
+    """Return the members of a segment in the ledger whose ids come after one, and since when each is one.
 
     Raises:
         SegmentsError: there is no such segment.
@@ -64,7 +64,7 @@ def list_members(settings: Settings, key: str, *, limit: int) -> SegmentMembers:
     segment = find_segment(read_definitions(settings).segments, key)
 
     async def ask(ledger: PostgresLedger) -> SegmentMembers:
-        members = await ledger.list_members(key, limit=limit)
+        members = await ledger.list_members(key, limit=limit, after=after)
         # Members may come and go between the two queries.
         count = max(len(members), await ledger.count_members(key))
         return SegmentMembers(segment, count, members)

@@ -11,7 +11,9 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from console.access.postgres_accounts import PostgresAccounts
+from console.web.api import campaigns as campaign_api
 from console.web.api import customers as customer_api
+from console.web.api import segments as segment_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
 from console.web.fact_catalogue import FactCatalogue
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-API = (status_api, customer_api)
+API = (status_api, customer_api, segment_api, campaign_api)
 PAGES = (sign_in, overview, customer_pages, segment_editor, segments, campaigns)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.

@@ -9,7 +9,9 @@ import psycopg
 
 from campaigns.errors import (
     DefinitionChangedError,
+    DefinitionExistsError,
     DefinitionMissingError,
+    DefinitionsReadOnlyError,
     LaunchError,
     LedgerConflictError,
     LedgerUnavailableError,
@@ -103,14 +105,16 @@ _NOT_FOUND = (
     UnknownSegmentError,
     UnknownWarehouseCustomerError,
     NoVersionError,
+    DefinitionMissingError,
 )
 _CONFLICTS = (
-    DefinitionChangedError,
     LaunchError,
-    LedgerConflictError,
-    PromotionRefusedError,
     ReevaluationError,
+    PromotionRefusedError,
     VersionConflictError,
+    LedgerConflictError,
+    DefinitionExistsError,
+    DefinitionsReadOnlyError,
 )
 _UNAVAILABLE = (
     LedgerUnavailableError,
@@ -131,6 +135,8 @@ def find_status(error: Exception) -> HTTPStatus:
         return error.status
     if isinstance(error, _NOT_FOUND):
         return HTTPStatus.NOT_FOUND
+    if isinstance(error, DefinitionChangedError):
+        return HTTPStatus.PRECONDITION_FAILED
     if isinstance(error, _CONFLICTS):
         return HTTPStatus.CONFLICT
     if isinstance(error, _UNAVAILABLE):

@@ -31,43 +31,38 @@ log = structlog.get_logger()
 
 
 class DefinitionReloader:
-    """Polls every few seconds for a newer revision of the definitions, and puts it into force.
+    """Polls every few seconds for changed definitions, and puts them into force.
 
     Args:
-        revision: of the set in force.
+        mark: of the set in force: see PostgresDefinitions.find_mark.
         silent_campaigns: what health says of its campaigns that contact no customer.
-        find_revision: returns the revision of the latest version in the ledger.
+        find_mark: returns the mark of the latest set.
         read: returns the latest versions.
         use: puts a set into force, and returns what health says of its campaigns that contact no customer.
-
-    Attributes:
-        revision: of the set in force.
     """
 
     def __init__(
         self,
-        revision: int,
+        mark: tuple[int, int],
         silent_campaigns: Sequence[str],
         *,
-        find_revision: Callable[[], int],
+        find_mark: Callable[[], tuple[int, int]],
         read: Callable[[], LedgerDefinitions],
         use: Callable[[DefinitionSet], Awaitable[Sequence[str]]],
     ) -> None:
-        self.revision = revision
+        self._mark = mark
         self._silent_campaigns = silent_campaigns
-        self._find_revision = find_revision
+        self._find_mark = find_mark
         self._read = read
         self._use = use
-        self._refused = 0
+        self._refused: tuple[int, int] | None = None
         self._reason = ""
         self._polls = 0
 
     def describe(self) -> list[str]:
         """Return what is degraded: the set that is refused, and campaigns that contact no customer."""
-        if not self._reason:
-            return [*self._silent_campaigns]
-        kept = f"revision {self._refused} is refused and {self.revision} stays in force: {self._reason}"
-        return [f"definitions: {kept}", *self._silent_campaigns]
+        refused = [f"definitions: {self._reason}; revision {self._mark[0]} stays in force"] if self._reason else []
+        return [*refused, *self._silent_campaigns]
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -79,22 +74,22 @@ class DefinitionReloader:
         """Put the latest set into force if it is not, or try again what was refused some polls ago."""
         self._polls += 1
         try:
-            latest = await asyncio.to_thread(self._find_revision)
-            if latest == self.revision or (latest == self._refused and self._polls % RETRY_POLLS):
+            # Before the set is read: what changes in between is found by the next look.
+            mark = await asyncio.to_thread(self._find_mark)
+            if mark == self._mark or (mark == self._refused and self._polls % RETRY_POLLS):
                 return
             found = await asyncio.to_thread(self._read)
+            silent_campaigns = await self._use(found.build())
         except LedgerUnavailableError:
             return  # the worker's own requests report it
-        try:
-            silent_campaigns = await self._use(found.build())
         except (SegmentsError, CampaignError, FeaturesError) as error:
-            self._refuse(found.revision, str(error))
+            self._refuse(mark, f"revision {mark[0]} is refused: {error}")
             return
-        log.info("definitions_reloaded", before=self.revision, after=found.revision)
-        self.revision, self._silent_campaigns = found.revision, silent_campaigns
-        self._refused, self._reason = 0, ""
+        log.info("definitions_reloaded", before=self._mark[0], after=mark[0])
+        self._mark, self._silent_campaigns = mark, silent_campaigns
+        self._refused, self._reason = None, ""
 
-    def _refuse(self, revision: int, reason: str) -> None:
-        if (revision, reason) != (self._refused, self._reason):
-            log.error("definitions_refused", revision=revision, kept=self.revision, reason=reason)
-        self._refused, self._reason = revision, reason
+    def _refuse(self, mark: tuple[int, int], reason: str) -> None:
+        if (mark, reason) != (self._refused, self._reason):
+            log.error("definitions_refused", kept=self._mark[0], reason=reason)
+        self._refused, self._reason = mark, reason

@@ -8,25 +8,38 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
+from campaigns.definition import load_definitions
 from campaigns.definition_versions import DefinitionKey, name_campaign, name_segment, read_contents, write_contents
 from campaigns.errors import CampaignDefinitionError
 from campaigns.migrations import migrate
 from campaigns.postgres_definitions import PostgresDefinitions, open_definitions
 from segments.errors import RuleError
+from tests.journey.workplace import lend_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from console.embedded.services import Endpoints
+
 VIP = name_segment("vip-customers")
 EDITED = {"key": "vip-customers", "name": "VIP", "rule": {">": [{"var": "total_revenue"}, 5000]}}
 
 
-@pytest.fixture
-def migrated(ledger_url: str) -> str:
+@pytest.fixture(scope="module")
+def ledger(endpoints: Endpoints) -> Iterator[str]:
     """The address of a ledger with tables."""
-    migrate(ledger_url)
-    return ledger_url
+    with lend_database(endpoints.ledger_url, "definition_versions") as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture
+def migrated(ledger: str) -> str:
+    """The address of a ledger without definitions."""
+    with psycopg.connect(ledger) as connection:
+        connection.execute("TRUNCATE definition_version, activation, segment_activation")
+    return ledger
 
 
 @pytest.fixture
@@ -44,14 +57,12 @@ def put(definitions: PostgresDefinitions, contents: Mapping[DefinitionKey, Any],
 
 def test_a_ledger_without_versions_has_revision_0(migrated: str) -> None:
     with open_definitions(migrated) as definitions:
-        assert definitions.find_revision() == definitions.read().revision == 0
+        assert definitions.find_mark() == (0, 0)
         with pytest.raises(CampaignDefinitionError, match="holdfast definitions import"):
             definitions.read().build()
 
 
 def test_stored_definitions_have_the_versions_of_their_files(stored: PostgresDefinitions) -> None:
-    from campaigns.definition import load_definitions
-
     built, shipped = stored.read().build(), load_definitions(None)
     assert {each.key: each.version for each in built.segments} == {each.key: each.version for each in shipped.segments}
     assert {each.key: each.version for each in built.campaigns} == {
@@ -61,10 +72,10 @@ def test_stored_definitions_have_the_versions_of_their_files(stored: PostgresDef
 
 
 def test_only_what_changes_becomes_a_version(stored: PostgresDefinitions) -> None:
-    before = stored.find_revision()
+    before, _ = stored.find_mark()
     assert put(stored, read_contents(None)) == []
     assert put(stored, {**read_contents(None), VIP: EDITED}) == ["segment vip-customers"]
-    assert stored.find_revision() == before + 1
+    assert stored.find_mark() == (before + 1, 0)
 
 
 def test_a_version_says_who_when_and_why(stored: PostgresDefinitions) -> None:
@@ -95,6 +106,15 @@ def test_what_a_file_cannot_hold_is_refused(stored: PostgresDefinitions, text: s
         put(stored, {VIP: {**EDITED, "rule": {">": [float("nan"), 1]}}})
 
 
+def test_a_mode_is_in_the_ledger_before_a_worker_can_see_the_version(stored: PostgresDefinitions, ledger: str) -> None:
+    (version,) = stored.change(lambda _: {VIP: EDITED}, by="ann", why="tell them", mode="emit")
+    segment = next(each for each in stored.read().build().segments if each.key == VIP.key)
+    with psycopg.connect(ledger) as connection:
+        activated = connection.execute("SELECT key, version, mode, activated_by FROM activation").fetchall()
+    assert activated == [(VIP.key, segment.version, "emit", "ann")]
+    assert stored.find_mark()[0] == version.revision
+
+
 def test_a_retired_definition_can_be_defined_again(stored: PostgresDefinitions) -> None:
     extra = {"key": "extra", "name": "Extra", "rule": True}
     name = name_segment("extra")
@@ -112,9 +132,10 @@ def test_changes_are_made_one_after_another(migrated: str) -> None:
         put(one, read_contents(None))
 
         def edit_while_another_waits(_: object) -> Mapping[DefinitionKey, Any]:
-            with psycopg.connect(migrated) as other, pytest.raises(psycopg.errors.LockNotAvailable):
-                other.execute("SET lock_timeout = 1")
-                PostgresDefinitions(other).change(lambda _: {}, by="eve", why="")
+            with psycopg.connect(migrated, options="-c lock_timeout=1", autocommit=True) as other:
+                waiting = PostgresDefinitions(other)
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    waiting.change(lambda _: {}, by="eve", why="")
             return {VIP: EDITED}
 
         one.change(edit_while_another_waits, by="ann", why="first")
@@ -127,7 +148,7 @@ def test_an_import_that_is_cut_short_leaves_nothing(migrated: str) -> None:
     with open_definitions(migrated) as definitions:
         with pytest.raises(KeyboardInterrupt):
             definitions.change(lambda _: read_contents(None), by="ann", why="all", check=_interrupt)
-        assert definitions.find_revision() == 0
+        assert definitions.find_mark() == (0, 0)
 
 
 def _interrupt(_: object) -> None:

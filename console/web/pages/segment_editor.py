@@ -20,13 +20,13 @@ from console.use_cases.definition_edits import find_definition, is_editable, sav
 from console.use_cases.segment_check import check_segments
 from console.use_cases.segment_diff import compare_segment
 from console.use_cases.segment_preview import preview_segment
-from console.use_cases.segments import activate_segment
 from console.web.authentication import Editor
 from console.web.context import Context
 from console.web.customer_views import mask, note_view
 from console.web.pages.segments import MODE_WORDS
 from console.web.rendering import render
 from console.web.rule_form import apply_button, name_place, read_fields, redraw
+from segments.definition import build_segment
 from segments.errors import RuleError
 from segments.rule_tree import (
     EVERYBODY,
@@ -144,12 +144,13 @@ def count(request: Request, context: Context, principal: Editor, fields: Fields)
     trouble, said, notes = "The rule is not complete.", [], []
     if content is not None:
         try:
-            (verdict,) = check_segments(context.settings, content)
+            segment = build_segment(content, where=content["key"])
+            (verdict,) = check_segments(context.settings, segment)
             said = [each for each in map(_plain, verdict.problems) if not draft.blame(each)]
             notes = list(map(_plain, verdict.notes))
             found = None
             if not verdict.problems:
-                found = preview_segment(context.settings, content, limit=EXAMPLES, within_s=COUNT_WITHIN_S)
+                found = preview_segment(context.settings, segment, limit=EXAMPLES, within_s=COUNT_WITHIN_S)
             trouble = "The rule does not fit the customers' columns."
         except RuleError as error:
             trouble = "The rule cannot be used."
@@ -198,7 +199,7 @@ def _edit(request: Request, context: WebContext, principal: Principal, fields: M
             return RedirectResponse(f"/segments/{draft.key}", 303)
         if button == "save":
             draft.problem = cast("str", refused)
-        found = compare_segment(context.settings, content, limit=0)
+        found = compare_segment(context.settings, build_segment(content, where=content["key"]), limit=0)
     except RuleError as error:
         if not draft.blame_rule_error(error):
             draft.problem = str(error)
@@ -219,9 +220,9 @@ def _find_refusal(draft: Draft, content: Mapping[str, Any], fields: Mapping[str,
 def _save(context: WebContext, principal: Principal, draft: Draft, content: Mapping[str, Any]) -> None:
     settings, why, by = context.settings, draft.texts["why"].strip(), principal.name
     base = int(draft.base) if draft.base.isdecimal() else None
-    saved = save_segment(settings, content, base_version=base, by=by, why=why)
-    activate_segment(settings, draft.key, cast("Mode", draft.texts["mode"]), by=by, why=why)
-    detail = {"why": why, "version": saved.number, "mode": draft.texts["mode"]}
+    mode = cast("Mode", draft.texts["mode"])
+    saved = save_segment(settings, content, base_version=base, by=by, why=why, mode=mode)
+    detail = {"why": why, "version": saved.number, "mode": mode}
     context.accounts.record(by, "save segment", draft.key, detail=detail)
 
 
