@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from console.access.roles import Permission
 from console.printable import printable
+from console.segment_views import number
 from console.web.links import customer_address
 from console.web.rule_form import list_comparisons, name_place
 from segments.rule_tree import COMPARISONS, GROUP_KINDS, VALUE_TYPES, describe, describe_fact
@@ -71,6 +72,7 @@ TEMPLATES.globals.update(
     Permission=Permission,
     PARTS=PARTS,
     customer_address=customer_address,
+    number=number,
     GROUP_KINDS=GROUP_KINDS,
     COMPARISONS=COMPARISONS,
     VALUE_TYPES=VALUE_TYPES,

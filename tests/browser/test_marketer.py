@@ -80,3 +80,35 @@ def test_a_marketer_builds_a_segment_and_sees_whom_it_changes(chromium: Browser,
         page.get_by_role("button", name="Save and activate").click()
         page.get_by_text("total_revenue is at least 1000").wait_for()
         visitor.look("segment-saved-1280")
+
+
+def test_a_marketer_looks_at_a_campaign_and_stops_it(chromium: Browser, console: str) -> None:
+    with visit(chromium, console) as visitor:
+        sign_in(visitor.go("/campaigns"))
+        page = visitor.page
+        page.get_by_role("heading", name="Campaigns").wait_for()
+        visitor.look("campaigns-1280")
+        page.get_by_role("link", name="Performance of win-back").click()
+        page.get_by_role("heading", name="Who was not contacted, and why").wait_for()
+        visitor.look("campaign-performance-1280")
+        page.set_viewport_size({"width": 400, "height": 900})
+        visitor.look("campaign-performance-400")
+        page.get_by_role("link", name="win-back").click()
+        page.get_by_role("link", name="Preview messages").click()
+        page.get_by_role("heading", name=f"Customer {LAPSED}").wait_for()
+        visitor.look("campaign-messages-400")
+        page.get_by_role("link", name="win-back").click()
+        page.get_by_label("Reason").fill("the offer is sold out")
+        page.get_by_role("button", name="Stop the campaign").click()
+        page.get_by_text("by marketer: the offer is sold out").wait_for()
+        visitor.look("campaign-stopped-400")
+
+
+def test_a_marketer_launches_a_campaign_after_the_count(chromium: Browser, console: str) -> None:
+    with visit(chromium, console) as visitor:
+        sign_in(visitor.go("/campaigns/thank-you"))
+        page = visitor.page
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Launch to 1 member").click()
+        page.get_by_text("asked for 1 member on").wait_for()
+        visitor.look("campaign-launched-1280")
