@@ -514,6 +514,7 @@ SELECT letter_id, number, created_at, stage, reason, detail, topic, partition, "
    AND (%(key)s::bytea IS NULL OR key = %(key)s::bytea)
    AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s::timestamptz)
    AND number > %(after)s
+   AND number < %(before)s
  ORDER BY number
  LIMIT %(limit)s;
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from campaigns.errors import ErasureError
+from campaigns.errors import ErasedCustomerError
 from campaigns.ports import LedgerFacts
 from campaigns.recomputation import recompute
 from console.use_cases.customer_feedback import judge_feedback
@@ -99,7 +99,7 @@ def explain_customer(settings: Settings, customer_id: str, *, recomputes: bool =
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
         LedgerUnavailableError: the ledger cannot be read.
-        ErasureError: the customer was erased.
+        ErasedCustomerError: the customer was erased.
     """
     definitions = read_definitions(settings)
     segments = definitions.segments
@@ -113,7 +113,7 @@ def explain_customer(settings: Settings, customer_id: str, *, recomputes: bool =
 
     async def ask(ledger: PostgresLedger) -> CustomerExplanation:
         if (erased := await ledger.find_tombstone(customer_id)) is not None:
-            raise ErasureError(
+            raise ErasedCustomerError(
                 f"customer {customer_id!r} was erased on {erased.erased_at:%Y-%m-%d} by {erased.actor} ({erased.why}): "
                 "nothing of them is kept, and their events are left out"
             )

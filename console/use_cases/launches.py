@@ -21,6 +21,7 @@ from campaigns.errors import (
     DefinitionMissingError,
     LaunchError,
     LedgerUnavailableError,
+    UnknownLaunchError,
 )
 from campaigns.postgres_launches import BEFORE_ALL, open_launches
 from features.errors import WarehouseError
@@ -97,13 +98,15 @@ def find_result(settings: Settings, launch_id: str) -> LaunchResult:
     """Return what the workers have decided for a launch.
 
     Raises:
-        LaunchError: there is no launch of that id.
+        UnknownLaunchError: there is no launch of that id.
         LedgerUnavailableError: the ledger cannot be read.
     """
     with open_launches(settings.ledger_url) as launches:
         launch = launches.find(launch_id)
         if launch is None:
-            raise LaunchError(f"there is no launch {launch_id!r}; `holdfast campaigns launch` prints the id of each")
+            raise UnknownLaunchError(
+                f"there is no launch {launch_id!r}; `holdfast campaigns launch` prints the id of each"
+            )
         return LaunchResult(launch, launches.count_decisions(launch))
 
 

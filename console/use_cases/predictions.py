@@ -59,13 +59,13 @@ class Answers:
 
     Attributes:
         predictions: JSON objects of the shapes in models/schemas, in the order of the ids asked for.
-        problems: a sentence for each id that has no prediction.
+        problems: a sentence for each id that has no prediction, by id.
         notes: a sentence for each thing that they lack.
         offers: the names of the offers, by id.
     """
 
     predictions: Sequence[dict[str, Any]]
-    problems: Sequence[str]
+    problems: Mapping[str, str]
     notes: Sequence[str]
     offers: Mapping[int, str]
 
@@ -125,7 +125,7 @@ class PredictionService:
             state = await sources.ledger.read(table.customer_ids, []) if sources.ledger else None
             facts = add_facts(table, plan, sources, state)
         predictions = self.describe(kind, self._predict(kind, facts), facts)
-        problems = [_describe_rows(each, rows[each]) for each in wanted if rows[each] != 1]
+        problems = {each: _describe_rows(each, rows[each]) for each in wanted if rows[each] != 1}
         names = {place: offer.name for place, offer in self.definitions.offers.items()}
         return Answers(predictions, problems, self.notes(kind), names)
 

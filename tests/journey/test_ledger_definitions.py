@@ -194,7 +194,7 @@ def test_a_campaign_is_counted_launched_stopped_and_resumed(api: httpx.Client) -
         assert "take it up" in changed.json()["detail"]
     assert "headline" in api.get(f"{path}/performance").json()
     assert api.get(f"{V1}/campaigns/nothing").status_code == httpx.codes.NOT_FOUND
-    assert api.get(f"{V1}/launches/nothing").status_code == httpx.codes.CONFLICT
+    assert api.get(f"{V1}/launches/nothing").status_code == httpx.codes.NOT_FOUND
 
 
 def test_viewers_read_and_do_not_edit(place: Workplace, api: httpx.Client) -> None:
