@@ -39,11 +39,12 @@ from console.use_cases.performance import measure_campaign
 from console.web.authentication import CustomerViewer, Editor, Reader, Stopper
 from console.web.context import Context
 from console.web.funnel import draw_funnel
+from console.web.inputs import GivenReason, Name
 from console.web.rendering import render
 
 router = APIRouter(prefix="/campaigns")
 Key = Annotated[str, Path(max_length=64)]
-Why = Annotated[str, Form(min_length=1, max_length=1_000)]
+Why = Annotated[GivenReason, Form()]
 Days = Annotated[int, Query(ge=1, le=3_650)]
 PAGE = 50
 REASON_WORDS = {
@@ -143,11 +144,10 @@ def show_decided(
     principal: CustomerViewer,
     outcome: Annotated[str, Query(pattern="^(fired|control|withheld)$")],
     reason: Annotated[Reason, Query()],
-    after: Annotated[str, Query(max_length=200)] = "",
+    after: Annotated[Name, Query()] = "",
     days: Days = 90,
 ) -> Response:
     """Show the customers behind a figure of the performance page."""
-    after = after.replace("\0", "")
     found = list_decided(context.settings, key, outcome, reason, days=days, after=after, limit=PAGE + 1)
     context.accounts.record(principal.name, "list customers by decision", key, detail={"reason": reason})
     shown = {

@@ -13,6 +13,7 @@ from console.use_cases.segment_overview import list_members_after, list_segment_
 from console.use_cases.segments import activate_segment
 from console.web.authentication import CustomerViewer, Editor, Reader
 from console.web.context import Context
+from console.web.inputs import GivenReason, Name
 from console.web.rendering import render
 from segments.engine import MODES, Mode
 from segments.rule_tree import draw_rule, write_json
@@ -57,10 +58,10 @@ def show_members(
     key: Key,
     context: Context,
     principal: CustomerViewer,
-    after: Annotated[str, Query(max_length=200)] = "",
+    after: Annotated[Name, Query()] = "",
 ) -> Response:
     """Show members of a segment, page by page."""
-    found = list_members_after(context.settings, key, after=after.replace("\0", ""), limit=PAGE + 1)
+    found = list_members_after(context.settings, key, after=after, limit=PAGE + 1)
     context.accounts.record(principal.name, "list members", key)
     shown = {"key": key, "members": found[:PAGE], "next": found[PAGE - 1].customer_id if len(found) > PAGE else None}
     return render(request, "segment_members.html", shown)
@@ -72,7 +73,7 @@ def activate(
     context: Context,
     principal: Editor,
     mode: Annotated[str, Form(pattern=f"^({'|'.join(MODES)})$")],
-    why: Annotated[str, Form(min_length=1, max_length=1_000)],
+    why: Annotated[GivenReason, Form()],
 ) -> Response:
     """Say what first evaluations under the present rules may fire."""
     activate_segment(context.settings, key, cast("Mode", mode), by=principal.name, why=why)
