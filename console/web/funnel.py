@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from campaigns.exposures import ContactCounts
 
-WIDTH = 720
-ROW, BAR, LABEL = 34, 22, 150
-ROOM = 130
+WIDTH = 440
+ROW, LABEL = 34, 108
+ROOM = 105
 """To the right of the longest bar, for its figures."""
 STAGES = (
     ("decided", "to be contacted"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
 LAPSED = "lapsed <b>one</b>"
+OPTED_OUT = "opted/out"
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +33,12 @@ def console(place: Workplace) -> Iterator[str]:
     place.do("topics", "create", "--partitions", str(PARTITIONS))
     with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
         warehouse.execute(SCHEMA)
-    place.set_customers([LAPSED, *(f"active {number}" for number in range(9))], days=5)
+    place.set_customers([LAPSED, OPTED_OUT, *(f"active {number}" for number in range(8))], days=5)
     worker = place.start_worker()
-    place.update(LAPSED, "active 1")
+    place.update(LAPSED, OPTED_OUT)
     place.set_customer(LAPSED, days=90, revenue=2_000)
-    place.update(LAPSED)
+    place.set_customer(OPTED_OUT, days=90, consent=False)
+    place.update(LAPSED, OPTED_OUT)
     worker.stop()
     import_definitions(load_settings(**place.environment), folder, by="marketer", why="to edit them in the console")
     place.environment = {**place.environment, "HOLDFAST_DEFINITIONS": "ledger"}
@@ -74,7 +76,7 @@ def test_a_marketer_builds_a_segment_and_sees_whom_it_changes(chromium: Browser,
         visitor.look("builder-400")
         page.set_viewport_size({"width": 1280, "height": 900})
         page.get_by_role("button", name="Show who enters and leaves").click()
-        page.get_by_role("heading", name="0 will enter, 0 leave").wait_for()
+        page.get_by_role("heading", name="0 will enter, 1 leave").wait_for()
         page.get_by_label("Reason").fill("only those who are worth it")
         visitor.look("effect-1280")
         page.get_by_role("button", name="Save and activate").click()
@@ -93,6 +95,9 @@ def test_a_marketer_looks_at_a_campaign_and_stops_it(chromium: Browser, console:
         visitor.look("campaign-performance-1280")
         page.set_viewport_size({"width": 400, "height": 900})
         visitor.look("campaign-performance-400")
+        page.get_by_role("link", name="no consent for any channel").click()
+        page.get_by_role("link", name=OPTED_OUT).wait_for()
+        visitor.look("campaign-decided-400")
         page.get_by_role("link", name="win-back").click()
         page.get_by_role("link", name="Preview messages").click()
         page.get_by_role("heading", name=f"Customer {LAPSED}").wait_for()
