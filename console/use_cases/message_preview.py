@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from campaigns.decide import compose_texts
+from campaigns.definition import OfferPolicy
 from campaigns.errors import MessageError
+from campaigns.offers import OfferChoice, ScoredOffer
+from campaigns.recommended_offers import OfferMatch
 from console.use_cases.explanations import current_facts
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.performance import find_campaign
@@ -112,11 +115,15 @@ def preview_messages(settings: Settings, key: str, *, hidden: Collection[str]) -
 
 def _compose(campaign: Campaign, facts: Mapping[str, Any], offer: Offer) -> list[PreviewedText]:
     varied: Sequence[tuple[str | None, Campaign]] = [*campaign.by_variant.items()] or [(None, campaign)]
+    scored = ScoredOffer(offer, 0.0)
+    # The recommendation is a matter of the customer and the day.
+    match = OfferMatch(None, None, "") if campaign.offer_policy is OfferPolicy.RECOMMENDED else None
+    choice = OfferChoice.of_best(scored, 1.0, scored, match)
     texts = []
     for variant, each in varied:
         for key, channel in each.channels_by_key.items():
             try:
-                message, subject = compose_texts(each, channel, facts, offer)
+                message, subject = compose_texts(each, channel, facts, choice)
             except MessageError as error:
                 texts.append(PreviewedText(key, variant, None, None, str(error)))
             else:
