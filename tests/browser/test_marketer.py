@@ -81,6 +81,7 @@ def test_a_marketer_builds_a_segment_and_sees_whom_it_changes(chromium: Browser,
         visitor.look("effect-1280")
         page.get_by_role("button", name="Save and activate").click()
         page.get_by_text("total_revenue is at least 1000").wait_for()
+        page.get_by_text("only those who are worth it").wait_for()
         visitor.look("segment-saved-1280")
 
 

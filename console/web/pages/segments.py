@@ -8,7 +8,9 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Form, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from campaigns.definition_versions import name_segment
 from console.access.roles import Permission
+from console.use_cases.definition_edits import read_versions
 from console.use_cases.segment_overview import list_members_after, list_segment_states, read_segment
 from console.use_cases.segments import activate_segment
 from console.web.authentication import CustomerViewer, Editor, Reader
@@ -43,6 +45,7 @@ def show_segment(request: Request, key: Key, context: Context, principal: Reader
     shown = {
         "state": detail.state,
         "activations": detail.activations,
+        "versions": read_versions(context.settings, name_segment(key)),
         "rules": rules,
         "modes": MODE_WORDS,
         "may_view": principal.may(Permission.VIEW_CUSTOMERS),
