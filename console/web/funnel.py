@@ -15,7 +15,7 @@ ROW, LABEL = 34, 108
 ROOM = 105
 """To the right of the longest bar, for its figures."""
 STAGES = (
-    ("decided", "to be contacted"),
+    ("decided", "to contact"),
     ("published", "published"),
     ("delivered", "delivered"),
     ("opened", "opened"),
