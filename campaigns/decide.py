@@ -240,7 +240,7 @@ def propose(
             choice, propensity, message, subject, variant = content
         else:
             propensity, variant = choice.propensity, None
-            message, subject = _render(campaign, described, facts, choice)
+            message, subject = compose_texts(campaign, described, facts, choice)
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
     return Proposal(
@@ -345,7 +345,7 @@ def _compose_variant(
             raise ValueError(f"variant {key!r} of {campaign.key!r} has no offer for {candidate.customer_id!r}")
         choices[key] = choice
         try:
-            texts[key] = _render(varied, channel, facts, choice)
+            texts[key] = compose_texts(varied, channel, facts, choice)
         except MessageError as error:
             raise MessageError(f"variant {key}: {error}") from error
     variant = assign_variant(campaign.variants, campaign.assignment_group, candidate.customer_id).key
@@ -357,10 +357,14 @@ def _compose_variant(
     return Content(choices[variant], round(propensity, 9), *texts[variant], variant)
 
 
-def _render(
+def compose_texts(
     campaign: Campaign, channel: Channel, facts: Mapping[str, Any], choice: OfferChoice
 ) -> tuple[str, str | None]:
-    """Return the message and the subject, None where the channel has none."""
+    """Return the message and the subject, None where the channel has none.
+
+    Raises:
+        MessageError: one of them cannot be written for this customer.
+    """
     # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
     offer = vars(choice.made.offer)
     values = {**facts, "offer": {**offer, PRODUCT_FIELD: choice.match.product} if choice.match else offer}

@@ -17,6 +17,7 @@ def load_queries(package: str = "campaigns", file: str = "queries.sql") -> dict[
 QUERIES = {
     **load_queries(),
     **load_queries(file="inspection_queries.sql"),
+    **load_queries(file="overview_queries.sql"),
     **load_queries(file="retention_queries.sql"),
     **load_queries(file="timeline_queries.sql"),
 }

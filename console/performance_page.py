@@ -20,14 +20,12 @@ from console.performance_views import (
     contact_rows,
     describe_measured,
     effect_rows,
-    has_alarm,
+    find_tone,
     headline,
     interval,
-    lift,
-    money,
+    key_figures,
     points,
     sentences,
-    share,
     variant_rows,
     version_rows,
 )
@@ -42,6 +40,7 @@ TEMPLATES = Environment(
 )
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 26
+FRAME = (LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM)
 MOST_POINTS = 400
 X_TICKS = 5
 Y_TICKS = 6
@@ -81,15 +80,15 @@ def render_page(found: CampaignPerformance) -> str:
         campaign=found.campaign,
         described=describe_measured(found),
         until=found.days[-1].day if found.days else None,
-        tone=_tone(found),
+        tone=find_tone(found),
         headline=headline(found),
         sentences=sentences(found),
-        tiles=_tiles(found),
+        tiles=key_figures(found),
         chart=draw_chart(found.days),
         level=LEVEL,
         width=WIDTH,
         height=HEIGHT,
-        frame=(LEFT, TOP, WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM),
+        frame=FRAME,
         contacts=(CONTACT_HEADINGS, contact_rows(found)) if found.customers else None,
         effect=(EFFECT_HEADINGS, effect_rows(found.effect)) if found.effect else None,
         versions=(VERSION_HEADINGS, version_rows(found)) if len(found.versions) > 1 else None,
@@ -148,26 +147,3 @@ def choose_ticks(low: float, high: float) -> list[float]:
     scale = 10.0 ** math.floor(math.log10(rough))
     step = next(scale * each for each in (1, 2, 5, 10) if scale * each >= rough)
     return [round(n * step, 12) for n in range(math.floor(low / step), math.ceil(high / step) + 1)]
-
-
-def _tone(found: CampaignPerformance) -> str:
-    if has_alarm(found):
-        return "bad"
-    if found.effect is None or not found.effect.conversion.is_established:
-        return "open"
-    return "good" if found.effect.conversion.difference > 0 else "bad"
-
-
-def _tiles(found: CampaignPerformance) -> list[tuple[str, str, str]]:
-    """Return name, figure and meaning of the key figures."""
-    effect = found.effect
-    if effect is None:
-        return []
-    conversion, revenue = effect.conversion, effect.revenue
-    return [
-        ("Treated", share(conversion.treated), f"of {effect.treated.customers:,} customers converted"),
-        ("Control", share(conversion.control), f"of {effect.control.customers:,} customers held out converted"),
-        ("Difference", f"{points(conversion.difference)} pp", f"{LEVEL} interval: {interval(conversion)}"),
-        ("Lift", lift(conversion), "difference relative to the control group"),
-        ("Revenue", money(revenue.difference, signed=True), "per customer, against the control group"),
-    ]

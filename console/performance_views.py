@@ -63,6 +63,30 @@ def headline(found: CampaignPerformance) -> str:
     return f"{who} an effect: {verb} customers convert than without {without}, by {said}."
 
 
+def find_tone(found: CampaignPerformance) -> str:
+    """Return whether the effect is good, bad or open."""
+    if has_alarm(found):
+        return "bad"
+    if found.effect is None or not found.effect.conversion.is_established:
+        return "open"
+    return "good" if found.effect.conversion.difference > 0 else "bad"
+
+
+def key_figures(found: CampaignPerformance) -> list[tuple[str, str, str]]:
+    """Return name, figure and meaning of the key figures."""
+    effect = found.effect
+    if effect is None:
+        return []
+    conversion, revenue = effect.conversion, effect.revenue
+    return [
+        ("Treated", share(conversion.treated), f"of {effect.treated.customers:,} customers converted"),
+        ("Control", share(conversion.control), f"of {effect.control.customers:,} customers held out converted"),
+        ("Difference", f"{points(conversion.difference)} pp", f"{LEVEL} interval: {interval(conversion)}"),
+        ("Lift", lift(conversion), "difference relative to the control group"),
+        ("Revenue", money(revenue.difference, signed=True), "per customer, against the control group"),
+    ]
+
+
 def describe_measured(found: CampaignPerformance) -> str:
     """Return what was measured: the campaign with its version, or the group with its campaigns."""
     measured = found.campaign

@@ -11,6 +11,7 @@ import msgspec
 
 from console.cli.segment_versions import activate, history, reevaluate_customers
 from console.printable import printable
+from console.segment_views import describe_diff, describe_preview, number, percent
 from console.tables import print_table
 from console.use_cases.segment_check import check_segments
 from console.use_cases.segment_columns import list_fact_columns
@@ -168,16 +169,6 @@ def members(key: str, limit: int, as_json: bool) -> None:
     click.echo(f"{found.segment.key}: {number(found.count, 'member')}")
 
 
-def number(count: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def percent(share: float) -> str:
-    """Return a share in percent; one that is not 0 does not look like it."""
-    return f"{100 * share:.1f} %" if share == 0 or share >= 0.0005 else "below 0.1 %"  # noqa: PLR2004 - half of the last digit
-
-
 def show_value(value: Any) -> str:
     """Return a fact's value in a few characters, safe on a terminal."""
     match value:
@@ -211,31 +202,6 @@ def describe_facts_read(found: FactColumns) -> list[str]:
 def describe_problems(problems: Sequence[str]) -> str:
     """Return how many problems there are."""
     return number(len(problems), "problem") if problems else "fits"
-
-
-def describe_preview(found: SegmentPreview) -> str:
-    """Return for how many customers the rule holds."""
-    holds = f"{found.matching:,} of {number(found.customers, 'customer')} of {found.view} ({percent(found.share)})"
-    return f"{found.segment.key} version {found.segment.version}: holds for {holds}"
-
-
-def describe_diff(found: SegmentDiff) -> list[str]:
-    """Return what an evaluation of every customer would change, in sentences."""
-    segment, entering = found.segment, found.entering
-    customers = f"{number(found.customers, 'customer')} of {found.view}"
-    moves = f"{entering.customers:,} would enter and {found.leaving.customers:,} would leave"
-    now = number(found.members, "member")
-    sentences = [f"{segment.key} version {segment.version}: {now} now; of {customers}, {moves}"]
-    if entering.silent:
-        sentences.append(
-            f"{entering.silent:,} of those who enter would fire no campaign: their first evaluation is suppressed"
-        )
-    if found.kept:
-        sentences.append(f"{found.kept:,} of those who stay do so because the exit rule does not hold")
-    if found.absent:
-        absent = number(found.absent, "member")
-        sentences.append(f"{absent} not in the view: nothing evaluates them, so they stay")
-    return sentences
 
 
 def show_examples(examples: Sequence[Example], count: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -46,10 +48,11 @@ class SegmentPreview:
         segment: the segment; its exit rule plays no part here.
         view: the table, view or file.
         matching: the customers for whom the rule holds.
-        customers: all customers, one per row.
+        customers: the customers read, one per row.
         examples: the first of the matching ones, in the order of the warehouse.
         scored_by: the version of each model that the rule depends on, or `rules`.
         substitutions: a sentence for each model that a rule replaced for some customers.
+        is_complete: whether every customer was read before the time was up.
     """
 
     segment: Segment
@@ -59,6 +62,7 @@ class SegmentPreview:
     examples: Sequence[Example]
     scored_by: Mapping[str, str]
     substitutions: Sequence[str]
+    is_complete: bool = True
 
     @property
     def share(self) -> float:
@@ -66,13 +70,16 @@ class SegmentPreview:
         return self.matching / self.customers if self.customers else 0.0
 
 
-def preview_segment(settings: Settings, name: str | Segment, *, limit: int) -> SegmentPreview:
+def preview_segment(
+    settings: Settings, name: str | Segment, *, limit: int, within_s: float = math.inf
+) -> SegmentPreview:
     """Return for how many customers the rule of a segment holds now.
 
     Args:
         settings: where customers, models and definitions are.
         name: a segment, the key of one, or a definition file.
         limit: the largest number of examples.
+        within_s: no more customers are read after so many seconds.
 
     Raises:
         WarehouseError: the warehouse cannot be read.
@@ -81,11 +88,13 @@ def preview_segment(settings: Settings, name: str | Segment, *, limit: int) -> S
     """
     definitions = read_definitions(settings)
     segment = choose_segment(definitions.segments, name)
-    return asyncio.run(_preview(settings, segment, load_models(settings, definitions.offers), limit))
+    return asyncio.run(_preview(settings, segment, load_models(settings, definitions.offers), limit, within_s))
 
 
-async def _preview(settings: Settings, segment: Segment, scorers: Scorers, limit: int) -> SegmentPreview:
-    view = describe_view(settings)
+async def _preview(
+    settings: Settings, segment: Segment, scorers: Scorers, limit: int, within_s: float
+) -> SegmentPreview:
+    view, begun, is_complete = describe_view(settings), time.monotonic(), True
     async with AsyncExitStack() as stack:
         warehouse = await stack.enter_async_context(opened(find_warehouse(settings)))
         # The exit rule plays no part: what only that one reads is not read.
@@ -97,12 +106,15 @@ async def _preview(settings: Settings, segment: Segment, scorers: Scorers, limit
         examples: list[Example] = []
         async with aclosing(read_facts(plan, sources)) as tables:
             async for table, _ in tables:
+                if time.monotonic() - begun > within_s:
+                    is_complete = False
+                    break
                 rows = np.flatnonzero(plan.segment.rule.evaluate(table))
                 matching += len(rows)
                 customers += len(table)
                 examples += pick_examples(table, rows[: limit - len(examples)].tolist(), plan)
     substitutions = sources.fallbacks.describe(scorers.versions)
-    return SegmentPreview(segment, view, matching, customers, examples, plan.scored_by, substitutions)
+    return SegmentPreview(segment, view, matching, customers, examples, plan.scored_by, substitutions, is_complete)
 
 
 def pick_examples(table: FeatureTable, rows: Sequence[int], plan: FactPlan) -> list[Example]:

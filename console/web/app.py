@@ -23,10 +23,11 @@ from console.web.api import operations as operations_api
 from console.web.api import segments as segment_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
+from console.web.fact_catalogue import FactCatalogue
 from console.web.idempotency import IdempotencyKeys
 from console.web.live_feed import LiveFeed
 from console.web.middleware import BodyLimit, SecurityHeaders
-from console.web.pages import access, analytics, care, live, overview, sign_in
+from console.web.pages import access, analytics, campaigns, care, live, overview, segment_editor, segments, sign_in
 from console.web.pages import customers as customer_pages
 from console.web.pages import models as model_pages
 from console.web.pages import operations as operations_pages
@@ -46,7 +47,10 @@ API = (
     *(status_api, customer_api, care_api, predictions, intelligence, streams),
     *(segment_api, campaign_api, dead_letter_api, operations_api, model_api),
 )
-PAGES = (sign_in, overview, live, customer_pages, care, analytics, model_pages, operations_pages, access)
+PAGES = (
+    *(sign_in, overview, live, customer_pages, care, segment_editor, segments, campaigns),
+    *(analytics, model_pages, operations_pages, access),
+)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
@@ -75,6 +79,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         PredictionDesk(settings),
         LiveFeed(settings),
         AnalyticsWatch(settings),
+        FactCatalogue(settings),
     )
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ from console.access.tokens import make_session_token
 if TYPE_CHECKING:
     from console.access.postgres_accounts import PostgresAccounts
     from console.web.analytics_watch import AnalyticsWatch
+    from console.web.fact_catalogue import FactCatalogue
     from console.web.live_feed import LiveFeed
     from console.web.prediction_desk import PredictionDesk
     from console.web.rate_limits import RateLimits
@@ -34,6 +35,7 @@ class WebContext:
         predictions: makes them for all requests.
         live: decisions and alerts as they come.
         analytics: figures about all customers.
+        facts: the facts that rules can read.
         secret: stands for a session's token where the console is open.
     """
 
@@ -46,6 +48,7 @@ class WebContext:
     predictions: PredictionDesk
     live: LiveFeed
     analytics: AnalyticsWatch
+    facts: FactCatalogue
     secret: str = field(default_factory=make_session_token, repr=False)
 
     @property

@@ -104,6 +104,7 @@ class TooManyRequestsError(RequestError):
 
 
 _NOT_FOUND = (
+    DefinitionMissingError,
     UnknownCustomerError,
     UnknownDeadLetterError,
     UnknownLeadError,

@@ -13,7 +13,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from console.access.roles import Permission
 from console.printable import printable
+from console.segment_views import number
 from console.web.links import customer_address
+from console.web.rule_form import list_comparisons, name_place
+from segments.rule_tree import COMPARISONS, GROUP_KINDS, VALUE_TYPES, describe, describe_fact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +27,8 @@ PARTS = (
     ("/", "Overview", Permission.READ),
     ("/live", "Live", Permission.VIEW_CUSTOMERS),
     ("/customers", "Customers", Permission.VIEW_CUSTOMERS),
+    ("/segments", "Segments", Permission.READ),
+    ("/campaigns", "Campaigns", Permission.READ),
     ("/analytics", "Analytics", Permission.READ),
     ("/models", "Models", Permission.READ),
     ("/operations", "Operations", Permission.OPERATE),
@@ -72,6 +77,14 @@ TEMPLATES.globals.update(
     Permission=Permission,
     PARTS=PARTS,
     customer_address=customer_address,
+    number=number,
+    GROUP_KINDS=GROUP_KINDS,
+    COMPARISONS=COMPARISONS,
+    VALUE_TYPES=VALUE_TYPES,
+    describe_condition=describe,
+    describe_fact=describe_fact,
+    name_place=name_place,
+    list_comparisons=list_comparisons,
 )
 TEMPLATES.filters.update(printable=printable, moment=show_moment, figure=show_figure)
 

@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from campaigns.errors import CampaignDefinitionError
-from console.cli.segments import number, percent, show_value
+from console.cli.segments import show_value
+from console.segment_views import number, percent
 from console.use_cases.segment_check import check_segments
 from console.use_cases.segment_preview import preview_segment
 from segments.errors import SegmentsError

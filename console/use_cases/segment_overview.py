@@ -1,0 +1,120 @@
+"""Segments as people look at them: how large, in force since when, for whom not evaluated yet, and used by whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from campaigns.postgres_overview import open_overview
+from console.use_cases.ledger import ask_ledger
+from console.use_cases.segment_choice import find_segment
+from streams.definitions import read_definitions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from campaigns.definition import Campaign
+    from campaigns.postgres_ledger import PostgresLedger
+    from campaigns.records import ActivationRecord, MemberRecord
+    from segments.definition import Segment
+    from segments.engine import Mode
+    from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentState:
+    """A segment, and where its present version stands.
+
+    Attributes:
+        segment: its definition.
+        members: in the ledger now.
+        since: when the present version was first put into force; None where no worker has started with it.
+        mode: what first evaluations under it may fire; None likewise.
+        waiting: the known customers whose last evaluation was not under it.
+        known: the customers whom a worker has evaluated under any version.
+        campaigns: those that contact its customers.
+    """
+
+    segment: Segment
+    members: int
+    since: datetime | None
+    mode: Mode | None
+    waiting: int
+    known: int
+    campaigns: Sequence[Campaign]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentDetail:
+    """A segment, where it stands, and what was in force of it, the latest first."""
+
+    state: SegmentState
+    activations: Sequence[ActivationRecord]
+
+
+def list_segment_states(settings: Settings) -> Sequence[SegmentState]:
+    """Return every segment and where it stands, in the order of the definitions.
+
+    Raises:
+        LedgerUnavailableError: the ledger cannot be read.
+    """
+    definitions = read_definitions(settings)
+
+    async def ask(ledger: PostgresLedger) -> Mapping[str, Sequence[ActivationRecord]]:
+        return {each.key: await ledger.segment_history(each.key) for each in definitions.segments}
+
+    histories = ask_ledger(settings, ask)
+    return _describe(settings, definitions.segments, definitions.campaigns, histories)
+
+
+def read_segment(settings: Settings, key: str) -> SegmentDetail:
+    """Return a segment, where it stands, and its history.
+
+    Raises:
+        UnknownSegmentError: there is no such segment.
+        LedgerUnavailableError: the ledger cannot be read.
+    """
+    definitions = read_definitions(settings)
+    segment = find_segment(definitions.segments, key)
+    history = ask_ledger(settings, lambda ledger: ledger.segment_history(key))
+    (state,) = _describe(settings, [segment], definitions.campaigns, {key: history})
+    return SegmentDetail(state, history)
+
+
+def list_members_after(settings: Settings, key: str, *, after: str, limit: int) -> Sequence[MemberRecord]:
+    """Return members of a segment beyond a customer id, in the order of their ids.
+
+    Raises:
+        UnknownSegmentError: there is no such segment.
+        LedgerUnavailableError: the ledger cannot be read.
+    """
+    find_segment(read_definitions(settings).segments, key)
+    with open_overview(settings.ledger_url) as ledger:
+        return ledger.list_members(key, after=after, limit=limit)
+
+
+def _describe(
+    settings: Settings,
+    segments: Sequence[Segment],
+    campaigns: Sequence[Campaign],
+    histories: Mapping[str, Sequence[ActivationRecord]],
+) -> list[SegmentState]:
+    with open_overview(settings.ledger_url) as ledger:
+        sizes = ledger.segment_sizes()
+        evaluated, known = ledger.count_evaluated()
+    states = []
+    for each in segments:
+        present = [noted for noted in histories[each.key] if noted.version == each.version]
+        states.append(
+            SegmentState(
+                each,
+                sizes.get(each.key, 0),
+                present[-1].activated_at if present else None,
+                present[0].mode if present else None,
+                known - evaluated.get((each.key, each.version), 0),
+                known,
+                [campaign for campaign in campaigns if campaign.segment == each.key],
+            )
+        )
+    return states

@@ -1,0 +1,297 @@
+"""The builder of a segment's rule: a form that is drawn again at each press of a button, and a count beside it.
+
+Nothing is kept between two requests: the form carries the rule, and the version that it is an edit of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi.responses import RedirectResponse
+
+from campaigns.definition_versions import name_segment
+from console.errors import FOR_PEOPLE
+from console.segment_views import describe_diff, percent
+from console.use_cases.definition_edits import find_definition, is_editable, save_segment, show_content
+from console.use_cases.segment_check import check_segments
+from console.use_cases.segment_diff import compare_segment
+from console.use_cases.segment_preview import preview_segment
+from console.web.authentication import Editor
+from console.web.context import Context
+from console.web.customer_views import mask, note_view
+from console.web.pages.segments import MODE_WORDS
+from console.web.rendering import render
+from console.web.rule_form import apply_button, name_place, read_fields, redraw
+from segments.definition import build_segment
+from segments.errors import RuleError
+from segments.rule_tree import (
+    EVERYBODY,
+    Condition,
+    build_rule,
+    draw_rule,
+    find_json_path,
+    read_json,
+    walk,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from console.access.roles import Principal
+    from console.use_cases.segment_diff import SegmentDiff
+    from console.use_cases.segment_preview import SegmentPreview
+    from console.web.context import WebContext
+    from segments.engine import Mode
+    from segments.rule_tree import Tree
+
+router = APIRouter(prefix="/segments")
+Key = Annotated[str, Path(max_length=64)]
+EXAMPLES = 5
+COUNT_WITHIN_S = 4.0
+UNNAMED = {"key": "new-segment", "name": "New segment"}
+
+
+async def _read_form(request: Request) -> Mapping[str, str]:
+    return {name: text for name, text in (await request.form()).items() if isinstance(text, str)}
+
+
+Fields = Annotated["Mapping[str, str]", Depends(_read_form)]
+
+
+@dataclass
+class Draft:
+    """A segment that is being edited.
+
+    Attributes:
+        key: empty for a new segment whose key is not entered yet.
+        tree: its rule.
+        texts: name, description, exit rule, mode and reason, as the form has them.
+        base: what the edit is of: the number of a version, or empty.
+        problems: by the place of the part, as the form names it.
+        problem: about all of it.
+        json_problem: of the JSON entered beside the form.
+    """
+
+    key: str
+    tree: Tree
+    texts: dict[str, str]
+    base: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+    json_problem: str = ""
+    json_text: str | None = None
+
+    def build(self) -> dict[str, Any] | None:
+        """Return the content of the definition; None where a part is no rule yet, and note what is wrong with it."""
+        rule, wrong = build_rule(self.tree)
+        self.problems |= {name_place(each.path): each.said for each in wrong}
+        content: dict[str, Any] = {"key": self.key or UNNAMED["key"], "name": self.texts["name"] or UNNAMED["name"]}
+        if self.texts["description"]:
+            content["description"] = self.texts["description"]
+        content["rule"] = rule
+        if self.texts["exit_rule"].strip():
+            try:
+                content["exit_rule"] = read_json(self.texts["exit_rule"])
+            except ValueError as error:
+                self.problem = f"when a member leaves: {error}"
+                return None
+        return None if wrong else content
+
+    def blame(self, said: str) -> bool:
+        """Note a problem at the conditions whose fact it names, and return whether there are any."""
+        facts = {name_place(path): part.fact for path, part in walk(self.tree) if isinstance(part, Condition)}
+        blamed = {place: said for place, fact in facts.items() if repr(fact) in said}
+        self.problems |= blamed
+        return bool(blamed)
+
+    def blame_rule_error(self, error: RuleError) -> bool:
+        """Note an error of the compiler at the smallest part that has it, and return whether there is one."""
+        where = [
+            (len(found), name_place(path))
+            for path, _ in walk(self.tree)
+            if error.path.startswith(found := find_json_path(self.tree, path))
+        ]
+        if where and "exit_rule" not in str(error):
+            self.problems[max(where)[1]] = str(error)
+            return True
+        return False
+
+
+@router.get("/_new")
+def begin(request: Request, context: Context, _: Editor) -> Response:
+    """Show the builder with an empty rule."""
+    return _show(request, context, Draft("", EVERYBODY, _texts({})), key="")
+
+
+@router.post("/_new")
+def edit_new(request: Request, context: Context, principal: Editor, fields: Fields) -> Response:
+    """Draw the form of a new segment again after a button was pressed, or save it."""
+    return _edit(request, context, principal, fields, "")
+
+
+@router.post("/_count")
+def count(request: Request, context: Context, principal: Editor, fields: Fields) -> Response:
+    """Return for how many customers the rule in the form holds, with examples and what is wrong with it."""
+    draft = _read_draft(context, fields, fields.get("key", ""))
+    shown: dict[str, Any] = {"is_part": True, "places": [name_place(path) for path, _ in walk(draft.tree)]}
+    content = draft.build()
+    found: SegmentPreview | None = None
+    trouble, said, notes = "The rule is not complete.", [], []
+    if content is not None:
+        try:
+            segment = build_segment(content, where=content["key"])
+            (verdict,) = check_segments(context.settings, segment)
+            said = [each for each in map(_plain, verdict.problems) if not draft.blame(each)]
+            notes = list(map(_plain, verdict.notes))
+            found = None
+            if not verdict.problems:
+                found = preview_segment(context.settings, segment, limit=EXAMPLES, within_s=COUNT_WITHIN_S)
+            trouble = "The rule does not fit the customers' columns."
+        except RuleError as error:
+            trouble = "The rule cannot be used."
+            said = [] if draft.blame_rule_error(error) else [str(error)]
+        except FOR_PEOPLE as error:
+            trouble = str(error)
+    shown |= {"trouble": draft.problem or trouble, "said": said, "notes": notes, "counted": found}
+    shown |= {"problems": draft.problems, "seconds": f"{COUNT_WITHIN_S:g}", "percent": percent}
+    shown["examples"] = _show_examples(context, principal, found)
+    return render(request, "segment_count.html", shown | {"address": "", "facts": {}})
+
+
+@router.get("/{key}/edit")
+def edit(request: Request, key: Key, context: Context, _: Editor) -> Response:
+    """Show the builder with a segment's rule."""
+    found = find_definition(context.settings, name_segment(key))
+    content = found.content
+    texts = {name: str(content.get(name, "")) for name in ("name", "description")}
+    if content.get("exit_rule") is not None:
+        texts["exit_rule"] = write_json(content["exit_rule"], indent=2)
+    base = "" if found.number is None else str(found.number)
+    return _show(request, context, Draft(key, draw_rule(content.get("rule")), _texts(texts), base), key=key)
+
+
+@router.post("/{key}/edit")
+def edit_again(request: Request, key: Key, context: Context, principal: Editor, fields: Fields) -> Response:
+    """Draw the form again after a button was pressed, or save the segment."""
+    return _edit(request, context, principal, fields, key)
+
+
+def _edit(request: Request, context: WebContext, principal: Principal, fields: Mapping[str, str], key: str) -> Response:
+    draft, button = _read_draft(context, fields, key or fields.get("key", "")), fields.get("do", "")
+    if button == "json":
+        _draw_json(draft, fields.get("json", ""))
+    else:
+        draft.tree = apply_button(redraw(draft.tree), button)
+    if button not in {"compare", "save"}:
+        return _show(request, context, draft, key=key)
+    content = draft.build()
+    if content is None:
+        draft.problem = draft.problem or "The rule is not complete: see below."
+        return _show(request, context, draft, key=key)
+    try:
+        if button == "save" and (refused := _find_refusal(draft, content, fields)) is None:
+            _save(context, principal, draft, content)
+            return RedirectResponse(f"/segments/{draft.key}", 303)
+        if button == "save":
+            draft.problem = cast("str", refused)
+        found = compare_segment(context.settings, build_segment(content, where=content["key"]), limit=0)
+    except RuleError as error:
+        if not draft.blame_rule_error(error):
+            draft.problem = str(error)
+        return _show(request, context, draft, key=key)
+    except FOR_PEOPLE as error:
+        draft.problem = str(error)
+        return _show(request, context, draft, key=key)
+    return _show(request, context, draft, key=key, content=content, comparison=found)
+
+
+def _find_refusal(draft: Draft, content: Mapping[str, Any], fields: Mapping[str, str]) -> str | None:
+    """Return why a segment is not saved yet."""
+    if fields.get("compared") != _stamp(content):
+        return "The segment was changed after its effect was shown: look at it again, and save then."
+    return None if draft.texts["why"].strip() else "Say why the segment changes: the reason is kept with the version."
+
+
+def _save(context: WebContext, principal: Principal, draft: Draft, content: Mapping[str, Any]) -> None:
+    settings, why, by = context.settings, draft.texts["why"].strip(), principal.name
+    base = int(draft.base) if draft.base.isdecimal() else None
+    mode = cast("Mode", draft.texts["mode"])
+    saved = save_segment(settings, content, base_version=base, by=by, why=why, mode=mode)
+    detail = {"why": why, "version": saved.number, "mode": mode}
+    context.accounts.record(by, "save segment", draft.key, detail=detail)
+
+
+def _read_draft(context: WebContext, fields: Mapping[str, str], key: str) -> Draft:
+    types = {each.name: each.type for each in context.facts.read().facts}
+    return Draft(key.strip(), read_fields(fields, types), _texts(fields), fields.get("base", ""))
+
+
+def _texts(fields: Mapping[str, str]) -> dict[str, str]:
+    texts = {name: fields.get(name, "") for name in ("name", "description", "exit_rule", "why")}
+    mode = fields.get("mode", "")
+    return texts | {"mode": mode if mode in MODE_WORDS else "silent"}
+
+
+def _draw_json(draft: Draft, text: str) -> None:
+    try:
+        draft.tree = draw_rule(read_json(text)) if text.strip() else EVERYBODY
+    except ValueError as error:
+        draft.json_problem, draft.json_text = str(error), text
+
+
+def _stamp(content: Mapping[str, Any]) -> str:
+    """Return what tells contents apart."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _plain(sentence: str) -> str:
+    """Return a problem without the name of the segment, which is before it, and without the place, which is drawn."""
+    return sentence.partition(": ")[2].removeprefix("$.rule ") or sentence
+
+
+def _show_examples(context: WebContext, principal: Principal, found: SegmentPreview | None) -> list[dict[str, Any]]:
+    shown = []
+    for each in found.examples if found else ():
+        note_view(context, principal, each.customer_id, "example of a rule")
+        facts = mask(each.facts, principal, context.settings.personal_columns)
+        shown.append({"customer_id": each.customer_id, "facts": facts})
+    return shown
+
+
+def _show(
+    request: Request,
+    context: WebContext,
+    draft: Draft,
+    *,
+    key: str,
+    content: Mapping[str, Any] | None = None,
+    comparison: SegmentDiff | None = None,
+) -> Response:
+    rule, wrong = build_rule(draft.tree)
+    drawn = "" if wrong else write_json(rule, indent=2)
+    shown = {
+        "key": key,
+        "address": f"/segments/{key}/edit" if key else "/segments/_new",
+        "tree": draft.tree,
+        "fields": {**draft.texts, "key": draft.key},
+        "base": draft.base,
+        "facts": {each.name: each for each in context.facts.read().facts},
+        "problems": draft.problems,
+        "problem": draft.problem,
+        "rule_json": drawn if draft.json_text is None else draft.json_text,
+        "json_problem": draft.json_problem,
+        "editable": is_editable(context.settings),
+        "modes": MODE_WORDS,
+        "comparison": comparison,
+        "sentences": describe_diff(comparison) if comparison else (),
+        "compared": _stamp(content) if content else "",
+        "file_json": show_content(content) if content else "",
+        "file": f"segments/{draft.key or UNNAMED['key']}.json",
+        "percent": percent,
+    }
+    return render(request, "segment_editor.html", shown)

@@ -1,0 +1,120 @@
+"""A marketer's working day in the console."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from console.use_cases.definition_edits import import_definitions
+from streams.settings import load_settings
+from tests.browser.conftest import serve_console, visit
+from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+    from tests.journey.workplace import Workplace
+
+PASSWORD = "correct horse battery"  # noqa: S105 - of a test
+LAPSED = "lapsed <b>one</b>"
+OPTED_OUT = "opted/out"
+
+
+@pytest.fixture(scope="module")
+def console(place: Workplace) -> Iterator[str]:
+    """The address of a console whose definitions are in the ledger, where a worker has decided."""
+    folder = write_definitions(place.folder / "definitions")
+    place.environment = {**place.environment, "HOLDFAST_DEFINITIONS_DIR": str(folder)}
+    place.do("ledger", "migrate")
+    place.do("topics", "create", "--partitions", str(PARTITIONS))
+    with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
+        warehouse.execute(SCHEMA)
+    place.set_customers([LAPSED, OPTED_OUT, *(f"active {number}" for number in range(8))], days=5)
+    worker = place.start_worker()
+    place.update(LAPSED, OPTED_OUT)
+    place.set_customer(LAPSED, days=90, revenue=2_000)
+    place.set_customer(OPTED_OUT, days=90, consent=False)
+    place.update(LAPSED, OPTED_OUT)
+    worker.stop()
+    import_definitions(load_settings(**place.environment), folder, by="marketer", why="to edit them in the console")
+    place.environment = {**place.environment, "HOLDFAST_DEFINITIONS": "ledger"}
+    place.do("console", "accounts", "add", "marketer", "--role", "marketer", "--password", PASSWORD)
+    with serve_console(place.environment) as address:
+        yield address
+
+
+def sign_in(page: Page) -> None:
+    page.get_by_label("Name").fill("marketer")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_a_marketer_builds_a_segment_and_sees_whom_it_changes(chromium: Browser, console: str) -> None:
+    with visit(chromium, console) as visitor:
+        sign_in(visitor.go("/segments"))
+        page = visitor.page
+        page.get_by_role("heading", name="Segments").wait_for()
+        visitor.look("segments-1280")
+        page.get_by_role("link", name="lapsing").first.click()
+        visitor.look("segment-1280")
+        page.get_by_role("link", name="Edit").click()
+        # The rule is one condition; the button puts it into a group with a new one.
+        page.get_by_role("button", name="+ Group").click()
+        page.get_by_label("Fact of condition r-1-0").select_option("total_revenue")
+        page.get_by_label("Comparison of condition r-1-0").select_option(">=")
+        page.get_by_label("value of condition r-1-0", exact=True).fill("1000")
+        page.locator("#add-r-1").click()
+        page.get_by_label("Fact of condition r-1-1").select_option("preferred_channel")
+        page.get_by_label("value of condition r-1-1", exact=True).fill("post")
+        page.get_by_role("region", name="Count").get_by_text("1 of 10 customers").wait_for()
+        visitor.look("builder-1280")
+        page.set_viewport_size({"width": 400, "height": 900})
+        visitor.look("builder-400")
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.get_by_role("button", name="Show who enters and leaves").click()
+        page.get_by_role("heading", name="0 will enter, 1 leave").wait_for()
+        page.get_by_label("Reason").fill("only those who are worth it")
+        visitor.look("effect-1280")
+        page.get_by_role("button", name="Save and activate").click()
+        page.get_by_text("total_revenue is at least 1000").wait_for()
+        page.get_by_text("only those who are worth it").wait_for()
+        visitor.look("segment-saved-1280")
+
+
+def test_a_marketer_looks_at_a_campaign_and_stops_it(chromium: Browser, console: str) -> None:
+    with visit(chromium, console) as visitor:
+        sign_in(visitor.go("/campaigns"))
+        page = visitor.page
+        page.get_by_role("heading", name="Campaigns").wait_for()
+        visitor.look("campaigns-1280")
+        page.get_by_role("link", name="Performance of win-back").click()
+        page.get_by_role("heading", name="Who was not contacted, and why").wait_for()
+        visitor.look("campaign-performance-1280")
+        page.set_viewport_size({"width": 400, "height": 900})
+        visitor.look("campaign-performance-400")
+        page.get_by_role("link", name="no consent for any channel").click()
+        page.get_by_role("link", name=OPTED_OUT).wait_for()
+        visitor.look("campaign-decided-400")
+        page.get_by_role("link", name="win-back").click()
+        page.get_by_role("link", name="Preview messages").click()
+        page.get_by_role("heading", name=f"Customer {LAPSED}").wait_for()
+        visitor.look("campaign-messages-400")
+        page.get_by_role("link", name="win-back").click()
+        page.get_by_label("Reason").fill("the offer is sold out")
+        page.get_by_role("button", name="Stop the campaign").click()
+        page.get_by_text("by marketer: the offer is sold out").wait_for()
+        visitor.look("campaign-stopped-400")
+
+
+def test_a_marketer_launches_a_campaign_after_the_count(chromium: Browser, console: str) -> None:
+    with visit(chromium, console) as visitor:
+        sign_in(visitor.go("/campaigns/thank-you"))
+        page = visitor.page
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Launch to 1 member").click()
+        page.get_by_text("asked for 1 member on").wait_for()
+        visitor.look("campaign-launched-1280")
