@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tests.journey.workplace import Workplace
 
 LAPSED = "lapsed <b>one</b>"
+PURCHASES = """
+CREATE TABLE purchases AS SELECT * FROM (VALUES ('active', timestamp '2026-01-05'), ('active', '2026-02-05'),
+    ('spender', '2026-01-20'), ('spender', '2026-03-20')) AS t (customer_id, purchased_at)
+"""
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
 NEXT_YEAR = f"{datetime.now(UTC) + timedelta(days=365):%Y-%m-%d}"
 
@@ -33,6 +37,7 @@ def decided(place: Workplace) -> Iterator[Workplace]:
     place.do("topics", "create", "--partitions", str(PARTITIONS))
     with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
         warehouse.execute(SCHEMA)
+        warehouse.execute(PURCHASES)
     place.set_customers([LAPSED, "active", "spender", "leaving/soon"], days=5)
     worker = place.start_worker()
     place.update(LAPSED, "active", "spender", "leaving/soon")
@@ -120,6 +125,31 @@ def test_care_forgets_a_customer(chromium: Browser, console: str) -> None:
         page.get_by_role("button", name="Forget").click()
         page.get_by_role("heading", name="Customer forgotten").wait_for()
         visitor.look("customer-forgotten")
+
+
+def test_a_decision_appears_as_it_is_made(chromium: Browser, console: str, decided: Workplace) -> None:
+    with visit(chromium, console) as visitor:
+        page = visitor.go("/live")
+        sign_in(page, "care")
+        page.get_by_text("New ones appear as they come.").wait_for()
+        decided.set_customer("spender", days=90)
+        decided.update("spender")
+        page.locator("#live-decisions").get_by_role("link", name="spender").wait_for()
+        visitor.look("live")
+        page.get_by_role("link", name="Overview").click()  # ends the streams
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_an_analyst_sees_who_buys_again(chromium: Browser, console: str, width: int) -> None:
+    with visit(chromium, console, width=width) as visitor:
+        page = visitor.go("/analytics")
+        sign_in(page, "marketer")
+        page.get_by_role("link", name="2026-01, 2 months later").wait_for()
+        page.get_by_text("being computed", exact=False).wait_for(state="detached")
+        visitor.look(f"analytics-{width}")
+        page.get_by_role("link", name="2026-01, 2 months later").click()
+        page.get_by_role("link", name="spender").wait_for()
+        visitor.look(f"cohort-{width}")
 
 
 def test_api_answers_care(console: str, keys: dict[str, str]) -> None:
