@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,6 +112,12 @@ class Settings(BaseSettings):
         None,
         alias="HOLDFAST_DEFINITIONS_DIR",
         description="Folder with segments/ and campaigns/; default: the shipped definitions.",
+    )
+    definitions: str = Field(
+        "files",
+        alias="HOLDFAST_DEFINITIONS",
+        pattern="^(files|ledger)$",
+        description="Where definitions are edited: files, those of the folder; ledger, versions in the ledger.",
     )
     concerns_file: Path | None = Field(
         None,
@@ -256,6 +263,12 @@ class Settings(BaseSettings):
         pattern="^(wall|events)$",
         description="What makes customers due: wall, the clock; events, the latest event time, to replay old events.",
     )
+    due_claim_s: float = Field(
+        120,
+        alias="HOLDFAST_DUE_CLAIM_S",
+        gt=0,
+        description="A customer whose request was lost is claimed again after so long, s; longer than a request waits.",
+    )
     retention_outbox_days: float = Field(
         7,
         alias="HOLDFAST_RETENTION_OUTBOX_DAYS",
@@ -309,6 +322,12 @@ class Settings(BaseSettings):
         alias="HOLDFAST_RETENTION_LEAD_DAYS",
         ge=0,
         description="Days for which leads and their events are kept after the last one; 0 keeps them.",
+    )
+    retention_audit_days: float = Field(
+        400,
+        alias="HOLDFAST_RETENTION_AUDIT_DAYS",
+        ge=0,
+        description="Days for which the console's audit log is kept; 0 keeps it.",
     )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
@@ -398,7 +417,10 @@ class Settings(BaseSettings):
         description="Columns that identify a customer, comma-separated; the console shows them to care and admins.",
     )
     console_host: str = Field(
-        "127.0.0.1", alias="HOLDFAST_CONSOLE_HOST", description="Address that the console listens on."
+        "127.0.0.1",
+        alias="HOLDFAST_CONSOLE_HOST",
+        pattern=r"^[A-Za-z0-9.:_-]+$",
+        description="Address that the console listens on.",
     )
     console_port: int = Field(
         8700, alias="HOLDFAST_CONSOLE_PORT", ge=0, le=65_535, description="Port that the console listens on."
@@ -409,11 +431,23 @@ class Settings(BaseSettings):
         pattern="^https?://",
         description="Address of the console in browsers, where a proxy stands before it; the proxy ends TLS.",
     )
+    console_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        alias="HOLDFAST_CONSOLE_PROXIES",
+        description="Addresses or networks of the proxies of HOLDFAST_CONSOLE_URL, comma-separated; only they may say "
+        "who a request comes from.",
+    )
     console_access: str = Field(
         "accounts",
         alias="HOLDFAST_CONSOLE_ACCESS",
         pattern="^(accounts|open)$",
         description="accounts: everybody signs in; open: nobody does and everybody is an admin, on loopback only.",
+    )
+    console_rate_per_minute: int = Field(
+        6_000,
+        alias="HOLDFAST_CONSOLE_RATE_PER_MINUTE",
+        ge=0,
+        description="Requests to the API that an account may send in a minute; 0 sets no limit.",
     )
     private_columns: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -494,6 +528,13 @@ class Settings(BaseSettings):
     def _read_mapping(cls, value: Any) -> Any:
         return read_mapping(value) if isinstance(value, str) else value
 
+    @field_validator("console_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for each in proxies:
+            ip_network(each)
+        return proxies
+
     @field_validator("formats", mode="before")
     @classmethod
     def _read_formats(cls, value: Any) -> Any:
@@ -539,7 +580,7 @@ class Settings(BaseSettings):
             raise ValueError("must be two scores above 0, up to 100, in ascending order, as 50,80")
         return (warm, hot)
 
-    @field_validator("private_columns", "personal_columns", "day_columns", mode="before")
+    @field_validator("private_columns", "personal_columns", "day_columns", "console_proxies", mode="before")
     @classmethod
     def _read_names(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -604,7 +645,8 @@ class Settings(BaseSettings):
     @property
     def retention_days(self) -> dict[str, float]:
         """How long rows are kept, in days, by table; 0 keeps them."""
-        tables = ("outbox", "decision", "seen_event", "contact", "dead_letter", "delivery", "campaign_hour", "lead")
+        written = ("outbox", "decision", "seen_event", "contact", "dead_letter", "delivery")
+        tables = (*written, "campaign_hour", "lead", "audit")
         return {table: getattr(self, f"retention_{table}_days") for table in tables}
 
     @property

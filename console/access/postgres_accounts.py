@@ -1,4 +1,4 @@
-"""Accounts, sessions, keys and the audit log in the ledger."""
+"""Accounts, sessions, keys, the audit log and the answers to repeated requests in the ledger."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from campaigns.errors import LedgerUnavailableError
 from campaigns.queries import load_queries
+from console.access.names import check_name
 from console.access.roles import Role
 from console.access.tokens import digest
 from console.errors import AccessError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries("console.access")
 SESSION_LIFE = timedelta(hours=12)
+ACTION_LIFE = timedelta(hours=24)
+"""How long an idempotency key stands for its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Account:
     """Someone who may use the console.
 
     Attributes:
-        password_hash: None where the account has only keys, or signs in elsewhere.
+        password_hash: None where the account has only keys.
     """
 
     name: str
@@ -70,6 +73,25 @@ class AuditEntry:
     address: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class BegunAction:
+    """A request that was begun under an idempotency key before.
+
+    Attributes:
+        fingerprint: of the request that the key stands for.
+        begun_at: when.
+        status: of its answer; None while it has none.
+        headers: of its answer.
+        body: of its answer.
+    """
+
+    fingerprint: bytes
+    begun_at: datetime
+    status: int | None
+    headers: Mapping[str, str] | None
+    body: bytes | None
+
+
 class PostgresAccounts:
     """Accounts and the audit log, on a pool of connections; safe for threads.
 
@@ -97,9 +119,9 @@ class PostgresAccounts:
         """Add an account.
 
         Raises:
-            AccessError: there is one of that name.
+            AccessError: there is one of that name, or no account can have it.
         """
-        values = {"name": name, "role": role, "password_hash": password_hash, "by": by}
+        values = {"name": check_name(name), "role": role, "password_hash": password_hash, "by": by}
         if not self._ask("add_account", values):
             raise AccessError(f"there is an account {name!r} already; choose another name, or change that one")
 
@@ -234,6 +256,30 @@ class PostgresAccounts:
         """
         values = {"before": before, "limit": limit, "actor": actor, "customer_id": customer_id}
         return [AuditEntry(*row) for row in self._ask("list_audit", values)]
+
+    # Actions with an idempotency key
+
+    def begin_action(self, account: str, key: str, fingerprint: bytes) -> BegunAction | None:
+        """Begin a request under a key, and return None; or return the one that was begun under it before.
+
+        Keys count for a day. The insertion decides between two requests that come at the same time.
+        """
+        values = {"account": account, "key": key, "fingerprint": fingerprint}
+        self._ask("forget_actions", {"life": ACTION_LIFE})
+        if self._ask("begin_action", values):
+            return None
+        rows = self._ask("find_action", values)
+        # There are no rows where the other request has released the key in between.
+        return BegunAction(*rows[0]) if rows else self.begin_action(account, key, fingerprint)
+
+    def end_action(self, account: str, key: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Store the answer of a request."""
+        values = {"account": account, "key": key, "status": status, "headers": Jsonb(dict(headers)), "body": body}
+        self._ask("end_action", values)
+
+    def release_action(self, account: str, key: str) -> None:
+        """Let the key of a request that did nothing be used again."""
+        self._ask("release_action", {"account": account, "key": key})
 
     def _ask(self, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with self._connection() as connection:

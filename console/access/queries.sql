@@ -65,3 +65,22 @@ WHERE (%(before)s::bigint IS NULL OR entry_id < %(before)s)
     AND (%(customer_id)s::text IS NULL OR customer_id = %(customer_id)s)
 ORDER BY entry_id DESC
 LIMIT %(limit)s;
+
+-- name: forget_actions
+DELETE FROM console_action WHERE begun_at < now() - %(life)s RETURNING key;
+
+-- name: begin_action
+INSERT INTO console_action (account, key, fingerprint) VALUES (%(account)s, %(key)s, %(fingerprint)s)
+ON CONFLICT DO NOTHING
+RETURNING key;
+
+-- name: find_action
+SELECT fingerprint, begun_at, status, headers, body FROM console_action WHERE account = %(account)s AND key = %(key)s;
+
+-- name: end_action
+UPDATE console_action SET status = %(status)s, headers = %(headers)s, body = %(body)s
+WHERE account = %(account)s AND key = %(key)s
+RETURNING key;
+
+-- name: release_action
+DELETE FROM console_action WHERE account = %(account)s AND key = %(key)s RETURNING key;

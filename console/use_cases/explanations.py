@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from campaigns.definition import load_definitions
 from campaigns.errors import ErasedCustomerError
 from campaigns.ports import LedgerFacts
 from campaigns.recomputation import recompute
@@ -20,6 +19,7 @@ from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
 from models.scores import score_customers, score_offers
 from segments.explanation import explain_rule
+from streams.definitions import read_definitions
 from streams.runtime.model_reload import load_models
 from streams.staff_feedback import feedback_columns
 from streams.warehouse import find_warehouse
@@ -101,7 +101,7 @@ def explain_customer(settings: Settings, customer_id: str, *, recomputes: bool =
         LedgerUnavailableError: the ledger cannot be read.
         ErasedCustomerError: the customer was erased.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     segments = definitions.segments
     by_key = {segment.key: segment for segment in segments}
 

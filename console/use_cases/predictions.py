@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.definition import load_definitions
 from campaigns.offers import find_conditions
 from campaigns.recommendations import recommend
 from console.errors import PredictionError
@@ -34,6 +33,7 @@ from models.tasks.churn import Churn
 from models.tasks.nbo import NextBestOffer
 from models.tasks.registry import TASKS
 from segments.definition import build_segment
+from streams.definitions import read_definitions
 from streams.known_facts import known_facts
 from streams.runtime.model_reload import load_models
 from streams.warehouse import find_warehouse
@@ -241,7 +241,7 @@ async def open_service(settings: Settings) -> AsyncIterator[PredictionService]:
         WarehouseError: the warehouse cannot be read.
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     scorers = load_models(settings, definitions.offers)
     async with opened(find_warehouse(settings)) as warehouse:
         view = await warehouse.fetch([])

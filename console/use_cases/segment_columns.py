@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.definition import load_definitions
 from campaigns.errors import LedgerUnavailableError
 from campaigns.feedback import ALWAYS_VIP
 from campaigns.ports import LedgerFacts, LedgerState
 from console.use_cases.ledger import open_ledger
 from console.use_cases.segment_facts import SIGNAL_FACTS
 from console.use_cases.warehouse_check import describe_view, read_sample
-from features.insights import INSIGHT_FACTS, KINDS, add_insights
+from features.insights import INSIGHT_FACTS, KINDS, RECOMMENDED_AT, add_insights
 from features.signals import as_columns
 from features.table import FeatureTable, find_kind, plain
 from features.times import EVENT_TIME, STALE, event_times, parse_time
@@ -26,6 +25,7 @@ from models.facts import SCORE_FACTS
 from models.rfm import RFM_SOURCES
 from models.scores import score_customers
 from models.sources import unavailable_facts
+from streams.definitions import read_definitions
 from streams.known_facts import SAMPLED_ROWS
 from streams.runtime.model_reload import load_models
 from streams.staff_feedback import feedback_columns
@@ -79,6 +79,7 @@ _TYPES: Mapping[str, str] = {
     "key_concerns": "list",
     "recommendations": "list",
     **dict.fromkeys(("cluster", "cluster_name", "recommended_product"), "text"),
+    RECOMMENDED_AT: "time",
     **dict.fromkeys(("churn_risk", "churn_risk_level", "value_segment", "rfm_segment", "decision_basis"), "text"),
     "last_message_language": "text",
 }
@@ -131,7 +132,7 @@ def list_fact_columns(settings: Settings, *, rows: int = SAMPLED_ROWS) -> FactCo
         WarehouseError: the warehouse cannot be read.
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     return asyncio.run(_list(settings, load_models(settings, definitions.offers), rows))
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from console.web.analytics_watch import AnalyticsWatch
     from console.web.live_feed import LiveFeed
     from console.web.prediction_desk import PredictionDesk
+    from console.web.rate_limits import RateLimits
     from console.web.sign_in_limits import SignInLimits
     from console.web.status_watch import StatusWatch
     from streams.settings import Settings
@@ -29,6 +30,7 @@ class WebContext:
         is_open: nobody must sign in, and everybody is an admin; only on a loopback address.
         status: looks at the deployment.
         sign_ins: how many sign-ins may fail.
+        rates: how many requests the API answers.
         predictions: makes them for all requests.
         live: decisions and alerts as they come.
         analytics: figures about all customers.
@@ -40,10 +42,16 @@ class WebContext:
     is_open: bool
     status: StatusWatch
     sign_ins: SignInLimits
+    rates: RateLimits
     predictions: PredictionDesk
     live: LiveFeed
     analytics: AnalyticsWatch
     secret: str = field(default_factory=make_session_token, repr=False)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach the console by TLS, which a proxy ends."""
+        return (self.settings.console_url or "").startswith("https:")
 
 
 def _find_context(request: Request) -> WebContext:

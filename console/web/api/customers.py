@@ -16,7 +16,7 @@ from console.use_cases.explanations import explain_customer
 from console.use_cases.timelines import find_timeline
 from console.web.authentication import CustomerViewer
 from console.web.context import Context
-from console.web.cursors import read_cursor, write_cursor
+from console.web.cursors import read_place, write_place
 from console.web.customer_views import mask, mask_explanation, note_view
 from console.web.errors import InvalidRequestError
 
@@ -110,8 +110,8 @@ def list_customers(
     cursor: Cursor = None,
 ) -> CustomerList:
     """Return ids of customers that a worker has evaluated, in order."""
-    found = find_customers(context.settings, starts_with, limit=limit, after=read_cursor(cursor))
-    return CustomerList(customer_ids=list(found), next_cursor=write_cursor(found[-1]) if len(found) == limit else None)
+    found = find_customers(context.settings, starts_with, limit=limit, after=read_place(cursor))
+    return CustomerList(customer_ids=list(found), next_cursor=write_place(found[-1]) if len(found) == limit else None)
 
 
 @router.get("/{customer_id:path}/facts")
@@ -140,7 +140,7 @@ def read_timeline(
             )
             for each in shown
         ],
-        next_cursor=write_cursor(str(skipped + limit)) if found.is_cut else None,
+        next_cursor=write_place(str(skipped + limit)) if found.is_cut else None,
     )
 
 
@@ -183,7 +183,7 @@ def explain(customer_id: CustomerId, context: Context, principal: CustomerViewer
 
 def _read_place(cursor: str | None) -> int:
     """Return how many entries were shown before; entries are added at the front only, so that none is left out."""
-    place = read_cursor(cursor) or "0"
+    place = read_place(cursor) or "0"
     if not place.isdecimal() or len(place) > len(str(MOST_ENTRIES)) or int(place) > MOST_ENTRIES:
         raise InvalidRequestError("cursor is none that this API has given; leave it out to begin")
     return int(place)

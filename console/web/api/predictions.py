@@ -11,7 +11,7 @@ from console.use_cases.customer_search import find_members
 from console.web.api.customers import NO_NUL, Cursor, CustomerId
 from console.web.authentication import CustomerViewer
 from console.web.context import Context
-from console.web.cursors import read_cursor, write_cursor
+from console.web.cursors import read_place, write_place
 from console.web.customer_views import mask_prediction
 from console.web.errors import NotFoundError
 
@@ -76,9 +76,9 @@ def predict_segment(
     cursor: Cursor = None,
 ) -> Predictions:
     """Return the predictions of the members of a segment, in the order of their ids."""
-    members = find_members(context.settings, segment, limit=limit, after=read_cursor(cursor))
+    members = find_members(context.settings, segment, limit=limit, after=read_place(cursor))
     found = _as_list(kind, answer(context, principal, kind, members), context, principal)
-    found.next_cursor = write_cursor(members[-1]) if len(members) == limit else None
+    found.next_cursor = write_place(members[-1]) if len(members) == limit else None
     return found
 
 
