@@ -86,6 +86,7 @@ def serve(endpoints: Endpoints) -> Iterator[int]:
         "HOLDFAST_WAREHOUSE_URL": endpoints.warehouse_url,
         "HOLDFAST_MODELS_DIR": str(EXAMPLE_MODELS),
         "HOLDFAST_CONSOLE_PORT": str(port),
+        "HOLDFAST_CONSOLE_RATE_PER_MINUTE": "0",
     }
     with subprocess.Popen([sys.executable, "-m", "console", "console"], env=environment, cwd=ROOT) as process:
         try:
