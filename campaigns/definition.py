@@ -620,14 +620,14 @@ def build_campaign(
 
 
 def refuse_unknown_names(
-    campaigns: Iterable[Campaign], segments: Collection[str], offers: Collection[int], *, offers_file: str
+    campaigns: Iterable[Campaign], segments: Collection[str], offers: Mapping[int, Offer], *, offers_file: str
 ) -> None:
     """Refuse campaigns that name a segment or an offer that does not exist.
 
     Args:
         campaigns: the campaigns.
         segments: the keys of the segments that exist.
-        offers: the ids of the offers that exist.
+        offers: the offers that exist, by id.
         offers_file: what to call the offers in an error.
 
     Raises:

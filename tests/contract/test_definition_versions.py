@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from campaigns.definition_versions import DefinitionVersion
     from console.embedded.services import Endpoints
 
 VIP = name_segment("vip-customers")
@@ -139,9 +140,13 @@ def test_changes_are_made_one_after_another(migrated: str) -> None:
             return {VIP: EDITED}
 
         one.change(edit_while_another_waits, by="ann", why="first")
-        seen = []
-        two.change(lambda latest: seen.append(latest.versions[VIP].number) or {}, by="bob", why="second")
-        assert seen == [2]
+        (third,) = two.change(lambda latest: {VIP: describe(latest.versions[VIP])}, by="bob", why="second")
+        assert third.content == {**EDITED, "description": "after version 2"}
+
+
+def describe(version: DefinitionVersion) -> dict[str, Any]:
+    """Return the content that says which version it was made of."""
+    return {**version.content, "description": f"after version {version.number}"}
 
 
 def test_an_import_that_is_cut_short_leaves_nothing(migrated: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,7 +54,7 @@ EDIT = replace(
 
 async def start_worker(ledger: InMemoryLedger) -> Pipeline:
     """Return a worker with the definitions before the edit."""
-    kinds = {"email_consent": "boolean", "customer_since": "other", **dict.fromkeys(RFM_COLUMNS, "number")}
+    kinds: Any = {"email_consent": "boolean", "customer_since": "other", **dict.fromkeys(RFM_COLUMNS, "number")}
     row = {"email_consent": True, "customer_since": None, **dict.fromkeys(RFM_COLUMNS, 5.0)}
     warehouse = InMemoryWarehouse(kinds, dict.fromkeys(CUSTOMERS, row))
     await ledger.activate(SEGMENTS, CAMPAIGNS, at=AS_OF)
