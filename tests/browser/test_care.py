@@ -39,9 +39,9 @@ def decided(place: Workplace) -> Iterator[Workplace]:
     with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
         warehouse.execute(SCHEMA)
         warehouse.execute(PURCHASES)
-    place.set_customers([LAPSED, "active", "spender", "leaving/soon"], days=5)
+    place.set_customers([LAPSED, "active", "later", "spender", "leaving/soon"], days=5)
     worker = place.start_worker()
-    place.update(LAPSED, "active", "spender", "leaving/soon")
+    place.update(LAPSED, "active", "later", "spender", "leaving/soon")
     place.set_customer(LAPSED, days=90)
     place.update(LAPSED)
     yield place
@@ -133,9 +133,9 @@ def test_a_decision_appears_as_it_is_made(chromium: Browser, console: str, decid
         page = visitor.go("/live")
         sign_in(page, "care")
         page.get_by_text("New ones appear as they come.").wait_for()
-        decided.set_customer("spender", days=90)
-        decided.update("spender")
-        page.locator("#live-decisions").get_by_role("link", name="spender").wait_for()
+        decided.set_customer("later", days=90)
+        decided.update("later")
+        page.locator("#live-decisions").get_by_role("link", name="later").wait_for()
         visitor.look("live")
         page.get_by_role("link", name="Overview").click()  # ends the streams
 
