@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 20.0
 SIMILAR = 5
+LEFT_OUT = frozenset({"customer_id", "event_time", "recommendations"})
+"""Facts that the page shows elsewhere."""
 KINDS = ("churn", "ltv", "nbo", "rfm")
 
 
@@ -89,7 +91,7 @@ def read_customer(context: WebContext, principal: Principal, customer_id: str, *
     until = time.monotonic() + TIMEOUT_S
     parts: dict[str, Part[Any]] = {name: each.wait(TIMEOUT_S, until) for name, each in readings.items()}
     timeline = parts["timeline"]
-    shown = {name: cell for name, cell in customer.facts.items() if name != "recommendations"}
+    shown = {name: cell for name, cell in customer.facts.items() if name not in LEFT_OUT}
     return CustomerView(
         customer,
         group_facts(shown, personal),

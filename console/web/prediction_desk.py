@@ -15,6 +15,7 @@ from console.errors import FOR_PEOPLE
 from console.use_cases.predictions import open_service
 from models.facts import facts_read
 from models.registry import version_fingerprint
+from streams.definitions import find_mark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,10 +141,13 @@ class PredictionDesk:
         await stack.aclose()
 
     def _take_fingerprint(self) -> object:
-        folder = self._settings.definitions_dir
-        files = sorted(folder.rglob("*.json")) if folder else []
-        changed = tuple((str(each), each.stat().st_mtime_ns) for each in files)
-        return version_fingerprint(self._settings.models_dir or Path()), changed
+        """Return what changes with a promotion, and with a change of a definition."""
+        settings = self._settings
+        models = version_fingerprint(settings.models_dir or Path())
+        if settings.definitions != "files":
+            return models, find_mark(settings)
+        files = sorted(settings.definitions_dir.rglob("*.json")) if settings.definitions_dir else []
+        return models, tuple((str(each), each.stat().st_mtime_ns) for each in files)
 
 
 def _distribute(found: Answers, questions: Sequence[_Question]) -> None:

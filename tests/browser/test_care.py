@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import httpx
 import psycopg
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from tests.journey.workplace import Workplace
 
 LAPSED = "lapsed <b>one</b>"
+PURCHASES = """
+CREATE TABLE purchases AS SELECT * FROM (VALUES ('active', timestamp '2026-01-05'), ('active', '2026-02-05'),
+    ('spender', '2026-01-20'), ('spender', '2026-03-20')) AS t (customer_id, purchased_at)
+"""
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
 NEXT_YEAR = f"{datetime.now(UTC) + timedelta(days=365):%Y-%m-%d}"
 
@@ -33,9 +38,10 @@ def decided(place: Workplace) -> Iterator[Workplace]:
     place.do("topics", "create", "--partitions", str(PARTITIONS))
     with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
         warehouse.execute(SCHEMA)
-    place.set_customers([LAPSED, "active", "spender", "leaving/soon"], days=5)
+        warehouse.execute(PURCHASES)
+    place.set_customers([LAPSED, "active", "later", "spender", "leaving/soon"], days=5)
     worker = place.start_worker()
-    place.update(LAPSED, "active", "spender", "leaving/soon")
+    place.update(LAPSED, "active", "later", "spender", "leaving/soon")
     place.set_customer(LAPSED, days=90)
     place.update(LAPSED)
     yield place
@@ -122,6 +128,31 @@ def test_care_forgets_a_customer(chromium: Browser, console: str) -> None:
         visitor.look("customer-forgotten")
 
 
+def test_a_decision_appears_as_it_is_made(chromium: Browser, console: str, decided: Workplace) -> None:
+    with visit(chromium, console) as visitor:
+        page = visitor.go("/live")
+        sign_in(page, "care")
+        page.get_by_text("New ones appear as they come.").wait_for()
+        decided.set_customer("later", days=90)
+        decided.update("later")
+        page.locator("#live-decisions").get_by_role("link", name="later").wait_for()
+        visitor.look("live")
+        page.get_by_role("link", name="Overview").click()  # ends the streams
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_an_analyst_sees_who_buys_again(chromium: Browser, console: str, width: int) -> None:
+    with visit(chromium, console, width=width) as visitor:
+        page = visitor.go("/analytics")
+        sign_in(page, "marketer")
+        page.get_by_role("link", name="2026-01, 2 months later").wait_for()
+        page.get_by_text("being computed", exact=False).wait_for(state="detached")
+        visitor.look(f"analytics-{width}")
+        page.get_by_role("link", name="2026-01, 2 months later").click()
+        page.get_by_role("link", name="spender").wait_for()
+        visitor.look(f"cohort-{width}")
+
+
 def test_api_answers_care(console: str, keys: dict[str, str]) -> None:
     with httpx.Client(base_url=f"{console}/api/v1", headers={"Authorization": f"Bearer {keys['care']}"}) as client:
         assert client.get("/customers", params={"starts_with": "spend"}).json() == {
@@ -129,9 +160,11 @@ def test_api_answers_care(console: str, keys: dict[str, str]) -> None:
             "next_cursor": None,
         }
         assert client.get("/customers/spender/facts").json()["facts"]["email"] == "private@example.org"
-        first = client.get("/customers/spender/timeline", params={"limit": 1}).json()
-        rest = client.get("/customers/spender/timeline", params={"cursor": first["next_cursor"] or ""}).json()
-        assert first["entries"][0] not in rest["entries"]
+        timeline = f"/customers/{quote(LAPSED, safe='')}/timeline"
+        first = client.get(timeline, params={"limit": 1}).json()
+        rest = client.get(timeline, params={"cursor": first["next_cursor"]}).json()
+        everything = client.get(timeline).json()["entries"]
+        assert [*first["entries"], *rest["entries"]] == everything
         what_if = client.post("/customers/spender/what-if", json={"values": {"total_revenue": 2000}}).json()
         assert [each["segment"] for each in what_if["memberships"] if each["after"]] == ["big-spenders"]
         said = client.post("/customers/spender/feedback", json={"kind": "always_vip", "why": "a test"})
