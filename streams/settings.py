@@ -416,14 +416,35 @@ class Settings(BaseSettings):
     console_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
         ("127.0.0.1", "::1"),
         alias="HOLDFAST_CONSOLE_PROXIES",
-        description="Addresses or networks of the proxies of HOLDFAST_CONSOLE_URL, comma-separated; only they may say who "
-        "a request comes from.",
+        description="Addresses or networks of the proxies of HOLDFAST_CONSOLE_URL, comma-separated; only they may say "
+        "who a request comes from.",
     )
     console_access: str = Field(
         "accounts",
         alias="HOLDFAST_CONSOLE_ACCESS",
         pattern="^(accounts|open)$",
         description="accounts: everybody signs in; open: nobody does and everybody is an admin, on loopback only.",
+    )
+    console_oidc_issuer: str | None = Field(
+        None,
+        alias="HOLDFAST_CONSOLE_OIDC_ISSUER",
+        description="OpenID provider that people may sign in with: its issuer, https://...; passwords work beside it.",
+    )
+    console_oidc_client_id: str | None = Field(
+        None, alias="HOLDFAST_CONSOLE_OIDC_CLIENT_ID", description="Client id of the console at that provider."
+    )
+    console_oidc_client_secret: SecretStr | None = Field(
+        None,
+        alias="HOLDFAST_CONSOLE_OIDC_CLIENT_SECRET",
+        repr=False,
+        description="Client secret of the console at that provider.",
+    )
+    console_oidc_role_claim: str = Field(
+        "holdfast_role",
+        alias="HOLDFAST_CONSOLE_OIDC_ROLE_CLAIM",
+        min_length=1,
+        description="Claim of the ID token that has the role, or a list with it; dots lead into objects. No role, no "
+        "entry.",
     )
     private_columns: Annotated[tuple[str, ...], NoDecode] = Field(
         (),

@@ -11,12 +11,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from console.access.openid_provider import OpenIdProvider
 from console.access.postgres_accounts import PostgresAccounts
+from console.errors import AccessError
 from console.web.api import customers as customer_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
 from console.web.middleware import BodyLimit, SecurityHeaders
-from console.web.pages import access, overview, sign_in
+from console.web.pages import access, openid, overview, sign_in
 from console.web.pages import customers as customer_pages
 from console.web.problems import RESPONSES, install_handlers
 from console.web.rendering import STATIC
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 API = (status_api, customer_api)
-PAGES = (sign_in, overview, customer_pages, access)
+PAGES = (sign_in, openid, overview, customer_pages, access)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
@@ -46,7 +48,12 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
             site can reach it by a name of its own (DNS rebinding).
     """
     context = WebContext(
-        settings, PostgresAccounts(settings.ledger_url), is_open, StatusWatch(settings), SignInLimits()
+        settings,
+        PostgresAccounts(settings.ledger_url),
+        is_open,
+        StatusWatch(settings),
+        SignInLimits(),
+        _find_provider(settings),
     )
 
     @asynccontextmanager
@@ -81,3 +88,17 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         app.include_router(part.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
     return app
+
+
+def _find_provider(settings: Settings) -> OpenIdProvider | None:
+    """Return who signs people in besides the console; None where nobody does."""
+    issuer, client = settings.console_oidc_issuer, settings.console_oidc_client_id
+    secret = settings.console_oidc_client_secret
+    if issuer is None and client is None and secret is None:
+        return None
+    if issuer is None or client is None or secret is None:
+        raise AccessError(
+            "HOLDFAST_CONSOLE_OIDC_ISSUER, HOLDFAST_CONSOLE_OIDC_CLIENT_ID and HOLDFAST_CONSOLE_OIDC_CLIENT_SECRET are "
+            "set together, or none of them"
+        )
+    return OpenIdProvider(issuer, client, secret.get_secret_value(), settings.console_oidc_role_claim)

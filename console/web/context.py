@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from console.access.tokens import make_session_token
 
 if TYPE_CHECKING:
+    from console.access.openid_provider import OpenIdProvider
     from console.access.postgres_accounts import PostgresAccounts
     from console.web.sign_in_limits import SignInLimits
     from console.web.status_watch import StatusWatch
@@ -26,6 +27,7 @@ class WebContext:
         is_open: nobody must sign in, and everybody is an admin; only on a loopback address.
         status: looks at the deployment.
         sign_ins: how many sign-ins may fail.
+        provider: signs people in; None where they sign in with passwords only.
         secret: stands for a session's token where the console is open.
     """
 
@@ -34,6 +36,7 @@ class WebContext:
     is_open: bool
     status: StatusWatch
     sign_ins: SignInLimits
+    provider: OpenIdProvider | None = None
     secret: str = field(default_factory=make_session_token, repr=False)
 
     @property
