@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 
     from console.access.postgres_accounts import PostgresAccounts
 
-PUBLIC = {"GET /sign-in", "POST /sign-in", "GET /api/v1/openapi.json", "HEAD /api/v1/openapi.json"}
+PUBLIC = {
+    "GET /sign-in",
+    "POST /sign-in",
+    "GET /sign-in/openid",
+    "GET /sign-in/openid/return",
+    "GET /api/v1/openapi.json",
+    "HEAD /api/v1/openapi.json",
+}
 """All that strangers may ask for, besides the assets."""
 HARMLESS = {"POST /sign-out"}
 """Changes that need no more than to be signed in."""
