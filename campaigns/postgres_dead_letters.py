@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors as pg
 
 from campaigns.dead_letters import DeadLetter, DeadLetterFilter, Resolution
-from campaigns.errors import DeadLetterError
+from campaigns.errors import DeadLetterError, UnknownDeadLetterError
 from campaigns.postgres_connections import connect_ledger
 from campaigns.queries import QUERIES
 from campaigns.triggers import Headers
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Any number that no other lock in the ledger has.
 ADVISORY_LOCK = 4_815_162_399
 LOCK_TIMEOUT_S = 30
+NO_NUMBER = 2**63 - 1
+"""Beyond the number of any letter."""
 # Not a parameter: only an order that is written out is read from the index.
 _OLDEST_FIRST = QUERIES["dead_letters"]
 _NEWEST_FIRST = _OLDEST_FIRST.replace("ORDER BY number", "ORDER BY number DESC")
@@ -37,7 +39,13 @@ class PostgresDeadLetters:
         return str(self._rows("ledger_id")[0][0])
 
     def find(
-        self, wanted: DeadLetterFilter, *, limit: int | None = None, newest_first: bool = False, after: int = 0
+        self,
+        wanted: DeadLetterFilter,
+        *,
+        limit: int | None = None,
+        newest_first: bool = False,
+        after: int = 0,
+        before: int = NO_NUMBER,
     ) -> list[DeadLetter]:
         """Return the letters that match, oldest first unless the newest are wanted.
 
@@ -46,8 +54,9 @@ class PostgresDeadLetters:
             limit: at most so many.
             newest_first: begin with the newest.
             after: only letters with a higher number.
+            before: only letters with a lower number.
         """
-        values = {**_filter_values(wanted), "limit": limit, "after": after}
+        values = {**_filter_values(wanted), "limit": limit, "after": after, "before": before}
         rows = self._connection.execute(_NEWEST_FIRST if newest_first else _OLDEST_FIRST, values).fetchall()
         return [_read_letter(row) for row in rows]
 
@@ -59,12 +68,12 @@ class PostgresDeadLetters:
         """Return the letters of these ids, in this order, each once.
 
         Raises:
-            DeadLetterError: there is no such letter.
+            UnknownDeadLetterError: there is no such letter.
         """
         found = {letter.letter_id: letter for letter in self.find(DeadLetterFilter(ids=ids, resolution=None))}
         for letter_id in ids:
             if letter_id not in found:
-                raise DeadLetterError(
+                raise UnknownDeadLetterError(
                     f"there is no dead letter {letter_id!r}; `holdfast dead-letters list --status all` shows them"
                 )
         return [found[letter_id] for letter_id in dict.fromkeys(ids)]

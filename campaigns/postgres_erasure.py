@@ -30,7 +30,8 @@ class Erased:
     """What an erasure deleted.
 
     Attributes:
-        rows: rows deleted by table; of a replay with its schema. Tables without any are there, too.
+        rows: rows deleted by table; of a replay with its schema. Tables without any are there, too. Those of the audit
+            log stay, and no longer say whom they are about.
         unsent: messages among them that no worker had marked as published.
     """
 
@@ -86,6 +87,8 @@ class PostgresErasure:
                 erased.rows[name] += self._connection.execute(delete, [customers]).rowcount
             erased.rows["dead_letter"] = self._delete_letters(letters)
             erased.rows["outbox"] += self._execute("delete_dead_letter_messages", ids=list(letters)).rowcount
+            erased.rows["audit_entry"] += self._execute("erase_from_audit", customers=customers).rowcount
+            self._execute("erase_answers", ids=[each.encode() for each in customers])
             for table in ("launch", "reevaluation"):
                 self._execute(f"erase_{table}_cursors", customers=customers)
             for schema in self._inside_replays():

@@ -4,6 +4,7 @@ SELECT n.nspname, c.relname
   FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
  WHERE a.attname = 'customer_id' AND NOT a.attisdropped AND c.relkind IN ('r', 'p') AND NOT c.relispartition
    AND (n.nspname = current_schema() OR n.nspname LIKE 'replay\_%%')
+   AND c.relname <> 'audit_entry'
  ORDER BY 1, 2;
 
 -- name: letters_that_may_mention
@@ -13,6 +14,17 @@ SELECT letter_id, number, key, value FROM dead_letter d
 
 -- name: last_dead_letter
 SELECT coalesce(max(number), 0) FROM dead_letter;
+
+-- name: erase_from_audit
+-- What was done stays; with whom goes. An entry about a customer has their id in this column, whatever its subject is.
+UPDATE audit_entry SET customer_id = NULL, detail = '{}',
+       subject = CASE WHEN subject = ANY (%(customers)s::text[]) THEN '' ELSE subject END
+ WHERE customer_id = ANY (%(customers)s::text[]);
+
+-- name: erase_answers
+-- Stored answers that may be about a customer; a short id is part of many, and they are kept for a day only.
+DELETE FROM console_action
+ WHERE EXISTS (SELECT FROM unnest(%(ids)s::bytea[]) AS t (id) WHERE position(t.id IN body) > 0);
 
 -- name: lock_partitions
 -- Commits in flight end first; none begins until the transaction ends.

@@ -12,7 +12,7 @@ GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
     dead_letter, partition_owner, activation, segment_activation, campaign_hour, campaign_stop, experiment_customer,
     experiment_stop, lead, lead_event TO :"role";
-GRANT SELECT ON insight, ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
+GRANT SELECT ON insight, definition_version, ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
 GRANT UPDATE (roster_id, earlier, due_at, claimed_until) ON evaluated TO :"role";
@@ -27,11 +27,12 @@ GRANT UPDATE (customer_id, updated_at, features, score, tier, basis, version, pr
 GRANT UPDATE (cache_generation) ON ledger_state TO :"role";
 
 -- Run with `--set operator=1` for people, too: `holdfast segments activate` and `reevaluate`, `campaigns launch` and
--- `resume`, `replay`, `dead-letters` and `timeline`.
+-- `resume`, `definitions import`, `replay`, `dead-letters` and `timeline`.
 \if :{?operator}
 GRANT UPDATE (mode, activated_by) ON activation TO :"role";
 GRANT UPDATE (resolution, resolved_at, actor, why, run) ON dead_letter TO :"role";
 GRANT UPDATE (resumed_at, resumed_by, resume_reason) ON campaign_stop TO :"role";
+GRANT INSERT ON definition_version TO :"role";
 GRANT INSERT, UPDATE (last_customer_id, members, done_at) ON campaign_launch TO :"role";
 GRANT INSERT, UPDATE (last_customer_id, customers, done_at) ON reevaluation TO :"role";
 GRANT SELECT (trigger_id, campaign, channel, attempts, outcome, reason, last_problem, due_at, settled_at, received_at)
@@ -61,11 +62,23 @@ GRANT SELECT, DELETE ON evaluated, membership, signal, seen_event, contact, cons
 GRANT SELECT, INSERT, DELETE ON tombstone TO :"role";
 GRANT UPDATE (tombstones) ON ledger_state TO :"role";
 GRANT SELECT, UPDATE (last_customer_id) ON campaign_launch, reevaluation TO :"role";
+GRANT SELECT, UPDATE (customer_id, subject, detail) ON audit_entry TO :"role";
+GRANT SELECT, DELETE ON console_action TO :"role";
 \endif
 
 -- Run with `--set prune=1` for the role of `holdfast prune`: it deletes old rows.
 \if :{?prune}
 GRANT SELECT, DELETE ON outbox, decision, seen_event, contact, dead_letter, delivery, opt_out, campaign_hour,
-    experiment_customer, lead, lead_event TO :"role";
+    experiment_customer, lead, lead_event, audit_entry, console_session, console_action TO :"role";
 GRANT UPDATE (pruned_before) ON ledger_state TO :"role";
+\endif
+
+-- Run with `--set console=1` for the role of `holdfast console`. What people do there needs the rights of the command
+-- that does it, too: `--set operator=1`, and `--set forget=1` where care may erase customers.
+\if :{?console}
+GRANT SELECT, INSERT ON console_account, console_session, console_key, audit_entry, console_action TO :"role";
+GRANT UPDATE (role, password_hash, disabled_at) ON console_account TO :"role";
+GRANT UPDATE (revoked_at) ON console_key TO :"role";
+GRANT UPDATE (status, headers, body) ON console_action TO :"role";
+GRANT DELETE ON console_session, console_action TO :"role";
 \endif

@@ -30,15 +30,15 @@ from console.model_views import (
     preview_object,
 )
 from console.tables import print_table
+from console.use_cases.model_versions import find_home, find_homes, find_models_dir, find_version
 from console.use_cases.promotions import PromotionRequest, preview_promotion, promote_model, roll_back_model
 from models.changeovers import PROMOTION_MODES
 from models.current_user import current_user
-from models.errors import NoVersionError, VersionError
+from models.errors import VersionError
 from models.monitoring_record import MonitoringRecord, write_monitoring
 from models.routing import load_model
 from models.versions import (
     current_version,
-    list_models,
     list_names,
     list_versions,
     prune,
@@ -56,7 +56,6 @@ from training.tasks.registry import TASKS
 if TYPE_CHECKING:
     from console.use_cases.promotions import Promoted
     from models.changeovers import PromotionMode
-    from models.versions import ModelVersion
     from streams.settings import Settings
     from training.monitoring.monitor import MonitorResult
 
@@ -88,8 +87,8 @@ models.add_command(experiment)
 @_JSON
 def list_all(name: str | None, as_json: bool) -> None:
     """Show every version, the one added last at the bottom, and which one serves."""
-    folder = _models_dir(load_settings())
-    homes = [_home(folder, name)] if name else [folder / each for each in list_models(folder)]
+    settings = load_settings()
+    homes = [find_home(settings, name)] if name else find_homes(settings)
     if as_json:
         click.echo(
             json.dumps(
@@ -101,7 +100,7 @@ def list_all(name: str | None, as_json: bool) -> None:
     if rows:
         print_table(LIST_HEADINGS, rows)
     else:
-        click.echo(f"no models in {folder}; train one")
+        click.echo(f"no models in {find_models_dir(settings)}; train one")
 
 
 @models.command()
@@ -110,8 +109,8 @@ def list_all(name: str | None, as_json: bool) -> None:
 @_JSON
 def show(name: str, version: str | None, as_json: bool) -> None:
     """Show a version's card and the model's history; the version that serves, when none is named."""
-    home = _home(_models_dir(load_settings()), name)
-    found = _version(home, version)
+    home = find_home(load_settings(), name)
+    found = find_version(home, version)
     history = read_history(home)
     if as_json:
         click.echo(json.dumps(as_object(found, current_version(home)) | {"history": history_object(history)}))
@@ -132,8 +131,8 @@ def compare(name: str, one: str, other: str | None, as_json: bool) -> None:
 
     Metrics are those of each version's own evaluation: only metrics of the same days are comparable.
     """
-    home = _home(_models_dir(load_settings()), name)
-    pair = [_version(home, one), _version(home, other)]
+    home = find_home(load_settings(), name)
+    pair = [find_version(home, one), find_version(home, other)]
     if as_json:
         click.echo(json.dumps([as_object(each, current_version(home)) for each in pair]))
         return
@@ -171,7 +170,7 @@ def promote_version(  # noqa: PLR0913 - one parameter for each option
     Where it would move more customers across a band or a segment than HOLDFAST_PROMOTION_SHARE, it needs --yes.
     """
     settings = load_settings()
-    home = _home(_models_dir(settings), name)
+    home = find_home(settings, name)
     if preview:
         found = preview_promotion(settings, home, version)
         shown = preview_object(found) if as_json else format_preview(found, settings.promotion_share)
@@ -197,7 +196,7 @@ def rollback(
     Only with --mode emit it needs --yes where it would move more customers than HOLDFAST_PROMOTION_SHARE.
     """
     settings = load_settings()
-    home = _home(_models_dir(settings), name)
+    home = find_home(settings, name)
     done = roll_back_model(settings, home, to, PromotionRequest(by, why, mode, accepted=yes))
     _report(done, f"{to} serves already", as_json)
 
@@ -207,8 +206,8 @@ def rollback(
 @_JSON
 def verify_files(name: str | None, as_json: bool) -> None:
     """Check every file of every version against its manifest; exit code 2 when one is missing or changed."""
-    folder = _models_dir(load_settings())
-    homes = [_home(folder, name)] if name else [folder / each for each in list_models(folder)]
+    settings = load_settings()
+    homes = [find_home(settings, name)] if name else find_homes(settings)
     wrong = {version: _find_wrong(home, version) for home in homes for version in list_names(home)}
     problems = [line for lines in wrong.values() for line in lines]
     if as_json:
@@ -225,7 +224,7 @@ def verify_files(name: str | None, as_json: bool) -> None:
 @_JSON
 def prune_versions(name: str, keep_last: int, keep: tuple[str, ...], as_json: bool) -> None:
     """Delete old versions; never the one that serves, its parent, the one that a rollback leads to, or one in trial."""
-    gone = prune(_home(_models_dir(load_settings()), name), keep_last=keep_last, keep=keep)
+    gone = prune(find_home(load_settings(), name), keep_last=keep_last, keep=keep)
     click.echo(json.dumps({"deleted": gone}) if as_json else f"deleted {', '.join(gone) or 'nothing'}")
 
 
@@ -256,7 +255,7 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     Exit code 0: fine; 4: retrain; 2: no check had enough rows.
     """
     settings = load_settings()
-    found = _version(_home(_models_dir(settings), name), version)
+    found = find_version(find_home(settings, name), version)
     result = monitor_model(
         found,
         load_model(found.folder, settings.feature_mapping),
@@ -276,26 +275,6 @@ def monitor(  # noqa: PLR0913 - one parameter for each option
     else:
         _print_result(result)
     sys.exit({"fine": 0, "retrain": RETRAIN}.get(result.verdict, REFUSED))
-
-
-def _models_dir(settings: Settings) -> Path:
-    if settings.models_dir is None:
-        raise NoVersionError("HOLDFAST_MODELS_DIR is not set; name the folder that holds the models")
-    return settings.models_dir
-
-
-def _home(folder: Path, name: str) -> Path:
-    there = list_models(folder)
-    if name not in there:
-        raise NoVersionError(f"{folder}: no model {name!r}; there are: {', '.join(there) or 'none'}")
-    return folder / name
-
-
-def _version(home: Path, version: str | None) -> ModelVersion:
-    wanted = version or current_version(home)
-    if wanted is None:
-        raise NoVersionError(f"{home}: no version serves; promote one, or name one")
-    return read_version(home, wanted)
 
 
 def _find_wrong(home: Path, version: str) -> list[str]:

@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         alias="HOLDFAST_DEFINITIONS_DIR",
         description="Folder with segments/ and campaigns/; default: the shipped definitions.",
     )
+    definitions: str = Field(
+        "files",
+        alias="HOLDFAST_DEFINITIONS",
+        pattern="^(files|ledger)$",
+        description="Where definitions are edited: files, those of the folder; ledger, versions in the ledger.",
+    )
     concerns_file: Path | None = Field(
         None,
         alias="HOLDFAST_CONCERNS_FILE",
@@ -311,6 +317,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Days for which leads and their events are kept after the last one; 0 keeps them.",
     )
+    retention_audit_days: float = Field(
+        400,
+        alias="HOLDFAST_RETENTION_AUDIT_DAYS",
+        ge=0,
+        description="Days for which the console's audit log is kept; 0 keeps it.",
+    )
     cache_ttl_s: int = Field(
         86_400, alias="HOLDFAST_CACHE_TTL_S", ge=1, description="Time to live of a cached customer, s."
     )
@@ -445,6 +457,12 @@ class Settings(BaseSettings):
         min_length=1,
         description="Claim of the ID token that has the role, or a list with it; dots lead into objects. No role, no "
         "entry.",
+    )
+    console_rate_per_minute: int = Field(
+        6_000,
+        alias="HOLDFAST_CONSOLE_RATE_PER_MINUTE",
+        ge=0,
+        description="Requests to the API that an account may send in a minute; 0 sets no limit.",
     )
     private_columns: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
@@ -642,7 +660,8 @@ class Settings(BaseSettings):
     @property
     def retention_days(self) -> dict[str, float]:
         """How long rows are kept, in days, by table; 0 keeps them."""
-        tables = ("outbox", "decision", "seen_event", "contact", "dead_letter", "delivery", "campaign_hour", "lead")
+        written = ("outbox", "decision", "seen_event", "contact", "dead_letter", "delivery")
+        tables = (*written, "campaign_hour", "lead", "audit")
         return {table: getattr(self, f"retention_{table}_days") for table in tables}
 
     @property

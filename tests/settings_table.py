@@ -56,7 +56,8 @@ runs `holdfast ledger migrate`, and a role for workers that owns nothing: `campa
 Such a worker refuses to start if the ledger's schema is behind. Run `roles.sql` again after every migration. With
 `--set operator=1` it grants what `segments activate` and `reevaluate`, `campaigns launch` and `resume`, `replay` and
 `dead-letters` need, and with `--set deliver=1` what `holdfast deliver` needs;
-`--set forget=1` and `--set prune=1` are for the roles of the commands of these names ([retention](retention.md)).
+`--set forget=1` and `--set prune=1` are for the roles of the commands of these names ([retention](retention.md)), and
+`--set console=1` is for `holdfast console`, next to `operator` and `forget` where people may do that there.
 `holdfast prune` and `forget` also need Describe on the input topics, and Read on them and on the workers' group for
 `prune`.
 

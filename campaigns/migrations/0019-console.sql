@@ -58,5 +58,6 @@ CREATE TABLE console_action (
     body bytea,
     PRIMARY KEY (account, key)
 );
+CREATE INDEX console_action_begun ON console_action (begun_at);
 COMMENT ON TABLE console_action IS 'Answers to requests with an Idempotency-Key, so that a repetition gets the same answer.';
 COMMENT ON COLUMN console_action.fingerprint IS 'SHA-256 of method, path and body: a key stands for one request.';

@@ -1,4 +1,4 @@
-"""Accounts, sessions, keys and the audit log in the ledger."""
+"""Accounts, sessions, keys, the audit log and the answers to repeated requests in the ledger."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries("console.access")
 SESSION_LIFE = timedelta(hours=12)
+ACTION_LIFE = timedelta(hours=24)
+"""How long an idempotency key stands for its request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,25 @@ class AuditEntry:
     customer_id: str | None
     detail: Mapping[str, Any]
     address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BegunAction:
+    """A request that was begun under an idempotency key before.
+
+    Attributes:
+        fingerprint: of the request that the key stands for.
+        begun_at: when.
+        status: of its answer; None while it has none.
+        headers: of its answer.
+        body: of its answer.
+    """
+
+    fingerprint: bytes
+    begun_at: datetime
+    status: int | None
+    headers: Mapping[str, str] | None
+    body: bytes | None
 
 
 class PostgresAccounts:
@@ -239,6 +260,10 @@ class PostgresAccounts:
             },
         )
 
+    def record_views(self, actor: str, action: str, customer_ids: Sequence[str]) -> None:
+        """Add a line for each customer whom somebody looked at."""
+        self._ask("record_views", {"actor": actor, "action": action, "customers": list(customer_ids)})
+
     def list_audit(
         self, *, before: int | None, limit: int, actor: str | None = None, customer_id: str | None = None
     ) -> Sequence[AuditEntry]:
@@ -252,6 +277,30 @@ class PostgresAccounts:
         """
         values = {"before": before, "limit": limit, "actor": actor, "customer_id": customer_id}
         return [AuditEntry(*row) for row in self._ask("list_audit", values)]
+
+    # Actions with an idempotency key
+
+    def begin_action(self, account: str, key: str, fingerprint: bytes) -> BegunAction | None:
+        """Begin a request under a key, and return None; or return the one that was begun under it before.
+
+        Keys count for a day. The insertion decides between two requests that come at the same time.
+        """
+        values = {"account": account, "key": key, "fingerprint": fingerprint}
+        self._ask("forget_actions", {"life": ACTION_LIFE})
+        if self._ask("begin_action", values):
+            return None
+        rows = self._ask("find_action", values)
+        # There are no rows where the other request has released the key in between.
+        return BegunAction(*rows[0]) if rows else self.begin_action(account, key, fingerprint)
+
+    def end_action(self, account: str, key: str, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Store the answer of a request."""
+        values = {"account": account, "key": key, "status": status, "headers": Jsonb(dict(headers)), "body": body}
+        self._ask("end_action", values)
+
+    def release_action(self, account: str, key: str) -> None:
+        """Let the key of a request that did nothing be used again."""
+        self._ask("release_action", {"account": account, "key": key})
 
     def _ask(self, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         with self._connection() as connection:

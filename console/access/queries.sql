@@ -58,6 +58,11 @@ INSERT INTO audit_entry (actor, action, subject, customer_id, detail, address)
 VALUES (%(actor)s, %(action)s, %(subject)s, %(customer_id)s, %(detail)s, %(address)s)
 RETURNING entry_id;
 
+-- name: record_views
+INSERT INTO audit_entry (actor, action, subject, customer_id)
+SELECT %(actor)s, %(action)s, customer_id, customer_id FROM unnest(%(customers)s::text[]) AS t (customer_id)
+RETURNING entry_id;
+
 -- name: list_audit
 SELECT entry_id, at, actor, action, subject, customer_id, detail, address FROM audit_entry
 WHERE (%(before)s::bigint IS NULL OR entry_id < %(before)s)
@@ -65,3 +70,22 @@ WHERE (%(before)s::bigint IS NULL OR entry_id < %(before)s)
     AND (%(customer_id)s::text IS NULL OR customer_id = %(customer_id)s)
 ORDER BY entry_id DESC
 LIMIT %(limit)s;
+
+-- name: forget_actions
+DELETE FROM console_action WHERE begun_at < now() - %(life)s RETURNING key;
+
+-- name: begin_action
+INSERT INTO console_action (account, key, fingerprint) VALUES (%(account)s, %(key)s, %(fingerprint)s)
+ON CONFLICT DO NOTHING
+RETURNING key;
+
+-- name: find_action
+SELECT fingerprint, begun_at, status, headers, body FROM console_action WHERE account = %(account)s AND key = %(key)s;
+
+-- name: end_action
+UPDATE console_action SET status = %(status)s, headers = %(headers)s, body = %(body)s
+WHERE account = %(account)s AND key = %(key)s
+RETURNING key;
+
+-- name: release_action
+DELETE FROM console_action WHERE account = %(account)s AND key = %(key)s RETURNING key;

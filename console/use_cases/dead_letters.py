@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from campaigns.dead_letters import DeadLetterFilter, Resolution, refuse_requeue
 from campaigns.errors import DeadLetterError
-from campaigns.postgres_dead_letters import open_dead_letters
+from campaigns.postgres_dead_letters import NO_NUMBER, open_dead_letters
 from console.printable import printable
 from streams.errors import SinkUnavailableError
 from streams.kafka.requeueing import open_requeuer
@@ -68,14 +68,24 @@ class Discarded:
     others: Sequence[DeadLetter]
 
 
-def list_dead_letters(settings: Settings, wanted: DeadLetterFilter, *, limit: int) -> DeadLetterList:
+def list_dead_letters(
+    settings: Settings, wanted: DeadLetterFilter, *, limit: int, before: int = NO_NUMBER
+) -> DeadLetterList:
     """Return the newest letters that match, and how many do.
+
+    Args:
+        settings: where the ledger is.
+        wanted: which letters.
+        limit: the most letters.
+        before: only letters with a lower number; the counts are of all.
 
     Raises:
         LedgerUnavailableError: see campaigns/postgres_dead_letters.py; all functions here raise it.
     """
     with open_dead_letters(settings.ledger_url) as letters:
-        return DeadLetterList(letters.find(wanted, limit=limit, newest_first=True), letters.count(wanted))
+        return DeadLetterList(
+            letters.find(wanted, limit=limit, newest_first=True, before=before), letters.count(wanted)
+        )
 
 
 def read_dead_letter(settings: Settings, letter_id: str) -> tuple[DeadLetter, bytes | None]:

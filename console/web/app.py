@@ -14,13 +14,27 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from console.access.openid_provider import OpenIdProvider
 from console.access.postgres_accounts import PostgresAccounts
 from console.errors import AccessError
+from console.web.analytics_watch import AnalyticsWatch
+from console.web.api import campaigns as campaign_api
+from console.web.api import care as care_api
 from console.web.api import customers as customer_api
+from console.web.api import dead_letters as dead_letter_api
+from console.web.api import intelligence, loyalty, predictions, streams
+from console.web.api import models as model_api
+from console.web.api import operations as operations_api
+from console.web.api import segments as segment_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
+from console.web.idempotency import IdempotencyKeys
+from console.web.live_feed import LiveFeed
 from console.web.middleware import BodyLimit, SecurityHeaders
-from console.web.pages import access, openid, overview, sign_in
+from console.web.pages import access, analytics, care, live, openid, overview, sign_in
 from console.web.pages import customers as customer_pages
+from console.web.pages import models as model_pages
+from console.web.pages import operations as operations_pages
+from console.web.prediction_desk import PredictionDesk
 from console.web.problems import RESPONSES, install_handlers
+from console.web.rate_limits import RateLimits
 from console.web.rendering import STATIC
 from console.web.sign_in_limits import SignInLimits
 from console.web.status_watch import StatusWatch
@@ -30,12 +44,18 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-API = (status_api, customer_api)
-PAGES = (sign_in, openid, overview, customer_pages, access)
+API = (
+    *(status_api, customer_api, care_api, predictions, intelligence, streams),
+    *(segment_api, campaign_api, dead_letter_api, operations_api, model_api),
+)
+PAGES = (sign_in, openid, overview, live, customer_pages, care, analytics, model_pages, operations_pages, access)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
-Send an API key as `Authorization: Bearer hf_...`. Errors are problem details (RFC 9457)."""
+Send an API key as `Authorization: Bearer hf_...`. Errors are problem details (RFC 9457).
+
+A POST with the header `Idempotency-Key` is done once: for 24 hours a repetition gets the stored answer, with the header
+`Idempotent-Replayed: true`. Too many requests get 429 with `Retry-After`."""
 
 
 def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> FastAPI:
@@ -53,13 +73,20 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         is_open,
         StatusWatch(settings),
         SignInLimits(),
+        RateLimits(settings.console_rate_per_minute),
+        PredictionDesk(settings),
+        LiveFeed(settings),
+        AnalyticsWatch(settings),
         _find_provider(settings),
     )
 
     @asynccontextmanager
     async def open_accounts(_: FastAPI) -> AsyncIterator[None]:
         context.accounts.open()
+        context.predictions.open()
         yield
+        context.live.stop()
+        context.predictions.close()
         context.accounts.close()
 
     # Who asks is in a header where a proxy stands before the console; only the proxy's word for it counts.
@@ -78,12 +105,14 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
             Middleware(SecurityHeaders),
             Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
             Middleware(BodyLimit),
+            Middleware(IdempotencyKeys, accounts=context.accounts),
         ],
     )
     app.state.context = context
     install_handlers(app)
     for resource in API:
         app.include_router(resource.router, prefix=V1, responses=dict(RESPONSES))
+    app.include_router(loyalty.router, responses=dict(RESPONSES))
     for part in PAGES:
         app.include_router(part.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -13,6 +13,7 @@ from console.access.roles import Permission, Principal, Role
 from console.access.tokens import derive_csrf_token, is_same
 from console.web.context import Context
 from console.web.errors import ForbiddenError, NotSignedInError
+from console.web.idempotency import begin_once
 
 if TYPE_CHECKING:
     from console.web.context import WebContext
@@ -44,7 +45,15 @@ def find_principal(request: Request, context: WebContext) -> Principal | None:
 
 
 def _authenticate(request: Request, context: Context) -> Principal:
+    is_limited = request.url.path.startswith("/api/")
+    address = request.client.host if request.client else ""
+    if is_limited:
+        context.rates.check_address(address)
     principal = find_principal(request, context)
+    if is_limited and principal is not None:
+        context.rates.count(principal.name)
+    if is_limited and principal is None:
+        context.rates.note_stranger(address)
     if principal is None:
         raise NotSignedInError("sign in, or send an API key as: Authorization: Bearer hf_...")
     request.state.principal = principal
@@ -106,15 +115,21 @@ class Requires:
     permission: Permission
 
     def __call__(
-        self, principal: Annotated[Principal, Depends(_authenticate)], _: Annotated[None, Depends(check_csrf)]
+        self,
+        request: Request,
+        context: Context,
+        principal: Annotated[Principal, Depends(_authenticate)],
+        _: Annotated[None, Depends(check_csrf)],
     ) -> Principal:
-        """Return who makes the request.
+        """Return who makes the request, and begin it under its idempotency key where it has one.
 
         Raises:
             ForbiddenError: their role does not have the permission.
+            ReplayedAnswer, ConflictError, InvalidRequestError: see console/web/idempotency.py.
         """
         if not principal.may(self.permission):
             raise ForbiddenError(f"the role {principal.role} may not {self.permission}; ask an admin for another role")
+        begin_once(request, context.accounts, principal.name)
         return principal
 
 

@@ -12,6 +12,10 @@ from console.access.tokens import make_session_token
 if TYPE_CHECKING:
     from console.access.openid_provider import OpenIdProvider
     from console.access.postgres_accounts import PostgresAccounts
+    from console.web.analytics_watch import AnalyticsWatch
+    from console.web.live_feed import LiveFeed
+    from console.web.prediction_desk import PredictionDesk
+    from console.web.rate_limits import RateLimits
     from console.web.sign_in_limits import SignInLimits
     from console.web.status_watch import StatusWatch
     from streams.settings import Settings
@@ -27,6 +31,10 @@ class WebContext:
         is_open: nobody must sign in, and everybody is an admin; only on a loopback address.
         status: looks at the deployment.
         sign_ins: how many sign-ins may fail.
+        rates: how many requests the API answers.
+        predictions: makes them for all requests.
+        live: decisions and alerts as they come.
+        analytics: figures about all customers.
         provider: signs people in; None where they sign in with passwords only.
         secret: stands for a session's token where the console is open.
     """
@@ -36,6 +44,10 @@ class WebContext:
     is_open: bool
     status: StatusWatch
     sign_ins: SignInLimits
+    rates: RateLimits
+    predictions: PredictionDesk
+    live: LiveFeed
+    analytics: AnalyticsWatch
     provider: OpenIdProvider | None = None
     secret: str = field(default_factory=make_session_token, repr=False)
 

@@ -8,18 +8,27 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from campaigns.errors import (
+    DeadLetterError,
+    DefinitionChangedError,
+    DefinitionExistsError,
+    DefinitionMissingError,
+    DefinitionsReadOnlyError,
+    ErasedCustomerError,
     LaunchError,
     LedgerConflictError,
     LedgerUnavailableError,
     ReevaluationError,
     UnknownCustomerError,
+    UnknownDeadLetterError,
+    UnknownLaunchError,
     UnknownLeadError,
 )
 from console.errors import FOR_PEOPLE
 from features.errors import CacheUnavailableError, UnknownWarehouseCustomerError, WarehouseUnavailableError
-from models.errors import NoVersionError, PromotionRefusedError, VersionConflictError
+from intelligence.errors import MessageStoreUnavailableError, NoRecommendationsError
+from models.errors import ExperimentError, NoVersionError, PromotionRefusedError, VersionConflictError
 from segments.errors import UnknownSegmentError
-from streams.errors import BrokerUnavailableError, RegistryUnavailableError, SinkUnavailableError
+from streams.errors import BrokerUnavailableError, RegistryUnavailableError, ReplayError, SinkUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,12 +105,27 @@ class TooManyRequestsError(RequestError):
 
 _NOT_FOUND = (
     UnknownCustomerError,
+    UnknownDeadLetterError,
     UnknownLeadError,
     UnknownSegmentError,
     UnknownWarehouseCustomerError,
     NoVersionError,
+    DefinitionMissingError,
+    UnknownLaunchError,
+    NoRecommendationsError,
 )
-_CONFLICTS = (LaunchError, ReevaluationError, PromotionRefusedError, VersionConflictError, LedgerConflictError)
+_CONFLICTS = (
+    DeadLetterError,
+    DefinitionExistsError,
+    DefinitionsReadOnlyError,
+    ExperimentError,
+    LaunchError,
+    LedgerConflictError,
+    PromotionRefusedError,
+    ReevaluationError,
+    ReplayError,
+    VersionConflictError,
+)
 _UNAVAILABLE = (
     LedgerUnavailableError,
     WarehouseUnavailableError,
@@ -109,7 +133,15 @@ _UNAVAILABLE = (
     BrokerUnavailableError,
     SinkUnavailableError,
     RegistryUnavailableError,
+    MessageStoreUnavailableError,
     psycopg.OperationalError,
+)
+_STATUSES: tuple[tuple[tuple[type[Exception], ...], HTTPStatus], ...] = (
+    (_NOT_FOUND, HTTPStatus.NOT_FOUND),
+    ((ErasedCustomerError,), HTTPStatus.GONE),
+    ((DefinitionChangedError,), HTTPStatus.PRECONDITION_FAILED),
+    (_CONFLICTS, HTTPStatus.CONFLICT),
+    (_UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _UNUSABLE_VALUES = (psycopg.DataError, UnicodeEncodeError)
 """Values that a database cannot hold: a NUL character, half of a surrogate pair, a number out of range."""
@@ -121,13 +153,8 @@ def find_status(error: Exception) -> HTTPStatus:
     """Return the status of a known error: what a person can change in the request is 422."""
     if isinstance(error, RequestError):
         return error.status
-    if isinstance(error, _NOT_FOUND):
-        return HTTPStatus.NOT_FOUND
-    if isinstance(error, _CONFLICTS):
-        return HTTPStatus.CONFLICT
-    if isinstance(error, _UNAVAILABLE):
-        return HTTPStatus.SERVICE_UNAVAILABLE
-    return HTTPStatus.UNPROCESSABLE_ENTITY
+    found = (status for errors, status in _STATUSES if isinstance(error, errors))
+    return next(found, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def find_headers(error: Exception) -> Mapping[str, str]:

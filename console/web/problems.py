@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from console.web.errors import KNOWN, NotSignedInError, describe, find_headers, find_status
+from console.web.idempotency import ReplayedAnswer, answer_replayed
 from console.web.middleware import SECURITY_HEADERS
 from console.web.rendering import render
 
@@ -58,6 +59,7 @@ def install_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _answer_http)
     app.add_exception_handler(ExceptionGroup, _answer_group)
     app.add_exception_handler(Exception, _answer_defect)
+    app.add_exception_handler(ReplayedAnswer, answer_replayed)
 
 
 def answer_error(request: Request, error: Exception) -> Response:

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 PARTS = (
     ("/", "Overview", Permission.READ),
+    ("/live", "Live", Permission.VIEW_CUSTOMERS),
     ("/customers", "Customers", Permission.VIEW_CUSTOMERS),
+    ("/analytics", "Analytics", Permission.READ),
+    ("/models", "Models", Permission.READ),
+    ("/operations", "Operations", Permission.OPERATE),
     ("/access", "Access", Permission.ADMINISTER),
 )
 """The parts of the console in the navigation: address, name, and the permission that shows it."""

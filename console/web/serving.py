@@ -16,7 +16,8 @@ from console.web.app import build_app
 from streams.observability.logs import configure_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from socket import socket
 
     from fastapi import FastAPI
 
@@ -77,7 +78,7 @@ def serve(settings: Settings) -> None:
     """
     app = build_served_app(settings)
     configure_logs(settings.log_level)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.console_host,
         port=settings.console_port,
@@ -87,6 +88,25 @@ def serve(settings: Settings) -> None:
         log_config=None,
         proxy_headers=False,  # the app has them from the proxies of the settings
     )
+    ConsoleServer(config, app.state.context.live.stop).run()
+
+
+class ConsoleServer(uvicorn.Server):
+    """Serves an application; streams, which have no end, are ended before it waits for open requests.
+
+    Args:
+        config: of the server.
+        end_streams: ends them.
+    """
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """End streams and requests."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
 
 @contextmanager
@@ -99,16 +119,18 @@ def serve_meanwhile(settings: Settings) -> Iterator[str]:
     Raises:
         AccessError: it cannot be served there.
     """
+    app = build_served_app(settings)
     config = uvicorn.Config(
-        build_served_app(settings),
+        app,
         host=settings.console_host,
         port=settings.console_port,
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
-    server = uvicorn.Server(config)
+    server = ConsoleServer(config, app.state.context.live.stop)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

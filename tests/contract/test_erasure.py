@@ -22,6 +22,7 @@ OTHERS = {
     "roster", "partition_owner", "ledger_state", "activation", "segment_activation", "campaign_hour", "campaign_stop",
     "tombstone", "_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock",
     "dead_letter", "campaign_launch", "reevaluation", "replay_send", "experiment_stop",
+    "console_account", "console_session", "console_key", "console_action",
 }  # fmt: skip
 COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
 INDEXED = """
@@ -129,6 +130,24 @@ def test_an_erasure_covers_what_came_before_a_lead_was_a_customers(url: str) -> 
     with open_erasure(url) as erasure:
         erased = erasure.erase(["ann"], by="olga", why="asked")
     assert {table: rows for table, rows in erased.rows.items() if rows} == {"lead": 1, "lead_event": 1}
+
+
+def test_what_was_done_to_an_erased_customer_stays_in_the_audit_log_without_the_customer(url: str) -> None:
+    """And stored answers that may be about them go."""
+    with psycopg.connect(url) as ledger:
+        ledger.execute(
+            "INSERT INTO audit_entry (actor, action, subject, customer_id) VALUES ('c', 'view', 'ann', 'ann')"
+        )
+        for key, body in (("k1", b'{"id": "ann"}'), ("k2", b'{"id": "bob"}')):
+            ledger.execute(
+                "INSERT INTO console_action (account, key, fingerprint, body) VALUES ('c', %s, '', %s)", [key, body]
+            )
+    with open_erasure(url) as erasure:
+        assert erasure.erase(["ann"], by="olga", why="asked").rows["audit_entry"] == 1
+    with psycopg.connect(url) as ledger:
+        found = ledger.execute("SELECT actor, action, subject, customer_id FROM audit_entry").fetchall()
+        assert found == [("c", "v", "", None)]
+        assert ledger.execute("SELECT key FROM console_action").fetchall() == [("k2",)]
 
 
 async def test_an_erasure_fences_every_owner_and_lets_the_next_one_know(url: str) -> None:

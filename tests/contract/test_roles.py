@@ -26,6 +26,8 @@ from campaigns.postgres_performance import open_performance
 from campaigns.postgres_reevaluations import open_reevaluations
 from campaigns.postgres_timeline import open_timeline
 from campaigns.postgres_worker_sessions import PostgresWorkerSessions
+from console.access.postgres_accounts import PostgresAccounts
+from console.access.roles import Role
 from console.embedded.postgres import find_binaries
 from delivery.outcomes import OptOut
 from delivery.postgres_deliveries import PostgresDeliveries
@@ -264,3 +266,28 @@ def test_three_tables_are_enough_to_read_a_campaigns_performance(ledger_url: str
         assert found.count_contacts("win-back") == {}
         assert found.exposure_days("win-back") == []
         assert found.count_in_both_arms("win-back") == 0
+
+
+def test_the_consoles_role_can_keep_accounts_and_cannot_change_the_audit_log(ledger_url: str, role: str) -> None:
+    """With the rights that the script grants in addition to a worker's role."""
+    migrate(ledger_url)
+    grant(ledger_url, role, "--set", "console=1")
+    accounts = PostgresAccounts(as_role(ledger_url, role))
+    accounts.open()
+    accounts.add_account("ann", Role.OPERATOR, None, by="bob")
+    accounts.set_role("ann", Role.ADMIN)
+    accounts.add_key("k", "secret", "ann", by="bob", expires_at=None)
+    accounts.begin_session("ann", "token")
+    assert (accounts.find_key("secret"), accounts.find_session("token")) == (("ann", Role.ADMIN), ("ann", Role.ADMIN))
+    assert accounts.begin_action("ann", "a", b"1") is None
+    accounts.end_action("ann", "a", 200, {}, b"")
+    accounts.release_action("ann", "a")
+    accounts.record("ann", "sign in", "")
+    assert [each.actor for each in accounts.list_audit(before=None, limit=2)] == ["ann"]
+    accounts.revoke_key("k")
+    accounts.set_password("ann", "hash")
+    accounts.end_session("token")
+    accounts.disable_account("ann")
+    accounts.close()
+    with psycopg.connect(as_role(ledger_url, role)) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("DELETE FROM audit_entry")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from campaigns.dead_letters import DeadLetter, Resolution, part_headers
-from console.cli.dead_letters import as_object, describe, hex_dump, inline, render, report, summarize, tabulate
+from console.dead_letter_views import as_object, describe, hex_dump, inline, render, report, summarize, tabulate
 from console.use_cases.dead_letters import DeadLetterList, Requeued, describe_resolution
 from streams.formats.dead_letters import dead_letter
 from streams.formats.events import Reject, RejectReason
