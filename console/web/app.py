@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -116,6 +118,8 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
     for part in PAGES:
         app.include_router(part.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
+    # FastAPI would build the addresses while it answers the first request.
+    deque(iter_route_contexts(app.routes), maxlen=0)
     return app
 
 

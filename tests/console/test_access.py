@@ -185,7 +185,6 @@ def test_wrong_expired_and_revoked_keys_are_refused(console: str, accounts: Post
         expired,
         revoked,
         make_key(),
-        "",
         "hf_",
         "hf_\N{LATIN SMALL LETTER E WITH ACUTE}",
         f"{expired} {revoked}",
