@@ -443,6 +443,27 @@ class Settings(BaseSettings):
         pattern="^(accounts|open)$",
         description="accounts: everybody signs in; open: nobody does and everybody is an admin, on loopback only.",
     )
+    console_oidc_issuer: str | None = Field(
+        None,
+        alias="HOLDFAST_CONSOLE_OIDC_ISSUER",
+        description="OpenID provider that people may sign in with: its issuer, https://...; passwords work beside it.",
+    )
+    console_oidc_client_id: str | None = Field(
+        None, alias="HOLDFAST_CONSOLE_OIDC_CLIENT_ID", description="Client id of the console at that provider."
+    )
+    console_oidc_client_secret: SecretStr | None = Field(
+        None,
+        alias="HOLDFAST_CONSOLE_OIDC_CLIENT_SECRET",
+        repr=False,
+        description="Client secret of the console at that provider.",
+    )
+    console_oidc_role_claim: str = Field(
+        "holdfast_role",
+        alias="HOLDFAST_CONSOLE_OIDC_ROLE_CLAIM",
+        min_length=1,
+        description="Claim of the ID token that has the role, or a list with it; dots lead into objects. No role, no "
+        "entry.",
+    )
     console_rate_per_minute: int = Field(
         6_000,
         alias="HOLDFAST_CONSOLE_RATE_PER_MINUTE",

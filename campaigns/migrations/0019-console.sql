@@ -4,11 +4,13 @@ CREATE TABLE console_account (
     name text PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9._@+-]{0,99}$'),
     role text NOT NULL CHECK (role IN ('viewer', 'care', 'marketer', 'operator', 'admin')),
     password_hash text,
+    subject text UNIQUE,
     created_at timestamptz NOT NULL DEFAULT now(),
     created_by text NOT NULL,
     disabled_at timestamptz
 );
 COMMENT ON TABLE console_account IS 'People and programs that use the console or its API.';
+COMMENT ON COLUMN console_account.subject IS 'Issuer and id at the OpenID provider; null where the account does not sign in there.';
 COMMENT ON COLUMN console_account.password_hash IS 'Argon2id; null where the account has only keys.';
 
 CREATE TABLE console_session (

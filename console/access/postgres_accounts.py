@@ -36,12 +36,14 @@ class Account:
     """Someone who may use the console.
 
     Attributes:
-        password_hash: None where the account has only keys.
+        password_hash: None where the account has only keys, or signs in with the OpenID provider.
+        subject: issuer and id at the OpenID provider; None where the account does not sign in there.
     """
 
     name: str
     role: Role
     password_hash: str | None
+    subject: str | None
     created_at: datetime
     created_by: str
     disabled_at: datetime | None
@@ -124,6 +126,25 @@ class PostgresAccounts:
         values = {"name": check_name(name), "role": role, "password_hash": password_hash, "by": by}
         if not self._ask("add_account", values):
             raise AccessError(f"there is an account {name!r} already; choose another name, or change that one")
+
+    def admit(self, subject: str, name: str, role: Role) -> str:
+        """Return the name of the account of somebody whom an OpenID provider has signed in; add it at the first time.
+
+        Args:
+            subject: issuer and id, which never change.
+            name: of a new account; who has one keeps its name.
+            role: as the provider says.
+
+        Raises:
+            AccessError: the account is disabled, or another one has the name.
+        """
+        try:
+            rows = self._ask("admit", {"subject": subject, "name": check_name(name), "role": role})
+        except pg.UniqueViolation as error:
+            raise AccessError(f"the account {name!r} is another's; ask an admin") from error
+        if not rows:
+            raise AccessError(f"the account of {name!r} is disabled; ask an admin")
+        return str(rows[0][0])
 
     def list_accounts(self) -> Sequence[Account]:
         """Return every account, in the order of names."""

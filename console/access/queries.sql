@@ -4,10 +4,10 @@ ON CONFLICT DO NOTHING
 RETURNING name;
 
 -- name: list_accounts
-SELECT name, role, password_hash, created_at, created_by, disabled_at FROM console_account ORDER BY name;
+SELECT name, role, password_hash, subject, created_at, created_by, disabled_at FROM console_account ORDER BY name;
 
 -- name: find_account
-SELECT name, role, password_hash, created_at, created_by, disabled_at FROM console_account WHERE name = %(name)s;
+SELECT name, role, password_hash, subject, created_at, created_by, disabled_at FROM console_account WHERE name = %(name)s;
 
 -- name: set_password
 WITH ended AS (DELETE FROM console_session WHERE account = %(name)s)
@@ -19,6 +19,11 @@ UPDATE console_account SET role = %(role)s WHERE name = %(name)s RETURNING name;
 -- name: disable_account
 WITH ended AS (DELETE FROM console_session WHERE account = %(name)s)
 UPDATE console_account SET disabled_at = coalesce(disabled_at, now()) WHERE name = %(name)s RETURNING name;
+
+-- name: admit
+INSERT INTO console_account (name, role, subject, created_by) VALUES (%(name)s, %(role)s, %(subject)s, 'OpenID provider')
+ON CONFLICT (subject) DO UPDATE SET role = excluded.role WHERE console_account.disabled_at IS NULL
+RETURNING name;
 
 -- name: begin_session
 WITH expired AS (DELETE FROM console_session WHERE expires_at < now())

@@ -39,7 +39,7 @@ def _serve() -> None:
 
     settings = load_settings()
     is_open = settings.console_access == "open"
-    if not is_open:
+    if not is_open and settings.console_oidc_issuer is None:
         _require_account()
     address = settings.console_url or f"http://{settings.console_host}:{settings.console_port}"
     whom = "nobody signs in, everybody on this machine is an admin" if is_open else "sign in with an account"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from console.access.openid_provider import OpenIdProvider
 from console.access.postgres_accounts import PostgresAccounts
+from console.errors import AccessError
 from console.web.analytics_watch import AnalyticsWatch
 from console.web.api import campaigns as campaign_api
 from console.web.api import care as care_api
@@ -27,7 +31,18 @@ from console.web.fact_catalogue import FactCatalogue
 from console.web.idempotency import IdempotencyKeys
 from console.web.live_feed import LiveFeed
 from console.web.middleware import BodyLimit, SecurityHeaders
-from console.web.pages import access, analytics, campaigns, care, live, overview, segment_editor, segments, sign_in
+from console.web.pages import (
+    access,
+    analytics,
+    campaigns,
+    care,
+    live,
+    openid,
+    overview,
+    segment_editor,
+    segments,
+    sign_in,
+)
 from console.web.pages import customers as customer_pages
 from console.web.pages import models as model_pages
 from console.web.pages import operations as operations_pages
@@ -48,7 +63,7 @@ API = (
     *(segment_api, campaign_api, dead_letter_api, operations_api, model_api),
 )
 PAGES = (
-    *(sign_in, overview, live, customer_pages, care, segment_editor, segments, campaigns),
+    *(sign_in, openid, overview, live, customer_pages, care, segment_editor, segments, campaigns),
     *(analytics, model_pages, operations_pages, access),
 )
 V1 = "/api/v1"
@@ -80,6 +95,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         LiveFeed(settings),
         AnalyticsWatch(settings),
         FactCatalogue(settings),
+        _find_provider(settings),
     )
 
     @asynccontextmanager
@@ -118,4 +134,20 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
     for part in PAGES:
         app.include_router(part.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))
+    # FastAPI would build the addresses while it answers the first request.
+    deque(iter_route_contexts(app.routes), maxlen=0)
     return app
+
+
+def _find_provider(settings: Settings) -> OpenIdProvider | None:
+    """Return who signs people in besides the console; None where nobody does."""
+    issuer, client = settings.console_oidc_issuer, settings.console_oidc_client_id
+    secret = settings.console_oidc_client_secret
+    if issuer is None and client is None and secret is None:
+        return None
+    if issuer is None or client is None or secret is None:
+        raise AccessError(
+            "HOLDFAST_CONSOLE_OIDC_ISSUER, HOLDFAST_CONSOLE_OIDC_CLIENT_ID and HOLDFAST_CONSOLE_OIDC_CLIENT_SECRET are "
+            "set together, or none of them"
+        )
+    return OpenIdProvider(issuer, client, secret.get_secret_value(), settings.console_oidc_role_claim)

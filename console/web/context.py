@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from console.access.tokens import make_session_token
 
 if TYPE_CHECKING:
+    from console.access.openid_provider import OpenIdProvider
     from console.access.postgres_accounts import PostgresAccounts
     from console.web.analytics_watch import AnalyticsWatch
     from console.web.fact_catalogue import FactCatalogue
@@ -36,6 +37,7 @@ class WebContext:
         live: decisions and alerts as they come.
         analytics: figures about all customers.
         facts: the facts that rules can read.
+        provider: signs people in; None where they sign in with passwords only.
         secret: stands for a session's token where the console is open.
     """
 
@@ -49,6 +51,7 @@ class WebContext:
     live: LiveFeed
     analytics: AnalyticsWatch
     facts: FactCatalogue
+    provider: OpenIdProvider | None = None
     secret: str = field(default_factory=make_session_token, repr=False)
 
     @property

@@ -47,8 +47,9 @@ class PredictionDesk:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="predictions", daemon=True)
+        # Made by `open`: a console that is built and not served holds nothing open.
+        self._loop: asyncio.AbstractEventLoop
+        self._thread: threading.Thread
         self._waiting: list[_Question] = []
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
@@ -59,6 +60,8 @@ class PredictionDesk:
 
     def open(self) -> None:
         """Start the thread; models are loaded with the first question."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="predictions", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

@@ -127,6 +127,7 @@ def serve_meanwhile(settings: Settings) -> Iterator[str]:
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=1,
     )
     server = ConsoleServer(config, app.state.context.live.stop)

@@ -31,8 +31,7 @@ def payload(field: str) -> str:
     """Return a text that breaks out of elements, attributes, scripts and templates, and says where it came from."""
     return (
         f"{field}-field \"'></textarea></script><img data-injected src=x onerror=window.hacked=1>"
-        "<svg data-injected onload=window.hacked=1></svg><a data-injected href=javascript:window.hacked=1>a</a>"
-        "<div data-injected hx-get=/ hx-trigger=load></div>{{7*7}}${7*7}"
+        "<b data-injected hx-get=/ hx-trigger=load>{{7*7}}${7*7}"
     )
 
 

@@ -14,18 +14,20 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.browser.conftest import serve_console
 from tests.console.conftest import bearer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 
 
 @pytest.fixture(scope="module")
-def description(console: str) -> Any:
+def description(environment: Mapping[str, str]) -> Iterator[Any]:
     """The API as it describes itself."""
-    return schemathesis.openapi.from_url(f"{console}/api/v1/openapi.json")
+    with serve_console(environment, HOLDFAST_CONSOLE_RATE_PER_MINUTE="0") as console:
+        yield schemathesis.openapi.from_url(f"{console}/api/v1/openapi.json")
 
 
 described = schemathesis.pytest.from_fixture("description")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
@@ -33,7 +34,27 @@ def show_form(request: Request, context: Context, next: str = "/") -> Response: 
     """Show the form, or go on where somebody is signed in."""
     if find_principal(request, context) is not None:
         return RedirectResponse(within_console(next), 303)
-    return render(request, "sign_in.html", {"next": within_console(next), "problem": "", "name": ""})
+    return show_sign_in(request, context, "", HTTPStatus.OK, then=next)
+
+
+def show_sign_in(
+    request: Request, context: WebContext, problem: str, status: HTTPStatus, *, then: str = "/", name: str = ""
+) -> Response:
+    """Show the form.
+
+    Args:
+        request: to answer.
+        context: says how people sign in.
+        problem: why they are not signed in; empty where they have not tried.
+        status: of the answer.
+        then: where to go on, if it is within the console.
+        name: that was entered.
+    """
+    provider = urlsplit(context.provider.issuer).hostname if context.provider else None
+    shown = {"next": within_console(then), "problem": problem, "name": name, "provider": provider}
+    page = render(request, "sign_in.html", shown)
+    page.status_code = status
+    return page
 
 
 @router.post("/sign-in")
@@ -47,13 +68,11 @@ def sign_in(
     """Begin a session."""
     refuse_other_sites(request, context)
     address = request.client.host if request.client else ""
-    shown = {"next": within_console(next), "name": name}
-    name = normalize_name(name)
+    entered, name = name, normalize_name(name)
     try:
         begun = context.sign_ins.begin(name, address)
     except TooManyRequestsError as error:
-        page = render(request, "sign_in.html", {**shown, "problem": str(error)})
-        page.status_code = error.status
+        page = show_sign_in(request, context, str(error), error.status, then=next, name=entered)
         page.headers.update(error.headers)
         return page
     # No account: the same work is done, and what was typed is not recorded, because it may be a password.
@@ -61,9 +80,7 @@ def sign_in(
     usable = account is not None and account.disabled_at is None
     if not verify_password(account.password_hash if account and usable else None, password):
         context.accounts.record(account.name if account else UNKNOWN, "fail to sign in", "", address=address)
-        page = render(request, "sign_in.html", {**shown, "problem": _WRONG})
-        page.status_code = 401
-        return page
+        return show_sign_in(request, context, _WRONG, HTTPStatus.UNAUTHORIZED, then=next, name=entered)
     context.sign_ins.note_success(name, address, begun)
     context.accounts.record(name, "sign in", "", address=address)
     return begin_session(context, name, next)
