@@ -151,24 +151,30 @@ def load_channels(folder: Path) -> Mapping[str, Channel]:
         DefinitionError: the file cannot be used.
     """
     file = find_file(folder, CHANNELS_FILE)
-    return _read(file) if file else shipped_channels()
+    return build_channels(read_content(file), where=file) if file else shipped_channels()
+
+
+def build_channels(content: Any, *, where: object) -> Mapping[str, Channel]:
+    """Return the channels of a file's content, by key.
+
+    Raises:
+        DefinitionError: the content cannot be used.
+    """
+    channels = validate(content, tuple[Channel, ...], where=where)
+    by_key: dict[str, Channel] = {}
+    for number, channel in enumerate(channels):
+        if by_key.setdefault(channel.key, channel) is not channel:
+            place = describe_place(where, f"$[{number}].key")
+            raise CampaignDefinitionError(f"{where}: {place} {channel.key!r} appears twice; choose another")
+    return by_key
 
 
 @lru_cache(maxsize=1)
 def shipped_channels() -> Mapping[str, Channel]:
     """Return the channels that come with Holdfast: email, sms and push."""
-    return _read(SHIPPED / f"{CHANNELS_FILE}.json")
+    file = SHIPPED / f"{CHANNELS_FILE}.json"
+    return build_channels(read_content(file), where=file)
 
 
 def _plain(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
-
-
-def _read(file: Path) -> Mapping[str, Channel]:
-    channels = validate(read_content(file), tuple[Channel, ...], where=file)
-    by_key: dict[str, Channel] = {}
-    for number, channel in enumerate(channels):
-        if by_key.setdefault(channel.key, channel) is not channel:
-            place = describe_place(file, f"$[{number}].key")
-            raise CampaignDefinitionError(f"{file}: {place} {channel.key!r} appears twice; choose another")
-    return by_key

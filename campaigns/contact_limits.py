@@ -98,22 +98,35 @@ def load_limits(folder: Path, channels: Mapping[str, Channel]) -> tuple[ContactL
         CampaignDefinitionError: two limits have one key, or one names an unknown channel.
     """
     file = find_file(folder, LIMITS_FILE)
-    if file is None:
-        return ()
+    return () if file is None else build_limits(read_content(file), channels, where=file)
+
+
+def build_limits(content: Any, channels: Mapping[str, Channel], *, where: object) -> tuple[ContactLimit, ...]:
+    """Return the limits of a file's content.
+
+    Args:
+        content: the content.
+        channels: the channels that exist, by key.
+        where: what to call it in an error: its file.
+
+    Raises:
+        DefinitionError: the content cannot be used.
+        CampaignDefinitionError: two limits have one key, or one names an unknown channel.
+    """
     staff = {"staff_channels": [each.key for each in channels.values() if each.recipient == STAFF]}
-    limits = validate(read_content(file), tuple[ContactLimit, ...], where=file, context=staff)
+    limits: tuple[ContactLimit, ...] = validate(content, tuple[ContactLimit, ...], where=where, context=staff)
     keys = [each.key for each in limits]
     for place, each in enumerate(limits):
         if each.key in keys[:place]:
-            raise CampaignDefinitionError(f"{_locate(file, place, 'key')} {each.key!r} is used twice; choose another")
+            raise CampaignDefinitionError(f"{_locate(where, place, 'key')} {each.key!r} is used twice; choose another")
         if each.channel is not None and each.channel not in channels:
             known = ", ".join(sorted(channels))
             raise CampaignDefinitionError(
-                f"{_locate(file, place, 'channel')}: unknown channel {each.channel!r}; known channels: {known}"
+                f"{_locate(where, place, 'channel')}: unknown channel {each.channel!r}; known channels: {known}"
             )
         if each.channel in staff["staff_channels"]:
             raise CampaignDefinitionError(
-                f"{_locate(file, place, 'channel')}: {each.channel!r} is for staff; a limit counts contacts of "
+                f"{_locate(where, place, 'channel')}: {each.channel!r} is for staff; a limit counts contacts of "
                 "the customer"
             )
     return limits
@@ -124,13 +137,13 @@ def shipped_limits() -> tuple[ContactLimit, ...]:
     return load_limits(SHIPPED, shipped_channels())
 
 
-def refuse_unknown_campaigns(limits: Sequence[ContactLimit], campaigns: Collection[str], folder: Path) -> None:
+def refuse_unknown_campaigns(limits: Sequence[ContactLimit], campaigns: Collection[str], *, where: object) -> None:
     """Refuse a limit of a campaign that is not defined.
 
     Args:
-        limits: those of the folder.
-        campaigns: the keys of its campaigns.
-        folder: the definitions folder, for the message.
+        limits: the limits.
+        campaigns: the keys of the campaigns.
+        where: what to call the limits in an error: their file.
 
     Raises:
         CampaignDefinitionError: there is one.
@@ -138,11 +151,10 @@ def refuse_unknown_campaigns(limits: Sequence[ContactLimit], campaigns: Collecti
     for place, each in enumerate(limits):
         if each.campaign is not None and each.campaign not in campaigns:
             known = ", ".join(sorted(campaigns)) or "none"
-            file = find_file(folder, LIMITS_FILE)
             raise CampaignDefinitionError(
-                f"{_locate(file, place, 'campaign')}: unknown campaign {each.campaign!r}; known campaigns: {known}"
+                f"{_locate(where, place, 'campaign')}: unknown campaign {each.campaign!r}; known campaigns: {known}"
             )
 
 
-def _locate(file: object, place: int, field: str) -> str:
-    return f"{file}: {describe_place(file, f'$[{place}].{field}')}"
+def _locate(where: object, place: int, field: str) -> str:
+    return f"{where}: {describe_place(where, f'$[{place}].{field}')}"

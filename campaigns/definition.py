@@ -26,7 +26,7 @@ from segments.errors import RuleError
 from segments.jsonlogic import compile_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Sequence
+    from collections.abc import Collection, Container, Iterable, Sequence
     from pathlib import Path
 
     from pydantic import ValidationInfo
@@ -530,18 +530,84 @@ def load_campaigns(
     """
     offers_file = find_file(folder, OFFERS_FILE) or folder / f"{OFFERS_FILE}.json"
     known_channels = load_channels(folder) if channels is None else channels
-    offers = _load_offers(offers_file, known_channels)
+    offers = build_offers(read_content(offers_file), known_channels, where=offers_file)
     limits = load_limits(folder, known_channels)
-    context = {"channels": known_channels, "offers": offers, "limits": limits}
 
     def build(content: Any, file: Path) -> Campaign:
-        return validate(content, Campaign, where=file, context={**context, "file": file})
+        return build_campaign(content, channels=known_channels, offers=offers, limits=limits, where=file)
 
     found = read_folder(folder, build, other_files={OFFERS_FILE, CHANNELS_FILE, LIMITS_FILE})
-    refuse_unknown_campaigns(limits, {each.key for each in found}, folder)
-    for campaign in found:
-        _refuse_unknown(campaign, segments, offers, offers_file.name)
+    refuse_unknown_campaigns(limits, {each.key for each in found}, where=find_file(folder, LIMITS_FILE))
+    refuse_unknown_names(found, segments, offers, offers_file=offers_file.name)
     return found, offers
+
+
+def build_campaign(
+    content: Any,
+    *,
+    channels: Mapping[str, Channel],
+    offers: Mapping[int, Offer],
+    limits: Sequence[ContactLimit],
+    where: object,
+) -> Campaign:
+    """Check the content of one definition.
+
+    Args:
+        content: the content.
+        channels: the channels that exist, by key.
+        offers: the offers that exist, by id.
+        limits: the limits on contacts.
+        where: what to call it in an error: its file.
+
+    Raises:
+        DefinitionError: it cannot be used.
+    """
+    context = {"channels": channels, "offers": offers, "limits": limits, "file": where}
+    return validate(content, Campaign, where=where, context=context)
+
+
+def refuse_unknown_names(
+    campaigns: Iterable[Campaign], segments: Collection[str], offers: Collection[int], *, offers_file: str
+) -> None:
+    """Refuse campaigns that name a segment or an offer that does not exist.
+
+    Args:
+        campaigns: the campaigns.
+        segments: the keys of the segments that exist.
+        offers: the ids of the offers that exist.
+        offers_file: what to call the offers in an error.
+
+    Raises:
+        CampaignDefinitionError: there is one.
+    """
+    for campaign in campaigns:
+        _refuse_unknown(campaign, segments, offers, offers_file)
+
+
+def build_offers(content: Any, channels: Mapping[str, Channel], *, where: object) -> dict[int, Offer]:
+    """Return the offers of a file's content, by id.
+
+    Args:
+        content: the content.
+        channels: the channels that exist, by key.
+        where: what to call it in an error: its file.
+
+    Raises:
+        DefinitionError: it cannot be used.
+    """
+    staff = {"staff_channels": [each.key for each in channels.values() if each.recipient == STAFF]}
+    offers = validate(content, tuple[Offer, ...], where=where, context=staff)
+    by_id = {offer.id: offer for offer in offers}
+    if len(by_id) < len(offers):
+        raise CampaignDefinitionError(f"{where}: two offers have the same id; number them from 1 to {len(offers)}")
+    # A model gives one score per offer, the score of offer id i at position i - 1.
+    missing = sorted(set(range(1, len(offers) + 1)) - set(by_id))
+    if missing:
+        raise CampaignDefinitionError(
+            f"{where}: no offer has id {missing[0]}; number the offers from 1 to {len(offers)} without gaps"
+        )
+    _refuse_some_values(by_id, where)
+    return by_id
 
 
 def _vary(values: Mapping[str, Any], variant: Variant, context: Any) -> Campaign:
@@ -571,30 +637,14 @@ def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Colle
             )
 
 
-def _load_offers(file: Path, channels: Mapping[str, Channel]) -> dict[int, Offer]:
-    staff = {"staff_channels": [each.key for each in channels.values() if each.recipient == STAFF]}
-    offers = validate(read_content(file), tuple[Offer, ...], where=file, context=staff)
-    by_id = {offer.id: offer for offer in offers}
-    if len(by_id) < len(offers):
-        raise CampaignDefinitionError(f"{file}: two offers have the same id; number them from 1 to {len(offers)}")
-    # A model gives one score per offer, the score of offer id i at position i - 1.
-    missing = sorted(set(range(1, len(offers) + 1)) - set(by_id))
-    if missing:
-        raise CampaignDefinitionError(
-            f"{file}: no offer has id {missing[0]}; number the offers from 1 to {len(offers)} without gaps"
-        )
-    _refuse_some_values(by_id, file)
-    return by_id
-
-
-def _refuse_some_values(offers: Mapping[int, Offer], file: Path) -> None:
+def _refuse_some_values(offers: Mapping[int, Offer], where: object) -> None:
     """Refuse values that some offers have and others lack: they are compared with each other."""
     stated = {id_: "value" in each.model_fields_set for id_, each in offers.items()}
     if len({*stated.values()}) > 1:
         without = min(id_ for id_, has_value in stated.items() if not has_value)
         having = min(id_ for id_, has_value in stated.items() if has_value)
         raise CampaignDefinitionError(
-            f"{file}: offer {having} has a value and offer {without} has none; give every offer a value, or none"
+            f"{where}: offer {having} has a value and offer {without} has none; give every offer a value, or none"
         )
 
 

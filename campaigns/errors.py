@@ -2,12 +2,18 @@
 
 CampaignError
 ├── CampaignDefinitionError   a campaign, offer or channel file cannot be used; also a segments.errors.DefinitionError
+│   ├── DefinitionMissingError      there is no definition of that key
+│   ├── DefinitionExistsError       a new definition has the key of another
+│   ├── DefinitionChangedError      somebody else has changed a definition since it was read
+│   └── DefinitionsReadOnlyError    files are authoritative: definitions are edited there
 ├── MessageError              a message template failed on one customer
 ├── LaunchError               a launch is refused; the message says what to do instead
+│   └── UnknownLaunchError          there is no launch of that id
 ├── ReevaluationError         a re-evaluation is refused or not complete; the message says what to do
 ├── FeedbackError             feedback of staff is refused; the message says why
 ├── FactChangeError           a fact cannot be changed as asked; the message says why
 ├── ErasureError              an erasure did not happen; the message says why
+├── ErasedCustomerError       nothing is kept of a customer who was erased
 ├── RetentionError            old rows may not be deleted so; the message says why
 └── LedgerError
     ├── LedgerUnavailableError  the ledger cannot be reached now; retry
@@ -34,12 +40,32 @@ class CampaignDefinitionError(CampaignError, DefinitionError):
     """A campaign, offer or channel file cannot be used; the message names file, path and reason."""
 
 
+class DefinitionMissingError(CampaignDefinitionError):
+    """There is no definition of that key."""
+
+
+class DefinitionExistsError(CampaignDefinitionError):
+    """A new definition has the key of another."""
+
+
+class DefinitionChangedError(CampaignDefinitionError):
+    """Somebody else has changed a definition since it was read: read it again, and edit that."""
+
+
+class DefinitionsReadOnlyError(CampaignDefinitionError):
+    """Files are authoritative: definitions are edited there."""
+
+
 class MessageError(CampaignError):
     """A message template failed on one customer's facts."""
 
 
 class LaunchError(CampaignError):
     """A launch is refused; the message says what to do instead."""
+
+
+class UnknownLaunchError(LaunchError):
+    """There is no launch of that id."""
 
 
 class ReevaluationError(CampaignError):
@@ -56,6 +82,10 @@ class FactChangeError(CampaignError):
 
 class ErasureError(CampaignError):
     """An erasure did not happen; the message says why."""
+
+
+class ErasedCustomerError(CampaignError):
+    """The customer was erased; the message says when and by whom."""
 
 
 class RetentionError(CampaignError):

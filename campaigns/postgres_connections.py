@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Any number that no other lock in the ledger has.
 ERASURE_LOCK = 481_625
+ACTIVATION_LOCK = 481_624
 ANSWER_S = 20.0
 """A little longer than PostgreSQL lets a statement or a transaction take."""
 

@@ -24,7 +24,7 @@ from campaigns.errors import LedgerConflictError, LedgerFencedError
 from campaigns.feedback import Feedback, Standing
 from campaigns.leads import LeadRecord, LeadState
 from campaigns.ports import NO_FACTS, Committed, LedgerState, OutboxRow, Refusal
-from campaigns.postgres_connections import ANSWER_S, ERASURE_LOCK, LedgerPool
+from campaigns.postgres_connections import ACTIVATION_LOCK, ANSWER_S, ERASURE_LOCK, LedgerPool
 from campaigns.queries import QUERIES
 from campaigns.records import (
     ActivationRecord,
@@ -44,6 +44,7 @@ from models.current_user import current_user
 from segments.definition import build_segment
 from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
 from segments.errors import SegmentsError
+from segments.evaluated_versions import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -60,8 +61,6 @@ if TYPE_CHECKING:
 IDLE_TRANSACTION_S = 5
 TRANSACTION_S = 15
 _LIMITS_TRANSACTIONS = 170_000
-# Any number that no other lock in the ledger has.
-ACTIVATION_LOCK = 481_624
 _SEEN_KEY = "seen_event_pkey"
 
 set_json_loads(msgspec.json.decode)
@@ -309,8 +308,11 @@ class PostgresLedger:
 
     def _use(self, segments: Sequence[Segment], campaigns: Sequence[Campaign]) -> None:
         self._versions = {segment.key: segment.version for segment in segments}
-        self._cooling = PgTextArray(each.key for each in campaigns if each.cooldown_days)
-        self._breaking = PgTextArray(each.key for each in campaigns if each.breaker)
+        # Those of earlier definitions, too: a batch that was prepared under them is decided under them.
+        cooling = (each.key for each in campaigns if each.cooldown_days)
+        self._cooling = PgTextArray(dict.fromkeys([*self._cooling, *cooling]))
+        breaking = (each.key for each in campaigns if each.breaker)
+        self._breaking = PgTextArray(dict.fromkeys([*self._breaking, *breaking]))
 
     async def find_changed(self, segments: Sequence[Segment]) -> Sequence[str]:
         """See the port."""
@@ -370,9 +372,10 @@ class PostgresLedger:
         """Return the customers who are members of a segment now."""
         return [row[0] for row in await self._rows("members", segment=segment)]
 
-    async def list_members(self, segment: str, *, limit: int) -> Sequence[MemberRecord]:
-        """Return at most so many members of a segment, in the order of their ids."""
-        return [MemberRecord(*row) for row in await self._rows("list_members", segment=segment, limit=limit)]
+    async def list_members(self, segment: str, *, limit: int, after: str = "") -> Sequence[MemberRecord]:
+        """Return at most so many members of a segment whose ids come after one, in the order of their ids."""
+        rows = await self._rows("list_members", segment=segment, limit=limit, after=after)
+        return [MemberRecord(*row) for row in rows]
 
     async def count_members(self, segment: str) -> int:
         """Return the number of members of a segment now."""
@@ -460,6 +463,10 @@ class PostgresLedger:
                 "a message or outcome of this batch was folded by another worker meanwhile"
             ) from error
 
+    def _find_rules(self, changes: BatchChanges) -> Mapping[str, str]:
+        """Return the version of each segment's rules that a batch was decided under; it may be in force no longer."""
+        return {key: rules_of(version) for key, version in (changes.versions or {}).items()} or self._versions
+
     async def _roster(self, connection: Connection, versions: Mapping[str, str]) -> int:
         encoded = msgspec.json.encode(versions, order="sorted")
         if encoded not in self._rosters:
@@ -506,7 +513,7 @@ class PostgresLedger:
 
     async def _write(self, connection: Connection, changes: BatchChanges, roster: int) -> Committed:
         bump = "bump_cache_generation" if changes.cache_lost else "cache_generation"
-        for query, values in filter(_has_rows, _statements(changes, self._versions, roster)):
+        for query, values in filter(_has_rows, _statements(changes, self._find_rules(changes), roster)):
             await connection.execute(QUERIES[query], values)
         generation = await connection.execute(QUERIES[bump])
         outbox = None

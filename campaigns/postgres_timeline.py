@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,23 @@ class PostgresTimeline:
     def knows(self, customer_id: str) -> bool:
         """Return whether the ledger has anything of a customer."""
         return bool(self._connection.execute(QUERIES["is_known_customer"], {"customer": customer_id}).fetchall()[0][0])
+
+    def find_customers(self, beginning: str, *, after: str, limit: int) -> Sequence[str]:
+        """Return the ids of evaluated customers that begin so, in order.
+
+        Args:
+            beginning: of the id; every id begins with an empty text.
+            after: only ids that come after this one.
+            limit: the most ids.
+        """
+        escaped = re.sub(r"([\\%_])", r"\\\1", beginning)
+        values = {"pattern": f"{escaped}%", "after": after, "limit": limit}
+        return [row[0] for row in self._connection.execute(QUERIES["find_customers"], values).fetchall()]
+
+    def members(self, segment: str, *, after: str, limit: int) -> Sequence[str]:
+        """Return the ids of members of a segment that come after one, in order."""
+        values = {"segment": segment, "after": after, "limit": limit}
+        return [row[0] for row in self._connection.execute(QUERIES["members_after"], values).fetchall()]
 
 
 @contextmanager

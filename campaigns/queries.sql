@@ -462,7 +462,7 @@ SELECT customer_id FROM membership WHERE segment = %(segment)s AND is_member ORD
 
 -- name: list_members
 SELECT customer_id, entered_at, definition_version, suppressed FROM membership
- WHERE segment = %(segment)s AND is_member ORDER BY customer_id LIMIT %(limit)s;
+ WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s ORDER BY customer_id LIMIT %(limit)s;
 
 -- name: segment_sizes
 SELECT segment, count(*) FROM membership WHERE is_member GROUP BY segment ORDER BY segment;
@@ -672,3 +672,25 @@ SELECT pg_backend_pid(), current_setting('application_name'),
        coalesce(array_agg(substr(application_name, length(%(prefix)s::text) + 1)), '{}')
   FROM pg_stat_activity
  WHERE datname = current_database() AND starts_with(application_name, %(prefix)s::text);
+
+-- name: lock_definitions
+SELECT pg_advisory_xact_lock(%(lock)s);
+
+-- name: definitions_mark
+-- What workers note themselves has no reason.
+SELECT coalesce((SELECT max(revision) FROM definition_version), 0),
+       coalesce((SELECT max(number) FROM segment_activation WHERE why <> ''), 0);
+
+-- name: latest_definitions
+SELECT DISTINCT ON (kind, key) kind, key, number, content, digest, author, reason, at, revision FROM definition_version
+ ORDER BY kind, key, number DESC;
+
+-- name: definition_history
+SELECT kind, key, number, content, digest, author, reason, at, revision FROM definition_version
+ WHERE kind = %(kind)s AND key = %(key)s ORDER BY number DESC;
+
+-- name: add_definition_version
+INSERT INTO definition_version (revision, kind, key, number, content, digest, author, reason)
+SELECT (SELECT coalesce(max(revision), 0) + 1 FROM definition_version), %(kind)s, %(key)s, %(number)s, %(content)s::json,
+       %(digest)s, %(by)s, %(why)s
+RETURNING kind, key, number, content, digest, author, reason, at, revision;

@@ -12,7 +12,7 @@ GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
     dead_letter, partition_owner, activation, segment_activation, campaign_hour, campaign_stop, experiment_customer,
     experiment_stop, lead, lead_event TO :"role";
-GRANT SELECT ON insight, ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
+GRANT SELECT ON insight, definition_version, ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
 GRANT UPDATE (roster_id, earlier, due_at, claimed_until) ON evaluated TO :"role";
@@ -27,11 +27,12 @@ GRANT UPDATE (customer_id, updated_at, features, score, tier, basis, version, pr
 GRANT UPDATE (cache_generation) ON ledger_state TO :"role";
 
 -- Run with `--set operator=1` for people, too: `holdfast segments activate` and `reevaluate`, `campaigns launch` and
--- `resume`, `replay`, `dead-letters` and `timeline`.
+-- `resume`, `definitions import`, `replay`, `dead-letters` and `timeline`.
 \if :{?operator}
 GRANT UPDATE (mode, activated_by) ON activation TO :"role";
 GRANT UPDATE (resolution, resolved_at, actor, why, run) ON dead_letter TO :"role";
 GRANT UPDATE (resumed_at, resumed_by, resume_reason) ON campaign_stop TO :"role";
+GRANT INSERT ON definition_version TO :"role";
 GRANT INSERT, UPDATE (last_customer_id, members, done_at) ON campaign_launch TO :"role";
 GRANT INSERT, UPDATE (last_customer_id, customers, done_at) ON reevaluation TO :"role";
 GRANT SELECT (trigger_id, campaign, channel, attempts, outcome, reason, last_problem, due_at, settled_at, received_at)

@@ -62,3 +62,34 @@ SELECT EXISTS (SELECT FROM evaluated WHERE customer_id = %(customer)s) OR EXISTS
     OR EXISTS (SELECT FROM membership WHERE customer_id = %(customer)s) OR EXISTS (SELECT FROM contact WHERE customer_id = %(customer)s)
     OR EXISTS (SELECT FROM seen_event WHERE customer_id = %(customer)s) OR EXISTS (SELECT FROM feedback WHERE customer_id = %(customer)s)
     OR EXISTS (SELECT FROM consent_change WHERE customer_id = %(customer)s);
+
+-- name: find_customers
+SELECT customer_id FROM evaluated WHERE customer_id LIKE %(pattern)s AND customer_id > %(after)s ORDER BY customer_id LIMIT %(limit)s;
+
+-- name: members_after
+SELECT customer_id FROM membership WHERE segment = %(segment)s AND is_member AND customer_id > %(after)s
+ ORDER BY customer_id LIMIT %(limit)s;
+
+-- name: live_after
+SELECT sequence, destination, created_at, value FROM outbox
+ WHERE sequence > %(after)s AND destination IN ('decisions', 'lead_alerts') ORDER BY sequence LIMIT %(limit)s;
+
+-- name: live_latest
+SELECT sequence, destination, created_at, value FROM outbox
+ WHERE destination IN ('decisions', 'lead_alerts') ORDER BY sequence DESC LIMIT %(limit)s;
+
+-- name: latest_decision
+SELECT max(as_of) FROM decision;
+
+-- name: risk_weeks
+SELECT date_trunc('week', as_of AT TIME ZONE 'UTC')::date AS week, facts ->> 'churn_risk' AS risk, count(DISTINCT customer_id)
+  FROM decision WHERE as_of >= %(since)s AND facts ->> 'churn_risk' IS NOT NULL
+ GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- name: risk_moves
+SELECT began, ended, count(*) FROM (
+    SELECT (array_agg(facts ->> 'churn_risk' ORDER BY as_of))[1] AS began,
+           (array_agg(facts ->> 'churn_risk' ORDER BY as_of DESC))[1] AS ended
+      FROM decision WHERE as_of >= %(since)s AND facts ->> 'churn_risk' IS NOT NULL
+     GROUP BY customer_id
+) AS t GROUP BY 1, 2 ORDER BY 1, 2;

@@ -58,16 +58,22 @@ def describe_customer(explained: CustomerExplanation) -> list[str]:
     ]
 
 
-def describe_decision(explained: DecisionExplanation) -> str:
-    """Return one decision in two lines: what was done and why, and the facts its segment's rule looked at."""
+def describe_decision(explained: DecisionExplanation, *, names_outcome: bool = True) -> str:
+    """Return one decision in two lines: what was done and why, and the facts its segment's rule looked at.
+
+    Args:
+        explained: the decision.
+        names_outcome: whether the outcome is said; without it where a badge says it.
+    """
     decision = explained.record
     when = f"{decision.as_of:%Y-%m-%d}"
     of = "" if decision.variant is None else f", variant {decision.variant}"
-    verdict = {
-        Outcome.FIRED: f"{when} {decision.campaign}: contacted, {_because(decision)}{of}",
-        Outcome.CONTROL: f"{when} {decision.campaign}: not contacted, {decision.detail}{of}",
-        Outcome.WITHHELD: f"{when} {decision.campaign}: withheld, {decision.detail}",
+    done, why = {
+        Outcome.FIRED: ("contacted, ", f"{_because(decision)}{of}"),
+        Outcome.CONTROL: ("not contacted, ", f"{decision.detail}{of}"),
+        Outcome.WITHHELD: ("withheld, ", decision.detail),
     }[Outcome(decision.outcome)]
+    verdict = f"{when} {decision.campaign}: {done if names_outcome else ''}{why}"
     if decision.failure is not None:
         verdict = (
             f"{when} {decision.campaign}: decided to contact, {_because(decision)}{of}, but the trigger could not be "

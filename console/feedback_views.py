@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from campaigns.feedback import FeedbackKind
 
@@ -32,3 +32,21 @@ def describe_feedback(found: FeedbackState) -> str:
     if withdrawal:
         state = f"withdrawn {withdrawal.given_at:%Y-%m-%d} by {withdrawal.actor}: {withdrawal.why}"
     return f"{said.given_at:%Y-%m-%d} feedback {said.event_id} by {said.actor}: {what(said)} ({said.why}); {state}"
+
+
+def feedback_object(found: FeedbackState) -> dict[str, Any]:
+    """Return feedback as JSON values."""
+    said = found.feedback
+    return {
+        "feedback_id": said.event_id,
+        "state": found.state,
+        "kind": said.kind,
+        "given_at": said.given_at.isoformat(),
+        "until": said.until.isoformat() if said.until else None,
+        "model": said.model,
+        "value": said.value,
+        "by": said.actor,
+        "why": said.why,
+        "withdrawn_by": found.withdrawal.actor if found.withdrawal else None,
+        "withdrawn_at": found.withdrawal.given_at.isoformat() if found.withdrawal else None,
+    }

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import aiohttp
 import structlog
 
-from campaigns.definition import load_definitions
 from campaigns.migrations import migrate
 from delivery.config import EmailDelivery, load_config
 from delivery.consent_check import ConsentCheck
@@ -26,6 +25,7 @@ from delivery.smtp import SmtpTransport
 from delivery.unsubscribe_page import UnsubscribePage, serve_page
 from delivery.webhook import WebhookTransport
 from features.warehouses import choose_warehouse, opened
+from streams.definitions import read_definitions
 from streams.observability.health import Health
 from streams.observability.probes import serve_probes
 from streams.runtime.retry import RetryPolicy
@@ -49,7 +49,7 @@ async def run_delivery(settings: Settings, stop: asyncio.Event, environment: Map
         DeliveryConfigError, HoldfastStreamError, CampaignError, FeaturesError: it cannot start, for a reason that a
             person can fix; the message says which.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     config = load_config(settings.definitions_dir, definitions.channels)
     keys = read_unsubscribe_keys(config, environment)
     make = [_describe_transport(each, config, keys, environment) for each in config.channels]

@@ -9,6 +9,7 @@ IntelligenceError
 ├── ConcernsFileError         a file of concerns cannot be read or written
 ├── ClusterError              customers cannot be put into clusters, or there is no such cluster
 └── RecommendationError       a catalogue or purchases cannot be used, or nothing can be recommended
+    └── NoRecommendationsError  no run has recommended anything to the customer
 """
 
 from __future__ import annotations
@@ -48,3 +49,7 @@ class ConcernsFileError(IntelligenceError):
 
 class RecommendationError(IntelligenceError):
     """A catalogue or purchases cannot be used, or nothing can be recommended; the message says what to do."""
+
+
+class NoRecommendationsError(RecommendationError):
+    """No run has recommended anything to the customer."""

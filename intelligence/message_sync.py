@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from campaigns.definition import load_definitions
 from campaigns.postgres_connections import hold_lock
 from campaigns.postgres_ledger import PostgresLedger
 from intelligence.errors import MessageStoreError
 from intelligence.message_index import newest_vectors
 from intelligence.postgres_messages import StoredMessage, vector_literals
 from streams.adapters import build_decoder, open_schemas
+from streams.definitions import read_definitions
 from streams.kafka.history import HistoryReader, Period
 from streams.runtime.history_batches import Position
 from streams.runtime.model_reload import load_models
@@ -137,7 +137,7 @@ class _Copier:
         self._store = store
         self._vectors = vectors
         # The reader of the workers: of the promoted model, if there is one.
-        self._reader = load_models(settings, load_definitions(settings.definitions_dir).offers).reader
+        self._reader = load_models(settings, read_definitions(settings).offers).reader
         self._schemas = open_schemas(settings)
         self._registry = SchemaRegistry(str(settings.schema_registry_url))
         self._decode = build_decoder(settings, self._schemas)

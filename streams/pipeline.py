@@ -343,6 +343,23 @@ class Pipeline:
         """Leave out the events of these customers in every batch that is prepared from now on."""
         self._tombstones = tombstones
 
+    @property
+    def scorers(self) -> Scorers:
+        """The models that later batches are scored with."""
+        return self._config.scorers
+
+    @property
+    def offers(self) -> int:
+        """The number of offers that later batches choose from."""
+        return len(self._config.definitions.offers)
+
+    def use_definitions(self, config: DecisionConfig) -> None:
+        """Decide later batches by the definitions of a config; a batch that is prepared keeps those it has.
+
+        The models stay those that serve now: others may have been promoted since the config was made.
+        """
+        self._config = config.with_scorers(self._config.scorers)
+
     def use_scorers(self, scorers: Scorers) -> None:
         """Score later batches with these; a batch that is prepared keeps the scorers it was scored with."""
         self._config = self._config.with_scorers(scorers)

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from campaigns.definition import load_definitions
+from campaigns.errors import CampaignDefinitionError
 from campaigns.migrations import migrate
 from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_worker_sessions import PostgresWorkerSessions
+from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
 from models.live_drift import LiveDrift
 from streams.activation import activate, select_guardrails
 from streams.adapters import build_decoder, open_features, open_ledger, open_schemas, open_sink, open_warehouse
+from streams.definitions import find_mark, read_definitions, read_ledger
 from streams.kafka.app import AppSettings, build_app, run_app
 from streams.kafka.connection import describe_connection
 from streams.kafka.credentials import build_credentials
@@ -40,6 +42,7 @@ from streams.observability.probes import serve_probes
 from streams.observability.traces import open_traces
 from streams.pipeline import Pipeline
 from streams.runtime.batching import CHUNK_RECORDS, Collector, collect_traced
+from streams.runtime.definition_reload import DefinitionReloader
 from streams.runtime.due_claims import DueClaims, DuePace
 from streams.runtime.experiment_watch import ExperimentWatch
 from streams.runtime.failure_detector import FailureDetector
@@ -49,11 +52,16 @@ from streams.runtime.partition_leases import Assignment
 from streams.runtime.retry import RetryPolicy
 from streams.runtime.worker import Worker
 from streams.schema_registry import SchemaRegistry, collect_with_schemas
+from streams.warehouse import find_warehouse
 from streams.worker_report import Sources, log_drift, name_degradations, poll_ledger, take_metrics_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from campaigns.definition import DefinitionSet
+    from campaigns.postgres_ledger import PostgresLedger
+    from features.table import FeatureTable
+    from models.registry import Scorers
     from streams.kafka.app import StreamApp
     from streams.runtime.batching import Batch
     from streams.settings import Settings
@@ -76,7 +84,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             that a person can fix; the message says which.
     """
     check_codecs()
-    definitions = load_definitions(settings.definitions_dir)
+    mark, definitions = read_marked(settings)
     scorers = load_served(settings, definitions.offers)
     topic_differences = await asyncio.to_thread(report_topics, settings)
     await asyncio.to_thread(migrate, settings.ledger_url)
@@ -87,11 +95,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         features = await open_features(settings, stack, warehouse, await ledger.cache_generation())
         columns = (await features.read([], fresh=())).table
         report_missing_columns(columns, scorers)
-        known = known_facts(columns, scorers, marks_stale=settings.updated_at_column is not None)
-        check_facts(definitions, known, settings.features_table)
-        definitions = definitions.pin(known)
-        report_null_rules(definitions.segments)
-        silent_campaigns = report_consent(definitions.campaigns, columns)
+        definitions, silent_campaigns = check_definitions(settings, definitions, columns, scorers)
         await report_consent_values(definitions.campaigns, columns, warehouse)
         config = await activate(ledger, scorers, definitions, select_guardrails(settings), settings.timing)
         report_missing_reasons(config.definitions, scorers)
@@ -113,6 +117,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         experiments = ExperimentWatch(
             settings.ledger_url, reloader.find_experiments, every_s=settings.experiment_check_s
         )
+        definition_reloader = open_reloader(settings, mark, ledger, pipeline, silent_campaigns)
         sources = Sources(
             features,
             warehouse.unreadable_values,
@@ -120,7 +125,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             reloader,
             fallbacks,
             drift,
-            [*topic_differences, *silent_campaigns],
+            [*topic_differences, *(() if definition_reloader else silent_campaigns)],
+            definition_reloader,
         )
         health.versions = lambda: reloader.scorers.versions
         sink = await open_sink(settings, stack, ledger)
@@ -165,12 +171,16 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         freeze_memory()
         health.ready = True
-        await _run((worker, watch, reloader, experiments, claims, *open_detectors(settings, app)), app, health, stop)
+        reloaders = (reloader, definition_reloader) if definition_reloader else (reloader,)
+        working = (worker, watch, *reloaders, experiments, claims, *open_detectors(settings, app))
+        await _run(working, app, health, stop)
         log.info("worker_stopped")
 
 
 async def _run(
-    working: Iterable[Worker | LagMonitor | ModelReloader | ExperimentWatch | DueClaims | FailureDetector],
+    working: Iterable[
+        Worker | LagMonitor | ModelReloader | DefinitionReloader | ExperimentWatch | DueClaims | FailureDetector
+    ],
     app: StreamApp,
     health: Health,
     stop: asyncio.Event,
@@ -194,6 +204,67 @@ async def _run(
     for outcome in await asyncio.gather(*work, return_exceptions=True):
         if isinstance(outcome, Exception):
             raise outcome
+
+
+def read_marked(settings: Settings) -> tuple[tuple[int, int] | None, DefinitionSet]:
+    """Return the definitions that count, and a mark of them where they are in the ledger.
+
+    Raises:
+        DefinitionError, RuleError: they cannot be used.
+        LedgerUnavailableError: they are in the ledger, which cannot be used.
+    """
+    # The mark first: a version that is made meanwhile is found by the next look.
+    mark = None if settings.definitions == "files" else find_mark(settings)
+    return mark, read_definitions(settings)
+
+
+def check_definitions(
+    settings: Settings, definitions: DefinitionSet, columns: FeatureTable, scorers: Scorers
+) -> tuple[DefinitionSet, Sequence[str]]:
+    """Return definitions as a worker decides by them, and what health says of campaigns that contact no customer.
+
+    Raises:
+        CampaignDefinitionError: a rule or a message reads a fact that no source supplies.
+    """
+    known = known_facts(columns, scorers, marks_stale=settings.updated_at_column is not None)
+    check_facts(definitions, known, settings.features_table)
+    definitions = definitions.pin(known)
+    report_null_rules(definitions.segments)
+    return definitions, report_consent(definitions.campaigns, columns)
+
+
+def open_reloader(
+    settings: Settings,
+    mark: tuple[int, int] | None,
+    ledger: PostgresLedger,
+    pipeline: Pipeline,
+    silent_campaigns: Sequence[str],
+) -> DefinitionReloader | None:
+    """Return what takes up versions of definitions; None where they are files, which are read at the start."""
+    if mark is None:
+        return None
+
+    async def use(definitions: DefinitionSet) -> Sequence[str]:
+        if len(definitions.offers) != (loaded := pipeline.offers):
+            raise CampaignDefinitionError(
+                f"they have {len(definitions.offers)} offers, and models are loaded for {loaded}; restart the workers"
+            )
+        async with opened(find_warehouse(settings)) as warehouse:
+            columns = await warehouse.fetch([])
+        scorers = pipeline.scorers
+        pinned, silent = check_definitions(settings, definitions, columns, scorers)
+        config = await activate(ledger, scorers, pinned, select_guardrails(settings), settings.timing)
+        report_missing_reasons(config.definitions, scorers)
+        pipeline.use_definitions(config)
+        return silent
+
+    return DefinitionReloader(
+        mark,
+        silent_campaigns,
+        find_mark=partial(find_mark, settings),
+        read=partial(read_ledger, settings),
+        use=use,
+    )
 
 
 def report_topics(settings: Settings) -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,6 +112,12 @@ class Settings(BaseSettings):
         None,
         alias="HOLDFAST_DEFINITIONS_DIR",
         description="Folder with segments/ and campaigns/; default: the shipped definitions.",
+    )
+    definitions: str = Field(
+        "files",
+        alias="HOLDFAST_DEFINITIONS",
+        pattern="^(files|ledger)$",
+        description="Where definitions are edited: files, those of the folder; ledger, versions in the ledger.",
     )
     concerns_file: Path | None = Field(
         None,
@@ -404,7 +411,10 @@ class Settings(BaseSettings):
         description="Columns that identify a customer, comma-separated; the console shows them to care and admins.",
     )
     console_host: str = Field(
-        "127.0.0.1", alias="HOLDFAST_CONSOLE_HOST", description="Address that the console listens on."
+        "127.0.0.1",
+        alias="HOLDFAST_CONSOLE_HOST",
+        pattern=r"^[A-Za-z0-9.:_-]+$",
+        description="Address that the console listens on.",
     )
     console_port: int = Field(
         8700, alias="HOLDFAST_CONSOLE_PORT", ge=0, le=65_535, description="Port that the console listens on."
@@ -414,6 +424,12 @@ class Settings(BaseSettings):
         alias="HOLDFAST_CONSOLE_URL",
         pattern="^https?://",
         description="Address of the console in browsers, where a proxy stands before it; the proxy ends TLS.",
+    )
+    console_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("127.0.0.1", "::1"),
+        alias="HOLDFAST_CONSOLE_PROXIES",
+        description="Addresses or networks of the proxies of HOLDFAST_CONSOLE_URL, comma-separated; only they may say "
+        "who a request comes from.",
     )
     console_access: str = Field(
         "accounts",
@@ -506,6 +522,13 @@ class Settings(BaseSettings):
     def _read_mapping(cls, value: Any) -> Any:
         return read_mapping(value) if isinstance(value, str) else value
 
+    @field_validator("console_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for each in proxies:
+            ip_network(each)
+        return proxies
+
     @field_validator("formats", mode="before")
     @classmethod
     def _read_formats(cls, value: Any) -> Any:
@@ -551,7 +574,7 @@ class Settings(BaseSettings):
             raise ValueError("must be two scores above 0, up to 100, in ascending order, as 50,80")
         return (warm, hot)
 
-    @field_validator("private_columns", "personal_columns", "day_columns", mode="before")
+    @field_validator("private_columns", "personal_columns", "day_columns", "console_proxies", mode="before")
     @classmethod
     def _read_names(cls, value: Any) -> Any:
         if not isinstance(value, str):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streams.observability.health import Health
     from streams.observability.lag_monitor import LagMonitor
     from streams.pipeline import Pipeline
+    from streams.runtime.definition_reload import DefinitionReloader
     from streams.runtime.due_claims import DueClaims
     from streams.runtime.model_reload import ModelReloader
     from streams.runtime.worker import Worker
@@ -41,6 +42,8 @@ class Sources(NamedTuple):
     drift: LiveDrift | None
     differences: Sequence[str]
     """What the start found: topics that differ from their description, campaigns that contact no customer."""
+    definitions: DefinitionReloader | None
+    """None where definitions are files, which are read at the start."""
 
 
 def take_metrics_snapshot(
@@ -101,6 +104,7 @@ def name_degradations(sources: Sources, app: StreamApp, watch: LagMonitor) -> li
     return [
         *away,
         *sources.differences,
+        *(sources.definitions.describe() if sources.definitions else ()),
         *app.chunk_consumer.describe(),
         *watch.describe_open_transactions(),
         *sources.unreadable.describe(),

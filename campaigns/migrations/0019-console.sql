@@ -1,7 +1,7 @@
 -- The console: who may sign in, what they did, and what they looked at.
 
 CREATE TABLE console_account (
-    name text PRIMARY KEY,
+    name text PRIMARY KEY CHECK (name ~ '^[a-z0-9][a-z0-9._@+-]{0,99}$'),
     role text NOT NULL CHECK (role IN ('viewer', 'care', 'marketer', 'operator', 'admin')),
     password_hash text,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -9,7 +9,7 @@ CREATE TABLE console_account (
     disabled_at timestamptz
 );
 COMMENT ON TABLE console_account IS 'People and programs that use the console or its API.';
-COMMENT ON COLUMN console_account.password_hash IS 'Argon2id; null where the account signs in by OIDC or has only keys.';
+COMMENT ON COLUMN console_account.password_hash IS 'Argon2id; null where the account has only keys.';
 
 CREATE TABLE console_session (
     digest bytea PRIMARY KEY,

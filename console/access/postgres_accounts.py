@@ -14,6 +14,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from campaigns.errors import LedgerUnavailableError
 from campaigns.queries import load_queries
+from console.access.names import check_name
 from console.access.roles import Role
 from console.access.tokens import digest
 from console.errors import AccessError
@@ -35,7 +36,7 @@ class Account:
     """Someone who may use the console.
 
     Attributes:
-        password_hash: None where the account has only keys, or signs in elsewhere.
+        password_hash: None where the account has only keys.
     """
 
     name: str
@@ -118,9 +119,9 @@ class PostgresAccounts:
         """Add an account.
 
         Raises:
-            AccessError: there is one of that name.
+            AccessError: there is one of that name, or no account can have it.
         """
-        values = {"name": name, "role": role, "password_hash": password_hash, "by": by}
+        values = {"name": check_name(name), "role": role, "password_hash": password_hash, "by": by}
         if not self._ask("add_account", values):
             raise AccessError(f"there is an account {name!r} already; choose another name, or change that one")
 
@@ -237,6 +238,10 @@ class PostgresAccounts:
                 "address": address,
             },
         )
+
+    def record_views(self, actor: str, action: str, customer_ids: Sequence[str]) -> None:
+        """Add a line for each customer whom somebody looked at."""
+        self._ask("record_views", {"actor": actor, "action": action, "customers": list(customer_ids)})
 
     def list_audit(
         self, *, before: int | None, limit: int, actor: str | None = None, customer_id: str | None = None

@@ -53,6 +53,11 @@ INSERT INTO audit_entry (actor, action, subject, customer_id, detail, address)
 VALUES (%(actor)s, %(action)s, %(subject)s, %(customer_id)s, %(detail)s, %(address)s)
 RETURNING entry_id;
 
+-- name: record_views
+INSERT INTO audit_entry (actor, action, subject, customer_id)
+SELECT %(actor)s, %(action)s, customer_id, customer_id FROM unnest(%(customers)s::text[]) AS t (customer_id)
+RETURNING entry_id;
+
 -- name: list_audit
 SELECT entry_id, at, actor, action, subject, customer_id, detail, address FROM audit_entry
 WHERE (%(before)s::bigint IS NULL OR entry_id < %(before)s)

@@ -33,4 +33,4 @@ def derive_csrf_token(session_token: str) -> str:
 
 def is_same(expected: str, given: str | None) -> bool:
     """Compare two tokens in a time that does not depend on where they differ."""
-    return given is not None and compare_digest(expected.encode(), given.encode())
+    return given is not None and compare_digest(expected.encode(), given.encode(errors="replace"))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from campaigns.definition import load_definitions
 from campaigns.errors import LedgerUnavailableError
 from console.cli.exit_codes import INTERRUPTED
 from console.cli.performance import performance
@@ -19,6 +18,7 @@ from console.use_cases.campaign_stops import find_stops, resume_campaign, stop_c
 from console.use_cases.launches import count_requested, find_result, how_to_resume
 from console.use_cases.launches import launch_campaign as begin_or_resume
 from models.current_user import current_user
+from streams.definitions import read_definitions
 from streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ campaigns.add_command(performance)
 def list_campaigns() -> None:
     """Show every campaign, and which are stopped."""
     settings = load_settings()
-    defined = load_definitions(settings.definitions_dir).campaigns
+    defined = read_definitions(settings).campaigns
     try:
         stops = {key: _describe(each) for key, each in find_stops(settings).items()}
         otherwise = "runs"

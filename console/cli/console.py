@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from console.access.key_issue import issue_key
 from console.access.passwords import hash_password
 from console.access.postgres_accounts import PostgresAccounts
 from console.access.roles import Role
-from console.access.tokens import make_key
 from console.errors import AccessError
 from console.tables import print_table
 from models.current_user import current_user
@@ -65,7 +63,7 @@ def accounts() -> None:
 @accounts.command("add")
 @_NAME
 @_ROLE
-@click.option("--no-password", is_flag=True, help="The account has only keys, or signs in by OIDC.")
+@click.option("--no-password", is_flag=True, help="The account has only keys.")
 @click.password_option(prompt=False, help="The password; asked for by default.")
 def add_account(name: str, role: str, no_password: bool, password: str | None) -> None:
     """Add an account; NAME is what its owner signs in with."""
@@ -122,11 +120,9 @@ def keys() -> None:
 @click.option("--days", type=click.IntRange(min=1), help="The key expires after so many days; default: never.")
 def add_key(name: str, days: int | None) -> None:
     """Add a key to the account NAME, and print it once."""
-    key_id, key = secrets.token_hex(4), make_key()
-    expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    _ask(lambda ledger: ledger.add_key(key_id, key, name, by=current_user(), expires_at=expires_at))
-    click.echo(key)
-    click.echo(f"key {key_id} of {name}; it is shown only now", err=True)
+    issued = _ask(lambda ledger: issue_key(ledger, name, days=days, by=current_user()))
+    click.echo(issued.secret)
+    click.echo(f"key {issued.key_id} of {name}; it is shown only now", err=True)
 
 
 @keys.command("list")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from campaigns.feedback import SCORED_MODELS, FeedbackKind
-from console.feedback_views import what
+from console.feedback_views import feedback_object, what
 from console.tables import print_table
 from console.use_cases.customer_digests import find_digest
 from console.use_cases.customer_feedback import export_feedback, give_feedback, list_feedback, withdraw_feedback
@@ -20,7 +20,7 @@ from streams.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from console.use_cases.customer_feedback import FeedbackState, Given
+    from console.use_cases.customer_feedback import Given
 
 _TIMES = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"])
 
@@ -106,7 +106,7 @@ def list_all(customer_id: str, as_json: bool) -> None:
     """Show what staff said of a customer, and whether it counts now."""
     found = list_feedback(load_settings(), customer_id)
     if as_json:
-        click.echo(json.dumps({"customer_id": customer_id, "feedback": list(map(_as_json, found))}))
+        click.echo(json.dumps({"customer_id": customer_id, "feedback": list(map(feedback_object, found))}))
         return
     if not found:
         click.echo(f"the ledger has no feedback about customer {customer_id}")
@@ -130,20 +130,3 @@ def _say(customer_id: str, given: Given) -> None:
     if given.unchecked:
         click.echo(f"holdfast: whether the customer exists was not checked: {given.unchecked}", err=True)
     click.echo(f"published {given.event_id} about customer {customer_id}; it counts when a worker has read it")
-
-
-def _as_json(found: FeedbackState) -> dict[str, Any]:
-    said = found.feedback
-    return {
-        "feedback_id": said.event_id,
-        "state": found.state,
-        "kind": said.kind,
-        "given_at": said.given_at.isoformat(),
-        "until": said.until.isoformat() if said.until else None,
-        "model": said.model,
-        "value": said.value,
-        "by": said.actor,
-        "why": said.why,
-        "withdrawn_by": found.withdrawal.actor if found.withdrawal else None,
-        "withdrawn_at": found.withdrawal.given_at.isoformat() if found.withdrawal else None,
-    }

@@ -63,7 +63,7 @@ def predict(
                 if as_json
                 else printable("\n".join(describe(kind, each, answers.offers)) + "\n", keep="\n")
             )
-        _tell([f"note: {each}" for each in answers.notes] + list(answers.problems))
+        _tell([f"note: {each}" for each in answers.notes] + list(answers.problems.values()))
         sys.exit(REFUSED if answers.problems else 0)
     if out:
         with ProgressBar() as bar:

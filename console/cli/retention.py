@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from console.cli.progress_bar import ProgressBar
+from console.erasure_views import describe_receipt
 from console.use_cases.erasure import erase_customers, lift_erasure
 from console.use_cases.pruning import prune_ledger
 from models.current_user import current_user
@@ -20,11 +21,9 @@ from streams.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from console.use_cases.erasure import Receipt
     from console.use_cases.pruning import PruneReport
 
-DAY_S = 86_400
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": DAY_S}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @click.command()
@@ -56,29 +55,6 @@ def forget(customer_ids: tuple[str, ...], file: Path | None, why: str, by: str, 
         return
     for line in describe_receipt(receipt, settings.cache_ttl_s):
         click.echo(line)
-
-
-def describe_receipt(receipt: Receipt, cache_ttl_s: float) -> Iterator[str]:
-    """Yield a receipt, line by line."""
-    yield f"customers erased: {receipt.customers:,}; their events are left out from now on"
-    for table, rows in sorted(receipt.rows.items()):
-        if rows:
-            yield f"  rows of {table}: {rows:,}"
-    if receipt.unsent:
-        yield f"  {receipt.unsent:,} of the messages were not marked as published: a worker may publish them now"
-    if receipt.cache_erased:
-        yield "  cache: removed"
-    else:
-        yield f"  cache: Redis was away; its rows are never read again, and expire within {cache_ttl_s / 3600:g} h"
-    yield "not covered, erase there what must not be kept:"
-    for topic, kept_s in sorted(receipt.retention_s.items()):
-        until = "without limit of time" if kept_s is None else f"for {kept_s / DAY_S:g} days"
-        yield f"  topic {topic}: keeps its records {until}"
-    if receipt.broker:
-        yield f"  topics: their retention could not be read: {receipt.broker}"
-    for file in receipt.files:
-        yield f"  models folder: {file} mentions a customer"
-    yield "  the warehouse, backups, exported files, and the systems that received triggers"
 
 
 def _read_period(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LINE = 100
 """A rule that has fewer characters is shown on one line."""
+TAKEN_UP = "running workers take it up within seconds"
 _BY = click.option("--by", default=current_user, help="Name recorded with it; default: the current user.")
 
 
@@ -48,10 +49,14 @@ _BY = click.option("--by", default=current_user, help="Name recorded with it; de
 def activate(key: str, mode: Mode, why: str, by: str) -> None:
     """Set what the first evaluation of a customer under a segment's present rules may fire.
 
-    Workers read this when they start. Run it before they start with changed rules: what has been evaluated stays.
+    Workers read this when they start, and within seconds with HOLDFAST_DEFINITIONS=ledger and --why. Run it before they
+    have changed rules: what has been evaluated stays.
     """
-    segment = activate_segment(load_settings(), key, mode, by=by, why=why)
-    click.echo(f"{key} version {segment.version}: {mode}; restart the workers")
+    settings = load_settings()
+    segment = activate_segment(settings, key, mode, by=by, why=why)
+    # Workers look for modes that have a reason.
+    is_taken_up = why and settings.definitions == "ledger"
+    click.echo(f"{key} version {segment.version}: {mode}; {TAKEN_UP if is_taken_up else 'restart the workers'}")
     click.echo("then let them evaluate every customer: holdfast segments reevaluate")
 
 

@@ -21,7 +21,6 @@ import psycopg
 from rich.console import Console
 from rich.live import Live
 
-from campaigns.definition import load_definitions
 from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.records import DecisionRecord
@@ -40,6 +39,7 @@ from console.use_cases.explanations import explain_decision
 from console.use_cases.performance import measure_campaign
 from console.warehouse import load_example
 from console.web.serving import serve_meanwhile
+from streams.definitions import read_definitions
 from streams.kafka.topics import create_missing_topics
 from streams.settings import load_settings
 
@@ -165,7 +165,7 @@ def _prepare(settings: Settings, console: Console) -> None:
 
 
 async def _activate(settings: Settings) -> None:
-    defined = load_definitions(settings.definitions_dir)
+    defined = read_definitions(settings)
     ledger = PostgresLedger(settings.ledger_url)
     await ledger.open()
     await ledger.activate(defined.segments, defined.campaigns, at=datetime.combine(BEGIN, clock(), UTC))
@@ -310,7 +310,7 @@ def _summarise(settings: Settings, played: Played, console: Console) -> None:
         console.print(draw_tables(played.last))
     for line in ("", *summary):
         console.print(line, soft_wrap=True)
-    segments = load_definitions(settings.definitions_dir).segments
+    segments = read_definitions(settings).segments
     console.print(f"\n[bold]The effect of {MEASURED}[/], with the conversions of simulated customers")
     for line in describe_effect(played.performance):
         console.print(f"  {line}", soft_wrap=True)
@@ -333,7 +333,7 @@ def _count_withheld(settings: Settings) -> str:
 
 
 def _describe_quiet_hours(settings: Settings) -> str:
-    quiet = load_definitions(settings.definitions_dir).channels[QUIET_CHANNEL].quiet_hours
+    quiet = read_definitions(settings).channels[QUIET_CHANNEL].quiet_hours
     return (
         f"the quiet hours of {QUIET_CHANNEL}: {quiet.begin} to {quiet.end} {quiet.zone}" if quiet else "no quiet hours"
     )

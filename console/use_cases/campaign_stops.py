@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from campaigns.breaker import CampaignStop
-from campaigns.definition import load_definitions
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.performance import find_campaign
+from streams.definitions import read_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ def stop_campaign(settings: Settings, key: str, *, reason: str, actor: str) -> S
         CampaignDefinitionError: there is no such campaign.
         LedgerUnavailableError: the ledger cannot be reached.
     """
-    find_campaign(load_definitions(settings.definitions_dir).campaigns, key)
+    find_campaign(read_definitions(settings).campaigns, key)
 
     async def stop(ledger: PostgresLedger) -> StopRecord | None:
         if await ledger.stop_campaign(CampaignStop(key, reason, actor)):
@@ -54,5 +54,5 @@ def resume_campaign(settings: Settings, key: str, *, reason: str, actor: str) ->
     """
     resumed = ask_ledger(settings, lambda ledger: ledger.resume_campaign(key, actor=actor, reason=reason))
     if not resumed:
-        find_campaign(load_definitions(settings.definitions_dir).campaigns, key)
+        find_campaign(read_definitions(settings).campaigns, key)
     return resumed

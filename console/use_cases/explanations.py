@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from campaigns.definition import load_definitions
-from campaigns.errors import ErasureError
+from campaigns.errors import ErasedCustomerError
 from campaigns.ports import LedgerFacts
 from campaigns.recomputation import recompute
 from console.use_cases.customer_feedback import judge_feedback
@@ -20,6 +19,7 @@ from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
 from models.scores import score_customers, score_offers
 from segments.explanation import explain_rule
+from streams.definitions import read_definitions
 from streams.runtime.model_reload import load_models
 from streams.staff_feedback import feedback_columns
 from streams.warehouse import find_warehouse
@@ -99,9 +99,9 @@ def explain_customer(settings: Settings, customer_id: str, *, recomputes: bool =
     Raises:
         WarehouseError: the warehouse cannot be read, or has no such customer.
         LedgerUnavailableError: the ledger cannot be read.
-        ErasureError: the customer was erased.
+        ErasedCustomerError: the customer was erased.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     segments = definitions.segments
     by_key = {segment.key: segment for segment in segments}
 
@@ -113,7 +113,7 @@ def explain_customer(settings: Settings, customer_id: str, *, recomputes: bool =
 
     async def ask(ledger: PostgresLedger) -> CustomerExplanation:
         if (erased := await ledger.find_tombstone(customer_id)) is not None:
-            raise ErasureError(
+            raise ErasedCustomerError(
                 f"customer {customer_id!r} was erased on {erased.erased_at:%Y-%m-%d} by {erased.actor} ({erased.why}): "
                 "nothing of them is kept, and their events are left out"
             )

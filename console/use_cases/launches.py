@@ -11,14 +11,22 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from campaigns.definition import Launch, load_definitions
-from campaigns.errors import CampaignDefinitionError, LaunchError, LedgerUnavailableError
-from campaigns.postgres_launches import open_launches
+from campaigns.definition import Launch
+from campaigns.definition_versions import name_campaign, name_segment
+from campaigns.errors import (
+    CampaignDefinitionError,
+    DefinitionMissingError,
+    LaunchError,
+    LedgerUnavailableError,
+    UnknownLaunchError,
+)
+from campaigns.postgres_launches import BEFORE_ALL, open_launches
 from features.errors import WarehouseError
 from features.warehouses import opened
+from streams.definitions import read_definitions, read_ledger
 from streams.errors import BrokerUnavailableError
 from streams.kafka.event_producer import DELIVERY_TIMEOUT_S
 from streams.kafka.launch_requests import LaunchRequestProducer
@@ -36,6 +44,8 @@ if TYPE_CHECKING:
 
 PAGE_MEMBERS = 5_000
 MAX_LAUNCH_ID = 100
+TAKEN_UP_AFTER = timedelta(seconds=10)
+"""In which every worker has looked for changed definitions, see streams/runtime/definition_reload.py."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +98,15 @@ def find_result(settings: Settings, launch_id: str) -> LaunchResult:
     """Return what the workers have decided for a launch.
 
     Raises:
-        LaunchError: there is no launch of that id.
+        UnknownLaunchError: there is no launch of that id.
         LedgerUnavailableError: the ledger cannot be read.
     """
     with open_launches(settings.ledger_url) as launches:
         launch = launches.find(launch_id)
         if launch is None:
-            raise LaunchError(f"there is no launch {launch_id!r}; `holdfast campaigns launch` prints the id of each")
+            raise UnknownLaunchError(
+                f"there is no launch {launch_id!r}; `holdfast campaigns launch` prints the id of each"
+            )
         return LaunchResult(launch, launches.count_decisions(launch))
 
 
@@ -119,7 +131,7 @@ def find_launchable(campaigns: Sequence[Campaign], key: str) -> Campaign:
     """
     by_key = {campaign.key: campaign for campaign in campaigns}
     if key not in by_key:
-        raise CampaignDefinitionError(f"no campaign {key!r}; there are: {', '.join(sorted(by_key))}")
+        raise DefinitionMissingError(f"no campaign {key!r}; there are: {', '.join(sorted(by_key))}")
     if by_key[key].launch is not Launch.BY_OPERATOR:
         runs = f"campaign {key!r} runs by itself {_describe_cause(by_key[key])}"
         raise CampaignDefinitionError(f'{runs}; only campaigns with "launch": "by_operator" are launched')
@@ -131,6 +143,22 @@ def _describe_cause(campaign: Campaign) -> str:
         return f"at each {campaign.event} of a member of {campaign.segment!r}"
     verb = "enters" if campaign.launch is Launch.ON_ENTER else "leaves"
     return f"when a customer {verb} {campaign.segment!r}"
+
+
+def count_launch(settings: Settings, key: str) -> int:
+    """Return how many members a new launch of a campaign would request; nothing is published.
+
+    Fewer may be contacted: consent, cooldown, holdout and limits count.
+
+    Raises:
+        CampaignDefinitionError: see find_launchable.
+        LaunchError: the campaign is stopped.
+        LedgerUnavailableError: the ledger cannot be used.
+    """
+    campaign = find_launchable(read_definitions(settings).campaigns, key)
+    with open_launches(settings.ledger_url) as launches:
+        _refuse_stopped(launches, key)
+        return launches.count_members(campaign.segment, after=BEFORE_ALL)
 
 
 async def check_launch_facts(settings: Settings, definitions: DefinitionSet, campaign: Campaign) -> str | None:
@@ -189,8 +217,9 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
         BrokerUnavailableError: not every request was acknowledged; resume with the same id.
         LedgerUnavailableError: the ledger cannot be used; resume with the same id.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     campaign = find_launchable(definitions.campaigns, key)
+    _refuse_new(settings, campaign)
     unchecked = asyncio.run(check_launch_facts(settings, definitions, campaign))
     if launch_id is not None:
         _check_id(launch_id)
@@ -208,6 +237,20 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
         producer = LaunchRequestProducer(settings, timeout_s=timeout_s)
         launched = _publish(producer, launches, campaign, begun, on_progress, page)
     return replace(launched, unchecked=unchecked)
+
+
+def _refuse_new(settings: Settings, campaign: Campaign) -> None:
+    """Refuse to launch what workers may not have taken up: to them its requests would be of no campaign they know."""
+    if settings.definitions == "files":
+        return
+    names = (name_campaign(campaign.key), name_segment(campaign.segment))
+    versions = read_ledger(settings).versions
+    age = datetime.now(UTC) - max(versions[each].at for each in names)
+    if age < TAKEN_UP_AFTER:
+        raise LaunchError(
+            f"campaign {campaign.key!r} or its segment was changed {age.total_seconds():.0f} s ago, and workers take "
+            f"it up within {TAKEN_UP_AFTER.total_seconds():.0f} s; launch it then"
+        )
 
 
 def _refuse_stopped(launches: PostgresLaunches, key: str) -> None:

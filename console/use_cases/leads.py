@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from campaigns.leads import LeadRecord, LeadState
-    from models.leads import LeadReason, LeadScore, LeadScorer
+    from models.leads import Lead, LeadReason, LeadScore, LeadScorer
     from streams.settings import Settings
 
 
@@ -44,7 +44,7 @@ class LeadExplanation:
 
 @dataclass(frozen=True, slots=True)
 class ScoredLead:
-    """A lead of a file with its score, tier and reasons."""
+    """A lead with its score, tier and reasons."""
 
     lead_id: str
     score: LeadScore
@@ -53,8 +53,8 @@ class ScoredLead:
 
 
 @dataclass(frozen=True, slots=True)
-class FileScores:
-    """The scores of a file, in the order of its lines.
+class LeadScores:
+    """The scores of leads, in the order given.
 
     Attributes:
         leads: scored.
@@ -98,20 +98,24 @@ async def explain_lead(settings: Settings, lead_id: str) -> LeadExplanation:
     )
 
 
-def score_file(settings: Settings, path: Path) -> FileScores:
+def score_file(settings: Settings, path: Path) -> LeadScores:
     """Return the scores of the leads of a CSV file.
 
     Raises:
         LeadFileError: the file or a line cannot be read.
     """
-    leads = read_leads(path)
+    return score_leads(settings, [(each.lead_id, each.features) for each in read_leads(path)])
+
+
+def score_leads(settings: Settings, leads: Sequence[tuple[str, Lead]]) -> LeadScores:
+    """Return the scores of leads, each its id and features."""
     scorer, refused = load(settings)
-    scores = scorer.score([each.features for each in leads])
+    scores = scorer.score([features for _, features in leads])
     scored = [
-        ScoredLead(each.lead_id, score, scorer.tier(score.score), scorer.explain(each.features, score.basis))
-        for each, score in zip(leads, scores, strict=True)
+        ScoredLead(lead_id, score, scorer.tier(score.score), scorer.explain(features, score.basis))
+        for (lead_id, features), score in zip(leads, scores, strict=True)
     ]
-    return FileScores(scored, refused)
+    return LeadScores(scored, refused)
 
 
 def judge_score(settings: Settings, lead_id: str, value: float | None, *, by: str, why: str) -> str:

@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import psycopg
 
-from campaigns.errors import CampaignError
-from features.errors import FeaturesError
-from models.errors import ModelError
-from segments.errors import SegmentsError
-from streams.errors import HoldfastStreamError
+from console.errors import FOR_PEOPLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KNOWN = (CampaignError, FeaturesError, ModelError, SegmentsError, HoldfastStreamError, psycopg.Error)
+KNOWN = (*FOR_PEOPLE, psycopg.Error)
 """What a part may fail with; any other error is one of the program, and is raised."""
 
 Value_co = TypeVar("Value_co", covariant=True)

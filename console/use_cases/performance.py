@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from campaigns.confidence_sequence import ALPHA
-from campaigns.definition import load_definitions
 from campaigns.effect import compare_conversion, compare_revenue
-from campaigns.errors import CampaignDefinitionError
+from campaigns.errors import CampaignDefinitionError, DefinitionMissingError
 from campaigns.exposures import CONTROL, TREATED, ContactCounts, accumulate
 from campaigns.postgres_performance import open_performance
 from campaigns.sample_ratio import check_ratio, check_variants
 from campaigns.variants import find_shares
+from streams.definitions import read_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -214,7 +214,7 @@ def measure_campaign(settings: Settings, key: str) -> CampaignPerformance:
         CampaignDefinitionError: there is no such campaign.
         LedgerUnavailableError: the ledger cannot be read.
     """
-    return _measure(settings, find_campaign(load_definitions(settings.definitions_dir).campaigns, key), [key])
+    return _measure(settings, find_campaign(read_definitions(settings).campaigns, key), [key])
 
 
 def measure_group(settings: Settings, key: str) -> CampaignPerformance:
@@ -224,7 +224,7 @@ def measure_group(settings: Settings, key: str) -> CampaignPerformance:
         CampaignDefinitionError: no campaign is in such a group.
         LedgerUnavailableError: the ledger cannot be read.
     """
-    group = find_group(load_definitions(settings.definitions_dir).campaigns, key)
+    group = find_group(read_definitions(settings).campaigns, key)
     return _measure(settings, group, [each.key for each in group.campaigns])
 
 
@@ -254,13 +254,13 @@ def find_campaign(campaigns: Collection[Campaign], key: str) -> Campaign:
     """Return the campaign that an operator names.
 
     Raises:
-        CampaignDefinitionError: there is none; the message names those with the nearest names, or all.
+        DefinitionMissingError: there is none; the message names those with the nearest names, or all.
     """
     by_key = {campaign.key: campaign for campaign in campaigns}
     if key not in by_key:
         nearest = get_close_matches(key, by_key)
         meant = f"did you mean {' or '.join(map(repr, nearest))}?" if nearest else f"there are: {', '.join(by_key)}"
-        raise CampaignDefinitionError(f"no campaign {key!r}; {meant}")
+        raise DefinitionMissingError(f"no campaign {key!r}; {meant}")
     return by_key[key]
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.definition import load_definitions
 from campaigns.offers import find_conditions
 from campaigns.recommendations import recommend
 from console.errors import PredictionError
@@ -34,6 +33,7 @@ from models.tasks.churn import Churn
 from models.tasks.nbo import NextBestOffer
 from models.tasks.registry import TASKS
 from segments.definition import build_segment
+from streams.definitions import read_definitions
 from streams.known_facts import known_facts
 from streams.runtime.model_reload import load_models
 from streams.warehouse import find_warehouse
@@ -59,13 +59,13 @@ class Answers:
 
     Attributes:
         predictions: JSON objects of the shapes in models/schemas, in the order of the ids asked for.
-        problems: a sentence for each id that has no prediction.
+        problems: a sentence for each id that has no prediction, by id.
         notes: a sentence for each thing that they lack.
         offers: the names of the offers, by id.
     """
 
     predictions: Sequence[dict[str, Any]]
-    problems: Sequence[str]
+    problems: Mapping[str, str]
     notes: Sequence[str]
     offers: Mapping[int, str]
 
@@ -125,7 +125,7 @@ class PredictionService:
             state = await sources.ledger.read(table.customer_ids, []) if sources.ledger else None
             facts = add_facts(table, plan, sources, state)
         predictions = self.describe(kind, self._predict(kind, facts), facts)
-        problems = [_describe_rows(each, rows[each]) for each in wanted if rows[each] != 1]
+        problems = {each: _describe_rows(each, rows[each]) for each in wanted if rows[each] != 1}
         names = {place: offer.name for place, offer in self.definitions.offers.items()}
         return Answers(predictions, problems, self.notes(kind), names)
 
@@ -241,7 +241,7 @@ async def open_service(settings: Settings) -> AsyncIterator[PredictionService]:
         WarehouseError: the warehouse cannot be read.
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     scorers = load_models(settings, definitions.offers)
     async with opened(find_warehouse(settings)) as warehouse:
         view = await warehouse.fetch([])

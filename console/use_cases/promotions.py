@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from campaigns.definition import load_definitions
 from console.model_preview import Preview, add_previews, preview_swap
 from console.use_cases.warehouse_check import describe_view, read_columns
 from features.warehouses import opened
@@ -21,6 +20,7 @@ from models.sources import unavailable_facts
 from models.tasks.registry import TASKS, moves_customers
 from models.versions import promote, roll_back
 from models.view_check import check_view
+from streams.definitions import read_definitions
 from streams.known_facts import known_facts
 from streams.runtime.model_reload import load_models
 from streams.warehouse import find_warehouse
@@ -154,7 +154,7 @@ def _refuse_storm(settings: Settings, name: str, preview: Preview, request: Prom
 
 
 def _measure(settings: Settings, name: str, scorer: Scorer) -> Preview:
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     scorers = load_models(settings, definitions.offers)
     return asyncio.run(_preview(settings, name, scorer, scorers, definitions.segments))
 
@@ -180,4 +180,4 @@ async def _preview(
 
 
 def _count_offers(settings: Settings) -> int:
-    return len(load_definitions(settings.definitions_dir).offers)
+    return len(read_definitions(settings).offers)

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from campaigns.candidates import Definitions
-from campaigns.definition import load_definitions
 from campaigns.postgres_pruning import Pruned, open_pruning
 from campaigns.retention import RULES, check_retention, plan_pruning
 from intelligence.postgres_messages import open_store
+from streams.definitions import read_definitions
 from streams.errors import BrokerUnavailableError
 from streams.kafka.group_progress import find_oldest_unprocessed
 
@@ -53,7 +53,7 @@ def prune_ledger(
         LedgerUnavailableError, MessageStoreUnavailableError: the ledger or the message store cannot be reached.
     """
     days = settings.retention_days
-    defined = load_definitions(settings.definitions_dir)
+    defined = read_definitions(settings)
     versions = {each.key: each.version for each in defined.segments}
     definitions = Definitions(defined.campaigns, defined.offers, {}, versions, channels=defined.channels)
     check_retention(days, defined.campaigns, definitions)

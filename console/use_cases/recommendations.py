@@ -14,7 +14,7 @@ from campaigns.postgres_insights import count_insights, write_insights
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.recommendation_file import open_file
 from features.insights import RECOMMENDATIONS
-from intelligence.errors import RecommendationError
+from intelligence.errors import NoRecommendationsError, RecommendationError
 from intelligence.recommendations.catalogue import CATALOGUE_COLUMNS, read_catalogue
 from intelligence.recommendations.catalogue import REQUIRED_COLUMNS as OF_PRODUCTS
 from intelligence.recommendations.purchases import PURCHASE_COLUMNS, read_purchases
@@ -233,7 +233,7 @@ def read_stored(settings: Settings, customer_id: str) -> Sequence[Mapping[str, A
     """Return the recommendations of one customer that the latest run stored.
 
     Raises:
-        RecommendationError: there are none.
+        NoRecommendationsError: there are none.
         LedgerUnavailableError: the ledger cannot be read.
     """
 
@@ -243,7 +243,7 @@ def read_stored(settings: Settings, customer_id: str) -> Sequence[Mapping[str, A
 
     found = ask_ledger(settings, ask)
     if found is None:
-        raise RecommendationError(
+        raise NoRecommendationsError(
             f"no recommendations of customer {customer_id!r} are stored; run `holdfast recommend run`, or compute "
             "those of this customer with --now"
         )

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from campaigns.definition import load_definitions
 from campaigns.errors import ReevaluationError
 from campaigns.postgres_reevaluations import open_reevaluations
 from features.warehouses import opened
 from segments.definition import fingerprint
 from streams.decision_config import find_versions
+from streams.definitions import read_definitions
 from streams.kafka.reevaluation_requests import ReevaluationRequestProducer
 from streams.runtime.model_reload import find_changeovers
 from streams.warehouse import find_warehouse
@@ -271,7 +271,7 @@ def reevaluate(
         BrokerUnavailableError: Kafka takes no requests.
         LedgerUnavailableError: the ledger cannot be used.
     """
-    segments = load_definitions(settings.definitions_dir).segments
+    segments = read_definitions(settings).segments
     versions = find_versions(segments, find_changeovers(settings))
     pace = pace or Pace(rate or settings.reevaluation_rate)
     producer = ReevaluationRequestProducer(settings)

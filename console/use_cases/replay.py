@@ -25,6 +25,7 @@ from campaigns.postgres_replays import PostgresReplay, list_replays, open_replay
 from models.registry import load_version
 from segments.definition import fingerprint
 from segments.engine import Mode
+from streams.definitions import read_definitions
 from streams.errors import ReplayError
 from streams.kafka.connection import describe_security
 from streams.kafka.history import Period, count_undecided
@@ -374,8 +375,8 @@ def _load(settings: Settings, plan: ReplayPlan) -> tuple[DefinitionSet, Scorers]
     Raises:
         DefinitionError, RuleError, ModelError: they cannot be used.
     """
-    folder = Path(plan.definitions_dir) if plan.definitions_dir else settings.definitions_dir
-    definitions = load_definitions(folder)
+    folder = plan.definitions_dir
+    definitions = load_definitions(Path(folder)) if folder else read_definitions(settings)
     scorers = load_models(settings, definitions.offers)
     for name, version in plan.models.items():
         if name not in scorers.by_name:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from campaigns.definition import load_definitions
 from campaigns.unknown_facts import find_unknown_facts
 from console.use_cases.segment_choice import choose_segment
 from console.use_cases.segment_facts import facts_of, find_missing_columns
@@ -20,6 +19,7 @@ from models.rfm import SEGMENTS
 from models.scores import score_customers
 from segments.expression import Array, BoolOp, Condition, Fact, LiteralValue, Negation, Operation
 from segments.null_safety import find_null_holds
+from streams.definitions import read_definitions
 from streams.known_facts import SAMPLED_ROWS, known_facts
 from streams.runtime.model_reload import load_models
 
@@ -62,18 +62,18 @@ class SegmentVerdict:
     notes: Sequence[str] = ()
 
 
-def check_segments(settings: Settings, name: str | None = None) -> Sequence[SegmentVerdict]:
+def check_segments(settings: Settings, name: str | Segment | None = None) -> Sequence[SegmentVerdict]:
     """Return a verdict on each segment, or on the one named.
 
     Args:
         settings: where the view, the models and the definitions are.
-        name: the key of a segment, or a definition file; None for all segments.
+        name: a segment, the key of one, or a definition file; None for all segments.
 
     Raises:
         WarehouseError: the warehouse cannot be read.
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     segments = definitions.segments if name is None else [choose_segment(definitions.segments, name)]
     scorers = load_models(settings, definitions.offers)
     sample = asyncio.run(read_sample(settings, SAMPLED_ROWS))

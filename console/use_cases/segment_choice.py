@@ -6,24 +6,26 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from segments.definition import build_segment
+from segments.definition import Segment, build_segment
 from segments.definition_files import read_content
 from segments.errors import UnknownSegmentError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from segments.definition import Segment
-
 NEAREST = 3
 
 
-def choose_segment(segments: Sequence[Segment], name: str) -> Segment:
-    """Return the segment of a key or of a definition file; a key comes first.
+def choose_segment(segments: Sequence[Segment], name: str | Segment) -> Segment:
+    """Return the segment of a key or of a definition file; a key comes first. A segment is itself.
+
+    What a request names is never a file: give the segment.
 
     Raises:
         SegmentsError: there is no such segment, or the file cannot be used.
     """
+    if isinstance(name, Segment):
+        return name
     by_key = {segment.key: segment for segment in segments}
     if name in by_key:
         return by_key[name]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.definition import load_definitions
 from campaigns.errors import LedgerUnavailableError
 from campaigns.feedback import ALWAYS_VIP
 from campaigns.ports import LedgerFacts, LedgerState
@@ -26,6 +25,7 @@ from models.facts import SCORE_FACTS
 from models.rfm import RFM_SOURCES
 from models.scores import score_customers
 from models.sources import unavailable_facts
+from streams.definitions import read_definitions
 from streams.known_facts import SAMPLED_ROWS
 from streams.runtime.model_reload import load_models
 from streams.staff_feedback import feedback_columns
@@ -131,7 +131,7 @@ def list_fact_columns(settings: Settings, *, rows: int = SAMPLED_ROWS) -> FactCo
         WarehouseError: the warehouse cannot be read.
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     return asyncio.run(_list(settings, load_models(settings, definitions.offers), rows))
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from campaigns.definition import load_definitions
 from console.use_cases.ledger import open_ledger
 from console.use_cases.segment_choice import choose_segment
 from console.use_cases.segment_facts import FactSources, plan_facts, read_facts
@@ -22,6 +21,7 @@ from models.fallbacks import ModelFallbacks
 from segments.engine import Activation, classify
 from streams.customers import joined_at
 from streams.decision_config import find_scored
+from streams.definitions import read_definitions
 from streams.runtime.model_reload import load_models
 from streams.warehouse import find_warehouse
 
@@ -82,12 +82,12 @@ class SegmentDiff:
     substitutions: Sequence[str]
 
 
-def compare_segment(settings: Settings, name: str, *, limit: int) -> SegmentDiff:
+def compare_segment(settings: Settings, name: str | Segment, *, limit: int) -> SegmentDiff:
     """Return who would enter and who would leave if every customer were evaluated now; nothing is changed.
 
     Args:
         settings: where customers, models, definitions and memberships are.
-        name: the key of a segment, or a definition file, whose key says which memberships to compare with.
+        name: a segment, the key of one, or a definition file, whose key says which memberships to compare with.
         limit: the largest number of examples of each kind.
 
     Raises:
@@ -95,7 +95,7 @@ def compare_segment(settings: Settings, name: str, *, limit: int) -> SegmentDiff
         LedgerUnavailableError: the ledger cannot be read.
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     segment = choose_segment(definitions.segments, name)
     return asyncio.run(_compare(settings, segment, load_models(settings, definitions.offers), limit))
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.definition import load_definitions
 from console.use_cases.ledger import open_ledger
 from console.use_cases.segment_choice import choose_segment
 from console.use_cases.segment_facts import FactSources, plan_facts, read_facts
 from console.use_cases.warehouse_check import describe_view
 from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
+from streams.definitions import read_definitions
 from streams.runtime.model_reload import load_models
 from streams.warehouse import find_warehouse
 
@@ -66,12 +66,12 @@ class SegmentPreview:
         return self.matching / self.customers if self.customers else 0.0
 
 
-def preview_segment(settings: Settings, name: str, *, limit: int) -> SegmentPreview:
+def preview_segment(settings: Settings, name: str | Segment, *, limit: int) -> SegmentPreview:
     """Return for how many customers the rule of a segment holds now.
 
     Args:
         settings: where customers, models and definitions are.
-        name: the key of a segment, or a definition file.
+        name: a segment, the key of one, or a definition file.
         limit: the largest number of examples.
 
     Raises:
@@ -79,7 +79,7 @@ def preview_segment(settings: Settings, name: str, *, limit: int) -> SegmentPrev
         LedgerUnavailableError: the rule reads conversations, and the ledger cannot be read.
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     segment = choose_segment(definitions.segments, name)
     return asyncio.run(_preview(settings, segment, load_models(settings, definitions.offers), limit))
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from campaigns.definition import load_definitions
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.segment_choice import find_segment
+from streams.definitions import read_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def measure_segments(settings: Settings) -> Sequence[SegmentSize]:
     Raises:
         LedgerUnavailableError: the ledger cannot be read.
     """
-    defined = load_definitions(settings.definitions_dir).segments
+    defined = read_definitions(settings).segments
     sizes = ask_ledger(settings, lambda ledger: ledger.segment_sizes())
     return [SegmentSize(each, sizes.get(each.key, 0)) for each in defined]
 
@@ -54,17 +54,17 @@ class SegmentMembers:
     members: Sequence[MemberRecord]
 
 
-def list_members(settings: Settings, key: str, *, limit: int) -> SegmentMembers:
-    """Return the members of a segment in the ledger, and since when each is one.
+def list_members(settings: Settings, key: str, *, limit: int, after: str = "") -> SegmentMembers:
+    """Return the members of a segment in the ledger whose ids come after one, and since when each is one.
 
     Raises:
         SegmentsError: there is no such segment.
         LedgerUnavailableError: the ledger cannot be read.
     """
-    segment = find_segment(load_definitions(settings.definitions_dir).segments, key)
+    segment = find_segment(read_definitions(settings).segments, key)
 
     async def ask(ledger: PostgresLedger) -> SegmentMembers:
-        members = await ledger.list_members(key, limit=limit)
+        members = await ledger.list_members(key, limit=limit, after=after)
         # Members may come and go between the two queries.
         count = max(len(members), await ledger.count_members(key))
         return SegmentMembers(segment, count, members)
@@ -82,7 +82,7 @@ def activate_segment(settings: Settings, key: str, mode: Mode, *, by: str, why: 
         SegmentsError: there is no such segment.
         LedgerUnavailableError: the ledger cannot be written.
     """
-    found = find_segment(load_definitions(settings.definitions_dir).segments, key)
+    found = find_segment(read_definitions(settings).segments, key)
     ask_ledger(settings, lambda ledger: ledger.set_mode(found, mode, at=datetime.now(UTC), by=by, why=why))
     return found
 
@@ -111,7 +111,7 @@ def read_history(settings: Settings, key: str) -> SegmentHistory:
         SegmentsError: there is no such segment.
         LedgerUnavailableError: the ledger cannot be read.
     """
-    segment = find_segment(load_definitions(settings.definitions_dir).segments, key)
+    segment = find_segment(read_definitions(settings).segments, key)
 
     async def ask(ledger: PostgresLedger) -> SegmentHistory:
         evaluated, known = await ledger.count_evaluated(segment)

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from campaigns.definition import load_definitions
 from campaigns.postgres_status import open_status
 from console.use_cases.attention import find_attention
 from console.use_cases.definitions_status import compare_definitions, count_waiting
@@ -22,6 +21,7 @@ from console.use_cases.services_status import WITHOUT, find_addresses, service_r
 from console.use_cases.workers_status import find_workers
 from segments.definition import fingerprint
 from streams.decision_config import find_versions
+from streams.definitions import read_definitions
 from streams.kafka.group_inspection import GroupInspector
 from streams.runtime.model_reload import find_changeovers
 
@@ -296,14 +296,14 @@ def _spread(read: Part[_LedgerParts]) -> _LedgerParts:
 
 
 def _compare(settings: Settings, ledger: PostgresStatus) -> Sequence[DefinitionStatus]:
-    defined = load_definitions(settings.definitions_dir)
+    defined = read_definitions(settings)
     return compare_definitions(defined, ledger.segment_versions(), ledger.campaign_versions())
 
 
 def _count_waiting(settings: Settings, timeout_s: float, known: Waiting | None) -> Waiting:
     if known is not None:
         return known
-    defined = load_definitions(settings.definitions_dir)
+    defined = read_definitions(settings)
     with open_status(settings.ledger_url, timeout_s=timeout_s) as ledger:
         counted = count_waiting(defined, ledger.count_evaluated())
         versions = fingerprint(find_versions(defined.segments, find_changeovers(settings)))

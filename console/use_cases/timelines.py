@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from campaigns.definition import load_definitions
 from campaigns.errors import UnknownCustomerError
 from campaigns.postgres_timeline import open_timeline
+from streams.definitions import read_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ def find_timeline(settings: Settings, customer_id: str, *, since: datetime | Non
         LedgerUnavailableError: the ledger cannot be read.
         CampaignDefinitionError: the definitions cannot be used.
     """
-    offers = {each.id: each.key for each in load_definitions(settings.definitions_dir).offers.values()}
+    offers = {each.id: each.key for each in read_definitions(settings).offers.values()}
     with open_timeline(settings.ledger_url) as timeline:
         entries, is_cut = timeline.read(customer_id, since=since, limit=limit)
         if not entries and not timeline.knows(customer_id):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from campaigns.consent import count_consent, find_consent_problems
-from campaigns.definition import load_definitions
 from campaigns.unknown_facts import find_unknown_facts
 from features.errors import WarehouseError
 from features.table import find_kind
@@ -17,6 +16,7 @@ from features.warehouses import opened
 from models.rfm import RFM_SOURCES
 from models.sources import unavailable_facts
 from models.tasks.registry import TASKS
+from streams.definitions import read_definitions
 from streams.known_facts import SAMPLED_ROWS, known_facts
 from streams.runtime.model_reload import load_models
 from streams.warehouse import find_warehouse
@@ -90,7 +90,7 @@ def check_warehouse(settings: Settings) -> WarehouseReport:
         WarehouseError: the warehouse cannot be read.
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     scorers = load_models(settings, definitions.offers)
     columns, sample = asyncio.run(_read_view(settings, definitions.channels))
     uses = find_uses(settings.customer_id_column, definitions, scorers)

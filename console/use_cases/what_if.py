@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from campaigns.definition import load_definitions
 from console.use_cases.explanations import fetch_customer
 from console.use_cases.fact_changes import change_columns, read_changes
 from console.use_cases.ledger import open_ledger
@@ -26,6 +25,7 @@ from models.facts import SCORE_FACTS
 from models.fallbacks import ModelFallbacks
 from segments.engine import Activation
 from streams.activation import build_config, select_guardrails
+from streams.definitions import read_definitions
 from streams.formats.events import Decoded, Event, EventsByKind, WireEvent
 from streams.kafka.fetching import FetchedRecord
 from streams.known_facts import check_facts, known_facts
@@ -151,7 +151,7 @@ def find_what_if(
 async def _ask(
     settings: Settings, customer_id: str, values: Mapping[str, str], nulls: Collection[str], at: datetime
 ) -> WhatIf:
-    definitions = load_definitions(settings.definitions_dir)
+    definitions = read_definitions(settings)
     scorers, fallbacks = load_models(settings, definitions.offers), ModelFallbacks()
     async with opened(find_warehouse(settings)) as warehouse, open_ledger(settings, read_only=True) as ledger:
         row = await fetch_customer(warehouse, customer_id)

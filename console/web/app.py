@@ -9,21 +9,29 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from console.access.postgres_accounts import PostgresAccounts
+from console.web.analytics_watch import AnalyticsWatch
+from console.web.api import campaigns as campaign_api
+from console.web.api import care as care_api
 from console.web.api import customers as customer_api
 from console.web.api import dead_letters as dead_letter_api
+from console.web.api import intelligence, loyalty, predictions, streams
 from console.web.api import models as model_api
 from console.web.api import operations as operations_api
+from console.web.api import segments as segment_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
 from console.web.idempotency import IdempotencyKeys
+from console.web.live_feed import LiveFeed
 from console.web.middleware import BodyLimit, SecurityHeaders
+from console.web.pages import access, analytics, care, live, overview, sign_in
 from console.web.pages import customers as customer_pages
 from console.web.pages import models as model_pages
 from console.web.pages import operations as operations_pages
-from console.web.pages import overview, sign_in
-from console.web.problems import install_handlers
+from console.web.prediction_desk import PredictionDesk
+from console.web.problems import RESPONSES, install_handlers
 from console.web.rate_limits import RateLimits
 from console.web.rendering import STATIC
 from console.web.sign_in_limits import SignInLimits
@@ -34,8 +42,11 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-API = (status_api, customer_api, dead_letter_api, operations_api, model_api)
-PAGES = (sign_in, overview, customer_pages, model_pages, operations_pages)
+API = (
+    *(status_api, customer_api, care_api, predictions, intelligence, streams),
+    *(segment_api, campaign_api, dead_letter_api, operations_api, model_api),
+)
+PAGES = (sign_in, overview, live, customer_pages, care, analytics, model_pages, operations_pages, access)
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
@@ -61,14 +72,23 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         StatusWatch(settings),
         SignInLimits(),
         RateLimits(settings.console_rate_per_minute),
+        PredictionDesk(settings),
+        LiveFeed(settings),
+        AnalyticsWatch(settings),
     )
 
     @asynccontextmanager
     async def open_accounts(_: FastAPI) -> AsyncIterator[None]:
         context.accounts.open()
+        context.predictions.open()
         yield
+        context.live.stop()
+        context.predictions.close()
         context.accounts.close()
 
+    # Who asks is in a header where a proxy stands before the console; only the proxy's word for it counts.
+    proxies = list(settings.console_proxies) if settings.console_url is not None else []
+    proxied = [Middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)] if proxies else []
     app = FastAPI(
         title="Holdfast",
         version="1",
@@ -78,8 +98,9 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         redoc_url=None,
         lifespan=open_accounts,
         middleware=[
+            *proxied,
             Middleware(SecurityHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)),
+            Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
             Middleware(BodyLimit),
             Middleware(IdempotencyKeys, accounts=context.accounts),
         ],
@@ -87,7 +108,8 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
     app.state.context = context
     install_handlers(app)
     for resource in API:
-        app.include_router(resource.router, prefix=V1)
+        app.include_router(resource.router, prefix=V1, responses=dict(RESPONSES))
+    app.include_router(loyalty.router, responses=dict(RESPONSES))
     for part in PAGES:
         app.include_router(part.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
+from console.access.names import LOCAL
 from console.access.roles import Permission, Principal, Role
 from console.access.tokens import derive_csrf_token, is_same
 from console.web.context import Context
@@ -21,9 +23,12 @@ CSRF_HEADER, CSRF_FIELD = "X-CSRF-Token", "csrf_token"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def find_session_token(request: Request) -> str | None:
-    """Return the token in a request's cookie."""
-    return request.cookies.get(SECURE_COOKIE) or request.cookies.get(COOKIE)
+def find_session_token(request: Request, context: WebContext) -> str | None:
+    """Return the token in a request's cookie.
+
+    With https only the cookie that no other host and no page without TLS can set counts.
+    """
+    return request.cookies.get(SECURE_COOKIE if context.is_secure else COOKIE)
 
 
 def find_principal(request: Request, context: WebContext) -> Principal | None:
@@ -33,8 +38,8 @@ def find_principal(request: Request, context: WebContext) -> Principal | None:
         found = context.accounts.find_key(key.strip())
         return None if found is None else Principal(*found)
     if context.is_open:
-        return Principal("local", Role.ADMIN, derive_csrf_token(context.secret))
-    token = find_session_token(request)
+        return Principal(LOCAL, Role.ADMIN, derive_csrf_token(context.secret))
+    token = find_session_token(request, context)
     found = None if token is None else context.accounts.find_session(token)
     return None if token is None or found is None else Principal(*found, derive_csrf_token(token))
 
@@ -55,7 +60,26 @@ def _authenticate(request: Request, context: Context) -> Principal:
     return principal
 
 
-async def check_csrf(request: Request, principal: Annotated[Principal, Depends(_authenticate)]) -> None:
+def refuse_other_sites(request: Request, context: WebContext) -> None:
+    """Refuse a request that a page of another site has sent.
+
+    Browsers say so in Sec-Fetch-Site, old ones in Origin; other programs say nothing, and have no one's cookie.
+
+    Raises:
+        ForbiddenError: it comes from another site.
+    """
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is None and origin is not None:
+        own = {request.headers.get("Host"), urlsplit(context.settings.console_url or "").netloc}
+        is_own = origin.partition("://")[2] in own - {""}
+        site = "same-origin" if is_own else "cross-site"
+    if site not in {None, "same-origin", "none"}:
+        raise ForbiddenError("the request comes from another site")
+
+
+async def check_csrf(
+    request: Request, context: Context, principal: Annotated[Principal, Depends(_authenticate)]
+) -> None:
     """Refuse a change that another site's page may have sent with the cookie of this one.
 
     Raises:
@@ -63,14 +87,20 @@ async def check_csrf(request: Request, principal: Annotated[Principal, Depends(_
     """
     if request.method in _SAFE or principal.csrf_token is None:
         return
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
-        raise ForbiddenError("the request comes from another site")
+    refuse_other_sites(request, context)
     given = request.headers.get(CSRF_HEADER)
     if given is None and _is_form(request):
-        field = (await request.form()).get(CSRF_FIELD)
-        given = field if isinstance(field, str) else None
+        given = await _read_field(request)
     if not is_same(principal.csrf_token, given):
         raise ForbiddenError("the page is too old, or the request did not come from it: load the page again")
+
+
+async def _read_field(request: Request) -> str | None:
+    try:
+        field = (await request.form()).get(CSRF_FIELD)
+    except UnicodeError:  # a charset that cannot be decoded
+        return None
+    return field if isinstance(field, str) else None
 
 
 def _is_form(request: Request) -> bool:

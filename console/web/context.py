@@ -11,6 +11,9 @@ from console.access.tokens import make_session_token
 
 if TYPE_CHECKING:
     from console.access.postgres_accounts import PostgresAccounts
+    from console.web.analytics_watch import AnalyticsWatch
+    from console.web.live_feed import LiveFeed
+    from console.web.prediction_desk import PredictionDesk
     from console.web.rate_limits import RateLimits
     from console.web.sign_in_limits import SignInLimits
     from console.web.status_watch import StatusWatch
@@ -28,6 +31,9 @@ class WebContext:
         status: looks at the deployment.
         sign_ins: how many sign-ins may fail.
         rates: how many requests the API answers.
+        predictions: makes them for all requests.
+        live: decisions and alerts as they come.
+        analytics: figures about all customers.
         secret: stands for a session's token where the console is open.
     """
 
@@ -37,7 +43,15 @@ class WebContext:
     status: StatusWatch
     sign_ins: SignInLimits
     rates: RateLimits
+    predictions: PredictionDesk
+    live: LiveFeed
+    analytics: AnalyticsWatch
     secret: str = field(default_factory=make_session_token, repr=False)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach the console by TLS, which a proxy ends."""
+        return (self.settings.console_url or "").startswith("https:")
 
 
 def _find_context(request: Request) -> WebContext:

@@ -31,3 +31,20 @@ def read_cursor(cursor: str | None) -> int | None:
     if not (text.startswith("n") and digits.isascii() and digits.isdigit() and int(digits) <= _LARGEST):
         raise InvalidRequestError(f"cursor: {cursor[:100]!r} is none of an answer")
     return int(digits)
+
+
+def write_place(place: str) -> str:
+    """Return the cursor of a place in a list, such as the last id of a page."""
+    return base64.urlsafe_b64encode(place.encode()).decode()
+
+
+def read_place(cursor: str | None) -> str:
+    """Return the place of a cursor, the empty text without one.
+
+    Raises:
+        InvalidRequestError: it is none that this API has given.
+    """
+    try:
+        return base64.b64decode((cursor or "").encode(), altchars=b"-_", validate=True).decode()
+    except ValueError as error:
+        raise InvalidRequestError("cursor is none that this API has given; leave it out to begin") from error

@@ -9,16 +9,23 @@ import psycopg
 
 from campaigns.errors import (
     DeadLetterError,
+    DefinitionChangedError,
+    DefinitionExistsError,
+    DefinitionMissingError,
+    DefinitionsReadOnlyError,
+    ErasedCustomerError,
     LaunchError,
     LedgerConflictError,
     LedgerUnavailableError,
     ReevaluationError,
     UnknownCustomerError,
     UnknownDeadLetterError,
+    UnknownLaunchError,
     UnknownLeadError,
 )
 from console.errors import FOR_PEOPLE
 from features.errors import CacheUnavailableError, UnknownWarehouseCustomerError, WarehouseUnavailableError
+from intelligence.errors import MessageStoreUnavailableError, NoRecommendationsError
 from models.errors import ExperimentError, NoVersionError, PromotionRefusedError, VersionConflictError
 from segments.errors import UnknownSegmentError
 from streams.errors import BrokerUnavailableError, RegistryUnavailableError, ReplayError, SinkUnavailableError
@@ -103,16 +110,21 @@ _NOT_FOUND = (
     UnknownSegmentError,
     UnknownWarehouseCustomerError,
     NoVersionError,
+    DefinitionMissingError,
+    UnknownLaunchError,
+    NoRecommendationsError,
 )
 _CONFLICTS = (
     DeadLetterError,
+    DefinitionExistsError,
+    DefinitionsReadOnlyError,
     ExperimentError,
     LaunchError,
+    LedgerConflictError,
+    PromotionRefusedError,
     ReevaluationError,
     ReplayError,
-    PromotionRefusedError,
     VersionConflictError,
-    LedgerConflictError,
 )
 _UNAVAILABLE = (
     LedgerUnavailableError,
@@ -121,9 +133,19 @@ _UNAVAILABLE = (
     BrokerUnavailableError,
     SinkUnavailableError,
     RegistryUnavailableError,
+    MessageStoreUnavailableError,
     psycopg.OperationalError,
 )
-KNOWN = (RequestError, *FOR_PEOPLE, psycopg.OperationalError)
+_STATUSES: tuple[tuple[tuple[type[Exception], ...], HTTPStatus], ...] = (
+    (_NOT_FOUND, HTTPStatus.NOT_FOUND),
+    ((ErasedCustomerError,), HTTPStatus.GONE),
+    ((DefinitionChangedError,), HTTPStatus.PRECONDITION_FAILED),
+    (_CONFLICTS, HTTPStatus.CONFLICT),
+    (_UNAVAILABLE, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+_UNUSABLE_VALUES = (psycopg.DataError, UnicodeEncodeError)
+"""Values that a database cannot hold: a NUL character, half of a surrogate pair, a number out of range."""
+KNOWN = (RequestError, *FOR_PEOPLE, psycopg.OperationalError, *_UNUSABLE_VALUES)
 """What has a sentence for the person who asked; any other error is one of the program."""
 
 
@@ -131,13 +153,8 @@ def find_status(error: Exception) -> HTTPStatus:
     """Return the status of a known error: what a person can change in the request is 422."""
     if isinstance(error, RequestError):
         return error.status
-    if isinstance(error, _NOT_FOUND):
-        return HTTPStatus.NOT_FOUND
-    if isinstance(error, _CONFLICTS):
-        return HTTPStatus.CONFLICT
-    if isinstance(error, _UNAVAILABLE):
-        return HTTPStatus.SERVICE_UNAVAILABLE
-    return HTTPStatus.UNPROCESSABLE_ENTITY
+    found = (status for errors, status in _STATUSES if isinstance(error, errors))
+    return next(found, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def find_headers(error: Exception) -> Mapping[str, str]:
@@ -149,6 +166,8 @@ def find_headers(error: Exception) -> Mapping[str, str]:
 
 def describe(error: Exception) -> str:
     """Return the sentence of a known error."""
+    if isinstance(error, _UNUSABLE_VALUES):
+        return f"a value cannot be stored or searched for: {str(error).strip().splitlines()[0]}"
     if isinstance(error, psycopg.OperationalError):
         return f"PostgreSQL cannot be used: {str(error).strip().splitlines()[0]}"
     return str(error)

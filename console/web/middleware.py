@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 2_000_000
+_LONGEST_LENGTH = 19
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-_HEADERS = {
+SECURITY_HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
@@ -24,6 +25,7 @@ _HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _ASSETS = "/static/"
+_KEPT = frozenset({200, 206, 304})
 
 
 class SecurityHeaders:
@@ -41,9 +43,9 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     headers[name] = value
-                is_asset = scope["path"].startswith(_ASSETS)
+                is_asset = scope["path"].startswith(_ASSETS) and message["status"] in _KEPT
                 headers["Cache-Control"] = "public, max-age=31536000, immutable" if is_asset else "no-store"
             await send(message)
 
@@ -62,14 +64,24 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        received = 0
+        received, announced = 0, _read_length(scope)
 
         async def receive_within_limit() -> Message:
             nonlocal received
+            self._check(announced)
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise HTTPException(413, f"the body is larger than {self._max_bytes:,} bytes")
+            self._check(received)
             return message
 
         await self._app(scope, receive_within_limit, send)
+
+    def _check(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise HTTPException(413, f"the body is larger than {self._max_bytes:,} bytes", {"Connection": "close"})
+
+
+def _read_length(scope: Scope) -> int:
+    """Return how large a body is said to be, bytes; 0 where nothing is said."""
+    given = Headers(scope=scope).get("Content-Length", "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < _LONGEST_LENGTH else 0

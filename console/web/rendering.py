@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 PARTS = (
     ("/", "Overview", Permission.READ),
+    ("/live", "Live", Permission.VIEW_CUSTOMERS),
     ("/customers", "Customers", Permission.VIEW_CUSTOMERS),
+    ("/analytics", "Analytics", Permission.READ),
     ("/models", "Models", Permission.READ),
     ("/operations", "Operations", Permission.OPERATE),
+    ("/access", "Access", Permission.ADMINISTER),
 )
 """The parts of the console in the navigation: address, name, and the permission that shows it."""
 LARGE = 10_000.0
@@ -81,5 +84,5 @@ def render(request: Request, template: str, values: Mapping[str, Any] | None = N
         template: its file.
         values: what the template reads.
     """
-    shown = {"principal": getattr(request.state, "principal", None), "path": request.url.path, **(values or {})}
+    shown = {"principal": getattr(request.state, "principal", None), "path": request.scope["path"], **(values or {})}
     return HTMLResponse(TEMPLATES.get_template(template).render(shown))

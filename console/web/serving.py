@@ -13,9 +13,11 @@ import uvicorn
 
 from console.errors import AccessError
 from console.web.app import build_app
+from streams.observability.logs import configure_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from socket import socket
 
     from fastapi import FastAPI
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.01
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
 def build_served_app(settings: Settings) -> FastAPI:
@@ -37,11 +40,34 @@ def build_served_app(settings: Settings) -> FastAPI:
             f"HOLDFAST_CONSOLE_ACCESS=open lets everybody in, and HOLDFAST_CONSOLE_HOST={host} is an address that "
             "others can reach; set HOLDFAST_CONSOLE_ACCESS=accounts, or a host of this machine as 127.0.0.1"
         )
-    public = urlsplit(settings.console_url or "").hostname
-    hosts = [*LOOPBACK_NAMES, *([public] if public else [])]
-    if not is_loopback(host) and host not in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        hosts.append(host)
+    public = _find_public_host(settings)
+    if is_open and public is not None and not is_loopback(public):
+        raise AccessError(
+            f"HOLDFAST_CONSOLE_ACCESS=open lets everybody in, and HOLDFAST_CONSOLE_URL={settings.console_url} says "
+            "that a proxy lets others reach it; set HOLDFAST_CONSOLE_ACCESS=accounts, or leave out HOLDFAST_CONSOLE_URL"
+        )
+    hosts = [*LOOPBACK_NAMES, *(_in_header(each) for each in (public, host) if each and each not in _EVERY_ADDRESS)]
     return build_app(settings, is_open=is_open, hosts=hosts)
+
+
+def _find_public_host(settings: Settings) -> str | None:
+    """Return the host in the address that people use; None where there is no proxy."""
+    if settings.console_url is None:
+        return None
+    try:
+        host, port = urlsplit(settings.console_url).hostname, urlsplit(settings.console_url).port
+    except ValueError as error:
+        raise AccessError(f"HOLDFAST_CONSOLE_URL={settings.console_url}: no address of a host: {error}") from error
+    if not host or "*" in host or port == 0:
+        raise AccessError(
+            f"HOLDFAST_CONSOLE_URL={settings.console_url}: no address of a host, as https://crm.example.org"
+        )
+    return host
+
+
+def _in_header(host: str) -> str:
+    """Return a host as the Host header has it: an IPv6 address has brackets there."""
+    return f"[{host}]" if ":" in host else host
 
 
 def serve(settings: Settings) -> None:
@@ -51,16 +77,36 @@ def serve(settings: Settings) -> None:
         AccessError: nobody would have to sign in on an address that others can reach.
     """
     app = build_served_app(settings)
-    uvicorn.run(
+    configure_logs(settings.log_level)
+    config = uvicorn.Config(
         app,
         host=settings.console_host,
         port=settings.console_port,
-        log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
-        proxy_headers=settings.console_url is not None,
+        log_config=None,
+        proxy_headers=False,  # the app has them from the proxies of the settings
     )
+    ConsoleServer(config, app.state.context.live.stop).run()
+
+
+class ConsoleServer(uvicorn.Server):
+    """Serves an application; streams, which have no end, are ended before it waits for open requests.
+
+    Args:
+        config: of the server.
+        end_streams: ends them.
+    """
+
+    def __init__(self, config: uvicorn.Config, end_streams: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end_streams = end_streams
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """End streams and requests."""
+        self._end_streams()
+        await super().shutdown(sockets)
 
 
 @contextmanager
@@ -73,8 +119,9 @@ def serve_meanwhile(settings: Settings) -> Iterator[str]:
     Raises:
         AccessError: it cannot be served there.
     """
+    app = build_served_app(settings)
     config = uvicorn.Config(
-        build_served_app(settings),
+        app,
         host=settings.console_host,
         port=settings.console_port,
         log_level="warning",
@@ -82,7 +129,7 @@ def serve_meanwhile(settings: Settings) -> Iterator[str]:
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    server = uvicorn.Server(config)
+    server = ConsoleServer(config, app.state.context.live.stop)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -98,7 +145,7 @@ def serve_meanwhile(settings: Settings) -> Iterator[str]:
 
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach an address."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ip_address(host).is_loopback

@@ -217,8 +217,8 @@ class InMemoryLedger:
         """See the port."""
         self.reach()
         self._versions = {each.key: each.version for each in segments}
-        self._cooling = {each.key for each in campaigns if each.cooldown_days}
-        self._breaking = {each.key for each in campaigns if each.breaker}
+        self._cooling |= {each.key for each in campaigns if each.cooldown_days}
+        self._breaking |= {each.key for each in campaigns if each.breaker}
         for kind, definitions in (("segment", segments), ("campaign", campaigns)):
             for each in definitions:
                 self.activations.setdefault((kind, each.key, each.version), Activation(each.version, at))

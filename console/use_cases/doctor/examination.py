@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from campaigns.definition import load_definitions
 from campaigns.postgres_inspection import inspect_ledger
 from console.use_cases.doctor import (
     broker_checks,
@@ -22,6 +21,7 @@ from console.use_cases.doctor.inspection import inspect_warehouse
 from console.use_cases.parts import Reading, attempt
 from console.use_cases.services_status import WITHOUT
 from features.redis_server import inspect_redis
+from streams.definitions import read_definitions
 from streams.kafka.broker_inspection import inspect_broker
 from streams.runtime.model_reload import load_models
 
@@ -91,7 +91,7 @@ def examine(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> Examination:
 
 
 def _load(settings: Settings) -> bool:
-    load_models(settings, load_definitions(settings.definitions_dir).offers)
+    load_models(settings, read_definitions(settings).offers)
     return True
 
 

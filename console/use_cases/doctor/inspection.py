@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from campaigns.definition import load_definitions
 from campaigns.postgres_inspection import inspect_server
 from console.use_cases.segment_check import check_segments
 from console.use_cases.warehouse_check import check_warehouse, describe_view
@@ -20,6 +19,7 @@ from features.warehouse_role import inspect_role
 from features.warehouses import POSTGRESQL, opened
 from models.errors import ModelError
 from models.view_check import check_view
+from streams.definitions import read_definitions
 from streams.known_facts import SAMPLED_ROWS
 from streams.runtime.model_reload import load_models
 from streams.warehouse import find_warehouse
@@ -69,7 +69,7 @@ def inspect_warehouse(settings: Settings) -> WarehouseFacts:
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
     report, verdicts = check_warehouse(settings), check_segments(settings)
-    scorers = load_models(settings, load_definitions(settings.definitions_dir).offers)
+    scorers = load_models(settings, read_definitions(settings).offers)
     unknown_private, sample = asyncio.run(_read_sample(settings))
     server, role = _inspect_postgres(settings)
     return WarehouseFacts(

@@ -5,18 +5,42 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from console.explanation_views import describe_decision, describe_rule
 from console.feedback_views import describe_feedback
+from console.timeline_views import describe_entry
+from console.use_cases.customer_search import find_customers
 from console.use_cases.explanations import explain_customer
+from console.use_cases.timelines import find_timeline
 from console.web.authentication import CustomerViewer
 from console.web.context import Context
-from console.web.customer_views import mask, note_view
+from console.web.cursors import read_place, write_place
+from console.web.customer_views import mask, mask_explanation, note_view
+from console.web.errors import InvalidRequestError
 
 router = APIRouter(prefix="/customers", tags=["customers"])
-CustomerId = Annotated[str, Path(min_length=1, max_length=200, examples=["14911"])]
+MOST_ENTRIES = 100_000
+NO_NUL = r"^[^\x00]*$"
+CustomerId = Annotated[str, Path(min_length=1, max_length=200, pattern=NO_NUL, examples=["14911"])]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="The most entries of the answer.")]
+Cursor = Annotated[str | None, Query(max_length=1_000, description="`next_cursor` of the answer before.")]
+
+
+class CustomerList(BaseModel):
+    """Ids of customers, in order."""
+
+    customer_ids: list[str]
+    next_cursor: str | None
+
+
+class Facts(BaseModel):
+    """What is known of a customer now."""
+
+    customer_id: str
+    facts: dict[str, Any] = Field(description="The facts that the next event would be decided with.")
+    substitutions: list[str] = Field(description="A sentence for each model that a rule replaces.")
 
 
 class Membership(BaseModel):
@@ -60,14 +84,76 @@ class Explanation(BaseModel):
     substitutions: list[str]
 
 
-@router.get("/{customer_id}/explanation")
+class TimelineEntry(BaseModel):
+    """Something that happened to a customer."""
+
+    at: datetime
+    kind: str = Field(examples=["decision", "contact", "entered", "feedback"])
+    summary: str
+    details: dict[str, Any]
+
+
+class Timeline(BaseModel):
+    """What happened to a customer, the latest first."""
+
+    customer_id: str
+    entries: list[TimelineEntry]
+    next_cursor: str | None
+
+
+@router.get("")
+def list_customers(
+    context: Context,
+    _: CustomerViewer,
+    starts_with: Annotated[str, Query(max_length=200, pattern=NO_NUL, description="The beginning of the id.")] = "",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> CustomerList:
+    """Return ids of customers that a worker has evaluated, in order."""
+    found = find_customers(context.settings, starts_with, limit=limit, after=read_place(cursor))
+    return CustomerList(customer_ids=list(found), next_cursor=write_place(found[-1]) if len(found) == limit else None)
+
+
+@router.get("/{customer_id:path}/facts")
+def read_facts(customer_id: CustomerId, context: Context, principal: CustomerViewer) -> Facts:
+    """Return the facts of a customer: of the warehouse, the models, messages and feedback."""
+    found = explain_customer(context.settings, customer_id)
+    note_view(context, principal, customer_id, "facts")
+    facts = mask(found.facts, principal, context.settings.personal_columns)
+    return Facts(customer_id=customer_id, facts=facts, substitutions=list(found.substitutions))
+
+
+@router.get("/{customer_id:path}/timeline")
+def read_timeline(
+    customer_id: CustomerId, context: Context, principal: CustomerViewer, limit: Limit = 100, cursor: Cursor = None
+) -> Timeline:
+    """Return what happened to a customer, the latest first: events, segments, decisions, contacts, outcomes."""
+    skipped = _read_place(cursor)
+    found = find_timeline(context.settings, customer_id, since=None, limit=skipped + limit)
+    note_view(context, principal, customer_id, "timeline")
+    shown = [*reversed(found.entries)][skipped:]
+    return Timeline(
+        customer_id=customer_id,
+        entries=[
+            TimelineEntry(
+                at=each.at, kind=each.kind, summary=describe_entry(each, found.offers), details=dict(each.details)
+            )
+            for each in shown
+        ],
+        next_cursor=write_place(str(skipped + limit)) if found.is_cut else None,
+    )
+
+
+@router.get("/{customer_id:path}/explanation")
 def explain(customer_id: CustomerId, context: Context, principal: CustomerViewer) -> Explanation:
     """Return a customer's facts, memberships, decisions with their reasons, and each segment's rule on the facts."""
-    found = explain_customer(context.settings, customer_id)
+    found = mask_explanation(
+        explain_customer(context.settings, customer_id), principal, context.settings.personal_columns
+    )
     note_view(context, principal, customer_id, "customer")
     return Explanation(
         customer_id=customer_id,
-        facts=mask(found.facts, principal, context.settings.personal_columns),
+        facts=dict(found.facts),
         memberships=[
             Membership(
                 segment=each.segment, is_member=each.is_member, entered_at=each.entered_at, exited_at=each.exited_at
@@ -93,3 +179,11 @@ def explain(customer_id: CustomerId, context: Context, principal: CustomerViewer
         feedback=[describe_feedback(each) for each in found.feedback],
         substitutions=list(found.substitutions),
     )
+
+
+def _read_place(cursor: str | None) -> int:
+    """Return how many entries were shown before; entries are added at the front only, so that none is left out."""
+    place = read_place(cursor) or "0"
+    if not place.isdecimal() or len(place) > len(str(MOST_ENTRIES)) or int(place) > MOST_ENTRIES:
+        raise InvalidRequestError("cursor is none that this API has given; leave it out to begin")
+    return int(place)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from console.access.names import UNKNOWN, is_name, normalize_name
 from console.access.passwords import verify_password
 from console.access.tokens import make_session_token
-from console.web.authentication import COOKIE, SECURE_COOKIE, Reader, find_principal, find_session_token
-from console.web.context import Context
-from console.web.errors import ForbiddenError, TooManyRequestsError
+from console.web.authentication import (
+    COOKIE,
+    SECURE_COOKIE,
+    Reader,
+    find_principal,
+    find_session_token,
+    refuse_other_sites,
+)
+from console.web.context import Context, WebContext
+from console.web.errors import TooManyRequestsError
+from console.web.links import within_console
 from console.web.rendering import render
 
 router = APIRouter()
@@ -22,8 +32,8 @@ _WRONG = "No account has this name and password."
 def show_form(request: Request, context: Context, next: str = "/") -> Response:  # noqa: A002 - its name in the address
     """Show the form, or go on where somebody is signed in."""
     if find_principal(request, context) is not None:
-        return RedirectResponse(_within_console(next), 303)
-    return render(request, "sign_in.html", {"next": _within_console(next), "problem": "", "name": ""})
+        return RedirectResponse(within_console(next), 303)
+    return render(request, "sign_in.html", {"next": within_console(next), "problem": "", "name": ""})
 
 
 @router.post("/sign-in")
@@ -35,49 +45,47 @@ def sign_in(
     next: Annotated[str, Form()] = "/",  # noqa: A002 - the field's name
 ) -> Response:
     """Begin a session."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
-        raise ForbiddenError("the request comes from another site")
+    refuse_other_sites(request, context)
     address = request.client.host if request.client else ""
-    shown = {"next": _within_console(next), "name": name}
+    shown = {"next": within_console(next), "name": name}
+    name = normalize_name(name)
     try:
-        context.sign_ins.check(name, address)
+        begun = context.sign_ins.begin(name, address)
     except TooManyRequestsError as error:
         page = render(request, "sign_in.html", {**shown, "problem": str(error)})
         page.status_code = error.status
         page.headers.update(error.headers)
         return page
-    account = context.accounts.find_account(name)
+    # No account: the same work is done, and what was typed is not recorded, because it may be a password.
+    account = context.accounts.find_account(name if is_name(name) else UNKNOWN)
     usable = account is not None and account.disabled_at is None
     if not verify_password(account.password_hash if account and usable else None, password):
-        context.sign_ins.note_failure(name, address)
-        context.accounts.record(name, "fail to sign in", "", address=address)
+        context.accounts.record(account.name if account else UNKNOWN, "fail to sign in", "", address=address)
         page = render(request, "sign_in.html", {**shown, "problem": _WRONG})
         page.status_code = 401
         return page
+    context.sign_ins.note_success(name, address, begun)
+    context.accounts.record(name, "sign in", "", address=address)
+    return begin_session(context, name, next)
+
+
+def begin_session(context: WebContext, name: str, then: str) -> Response:
+    """Begin a session of an account, and go to an address within the console."""
     token = make_session_token()
     context.accounts.begin_session(name, token)
-    context.accounts.record(name, "sign in", "", address=address)
-    answer = RedirectResponse(_within_console(next), 303)
-    is_secure = request.url.scheme == "https"
-    answer.set_cookie(
-        SECURE_COOKIE if is_secure else COOKIE, token, path="/", secure=is_secure, httponly=True, samesite="lax"
-    )
+    answer = RedirectResponse(within_console(then), HTTPStatus.SEE_OTHER)
+    cookie, is_secure = (SECURE_COOKIE, True) if context.is_secure else (COOKIE, False)
+    answer.set_cookie(cookie, token, path="/", secure=is_secure, httponly=True, samesite="lax")
     return answer
 
 
 @router.post("/sign-out")
 def sign_out(request: Request, context: Context, principal: Reader) -> Response:
     """End the session."""
-    if (token := find_session_token(request)) is not None:
+    if (token := find_session_token(request, context)) is not None:
         context.accounts.end_session(token)
         context.accounts.record(principal.name, "sign out", "")
     answer = RedirectResponse("/sign-in", 303)
     for cookie in (COOKIE, SECURE_COOKIE):
         answer.delete_cookie(cookie, path="/", secure=cookie == SECURE_COOKIE, httponly=True, samesite="lax")
     return answer
-
-
-def _within_console(address: str) -> str:
-    """Return an address within the console: another site's could be smuggled into a link to the form."""
-    is_path = address.startswith("/") and not address.startswith(("//", "/\\"))
-    return address if is_path and address.isprintable() else "/"
