@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -11,7 +10,9 @@ import psycopg
 import pytest
 
 from tests.browser.conftest import serve_console, visit
+from tests.journey.test_promotion import COLUMNS
 from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions
+from tests.model_versions import SHIPPED, add_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Visitor
     from tests.journey.workplace import Workplace
 
-SHIPPED = Path(__file__).parents[2] / "examples" / "online_retail" / "models"
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
 SECRET = "my secret illness"  # noqa: S105 - what a customer wrote
 
@@ -35,6 +35,7 @@ def troubled(place: Workplace) -> Workplace:
     place.do("topics", "create", "--partitions", str(PARTITIONS))
     with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
         warehouse.execute(SCHEMA)
+        warehouse.execute(COLUMNS)
     place.set_customers(["ann"], days=5)
     worker = place.start_worker()
     bad = b'{"id": "bad", "type": "customer.message", "customer_id": "ann", "text": "' + SECRET.encode() + b'"}'
@@ -51,6 +52,7 @@ def console(troubled: Workplace) -> Iterator[str]:
     """The address of a console that has the shipped models, too."""
     models = troubled.folder / "models"
     shutil.copytree(SHIPPED, models)
+    add_copy(models / "churn", "churn-copy")
     with serve_console(troubled.environment, HOLDFAST_MODELS_DIR=str(models), ML_MOCK_MODE="false") as address:
         yield address
 
@@ -103,6 +105,22 @@ def test_the_api_shows_models_partitions_replays_and_who_looked(api: httpx.Clien
     assert audit["entries"][0]["actor"] == "olga"
 
 
+def test_the_api_promotes_a_version_once_and_rolls_it_back(api: httpx.Client) -> None:
+    shipped = {each["model"]: each["version"] for each in api.get("/models").json()}["churn"]
+    assert api.post("/models/churn/preview", json={"version": "churn-copy"}).json()["moved"] == 0
+    wanted, key = {"version": "churn-copy", "why": "it is new"}, {"Idempotency-Key": "promote"}
+    first, second = (api.post("/models/churn/promotion", json=wanted, headers=key) for _ in range(2))
+    assert (first.json()["line"]["after"], first.json()) == ("churn-copy", second.json())
+    assert second.headers["Idempotent-Replayed"] == "true"
+    shadow = {"version": shipped, "shadow": True, "why": "to compare"}
+    assert api.post("/models/churn/experiment", json=shadow).json()["challenger"] == shipped
+    assert api.post("/models/churn/experiment", json=shadow).status_code == 409
+    assert api.get("/models/churn/experiment").json()["latest"]["runs"]
+    assert api.post("/models/churn/experiment/stop", json={"why": "seen"}).json()["stop_reason"] == "seen"
+    assert api.post("/models/churn/rollback", json={"why": "it was worse"}).json()["line"]["after"] == shipped
+    assert [each["by"] for each in api.get("/models/churn").json()["history"]][1:] == ["olga", "olga"]
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (400, True)], ids=["wide", "narrow and dark"])
 def test_pages_of_operations_can_be_read(chromium: Browser, console: str, width: int, *, dark: bool) -> None:
     with visit(chromium, console, width=width, dark=dark) as visitor:
@@ -125,7 +143,7 @@ def test_pages_of_operations_can_be_read(chromium: Browser, console: str, width:
 
 
 def test_an_operators_working_day(chromium: Browser, console: str) -> None:
-    """From a dead letter and its reason to its requeue, the audit log, and a campaign that is stopped and resumed."""
+    """From a dead letter and its reason to its requeue, a model promoted, and a campaign stopped and resumed."""
     with visit(chromium, console) as visitor:
         page = visitor.page
         page.on("dialog", lambda dialog: dialog.accept())
@@ -142,7 +160,16 @@ def test_an_operators_working_day(chromium: Browser, console: str) -> None:
         page.get_by_text("requeued 2").wait_for()
         page.get_by_role("link", name="Audit log").click()
         assert "requeue dead letters" in page.get_by_role("main").inner_text()
-        page.get_by_role("link", name="Deployment").click()
+        visitor.go("/models/churn/versions/churn-copy")
+        page.get_by_role("link", name="Preview the promotion").click()
+        page.get_by_text("of 1 customers").wait_for()
+        visitor.look("model-promotion-1280")
+        page.get_by_label("Why").fill("it is new")
+        page.get_by_role("button", name="Promote").click()
+        page.get_by_role("heading", name="churn", exact=True).wait_for()
+        visitor.look("model-promoted-1280")
+        assert "churn-copy by olga" in page.get_by_role("main").inner_text()
+        visitor.go("/operations")
         for act, state in (("Stop", "stopped"), ("Resume", "runs")):
             page.get_by_text(f"{act} win-back").click()
             page.get_by_label("Why").locator("visible=true").fill("the offer is wrong")
