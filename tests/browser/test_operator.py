@@ -174,5 +174,5 @@ def test_an_operators_working_day(chromium: Browser, console: str) -> None:
             page.get_by_text(f"{act} win-back").click()
             page.get_by_label("Why").locator("visible=true").fill("the offer is wrong")
             page.get_by_role("button", name=f"{act} campaign").locator("visible=true").click()
-            line = page.get_by_role("listitem").filter(has_text="win-back").first
+            line = page.locator("#campaigns + ul > li").filter(has_text="win-back")
             line.get_by_text(state, exact=True).wait_for()
