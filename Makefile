@@ -12,9 +12,9 @@ demo: .venv/runtime ## Run the whole retention and offer workflow on real custom
 
 install: .venv/runtime ## Install the command and the embedded services
 
-test: .venv/all ## Run every test, journeys on the real services included; three processes, each with its own services
+test: .venv/all ## Run every test, journeys included; in PROCESSES (3) processes, each with its own services
 	@# In order of folders: by default files with few tests, which are the journeys, come last and leave processes idle.
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(or $(PROCESSES),3) --dist loadfile --no-loadscope-reorder
 
 soak: .venv/all ## Random faults for SECONDS (600) from SEED (a new one), then compare with an undisturbed run
 	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))

@@ -135,6 +135,7 @@ class Definitions:
         by_rules = frozenset(self.segment_facts.get(campaign.segment, ()))
         by_guardrails = GUARDRAIL_FACTS | campaign.consent_facts | campaign.zone_facts
         by_offers = frozenset(name for each in self._offers_of(campaign) for name in each.facts)
+        by_offers |= campaign.offer_facts
         return by_rules | by_guardrails | by_offers | campaign.message_facts | SCORE_FACTS | frozenset(self.model_facts)
 
     def _offers_of(self, campaign: Campaign) -> list[Offer]:

@@ -26,7 +26,7 @@ from campaigns.feedback import Standing, add_feedback
 from campaigns.guardrails import GUARDRAILS, Reason, Refusal, find_limited_channels, refuse_expired
 from campaigns.holdout import is_in_holdout
 from campaigns.ids import derive_id
-from campaigns.messages import refuse_segments, render_message, render_subject
+from campaigns.messages import PRODUCT_FIELD, refuse_segments, render_message, render_subject
 from campaigns.offers import NO_OBSTACLES, OfferChoice, ScoredOffer, choose_offer, find_net_value, find_propensity
 from campaigns.uplift import describe_loss, find_incremental_value, is_explored, is_loss
 from campaigns.variants import assign_variant, find_shares
@@ -163,7 +163,8 @@ class Decision(msgspec.Struct, frozen=True):
 class Proposal(msgspec.Struct, frozen=True):
     """A contact that is possible: nothing rules it out for this candidate alone.
 
-    `explores`: a loss is expected, and the contact is possible to learn whether that is right.
+    `explores`: a loss is expected, and the contact is possible to learn whether that is right. `offer_why`: why the
+    policy `recommended` made the offer.
     """
 
     candidate: Candidate
@@ -177,12 +178,13 @@ class Proposal(msgspec.Struct, frozen=True):
     subject: str | None = None
     variant: str | None = None
     explores: bool = False
+    offer_why: str = ""
 
 
 class Content(NamedTuple):
-    """What a contact of a variant says and offers, and the key of the variant."""
+    """What a contact of a variant says and offers, and the key of the variant; the propensity is over all of them."""
 
-    offer: ScoredOffer
+    choice: OfferChoice
     propensity: float
     message: str
     subject: str | None
@@ -221,7 +223,7 @@ def propose(
     if channel is None:
         raise ValueError(f"the guardrails admit {candidate.customer_id!r} to {campaign.key!r} without consent")
     described = campaign.channels_by_key[channel]
-    choice = choose_offer(campaign, offers, offer_scores, candidate.trigger_id, obstacles)
+    choice = choose_offer(campaign, offers, offer_scores, candidate.trigger_id, obstacles, facts, candidate.as_of)
     if choice is None or (campaign.variants and obstacles and _lacks_offers(campaign, obstacles)):
         return withhold(candidate, Reason.NO_ELIGIBLE_OFFER, _describe_obstacles(obstacles, offers), facts)
     # Of the campaign's own offers also where a variant makes others: the variant may not decide which campaign wins.
@@ -235,14 +237,25 @@ def propose(
     try:
         if campaign.variants:
             content = _compose_variant(candidate, described, facts, offers, offer_scores, obstacles)
-            offer, propensity, message, subject, variant = content
+            choice, propensity, message, subject, variant = content
         else:
-            offer, propensity, variant = choice.made, choice.propensity, None
-            message, subject = _render(campaign, described, facts, offer.offer)
+            propensity, variant = choice.propensity, None
+            message, subject = _render(campaign, described, facts, choice)
     except MessageError as error:
         return withhold(candidate, Reason.MESSAGE_FAILED, str(error), facts, net_value)
     return Proposal(
-        candidate, facts, channel, offer, propensity, message, net_value, deferred_to, subject, variant, explores
+        candidate,
+        facts,
+        channel,
+        choice.made,
+        propensity,
+        message,
+        net_value,
+        deferred_to,
+        subject,
+        variant,
+        explores,
+        choice.why,
     )
 
 
@@ -275,6 +288,8 @@ def settle(proposal: Proposal) -> Decision:
         detail = f"{reason}: {campaign.audience}"
     if proposal.explores:
         detail += "; although a loss is expected, to learn whether it is"
+    if proposal.offer_why:
+        detail += f"; {proposal.offer_why}"
     if proposal.deferred_to:
         detail += f"; quiet hours of {proposal.channel} until {proposal.deferred_to:%Y-%m-%d %H:%M} UTC"
     return Decision(
@@ -325,12 +340,12 @@ def _compose_variant(
     campaign = candidate.campaign
     texts, choices = {}, {}
     for key, varied in campaign.by_variant.items():
-        choice = choose_offer(varied, offers, offer_scores, candidate.trigger_id, obstacles)
+        choice = choose_offer(varied, offers, offer_scores, candidate.trigger_id, obstacles, facts, candidate.as_of)
         if choice is None:
             raise ValueError(f"variant {key!r} of {campaign.key!r} has no offer for {candidate.customer_id!r}")
         choices[key] = choice
         try:
-            texts[key] = _render(varied, channel, facts, choice.made.offer)
+            texts[key] = _render(varied, channel, facts, choice)
         except MessageError as error:
             raise MessageError(f"variant {key}: {error}") from error
     variant = assign_variant(campaign.variants, campaign.assignment_group, candidate.customer_id).key
@@ -339,13 +354,16 @@ def _compose_variant(
         shares[key] * find_propensity(varied, choices[key], made, obstacles)
         for key, varied in campaign.by_variant.items()
     )
-    return Content(made, round(propensity, 9), *texts[variant], variant)
+    return Content(choices[variant], round(propensity, 9), *texts[variant], variant)
 
 
-def _render(campaign: Campaign, channel: Channel, facts: Mapping[str, Any], offer: Offer) -> tuple[str, str | None]:
+def _render(
+    campaign: Campaign, channel: Channel, facts: Mapping[str, Any], choice: OfferChoice
+) -> tuple[str, str | None]:
     """Return the message and the subject, None where the channel has none."""
     # As a mapping: the sandbox checks each attribute, which takes as long as the rest of the message.
-    values = {**facts, "offer": vars(offer)}
+    offer = vars(choice.made.offer)
+    values = {**facts, "offer": {**offer, PRODUCT_FIELD: choice.match.product} if choice.match else offer}
     template, subject = campaign.templates[channel.key]
     locale, source = template.only or template.choose(facts.get(campaign.locale_column or ""))
     message = render_message(source, values, channel.message_format, channel.max_characters, locale)

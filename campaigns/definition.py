@@ -17,8 +17,10 @@ from campaigns.channels import CHANNELS_FILE, CUSTOMER, SHIPPED, STAFF, Channel,
 from campaigns.contact_limits import LIMITS_FILE, ContactLimit, load_limits, refuse_unknown_campaigns
 from campaigns.errors import CampaignDefinitionError
 from campaigns.locale_formats import DEFAULT_LOCALE, read_locale
-from campaigns.templates import Subjects, Template, Texts, find_facts, has_locales, read_templates
+from campaigns.messages import PRODUCT_FIELD
+from campaigns.templates import Subjects, Template, Texts, find_facts, find_offer_fields, has_locales, read_templates
 from campaigns.variants import FEWEST, MOST, Variant
+from features.insights import RECOMMENDATIONS_FACT, RECOMMENDED_AT
 from segments.definition import SHIPPED as SHIPPED_SEGMENTS
 from segments.definition import JsonLogic, load_segments
 from segments.definition_files import describe_place, find_file, read_content, read_folder, validate
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 KEY_PATTERN = r"^[a-z0-9-]{1,64}$"
 OFFERS_FILE = "offers"
+RECOMMENDATION_DAYS = 30
 """The name of the file, without its suffix."""
 UPLIFT_EXPLORATION_PERCENT = 10.0
 
@@ -62,6 +65,7 @@ class OfferPolicy(StrEnum):
     NEXT_BEST = "next_best"
     FIXED = "fixed"
     EXPERIMENT = "experiment"
+    RECOMMENDED = "recommended"
 
 
 class Offer(BaseModel):
@@ -85,6 +89,12 @@ class Offer(BaseModel):
     rule: JsonLogic = Field(default=None, description="JSONLogic: which customers may get it; all when left out.")
     repeat_days: int = Field(
         default=0, ge=0, le=365, description="Days in which a customer does not get it again; 0: no limit."
+    )
+    products: tuple[str, ...] = Field(
+        default=(), max_length=10_000, description="Ids of the products that it is about, for the policy `recommended`."
+    )
+    categories: tuple[str, ...] = Field(
+        default=(), max_length=10_000, description="Categories of products that it is about, likewise."
     )
 
     _staff_channels: tuple[str, ...] = PrivateAttr(default=())
@@ -129,6 +139,23 @@ class Offer(BaseModel):
         """What restricts whom it is made to; empty where nothing does."""
         rule = {"rule": self.rule} if self.eligibility else {}
         return {**rule, "repeat_days": self.repeat_days} if self.repeat_days else rule
+
+    @cached_property
+    def _subjects(self) -> tuple[frozenset[str], frozenset[str]]:
+        return frozenset(self.products), frozenset(self.categories)
+
+    @property
+    def names_products(self) -> bool:
+        """Whether it is about products or categories."""
+        return bool(self.products or self.categories)
+
+    def is_about(self, product: Mapping[str, Any]) -> bool:
+        """Return whether it is about a product: its `product_id`, a text or a whole number, or its `category`."""
+        ids, categories = self._subjects
+        id_, category = product.get("product_id"), product.get("category")
+        return (isinstance(id_, str | int) and str(id_) in ids) or (
+            isinstance(category, str) and category in categories
+        )
 
     @property
     def has_value(self) -> bool:
@@ -211,7 +238,13 @@ class Campaign(BaseModel):
         default=OfferPolicy.NEXT_BEST,
         validate_default=True,
         description="Which of the offers that a customer may get: the one of the highest expected value, the first "
-        "one listed, or each as likely as another.",
+        "one listed, each as likely as another, or the one about what is recommended to the customer.",
+    )
+    recommendation_days: int = Field(
+        default=RECOMMENDATION_DAYS,
+        ge=1,
+        le=365,
+        description="Days after which a customer's recommendations are too old for the policy `recommended`.",
     )
     reasons: int = Field(
         default=0,
@@ -294,7 +327,18 @@ class Campaign(BaseModel):
     def _policy_explores_once(cls, policy: OfferPolicy, info: ValidationInfo) -> OfferPolicy:
         if policy is not OfferPolicy.NEXT_BEST and info.data.get("exploration_percent"):
             raise ValueError(f"exploration_percent is for {OfferPolicy.NEXT_BEST}; leave it out with {policy}")
+        texts = find_offer_fields(info.data.get("message")) | find_offer_fields(info.data.get("subject"))
+        if policy is not OfferPolicy.RECOMMENDED and PRODUCT_FIELD in texts:
+            raise ValueError(f"the texts read offer.{PRODUCT_FIELD}, which only {OfferPolicy.RECOMMENDED} sets")
         return policy
+
+    @field_validator("recommendation_days")
+    @classmethod
+    def _recommendations_are_read(cls, days: int, info: ValidationInfo) -> int:
+        policy = info.data.get("offer_policy", OfferPolicy.RECOMMENDED)
+        if policy is not OfferPolicy.RECOMMENDED and days != RECOMMENDATION_DAYS:
+            raise ValueError(f"recommendation_days is for {OfferPolicy.RECOMMENDED}; leave it out with {policy}")
+        return days
 
     @field_validator("locale")
     @classmethod
@@ -424,6 +468,12 @@ class Campaign(BaseModel):
         return frozenset[str]().union(*self.facts_by_template.values())
 
     @cached_property
+    def offer_facts(self) -> frozenset[str]:
+        """The facts that its offer policy reads."""
+        reads = self.offer_policy is OfferPolicy.RECOMMENDED
+        return frozenset((RECOMMENDATIONS_FACT, RECOMMENDED_AT)) if reads else frozenset()
+
+    @cached_property
     def consent_facts(self) -> frozenset[str]:
         """The consent columns of its channels, and those of the times at which consent was given."""
         channels = [each for each in self.channels_by_key.values() if each.needs_consent]
@@ -445,7 +495,7 @@ class Campaign(BaseModel):
         """Twelve hex digits of the SHA-256 of everything that decides.
 
         Channels count where they are not as shipped, offers where they have a value, a rule or a limit on repetition,
-        and limits where there are any.
+        their products where the policy reads them, and limits where there are any.
         """
         optional = {
             "purpose": self.purpose is None,
@@ -459,6 +509,7 @@ class Campaign(BaseModel):
             "subject": self.subject is None,
             "event": self.event is None,
             "offer_policy": self.offer_policy is OfferPolicy.NEXT_BEST,
+            "recommendation_days": self.recommendation_days == RECOMMENDATION_DAYS,
             "locale_column": self.locale_column is None,
             "variants": not self.variants,
             # It stops a campaign and decides nothing else: raising it makes no new version.
@@ -475,6 +526,8 @@ class Campaign(BaseModel):
         more = "".join(json.dumps(each) for each in (own, valued, limits) if each)
         # In one order of keys, as a rule may be written in another.
         more += json.dumps(conditions, sort_keys=True) if conditions else ""
+        if self.offer_policy is OfferPolicy.RECOMMENDED:
+            more += json.dumps({id_: (each.products, each.categories) for id_, each in self._offers.items()})
         return hashlib.sha256((decides + more).encode()).hexdigest()[:12]
 
 
@@ -620,7 +673,9 @@ def _vary(values: Mapping[str, Any], variant: Variant, context: Any) -> Campaign
     return Campaign.model_validate({**values, "variants": (), **variant.texts, **offers}, context=context)
 
 
-def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Collection[int], offers_file: str) -> None:
+def _refuse_unknown(
+    campaign: Campaign, segments: Collection[str], offers: Mapping[int, Offer], offers_file: str
+) -> None:
     if campaign.segment not in segments:
         known = ", ".join(sorted(segments)) or "none"
         place = describe_place(campaign.file, "$.segment")
@@ -635,6 +690,13 @@ def _refuse_unknown(campaign: Campaign, segments: Collection[str], offers: Colle
             raise CampaignDefinitionError(
                 f"{campaign.file}: {place} names {unknown}, which {offers_file} does not define"
             )
+    is_recommended = campaign.offer_policy is OfferPolicy.RECOMMENDED
+    if is_recommended and not any(offers[each].names_products for each in campaign.all_offers):
+        place = describe_place(campaign.file, "$.offer_policy")
+        raise CampaignDefinitionError(
+            f"{campaign.file}: {place} is {campaign.offer_policy}, and none of the campaign's offers names `products` "
+            f"or `categories` in {offers_file}"
+        )
 
 
 def _refuse_some_values(offers: Mapping[int, Offer], where: object) -> None:

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
     from campaigns.channels import MessageFormat
 
-OFFER_FIELDS = ("id", "key", "name")
+PRODUCT_FIELD = "product"
+"""The recommendation that the offer is about, by the policy `recommended` alone; null where it is about none."""
+OFFER_FIELDS = ("id", "key", "name", PRODUCT_FIELD)
 """The fields of an offer that messages may print: what it is worth is none of the customer's business."""
 DECISION_NAMES = frozenset({"offer", "offer_basis"})
 """What a template may read besides the customer's facts: the offer, and whether a model or the rules scored it."""
@@ -337,11 +339,15 @@ def render_subject(source: str, facts: Mapping[str, Any], locale: str = DEFAULT_
 
 def _fill(source: str, facts: Mapping[str, Any], message_format: MessageFormat, locale: str, what: str) -> str:
     template = compile_message(source, message_format, locale)
+    read = read_template(source)
     values = {
         name: facts[name] if name in DECISION_NAMES else _prepare(facts[name], name)
-        for name in read_template(source).names
+        for name in read.names
         if name in facts
     }
+    if PRODUCT_FIELD in read.offer_fields:
+        product = _prepare(facts["offer"].get(PRODUCT_FIELD), f"offer.{PRODUCT_FIELD}")
+        values["offer"] = {**facts["offer"], PRODUCT_FIELD: product}
     try:
         text = template.render(values)
     # Jinja's truncate asserts that the length it is given leaves room for the dots.

@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from campaigns.channels import CUSTOMER
 from campaigns.definition import Offer, OfferPolicy
+from campaigns.recommended_offers import OfferMatch, match_recommendations
 from segments.vectorized import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     import numpy as np
     from numpy.typing import NDArray
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from segments.vectorized import Mask
 
 NO_OBSTACLES: Mapping[int, str] = MappingProxyType({})
+NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 
 class ScoredOffer(msgspec.Struct, frozen=True):
@@ -55,6 +58,7 @@ class OfferChoice(msgspec.Struct, frozen=True):
         best: the one offer behind `expected_value`; None where it is the mean of several.
         value: what a conversion brings, of the same offer or as the mean.
         cost: what it costs, likewise.
+        match: what the policy `recommended` found; None with others.
     """
 
     made: ScoredOffer
@@ -63,11 +67,22 @@ class OfferChoice(msgspec.Struct, frozen=True):
     best: ScoredOffer | None
     value: float
     cost: float
+    match: OfferMatch | None = None
 
     @classmethod
-    def of_best(cls, made: ScoredOffer, propensity: float, best: ScoredOffer) -> OfferChoice:
+    def of_best(
+        cls, made: ScoredOffer, propensity: float, best: ScoredOffer, match: OfferMatch | None = None
+    ) -> OfferChoice:
         """Build the choice of a policy whose value is that of one offer."""
-        return cls(made, propensity, best.expected_value, best, best.offer.value, best.offer.cost)
+        return cls(made, propensity, best.expected_value, best, best.offer.value, best.offer.cost, match)
+
+    @property
+    def why(self) -> str:
+        """Why the offer is made, for people; empty where the policy alone says it."""
+        if self.match is None:
+            return ""
+        how = "" if self.match.offer_id else "by expected value, "
+        return f"offer {self.made.offer.key}: {how}{self.match.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +140,14 @@ def choose_offer(
     scores: NDArray[np.float32],
     trigger_id: str,
     obstacles: Mapping[int, str] = NO_OBSTACLES,
+    facts: Mapping[str, Any] = NO_FACTS,
+    as_of: datetime | None = None,
 ) -> OfferChoice | None:
     """Return the offer that a campaign makes to a customer by its policy; None where the customer may get none.
 
     `next_best` makes the one with the highest expected value (without values, the highest score; the lowest id wins a
-    tie), and explores; `fixed` the first listed; `experiment` each as likely as another.
+    tie), and explores; `fixed` the first listed; `experiment` each as likely as another; `recommended` the one about
+    what is recommended to the customer, or as `next_best` where there is none.
 
     Args:
         campaign: names the offers that may be made, and the policy.
@@ -137,16 +155,24 @@ def choose_offer(
         scores: shape [offers], the score of offer id i at position i - 1.
         trigger_id: the draws are hashes of it.
         obstacles: the offers that the customer may not get.
+        facts: of the customer, which `recommended` reads.
+        as_of: the event's time, which `recommended` needs.
     """
     allowed = [each for each in campaign.offers if each not in obstacles] if obstacles else campaign.offers
     if not allowed:
         return None
     scores_by_id = scores.tolist()
-    if campaign.offer_policy is OfferPolicy.NEXT_BEST:
+    match = None
+    if campaign.offer_policy is OfferPolicy.RECOMMENDED:
+        if as_of is None:
+            raise ValueError(f"the offer policy of {campaign.key!r} needs the event's time")
+        match = match_recommendations(campaign, allowed, offers, facts, as_of)
+        allowed = allowed if match.offer_id is None else [match.offer_id]
+    if campaign.offer_policy in (OfferPolicy.NEXT_BEST, OfferPolicy.RECOMMENDED):
         id_ = min(allowed, key=lambda each: (-scores_by_id[each - 1] * offers[each].margin, each))
         best = _score(id_, offers, scores_by_id)
         if not campaign.exploration_percent:
-            return OfferChoice.of_best(best, 1.0, best)
+            return OfferChoice.of_best(best, 1.0, best, match)
         return _explore(campaign, allowed, best, offers, scores_by_id, trigger_id)
     scored = [_score(each, offers, scores_by_id) for each in allowed]
     if campaign.offer_policy is OfferPolicy.FIXED:

@@ -82,3 +82,25 @@ GRANT UPDATE (revoked_at) ON console_key TO :"role";
 GRANT UPDATE (status, headers, body) ON console_action TO :"role";
 GRANT DELETE ON console_session, console_action TO :"role";
 \endif
+
+-- The message store, where it is in this database. Run with `--set search=1` for people who search and read reports:
+-- `holdfast search`, `similar`, `clusters list` and `show`, `voice conversations`, `trends` and `report`. `messages sync` and `index`,
+-- `clusters run` and `voice discover` make tables and indexes: they need the role that ran `holdfast messages migrate`.
+SELECT to_regclass('intelligence.message') IS NOT NULL AS has_store \gset
+\if :has_store
+\if :{?search}
+GRANT USAGE ON SCHEMA intelligence TO :"role";
+GRANT SELECT ON ALL TABLES IN SCHEMA intelligence TO :"role";
+-- Each run of `holdfast clusters` makes a new table.
+ALTER DEFAULT PRIVILEGES IN SCHEMA intelligence GRANT SELECT ON TABLES TO :"role";
+\endif
+\if :{?forget}
+GRANT USAGE ON SCHEMA intelligence TO :"role";
+GRANT SELECT, DELETE ON ALL TABLES IN SCHEMA intelligence TO :"role";
+ALTER DEFAULT PRIVILEGES IN SCHEMA intelligence GRANT SELECT, DELETE ON TABLES TO :"role";
+\endif
+\if :{?prune}
+GRANT USAGE ON SCHEMA intelligence TO :"role";
+GRANT SELECT, DELETE ON intelligence.message TO :"role";
+\endif
+\endif

@@ -136,6 +136,12 @@ def find_facts(texts: str | Mapping[str, TextByLocale] | None) -> frozenset[str]
     return frozenset[str]().union(*(read_template(source).facts for source in sources))
 
 
+def find_offer_fields(texts: str | Mapping[str, TextByLocale] | None) -> frozenset[str]:
+    """Return the fields of the offer that any of the texts reads."""
+    sources = () if texts is None else (source for _, source in _list_texts(texts))
+    return frozenset[str]().union(*(read_template(source).offer_fields for source in sources))
+
+
 def _list_texts(texts: Any) -> Iterator[tuple[_Place, Any]]:
     if not isinstance(texts, Mapping):
         yield _Place("", ""), texts

@@ -13,6 +13,7 @@ import click
 from psycopg import sql
 
 from console.cli.experiments import experiment
+from console.model_limits import choose_monitored
 from console.model_metrics import write_metrics
 from console.model_views import (
     COHORT_HEADINGS,
@@ -229,7 +230,7 @@ def prune_versions(name: str, keep_last: int, keep: tuple[str, ...], as_json: bo
 
 
 @models.command()
-@click.argument("name", type=click.Choice([*TASKS]))
+@click.argument("name", callback=choose_monitored)
 @click.option("--version", help="Another version than the one that serves.")
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only outcomes of this date or later.")
 @click.option("--by", help="Also report groups of customers by this column of the outcomes.")

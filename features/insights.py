@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from features.table import Column, FeatureTable
 
 CLUSTER, RECOMMENDATIONS = "cluster", "recommendations"
+RECOMMENDATIONS_FACT, RECOMMENDED_AT = "recommendations", "recommended_at"
+"""The facts that the offer policy `recommended` reads: the list, and when it was computed."""
 KINDS: Mapping[str, tuple[str, ...]] = {
     CLUSTER: ("cluster", "cluster_name"),
-    RECOMMENDATIONS: ("recommendations", "recommended_product"),
+    RECOMMENDATIONS: (RECOMMENDATIONS_FACT, "recommended_product", RECOMMENDED_AT),
 }
 """The facts of each kind."""
 INSIGHT_FACTS = frozenset(name for names in KINDS.values() for name in names)

@@ -2,7 +2,8 @@
 
 A vector has at most `BEHAVIOUR` columns of the warehouse and `CONCEPTS` of messages. Each is standardized: a skewed one
 by its logarithm first, extreme values cut at `CUT` standard deviations, a missing value being the mean. The two groups
-have the same weight, however many columns they have. So every component has a name, and reasons can be given.
+have the same weight, however many columns they have. So every component has a name, and reasons can be given. A stored
+vector also has components of purchases, of the same weight, see recommendations/customer_purchases.py.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 BEHAVIOUR, CONCEPTS = 32, 16
 DIMENSIONS = BEHAVIOUR + CONCEPTS
+PURCHASE_DIMENSIONS = 16
+"""Follow in the stored vectors; they have no names, so they make neither clusters nor reasons."""
 CUT = 3.0
 Level = Literal["high", "low"]
 _LARGEST = 1e100

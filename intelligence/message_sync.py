@@ -10,12 +10,14 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from campaigns.postgres_connections import hold_lock
 from campaigns.postgres_ledger import PostgresLedger
 from intelligence.errors import MessageStoreError
 from intelligence.message_index import newest_vectors
+from intelligence.message_rereading import reread_messages
 from intelligence.postgres_messages import StoredMessage, vector_literals
 from streams.adapters import build_decoder, open_schemas
 from streams.definitions import read_definitions
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from features.signals import MessageReading
+    from intelligence.message_rereading import RereadReport
     from intelligence.postgres_messages import MessageStore
     from intelligence.text_vectors import TextVectors
     from models.sentiment import MessageReader
@@ -67,38 +70,46 @@ class SyncReport:
         return SyncReport(*(getattr(self, name) + getattr(more, name) for name in self.__slots__))
 
 
-def sync_messages(settings: Settings, store: MessageStore, on_progress: Callable[[int, int], None]) -> SyncReport:
-    """Copy the messages that are new in the topic.
+def sync_messages(
+    settings: Settings, store: MessageStore, on_progress: Callable[[str, int, int], None]
+) -> tuple[SyncReport, RereadReport]:
+    """Copy the messages that are new in the topic, and read all others again where the reader is another one now.
 
     Args:
         settings: where Kafka and the ledger are; the ledger has the tombstones.
         store: the message store.
-        on_progress: receives the records read and those to read.
+        on_progress: receives what is being done, how much of it is done, and how much there is.
 
     Raises:
         MessageStoreError: another process copies messages now.
         BrokerUnavailableError, HistoryGoneError, LedgerUnavailableError, RegistryUnavailableError: they cannot be read.
     """
     refusal = MessageStoreError("another process copies messages into the store now; wait until it ends")
+    # The reader of the workers: of the promoted model, if there is one.
+    reader = load_models(settings, read_definitions(settings).offers).reader
     with hold_lock(store.connection, SYNC_LOCK, TOPIC, refusal):
-        return asyncio.run(_sync(settings, store, on_progress))
+        # Before new messages come, which this reader reads anyway: then an empty store needs none of it.
+        again = reread_messages(store, reader, partial(on_progress, "messages read again"))
+        return asyncio.run(_sync(settings, store, reader, partial(on_progress, "messages copied"))), again
 
 
-async def _sync(settings: Settings, store: MessageStore, on_progress: Callable[[int, int], None]) -> SyncReport:
+async def _sync(
+    settings: Settings, store: MessageStore, reader: MessageReader, on_progress: Callable[[int, int], None]
+) -> SyncReport:
     async with AsyncExitStack() as stack:
         ledger = PostgresLedger(settings.ledger_url, read_only=True)
         stack.push_async_callback(ledger.close)
         await ledger.open()
-        reader = HistoryReader(settings)
-        stack.push_async_callback(reader.close)
-        await reader.open()
+        history = HistoryReader(settings)
+        stack.push_async_callback(history.close)
+        await history.open()
         period, expired = resume_period(
-            await reader.find_period(*_EVER, topics=[settings.topic_prefix + TOPIC]), store.positions()
+            await history.find_period(*_EVER, topics=[settings.topic_prefix + TOPIC]), store.positions()
         )
-        copier = _Copier(settings, store, newest_vectors(store))
+        copier = _Copier(settings, store, reader, newest_vectors(store))
         places = sorted(period.ends)
         report = SyncReport(expired=expired)
-        async for placed in reader.read(period):
+        async for placed in history.read(period):
             ends = {places[each.partition]: each.record.offset + 1 for each in placed}
             report += await copier.copy([each.record for each in placed], ends, ledger)
             on_progress(report.records, period.records)
@@ -130,14 +141,16 @@ class _Copier:
     Args:
         settings: the formats and limits of records.
         store: the message store.
+        reader: reads the messages.
         vectors: of the messages, None where none are learned yet.
     """
 
-    def __init__(self, settings: Settings, store: MessageStore, vectors: TextVectors | None) -> None:
+    def __init__(
+        self, settings: Settings, store: MessageStore, reader: MessageReader, vectors: TextVectors | None
+    ) -> None:
         self._store = store
         self._vectors = vectors
-        # The reader of the workers: of the promoted model, if there is one.
-        self._reader = load_models(settings, read_definitions(settings).offers).reader
+        self._reader = reader
         self._schemas = open_schemas(settings)
         self._registry = SchemaRegistry(str(settings.schema_registry_url))
         self._decode = build_decoder(settings, self._schemas)

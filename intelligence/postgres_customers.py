@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intelligence.customer_vectors import DIMENSIONS, shared_features
+from intelligence.customer_vectors import DIMENSIONS, PURCHASE_DIMENSIONS, shared_features
 from intelligence.errors import ClusterError
+from intelligence.neighbour_purchases import rank_purchases
 from intelligence.postgres_messages import vector_literals
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     from campaigns.tombstones import Tombstones
     from intelligence.customer_vectors import CustomerVectors, Level
+    from intelligence.neighbour_purchases import BoughtProduct
     from intelligence.postgres_messages import MessageStore
+    from intelligence.recommendations.customer_purchases import CustomerPurchases
 
 CONCERNS = 12
 """Concerns that are components of a vector: the most frequent ones."""
@@ -50,6 +53,14 @@ class SimilarCustomer:
     cluster: str
     distance: float
     shared: Sequence[tuple[str, Level]]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """The customers near one, nearest first, and what they bought, the best first."""
+
+    customers: Sequence[SimilarCustomer]
+    bought: Sequence[BoughtProduct]
 
 
 def read_concepts(store: MessageStore, customer_ids: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -89,6 +100,7 @@ def write_customers(
     clusters: Sequence[str],
     read_tombstones: Callable[[], Tombstones],
     run: tuple[datetime, Mapping[str, Any]],
+    purchases: CustomerPurchases | None = None,
 ) -> None:
     """Replace the vectors and clusters of all customers, and record the run; readers wait for a moment at most.
 
@@ -98,10 +110,12 @@ def write_customers(
         clusters: the id of each customer's cluster.
         read_tombstones: returns those of now: the customers erased meanwhile are left out.
         run: when it was, and what it found.
+        purchases: what customers bought; None where it is not known.
     """
     with store.writing():
         store.execute("create_next_customers")
-        rows = zip(customers.customer_ids, _padded(customers.vectors), clusters, strict=True)
+        bought = (purchases.list_of(each) if purchases else ((), ()) for each in customers.customer_ids)
+        rows = zip(customers.customer_ids, _literals(customers, purchases), clusters, bought, strict=True)
         _copy(store, rows, read_tombstones().find(customers.customer_ids))
     megabytes = min(64 + len(customers.customer_ids) * BYTES_PER_CUSTOMER // 1_000_000, BUILD_MB)
     with store.connection.transaction():
@@ -110,11 +124,18 @@ def write_customers(
     at, result = run
     with store.writing():
         store.execute("replace_customers")
+        _replace_products(store, purchases.names if purchases else {})
         store.execute("write_run", at=at, result=json.dumps(result))
 
 
-def find_similar(store: MessageStore, customer_id: str, *, limit: int) -> list[SimilarCustomer]:
-    """Return the customers nearest to one, nearest first, at most `limit` or MOST_SIMILAR.
+def find_similar(store: MessageStore, customer_id: str, *, limit: int, most_products: int = 10) -> Neighbourhood:
+    """Return the customers nearest to one, at most `limit` or MOST_SIMILAR, and what they bought.
+
+    Args:
+        store: the message store.
+        customer_id: whom they are like.
+        limit: how many customers.
+        most_products: how many products.
 
     Raises:
         ClusterError: no run has seen this customer.
@@ -131,28 +152,53 @@ def find_similar(store: MessageStore, customer_id: str, *, limit: int) -> list[S
             "SELECT set_config('hnsw.ef_search', %s, true)", [str(max(SEARCH_CANDIDATES, limit + 1))]
         )
         found = store.execute("nearest_customers", customer=customer_id, vector=rows[0][0], most=limit).fetchall()
-    return [
+    found.sort(key=lambda row: (row[3], row[0]))
+    customers = [
         SimilarCustomer(customer, cluster, float(distance), shared_features(own, _parse(vector), names))
-        for customer, cluster, vector, distance in sorted(found, key=lambda row: (row[3], row[0]))
+        for customer, cluster, vector, distance, _, _ in found
     ]
+    bought = [(float(row[3]), dict(zip(row[4], row[5], strict=True))) for row in found]
+    listed = sorted({product for _, some in bought for product in some})
+    of_products = dict(store.execute("product_names", products=listed).fetchall()) if listed else {}
+    return Neighbourhood(customers, rank_purchases(bought, frozenset(rows[0][1]), of_products, most_products))
 
 
-def _copy(store: MessageStore, rows: Iterable[tuple[str, str, str]], erased: frozenset[str]) -> None:
-    copy = "COPY intelligence.customer_next (customer_id, vector, cluster) FROM STDIN"
+def _copy(
+    store: MessageStore,
+    rows: Iterable[tuple[str, str, str, tuple[Sequence[str], Sequence[float]]]],
+    erased: frozenset[str],
+) -> None:
+    copy = "COPY intelligence.customer_next (customer_id, vector, cluster, products, strengths) FROM STDIN"
     with store.connection.cursor() as cursor, cursor.copy(copy) as copied:
-        for customer, vector, cluster in rows:
+        for customer, vector, cluster, (products, strengths) in rows:
             if customer not in erased:
-                copied.write_row((customer, vector, cluster))
+                copied.write_row((customer, vector, cluster, list(products), list(strengths)))
 
 
-def _padded(vectors: NDArray[np.float32]) -> Iterable[str]:
-    """Yield vectors of DIMENSIONS components as PostgreSQL reads them."""
-    zeros = f"[{','.join('0' * DIMENSIONS)}]"
+def _replace_products(store: MessageStore, names: Mapping[str, str]) -> None:
+    store.execute("delete_products")
+    with (
+        store.connection.cursor() as cursor,
+        cursor.copy("COPY intelligence.product (product_id, name) FROM STDIN") as copied,
+    ):
+        for row in names.items():
+            copied.write_row(row)
+
+
+def _literals(customers: CustomerVectors, purchases: CustomerPurchases | None) -> Iterable[str]:
+    """Yield vectors as PostgreSQL reads them: DIMENSIONS components, and those of purchases."""
+    zeros = f"[{','.join('0' * (DIMENSIONS + PURCHASE_DIMENSIONS))}]"
+    vectors, ids = customers.vectors, customers.customer_ids
     for start in range(0, len(vectors), WRITTEN_AT_ONCE):
         some = vectors[start : start + WRITTEN_AT_ONCE]
-        literals = vector_literals(np.pad(some, ((0, 0), (0, DIMENSIONS - some.shape[1]))))
-        yield from (each or zeros for each in literals)
+        block = np.zeros((len(some), DIMENSIONS + PURCHASE_DIMENSIONS), dtype=np.float32)
+        block[:, : some.shape[1]] = some
+        if purchases is not None:
+            places = np.array([purchases.places.get(each, -1) for each in ids[start : start + len(some)]])
+            block[places >= 0, DIMENSIONS:] = purchases.vectors[places[places >= 0]]
+        yield from (each or zeros for each in vector_literals(block))
 
 
 def _parse(vector: str) -> NDArray[np.float32]:
-    return np.array(json.loads(vector), dtype=np.float32)
+    """Return the components of a stored vector that have names."""
+    return np.array(json.loads(vector)[:DIMENSIONS], dtype=np.float32)

@@ -98,6 +98,14 @@ class MessageStore:
         with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.executemany(QUERIES["write_vector"], rows)
 
+    def update_readings(self, readings: Sequence[Mapping[str, Any]]) -> int:
+        """Write what was read in messages, and return how many of them changed. Use it within `writing`."""
+        if not readings:
+            return 0
+        with self._connection.cursor() as cursor:
+            cursor.executemany(QUERIES["update_reading"], readings)
+            return cursor.rowcount
+
     def erase(self, customer_ids: Sequence[str]) -> Counter[str]:
         """Delete every row of customers and return how many there were by table; their tombstones must exist."""
         rows: Counter[str] = Counter()

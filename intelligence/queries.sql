@@ -34,6 +34,29 @@ SELECT count(*) FROM intelligence.message WHERE occurred_at < %(cutoff)s;
 DELETE FROM intelligence.message
  WHERE ctid = ANY (ARRAY(SELECT ctid FROM intelligence.message WHERE occurred_at < %(cutoff)s LIMIT %(most)s));
 
+-- name: reading_state
+SELECT version, customer_id, message_id FROM intelligence.reading_state;
+
+-- name: delete_reading_state
+DELETE FROM intelligence.reading_state;
+
+-- name: write_reading_state
+INSERT INTO intelligence.reading_state (version, customer_id, message_id)
+VALUES (%(version)s, %(customer_id)s, %(message_id)s);
+
+-- name: texts_after
+SELECT customer_id, message_id, text FROM intelligence.message
+ WHERE (customer_id, message_id) > (%(customer_id)s, %(message_id)s) ORDER BY customer_id, message_id LIMIT %(most)s;
+
+-- name: update_reading
+-- Only where it differs: an update gives a row new entries in every index.
+UPDATE intelligence.message SET language = %(language)s, sentiment = %(sentiment)s, satisfaction = %(satisfaction)s,
+    concerns = %(concerns)s::text[], urgency = %(urgency)s, wants_to_cancel = %(wants_to_cancel)s
+ WHERE customer_id = %(customer_id)s AND message_id = %(message_id)s
+   AND (language, sentiment, satisfaction, concerns, urgency, wants_to_cancel) IS DISTINCT FROM
+       (%(language)s::text, %(sentiment)s::real, %(satisfaction)s::real, %(concerns)s::text[], %(urgency)s::text,
+        %(wants_to_cancel)s);
+
 -- name: count_messages
 SELECT count(*) FROM intelligence.message;
 
@@ -94,15 +117,23 @@ INSERT INTO intelligence.cluster_run (at, result) VALUES (%(at)s, %(result)s::js
 
 -- name: create_next_customers
 DROP TABLE IF EXISTS intelligence.customer_next;
-CREATE TABLE intelligence.customer_next (LIKE intelligence.customer INCLUDING COMMENTS INCLUDING INDEXES);
+-- Without its indexes: that of the vectors is made when all rows are there.
+CREATE TABLE intelligence.customer_next (LIKE intelligence.customer INCLUDING COMMENTS INCLUDING DEFAULTS,
+    PRIMARY KEY (customer_id));
 
 -- name: replace_customers
 DROP TABLE intelligence.customer;
 ALTER TABLE intelligence.customer_next RENAME TO customer;
 
+-- name: delete_products
+DELETE FROM intelligence.product;
+
+-- name: product_names
+SELECT product_id, name FROM intelligence.product WHERE product_id = ANY (%(products)s::text[]);
+
 -- name: read_vector
-SELECT vector::text, cluster FROM intelligence.customer WHERE customer_id = %(customer)s;
+SELECT vector::text, products FROM intelligence.customer WHERE customer_id = %(customer)s;
 
 -- name: nearest_customers
-SELECT customer_id, cluster, vector::text, vector <-> %(vector)s::halfvec AS distance FROM intelligence.customer
+SELECT customer_id, cluster, vector::text, vector <-> %(vector)s::halfvec AS distance, products, strengths FROM intelligence.customer
  WHERE customer_id <> %(customer)s ORDER BY vector <-> %(vector)s::halfvec LIMIT %(most)s;

@@ -7,12 +7,12 @@ characters as two families follows feature hashing with separate namespaces (Wei
 
 from __future__ import annotations
 
-import html
-import re
 import unicodedata
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from models.plain_text import strip_markup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +24,6 @@ FAMILIES = 2
 """Words and pairs of words are family 0, characters family 1."""
 READ_AT_MOST = 4_000
 """Characters of a text that are read, without its HTML tags."""
-_SCANNED = 5 * READ_AT_MOST
-"""Characters of a text that are searched for tags."""
-_TAG = re.compile(r"</?[A-Za-z!][^<>]{0,500}>")
 _SEPARATOR, _LETTER, _SYMBOL = 1, 2, 3
 _SPACE = 32
 # Scripts without spaces or with a syllable in each character begin here (Thai); two of their characters say much.
@@ -54,12 +51,7 @@ class GramCounts(NamedTuple):
 
 def normalize(text: str) -> str:
     """Return a text without HTML tags, in one form of Unicode, case-folded and cut to READ_AT_MOST characters."""
-    text = text[:_SCANNED]
-    if "<" in text:
-        text = _TAG.sub(" ", text)
-    if "&" in text:
-        text = html.unescape(text)
-    text = text[:READ_AT_MOST]
+    text = strip_markup(text, READ_AT_MOST)
     return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()[:READ_AT_MOST]
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     class SentimentModel(Protocol):
         """Scores many texts at once; `languages` are those that it was trained on."""
 
+        version: str
         languages: frozenset[str]
 
         def read_sentiments(self, texts: Sequence[str]) -> list[float | None]:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
             ...
 
 
+VADER = "vader"
 VADER_LANGUAGES = frozenset({"en"})
 
 _ENDED = r"(?:account|subscription|membership|contract|plan|service)"
@@ -76,6 +78,11 @@ class MessageReader:
         self._model = model
         self._languages = (VADER_LANGUAGES if model is None else model.languages) | ALWAYS_READ
         self._named_languages = self._taxonomy.languages | ALWAYS_READ
+
+    @property
+    def version(self) -> str:
+        """What tells readers apart that may read a message in other ways: the model, and the concerns."""
+        return f"{VADER if self._model is None else self._model.version} {self._taxonomy.fingerprint}"
 
     def read(self, texts: Sequence[str]) -> list[MessageReading]:
         """Return the reading of each text, of which the first 2,000 characters without markup are read."""

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,7 +60,7 @@ class TaxonomyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     urgency: Urgency | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Taxonomy:
     """Concerns and urgency, compiled.
 
@@ -78,6 +79,13 @@ class Taxonomy:
     urgent: Mapping[str, re.Pattern[str] | None]
     marks: Mapping[str, int]
     languages: frozenset[str]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Eight hex digits that tell taxonomies apart which may read a message in other ways."""
+        labels = sorted((word, *sorted(named)) for word, named in self.labels.items())
+        urgent = [(level, words and words.pattern, self.marks[level]) for level, words in self.urgent.items()]
+        return sha256(repr((self.concerns, labels, urgent, sorted(self.languages))).encode()).hexdigest()[:8]
 
     def describe(self, lowered: str) -> frozenset[str]:
         """Return the concerns, and the other labels, of the words of a lowercased message."""

@@ -37,7 +37,7 @@ class DecisionConfig:
         definitions: campaigns and offers.
         reads_event_time: whether a rule, an offer or a message reads the event time.
         ledger_facts: last transitions where a rule depends on the moment of evaluation, and the kinds of insights of
-            which a rule, an offer or a message reads a fact.
+            which a rule, an offer, its policy or a message reads a fact.
         timing: what the settings say about time.
         scored: the versions under which customers are evaluated, with the changeovers of the models.
         fingerprint: of these versions.
@@ -61,7 +61,7 @@ class DecisionConfig:
         """Find whether the event time and feedback are read, the fingerprint and the schedule, once."""
         definitions = self.definitions
         of_rules = frozenset[str]().union(*(each.facts for each in self.segments))
-        facts = [of_rules] + [each.message_facts for each in definitions.campaigns]
+        facts = [of_rules] + [each.message_facts | each.offer_facts for each in definitions.campaigns]
         facts += [each.facts for each in definitions.offers.values()]
         read = frozenset[str]().union(*facts)
         object.__setattr__(self, "reads_event_time", EVENT_TIME in read)

@@ -315,9 +315,11 @@ async def open_due_claims(
         jumps=by_events,
         clock=partial(read_watermark, pipeline) if by_events else customers.now,
         is_behind=lambda: watch.lag > DUE_LAG,
-        pace=DuePace(settings.due_rate, poll_s=POLL_BY_EVENTS_S, shortest_s=POLL_BY_EVENTS_S)
+        pace=DuePace(
+            settings.due_rate, lease_s=settings.due_claim_s, poll_s=POLL_BY_EVENTS_S, shortest_s=POLL_BY_EVENTS_S
+        )
         if by_events
-        else DuePace(settings.due_rate),
+        else DuePace(settings.due_rate, lease_s=settings.due_claim_s),
         retry=retry,
         metrics=metrics,
     )

@@ -263,6 +263,12 @@ class Settings(BaseSettings):
         pattern="^(wall|events)$",
         description="What makes customers due: wall, the clock; events, the latest event time, to replay old events.",
     )
+    due_claim_s: float = Field(
+        120,
+        alias="HOLDFAST_DUE_CLAIM_S",
+        gt=0,
+        description="A customer whose request was lost is claimed again after so long, s; longer than a request waits.",
+    )
     retention_outbox_days: float = Field(
         7,
         alias="HOLDFAST_RETENTION_OUTBOX_DAYS",

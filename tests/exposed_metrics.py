@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from console.model_metrics import MEASURES, write_metrics
+from console.voice_metrics import write_concern_metrics
 from delivery.bursts import Burst
 from delivery.metrics import DeliveryFigures, DeliveryMetrics
 from streams.observability.metrics import Metrics, MetricsSnapshot
@@ -51,6 +52,17 @@ def monitoring_metrics() -> Mapping[str, Labels]:
     with TemporaryDirectory() as folder:
         file = Path(folder) / "model.prom"
         write_metrics(found, file, datetime.now(UTC))
+        families = text_string_to_metric_families(file.read_text(encoding="utf-8"))
+        return {each.name: tuple(each.samples[0].labels) for each in families}
+
+
+def concern_metrics() -> Mapping[str, Labels]:
+    """Return the metrics that `holdfast voice trends` writes."""
+    week = SimpleNamespace(rate=0.1, direction="above")
+    found: Any = SimpleNamespace(concerns=[SimpleNamespace(concern="a", latest=week, is_alert=True)])
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "concerns.prom"
+        write_concern_metrics(found, file, datetime.now(UTC))
         families = text_string_to_metric_families(file.read_text(encoding="utf-8"))
         return {each.name: tuple(each.samples[0].labels) for each in families}
 

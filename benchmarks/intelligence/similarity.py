@@ -123,7 +123,7 @@ def _recall(store: MessageStore, customers: int) -> float:
     """Return the share of the ten nearest that the graph finds; a customer as near as the tenth counts."""
     random, shares = np.random.default_rng(3), []
     for at in random.integers(0, customers, EXACT_QUERIES):
-        near = [each.distance for each in find_similar(store, f"c{at}", limit=NEAREST)]
+        near = [each.distance for each in find_similar(store, f"c{at}", limit=NEAREST).customers]
         ((vector,),) = store.connection.execute(_CUSTOMER, [f"c{at}"]).fetchall()
         with store.connection.transaction():
             store.connection.execute("SET LOCAL enable_indexscan = off")

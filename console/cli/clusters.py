@@ -62,9 +62,9 @@ def show(cluster_id: str, as_json: bool) -> None:
 @click.command()
 @click.argument("customer_id", metavar="CUSTOMER")
 @click.option("--top-k", type=click.IntRange(1, MOST_SIMILAR), default=10, show_default=True, help="How many to show.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def similar(customer_id: str, top_k: int, as_json: bool) -> None:
-    """Show the customers most like CUSTOMER, and in what; see docs/clusters.md."""
+    """Show the customers most like CUSTOMER, in what, and what they bought; see docs/clusters.md."""
     found = find_similar_customers(load_settings(), customer_id, limit=top_k)
     if as_json:
         click.echo(msgspec.json.encode(found))
@@ -76,9 +76,26 @@ def similar(customer_id: str, top_k: int, as_json: bool) -> None:
             f"{each.distance:.3f}",
             ", ".join(describe_feature(name, how) for name, how in each.shared) or "near the average",
         )
-        for each in found
+        for each in found.customers
     ]
     print_table(("customer", "cluster", "distance", "alike in"), rows)
+    if found.bought:
+        click.echo()
+        print_table(
+            ("bought by them", "name", "customers", "score", "bought before"),
+            [
+                (
+                    each.product_id,
+                    each.name,
+                    f"{each.customers} of {len(found.customers)}",
+                    f"{each.score:.3f}",
+                    "yes" if each.bought_before else "no",
+                )
+                for each in found.bought
+            ],
+        )
+    else:
+        click.echo("no purchases of them are known; `holdfast clusters run` says why")
 
 
 def _show(found: ClusterRun, *, as_json: bool) -> None:
@@ -96,6 +113,8 @@ def describe_run(found: ClusterRun) -> Iterator[str]:
     yield f"{found.at:%Y-%m-%d %H:%M}: {found.customers:,} customers in {len(found.clusters)} clusters"
     index = found.stability[len(found.clusters)]
     verdict = "stable" if found.stable else "not stable: read the clusters with care"
+    known = found.purchases_problem and f"; not used for `holdfast similar`: {found.purchases_problem}"
+    yield f"purchases: of {found.buyers:,} customers{known}"
     yield f"adjusted Rand index of samples: {index:.2f}, {verdict}"
     if (drift := found.drift) is not None:
         yield f"since the run before: {drift.moved:.1%} of {drift.compared:,} customers moved, PSI {drift.psi:.3f}"

@@ -8,14 +8,14 @@ from dataclasses import asdict
 import click
 
 from console.experiment_views import HISTORY_HEADINGS, describe, describe_start, history_rows, status_object
+from console.model_limits import choose_tried
 from console.printable import printable
 from console.tables import print_table
 from console.use_cases.model_experiments import begin, end, find_history, find_status
 from models.current_user import current_user
-from models.tasks.registry import TASKS, can_be_tried
 from streams.settings import load_settings
 
-_MODEL = click.argument("model", type=click.Choice([*filter(can_be_tried, TASKS)]))
+_MODEL = click.argument("model", callback=choose_tried)
 _BY = click.option("--by", default=current_user, help="Name recorded; default: the current user.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 

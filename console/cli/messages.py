@@ -37,13 +37,18 @@ def migrate_store() -> None:
 def sync(index: bool, as_json: bool) -> None:
     """Copy new messages from the conversations topic; see docs/search.md.
 
-    It may be interrupted at any time and run again. Messages of erased customers are left out.
+    After a promotion of a model of sentiment, or with another file of concerns, stored messages are read again. It may
+    be interrupted at any time and run again. Messages of erased customers are left out.
     """
     with ProgressBar() as bar:
-        copied, indexed = copy_messages(load_settings(), bar.show, index=index)
+        copied, again, indexed = copy_messages(load_settings(), bar.show, index=index)
     if as_json:
-        click.echo(msgspec.json.encode({"copied": copied, "indexed": indexed}))
+        click.echo(msgspec.json.encode({"copied": copied, "read_again": again, "indexed": indexed}))
         return
+    if again.read:
+        click.echo(
+            f"read again by {again.version.split()[0]}: {again.read:,} messages, of which {again.changed:,} changed"
+        )
     for line in describe_sync(copied):
         click.echo(line)
     if indexed is not None:

@@ -24,6 +24,7 @@ from console.use_cases.voice import (
     list_conversations,
     report_week,
 )
+from console.voice_metrics import write_concern_metrics
 from console.voice_page import render_page
 from console.voice_views import (
     CONVERSATION_HEADINGS,
@@ -125,18 +126,19 @@ def discover_command(weeks: int, path: Path | None, as_json: bool) -> None:
 @_WEEK
 @_SHOWN
 @_FALSE_ALERTS
+@click.option("--metrics", type=click.Path(dir_okay=False, path_type=Path), help="Write figures for Prometheus here.")
 @_JSON
-def trends(week: str | None, weeks: int, false_alerts: float, as_json: bool) -> None:
+def trends(week: str | None, weeks: int, false_alerts: float, metrics: Path | None, as_json: bool) -> None:
     """Show the rate of each concern in the last complete week, and the band expected from the weeks before.
 
     Exit code 3 and a line of the log for each concern outside its band.
     """
-    settings = load_settings()
+    settings, now = load_settings(), datetime.now(UTC)
     with _needing_packages():
-        found = follow_trends(
-            settings, read_week(week) if week else None, datetime.now(UTC), shown=weeks, false_alerts=false_alerts
-        )
+        found = follow_trends(settings, read_week(week) if week else None, now, shown=weeks, false_alerts=false_alerts)
     _log(found)
+    if metrics is not None:
+        write_concern_metrics(found, metrics, now)
     if as_json:
         click.echo(msgspec.json.encode(trends_object(found)))
     else:

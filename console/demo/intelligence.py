@@ -81,7 +81,7 @@ def load_recommendations(settings: Settings, folder: Path, at: datetime) -> int:
     """Store the shipped recommendations as facts, and return how many customers have some."""
     found = json.loads(gzip.decompress((folder / "recommendations.json.gz").read_bytes()))
     defaults = {"category": None, "score": None, "bought_before": False}
-    rows = ((customer, as_facts([{**defaults, **each} for each in some])) for customer, some in found.items())
+    rows = ((customer, as_facts([{**defaults, **each} for each in some], at)) for customer, some in found.items())
     return write_insights(settings.ledger_url, RECOMMENDATIONS, rows, at=at)
 
 

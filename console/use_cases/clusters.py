@@ -15,6 +15,7 @@ from campaigns.postgres_insights import write_insights
 from console.errors import PredictionError
 from console.use_cases.ledger import ask_ledger, open_ledger
 from console.use_cases.predictions import open_service
+from console.use_cases.recommendations import Inputs, read_inputs
 from features.insights import CLUSTER
 from intelligence.clustering import (
     FEATURES_SHOWN,
@@ -27,7 +28,7 @@ from intelligence.clustering import (
     name_clusters,
 )
 from intelligence.customer_vectors import build_vectors, describe_feature
-from intelligence.errors import ClusterError
+from intelligence.errors import ClusterError, RecommendationError
 from intelligence.postgres_customers import find_similar, newest_run, read_clusters, read_concepts, write_customers
 from intelligence.postgres_messages import open_store
 from models.tasks.churn import Churn
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
     from console.use_cases.predictions import PredictionService
     from intelligence.clustering import Partition
     from intelligence.customer_vectors import CustomerVectors
-    from intelligence.postgres_customers import SimilarCustomer
+    from intelligence.postgres_customers import Neighbourhood
+    from intelligence.recommendations.customer_purchases import CustomerPurchases
     from streams.settings import Settings
 
 VALUE_COLUMNS = ("lifetime_value", "total_revenue")
@@ -81,6 +83,8 @@ class ClusterRun(msgspec.Struct, frozen=True):
         drift: what changed since the run before, None in the first run.
         components: the names of the components of the vectors.
         ids_used: ids that were ever given.
+        buyers: how many customers have purchases, which `similar` compares.
+        purchases_problem: why purchases were not read; empty where they were.
     """
 
     at: datetime
@@ -91,6 +95,8 @@ class ClusterRun(msgspec.Struct, frozen=True):
     drift: Drift | None
     components: list[str]
     ids_used: int
+    buyers: int = 0
+    purchases_problem: str = ""
 
 
 def run_clusters(settings: Settings, *, now: datetime, seed: int = 0) -> ClusterRun:
@@ -106,6 +112,7 @@ def run_clusters(settings: Settings, *, now: datetime, seed: int = 0) -> Cluster
         MessageStoreUnavailableError, LedgerUnavailableError, WarehouseError, ModelError: they cannot be used.
     """
     population = asyncio.run(_read_population(settings))
+    purchases, problem = _read_purchases(settings, now)
     with open_store(settings.store_url) as store:
         concepts = read_concepts(store, population.customer_ids)
         customers = build_vectors(population.customer_ids, population.behaviour, concepts)
@@ -125,6 +132,8 @@ def run_clusters(settings: Settings, *, now: datetime, seed: int = 0) -> Cluster
             drift=measure_drift(of_each, formers, sizes) if before else None,
             components=list(customers.names),
             ids_used=used,
+            buyers=sum(each in purchases.places for each in customers.customer_ids) if purchases else 0,
+            purchases_problem=problem,
         )
         write_customers(
             store,
@@ -132,6 +141,7 @@ def run_clusters(settings: Settings, *, now: datetime, seed: int = 0) -> Cluster
             of_each,
             lambda: ask_ledger(settings, lambda ledger: ledger.tombstones()),
             (now, msgspec.to_builtins(run)),
+            purchases,
         )
     names = {each.id: each.name for each in clusters}
     rows = zip(customers.customer_ids, of_each, strict=True)
@@ -171,8 +181,8 @@ def read_cluster(settings: Settings, cluster_id: str) -> Cluster:
     return clusters[cluster_id]
 
 
-def find_similar_customers(settings: Settings, customer_id: str, *, limit: int) -> list[SimilarCustomer]:
-    """Return the customers nearest to one.
+def find_similar_customers(settings: Settings, customer_id: str, *, limit: int) -> Neighbourhood:
+    """Return the customers nearest to one, and what they bought.
 
     Raises:
         ClusterError: no run has seen this customer.
@@ -180,6 +190,19 @@ def find_similar_customers(settings: Settings, customer_id: str, *, limit: int) 
     """
     with open_store(settings.store_url) as store:
         return find_similar(store, customer_id, limit=limit)
+
+
+def _read_purchases(settings: Settings, now: datetime) -> tuple[CustomerPurchases | None, str]:
+    """Return what customers bought, or None and why it cannot be known: clusters and likeness do without."""
+    from intelligence.recommendations.customer_purchases import summarize_purchases  # noqa: PLC0415 - of an extra
+    from intelligence.recommendations.histories import History  # noqa: PLC0415 - likewise
+
+    try:
+        catalogue, purchases, day = read_inputs(settings, Inputs(), lambda *_: None, now=now)
+    except RecommendationError as error:
+        return None, str(error)
+    history = History(purchases, len(catalogue), day)
+    return summarize_purchases(history, purchases, catalogue), ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from campaigns.definition import load_definitions
 from campaigns.postgres_risk import read_risk_history
 from console.use_cases.performance import measure_campaign
 from console.use_cases.predictions import predict_segment
@@ -14,6 +13,7 @@ from intelligence.cohorts import build_cohorts
 from intelligence.recommendations.sources import Source, read_rows
 from models.predictions import RFM
 from models.tasks.churn import Churn
+from streams.definitions import read_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,5 +109,5 @@ def measure_campaigns(settings: Settings) -> Sequence[CampaignPerformance]:
         LedgerUnavailableError: the ledger cannot be read.
         CampaignDefinitionError: the definitions cannot be used.
     """
-    keys = [each.key for each in load_definitions(settings.definitions_dir).campaigns]
+    keys = [each.key for each in read_definitions(settings).campaigns]
     return [found for found in (measure_campaign(settings, key) for key in keys) if found.customers]

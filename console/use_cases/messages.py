@@ -12,22 +12,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intelligence.message_index import IndexReport
+    from intelligence.message_rereading import RereadReport
     from intelligence.message_sync import SyncReport
     from streams.settings import Settings
 
 
 def copy_messages(
     settings: Settings, on_progress: Callable[[str, int, int], None], *, index: bool
-) -> tuple[SyncReport, IndexReport | None]:
-    """Copy what is new in the topic, and give every message a vector where `index` is set.
+) -> tuple[SyncReport, RereadReport, IndexReport | None]:
+    """Copy what is new in the topic, read the rest again if need be, and give every message a vector if `index` is set.
 
     Raises:
         IntelligenceError, HoldfastStreamError, LedgerUnavailableError: see `sync_messages` and `index_messages`.
     """
     with open_store(settings.store_url) as store:
-        copied = sync_messages(settings, store, lambda done, total: on_progress("messages copied", done, total))
+        copied, again = sync_messages(settings, store, on_progress)
         indexed = index_messages(store, _naming(on_progress)) if index else None
-        return copied, indexed
+        return copied, again, indexed
 
 
 def update_index(settings: Settings, on_progress: Callable[[str, int, int], None], *, learn: bool) -> IndexReport:

@@ -13,7 +13,7 @@ from campaigns.ports import LedgerFacts
 from campaigns.postgres_insights import count_insights, write_insights
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.recommendation_file import open_file
-from features.insights import RECOMMENDATIONS
+from features.insights import RECOMMENDATIONS, RECOMMENDATIONS_FACT, RECOMMENDED_AT
 from intelligence.errors import NoRecommendationsError, RecommendationError
 from intelligence.recommendations.catalogue import CATALOGUE_COLUMNS, read_catalogue
 from intelligence.recommendations.catalogue import REQUIRED_COLUMNS as OF_PRODUCTS
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from campaigns.postgres_ledger import PostgresLedger
+    from intelligence.recommendations.catalogue import Catalogue
+    from intelligence.recommendations.purchases import Purchases
     from intelligence.recommendations.recommender import Recommended, Recommender
     from streams.settings import Settings
 
@@ -105,6 +107,24 @@ class RunReport:
     file: Path | None
 
 
+def read_inputs(settings: Settings, inputs: Inputs, show: Show, *, now: datetime) -> tuple[Catalogue, Purchases, float]:
+    """Return the catalogue, the purchases and the day of recommending, in days since 1970.
+
+    Raises:
+        RecommendationError: a source cannot be used.
+    """
+    catalog, bought = (
+        _find_source(settings, inputs, each)
+        for each in (inputs.catalog or settings.catalog, inputs.purchases or settings.purchases)
+    )
+    rows = read_rows(catalog, CATALOGUE_COLUMNS, OF_PRODUCTS)
+    catalogue = read_catalogue((dict(zip(CATALOGUE_COLUMNS, row, strict=True)) for row in rows), catalog.address)
+    lines = _counted(read_rows(bought, PURCHASE_COLUMNS, OF_PURCHASES), "purchases read", show)
+    purchases = read_purchases(lines, catalogue, bought.address, now)
+    as_of = np.floor(purchases.days.max()) + 1 if inputs.as_of is None else inputs.as_of.timestamp() / 86_400
+    return catalogue, purchases, float(as_of)
+
+
 def learn(settings: Settings, inputs: Inputs, show: Show, *, now: datetime) -> Recommender:
     """Return the recommender of the catalogue and purchases.
 
@@ -118,16 +138,7 @@ def learn(settings: Settings, inputs: Inputs, show: Show, *, now: datetime) -> R
         raise RecommendationError(
             f"recommending needs the package {error.name}; install Holdfast with the extra `training`"
         ) from error
-    catalog, bought = (
-        _find_source(settings, inputs, each)
-        for each in (inputs.catalog or settings.catalog, inputs.purchases or settings.purchases)
-    )
-    rows = read_rows(catalog, CATALOGUE_COLUMNS, OF_PRODUCTS)
-    catalogue = read_catalogue((dict(zip(CATALOGUE_COLUMNS, row, strict=True)) for row in rows), catalog.address)
-    lines = _counted(read_rows(bought, PURCHASE_COLUMNS, OF_PURCHASES), "purchases read", show)
-    purchases = read_purchases(lines, catalogue, bought.address, now)
-    as_of = np.floor(purchases.days.max()) + 1 if inputs.as_of is None else inputs.as_of.timestamp() / 86_400
-    return fit_recommender(catalogue, purchases, float(as_of), show)
+    return fit_recommender(*read_inputs(settings, inputs, show, now=now), show)
 
 
 def run_recommendations(
@@ -152,7 +163,7 @@ def run_recommendations(
         recommender = learn(settings, inputs, show, now=now)
         run = _Run(recommender, options, show)
         rows = run.take(_read_newcomers(settings, inputs) if inputs.newcomers else (), add)
-        facts = ((each.customer_id, as_facts(each.recommendations)) for each in rows)
+        facts = ((each.customer_id, as_facts(each.recommendations, now)) for each in rows)
         stored = write_insights(settings.ledger_url, RECOMMENDATIONS, facts, at=now) if options.stores else None
         for _ in facts:  # all of them where none are stored
             pass
@@ -201,10 +212,11 @@ class _Run:
             yield each
 
 
-def as_facts(recommendations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the facts of a customer, see features/insights.py."""
+def as_facts(recommendations: Sequence[Mapping[str, Any]], at: datetime) -> dict[str, Any]:
+    """Return the facts of a customer, computed at a time, see features/insights.py."""
     short = [{name: each[name] for name in FACT_FIELDS} for each in recommendations]
-    return {"recommendations": short, "recommended_product": short[0]["product_id"] if short else None}
+    first = short[0]["product_id"] if short else None
+    return {RECOMMENDATIONS_FACT: short, "recommended_product": first, RECOMMENDED_AT: at.astimezone(UTC).isoformat()}
 
 
 def recommend_now(

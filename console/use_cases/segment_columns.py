@@ -17,7 +17,7 @@ from campaigns.ports import LedgerFacts, LedgerState
 from console.use_cases.ledger import open_ledger
 from console.use_cases.segment_facts import SIGNAL_FACTS
 from console.use_cases.warehouse_check import describe_view, read_sample
-from features.insights import INSIGHT_FACTS, KINDS, add_insights
+from features.insights import INSIGHT_FACTS, KINDS, RECOMMENDED_AT, add_insights
 from features.signals import as_columns
 from features.table import FeatureTable, find_kind, plain
 from features.times import EVENT_TIME, STALE, event_times, parse_time
@@ -79,6 +79,7 @@ _TYPES: Mapping[str, str] = {
     "key_concerns": "list",
     "recommendations": "list",
     **dict.fromkeys(("cluster", "cluster_name", "recommended_product"), "text"),
+    RECOMMENDED_AT: "time",
     **dict.fromkeys(("churn_risk", "churn_risk_level", "value_segment", "rfm_segment", "decision_basis"), "text"),
     "last_message_language": "text",
 }

@@ -169,6 +169,7 @@ def _find_uses_by_definitions(definitions: DefinitionSet) -> Iterator[tuple[str,
         yield from ((fact, f"segment {segment.key}") for fact in segment.facts)
     for campaign in definitions.campaigns:
         yield from ((fact, f"message of {campaign.key}") for fact in campaign.message_facts)
+        yield from ((fact, f"offer policy of {campaign.key}") for fact in campaign.offer_facts)
     for offer in definitions.offers.values():
         yield from (
             (fact, f"rule of offer {offer.key}") for fact in (offer.eligibility.facts if offer.eligibility else ())

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from sklearn.utils.extmath import randomized_svd
 
 from intelligence.errors import RecommendationError
 from intelligence.recommendations.content import learn_content
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from intelligence.recommendations.ranking import Ranking
 
 TOP_K = 5
-VECTOR_DIMENSIONS = 64
 LEAST_WEIGHT = 0.005
 """Of EASE, for a purchase to explain a recommendation."""
 
@@ -111,30 +109,6 @@ class Recommender:
             | explain_new(place, Support(POPULAR, (), int(sold[place])), products, self.content.concepts)
             for place in chosen[:top_k]
         ]
-
-    def customer_vectors(self, dimensions: int = VECTOR_DIMENSIONS) -> tuple[Sequence[str], NDArray[np.float32]]:
-        """Return customers and a vector of each: two are near who bought, recently, products of the same customers.
-
-        From a truncated singular value decomposition of who bought what; products with many buyers weigh less.
-
-        Args:
-            dimensions: of a vector; those that too few products leave are 0.
-
-        Returns:
-            The ids of the customers with a purchase before the day, and float32 [customers, dimensions] of length 1.
-        """
-        history = self.finder.history
-        customers = np.flatnonzero(history.sizes > 0)
-        scaled = history.recent[customers]
-        scaled.data = scaled.data / np.sqrt(np.maximum(history.buyers[scaled.indices], 1))
-        kept = min(dimensions, min(scaled.shape) - 1)
-        vectors = np.zeros((len(customers), dimensions), dtype=np.float32)
-        if kept > 0:
-            left, values, _ = randomized_svd(scaled, kept, n_iter=3, random_state=0)
-            vectors[:, :kept] = left * values
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        np.divide(vectors, lengths, out=vectors, where=lengths > 0)
-        return [self.purchases.customer_ids[each] for each in customers.tolist()], vectors
 
     @cached_property
     def _places(self) -> Mapping[str, int]:

@@ -296,7 +296,9 @@ class ChunkConsumer(driver.Consumer):
     # Commits
 
     async def perform_seek(self) -> None:
-        """Begin at the committed offsets; Faust calls it after each assignment."""
+        """Begin at the committed offsets; Faust calls it after each assignment, and then lets records flow."""
+        # A rebalance that revokes nothing has not stopped them, and Faust empties the agent's queue before they flow.
+        self.stop_flow()
         # Ids first: a topic recreated in between has its positions bound to the former id, and is read again.
         topic_ids = await self._find_topic_ids(self._settings.topics)
         starts = await self._thread.find_start(topic_ids)

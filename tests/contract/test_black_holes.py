@@ -10,7 +10,6 @@ import psycopg
 import pytest
 
 from campaigns.errors import LedgerUnavailableError
-from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from features.errors import WarehouseUnavailableError
 from features.postgres_warehouse import PostgresWarehouse
@@ -29,7 +28,6 @@ def proxy(ledger_url: str) -> Iterator[Proxy]:
 
 async def test_who_never_answers_is_away_until_asked_again(ledger_url: str, warehouse_url: str, proxy: Proxy) -> None:
     """Both ledger and warehouse, although their connections are open."""
-    migrate(ledger_url)
     with psycopg.connect(warehouse_url) as connection:
         connection.execute("CREATE TABLE customers AS SELECT 'ann'::text AS customer_id")
     ledger = PostgresLedger(proxy.lead(ledger_url), answer_s=0.5)

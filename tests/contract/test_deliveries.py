@@ -10,7 +10,6 @@ import pytest
 
 from campaigns.consent import ConsentChange, find_revocation
 from campaigns.errors import LedgerUnavailableError
-from campaigns.migrations import migrate
 from delivery.bursts import DomainCounts
 from delivery.outcomes import OptOut, Report
 from delivery.postgres_deliveries import PostgresDeliveries
@@ -33,7 +32,6 @@ async def deliveries(request: pytest.FixtureRequest) -> AsyncIterator[Deliveries
         yield InMemoryDeliveries()
         return
     url = request.getfixturevalue("ledger_url")
-    migrate(url)
     postgres = PostgresDeliveries(url)
     await postgres.open()
     yield postgres
@@ -186,7 +184,6 @@ async def test_a_ledger_that_cannot_be_reached_is_unavailable() -> None:
 
 
 async def test_a_ledger_that_goes_away_is_unavailable(ledger_url: str) -> None:
-    migrate(ledger_url)
     deliveries = PostgresDeliveries(ledger_url, connect_timeout=0.2)
     await deliveries.open()
     await deliveries.close()

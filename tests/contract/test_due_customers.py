@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, DueCustomer
 from campaigns.postgres_due_customers import PostgresDueCustomers
 from campaigns.postgres_ledger import PostgresLedger
@@ -66,7 +65,6 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
         yield Stores(ledger, both, both)
         return
     url = request.getfixturevalue("ledger_url")
-    migrate(url)
     postgres, one, two = PostgresLedger(url), PostgresDueCustomers(url), PostgresDueCustomers(url)
     for each in (postgres, one, two):
         await each.open()
@@ -154,7 +152,6 @@ async def test_a_claim_ends_with_the_lease_or_with_another_due_time(stores: Stor
 
 def test_any_evaluations_and_claims_have_the_same_effect_in_both(ledger_url: str) -> None:
     """Whatever is evaluated, claimed, claimed again, or given no due time, in any order."""
-    migrate(ledger_url)
     with asyncio.Runner() as runner:
         memory, postgres = InMemoryLedger(), PostgresLedger(ledger_url)
         both = [Stores(memory, fake := InMemoryDueCustomers(memory), fake)]

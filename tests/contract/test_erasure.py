@@ -9,7 +9,6 @@ import pytest
 from psycopg import sql
 
 from campaigns.errors import LedgerFencedError, LedgerUnavailableError
-from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges
 from campaigns.postgres_erasure import open_erasure
 from campaigns.postgres_ledger import PostgresLedger
@@ -35,7 +34,6 @@ OLD = datetime(2020, 1, 1, tzinfo=UTC)
 @pytest.fixture
 def url(ledger_url: str) -> str:
     """A migrated ledger with rows of ann and bob in every table that has customers."""
-    migrate(ledger_url)
     return ledger_url
 
 

@@ -115,8 +115,8 @@ async def test_a_fact_that_was_not_recorded_is_null(ledger: PostgresLedger, ledg
     assert all(np.isnan(row[4]) for row in rows_of(ledger_url, columns=("shoe_size",)).values())
 
 
-def test_a_ledger_without_tables_or_out_of_reach_is_an_error_in_words(ledger_url: str) -> None:
-    for url in (ledger_url, "postgresql://127.0.0.1:1/none"):
+def test_a_ledger_without_tables_or_out_of_reach_is_an_error_in_words(empty_ledger_url: str) -> None:
+    for url in (empty_ledger_url, "postgresql://127.0.0.1:1/none"):
         with pytest.raises(TrainingSourceError, match="check HOLDFAST_LEDGER_URL, and run holdfast ledger migrate"):
             rows_of(url)
     with pytest.raises(NoExposuresError, match="set HOLDFAST_LEDGER_URL"):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from campaigns.migrations import migrate
 from campaigns.ports import LedgerFacts
 from campaigns.postgres_erasure import PostgresErasure
 from campaigns.postgres_insights import count_insights, write_insights
@@ -33,7 +32,6 @@ async def test_workers_read_the_kinds_that_they_ask_for(ledger_url: str) -> None
     written = {"ann": {CLUSTER: {"cluster": "c1"}, RECOMMENDATIONS: {"recommendations": []}}, "bob": {CLUSTER: {}}}
     memory, postgres = InMemoryLedger(), PostgresLedger(ledger_url)
     memory.insights = {name: dict(kinds) for name, kinds in written.items()}
-    migrate(ledger_url)
     for kind in (CLUSTER, RECOMMENDATIONS):
         rows = [(name, kinds[kind]) for name, kinds in written.items() if kind in kinds]
         assert write_insights(ledger_url, kind, rows, at=AS_OF) == len(rows)
@@ -45,7 +43,6 @@ async def test_workers_read_the_kinds_that_they_ask_for(ledger_url: str) -> None
 
 async def test_a_run_replaces_the_insights_of_earlier_runs(ledger_url: str) -> None:
     """Also of customers whom it does not see any more. A run that began earlier, and ends later, replaces nothing."""
-    migrate(ledger_url)
     write_insights(ledger_url, CLUSTER, [("ann", {"cluster": "c1"}), ("bob", {"cluster": "c1"})], at=AS_OF)
     write_insights(ledger_url, CLUSTER, [("ann", {"cluster": "c2"})], at=LATER)
     assert write_insights(ledger_url, CLUSTER, [("ann", {"cluster": "c3"})], at=AS_OF) == 0
@@ -57,7 +54,6 @@ async def test_a_run_replaces_the_insights_of_earlier_runs(ledger_url: str) -> N
 
 
 def test_an_erased_customer_gets_no_insights(ledger_url: str) -> None:
-    migrate(ledger_url)
     write_insights(ledger_url, CLUSTER, [("ann", {"cluster": "c1"})], at=AS_OF)
     with psycopg.connect(ledger_url, autocommit=True) as connection:
         assert PostgresErasure(connection).erase(["ann"], by="sam", why="asked").rows["insight"] == 1

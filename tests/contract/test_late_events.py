@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from campaigns.candidates import Definitions
-from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, LedgerFacts
 from campaigns.postgres_ledger import PostgresLedger
 from features.store import FeatureStore
@@ -98,7 +97,6 @@ async def open_ledger(kind: str, url: str) -> AsyncIterator[Ledger]:
     if kind == "memory":
         yield InMemoryLedger()
         return
-    migrate(url)
     postgres = PostgresLedger(url)
     await postgres.open()
     yield postgres

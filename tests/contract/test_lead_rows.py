@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from campaigns.leads import LeadRecord
-from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges
 from campaigns.postgres_ledger import PostgresLedger
 from tests.builders import AS_OF
@@ -49,7 +48,6 @@ STORY = [
 
 async def test_a_row_has_what_was_known_before_the_outcome(ledger_url: str) -> None:
     """The latest outcome counts, before feedback; feedback with a value labels a lead that has none."""
-    migrate(ledger_url)
     ledger = PostgresLedger(ledger_url)
     await ledger.open()
     epoch = await ledger.claim(3)
@@ -62,6 +60,6 @@ async def test_a_row_has_what_was_known_before_the_outcome(ledger_url: str) -> N
     assert len(read_ledger_rows(ledger_url, (AS_OF + timedelta(days=5)).date())) == 1
 
 
-def test_a_ledger_without_leads_is_named(ledger_url: str) -> None:
+def test_a_ledger_without_leads_is_named(empty_ledger_url: str) -> None:
     with pytest.raises(TrainingSourceError, match="HOLDFAST_LEDGER_URL"):
-        read_ledger_rows(ledger_url, date(1970, 1, 1))
+        read_ledger_rows(empty_ledger_url, date(1970, 1, 1))

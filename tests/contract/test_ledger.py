@@ -27,7 +27,6 @@ from campaigns.errors import LedgerConflictError, LedgerFencedError, LedgerUnava
 from campaigns.feedback import Feedback, Standing
 from campaigns.guardrails import Reason
 from campaigns.leads import LeadRecord, LeadState
-from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, Refusal
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.queries import QUERIES
@@ -80,7 +79,6 @@ async def ledger(request: pytest.FixtureRequest) -> AsyncIterator[Ledger]:
         yield await _prepared(InMemoryLedger())
         return
     url = request.getfixturevalue("ledger_url")
-    migrate(url)
     postgres = PostgresLedger(url)
     await postgres.open()
     yield await _prepared(postgres)
@@ -258,7 +256,6 @@ async def test_as_many_earlier_versions_are_kept_as_promised_and_an_older_one_is
 
 async def test_a_worker_that_starts_reads_the_same_earlier_versions(ledger_url: str) -> None:
     """It has no evaluated versions in memory yet, and reads the current ones with the customers."""
-    migrate(ledger_url)
     workers = [PostgresLedger(ledger_url), PostgresLedger(ledger_url)]
     for worker in workers:
         await worker.open()
@@ -598,7 +595,6 @@ async def test_any_order_and_batching_of_feedback_gives_the_same_state(
 
 async def test_the_history_of_consent_is_kept_with_its_sources(ledger_url: str) -> None:
     """PostgreSQL alone: the pipeline does not read it."""
-    migrate(ledger_url)
     postgres = PostgresLedger(ledger_url)
     await postgres.open()
     await postgres.claim(3)
@@ -743,7 +739,6 @@ async def test_a_dead_letter_that_its_topic_refused_is_kept_whole(ledger: Ledger
 
 async def test_a_dead_letter_outlives_its_row_in_the_outbox(ledger_url: str) -> None:
     """And a redelivery of its record does not publish it once more."""
-    migrate(ledger_url)
     ledger = PostgresLedger(ledger_url)
     await ledger.open()
     await ledger.commit(BatchChanges(messages=[LETTER]), owners={})
@@ -763,7 +758,6 @@ async def test_decisions_made_again_from_their_rows_are_the_same(ledger_url: str
     played = await play(history, holdout_percent=50)
     decisions = [each for customer in played.customers.values() for each in customer.decisions.values()]
     assert len({each.reason for each in decisions}) > 5
-    migrate(ledger_url)
     ledger = PostgresLedger(ledger_url)
     await ledger.open()
     await ledger.commit(BatchChanges(decisions=decisions, messages=outgoing(decisions)), owners={})
@@ -779,7 +773,6 @@ async def test_decisions_made_again_from_their_rows_are_the_same(ledger_url: str
 
 async def test_what_is_asked_of_the_ledger_comes_as_records(ledger_url: str) -> None:
     """A trigger that could not be published is reported with its decision."""
-    migrate(ledger_url)
     ledger = PostgresLedger(ledger_url)
     await ledger.open()
     await ledger.activate([SEGMENT], COOLING, at=AS_OF)
@@ -806,7 +799,6 @@ async def test_a_ledger_out_of_reach_says_so() -> None:
 
 async def test_a_session_that_turns_out_to_be_read_only_is_not_used_again(ledger_url: str) -> None:
     """PostgreSQL only: a connection to a former primary stays read-only until it is closed."""
-    migrate(ledger_url)
     with psycopg.connect(ledger_url, autocommit=True) as operator:
         operator.execute(_set_read_only(ledger_url, "on"))
         postgres = PostgresLedger(ledger_url)
@@ -825,7 +817,6 @@ def _set_read_only(url: str, value: str) -> sql.Composed:
 
 async def test_a_claim_waits_for_a_commit_in_flight(ledger_url: str) -> None:
     """PostgreSQL only: the in-memory fake has no commits in flight."""
-    migrate(ledger_url)
     postgres = PostgresLedger(ledger_url)
     await postgres.open()
     await postgres.claim(3)
@@ -841,7 +832,6 @@ async def test_a_claim_waits_for_a_commit_in_flight(ledger_url: str) -> None:
 
 async def test_two_workers_that_meet_a_new_roster_at_once_both_commit(ledger_url: str) -> None:
     """The second waits for the first and then finds its entry."""
-    migrate(ledger_url)
     postgres = PostgresLedger(ledger_url)
     await postgres.open()
     await _prepared(postgres)
@@ -858,7 +848,6 @@ async def test_two_workers_that_meet_a_new_roster_at_once_both_commit(ledger_url
 
 async def test_a_violation_of_an_index_that_is_not_ours_is_no_conflict(ledger_url: str) -> None:
     """Retrying it as a conflict would never end: the error says which index and which row."""
-    migrate(ledger_url)
     postgres = PostgresLedger(ledger_url)
     await postgres.open()
     await _prepared(postgres)
@@ -952,7 +941,6 @@ async def test_a_campaign_is_stopped_once_and_stays_so_until_it_is_resumed(ledge
 
 async def test_the_history_of_stops_is_kept(ledger_url: str) -> None:
     """Who, when and why, of both."""
-    migrate(ledger_url)
     ledger = PostgresLedger(ledger_url)
     await ledger.open()
     await ledger.stop_campaign(CampaignStop("win-back", "wrong prices", "ann"))

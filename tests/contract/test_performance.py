@@ -15,7 +15,6 @@ from campaigns.definition import Campaign
 from campaigns.errors import LedgerUnavailableError
 from campaigns.exposures import ContactCounts, ExposureDay
 from campaigns.guardrails import Reason
-from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges, Refusal
 from campaigns.postgres_performance import open_performance
 from campaigns.triggers import outgoing
@@ -274,15 +273,14 @@ async def test_revenue_is_exact_and_squared_by_customer(ledger: PostgresLedger, 
     assert days_of(ledger_url) == [day(customers=2), both]
 
 
-def test_a_ledger_without_tables_says_what_to_do(ledger_url: str) -> None:
+def test_a_ledger_without_tables_says_what_to_do(empty_ledger_url: str) -> None:
     with (
         pytest.raises(LedgerUnavailableError, match="run: holdfast ledger migrate"),
-        open_performance(ledger_url) as it,
+        open_performance(empty_ledger_url) as it,
     ):
         it.count_contacts("win-back")
 
 
 def test_reading_writes_nothing(ledger_url: str) -> None:
-    migrate(ledger_url)
     with pytest.raises(LedgerUnavailableError, match="read-only"), open_performance(ledger_url) as found:
         found._connection.execute("DELETE FROM contact")

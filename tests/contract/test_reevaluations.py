@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from campaigns.errors import ReevaluationError
-from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges
 from campaigns.postgres_ledger import PostgresLedger
 from campaigns.postgres_reevaluations import open_reevaluations
@@ -45,7 +44,6 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
         yield Stores(ledger, both, both)
         return
     url = request.getfixturevalue("ledger_url")
-    migrate(url)
     postgres = PostgresLedger(url)
     await postgres.open()
     await postgres.claim(3)

@@ -69,7 +69,6 @@ def role(ledger_url: str) -> Iterator[str]:
 @pytest.fixture
 def worker_url(ledger_url: str, role: str) -> str:
     """The ledger's URL for a worker's role, after migration and grants by the owner."""
-    migrate(ledger_url)
     grant(ledger_url, role)
     return as_role(ledger_url, role)
 
@@ -171,10 +170,10 @@ def test_a_workers_role_cannot(worker_url: str, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def test_a_workers_role_is_told_that_the_ledger_has_no_tables_yet(ledger_url: str, role: str) -> None:
+def test_a_workers_role_is_told_that_the_ledger_has_no_tables_yet(empty_ledger_url: str, role: str) -> None:
     """Migrations need the owner."""
     with pytest.raises(LedgerUnavailableError, match="holdfast ledger migrate"):
-        migrate(as_role(ledger_url, role))
+        migrate(as_role(empty_ledger_url, role))
 
 
 def test_a_workers_role_is_told_that_the_ledger_is_behind(worker_url: str, ledger_url: str) -> None:
@@ -259,7 +258,6 @@ async def test_the_warehouses_role_needs_select_on_the_view_alone(warehouse_url:
 
 
 def test_three_tables_are_enough_to_read_a_campaigns_performance(ledger_url: str, role: str) -> None:
-    migrate(ledger_url)
     with psycopg.connect(ledger_url) as owner:
         owner.execute(sql.SQL("GRANT SELECT ON contact, decision, outbox TO {}").format(sql.Identifier(role)))
     with open_performance(as_role(ledger_url, role)) as found:

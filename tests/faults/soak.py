@@ -110,6 +110,8 @@ class Soak:
         gates, proxy = services.gates, services.proxies["postgres"]
         run.environment = {
             "HOLDFAST_STUCK_AFTER_S": "30",
+            # A request that is lost with its worker is not waited for longer than a fault lasts.
+            "HOLDFAST_DUE_CLAIM_S": "20",
             "HOLDFAST_BROKER": gates.broker,
             "HOLDFAST_REDIS_URL": gates.redis_url,
             "HOLDFAST_LEDGER_URL": proxy.lead(run.ledger_url),

@@ -78,7 +78,7 @@ def test_messages_are_copied_once_and_erased_customers_are_left_out(place: Workp
     assert (first["indexed"]["encoded"], first["indexed"]["learned"]) == (len(SAID), True)
     assert stored(place)["m1"] == LATE
     again = sync(place)
-    assert (again["copied"]["records"], again["indexed"]["encoded"]) == (0, 0)
+    assert (again["copied"]["records"], again["read_again"]["read"], again["indexed"]["encoded"]) == (0, 0, 0)
 
     with psycopg.connect(place.environment["HOLDFAST_LEDGER_URL"]) as store:
         store.execute("DELETE FROM intelligence.reading_position")
@@ -129,10 +129,14 @@ def test_clusters_keep_their_ids_and_a_segment_reads_them(place: Workplace) -> N
     of = {customer: cluster_of(place, customer) for customer in (*few, *many)}
     assert len({of[each] for each in few}) == len({of[each] for each in many}) == 1
 
+    assert (first["buyers"], "products" in first["purchases_problem"]) == (0, True)
+    assert "no purchases of them are known" in place.do("similar", many[3])
+    sell(place, {"cup": [*many, few[0]], "lamp": few[1:]})
     place.set_customer(few[0], days=3, revenue=9_000)
     place.do("forget", few[1], "--why", "asked")
     second = json.loads(place.do("clusters", "run", "--json"))
     assert {each["id"] for each in second["clusters"]} == {each["id"] for each in first["clusters"]}
+    assert (second["buyers"], count_vector_indexes(place)) == (39, 1)
     assert (second["customers"], round(second["drift"]["moved"] * 39)) == (39, 1)
     assert cluster_of(place, few[0]) == of[many[0]]
     assert cluster_of(place, few[1]) is None
@@ -142,7 +146,11 @@ def test_clusters_keep_their_ids_and_a_segment_reads_them(place: Workplace) -> N
     assert 0 <= rich["churn"] <= 1
     assert rich["name"] in place.do("clusters", "list")
     assert rich["name"] in place.do("clusters", "show", rich["id"])
-    alike = json.loads(place.do("similar", many[3], "--top-k", "5", "--json"))
+    neighbourhood = json.loads(place.do("similar", many[3], "--top-k", "5", "--json"))
+    alike, bought = neighbourhood["customers"], neighbourhood["bought"]
+    assert [(each["product_id"], each["name"], each["customers"]) for each in bought] == [("cup", "Cup", 5)]
+    assert bought[0]["bought_before"]
+    assert "5 of 5" in place.do("similar", many[3], "--top-k", "5")
     assert {each["customer_id"] for each in alike} <= {*many, few[0]}
     assert {"total_revenue", "high"} <= set(chain(*alike[0]["shared"]))
     assert many[4] in place.do("similar", many[3])
@@ -152,6 +160,22 @@ def test_clusters_keep_their_ids_and_a_segment_reads_them(place: Workplace) -> N
     rule = place.folder / "rich.json"
     write_json(rule, {"key": "rich", "name": "rich", "rule": {"==": [{"var": "cluster"}, rich["id"]]}})
     assert f"{rich['size']}" in place.do("segments", "preview", str(rule))
+
+
+def sell(place: Workplace, sold: dict[str, list[str]]) -> None:
+    """Write a catalogue and purchases into the warehouse: the customers of each product."""
+    with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse, warehouse.cursor() as cursor:
+        cursor.execute("CREATE TABLE products (product_id text, name text)")
+        cursor.execute("CREATE TABLE purchases (customer_id text, product_id text, purchased_at date)")
+        cursor.executemany("INSERT INTO products VALUES (%s, %s)", [(each, each.title()) for each in sold])
+        rows = [(customer, product, "2011-05-01") for product, customers in sold.items() for customer in customers]
+        cursor.executemany("INSERT INTO purchases VALUES (%s, %s, %s)", rows)
+
+
+def count_vector_indexes(place: Workplace) -> int:
+    """Return how many indexes of vectors customers have: each run makes one, and removes the one before."""
+    query = "SELECT count(*) FROM pg_indexes WHERE tablename = 'customer' AND indexdef LIKE '%USING hnsw%'"
+    return int(place.ask_ledger(query)[0][0])
 
 
 def cluster_of(place: Workplace, customer: str) -> str | None:

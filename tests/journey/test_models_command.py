@@ -14,7 +14,6 @@ from click.testing import CliRunner
 
 from campaigns.migrations import migrate
 from console.cli import holdfast
-from console.warehouse import load_example
 from models.experiment_control import start_experiment
 from models.inputs import FEATURE_MAPPING, model_inputs
 from models.monitoring_record import read_monitoring
@@ -27,7 +26,9 @@ from training.monitoring.drift import describe_snapshot
 from training.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from tests.journey.conftest import LendExample
 
     Run = Callable[..., tuple[int, Any]]
 
@@ -37,10 +38,10 @@ THEN = "SELECT * FROM customer_features('2011-02-16')"
 
 
 @pytest.fixture
-def example_url(warehouse_url: str) -> str:
+def example_url(lend_example: LendExample) -> Iterator[str]:
     """The warehouse as of half a year after the last training day of the shipped model."""
-    load_example(warehouse_url, date(2011, 9, 15), EXAMPLE)
-    return warehouse_url
+    with lend_example(date(2011, 9, 15)) as url:
+        yield url
 
 
 @pytest.fixture

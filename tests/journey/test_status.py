@@ -39,6 +39,8 @@ CUSTOMERS = [f"c{number}" for number in range(200)]
 PATIENCE_S = 20.0
 """Other tests run at the same time."""
 PATIENTLY = ("--timeout", str(PATIENCE_S))
+AWAY_S = 8.0
+"""For a broker that is away, which is waited for to the end."""
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +60,8 @@ def well(place: Workplace, worker: WorkerProcess) -> Workplace:
     return place
 
 
-def look(place: Workplace, **changes: str) -> Status:
-    return read_status(load_settings(**{**place.environment, **changes}), timeout_s=PATIENCE_S)
+def look(place: Workplace, timeout_s: float = PATIENCE_S, **changes: str) -> Status:
+    return read_status(load_settings(**{**place.environment, **changes}), timeout_s=timeout_s)
 
 
 def test_a_deployment_that_is_well(well: Workplace) -> None:
@@ -147,7 +149,7 @@ def test_a_service_that_is_away_costs_its_own_lines(
     well: Workplace, variable: str, value: str, service: str, unknown: set[str]
 ) -> None:
     """It says what that means; everything else is shown."""
-    found = look(well, **{variable: value})
+    found = look(well, AWAY_S if service == "Kafka" else PATIENCE_S, **{variable: value})
     assert len(found.attention) == 1, found.attention
     (sentence,) = found.attention
     assert sentence.startswith(f"{service}: ")

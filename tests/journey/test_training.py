@@ -16,11 +16,12 @@ import pytest
 from click.testing import CliRunner
 
 from console.cli import holdfast
-from console.warehouse import load_example
 from models.versions import list_versions, read_history
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from tests.journey.conftest import LendExample
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "online_retail"
 # find_spec, not import: TensorFlow and the interpreter crash in one process.
@@ -28,9 +29,9 @@ needs_tensorflow = pytest.mark.skipif(find_spec("tensorflow") is None, reason="n
 
 
 @pytest.fixture
-def example_url(warehouse_url: str) -> str:
-    load_example(warehouse_url, date(2011, 6, 1), EXAMPLE)
-    return warehouse_url
+def example_url(lend_example: LendExample) -> Iterator[str]:
+    with lend_example(date(2011, 6, 1)) as url:
+        yield url
 
 
 def run(*arguments: str, url: str, out: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -158,14 +159,14 @@ def test_the_time_to_the_next_purchase_is_learned_from_orders(example_url: str, 
     assert "Do customers wait as long as it says?" in (Path(found["folder"]) / "report.html").read_text()
 
 
-def test_without_orders_or_sql_there_are_no_waiting_times(example_url: str, tmp_path: Path) -> None:
-    done = run("next_purchase", url=example_url, out=tmp_path)
+def test_without_orders_or_sql_there_are_no_waiting_times(warehouse_url: str, tmp_path: Path) -> None:
+    done = run("next_purchase", url=warehouse_url, out=tmp_path)
     assert done.returncode == 2
     assert "make its rows of orders, with --orders TABLE, or give your own SQL" in done.stderr
 
 
-def test_orders_over_too_few_days_are_refused_before_they_are_read(example_url: str, tmp_path: Path) -> None:
-    done = run("ltv", "--orders", "orders", url=example_url, out=tmp_path)
+def test_orders_over_too_few_days_are_refused_before_they_are_read(warehouse_url: str, tmp_path: Path) -> None:
+    done = run("ltv", "--orders", "orders", url=warehouse_url, out=tmp_path)
     assert done.returncode == 2
     assert "one observation window and two prediction windows are 910" in done.stderr
 

@@ -97,9 +97,11 @@ def test_an_emerging_concern_is_found_followed_and_reported(place: Workplace) ->
     assert [each["id"] for each in again["concerns"]] == [each["id"] for each in found["concerns"]]
     assert not any(each["new"] for each in again["concerns"])
 
-    alert = place.holdfast("voice", "trends", "--json")
+    file = place.folder / "concerns.prom"
+    alert = place.holdfast("voice", "trends", "--json", "--metrics", str(file))
     trends = json.loads(alert.stdout)
     assert (alert.returncode, trends["week"], trends["alerts"]) == (3, write_week(WEEK), [voucher["id"]])
+    assert f'holdfast_concern_state{{concern="{voucher["id"]}"}} 1.0' in file.read_text(encoding="utf-8")
     (logged,) = [json.loads(line) for line in alert.stderr.splitlines()]
     assert (logged["event"], logged["concern"], logged["state"]) == ("concern_alert", voucher["id"], "above")
 

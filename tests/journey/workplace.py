@@ -240,10 +240,17 @@ def _drain(consumer: Consumer, partitions: int) -> Iterator[Seen]:
 
 
 @contextmanager
-def lend_database(url: str, name: str) -> Iterator[str]:
-    """Create a database on the server of `url`, and drop it at the end even if clients are connected."""
+def lend_database(url: str, name: str, *, template: str = "template1") -> Iterator[str]:
+    """Create a database on the server of `url`, and drop it at the end even if clients are connected.
+
+    Args:
+        url: of a database there.
+        name: of the new one.
+        template: the database of which it is a copy; nobody may be connected to that one.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        names = map(sql.Identifier, (name, template))
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
     yield f"{url.rpartition('/')[0]}/{name}"
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

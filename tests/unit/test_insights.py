@@ -19,6 +19,7 @@ def test_facts_are_null_where_no_job_has_seen_the_customer() -> None:
         "cluster_name": None,
         "recommendations": [LAMP],
         "recommended_product": "p1",
+        "recommended_at": None,
     }
     assert set(table.row(1).values()) == {None}
 

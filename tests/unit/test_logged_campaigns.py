@@ -62,7 +62,10 @@ def shown(rows: int, propensity: dict[int, float], seed: int) -> list[dict[str, 
 
 
 @pytest.mark.parametrize(("skew", "verdict"), [(0.5, "enough evidence"), (30.0, "not enough evidence")])
-def test_a_log_like_the_policy_is_believed_and_one_unlike_it_is_not(skew: float, verdict: str, tmp_path: Path) -> None:
+def test_a_log_like_the_policy_is_believed_and_one_unlike_it_is_not(
+    skew: float, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_bandit, "DRAWS", 5)
     raw = np.exp(np.linspace(0, skew, open_bandit.ITEMS))
     even = dict.fromkeys(range(open_bandit.ITEMS), 1 / open_bandit.ITEMS)
     skewed = dict(enumerate((raw / raw.sum()).tolist()))

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from console.cli import holdfast
-from tests.exposed_metrics import delivery_metrics, monitoring_metrics, worker_metrics
+from tests.exposed_metrics import concern_metrics, delivery_metrics, monitoring_metrics, worker_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,7 +43,7 @@ promtool = shutil.which("promtool")
 @cache
 def exposed() -> Mapping[str, tuple[str, ...]]:
     """Return the labels of every metric."""
-    return {**worker_metrics(), **delivery_metrics(), **monitoring_metrics()}
+    return {**worker_metrics(), **delivery_metrics(), **monitoring_metrics(), **concern_metrics()}
 
 
 @cache
@@ -103,6 +103,7 @@ def check_expression(expression: str) -> None:
         ("operations.md", "## Metrics", worker_metrics),
         ("delivery.md", "## Operations", delivery_metrics),
         ("models.md", "## Monitor", monitoring_metrics),
+        ("voice-of-the-customer.md", "### Metrics", concern_metrics),
     ],
 )
 def test_the_table_of_metrics_is_that_of_the_code(

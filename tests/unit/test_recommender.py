@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from intelligence.errors import RecommendationError
+from intelligence.neighbour_purchases import BoughtProduct, rank_purchases
 from intelligence.recommendations.catalogue import Catalogue, Product
 from intelligence.recommendations.collaborative import fit_ease, fit_neighbours
+from intelligence.recommendations.customer_purchases import embed_customers, summarize_purchases
 from intelligence.recommendations.features import CandidateFinder
 from intelligence.recommendations.histories import History
 from intelligence.recommendations.purchases import Purchases
@@ -122,7 +124,9 @@ def test_a_customer_without_purchases_gets_popular_products(recommender: Recomme
 
 
 def test_customers_of_the_same_products_have_near_vectors(recommender: Recommender) -> None:
-    ids, vectors = recommender.customer_vectors(dimensions=8)
+    history, purchases = recommender.finder.history, recommender.purchases
+    vectors = embed_customers(history, dimensions=8)
+    ids = purchases.customer_ids
     assert vectors.shape == (80, 8)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(80), abs=1e-5)
     places = {each: place for place, each in enumerate(ids)}
@@ -130,6 +134,24 @@ def test_customers_of_the_same_products_have_near_vectors(recommender: Recommend
     teas = [places[f"c{number}"] for number in range(0, 80, 2)]
     lamps = [places[f"c{number}"] for number in range(1, 80, 2)]
     assert likeness[np.ix_(teas, teas)].mean() > likeness[np.ix_(teas, lamps)].mean() + 0.2
+
+
+def test_purchases_of_a_customer_are_listed_the_strongest_first(recommender: Recommender) -> None:
+    found = summarize_purchases(recommender.finder.history, recommender.purchases, recommender.catalogue)
+    products, strengths = found.list_of("c1")
+    assert list(strengths) == sorted(strengths, reverse=True)
+    assert {found.names[each].split()[-1] for each in products} <= {
+        each.name.split()[-1] for each in recommender.catalogue.products
+    }
+    assert found.list_of("nobody") == ((), ())
+
+
+def test_products_of_near_customers_are_ranked() -> None:
+    """The nearer a customer is, the more they count."""
+    near, far = (0.0, {"tea": 1.0, "cup": 0.5}), (3.0, {"cup": 1.0, "lamp": 1.0})
+    found = rank_purchases([near, far], {"cup"}, {"tea": "Green tea"}, 2)
+    assert found == [BoughtProduct("tea", "Green tea", 0.8, 1, False), BoughtProduct("cup", "cup", 0.6, 2, True)]
+    assert rank_purchases([], (), {}, 5) == []
 
 
 def test_nothing_of_the_day_and_later_is_used() -> None:
@@ -159,7 +181,7 @@ def test_one_product_and_one_customer_are_enough() -> None:
     recommender = fit_recommender(catalogue, make_purchases([(0, 0, 4.0)], customers=1), 5.0)
     (found,) = recommender.recommend_all()
     assert [each["product_id"] for each in found.recommendations] == ["t1"]
-    assert recommender.customer_vectors()[1].shape == (1, 64)
+    assert embed_customers(recommender.finder.history).shape == (1, 16)
 
 
 def test_a_day_before_all_purchases_is_refused() -> None:

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Form, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from campaigns.dead_letters import Resolution, refuse_requeue
-from campaigns.definition import load_definitions
 from campaigns.postgres_dead_letters import NO_NUMBER
 from console.dead_letter_views import build_filter, describe_source, inline, report
 from console.replay_views import COUNT_HEADINGS, REASON_HEADINGS, count_rows, headline, reason_rows, sentences
@@ -30,6 +29,7 @@ from console.web.errors import NotFoundError
 from console.web.inputs import Cursor, GivenReason, Name
 from console.web.letter_content import show_content
 from console.web.rendering import render
+from streams.definitions import read_definitions
 
 router = APIRouter(prefix="/operations")
 IN_A_PAGE = 50
@@ -51,7 +51,7 @@ def show_state(request: Request, context: Context, _: Operator) -> Response:
 
 
 def _find_operations(context: WebContext) -> dict[str, object]:
-    campaigns = load_definitions(context.settings.definitions_dir).campaigns
+    campaigns = read_definitions(context.settings).campaigns
     return {
         "status": context.status.look(),
         "campaigns": campaigns,
