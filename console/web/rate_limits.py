@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from typing import TYPE_CHECKING
 
 from console.web.errors import TooManyRequestsError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WINDOW_S = 60.0
+
 
 class RateLimits:
-    """Counts requests in the memory of this process.
+    """Counts requests in the memory of this process, in windows of a minute that begin at the same time for all.
 
     Args:
         per_minute: of an account, and of an address whose requests have no valid key; 0 sets no limit.
+        clock: the monotonic clock, s.
     """
 
-    def __init__(self, per_minute: int) -> None:
-        self._limit = RateLimitItemPerMinute(per_minute) if per_minute else None
-        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute, self._clock = per_minute, clock
+        self._lock = threading.Lock()
+        self._began = clock()
+        self._counts: dict[str, int] = {}
 
     def check_address(self, address: str) -> None:
         """Let an address ask who it is, which takes a query of the ledger.
@@ -28,13 +35,15 @@ class RateLimits:
         Raises:
             TooManyRequestsError: too many of its requests had no valid key.
         """
-        if self._limit is not None and not self._limiter.test(self._limit, _of_address(address)):
-            self._refuse(f"too many requests without a valid key from {address}", _of_address(address))
+        self._count(f"address:{address}", 0, f"too many requests without a valid key from {address}")
 
     def note_stranger(self, address: str) -> None:
-        """Count a request without a valid key."""
-        if self._limit is not None:
-            self._limiter.hit(self._limit, _of_address(address))
+        """Count a request without a valid key.
+
+        Raises:
+            TooManyRequestsError: there were too many before.
+        """
+        self._count(f"address:{address}", 1, f"too many requests without a valid key from {address}")
 
     def count(self, account: str) -> None:
         """Count a request of an account.
@@ -42,17 +51,21 @@ class RateLimits:
         Raises:
             TooManyRequestsError: it has sent too many.
         """
-        if self._limit is not None and not self._limiter.hit(self._limit, f"account:{account}"):
-            self._refuse(
-                f"{account} may send {self._limit.amount:,} requests a minute (HOLDFAST_CONSOLE_RATE_PER_MINUTE)",
-                f"account:{account}",
-            )
+        self._count(
+            f"account:{account}",
+            1,
+            f"{account} may send {self._per_minute:,} requests a minute (HOLDFAST_CONSOLE_RATE_PER_MINUTE)",
+        )
 
-    def _refuse(self, why: str, key: str) -> None:
-        assert self._limit is not None  # noqa: S101 - only a limit refuses
-        reset = self._limiter.get_window_stats(self._limit, key).reset_time
-        raise TooManyRequestsError(why, retry_after_s=max(1, round(reset - time.time())))
-
-
-def _of_address(address: str) -> str:
-    return f"address:{address}"
+    def _count(self, key: str, requests: int, refusal: str) -> None:
+        if not self._per_minute:
+            return
+        with self._lock:
+            now = self._clock()
+            if now - self._began >= WINDOW_S:
+                self._began = now
+                self._counts.clear()
+            before = self._counts.get(key, 0)
+            if before >= self._per_minute:
+                raise TooManyRequestsError(refusal, retry_after_s=math.ceil(self._began + WINDOW_S - now))
+            self._counts[key] = before + requests

@@ -153,16 +153,23 @@ def requeue_letters(wanted: RequeueRequest, context: Context, principal: Operato
         prefix, topic=wanted.topic, since=wanted.since, ids=wanted.ids, reason=wanted.reason, customer=wanted.customer
     )
     before = list_dead_letters(context.settings, chosen, limit=0)
-    answer = {"dry_run": wanted.dry_run, "matching": before.matching, "by_reason": dict(before.by_reason)}
+    answer = RequeueResult(
+        dry_run=wanted.dry_run,
+        matching=before.matching,
+        by_reason=dict(before.by_reason),
+        sent=[],
+        left_out={},
+        others=[],
+    )
     if wanted.dry_run:
-        return RequeueResult(**answer, sent=[], left_out={}, others=[])
+        return answer
     limit = None if wanted.ids is not None else wanted.limit
     done = requeue(context.settings, chosen, by=principal.name, limit=limit)
     context.accounts.record(
         principal.name, "requeue dead letters", f"{len(done.sent)} letters", detail=_describe(wanted)
     )
     others = [describe_resolution(each) for each in done.others]
-    return RequeueResult(**answer, sent=list(done.sent), left_out=dict(done.left_out), others=others)
+    return answer.model_copy(update={"sent": list(done.sent), "left_out": dict(done.left_out), "others": others})
 
 
 @router.post("/discard")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field, model_validator
@@ -19,6 +19,10 @@ from console.web.context import Context
 from console.web.inputs import GivenReason
 from models.gate_names import current_gate_name
 from models.versions import current_version, list_versions, read_history
+
+if TYPE_CHECKING:
+    from console.use_cases.promotions import Promoted
+    from models.versions import ModelVersion
 
 router = APIRouter(prefix="/models", tags=["models"])
 Mode = Literal["silent", "new", "emit"]
@@ -168,8 +172,8 @@ def list_models(context: Context, _: Reader) -> list[ModelInForce]:
             version=each.version,
             added_at=each.added_at,
             promoted_at=each.promoted_at,
-            verdict=each.monitored and each.monitored.verdict,
-            largest_drift=each.monitored and each.monitored.largest_drift,
+            verdict=each.monitored.verdict if each.monitored else None,
+            largest_drift=each.monitored.largest_drift if each.monitored else None,
             problem=each.problem,
         )
         for each in find_models(context.settings)
@@ -230,7 +234,7 @@ def promote_version(model: ModelName, wanted: PromoteRequest, context: Context, 
     request = PromotionRequest(principal.name, wanted.why, wanted.mode, accepted=wanted.accepted, forced=wanted.forced)
     done = promote_model(context.settings, home, wanted.version, request)
     context.accounts.record(principal.name, "promote model", f"{model} {wanted.version}", detail={"why": wanted.why})
-    return _result(done.line and asdict(done.line), done.preview and preview_object(done.preview))
+    return _describe_change(done)
 
 
 @router.post("/{model}/rollback")
@@ -241,7 +245,7 @@ def roll_back(model: ModelName, wanted: RollbackRequest, context: Context, princ
     done = roll_back_model(context.settings, home, wanted.to, request)
     after = done.line.after if done.line else wanted.to
     context.accounts.record(principal.name, "roll back model", f"{model} {after}", detail={"why": wanted.why})
-    return _result(done.line and asdict(done.line), done.preview and preview_object(done.preview))
+    return _describe_change(done)
 
 
 @router.get("/{model}/experiment")
@@ -282,7 +286,7 @@ def stop_experiment(
     return asdict(ended)
 
 
-def _describe(version: Any, current: str | None) -> dict[str, Any]:
+def _describe(version: ModelVersion, current: str | None) -> dict[str, Any]:
     added = version.manifest.get("added", {})
     return {
         "version": version.version,
@@ -294,5 +298,8 @@ def _describe(version: Any, current: str | None) -> dict[str, Any]:
     }
 
 
-def _result(line: dict[str, Any] | None, preview: dict[str, Any] | None) -> ChangeResult:
-    return ChangeResult(line=None if line is None else Promotion(**line), preview=preview)
+def _describe_change(done: Promoted) -> ChangeResult:
+    return ChangeResult(
+        line=None if done.line is None else Promotion(**asdict(done.line)),
+        preview=None if done.preview is None else preview_object(done.preview),
+    )

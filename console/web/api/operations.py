@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
@@ -17,6 +17,9 @@ from console.web.cursors import read_cursor, write_cursor
 from console.web.errors import NotFoundError
 from console.web.inputs import Cursor, Name, PageSize
 from streams.errors import BrokerUnavailableError
+
+if TYPE_CHECKING:
+    from campaigns.postgres_replays import ReplayRecord
 
 router = APIRouter(tags=["operations"])
 ReplayId = Annotated[str, Path(pattern="^[0-9a-f]{8}$", examples=["1f3a90c2"])]
@@ -80,18 +83,7 @@ def list_partitions(context: Context, _: Reader) -> list[Partition]:
 def list_replays(context: Context, _: Operator) -> list[Replay]:
     """Return the replays that were interrupted or kept. A replay is begun by `holdfast replay --keep`."""
     found = find_replays(context.settings)
-    return [
-        Replay(
-            id=replay_id,
-            state="not begun" if each is None else "kept" if each.decided_at else "interrupted",
-            begin=each and each.begin,
-            end=each and each.end,
-            records=each and each.records,
-            by=each and each.actor,
-            started_at=each and each.started_at,
-        )
-        for replay_id, each in found.items()
-    ]
+    return [_describe_replay(replay_id, each) for replay_id, each in found.items()]
 
 
 @router.get("/replays/{replay_id}")
@@ -138,3 +130,17 @@ def list_audit(
         for each in found
     ]
     return AuditPage(entries=entries, next_cursor=write_cursor(found[-1].entry_id if len(found) == limit else None))
+
+
+def _describe_replay(replay_id: str, found: ReplayRecord | None) -> Replay:
+    if found is None:
+        return Replay(id=replay_id, state="not begun", begin=None, end=None, records=None, by=None, started_at=None)
+    return Replay(
+        id=replay_id,
+        state="kept" if found.decided_at else "interrupted",
+        begin=found.begin,
+        end=found.end,
+        records=found.records,
+        by=found.actor,
+        started_at=found.started_at,
+    )
