@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import schemathesis
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
@@ -14,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from console.cli import holdfast
 from tests.browser.conftest import serve_console
 from tests.console.conftest import bearer
 
@@ -28,6 +30,8 @@ FEW = settings(max_examples=5, derandomize=True, deadline=None, database=None, s
 
 def test_every_address_answers_as_described(environment: Mapping[str, str], keys: Mapping[str, str]) -> None:
     """Also what contradicts the description is answered with a status and problem details."""
+    for command in (("topics", "create", "--partitions", "2"), ("messages", "migrate")):
+        assert CliRunner().invoke(holdfast, command, env=dict(environment)).exit_code == 0
     wrong = []
     with serve_console(environment, HOLDFAST_CONSOLE_RATE_PER_MINUTE="0") as console:
         described = schemathesis.openapi.from_url(f"{console}/api/v1/openapi.json", timeout=60)
