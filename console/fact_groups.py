@@ -9,6 +9,7 @@ from features.insights import INSIGHT_FACTS
 from features.signals import as_columns
 from models.facts import SCORE_FACTS
 from models.rfm import RFM_SOURCES
+from models.tasks.ltv import LifetimeValue
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +19,7 @@ _SIGNALS = frozenset(as_columns({}, (), {}))
 _RFM = frozenset[str]().union(*RFM_SOURCES.values())
 _OF_PURCHASES = ("transaction", "revenue", "purchase", "order", "lifetime", "tenure", "basket", "product", "spend")
 _OF_PERSON = ("consent", "channel", "language", "timezone", "country", "city", "region")
-_ABBREVIATIONS = {"rfm": "RFM", "ltv": "lifetime value", "avg": "average", "id": "id"}
+_ABBREVIATIONS = {"rfm": "RFM", LifetimeValue.name: "lifetime value", "avg": "average", "id": "id"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,10 @@ Such a worker refuses to start if the ledger's schema is behind. Run `roles.sql`
 `dead-letters` need, and with `--set deliver=1` what `holdfast deliver` needs;
 `--set forget=1` and `--set prune=1` are for the roles of the commands of these names ([retention](retention.md)), and
 `--set console=1` is for `holdfast console`, next to `operator` and `forget` where people may do that there.
-`--set insights=1` is for the role that writes the facts of `holdfast clusters run` and `recommend run`, `--set search=1`
-for people who use `holdfast search`, `similar` and `voice`. All of them grant what they need of the message store, too,
-where it is in the ledger's database. `holdfast messages sync`, `clusters run` and `voice discover` make tables and
-indexes in it, so they need the role that ran `holdfast messages migrate`.
+`--set insights=1` is for the role that writes the facts of `holdfast clusters run` and `recommend run`, and
+`--set search=1` for people who use `holdfast search`, `similar` and `voice`. All of them grant what they need of the
+message store, too, where it is in the ledger's database. `holdfast messages sync`, `clusters run` and `voice discover`
+make tables and indexes in it, so they need the role that ran `holdfast messages migrate`.
 `holdfast prune` and `forget` also need Describe on the input topics, and Read on them and on the workers' group for
 `prune`.
 

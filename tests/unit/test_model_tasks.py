@@ -124,11 +124,11 @@ def test_a_model_with_another_number_of_offers_is_refused_in_words() -> None:
 
 
 def test_no_file_but_its_own_modules_names_a_task() -> None:
-    """So a fourth task adds two modules and changes two registries."""
+    """So a fourth task adds two modules and changes two registries; what the API promises by name is a contract."""
     named = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
         if re.search(r"""["'](churn|ltv|nbo|next_purchase)["']""", path.read_text(encoding="utf-8"))
     }
-    assert named == OWN_MODULES
+    assert {each for each in named if not each.startswith("console/web/")} == OWN_MODULES
