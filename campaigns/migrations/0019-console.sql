@@ -20,6 +20,7 @@ CREATE TABLE console_session (
     expires_at timestamptz NOT NULL
 );
 CREATE INDEX console_session_account ON console_session (account);
+COMMENT ON TABLE console_session IS 'Sessions of people who are signed in.';
 COMMENT ON COLUMN console_session.digest IS 'SHA-256 of the token in the cookie.';
 
 CREATE TABLE console_key (
@@ -31,6 +32,7 @@ CREATE TABLE console_key (
     expires_at timestamptz,
     revoked_at timestamptz
 );
+COMMENT ON TABLE console_key IS 'API keys of accounts.';
 COMMENT ON COLUMN console_key.digest IS 'SHA-256 of the key.';
 
 CREATE TABLE audit_entry (

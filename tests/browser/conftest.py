@@ -29,9 +29,12 @@ SERIOUS = {"serious", "critical"}
 WAIT_MS = 15_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, or one with another name; tests are not skipped without it."""
+    """Debian's Chromium, or one with another name; tests are not skipped without it.
+
+    Of one module: meanwhile an event loop runs in this thread, in which no other test could run its own.
+    """
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     assert found, "the tests of the console need Chromium; install it: apt-get install chromium"
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]

@@ -53,7 +53,7 @@ def sign_in(page: Page) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
-def test_a_marketer_builds_a_segment_and_sees_whom_it_changes(chromium: Browser, console: str) -> None:
+def test_a_marketer_builds_a_segment_and_sees_whom_it_changes(console: str, chromium: Browser) -> None:
     with visit(chromium, console) as visitor:
         sign_in(visitor.go("/segments"))
         page = visitor.page
@@ -85,7 +85,7 @@ def test_a_marketer_builds_a_segment_and_sees_whom_it_changes(chromium: Browser,
         visitor.look("segment-saved-1280")
 
 
-def test_a_marketer_looks_at_a_campaign_and_stops_it(chromium: Browser, console: str) -> None:
+def test_a_marketer_looks_at_a_campaign_and_stops_it(console: str, chromium: Browser) -> None:
     with visit(chromium, console) as visitor:
         sign_in(visitor.go("/campaigns"))
         page = visitor.page
@@ -110,7 +110,7 @@ def test_a_marketer_looks_at_a_campaign_and_stops_it(chromium: Browser, console:
         visitor.look("campaign-stopped-400")
 
 
-def test_a_marketer_launches_a_campaign_after_the_count(chromium: Browser, console: str) -> None:
+def test_a_marketer_launches_a_campaign_after_the_count(console: str, chromium: Browser) -> None:
     with visit(chromium, console) as visitor:
         sign_in(visitor.go("/campaigns/thank-you"))
         page = visitor.page

@@ -92,7 +92,7 @@ def test_who_has_no_role_does_not_get_in(provider: OpenIdServer, claim: Any) -> 
         {"nonce": None},
         {"nonce": "of another sign-in"},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_a_token_that_is_not_for_this_sign_in_is_refused(provider: OpenIdServer, claims: dict[str, Any]) -> None:
     provider.claims |= claims

@@ -165,8 +165,8 @@ def test_without_orders_or_sql_there_are_no_waiting_times(warehouse_url: str, tm
     assert "make its rows of orders, with --orders TABLE, or give your own SQL" in done.stderr
 
 
-def test_orders_over_too_few_days_are_refused_before_they_are_read(warehouse_url: str, tmp_path: Path) -> None:
-    done = run("ltv", "--orders", "orders", url=warehouse_url, out=tmp_path)
+def test_orders_over_too_few_days_are_refused_before_they_are_read(example_url: str, tmp_path: Path) -> None:
+    done = run("ltv", "--orders", "orders", url=example_url, out=tmp_path)
     assert done.returncode == 2
     assert "one observation window and two prediction windows are 910" in done.stderr
 
