@@ -35,7 +35,8 @@ def test_every_address_answers_as_described(environment: Mapping[str, str], keys
     wrong = []
     with serve_console(environment, HOLDFAST_CONSOLE_RATE_PER_MINUTE="0") as console:
         described = schemathesis.openapi.from_url(f"{console}/api/v1/openapi.json", timeout=60)
-        for operation in described.get_all_operations():
+        # Streams have no end.
+        for operation in described.exclude(path_regex="/stream$").get_all_operations():
             try:
                 ask(operation.ok(), bearer(keys["admin"]))
             except FailureGroup as failures:
