@@ -3,34 +3,11 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 from console.web.errors import InvalidRequestError
 
 _LARGEST = 2**63 - 1
-
-
-def write_cursor(number: int | None) -> str | None:
-    """Return the cursor of the entry that a page ends with; None where there is no further page."""
-    return None if number is None else base64.urlsafe_b64encode(f"n{number}".encode()).decode()
-
-
-def read_cursor(cursor: str | None) -> int | None:
-    """Return the number that a cursor holds; None without one.
-
-    Raises:
-        InvalidRequestError: it is none of this API's.
-    """
-    if cursor is None:
-        return None
-    try:
-        text = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError(f"cursor: {cursor[:100]!r} is none of an answer") from error
-    digits = text.removeprefix("n")
-    if not (text.startswith("n") and digits.isascii() and digits.isdigit() and int(digits) <= _LARGEST):
-        raise InvalidRequestError(f"cursor: {cursor[:100]!r} is none of an answer")
-    return int(digits)
+_REFUSAL = "cursor is none that this API has given; leave it out to begin"
 
 
 def write_place(place: str) -> str:
@@ -45,6 +22,29 @@ def read_place(cursor: str | None) -> str:
         InvalidRequestError: it is none that this API has given.
     """
     try:
-        return base64.b64decode((cursor or "").encode(), altchars=b"-_", validate=True).decode()
+        place = base64.b64decode((cursor or "").encode(), altchars=b"-_", validate=True).decode()
     except ValueError as error:
-        raise InvalidRequestError("cursor is none that this API has given; leave it out to begin") from error
+        raise InvalidRequestError(_REFUSAL) from error
+    if "\x00" in place:
+        raise InvalidRequestError(_REFUSAL)
+    return place
+
+
+def write_cursor(number: int | None) -> str | None:
+    """Return the cursor of the entry that a page ends with; None where there is no further page."""
+    return None if number is None else write_place(f"n{number}")
+
+
+def read_cursor(cursor: str | None) -> int | None:
+    """Return the number that a cursor holds; None without one.
+
+    Raises:
+        InvalidRequestError: it is none that this API has given.
+    """
+    if cursor is None:
+        return None
+    place = read_place(cursor)
+    digits = place.removeprefix("n")
+    if not (place.startswith("n") and digits.isascii() and digits.isdigit() and int(digits) <= _LARGEST):
+        raise InvalidRequestError(_REFUSAL)
+    return int(digits)

@@ -16,7 +16,7 @@ from console.use_cases.explanations import explain_customer
 from console.use_cases.timelines import find_timeline
 from console.web.authentication import CustomerViewer
 from console.web.context import Context
-from console.web.cursors import read_place, write_place
+from console.web.cursors import read_cursor, read_place, write_cursor, write_place
 from console.web.customer_views import mask, mask_explanation, note_view
 from console.web.errors import InvalidRequestError
 
@@ -128,7 +128,10 @@ def read_timeline(
     customer_id: CustomerId, context: Context, principal: CustomerViewer, limit: Limit = 100, cursor: Cursor = None
 ) -> Timeline:
     """Return what happened to a customer, the latest first: events, segments, decisions, contacts, outcomes."""
-    skipped = _read_place(cursor)
+    # Entries are added at the front only, so that none is left out.
+    skipped = read_cursor(cursor) or 0
+    if skipped > MOST_ENTRIES:
+        raise InvalidRequestError("cursor is none that this API has given; leave it out to begin")
     found = find_timeline(context.settings, customer_id, since=None, limit=skipped + limit)
     note_view(context, principal, customer_id, "timeline")
     shown = [*reversed(found.entries)][skipped:]
@@ -140,7 +143,7 @@ def read_timeline(
             )
             for each in shown
         ],
-        next_cursor=write_place(str(skipped + limit)) if found.is_cut else None,
+        next_cursor=write_cursor(skipped + limit if found.is_cut else None),
     )
 
 
@@ -179,11 +182,3 @@ def explain(customer_id: CustomerId, context: Context, principal: CustomerViewer
         feedback=[describe_feedback(each) for each in found.feedback],
         substitutions=list(found.substitutions),
     )
-
-
-def _read_place(cursor: str | None) -> int:
-    """Return how many entries were shown before; entries are added at the front only, so that none is left out."""
-    place = read_place(cursor) or "0"
-    if not place.isdecimal() or len(place) > len(str(MOST_ENTRIES)) or int(place) > MOST_ENTRIES:
-        raise InvalidRequestError("cursor is none that this API has given; leave it out to begin")
-    return int(place)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +26,7 @@ from console.use_cases.segments import activate_segment, list_members, measure_s
 from console.web.api.definition_edits import IfMatch, Key, Saved, Version, Why, WhyQuery, answer, as_json, find_base
 from console.web.authentication import CustomerViewer, Editor, Reader
 from console.web.context import Context
+from console.web.cursors import read_place, write_place
 from console.web.customer_views import mask
 from console.web.errors import InvalidRequestError
 from segments.definition import build_segment
@@ -347,16 +346,14 @@ def list_segment_members(
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> Members:
     """List the members of a segment, page by page."""
-    found = list_members(context.settings, key, limit=limit, after=_read_cursor(cursor))
+    found = list_members(context.settings, key, limit=limit, after=read_place(cursor))
     context.accounts.record(principal.name, "view members", key, detail={"shown": len(found.members)})
     items = [
         Member(customer_id=each.customer_id, entered_at=each.entered_at, version=each.version, silent=each.suppressed)
         for each in found.members
     ]
     is_full = len(items) == limit
-    return Members(
-        count=found.count, items=items, next_cursor=_write_cursor(items[-1].customer_id) if is_full else None
-    )
+    return Members(count=found.count, items=items, next_cursor=write_place(items[-1].customer_id) if is_full else None)
 
 
 def _build(definition: dict[str, Any]) -> Segment:
@@ -383,17 +380,3 @@ def _show(
 def _refuse_other_key(definition: dict[str, Any], key: str) -> None:
     if definition.get("key") != key:
         raise InvalidRequestError(f"definition.key: must be {key!r}, as in the address; a key cannot be changed")
-
-
-def _write_cursor(customer_id: str) -> str:
-    return base64.urlsafe_b64encode(customer_id.encode()).decode()
-
-
-def _read_cursor(cursor: str | None) -> str:
-    try:
-        customer_id = base64.urlsafe_b64decode((cursor or "").encode()).decode()
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError("cursor: is none that an answer gave") from error
-    if "\x00" in customer_id:
-        raise InvalidRequestError("cursor: is none that an answer gave")
-    return customer_id
