@@ -132,6 +132,20 @@ def connect_ledger(ledger_url: str) -> Iterator[Connection]:
 
 
 @contextmanager
+def read_ledger(ledger_url: str) -> Iterator[Connection]:
+    """Open a ledger to read from; all answers are of the same moment.
+
+    Raises:
+        LedgerUnavailableError: the ledger cannot be reached, or has no tables yet.
+    """
+    with connect_ledger(ledger_url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        with connection.transaction():
+            yield connection
+
+
+@contextmanager
 def hold_lock(connection: Connection, number: int, name: str, refusal: Exception) -> Iterator[None]:
     """Hold an advisory lock meanwhile. It belongs to the connection, so it ends with the process.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from campaigns.postgres_connections import connect_ledger
+from campaigns.postgres_connections import read_ledger
 from campaigns.queries import QUERIES
 from campaigns.records import MemberRecord
 
@@ -112,8 +112,5 @@ def open_overview(ledger_url: str) -> Iterator[PostgresOverview]:
     Raises:
         LedgerUnavailableError: the ledger cannot be reached, or has no tables yet.
     """
-    with connect_ledger(ledger_url) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        with connection.transaction():
-            yield PostgresOverview(connection)
+    with read_ledger(ledger_url) as connection:
+        yield PostgresOverview(connection)
