@@ -16,12 +16,23 @@ from console.use_cases.definition_edits import (
     check_definition,
     find_definition,
     read_versions,
-    retire_definition,
     save_campaign,
 )
 from console.use_cases.launches import MAX_LAUNCH_ID, count_launch, find_result, launch_campaign
 from console.use_cases.performance import measure_campaign
-from console.web.api.definition_edits import IfMatch, Key, Saved, Version, Why, WhyQuery, answer, as_json, find_base
+from console.web.api import definition_edits
+from console.web.api.definition_edits import (
+    IfMatch,
+    Key,
+    Saved,
+    Version,
+    Why,
+    WhyQuery,
+    answer,
+    as_json,
+    find_base,
+    refuse_other_key,
+)
 from console.web.authentication import Editor, Reader, Stopper
 from console.web.context import Context
 from console.web.errors import InvalidRequestError
@@ -213,8 +224,7 @@ def edit(
 ) -> Saved:
     """Store a version of a campaign; If-Match must name the version that was edited."""
     base = find_base(context.settings, name_campaign(key), if_match)
-    if new.definition.get("key") != key:
-        raise InvalidRequestError(f"definition.key: must be {key!r}, as in the address; a key cannot be changed")
+    refuse_other_key(new.definition, key)
     saved = save_campaign(context.settings, new.definition, base_version=base, by=principal.name, why=new.why)
     context.accounts.record(principal.name, "edit campaign", key, detail={"why": new.why})
     return answer(saved, response)
@@ -223,10 +233,7 @@ def edit(
 @router.delete("/campaigns/{key}")
 def retire(key: Key, why: WhyQuery, context: Context, principal: Editor, if_match: IfMatch = None) -> Version:
     """Let a campaign be in force no longer; its decisions stay."""
-    base = find_base(context.settings, name_campaign(key), if_match)
-    version = retire_definition(context.settings, name_campaign(key), base_version=base, by=principal.name, why=why)
-    context.accounts.record(principal.name, "retire campaign", key, detail={"why": why})
-    return Version.of(version)
+    return definition_edits.retire(context, principal, name_campaign(key), if_match=if_match, why=why)
 
 
 @router.get("/campaigns/{key}/history")

@@ -9,14 +9,18 @@ import msgspec
 from fastapi import Header, Path, Query
 from pydantic import BaseModel, Field
 
-from console.use_cases.definition_edits import find_definition, refuse_files
-from console.web.errors import ChangedMeanwhileError, PreconditionMissingError
+from console.use_cases.definition_edits import find_definition, refuse_files, retire_definition
+from console.web.errors import ChangedMeanwhileError, InvalidRequestError, PreconditionMissingError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastapi import Response
 
     from campaigns.definition_versions import DefinitionKey, DefinitionVersion
+    from console.access.roles import Principal
     from console.use_cases.definition_edits import SavedDefinition
+    from console.web.context import WebContext
     from streams.settings import Settings
 
 WHY_PATTERN = r"^[^\x00]*[^\x00\s][^\x00]*$"
@@ -99,6 +103,30 @@ def find_base(settings: Settings, name: DefinitionKey, if_match: str | None) -> 
         by = f"{found.version.author} ({found.version.reason})" if found.version else "somebody"
         raise ChangedMeanwhileError(f"{name} is {tag(found)} now, changed by {by}; load it again, and repeat the edit")
     return found.number
+
+
+def refuse_other_key(definition: Mapping[str, Any], key: str) -> None:
+    """Refuse a definition of another key than the address has.
+
+    Raises:
+        InvalidRequestError: it is one.
+    """
+    if definition.get("key") != key:
+        raise InvalidRequestError(f"definition.key: must be {key!r}, as in the address; a key cannot be changed")
+
+
+def retire(
+    context: WebContext, principal: Principal, name: DefinitionKey, *, if_match: str | None, why: str
+) -> Version:
+    """Retire a definition, record it, and return its last version.
+
+    Raises:
+        RequestError, DefinitionError: as `find_base` does, or another definition needs this one.
+    """
+    base = find_base(context.settings, name, if_match)
+    version = retire_definition(context.settings, name, base_version=base, by=principal.name, why=why)
+    context.accounts.record(principal.name, f"retire {name.kind}", name.key, detail={"why": why})
+    return Version.of(version)
 
 
 def as_json(value: Any) -> Any:

@@ -15,7 +15,6 @@ from console.use_cases.definition_edits import (
     check_definition,
     find_definition,
     read_versions,
-    retire_definition,
     save_segment,
 )
 from console.use_cases.segment_check import check_segments
@@ -23,12 +22,23 @@ from console.use_cases.segment_columns import list_fact_columns
 from console.use_cases.segment_diff import compare_segment
 from console.use_cases.segment_preview import preview_segment
 from console.use_cases.segments import activate_segment, list_members, measure_segments, read_history
-from console.web.api.definition_edits import IfMatch, Key, Saved, Version, Why, WhyQuery, answer, as_json, find_base
+from console.web.api import definition_edits
+from console.web.api.definition_edits import (
+    IfMatch,
+    Key,
+    Saved,
+    Version,
+    Why,
+    WhyQuery,
+    answer,
+    as_json,
+    find_base,
+    refuse_other_key,
+)
 from console.web.authentication import CustomerViewer, Editor, Reader
 from console.web.context import Context
 from console.web.cursors import read_place, write_place
 from console.web.customer_views import mask
-from console.web.errors import InvalidRequestError
 from segments.definition import build_segment
 from segments.engine import Mode
 
@@ -300,7 +310,7 @@ def edit(
 ) -> Saved:
     """Store a version of a segment; If-Match must name the version that was edited."""
     base = find_base(context.settings, name_segment(key), if_match)
-    _refuse_other_key(new.definition, key)
+    refuse_other_key(new.definition, key)
     saved = save_segment(
         context.settings, new.definition, base_version=base, by=principal.name, why=new.why, mode=new.mode
     )
@@ -311,10 +321,7 @@ def edit(
 @router.delete("/segments/{key}")
 def retire(key: Key, why: WhyQuery, context: Context, principal: Editor, if_match: IfMatch = None) -> Version:
     """Let a segment be in force no longer; a campaign that names it keeps it."""
-    base = find_base(context.settings, name_segment(key), if_match)
-    version = retire_definition(context.settings, name_segment(key), base_version=base, by=principal.name, why=why)
-    context.accounts.record(principal.name, "retire segment", key, detail={"why": why})
-    return Version.of(version)
+    return definition_edits.retire(context, principal, name_segment(key), if_match=if_match, why=why)
 
 
 @router.post("/segments/{key}/activate")
@@ -375,8 +382,3 @@ def _show(
         ExampleCustomer(customer_id=each.customer_id, facts=as_json(mask(each.facts, principal, personal)))
         for each in examples
     ]
-
-
-def _refuse_other_key(definition: dict[str, Any], key: str) -> None:
-    if definition.get("key") != key:
-        raise InvalidRequestError(f"definition.key: must be {key!r}, as in the address; a key cannot be changed")
