@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import contextmanager
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -76,19 +76,24 @@ def serve(settings: Settings) -> None:
     Raises:
         AccessError: nobody would have to sign in on an address that others can reach.
     """
-    app = build_served_app(settings)
     configure_logs(settings.log_level)
+    _make_server(settings, patience_s=5, log_config=None).run()
+
+
+def _make_server(settings: Settings, *, patience_s: int, **logging: Any) -> ConsoleServer:
+    """Return a server that gives open requests so many seconds when it stops."""
+    app = build_served_app(settings)
     config = uvicorn.Config(
         app,
         host=settings.console_host,
         port=settings.console_port,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=5,
-        log_config=None,
+        timeout_graceful_shutdown=patience_s,
         proxy_headers=False,  # the app has them from the proxies of the settings
+        **logging,
     )
-    ConsoleServer(config, app.state.context.live.stop).run()
+    return ConsoleServer(config, app.state.context.live.stop)
 
 
 class ConsoleServer(uvicorn.Server):
@@ -119,18 +124,7 @@ def serve_meanwhile(settings: Settings) -> Iterator[str]:
     Raises:
         AccessError: it cannot be served there.
     """
-    app = build_served_app(settings)
-    config = uvicorn.Config(
-        app,
-        host=settings.console_host,
-        port=settings.console_port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = ConsoleServer(config, app.state.context.live.stop)
+    server = _make_server(settings, patience_s=1, log_level="warning")
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
