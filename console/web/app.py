@@ -27,7 +27,6 @@ from console.web.api import operations as operations_api
 from console.web.api import segments as segment_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
-from console.web.fact_catalogue import FactCatalogue
 from console.web.idempotency import IdempotencyKeys
 from console.web.live_feed import LiveFeed
 from console.web.middleware import BodyLimit, SecurityHeaders
@@ -50,8 +49,8 @@ from console.web.prediction_desk import PredictionDesk
 from console.web.problems import RESPONSES, install_handlers
 from console.web.rate_limits import RateLimits
 from console.web.rendering import STATIC
+from console.web.shared_values import share_facts, share_status
 from console.web.sign_in_limits import SignInLimits
-from console.web.status_watch import StatusWatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -88,13 +87,13 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         settings,
         PostgresAccounts(settings.ledger_url),
         is_open,
-        StatusWatch(settings),
+        share_status(settings),
         SignInLimits(),
         RateLimits(settings.console_rate_per_minute),
         PredictionDesk(settings),
         LiveFeed(settings),
         AnalyticsWatch(settings),
-        FactCatalogue(settings),
+        share_facts(settings),
         _find_provider(settings),
     )
 

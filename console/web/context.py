@@ -12,13 +12,14 @@ from console.access.tokens import make_session_token
 if TYPE_CHECKING:
     from console.access.openid_provider import OpenIdProvider
     from console.access.postgres_accounts import PostgresAccounts
+    from console.use_cases.segment_columns import FactColumns
+    from console.use_cases.status import Status
     from console.web.analytics_watch import AnalyticsWatch
-    from console.web.fact_catalogue import FactCatalogue
+    from console.web.fresh_value import FreshValue
     from console.web.live_feed import LiveFeed
     from console.web.prediction_desk import PredictionDesk
     from console.web.rate_limits import RateLimits
     from console.web.sign_in_limits import SignInLimits
-    from console.web.status_watch import StatusWatch
     from streams.settings import Settings
 
 
@@ -44,13 +45,13 @@ class WebContext:
     settings: Settings
     accounts: PostgresAccounts
     is_open: bool
-    status: StatusWatch
+    status: FreshValue[Status]
     sign_ins: SignInLimits
     rates: RateLimits
     predictions: PredictionDesk
     live: LiveFeed
     analytics: AnalyticsWatch
-    facts: FactCatalogue
+    facts: FreshValue[FactColumns]
     provider: OpenIdProvider | None = None
     secret: str = field(default_factory=make_session_token, repr=False)
 

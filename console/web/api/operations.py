@@ -70,7 +70,7 @@ class AuditPage(BaseModel):
 @router.get("/partitions")
 def list_partitions(context: Context, _: Reader) -> list[Partition]:
     """Return each partition of the input topics, and how far the workers have come in it."""
-    status = context.status.look()
+    status = context.status.read()
     if status.marks.positions is None:
         raise BrokerUnavailableError(status.lag.problem or "how far the workers have come is not known")
     return [

@@ -19,4 +19,4 @@ def read_status(context: Context, _: Reader) -> dict[str, Any]:
 
     A look is at most two seconds old. A part that could not be read has a `problem` instead of a `value`.
     """
-    return dict(status_object(context.status.look()))
+    return dict(status_object(context.status.read()))

@@ -18,12 +18,12 @@ def show_live(request: Request, context: Context, principal: CustomerViewer) -> 
     """Show the latest decisions and alerts; the browser adds those that come."""
     context.accounts.record(principal.name, "watch decisions", "live")
     return render(
-        request, "live.html", {"live": read_latest(context.settings, limit=SHOWN), "status": context.status.look()}
+        request, "live.html", {"live": read_latest(context.settings, limit=SHOWN), "status": context.status.read()}
     )
 
 
 @router.get("/parts/live")
 def show_rates(request: Request, context: Context, _: CustomerViewer) -> Response:
     """Return the rates, for the page to replace."""
-    shown = {"live": read_latest(context.settings, limit=1), "status": context.status.look()}
+    shown = {"live": read_latest(context.settings, limit=1), "status": context.status.read()}
     return render(request, "live_rates.html", shown)

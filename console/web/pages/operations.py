@@ -53,7 +53,7 @@ def show_state(request: Request, context: Context, _: Operator) -> Response:
 def _find_operations(context: WebContext) -> dict[str, object]:
     campaigns = read_definitions(context.settings).campaigns
     return {
-        "status": context.status.look(),
+        "status": context.status.read(),
         "campaigns": campaigns,
         "stops": find_stops(context.settings),
         "describe_seconds": describe_seconds,

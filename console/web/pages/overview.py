@@ -14,10 +14,10 @@ router = APIRouter()
 @router.get("/")
 def show_overview(request: Request, context: Context, _: Reader) -> Response:
     """Show the state of the deployment."""
-    return render(request, "overview.html", {"status": context.status.look()})
+    return render(request, "overview.html", {"status": context.status.read()})
 
 
 @router.get("/parts/overview")
 def show_state(request: Request, context: Context, _: Reader) -> Response:
     """Return the part of the first page that changes, for the page to replace."""
-    return render(request, "overview_state.html", {"status": context.status.look()})
+    return render(request, "overview_state.html", {"status": context.status.read()})
