@@ -15,6 +15,7 @@ from console.errors import FOR_PEOPLE
 from console.use_cases.predictions import open_service
 from models.facts import facts_read
 from models.registry import version_fingerprint
+from segments.definition_files import SUFFIXES
 from streams.definitions import find_mark
 
 if TYPE_CHECKING:
@@ -149,7 +150,8 @@ class PredictionDesk:
         models = version_fingerprint(settings.models_dir or Path())
         if settings.definitions != "files":
             return models, find_mark(settings)
-        files = sorted(settings.definitions_dir.rglob("*.json")) if settings.definitions_dir else []
+        folder = settings.definitions_dir
+        files = sorted(each for each in folder.rglob("*") if each.suffix in SUFFIXES) if folder else []
         return models, tuple((str(each), each.stat().st_mtime_ns) for each in files)
 
 
