@@ -132,7 +132,7 @@ def connect_ledger(ledger_url: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def read_ledger(ledger_url: str) -> Iterator[Connection]:
+def connect_snapshot(ledger_url: str) -> Iterator[Connection]:
     """Open a ledger to read from; all answers are of the same moment.
 
     Raises:

@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
-from campaigns.postgres_connections import read_ledger
+from campaigns.postgres_connections import connect_snapshot
 from campaigns.queries import QUERIES
 from campaigns.records import MemberRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
+
+    import psycopg
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,5 +112,5 @@ def open_overview(ledger_url: str) -> Iterator[PostgresOverview]:
     Raises:
         LedgerUnavailableError: the ledger cannot be reached, or has no tables yet.
     """
-    with read_ledger(ledger_url) as connection:
+    with connect_snapshot(ledger_url) as connection:
         yield PostgresOverview(connection)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import psycopg
-
 from campaigns.exposures import ContactCounts, ExposureDay
-from campaigns.postgres_connections import read_ledger
+from campaigns.postgres_connections import connect_snapshot
 from campaigns.queries import QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    import psycopg
 
 
 class PostgresPerformance:
@@ -49,5 +49,5 @@ def open_performance(ledger_url: str) -> Iterator[PostgresPerformance]:
     Raises:
         LedgerUnavailableError: the ledger cannot be reached, or has no tables yet.
     """
-    with read_ledger(ledger_url) as connection:
+    with connect_snapshot(ledger_url) as connection:
         yield PostgresPerformance(connection)
