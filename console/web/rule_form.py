@@ -27,7 +27,7 @@ from segments.rule_tree import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from segments.rule_tree import GroupKind, Path, Tree, ValueType
 
@@ -42,33 +42,6 @@ _VALUE_TYPES_OF_FACTS: Mapping[str, ValueType] = {"number": "number", "boolean":
 def name_place(path: Path) -> str:
     """Return the place of a part as the names of its fields have it."""
     return "-".join([ROOT, *map(str, path)])
-
-
-def write_fields(tree: Tree) -> dict[str, str]:
-    """Return the fields of a tree by name."""
-    return {f"{name}:{name_place(path)}": text for path, part in walk(tree) for name, text in _fields_of(part)}
-
-
-def _fields_of(part: Tree) -> Iterator[tuple[str, str]]:
-    match part:
-        case Group(kind, _, is_bare):
-            yield "kind", kind
-            if is_bare:
-                yield "bare", "1"
-        case Raw(text):
-            yield "kind", "json"
-            yield "json", text
-        case Condition(fact, comparison, values, default):
-            yield "kind", "condition"
-            yield "fact", fact
-            yield "was", fact
-            yield "how", comparison
-            for number, value in enumerate(values):
-                yield f"value{number}", value.text
-                yield f"type{number}", value.type
-            if default is not None:
-                yield "default", default.text
-                yield "default_type", default.type
 
 
 def read_fields(fields: Mapping[str, str], types: Mapping[str, str]) -> Tree:

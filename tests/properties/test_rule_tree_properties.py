@@ -8,11 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.web.rule_form import read_fields, write_fields
+from console.web.rule_form import read_fields
 from segments.rule_tree import build_rule, draw_rule
 from tests.examples import examples
 from tests.properties.test_jsonlogic_properties import JSON, PLAIN_RULES, RULES
 from tests.properties.test_segment_properties import RULES as SEGMENT_RULES
+from tests.rule_fields import write_fields
 
 
 @examples(1_000)

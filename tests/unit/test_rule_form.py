@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from console.web.errors import InvalidRequestError
-from console.web.rule_form import NEW, apply_button, read_fields, redraw, write_fields
+from console.web.rule_form import NEW, apply_button, read_fields, redraw
 from segments.rule_tree import EVERYBODY, Condition, Group, Raw, Value, draw_rule
+from tests.rule_fields import write_fields
 
 A, B, C = (Condition(name, "<", (Value("1", "number"),)) for name in "abc")
 TREE = Group("and", (A, Group("or", (B, C))))
