@@ -1,32 +1,22 @@
-"""A browser, and consoles for it to look at."""
+"""A browser, and a place to look at with it."""
 
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
-from console.web.serving import serve_meanwhile
-from streams.settings import load_settings
 from tests.journey.workplace import lend_place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser
 
     from console.embedded.services import Endpoints
     from tests.journey.workplace import Workplace
-
-SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
-SERIOUS = {"serious", "critical"}
-WAIT_MS = 15_000
 
 
 @pytest.fixture(scope="module")
@@ -42,62 +32,6 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=arguments)
         yield browser
         browser.close()
-
-
-@dataclass
-class Visitor:
-    """Someone with a browser, who notes what is wrong with every page they see."""
-
-    page: Page
-    address: str
-    problems: list[str] = field(default_factory=list)
-
-    def go(self, path: str) -> Page:
-        """Open a page of the console."""
-        self.page.goto(self.address + path)
-        return self.page
-
-    def look(self, name: str) -> None:
-        """Keep a picture of the page, and let axe examine it."""
-        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-        found = Axe().run(self.page).response["violations"]
-        self.problems += [
-            f"{name}: {each['help']}: {node['html']}"
-            for each in found
-            if each["impact"] in SERIOUS
-            for node in each["nodes"]
-        ]
-
-    def note(self, message: ConsoleMessage) -> None:
-        """Note an error that the browser's console shows."""
-        if message.type == "error":
-            self.problems.append(f"{self.page.url}: {message.text}")
-
-
-@contextmanager
-def visit(browser: Browser, address: str, *, width: int = 1280, dark: bool = False) -> Iterator[Visitor]:
-    """Lend a browser without cookies; the block fails where a page had an error or a serious finding of axe."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", reduced_motion="reduce"
-    )
-    page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
-    visitor = Visitor(page, address)
-    page.on("console", visitor.note)
-    page.on("pageerror", lambda error: visitor.problems.append(f"{page.url}: {error}"))
-    try:
-        yield visitor
-    finally:
-        context.close()
-    assert visitor.problems == []
-
-
-@contextmanager
-def serve_console(environment: Mapping[str, str], **settings: str) -> Iterator[str]:
-    """Serve a console on a free port meanwhile, and yield its address."""
-    with serve_meanwhile(load_settings(**{**environment, "HOLDFAST_CONSOLE_PORT": "0", **settings})) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.browser.conftest import serve_console, visit
+from tests.browser.visitor import visit
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,9 @@ import httpx
 import psycopg
 import pytest
 
-from tests.browser.conftest import serve_console, visit
+from tests.browser.visitor import visit
 from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,9 @@ import pytest
 
 from console.use_cases.definition_edits import import_definitions
 from streams.settings import load_settings
-from tests.browser.conftest import serve_console, visit
+from tests.browser.visitor import visit
 from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

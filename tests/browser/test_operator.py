@@ -9,17 +9,18 @@ import httpx
 import psycopg
 import pytest
 
-from tests.browser.conftest import serve_console, visit
+from tests.browser.visitor import visit
 from tests.journey.test_promotion import COLUMNS
 from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions
 from tests.model_versions import SHIPPED, add_copy
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser
 
-    from tests.browser.conftest import Visitor
+    from tests.browser.visitor import Visitor
     from tests.journey.workplace import Workplace
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from console.web.links import customer_address
-from tests.browser.conftest import serve_console, visit
+from tests.browser.visitor import visit
 from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions, write_json
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from tests.browser.conftest import Visitor
+    from tests.browser.visitor import Visitor
     from tests.journey.workplace import Workplace
 
 MOST_PAGES = 60

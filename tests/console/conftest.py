@@ -16,8 +16,8 @@ from console.access.postgres_accounts import PostgresAccounts
 from console.access.roles import Role
 from console.access.tokens import make_key, make_session_token
 from console.web.authentication import COOKIE
-from tests.browser.conftest import serve_console
 from tests.journey.workplace import SCHEMA, lend_place
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -19,8 +19,8 @@ from console.access.tokens import derive_csrf_token, make_key
 from console.web.authentication import COOKIE, SECURE_COOKIE, Requires
 from console.web.serving import build_served_app
 from streams.settings import load_settings
-from tests.browser.conftest import serve_console
 from tests.console.conftest import bearer, sign_in, signed_in
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,8 +16,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from console.cli import holdfast
-from tests.browser.conftest import serve_console
 from tests.console.conftest import bearer
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

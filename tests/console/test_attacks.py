@@ -14,8 +14,8 @@ from console.access.tokens import make_key
 from console.web.authentication import COOKIE
 from console.web.middleware import MAX_BODY_BYTES, SECURITY_HEADERS
 from console.web.sign_in_limits import OF_ACCOUNT
-from tests.browser.conftest import serve_console
 from tests.console.conftest import bearer, sign_in, signed_in
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,9 +13,9 @@ from console.access.openid_provider import OpenIdProvider, SignInFlow, SignInRef
 from console.access.passwords import hash_password
 from console.access.roles import Role
 from console.errors import AccessError
-from tests.browser.conftest import serve_console
 from tests.console.conftest import PASSWORD
 from tests.console.openid_server import CLIENT, SECRET, OpenIdServer, foreign_signatures, serve_openid
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

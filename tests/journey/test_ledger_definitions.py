@@ -10,9 +10,9 @@ import httpx
 import psycopg
 import pytest
 
-from tests.browser.conftest import serve_console
 from tests.journey.test_worker import read_health
 from tests.journey.workplace import PARTITIONS, SCHEMA, SEGMENTS, campaign, lend_place, wait_until, write_definitions
+from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
