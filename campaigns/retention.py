@@ -54,7 +54,7 @@ RULES = (
     Rule("lead_event", "lead", "recorded_at < %(cutoff)s"),
     Rule("campaign_hour", "campaign_hour", "hour < floor(extract(epoch FROM %(cutoff)s) / 3600)"),
     Rule("audit_entry", "audit", "at < %(cutoff)s"),
-    # Those that nobody's later sign-in or request has removed.
+    # Those that no later sign-in or request has removed.
     Rule("console_session", "audit", "expires_at < %(cutoff)s"),
     Rule("console_action", "audit", "begun_at < %(cutoff)s"),
 )

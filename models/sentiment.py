@@ -81,7 +81,7 @@ class MessageReader:
 
     @property
     def version(self) -> str:
-        """What tells readers apart that may read a message in other ways: the model, and the concerns."""
+        """What a reading depends on: the version of the model, and the concerns."""
         return f"{VADER if self._model is None else self._model.version} {self._taxonomy.fingerprint}"
 
     def read(self, texts: Sequence[str]) -> list[MessageReading]:

@@ -82,7 +82,7 @@ class Taxonomy:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Eight hex digits that tell taxonomies apart which may read a message in other ways."""
+        """Eight hex digits of a digest of all that readings depend on."""
         labels = sorted((word, *sorted(named)) for word, named in self.labels.items())
         urgent = [(level, words and words.pattern, self.marks[level]) for level, words in self.urgent.items()]
         return sha256(repr((self.concerns, labels, urgent, sorted(self.languages))).encode()).hexdigest()[:8]

@@ -134,7 +134,7 @@ Tree = Group | Condition | Raw
 EVERYBODY = Group("and")
 """The tree of no rule at all."""
 DEEPEST = 20
-"""A part within more groups stays JSON: nobody could read it."""
+"""A part within more groups stays JSON: the drawing would be unreadable."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -441,12 +441,12 @@ class Settings(BaseSettings):
         "accounts",
         alias="HOLDFAST_CONSOLE_ACCESS",
         pattern="^(accounts|open)$",
-        description="accounts: everybody signs in; open: nobody does and everybody is an admin, on loopback only.",
+        description="accounts: everybody signs in; open: no sign-in, everybody is an admin; on loopback only.",
     )
     console_oidc_issuer: str | None = Field(
         None,
         alias="HOLDFAST_CONSOLE_OIDC_ISSUER",
-        description="OpenID provider that people may sign in with: its issuer, https://...; passwords work beside it.",
+        description="OpenID provider that people may sign in with: its issuer, https://...; passwords work as well.",
     )
     console_oidc_client_id: str | None = Field(
         None, alias="HOLDFAST_CONSOLE_OIDC_CLIENT_ID", description="Client id of the console at that provider."

@@ -7,7 +7,7 @@ import re
 from console.errors import AccessError
 
 LOCAL, UNKNOWN = "local", "unknown"
-"""Who acts in the audit log where nobody signs in, and where a sign-in names no account."""
+"""Who acts in the audit log where no sign-in is needed, and where a sign-in names no account."""
 LONGEST = 100
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@+-]*", re.ASCII)
 

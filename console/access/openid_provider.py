@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10.0
 LEEWAY_S = 60
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Signatures that only the provider can make; with HS256 whoever knows the client's secret could."""
+"""Signatures that only the provider can make; with HS256 anyone who knows the client's secret could."""
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _METADATA = "/.well-known/openid-configuration"
 
 
 class SignInRefusedError(AccessError):
-    """The provider's answer lets nobody in; the message says why."""
+    """The provider's answer does not sign anyone in; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class SignInFlow:
 
     @property
     def state(self) -> str:
-        """Return what the answer must repeat, so that nobody is signed in with another's answer."""
+        """Return what the answer must repeat, so that an answer to another person's request is refused."""
         return self._derive("state")
 
     @property

@@ -56,7 +56,7 @@ class Principal:
     """Who makes a request.
 
     Attributes:
-        name: of the account; `local` where the console asks nobody to sign in.
+        name: of the account; `local` where no sign-in is needed.
         role: decides what they may do.
         csrf_token: what their forms must carry; None where the request came with an API key.
     """

@@ -175,7 +175,7 @@ def report(week: str | None, weeks: int, false_alerts: float, worst: int, out: P
 
 
 def _log(found: Trends) -> None:
-    """Write a JSON line for each alert to the standard error, for whoever collects logs."""
+    """Write a JSON line for each alert to the standard error, for a log collector."""
     processors: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

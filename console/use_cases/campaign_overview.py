@@ -28,7 +28,7 @@ class CampaignState:
 
     Attributes:
         campaign: its definition.
-        stop: why it contacts nobody now; None while it runs.
+        stop: why it is stopped; None while it runs.
         contacts: None before the first.
     """
 

@@ -79,7 +79,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
 
     Args:
         settings: of the deployment.
-        is_open: nobody must sign in; only for a loopback address.
+        is_open: no sign-in is needed; only for a loopback address.
         hosts: the names in addresses that the console answers to; any other is refused, so that no page of another
             site can reach it by a name of its own (DNS rebinding).
     """
@@ -139,7 +139,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
 
 
 def _find_provider(settings: Settings) -> OpenIdProvider | None:
-    """Return who signs people in besides the console; None where nobody does."""
+    """Return the OpenID provider; None where none is configured."""
     issuer, client = settings.console_oidc_issuer, settings.console_oidc_client_id
     secret = settings.console_oidc_client_secret
     if issuer is None and client is None and secret is None:

@@ -32,7 +32,7 @@ def find_session_token(request: Request, context: WebContext) -> str | None:
 
 
 def find_principal(request: Request, context: WebContext) -> Principal | None:
-    """Return who makes a request; None where nobody is signed in."""
+    """Return who makes a request; None without a session or a key."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         found = context.accounts.find_key(key.strip())

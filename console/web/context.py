@@ -30,7 +30,7 @@ class WebContext:
     Attributes:
         settings: those of the deployment.
         accounts: who may sign in, and the audit log.
-        is_open: nobody must sign in, and everybody is an admin; only on a loopback address.
+        is_open: no sign-in is needed, and everybody is an admin; only on a loopback address.
         status: looks at the deployment.
         sign_ins: how many sign-ins may fail.
         rates: how many requests the API answers.

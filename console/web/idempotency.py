@@ -1,8 +1,8 @@
 """Actions that are done once, however often they are sent: the header Idempotency-Key of a POST to the API.
 
 The key is begun in the ledger when it is known who asks and that they may, and before anything is done. The answer is
-stored before it is sent, so whoever got it can get it again. Where the process ends in between, it is not known whether
-the action was done, so it is not done again: the repetition is refused, and says so.
+stored before it is sent, so a client that got it can get it again. Where the process ends in between, it is not known
+whether the action was done, so it is not done again: the repetition is refused, and says so.
 """
 
 from __future__ import annotations

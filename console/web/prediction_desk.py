@@ -123,7 +123,7 @@ class PredictionDesk:
             for question in questions:
                 question.answer.set_exception(error)
         finally:
-            # After an error of the program, those who wait must not wait for ever.
+            # After an error of the program, those who wait must not wait forever.
             for question in questions:
                 question.answer.cancel()
 

@@ -1,4 +1,4 @@
-"""How many requests an account may send to the API in a minute, and an address that nobody is known at."""
+"""How many requests an account may send to the API in a minute, and an address whose requests have no valid key."""
 
 from __future__ import annotations
 

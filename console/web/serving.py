@@ -32,7 +32,7 @@ def build_served_app(settings: Settings) -> FastAPI:
     """Build the application as the settings say.
 
     Raises:
-        AccessError: nobody would have to sign in on an address that others can reach.
+        AccessError: it would be open on an address that others can reach.
     """
     host, is_open = settings.console_host, settings.console_access == "open"
     if is_open and not is_loopback(host):
@@ -74,7 +74,7 @@ def serve(settings: Settings) -> None:
     """Serve the console until SIGTERM or Ctrl-C.
 
     Raises:
-        AccessError: nobody would have to sign in on an address that others can reach.
+        AccessError: it would be open on an address that others can reach.
     """
     configure_logs(settings.log_level)
     _make_server(settings, patience_s=5, log_config=None).run()

@@ -57,7 +57,7 @@ Definition = Annotated[dict[str, Any], Field(description="As a definition file h
 
 
 class Stop(BaseModel):
-    """Why a campaign contacts nobody."""
+    """Why a campaign is stopped."""
 
     at: datetime
     by: str = Field(examples=["breaker"])
@@ -137,7 +137,7 @@ class NewLaunch(BaseModel):
 
     dry_run: bool = True
     launch_id: Annotated[str, Field(**_LAUNCH_ID)] | None = Field(
-        default=None, description="Names the launch: a repetition under it resumes it and contacts nobody twice."
+        default=None, description="Names the launch: a repetition under it resumes it and contacts no customer twice."
     )
     again: bool = Field(default=False, description="Launch a campaign that has been launched before.")
 

@@ -37,7 +37,7 @@ class WhatIfRequest(BaseModel):
 
 
 class WhatIfAnswer(BaseModel):
-    """What would be decided with the changed facts, beside what today's facts lead to."""
+    """What would be decided with the changed facts, and with today's."""
 
     customer_id: str
     as_of: datetime

@@ -164,7 +164,7 @@ def show_decided(
 
 @router.post("/{key}/stop")
 def stop(key: Key, context: Context, principal: Stopper, why: Why) -> Response:
-    """Let the campaign contact nobody until it is resumed."""
+    """Stop a campaign until it is resumed."""
     stop_campaign(context.settings, key, reason=why, actor=principal.name)
     context.accounts.record(principal.name, "stop campaign", key, detail={"why": why})
     return RedirectResponse(f"/campaigns/{key}", 303)

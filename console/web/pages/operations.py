@@ -63,7 +63,7 @@ def _find_operations(context: WebContext) -> dict[str, object]:
 
 @router.post("/campaigns/stop")
 def stop(campaign: Filled, why: Annotated[GivenReason, Form()], context: Context, principal: Stopper) -> Response:
-    """Let a campaign contact nobody until it is resumed."""
+    """Stop a campaign until it is resumed."""
     if stop_campaign(context.settings, campaign, reason=why, actor=principal.name) is None:
         context.accounts.record(principal.name, "stop campaign", campaign, detail={"why": why})
     return RedirectResponse("/operations#campaigns", 303)

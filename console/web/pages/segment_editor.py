@@ -1,4 +1,4 @@
-"""The builder of a segment's rule: a form that is drawn again at each press of a button, and a count beside it.
+"""The builder of a segment's rule: a form that is drawn again at each press of a button, and a count next to it.
 
 Nothing is kept between two requests: the form carries the rule, and the version that it is an edit of.
 """
@@ -74,7 +74,7 @@ class Draft:
         base: what the edit is of: the number of a version, or empty.
         problems: by the place of the part, as the form names it.
         problem: about all of it.
-        json_problem: of the JSON entered beside the form.
+        json_problem: of the JSON entered next to the form.
     """
 
     key: str
@@ -245,7 +245,7 @@ def _draw_json(draft: Draft, text: str) -> None:
 
 
 def _stamp(content: Mapping[str, Any]) -> str:
-    """Return what tells contents apart."""
+    """Return a digest of a content."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

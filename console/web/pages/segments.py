@@ -24,7 +24,7 @@ router = APIRouter(prefix="/segments")
 Key = Annotated[str, Path(max_length=64)]
 PAGE = 50
 MODE_WORDS = {
-    "silent": "silent: the change itself contacts nobody",
+    "silent": "silent: the change itself contacts no customer",
     "new": "new only: contacts those whom the former version would not have had",
     "emit": "emit: contacts all who enter",
 }
