@@ -16,7 +16,7 @@ from tests.served_console import serve_console
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
     from tests.journey.workplace import Workplace
 
@@ -119,3 +119,23 @@ def test_a_marketer_launches_a_campaign_after_the_count(console: str, chromium: 
         page.get_by_role("button", name="Launch to 1 member").click()
         page.get_by_text("asked for 1 member on").wait_for()
         visitor.look("campaign-launched-1280")
+
+
+def test_what_is_entered_while_a_slow_answer_is_awaited_is_kept(console: str, chromium: Browser) -> None:
+    with visit(chromium, console) as visitor:
+        sign_in(visitor.go("/segments/_new"))
+        page = visitor.page
+        page.locator("#add-r").click()
+        page.get_by_label("Fact of condition r-0").select_option("total_revenue")
+        value = page.get_by_label("value of condition r-0", exact=True)
+        value.wait_for()
+        held: list[Route] = []
+        page.route("**/segments/_new", lambda route: route.continue_() if held else held.append(route))
+        page.get_by_label("Comparison of condition r-0").select_option(">=")
+        while not held:
+            page.wait_for_timeout(10)
+        value.fill("1000")
+        held[0].continue_()
+        page.wait_for_load_state("networkidle")
+        assert value.input_value() == "1000"
+        assert page.get_by_label("Comparison of condition r-0").input_value() == ">="
