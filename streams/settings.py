@@ -437,6 +437,13 @@ class Settings(BaseSettings):
         description="Addresses or networks of the proxies of HOLDFAST_CONSOLE_URL, comma-separated; only they may say "
         "who a request comes from.",
     )
+    console_patience_s: float = Field(
+        3,
+        alias="HOLDFAST_CONSOLE_PATIENCE_S",
+        gt=0,
+        le=60,
+        description="Longest wait of the console for a service that it asks for the state of the deployment, s.",
+    )
     console_access: str = Field(
         "accounts",
         alias="HOLDFAST_CONSOLE_ACCESS",

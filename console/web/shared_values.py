@@ -19,8 +19,10 @@ STATUS_FRESH_S, FACTS_FRESH_S = 2.0, 300.0
 
 def share_status(settings: Settings) -> FreshValue[Status]:
     """Return the looks at the deployment; each is compared with the one before it."""
+    patience_s = settings.console_patience_s
     return FreshValue(
-        lambda former: read_status(settings, former=former.marks if former else None), fresh_s=STATUS_FRESH_S
+        lambda former: read_status(settings, former=former.marks if former else None, timeout_s=patience_s),
+        fresh_s=STATUS_FRESH_S,
     )
 
 

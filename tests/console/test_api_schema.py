@@ -33,7 +33,8 @@ def test_every_address_answers_as_described(environment: Mapping[str, str], keys
     for command in (("topics", "create", "--partitions", "2"), ("messages", "migrate")):
         assert CliRunner().invoke(holdfast, command, env=dict(environment)).exit_code == 0
     wrong = []
-    with serve_console(environment, HOLDFAST_CONSOLE_RATE_PER_MINUTE="0") as console:
+    unhurried = {"HOLDFAST_CONSOLE_RATE_PER_MINUTE": "0", "HOLDFAST_CONSOLE_PATIENCE_S": "30"}
+    with serve_console(environment, **unhurried) as console:
         described = schemathesis.openapi.from_url(f"{console}/api/v1/openapi.json", timeout=60)
         # Streams have no end.
         for operation in described.exclude(path_regex="/stream$").get_all_operations():
