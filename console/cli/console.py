@@ -35,16 +35,17 @@ def console(context: click.Context) -> None:
 
 
 def _serve() -> None:
-    from console.web.serving import serve  # noqa: PLC0415 - the commands need no web server
+    from console.web.serving import open_server  # noqa: PLC0415 - the commands need no web server
 
     settings = load_settings()
     is_open = settings.console_access == "open"
     if not is_open and settings.console_oidc_issuer is None:
         _require_account()
+    server = open_server(settings)
     address = settings.console_url or f"http://{settings.console_host}:{settings.console_port}"
     whom = "no sign-in, everybody on this machine is an admin" if is_open else "sign in with an account"
     click.echo(f"console at {address} ({whom}); press Ctrl-C to stop")
-    serve(settings)
+    server.run()
 
 
 def _require_account() -> None:

@@ -70,14 +70,14 @@ def _in_header(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def serve(settings: Settings) -> None:
-    """Serve the console until SIGTERM or Ctrl-C.
+def open_server(settings: Settings) -> ConsoleServer:
+    """Return the server of the console, which runs until SIGTERM or Ctrl-C.
 
     Raises:
         AccessError: it would be open on an address that others can reach.
     """
     configure_logs(settings.log_level)
-    _make_server(settings, patience_s=5, log_config=None).run()
+    return _make_server(settings, patience_s=5, log_config=None)
 
 
 def _make_server(settings: Settings, *, patience_s: int, **logging: Any) -> ConsoleServer:
