@@ -47,7 +47,7 @@ class Visitor:
     def note(self, message: ConsoleMessage) -> None:
         """Note an error that the browser's console shows."""
         if message.type == "error":
-            self.problems.append(f"{self.page.url}: {message.text}")
+            self.problems.append(f"{self.page.url}: {message.text} {message.location['url']}")
 
 
 @contextmanager
@@ -65,4 +65,4 @@ def visit(browser: Browser, address: str, *, width: int = 1280, dark: bool = Fal
         yield visitor
     finally:
         context.close()
-    assert visitor.problems == []
+    assert not visitor.problems, "\n".join(visitor.problems)
