@@ -14,7 +14,7 @@ from console.use_cases.explanations import explain_customer
 from console.use_cases.parts import Reading
 from console.use_cases.recommendations import read_stored
 from console.use_cases.timelines import find_timeline
-from console.web.customer_views import mask_explanation, mask_prediction
+from console.web.customer_views import mask_explanation, mask_prediction, mask_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +83,9 @@ def read_customer(context: WebContext, principal: Principal, customer_id: str, *
     readings = {
         **{kind: Reading[Any](partial(predict, kind)) for kind in KINDS},
         "inputs": Reading[Any](context.predictions.find_inputs),
-        "timeline": Reading[Any](lambda: find_timeline(settings, customer_id, since=None, limit=entries)),
+        "timeline": Reading[Any](
+            lambda: mask_timeline(find_timeline(settings, customer_id, since=None, limit=entries), principal)
+        ),
         "similar": Reading[Any](lambda: find_similar_customers(settings, customer_id, limit=SIMILAR)),
         "recommendations": Reading[Any](lambda: read_stored(settings, customer_id)),
     }
