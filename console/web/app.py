@@ -83,12 +83,13 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         hosts: the names in addresses that the console answers to; any other is refused, so that no page of another
             site can reach it by a name of its own (DNS rebinding).
     """
+    accounts = PostgresAccounts(settings.ledger_url)
     context = WebContext(
         settings,
-        PostgresAccounts(settings.ledger_url),
+        accounts,
         is_open,
         share_status(settings),
-        SignInLimits(),
+        SignInLimits(accounts),
         RateLimits(settings.console_rate_per_minute),
         PredictionDesk(settings),
         LiveFeed(settings),
