@@ -51,6 +51,7 @@ from console.web.rate_limits import RateLimits
 from console.web.rendering import STATIC
 from console.web.shared_values import share_facts, share_status
 from console.web.sign_in_limits import SignInLimits
+from console.web.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -87,6 +88,8 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
     context = WebContext(
         settings,
         accounts,
+        Together(accounts.find_keys),
+        Together(accounts.record_views),
         is_open,
         share_status(settings),
         SignInLimits(accounts),
