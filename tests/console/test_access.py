@@ -17,6 +17,7 @@ from console.access.passwords import hash_password
 from console.access.roles import Permission, Role
 from console.access.tokens import derive_csrf_token, make_key
 from console.web.authentication import COOKIE, SECURE_COOKIE, Requires
+from console.web.pages.sign_in import SECURE_DEVICE_COOKIE
 from console.web.serving import build_served_app
 from streams.settings import load_settings
 from tests.console.address_table import NEEDS
@@ -222,14 +223,16 @@ def test_part_of_a_page_whose_session_has_ended_loads_the_page_again(console: st
 
 
 def test_scripts_and_other_sites_do_not_get_the_cookie(console: str) -> None:
-    cookie = sign_in(console, "care").headers["Set-Cookie"]
+    cookie = sign_in(console, "care").headers.get_list("Set-Cookie")[0]
     assert cookie.startswith(f"{COOKIE}=")
     assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
 
 
 def test_with_tls_the_cookie_is_secure_and_no_other_counts(environment: Mapping[str, str]) -> None:
     with serve_console(environment, HOLDFAST_CONSOLE_URL="https://crm.example.org") as address:
-        cookie = sign_in(address, "care").headers["Set-Cookie"]
+        cookie, of_browser = sign_in(address, "care").headers.get_list("Set-Cookie")
+        assert of_browser.startswith(f"{SECURE_DEVICE_COOKIE}=")
+        assert "Secure" in of_browser.split("; ")
         assert cookie.startswith(f"{SECURE_COOKIE}=")
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
         token = cookie.partition("=")[2].partition(";")[0]
