@@ -8,7 +8,7 @@ from console.access.names import check_name, is_name, normalize_name
 from console.access.passwords import LONGEST, SHORTEST, hash_password, verify_password
 from console.errors import AccessError
 from console.web.links import within_console
-from console.web.serving import build_served_app, is_loopback
+from console.web.serving import build_served_app, is_loopback, listen
 from streams.errors import SettingsError
 from streams.settings import load_settings
 
@@ -126,6 +126,32 @@ def test_an_address_without_a_host_is_refused(url: str) -> None:
 def test_settings_that_would_let_anybody_in_are_refused(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         load_settings(**{name: value})
+
+
+# Where it listens
+
+
+def test_a_port_in_use_is_named_with_its_setting() -> None:
+    (taken,) = listen("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    with (
+        taken,
+        pytest.raises(AccessError, match=f"HOLDFAST_CONSOLE_PORT={port}: another program listens on port {port}"),
+    ):
+        listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "no-such-host.invalid"])
+def test_an_address_that_is_not_of_this_machine_is_named_with_its_setting(host: str) -> None:
+    with pytest.raises(AccessError, match=f"HOLDFAST_CONSOLE_HOST={host}: the console cannot listen there"):
+        listen(host, 0)
+
+
+def test_all_addresses_of_a_host_have_one_port() -> None:
+    sockets = listen("localhost", 0)
+    assert len({each.getsockname()[1] for each in sockets}) == 1
+    for each in sockets:
+        each.close()
 
 
 # Addresses to go to after signing in
