@@ -132,6 +132,15 @@ class PostgresAccounts:
         """Close every connection."""
         self._pool.close()
 
+    def check(self) -> bool:
+        """Return true, or raise.
+
+        Raises:
+            LedgerUnavailableError: the ledger does not answer, or has no tables.
+        """
+        self._ask("check", {})
+        return True
+
     # Accounts
 
     def add_account(self, name: str, role: Role, password_hash: str | None, *, by: str) -> None:

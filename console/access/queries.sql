@@ -1,3 +1,6 @@
+-- name: check
+SELECT FROM console_account LIMIT 1;
+
 -- name: add_account
 INSERT INTO console_account (name, role, password_hash, created_by) VALUES (%(name)s, %(role)s, %(password_hash)s, %(by)s)
 ON CONFLICT DO NOTHING

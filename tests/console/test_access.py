@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from console.access.postgres_accounts import PostgresAccounts
 
 PUBLIC = {
+    "GET /health/live",
+    "GET /health/ready",
     "GET /sign-in",
     "POST /sign-in",
     "GET /sign-in/openid",

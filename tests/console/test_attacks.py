@@ -305,10 +305,17 @@ def test_a_refused_host_gets_the_security_headers_too(console: str) -> None:
 def test_strangers_learn_nothing_of_a_ledger_that_is_down(environment: Mapping[str, str]) -> None:
     down = "postgresql://secret-user@127.0.0.1:1/secret-database"
     with serve_console(environment, HOLDFAST_LEDGER_URL=down) as address:
+        probes = [httpx.get(f"{address}/health/{probe}", timeout=30) for probe in ("live", "ready")]
         answers = [
             httpx.get(f"{address}/api/v1/status", headers=bearer(make_key()), timeout=30),
             httpx.post(f"{address}/sign-in", data={"name": "admin", "password": "x"}, timeout=30),
         ]
     assert [each.status_code for each in answers] == [503, 503]
     assert [each.headers["Retry-After"] for each in answers] == ["5", "5"]
+    assert [(each.status_code, each.json()) for each in probes] == [(200, {"alive": True}), (503, {"ready": False})]
     assert not any("secret" in each.text or "127.0.0.1" in each.text for each in answers)
+
+
+def test_probes_need_no_sign_in(console: str) -> None:
+    answers = [httpx.get(f"{console}/health/{probe}") for probe in ("live", "ready")]
+    assert [(each.status_code, each.json()) for each in answers] == [(200, {"alive": True}), (200, {"ready": True})]
