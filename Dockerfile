@@ -1,5 +1,5 @@
-# Two images: a worker's, and with `--target training` the one that trains models. Locked dependencies, then Holdfast
-# itself, run by an account without rights.
+# Three images: a worker's, with `--target console` the console's, and with `--target training` the one that trains models.
+# Locked dependencies, then Holdfast itself, run by an account without rights.
 FROM python:3.12-slim AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
@@ -31,6 +31,15 @@ RUN pip install --no-deps --no-index /wheels/*.whl && rm -r /wheels
 USER 10001
 WORKDIR /home/holdfast
 CMD ["holdfast", "train", "all"]
+
+FROM base AS console
+COPY requirements/console.txt /tmp/console.txt
+RUN pip install --require-hashes --requirement /tmp/console.txt && rm /tmp/console.txt
+COPY --from=build /wheels /wheels
+RUN pip install --no-deps --no-index /wheels/*.whl && rm -r /wheels
+USER 10001
+WORKDIR /home/holdfast
+CMD ["holdfast", "console"]
 
 FROM base AS worker
 COPY requirements/runtime.txt /tmp/runtime.txt

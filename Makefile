@@ -49,8 +49,8 @@ format: .venv/all
 # What a worker may be set to use; the image has it.
 IMAGE := --extra tracing --extra registry --extra holidays
 lock: .venv/bootstrap ## Resolve the dependencies again
-	for lock in runtime training local all; do \
-	  case $$lock in runtime) extras="$(IMAGE)";; training) extras="$(IMAGE) --extra training";; local) extras="--extra local --extra console";; all) extras=--all-extras;; esac; \
+	for lock in runtime console training local all; do \
+	  case $$lock in runtime) extras="$(IMAGE)";; console) extras="$(IMAGE) --extra console";; training) extras="$(IMAGE) --extra training";; local) extras="--extra local --extra console";; all) extras=--all-extras;; esac; \
 	  $(BIN)/uv pip compile --quiet --universal --no-header --no-emit-index-url --no-annotate --generate-hashes \
 	    --python-version 3.11 $$extras pyproject.toml --constraint requirements/all.txt -o requirements/$$lock.txt; \
 	done

@@ -56,6 +56,8 @@ RULES = (
     Rule("audit_entry", "audit", "at < %(cutoff)s"),
     # Those that no later sign-in or request has removed.
     Rule("console_session", "audit", "expires_at < %(cutoff)s"),
+    Rule("console_device", "audit", "expires_at < %(cutoff)s"),
+    Rule("console_try", "audit", "ends_at < %(cutoff)s"),
     Rule("console_action", "audit", "begun_at < %(cutoff)s"),
 )
 

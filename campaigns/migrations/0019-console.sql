@@ -23,6 +23,24 @@ CREATE INDEX console_session_account ON console_session (account);
 COMMENT ON TABLE console_session IS 'Sessions of people who are signed in.';
 COMMENT ON COLUMN console_session.digest IS 'SHA-256 of the token in the cookie.';
 
+CREATE TABLE console_device (
+    digest bytea PRIMARY KEY,
+    account text NOT NULL REFERENCES console_account ON DELETE CASCADE,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX console_device_account ON console_device (account);
+COMMENT ON TABLE console_device IS 'Browsers in which an account has signed in: nobody else''s failures close the account to them.';
+COMMENT ON COLUMN console_device.digest IS 'SHA-256 of the token in the cookie.';
+
+CREATE TABLE console_try (
+    digest bytea PRIMARY KEY,
+    tries integer NOT NULL,
+    ends_at timestamptz NOT NULL
+);
+CREATE INDEX console_try_ends ON console_try (ends_at);
+COMMENT ON TABLE console_try IS 'How many sign-ins have failed, by account, address and browser; for an hour at most.';
+COMMENT ON COLUMN console_try.digest IS 'SHA-256 of what is counted.';
+
 CREATE TABLE console_key (
     key_id text PRIMARY KEY,
     digest bytea NOT NULL UNIQUE,

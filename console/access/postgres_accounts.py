@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries("console.access")
 SESSION_LIFE = timedelta(hours=12)
+DEVICE_LIFE = timedelta(days=180)
+"""How long a browser is known in which somebody has signed in."""
 ACTION_LIFE = timedelta(hours=24)
 """How long an idempotency key stands for its request."""
 
@@ -130,6 +132,15 @@ class PostgresAccounts:
         """Close every connection."""
         self._pool.close()
 
+    def check(self) -> bool:
+        """Return true, or raise.
+
+        Raises:
+            LedgerUnavailableError: the ledger does not answer, or has no tables.
+        """
+        self._ask("check", {})
+        return True
+
     # Accounts
 
     def add_account(self, name: str, role: Role, password_hash: str | None, *, by: str) -> None:
@@ -171,7 +182,7 @@ class PostgresAccounts:
         return _account(rows[0]) if rows else None
 
     def set_password(self, name: str, password_hash: str) -> None:
-        """Change an account's password and end its sessions.
+        """Change an account's password, end its sessions, and know none of its browsers any more.
 
         Raises:
             AccessError: there is no such account.
@@ -198,7 +209,7 @@ class PostgresAccounts:
         if not self._ask(query, {"name": name, **values}):
             raise AccessError(f"no account {name!r}; list them with: holdfast console accounts list")
 
-    # Sessions and keys
+    # Sessions
 
     def begin_session(self, name: str, token: str) -> None:
         """Begin a session of an account, and forget those that have expired."""
@@ -211,6 +222,42 @@ class PostgresAccounts:
     def find_session(self, token: str) -> tuple[str, Role] | None:
         """Return name and role of a session's account; None where it has ended or the account is disabled."""
         return _one(self._ask("find_session", {"digest": digest(token)}))
+
+    # Tries to sign in
+
+    def add_device(self, name: str, token: str, *, replaced: str | None) -> None:
+        """Know a browser in which somebody has signed in.
+
+        Args:
+            name: of the account.
+            token: that the browser has from now on.
+            replaced: the token that it had; None where it had none.
+        """
+        old = None if replaced is None else digest(replaced)
+        values = {"name": name, "digest": digest(token), "replaced": old, "life": DEVICE_LIFE}
+        self._ask("add_device", values)
+
+    def knows_device(self, token: str, name: str) -> bool:
+        """Return whether the account has signed in with the browser that has a token."""
+        return bool(self._ask("find_device", {"digest": digest(token), "name": name}))
+
+    def count_try(self, subject: str, window: timedelta) -> tuple[int, float]:
+        """Count a try of a subject, and return how many it has in its window, and in how many seconds that ends.
+
+        A window begins with its first try. Of the subject only the digest is kept: the name in it is what somebody
+        typed, which may be a password. Rows whose window has ended are deleted.
+        """
+        self._ask("forget_ended_tries", {})
+        ((tries, wait_s),) = self._ask("count_try", {"digest": digest(subject), "window": window})
+        return tries, wait_s
+
+    def forget_tries(self, subject: str, others: Sequence[str]) -> None:
+        """Forget the tries of a subject, and one of each of the others."""
+        self._ask("forget_try", {"digest": digest(subject)})
+        for each in others:
+            self._ask("uncount_try", {"digest": digest(each)})
+
+    # Keys
 
     def add_key(self, key_id: str, key: str, name: str, *, by: str, expires_at: datetime | None) -> None:
         """Add a key to an account.

@@ -1,3 +1,6 @@
+-- name: check
+SELECT FROM console_account LIMIT 1;
+
 -- name: add_account
 INSERT INTO console_account (name, role, password_hash, created_by) VALUES (%(name)s, %(role)s, %(password_hash)s, %(by)s)
 ON CONFLICT DO NOTHING
@@ -10,14 +13,16 @@ SELECT name, role, password_hash, subject, created_at, created_by, disabled_at F
 SELECT name, role, password_hash, subject, created_at, created_by, disabled_at FROM console_account WHERE name = %(name)s;
 
 -- name: set_password
-WITH ended AS (DELETE FROM console_session WHERE account = %(name)s)
+WITH ended AS (DELETE FROM console_session WHERE account = %(name)s),
+    unknown AS (DELETE FROM console_device WHERE account = %(name)s)
 UPDATE console_account SET password_hash = %(password_hash)s WHERE name = %(name)s RETURNING name;
 
 -- name: set_role
 UPDATE console_account SET role = %(role)s WHERE name = %(name)s RETURNING name;
 
 -- name: disable_account
-WITH ended AS (DELETE FROM console_session WHERE account = %(name)s)
+WITH ended AS (DELETE FROM console_session WHERE account = %(name)s),
+    unknown AS (DELETE FROM console_device WHERE account = %(name)s)
 UPDATE console_account SET disabled_at = coalesce(disabled_at, now()) WHERE name = %(name)s RETURNING name;
 
 -- name: admit
@@ -36,6 +41,33 @@ DELETE FROM console_session WHERE digest = %(digest)s RETURNING account;
 -- name: find_session
 SELECT name, role FROM console_session JOIN console_account ON name = account
 WHERE digest = %(digest)s AND expires_at > now() AND disabled_at IS NULL;
+
+-- name: add_device
+WITH gone AS (DELETE FROM console_device WHERE expires_at < now() OR digest = %(replaced)s)
+INSERT INTO console_device (digest, account, expires_at) VALUES (%(digest)s, %(name)s, now() + %(life)s)
+RETURNING account;
+
+-- name: find_device
+SELECT account FROM console_device WHERE digest = %(digest)s AND account = %(name)s AND expires_at > now();
+
+-- name: count_try
+-- One row at a time is locked, and none is waited for to be deleted: tries do not wait for each other in a circle.
+INSERT INTO console_try AS kept (digest, tries, ends_at) VALUES (%(digest)s, 1, now() + %(window)s)
+ON CONFLICT (digest) DO UPDATE SET
+    tries = CASE WHEN kept.ends_at <= now() THEN 1 ELSE kept.tries + 1 END,
+    ends_at = CASE WHEN kept.ends_at <= now() THEN excluded.ends_at ELSE kept.ends_at END
+RETURNING tries, extract(epoch FROM ends_at - now())::float8;
+
+-- name: forget_ended_tries
+DELETE FROM console_try WHERE digest IN
+    (SELECT digest FROM console_try WHERE ends_at <= now() LIMIT 1000 FOR UPDATE SKIP LOCKED)
+RETURNING 1;
+
+-- name: forget_try
+DELETE FROM console_try WHERE digest = %(digest)s RETURNING 1;
+
+-- name: uncount_try
+UPDATE console_try SET tries = greatest(tries - 1, 0) WHERE digest = %(digest)s RETURNING 1;
 
 -- name: add_key
 INSERT INTO console_key (key_id, digest, account, created_by, expires_at)

@@ -42,7 +42,7 @@ def _serve() -> None:
     if not is_open and settings.console_oidc_issuer is None:
         _require_account()
     server = open_server(settings)
-    address = settings.console_url or f"http://{settings.console_host}:{settings.console_port}"
+    address = settings.console_url or f"http://{settings.console_host}:{server.sockets[0].getsockname()[1]}"
     whom = "no sign-in, everybody on this machine is an admin" if is_open else "sign in with an account"
     click.echo(f"console at {address} ({whom}); press Ctrl-C to stop")
     server.run()

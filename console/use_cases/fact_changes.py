@@ -112,7 +112,7 @@ def _read_value(fact: str, cells: Column, text: str) -> Any:
     if isinstance(known, list | dict):
         return _read_json(fact, text, type(known))
     if parse_time(known) and not parse_time(text):
-        raise FactChangeError(f"{fact} is a time such as {known}; {text!r} is none; write it as 2026-03-01T10:20:30Z")
+        raise FactChangeError(f"{fact} is a time; {text!r} is none; write it as 2026-03-01T10:20:30Z")
     # Of a null nothing is known but that it is no number.
     return _TRUTHS.get(text, text) if known is None else text
 

@@ -27,6 +27,7 @@ from console.web.api import operations as operations_api
 from console.web.api import segments as segment_api
 from console.web.api import status as status_api
 from console.web.context import WebContext
+from console.web.fresh_value import FreshValue
 from console.web.idempotency import IdempotencyKeys
 from console.web.live_feed import LiveFeed
 from console.web.middleware import BodyLimit, SecurityHeaders
@@ -35,6 +36,7 @@ from console.web.pages import (
     analytics,
     campaigns,
     care,
+    health,
     live,
     openid,
     overview,
@@ -64,9 +66,10 @@ API = (
 )
 PAGES = (
     *(sign_in, openid, overview, live, customer_pages, care, segment_editor, segments, campaigns),
-    *(analytics, model_pages, operations_pages, access),
+    *(analytics, model_pages, operations_pages, access, health),
 )
 V1 = "/api/v1"
+READY_FRESH_S = 1.0
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.
 
 Send an API key as `Authorization: Bearer hf_...`. Errors are problem details (RFC 9457).
@@ -92,12 +95,13 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         Together(accounts.record_views),
         is_open,
         share_status(settings),
-        SignInLimits(),
+        SignInLimits(accounts),
         RateLimits(settings.console_rate_per_minute),
         PredictionDesk(settings),
         LiveFeed(settings),
         AnalyticsWatch(settings),
         share_facts(settings),
+        FreshValue(lambda _: accounts.check(), fresh_s=READY_FRESH_S),
         _find_provider(settings),
     )
 

@@ -42,6 +42,7 @@ class WebContext:
         live: decisions and alerts as they come.
         analytics: figures about all customers.
         facts: the facts that rules can read.
+        readiness: asks whether the ledger answers.
         provider: signs people in; None where they sign in with passwords only.
         secret: stands for a session's token where the console is open.
     """
@@ -58,6 +59,7 @@ class WebContext:
     live: LiveFeed
     analytics: AnalyticsWatch
     facts: FreshValue[FactColumns]
+    readiness: FreshValue[bool]
     provider: OpenIdProvider | None = None
     secret: str = field(default_factory=make_session_token, repr=False)
 

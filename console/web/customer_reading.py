@@ -8,22 +8,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from console.fact_groups import group_facts, pick_numeric
+from console.fact_ranges import find_range
 from console.timeline_views import list_contacts
 from console.use_cases.clusters import find_similar_customers
 from console.use_cases.explanations import explain_customer
 from console.use_cases.parts import Reading
 from console.use_cases.recommendations import read_stored
 from console.use_cases.timelines import find_timeline
-from console.web.customer_views import mask_explanation, mask_prediction
+from console.web.customer_views import mask_explanation, mask_prediction, mask_timeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from console.access.roles import Principal
     from console.fact_groups import ShownFact
+    from console.fact_ranges import FactRange
     from console.timeline_views import ContactRow
     from console.use_cases.explanations import CustomerExplanation
     from console.use_cases.parts import Part
+    from console.use_cases.segment_columns import FactColumns
     from console.use_cases.timelines import Timeline
     from console.web.context import WebContext
     from intelligence.postgres_customers import SimilarCustomer
@@ -43,6 +46,7 @@ class CustomerView:
         customer: facts, memberships, decisions and rules.
         groups: the facts in groups.
         changeable: the numbers that rules and models read.
+        ranges: of those with values of other customers that may be seen, by name.
         predictions: by kind.
         offers: the names of offers by id.
         timeline: the latest entries.
@@ -52,6 +56,7 @@ class CustomerView:
     customer: CustomerExplanation
     groups: Sequence[tuple[str, Sequence[ShownFact]]]
     changeable: Sequence[ShownFact]
+    ranges: Mapping[str, FactRange]
     predictions: Mapping[str, Part[Mapping[str, Any]]]
     offers: Mapping[int, str]
     timeline: Part[Timeline]
@@ -83,7 +88,10 @@ def read_customer(context: WebContext, principal: Principal, customer_id: str, *
     readings = {
         **{kind: Reading[Any](partial(predict, kind)) for kind in KINDS},
         "inputs": Reading[Any](context.predictions.find_inputs),
-        "timeline": Reading[Any](lambda: find_timeline(settings, customer_id, since=None, limit=entries)),
+        "columns": Reading[Any](context.facts.read),
+        "timeline": Reading[Any](
+            lambda: mask_timeline(find_timeline(settings, customer_id, since=None, limit=entries), principal)
+        ),
         "similar": Reading[Any](lambda: find_similar_customers(settings, customer_id, limit=SIMILAR)),
         "recommendations": Reading[Any](lambda: read_stored(settings, customer_id)),
     }
@@ -92,10 +100,12 @@ def read_customer(context: WebContext, principal: Principal, customer_id: str, *
     parts: dict[str, Part[Any]] = {name: each.wait(TIMEOUT_S, until) for name, each in readings.items()}
     timeline = parts["timeline"]
     shown = {name: cell for name, cell in customer.facts.items() if name not in LEFT_OUT}
+    changeable = pick_numeric(shown, parts["inputs"].value or ())
     return CustomerView(
         customer,
         group_facts(shown, personal),
-        pick_numeric(shown, parts["inputs"].value or ()),
+        changeable,
+        _find_ranges(changeable, parts["columns"].value),
         {kind: parts[kind] for kind in KINDS},
         offers,
         timeline,
@@ -103,6 +113,12 @@ def read_customer(context: WebContext, principal: Principal, customer_id: str, *
         parts["similar"],
         parts["recommendations"],
     )
+
+
+def _find_ranges(changeable: Sequence[ShownFact], columns: FactColumns | None) -> Mapping[str, FactRange]:
+    values = {each.name: each.values for each in columns.facts} if columns else {}
+    found = {each.name: find_range(values[each.name], each.value) for each in changeable if values.get(each.name)}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def name_offer(view_offers: Mapping[int, str], number: int | None) -> str:

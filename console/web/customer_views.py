@@ -8,21 +8,30 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from campaigns.guardrails import Reason
 from console.access.roles import Permission
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from campaigns.decide import Decision
+    from campaigns.replay_differences import DecidedTrigger, Difference
     from console.access.roles import Principal
     from console.use_cases.explanations import CustomerExplanation, DecisionExplanation, RuleExplanation
+    from console.use_cases.live import LiveEvent
+    from console.use_cases.replay import Replayed
+    from console.use_cases.timelines import Timeline
     from console.use_cases.what_if import WhatIf
     from console.web.context import WebContext
     from models.reasons import Factor
     from segments.explanation import Comparison, Explanation
 
 HIDDEN = "hidden"
-_NAMES = re.compile(r"[^\W\d]\w*")
+QUOTING: Mapping[str, str] = {
+    Reason.MESSAGE_FAILED: f"the message cannot be written: why is {HIDDEN}, because it may quote personal columns",
+    Reason.UNREADABLE_CONSENT: f"consent cannot be read: the value is {HIDDEN}, because it may be personal",
+}
+"""What the reasons that quote facts of the customer say to who may not see them."""
 
 
 def mask(facts: Mapping[str, Any], principal: Principal, personal: Collection[str]) -> dict[str, Any]:
@@ -42,8 +51,58 @@ def mask_explanation(
         found,
         facts=mask(found.facts, principal, personal),
         rules=[_mask_rule(each, personal) for each in found.rules],
-        decisions=[_mask_decision(each, personal) for each in found.decisions],
+        decisions=[_mask_decision(each, principal, personal) for each in found.decisions],
     )
+
+
+def hide_quoted(reason: str, detail: str, principal: Principal) -> str:
+    """Return why a decision was made, what it quotes of the customer hidden from who may not see personal columns.
+
+    Args:
+        reason: of the decision.
+        detail: the reason in words. Which columns it quotes is not known: a message reads any.
+        principal: who looks.
+    """
+    return detail if principal.may(Permission.SEE_PERSONAL) else QUOTING.get(reason, detail)
+
+
+def mask_timeline(found: Timeline, principal: Principal) -> Timeline:
+    """Return a timeline, what its decisions quote of the customer hidden from who may not see it."""
+    entries = [
+        replace(
+            each,
+            details={**each.details, "detail": hide_quoted(each.details["reason"], each.details["detail"], principal)},
+        )
+        if each.kind == "decision"
+        else each
+        for each in found.entries
+    ]
+    return replace(found, entries=entries)
+
+
+def mask_event(event: LiveEvent, principal: Principal) -> LiveEvent:
+    """Return a decision or an alert, what it quotes of the customer hidden from who may not see it."""
+    if "detail" not in event.body:
+        return event
+    detail = hide_quoted(event.body["reason"], event.body["detail"], principal)
+    return replace(event, body={**event.body, "detail": detail})
+
+
+def mask_replay(found: Replayed, principal: Principal) -> Replayed:
+    """Return a replay, messages and what else quotes customers hidden from who may not see personal columns."""
+    if principal.may(Permission.SEE_PERSONAL):
+        return found
+
+    def hide(decided: DecidedTrigger | None) -> DecidedTrigger | None:
+        if decided is None:
+            return None
+        detail = hide_quoted(decided.reason, decided.detail, principal)
+        return replace(decided, message=decided.message and HIDDEN, detail=detail)
+
+    def hide_both(each: Difference) -> Difference:
+        return replace(each, replayed=hide(each.replayed), live=hide(each.live))
+
+    return replace(found, examples=[hide_both(each) for each in found.examples])
 
 
 def mask_what_if(found: WhatIf, principal: Principal, personal: Collection[str]) -> WhatIf:
@@ -53,7 +112,8 @@ def mask_what_if(found: WhatIf, principal: Principal, personal: Collection[str])
 
     def hide(decision: Decision) -> Decision:
         message, subject = decision.message and HIDDEN, decision.subject and HIDDEN
-        return msgspec.structs.replace(decision, message=message, subject=subject)
+        detail = hide_quoted(decision.reason, decision.detail, principal)
+        return msgspec.structs.replace(decision, message=message, subject=subject, detail=detail)
 
     return replace(
         found,
@@ -76,14 +136,16 @@ def mask_prediction(prediction: Mapping[str, Any], principal: Principal, persona
     return {**prediction, "risk_factors": factors}
 
 
-def _mask_decision(explained: DecisionExplanation, personal: Collection[str]) -> DecisionExplanation:
-    inputs = explained.record.inputs
+def _mask_decision(
+    explained: DecisionExplanation, principal: Principal, personal: Collection[str]
+) -> DecisionExplanation:
+    record, rule = explained.record, explained.rule
+    inputs = record.inputs
     if inputs is not None:
         reasons = {task: _mask_factors(factors, personal) for task, factors in inputs.reasons.items()}
-        masked = msgspec.structs.replace(inputs, reasons=reasons)
-        explained = replace(explained, record=replace(explained.record, inputs=masked))
-    rule = explained.rule
-    return replace(explained, rule=None if rule is None else _mask_rule(rule, personal))
+        inputs = msgspec.structs.replace(inputs, reasons=reasons)
+    masked = replace(record, inputs=inputs, detail=hide_quoted(record.reason, record.detail, principal))
+    return replace(explained, record=masked, rule=None if rule is None else _mask_rule(rule, personal))
 
 
 def _mask_factors(factors: Sequence[Factor], personal: Collection[str]) -> tuple[Factor, ...]:
@@ -108,7 +170,8 @@ def _mask_comparisons(explanation: Explanation, personal: Collection[str]) -> Ex
 
 def _mask_comparison(comparison: Comparison, personal: Collection[str]) -> Comparison:
     """Hide both sides of a comparison of a personal column; elsewhere the threshold, which may be computed from one."""
-    if any(name in personal for name in _NAMES.findall(comparison.subject)):
+    # A name may have blanks and signs, so it is looked for as a whole.
+    if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", comparison.subject) for name in personal):
         return replace(comparison, value=HIDDEN, threshold=HIDDEN)
     return replace(comparison, threshold=HIDDEN)
 

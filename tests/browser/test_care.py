@@ -17,7 +17,7 @@ from tests.served_console import serve_console
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
     from tests.journey.workplace import Workplace
 
@@ -41,6 +41,7 @@ def decided(place: Workplace) -> Iterator[Workplace]:
         warehouse.execute(SCHEMA)
         warehouse.execute(PURCHASES)
     place.set_customers([LAPSED, "active", "later", "spender", "leaving/soon"], days=5)
+    place.set_customer("never seen", revenue=2_000)
     worker = place.start_worker()
     place.update(LAPSED, "active", "later", "spender", "leaving/soon")
     place.set_customer(LAPSED, days=90)
@@ -84,13 +85,52 @@ def test_care_sees_why_a_customer_was_contacted(chromium: Browser, console: str,
         page.get_by_role("link", name=LAPSED).click()
         page.get_by_role("heading", name=f"Customer {LAPSED}").wait_for()
         assert "win-back: entered lapsing" in page.get_by_role("main").inner_text()
-        page.get_by_label("Total revenue").fill("2000")
+        page.get_by_role("spinbutton", name="Total revenue").fill("2000")
         page.get_by_role("button", name="Show what would be decided").click()
         page.get_by_text("enters big-spenders").first.wait_for()
         visitor.look(f"customer-{width}")
         page.get_by_role("link", name="Overview").click()
         page.get_by_role("heading", name="Overview").wait_for()
         visitor.look(f"overview-{width}")
+
+
+def test_care_tries_values_on_a_slider_by_keyboard(chromium: Browser, console: str) -> None:
+    """The field shows the number, and however fast the slider moves, one request runs at a time."""
+    running, most = set[object](), list[int]()
+
+    def note_begin(request: Request) -> None:
+        if "what-if?" in request.url:
+            running.add(request)
+            most.append(len(running))
+
+    with visit(chromium, console) as visitor:
+        page = visitor.go("/customers/later")
+        sign_in(page, "care")
+        page.on("request", note_begin)
+        page.on("requestfinished", lambda request: running.discard(request))  # noqa: PLW0108 - no built-in
+        slider, field = (page.get_by_role(each, name="Total revenue") for each in ("slider", "spinbutton"))
+        slider.focus()
+        for _ in range(10):
+            page.keyboard.press("ArrowRight")
+        page.get_by_text("You changed", exact=True).wait_for()
+        page.keyboard.press("End")
+        page.get_by_text("enters big-spenders").first.wait_for()
+        assert field.input_value() == "2000"
+        visitor.look("what-if-sliders")
+        field.fill("700")
+        assert float(slider.input_value()) == pytest.approx(700, abs=20)
+        field.fill("")
+        page.get_by_text("You changed no fact").wait_for()
+    assert max(most) == 1
+    assert len(most) < 10
+
+
+def test_a_what_if_needs_no_script(console: str, keys: dict[str, str]) -> None:
+    with httpx.Client(base_url=console, headers={"Authorization": f"Bearer {keys['care']}"}) as client:
+        page = client.get("/customers/spender").text
+        assert 'name="fact.total_revenue"' in page
+        assert 'type="range" hidden' in page
+        assert "big-spenders" in client.get("/care/what-if?customer_id=spender&fact.total_revenue=2000").text
 
 
 def test_care_records_do_not_contact_and_it_counts(chromium: Browser, console: str, decided: Workplace) -> None:

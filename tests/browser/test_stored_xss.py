@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+import httpx
 import psycopg
 import pytest
 
@@ -15,7 +17,7 @@ from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions, write
 from tests.served_console import serve_console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from playwright.sync_api import Browser, Page
@@ -98,6 +100,68 @@ def visitor(chromium: Browser, hostile: Workplace) -> Iterator[Visitor]:
 def test_no_page_runs_what_others_have_stored(visitor: Visitor) -> None:
     said = "".join(text for _, text in crawl(visitor))
     assert {field for field in SHOWN if payload(field)[:BEGINNING] not in said} == set()
+
+
+FORMS: Mapping[str, Mapping[str, str]] = {
+    "/segments/_count": {"key": "k", "name": payload("form"), "kind:r": "json", "json:r": payload("form")},
+    "/segments/_new": {
+        **{name: payload("form") for name in ("key", "name", "description", "exit_rule", "why", "base", "json:r")},
+        "kind:r": "json",
+        "do": "compare",
+    },
+    "/access/accounts": {"name": payload("form"), "role": "viewer"},
+    "/access/accounts/role": {"name": payload("form"), "role": "viewer"},
+    "/access/keys": {"name": payload("form"), "days": "1"},
+    "/access/keys/revoke": {"key_id": payload("form")},
+    "/care/feedback": {"customer_id": CUSTOMER, "kind": "always_vip", "why": payload("form")},
+    "/care/forget": {"customer_id": CUSTOMER, "confirm": payload("form"), "why": payload("form")},
+    "/campaigns/win-back/stop": {"why": payload("stopped")},
+    "/operations/dead-letters/requeue": {name: payload("form") for name in ("letter", "reason", "topic", "customer")},
+    "/operations/dead-letters/discard": {"letter": payload("form"), "why": payload("form")},
+    "/sign-in": {"name": payload("form")[:200], "password": "x", "next": payload("form")},
+}
+"""What forms send, by address."""
+READ_AFTER = ("/operations", "/operations/audit", "/operations/dead-letters", "/live", "/campaigns/win-back", "/access")
+"""Pages that show what the forms have stored."""
+INJECTED = ("<img data-injected", "<b data-injected")
+
+
+def test_no_form_gives_back_or_stores_what_runs(hostile: Workplace) -> None:
+    """Answers to forms, pages that show what they stored, and the subjects and reasons in the audit log."""
+    with (
+        serve_console(hostile.environment, HOLDFAST_CONSOLE_ACCESS="open") as console,
+        httpx.Client(base_url=console, timeout=60) as client,
+    ):
+        token = client.get("/access").text.partition('name="csrf_token" value="')[2].partition('"')[0]
+        answers = {path: client.post(path, data={**form, "csrf_token": token}) for path, form in FORMS.items()}
+        answers |= {f"{path} after": client.get(path) for path in READ_AFTER}
+    assert [path for path, each in answers.items() if any(mark in each.text for mark in INJECTED)] == []
+    assert [path for path, each in answers.items() if each.status_code >= 500] == []
+    for path in ("/operations/audit", "/campaigns/win-back"):
+        assert payload("stopped")[:BEGINNING] in unescape(answers[f"{path} after"].text)
+
+
+def test_what_the_api_says_of_it_is_no_page(hostile: Workplace) -> None:
+    """A browser that opens an answer of the API shows it as text, whatever is in it."""
+    customer = quote(CUSTOMER, safe="")
+    paths = [f"/customers/{customer}/{part}" for part in ("facts", "explanation", "timeline")]
+    paths += [
+        "/segments",
+        "/campaigns",
+        "/dead-letters?status=all",
+        "/audit",
+        f"/campaigns/{customer}",
+        "/alerts/stream",
+    ]
+    with (
+        serve_console(hostile.environment, HOLDFAST_CONSOLE_ACCESS="open") as console,
+        httpx.Client(base_url=f"{console}/api/v1", timeout=60) as client,
+    ):
+        for path in paths:
+            with client.stream("GET", path) as answer:
+                kind = answer.headers["Content-Type"].partition(";")[0]
+                assert kind in {"application/json", "application/problem+json", "text/event-stream"}, path
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def crawl(visitor: Visitor) -> Iterator[tuple[str, str]]:

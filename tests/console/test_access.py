@@ -17,8 +17,10 @@ from console.access.passwords import hash_password
 from console.access.roles import Permission, Role
 from console.access.tokens import derive_csrf_token, make_key
 from console.web.authentication import COOKIE, SECURE_COOKIE, Requires
+from console.web.pages.sign_in import SECURE_DEVICE_COOKIE
 from console.web.serving import build_served_app
 from streams.settings import load_settings
+from tests.console.address_table import NEEDS
 from tests.console.conftest import bearer, sign_in, signed_in
 from tests.served_console import serve_console
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from console.access.postgres_accounts import PostgresAccounts
 
 PUBLIC = {
+    "GET /health/live",
+    "GET /health/ready",
     "GET /sign-in",
     "POST /sign-in",
     "GET /sign-in/openid",
@@ -73,10 +77,9 @@ def find_permissions(dependant: Dependant) -> set[Permission]:
     return own.union(*map(find_permissions, dependant.dependencies))
 
 
-def test_every_address_but_the_public_ones_needs_exactly_one_permission(environment: Mapping[str, str]) -> None:
-    addresses = list_addresses(environment)
-    assert {name for name, needs in addresses.items() if len(needs) != 1} == PUBLIC
-    assert not any(addresses[name] for name in PUBLIC)
+def test_every_address_needs_the_one_permission_that_the_table_says(environment: Mapping[str, str]) -> None:
+    wanted = {name: {needs} for name, needs in NEEDS.items()} | {name: set[Permission]() for name in PUBLIC}
+    assert list_addresses(environment) == wanted
 
 
 def test_who_may_only_look_can_change_nothing(environment: Mapping[str, str]) -> None:
@@ -88,29 +91,33 @@ def test_who_may_only_look_can_change_nothing(environment: Mapping[str, str]) ->
     assert changes == HARMLESS
 
 
-def test_each_role_gets_what_it_may_and_no_more(
-    console: str, environment: Mapping[str, str], keys: Mapping[str, str]
-) -> None:
-    """Strangers get 401 or the form, roles without the permission 403, and the first that has it an answer."""
+@pytest.mark.parametrize("who", MAY)
+def test_each_role_gets_what_it_may_and_no_more(console: str, keys: Mapping[str, str], who: str) -> None:
+    """Every address answers 403 to a role without the permission, and something else to one that has it."""
+    wrong = []
+    with httpx.Client(base_url=console, timeout=30, headers=bearer(keys[who])) as client:
+        for name, needs in NEEDS.items():
+            status = ask(client, name)
+            if status in {401, 500} or (status == 403) != (needs not in MAY[who]):
+                wrong.append(f"{name}: {who} gets {status}")
+    assert wrong == []
+
+
+def test_strangers_get_nothing_but_the_form(console: str) -> None:
     wrong = []
     with httpx.Client(base_url=console, timeout=30) as client:
-        for name, needs in list_addresses(environment).items():
-            method, _, path = name.partition(" ")
-            may = [who for who in MAY if needs <= MAY[who]]
-            for who in (*(each for each in MAY if each not in may), may[0]) if name not in PUBLIC else ():
-                status = ask(client, method, path, bearer(keys[who]))
-                if status in {401, 500} or (status == 403) != (who not in may):
-                    wrong.append(f"{name}: {who} gets {status}")
-            status = ask(client, method, path, {})
-            is_form = status == 303 and method == "GET" and not path.startswith("/api/")
-            if name not in PUBLIC and status != 401 and not is_form:
+        for name in NEEDS:
+            status = ask(client, name)
+            is_form = status == 303 and name.startswith("GET ") and not name.startswith("GET /api/")
+            if status != 401 and not is_form:
                 wrong.append(f"{name}: a stranger gets {status}")
     assert wrong == []
 
 
-def ask(client: httpx.Client, method: str, path: str, headers: Mapping[str, str]) -> int:
+def ask(client: httpx.Client, name: str) -> int:
     """Return the status of an answer, which may have no end; what the path names does not exist."""
-    with client.stream(method, re.sub(r"{[^}]*}", NOTHING, path), headers=dict(headers)) as answer:
+    method, _, path = name.partition(" ")
+    with client.stream(method, re.sub(r"{[^}]*}", NOTHING, path)) as answer:
         return answer.status_code
 
 
@@ -218,14 +225,16 @@ def test_part_of_a_page_whose_session_has_ended_loads_the_page_again(console: st
 
 
 def test_scripts_and_other_sites_do_not_get_the_cookie(console: str) -> None:
-    cookie = sign_in(console, "care").headers["Set-Cookie"]
+    cookie = sign_in(console, "care").headers.get_list("Set-Cookie")[0]
     assert cookie.startswith(f"{COOKIE}=")
     assert {"HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
 
 
 def test_with_tls_the_cookie_is_secure_and_no_other_counts(environment: Mapping[str, str]) -> None:
     with serve_console(environment, HOLDFAST_CONSOLE_URL="https://crm.example.org") as address:
-        cookie = sign_in(address, "care").headers["Set-Cookie"]
+        cookie, of_browser = sign_in(address, "care").headers.get_list("Set-Cookie")
+        assert of_browser.startswith(f"{SECURE_DEVICE_COOKIE}=")
+        assert "Secure" in of_browser.split("; ")
         assert cookie.startswith(f"{SECURE_COOKIE}=")
         assert {"Secure", "HttpOnly", "Path=/", "SameSite=lax"} <= set(cookie.split("; "))
         token = cookie.partition("=")[2].partition(";")[0]

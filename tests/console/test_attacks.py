@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
+import psycopg
 import pytest
 
 from console.access.passwords import LONGEST
 from console.access.tokens import make_key
 from console.web.authentication import COOKIE
 from console.web.middleware import MAX_BODY_BYTES, SECURITY_HEADERS
-from console.web.sign_in_limits import OF_ACCOUNT
-from tests.console.conftest import bearer, sign_in, signed_in
+from console.web.pages.sign_in import DEVICE_COOKIE
+from console.web.sign_in_limits import OF_ADDRESS, OF_BROWSER
+from tests.console.conftest import PASSWORD, bearer, sign_in, signed_in
 from tests.served_console import serve_console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from console.access.postgres_accounts import PostgresAccounts
 
@@ -98,19 +100,51 @@ def test_signing_in_leads_back_to_the_page(console: str) -> None:
 
 
 @pytest.fixture
-def guarded_console(environment: Mapping[str, str]) -> Iterator[str]:
+def guarded_console(console: str, environment: Mapping[str, str]) -> str:
     """A console that has seen no sign-in fail."""
-    with serve_console(environment) as address:
-        yield address
+    with psycopg.connect(environment["HOLDFAST_LEDGER_URL"]) as ledger:
+        ledger.execute("DELETE FROM console_try")
+    return console
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
 def test_passwords_cannot_be_guessed(guarded_console: str, account: str, *, is_known: bool) -> None:
     name = account if is_known else f"no-{account}"
-    answers = [sign_in(guarded_console, name, f"guess number {number}") for number in range(OF_ACCOUNT + 1)]
-    assert [each.status_code for each in answers] == [401] * OF_ACCOUNT + [429]
+    answers = [sign_in(guarded_console, name, f"guess number {number}") for number in range(OF_BROWSER.most + 1)]
+    assert [each.status_code for each in answers] == [401] * OF_BROWSER.most + [429]
     assert 0 < int(answers[-1].headers["Retry-After"]) <= 300
     assert sign_in(guarded_console, name).status_code == 429, "the right password tells no more than a wrong one"
+
+
+def test_a_stranger_does_not_lock_somebody_out(guarded_console: str, account: str) -> None:
+    """Not even at the same address, as behind one proxy, and not with a cookie that was made up."""
+    with httpx.Client(base_url=guarded_console, timeout=60) as browser:
+        form = {"name": account, "password": PASSWORD}
+        assert browser.post("/sign-in", data=form).status_code == 303
+        for _ in range(OF_BROWSER.most + 1):
+            answer = sign_in(guarded_console, account, "wrong password")
+        made_up = httpx.post(f"{guarded_console}/sign-in", data=form, cookies={DEVICE_COOKIE: "made up"})
+        assert (answer.status_code, made_up.status_code) == (429, 429)
+        assert browser.post("/sign-in", data=form).status_code == 303
+
+
+def test_strangers_do_not_fill_the_audit_log(
+    guarded_console: str, accounts: PostgresAccounts, environment: Mapping[str, str]
+) -> None:
+    before = accounts.list_audit(before=None, limit=1)[0].entry_id
+    for number in range(OF_ADDRESS.most + 1):
+        answer = sign_in(guarded_console, f"nobody-{number}", "wrong password")
+    assert answer.status_code == 429
+    added = [each for each in accounts.list_audit(before=None, limit=99) if each.entry_id > before]
+    assert [(each.actor, each.action) for each in added] == [("unknown", "fail to sign in")]
+    with psycopg.connect(environment["HOLDFAST_LEDGER_URL"]) as ledger:
+        ledger.execute("DELETE FROM console_try")
+
+
+def test_scripts_and_other_sites_do_not_get_the_cookie_of_the_browser(guarded_console: str, account: str) -> None:
+    cookies = sign_in(guarded_console, account).headers.get_list("Set-Cookie")
+    (cookie,) = (each for each in cookies if each.startswith(DEVICE_COOKIE))
+    assert {"HttpOnly", "Path=/", "SameSite=strict"} <= set(cookie.split("; "))
 
 
 def test_a_name_that_no_account_has_looks_like_a_wrong_password(guarded_console: str, account: str) -> None:
@@ -271,10 +305,17 @@ def test_a_refused_host_gets_the_security_headers_too(console: str) -> None:
 def test_strangers_learn_nothing_of_a_ledger_that_is_down(environment: Mapping[str, str]) -> None:
     down = "postgresql://secret-user@127.0.0.1:1/secret-database"
     with serve_console(environment, HOLDFAST_LEDGER_URL=down) as address:
+        probes = [httpx.get(f"{address}/health/{probe}", timeout=30) for probe in ("live", "ready")]
         answers = [
             httpx.get(f"{address}/api/v1/status", headers=bearer(make_key()), timeout=30),
             httpx.post(f"{address}/sign-in", data={"name": "admin", "password": "x"}, timeout=30),
         ]
     assert [each.status_code for each in answers] == [503, 503]
     assert [each.headers["Retry-After"] for each in answers] == ["5", "5"]
+    assert [(each.status_code, each.json()) for each in probes] == [(200, {"alive": True}), (503, {"ready": False})]
     assert not any("secret" in each.text or "127.0.0.1" in each.text for each in answers)
+
+
+def test_probes_need_no_sign_in(console: str) -> None:
+    answers = [httpx.get(f"{console}/health/{probe}") for probe in ("live", "ready")]
+    assert [(each.status_code, each.json()) for each in answers] == [(200, {"alive": True}), (200, {"ready": True})]

@@ -125,7 +125,7 @@ def test_what_if_withholds_with_the_reason_and_overrides_a_score(place: Workplac
         (("--set", "total_revenue=much"), "total_revenue is a number; 'much' is none"),
         (("--set", "total_revenue=nan"), "total_revenue is a number; 'nan' is none"),
         (("--set", "email_consent=perhaps"), "email_consent is true or false; 'perhaps' is neither"),
-        (("--set", "birth_date=young"), "birth_date is a time such as 1971-02-03; 'young' is none"),
+        (("--set", "birth_date=young"), "birth_date is a time; 'young' is none"),
         (("--set", "total_revenue"), "is not of the form FACT=VALUE"),
         (("--set", "total_revenue=1", "--unset", "total_revenue"), "total_revenue is both set and unset"),
     ],

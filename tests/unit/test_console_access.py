@@ -1,4 +1,4 @@
-"""Names, passwords, limits and refusals of access to the console."""
+"""Names, passwords and refusals of access to the console."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ import pytest
 from console.access.names import check_name, is_name, normalize_name
 from console.access.passwords import LONGEST, SHORTEST, hash_password, verify_password
 from console.errors import AccessError
-from console.web.errors import TooManyRequestsError
 from console.web.links import within_console
-from console.web.serving import build_served_app, is_loopback
-from console.web.sign_in_limits import OF_ACCOUNT, OF_ADDRESS, WINDOW_S, SignInLimits
+from console.web.serving import build_served_app, is_loopback, listen
 from streams.errors import SettingsError
 from streams.settings import load_settings
 
@@ -75,79 +73,6 @@ def test_any_text_can_be_a_wrong_password(password: str) -> None:
     assert not verify_password("no hash", password)
 
 
-# Limits
-
-
-class Clock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        """Return the time, s."""
-        return self.now
-
-
-def fail(limits: SignInLimits, times: int, *, name: str = "anna", address: str = "192.0.2.1") -> None:
-    """Let sign-ins fail; with `{}` in name or address each has its own."""
-    for number in range(times):
-        limits.begin(name.format(number), address.format(number))
-
-
-def test_an_account_is_closed_after_five_failures_and_opens_again() -> None:
-    clock = Clock()
-    limits = SignInLimits(clock)
-    fail(limits, OF_ACCOUNT, address="192.0.2.{}")
-    clock.now += 100
-    with pytest.raises(TooManyRequestsError) as refused:
-        limits.begin("anna", "192.0.2.99")
-    assert refused.value.headers == {"Retry-After": "200"}
-    limits.begin("bert", "192.0.2.99")
-    clock.now += WINDOW_S - 100
-    limits.begin("anna", "192.0.2.99")
-
-
-def test_an_address_is_closed_after_thirty_failures() -> None:
-    limits = SignInLimits(Clock())
-    fail(limits, OF_ADDRESS, name="name-{}")
-    with pytest.raises(TooManyRequestsError):
-        limits.begin("another", "192.0.2.1")
-    limits.begin("another", "192.0.2.2")
-
-
-def test_who_has_many_addresses_of_one_network_is_one() -> None:
-    limits = SignInLimits(Clock())
-    fail(limits, OF_ADDRESS, name="name-{}", address="2001:db8::{}")
-    with pytest.raises(TooManyRequestsError):
-        limits.begin("another", "2001:db8::ffff")
-    limits.begin("another", "2001:db8:0:1::1")
-
-
-def test_many_people_behind_one_address_can_sign_in() -> None:
-    limits = SignInLimits(Clock())
-    for number in range(2 * OF_ADDRESS):
-        limits.note_success(f"name-{number}", "192.0.2.1", limits.begin(f"name-{number}", "192.0.2.1"))
-
-
-def test_a_success_forgets_the_failures_of_the_account_and_not_of_the_address() -> None:
-    limits = SignInLimits(Clock())
-    fail(limits, OF_ACCOUNT - 1)
-    limits.note_success("anna", "192.0.2.1", limits.begin("anna", "192.0.2.1"))
-    fail(limits, OF_ACCOUNT)
-    fail(limits, OF_ADDRESS - 2 * OF_ACCOUNT + 1, name="name-{}")
-    with pytest.raises(TooManyRequestsError):
-        limits.begin("bert", "192.0.2.1")
-
-
-def test_tries_that_are_not_decided_yet_count() -> None:
-    """Else a burst of requests would all be let through."""
-    limits = SignInLimits(Clock())
-    fail(limits, OF_ACCOUNT)
-    with pytest.raises(TooManyRequestsError):
-        limits.begin("anna", "192.0.2.1")
-
-
 # Refusals at the start
 
 
@@ -201,6 +126,32 @@ def test_an_address_without_a_host_is_refused(url: str) -> None:
 def test_settings_that_would_let_anybody_in_are_refused(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         load_settings(**{name: value})
+
+
+# Where it listens
+
+
+def test_a_port_in_use_is_named_with_its_setting() -> None:
+    (taken,) = listen("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    with (
+        taken,
+        pytest.raises(AccessError, match=f"HOLDFAST_CONSOLE_PORT={port}: another program listens on port {port}"),
+    ):
+        listen("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "no-such-host.invalid"])
+def test_an_address_that_is_not_of_this_machine_is_named_with_its_setting(host: str) -> None:
+    with pytest.raises(AccessError, match=f"HOLDFAST_CONSOLE_HOST={host}: the console cannot listen there"):
+        listen(host, 0)
+
+
+def test_all_addresses_of_a_host_have_one_port() -> None:
+    sockets = listen("localhost", 0)
+    assert len({each.getsockname()[1] for each in sockets}) == 1
+    for each in sockets:
+        each.close()
 
 
 # Addresses to go to after signing in

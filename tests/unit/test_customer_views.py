@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from console.access.roles import Principal, Role
 from console.explanation_views import describe_rule
 from console.use_cases.explanations import CustomerExplanation, explain_membership
 from console.web.customer_views import mask_explanation, mask_prediction
 from segments.definition import build_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 MARKETER, CARE = Principal("m", Role.MARKETER), Principal("c", Role.CARE)
 EMAIL = "ann@example.org"
@@ -21,11 +26,15 @@ RULES = (
 FACTS = {"email": EMAIL, "first_name": "Annabel", "nickname": "x", "orders": 2.0}
 
 
+def explain_rules(rules: Sequence[Any], facts: Mapping[str, Any]) -> CustomerExplanation:
+    """Return an explanation of rules on facts."""
+    segments = [build_segment({"key": "s", "name": "S", "rule": rule}, where="test") for rule in rules]
+    return CustomerExplanation("7", [], [], [], facts, [explain_membership(each, facts) for each in segments])
+
+
 def explain() -> CustomerExplanation:
     """Return an explanation whose rules read personal columns."""
-    segments = [build_segment({"key": "s", "name": "S", "rule": rule}, where="test") for rule in RULES]
-    rules = [explain_membership(each, FACTS) for each in segments]
-    return CustomerExplanation("7", [], [], [], FACTS, rules)
+    return explain_rules(RULES, FACTS)
 
 
 def test_rules_do_not_quote_personal_columns() -> None:

@@ -17,6 +17,8 @@ from jsonschema import Draft7Validator
 
 from campaigns.definition import load_definitions
 from console.cli import holdfast
+from console.web.pages import health
+from console.web.serving import LOOPBACK_NAMES, build_served_app
 from streams.observability.probes import CHECKS
 from streams.settings import Settings, load_settings
 from tests.kubernetes_manifests import (
@@ -144,7 +146,8 @@ def test_a_pod_says_what_it_needs_and_runs_a_command_that_exists(pod: dict[str, 
     only = container(pod)
     assert {*only["resources"]["requests"]} == {"cpu", "memory"}
     assert {*only["resources"]["limits"]} == {"memory"}  # a limit of CPU slows a worker down while the node idles
-    assert only["image"] == ("holdfast-training" if set(only["args"]) & {"train", "monitor"} else "holdfast")
+    images = {"train": "holdfast-training", "monitor": "holdfast-training", "console": "holdfast-console"}
+    assert only["image"] == next((images[each] for each in only["args"] if each in images), "holdfast")
     check_command(only["args"])
     for variable in only.get("env", ()):
         assert variable["name"] in SETTINGS.keys() | NOT_OURS
@@ -163,6 +166,29 @@ def test_a_process_is_probed_where_it_answers_and_has_time_to_end(name: str) -> 
     assert pod["spec"]["terminationGracePeriodSeconds"] > SETTINGS["HOLDFAST_SHUTDOWN_S"].default + 5
 
 
+def test_the_console_is_probed_by_a_name_that_it_answers_to() -> None:
+    only = container(PODS["console/console.yaml: Deployment"])
+    (port,) = only["ports"]
+    assert port["containerPort"] == SETTINGS["HOLDFAST_CONSOLE_PORT"].default
+    paths = {f"{health.router.prefix}/live", f"{health.router.prefix}/ready"} & {
+        each.path for each in health.router.routes
+    }
+    asked = [only[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")]
+    assert {each["path"] for each in asked} == paths
+    for each in asked:
+        assert each["port"] == port["name"]
+        assert each["httpHeaders"][0]["value"] in LOOPBACK_NAMES
+    assert {"name": "HOLDFAST_CONSOLE_HOST", "value": "0.0.0.0"} in only["env"]  # noqa: S104 - the address of a pod
+
+
+def test_the_console_of_the_example_sends_its_cookie_over_tls_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for line in (FOLDER / "example" / "console.env").read_text(encoding="utf-8").splitlines():
+        monkeypatch.setenv(*line.split("=", 1))
+    app = build_served_app(load_settings(HOLDFAST_CONSOLE_HOST="0.0.0.0", **SECRETS))  # noqa: S104 - of a pod
+    assert app.state.context.is_secure
+    assert not app.state.context.is_open
+
+
 def test_every_worker_has_an_instance_id_of_its_own() -> None:
     (found,) = [
         each
@@ -179,6 +205,10 @@ def test_selectors_select_the_pods_they_are_for() -> None:
     assert resource("Service", "holdfast-worker")["spec"]["selector"] == worker
     assert resource("PodDisruptionBudget", "holdfast-worker")["spec"]["selector"]["matchLabels"] == worker
     assert resource("Service", "holdfast-unsubscribe")["spec"]["selector"] == deliver
+    console = PODS["console/console.yaml: Deployment"]["metadata"]["labels"]
+    assert resource("Deployment", "holdfast-console")["spec"]["selector"]["matchLabels"] == console
+    assert resource("Service", "holdfast-console")["spec"]["selector"] == console
+    assert resource("NetworkPolicy", "holdfast-console")["spec"]["podSelector"]["matchLabels"] == console
     policy = resource("NetworkPolicy", "holdfast")["spec"]["podSelector"]["matchLabels"]
     for pod in PODS.values():
         assert policy.items() <= pod["metadata"]["labels"].items()
@@ -258,7 +288,12 @@ def test_the_image_has_every_package_that_a_wheel_has() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lock", "extras"), [("runtime", {"tracing", "registry"}), ("training", {"tracing", "training"})]
+    ("lock", "extras"),
+    [
+        ("runtime", {"tracing", "registry"}),
+        ("console", {"tracing", "registry", "console"}),
+        ("training", {"tracing", "training"}),
+    ],
 )
 def test_a_lock_of_the_image_has_the_packages_of_its_extras(lock: str, extras: set[str]) -> None:
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
@@ -285,8 +320,12 @@ def test_docker_compose_keeps_to_the_schema() -> None:
 
 
 def test_docker_compose_runs_commands_and_sets_variables_that_exist() -> None:
-    own = {name: each for name, each in COMPOSE["services"].items() if each["image"] == "holdfast"}
-    assert set(own) == {"topics", "worker"}
+    own = {name: each for name, each in COMPOSE["services"].items() if each["image"].startswith("holdfast")}
+    assert set(own) == {"topics", "worker", "console"}
+    assert own["console"]["build"]["target"] in re.findall(r"^FROM base AS (\w+)$", DOCKERFILE, re.MULTILINE)
+    assert own["console"]["ports"] == [
+        f"127.0.0.1:{port}:{port}" for port in [SETTINGS["HOLDFAST_CONSOLE_PORT"].default]
+    ]
     for each in own.values():
         check_command(each.get("command", ["holdfast", "worker"]))
         assert each["environment"].keys() <= SETTINGS.keys()

@@ -17,7 +17,7 @@ from console.use_cases.timelines import find_timeline
 from console.web.authentication import CustomerViewer
 from console.web.context import Context
 from console.web.cursors import read_cursor, read_place, write_cursor, write_place
-from console.web.customer_views import mask, mask_explanation, note_view
+from console.web.customer_views import mask, mask_explanation, mask_timeline, note_view
 from console.web.errors import InvalidRequestError
 
 router = APIRouter(prefix="/customers", tags=["customers"])
@@ -132,7 +132,7 @@ def read_timeline(
     skipped = read_cursor(cursor) or 0
     if skipped > MOST_ENTRIES:
         raise InvalidRequestError("cursor is none that this API has given; leave it out to begin")
-    found = find_timeline(context.settings, customer_id, since=None, limit=skipped + limit)
+    found = mask_timeline(find_timeline(context.settings, customer_id, since=None, limit=skipped + limit), principal)
     note_view(context, principal, customer_id, "timeline")
     shown = [*reversed(found.entries)][skipped:]
     return Timeline(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field, model_validator
@@ -21,7 +21,11 @@ from console.web.authentication import Operator
 from console.web.context import Context
 from console.web.cursors import read_cursor, write_cursor
 from console.web.inputs import Cursor, GivenReason, Name, PageSize, Since
-from console.web.letter_content import show_content
+from console.web.letter_content import show_content, show_detail, show_headers
+
+if TYPE_CHECKING:
+    from campaigns.dead_letters import DeadLetter as Letter
+    from console.access.roles import Principal
 
 router = APIRouter(prefix="/dead-letters", tags=["operations"])
 MOST_AT_ONCE = 10_000
@@ -119,9 +123,9 @@ class DiscardResult(BaseModel):
 
 
 @router.get("")
-def list_letters(
+def list_letters(  # noqa: PLR0913, PLR0917 - one parameter for each filter
     context: Context,
-    _: Operator,
+    principal: Operator,
     status: Status = "open",
     reason: Name | None = None,
     topic: Name | None = None,
@@ -140,7 +144,7 @@ def list_letters(
     return DeadLetterPage(
         matching=found.matching,
         by_reason=dict(found.by_reason),
-        letters=[DeadLetter(**letter_object(each)) for each in found.letters],
+        letters=[DeadLetter(**_describe_letter(each, principal)) for each in found.letters],
         next_cursor=write_cursor(last),
     )
 
@@ -188,14 +192,19 @@ def read_letter(
 ) -> DeadLetterContent:
     """Return a dead letter with its headers and content."""
     letter, value = read_dead_letter(context.settings, letter_id)
+    personal = context.settings.personal_columns
     customer = None if letter.key is None else inline(letter.key)
     context.accounts.record(principal.name, "view dead letter", letter_id, customer_id=customer)
     return DeadLetterContent(
-        **letter_object(letter),
-        headers=[Header(name=name, value=inline(cell)) for name, cell in letter.headers],
-        value=show_content(value, principal, context.settings.personal_columns),
+        **_describe_letter(letter, principal),
+        headers=[Header(name=name, value=text) for name, text in show_headers(letter.headers, principal, personal)],
+        value=show_content(value, principal, personal),
         cannot_be_requeued=refuse_requeue(letter),
     )
+
+
+def _describe_letter(letter: Letter, principal: Principal) -> dict[str, Any]:
+    return letter_object(letter) | {"detail": show_detail(letter.detail, principal)}
 
 
 def _describe(wanted: RequeueRequest) -> dict[str, Any]:

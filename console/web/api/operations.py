@@ -14,6 +14,7 @@ from console.use_cases.replay_results import read_replay
 from console.web.authentication import Operator, Reader
 from console.web.context import Context
 from console.web.cursors import read_cursor, write_cursor
+from console.web.customer_views import mask_replay
 from console.web.errors import NotFoundError
 from console.web.inputs import Cursor, Name, PageSize
 from streams.errors import BrokerUnavailableError
@@ -93,7 +94,7 @@ def compare_replay(replay_id: ReplayId, context: Context, principal: Operator) -
     if found is None:
         raise NotFoundError(f"there is no replay {replay_id!r}")
     context.accounts.record(principal.name, "view replay", replay_id)
-    return as_object(found)
+    return as_object(mask_replay(found, principal))
 
 
 @router.delete("/replays/{replay_id}", status_code=204)

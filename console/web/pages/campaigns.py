@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Path, Query, Request, Response
@@ -38,6 +39,7 @@ from console.use_cases.message_preview import preview_messages
 from console.use_cases.performance import measure_campaign
 from console.web.authentication import CustomerViewer, Editor, Reader, Stopper
 from console.web.context import Context
+from console.web.customer_views import hide_quoted
 from console.web.funnel import draw_funnel
 from console.web.inputs import GivenReason, Name
 from console.web.rendering import render
@@ -156,7 +158,7 @@ def show_decided(
         "reason": reason,
         "words": REASON_WORDS[reason],
         "days": days,
-        "customers": found[:PAGE],
+        "customers": [replace(each, detail=hide_quoted(reason, each.detail, principal)) for each in found[:PAGE]],
         "next": found[PAGE - 1].customer_id if len(found) > PAGE else None,
     }
     return render(request, "campaign_decided.html", shown)

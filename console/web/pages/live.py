@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request, Response
 
 from console.use_cases.live import read_latest
 from console.web.authentication import CustomerViewer
 from console.web.context import Context
+from console.web.customer_views import mask_event
 from console.web.rendering import render
 
 router = APIRouter()
@@ -17,9 +20,9 @@ SHOWN = 50
 def show_live(request: Request, context: Context, principal: CustomerViewer) -> Response:
     """Show the latest decisions and alerts; the browser adds those that come."""
     context.accounts.record(principal.name, "watch decisions", "live")
-    return render(
-        request, "live.html", {"live": read_latest(context.settings, limit=SHOWN), "status": context.status.read()}
-    )
+    found = read_latest(context.settings, limit=SHOWN)
+    shown = replace(found, decisions=[mask_event(each, principal) for each in found.decisions])
+    return render(request, "live.html", {"live": shown, "status": context.status.read()})
 
 
 @router.get("/parts/live")

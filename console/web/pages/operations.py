@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Form, Path, Request, Response
 from fastapi.responses import RedirectResponse
@@ -27,9 +28,12 @@ from console.web.context import Context, WebContext
 from console.web.cursors import read_cursor, write_cursor
 from console.web.errors import NotFoundError
 from console.web.inputs import Cursor, GivenReason, Name
-from console.web.letter_content import show_content
+from console.web.letter_content import show_content, show_detail, show_headers
 from console.web.rendering import render
 from streams.definitions import read_definitions
+
+if TYPE_CHECKING:
+    from console.access.roles import Principal
 
 router = APIRouter(prefix="/operations")
 IN_A_PAGE = 50
@@ -81,7 +85,7 @@ def resume(campaign: Filled, why: Annotated[GivenReason, Form()], context: Conte
 def list_letters(
     request: Request,
     context: Context,
-    _: Operator,
+    principal: Operator,
     status: Name = "open",
     reason: Name = "",
     topic: Name = "",
@@ -95,7 +99,7 @@ def list_letters(
         "topic": topic,
         "customer": customer,
     }
-    return _show_letters(request, context, chosen, cursor, notices=[])
+    return _show_letters(request, context, principal, chosen, cursor, notices=[])
 
 
 @router.post("/dead-letters/requeue")
@@ -117,7 +121,7 @@ def requeue_letters(
     detail = {name: each for name, each in {"id": letter, "reason": reason, "topic": topic}.items() if each}
     context.accounts.record(principal.name, "requeue dead letters", f"{len(done.sent)} letters", detail=detail)
     chosen = {"status": "open", "reason": reason, "topic": topic, "customer": customer}
-    return _show_letters(request, context, chosen, None, notices=report(done))
+    return _show_letters(request, context, principal, chosen, None, notices=report(done))
 
 
 @router.post("/dead-letters/discard")
@@ -129,7 +133,7 @@ def discard_letter(
     context.accounts.record(principal.name, "discard dead letters", letter, detail={"why": why})
     chosen = {"status": "open", "reason": "", "topic": "", "customer": ""}
     notices = [f"discarded {len(done.ids)}", *map(describe_resolution, done.others)]
-    return _show_letters(request, context, chosen, None, notices=notices)
+    return _show_letters(request, context, principal, chosen, None, notices=notices)
 
 
 @router.get("/dead-letters/{letter_id:path}")
@@ -138,16 +142,18 @@ def show_letter(
 ) -> Response:
     """Show a dead letter: why it is one, where its record was, and its content."""
     letter, value = read_dead_letter(context.settings, letter_id)
+    personal = context.settings.personal_columns
     customer = None if letter.key is None else inline(letter.key)
     context.accounts.record(principal.name, "view dead letter", letter_id, customer_id=customer)
     shown = {
         "letter": letter,
+        "detail": show_detail(letter.detail, principal),
         "key": customer,
-        "content": show_content(value, principal, context.settings.personal_columns),
+        "content": show_content(value, principal, personal),
+        "headers": show_headers(letter.headers, principal, personal),
         "source": describe_source(letter),
         "resolution": describe_resolution(letter),
         "refusal": refuse_requeue(letter),
-        "inline": inline,
     }
     return render(request, "dead_letter.html", shown)
 
@@ -194,7 +200,13 @@ def show_audit(
 
 
 def _show_letters(
-    request: Request, context: WebContext, chosen: dict[str, str], cursor: str | None, *, notices: list[str]
+    request: Request,
+    context: WebContext,
+    principal: Principal,
+    chosen: dict[str, str],
+    cursor: str | None,
+    *,
+    notices: list[str],
 ) -> Response:
     status, topic = chosen["status"], chosen["topic"] or None
     wanted = build_filter(
@@ -208,6 +220,7 @@ def _show_letters(
     found = list_dead_letters(context.settings, wanted, limit=IN_A_PAGE, before=NO_NUMBER if before is None else before)
     shown = {
         "found": found,
+        "letters": [replace(each, detail=show_detail(each.detail, principal)) for each in found.letters],
         "chosen": chosen,
         "statuses": STATUSES,
         "notices": notices,

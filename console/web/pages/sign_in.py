@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request, Response
@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from console.access.names import UNKNOWN, is_name, normalize_name
 from console.access.passwords import verify_password
+from console.access.postgres_accounts import DEVICE_LIFE
 from console.access.tokens import make_session_token
 from console.web.authentication import (
     COOKIE,
@@ -25,7 +26,11 @@ from console.web.errors import TooManyRequestsError
 from console.web.links import within_console
 from console.web.rendering import render
 
+if TYPE_CHECKING:
+    from console.web.sign_in_limits import Try
+
 router = APIRouter()
+DEVICE_COOKIE, SECURE_DEVICE_COOKIE = "holdfast_device", "__Host-holdfast_device"
 _WRONG = "No account has this name and password."
 
 
@@ -69,8 +74,9 @@ def sign_in(
     refuse_other_sites(request, context)
     address = request.client.host if request.client else ""
     entered, name = name, normalize_name(name)
+    device = request.cookies.get(_name_device_cookie(context))
     try:
-        begun = context.sign_ins.begin(name, address)
+        tried = context.sign_ins.begin(name if is_name(name) else UNKNOWN, address, device)
     except TooManyRequestsError as error:
         page = show_sign_in(request, context, str(error), error.status, then=next, name=entered)
         page.headers.update(error.headers)
@@ -79,11 +85,14 @@ def sign_in(
     account = context.accounts.find_account(name if is_name(name) else UNKNOWN)
     usable = account is not None and account.disabled_at is None
     if not verify_password(account.password_hash if account and usable else None, password):
-        context.accounts.record(account.name if account else UNKNOWN, "fail to sign in", "", address=address)
+        if account is not None or tried.is_first:  # strangers could fill the log otherwise
+            context.accounts.record(account.name if account else UNKNOWN, "fail to sign in", "", address=address)
         return show_sign_in(request, context, _WRONG, HTTPStatus.UNAUTHORIZED, then=next, name=entered)
-    context.sign_ins.note_success(name, address, begun)
+    context.sign_ins.note_success(tried)
     context.accounts.record(name, "sign in", "", address=address)
-    return begin_session(context, name, next)
+    answer = begin_session(context, name, next)
+    _mark_browser(answer, context, name, tried)
+    return answer
 
 
 def begin_session(context: WebContext, name: str, then: str) -> Response:
@@ -94,6 +103,20 @@ def begin_session(context: WebContext, name: str, then: str) -> Response:
     cookie, is_secure = (SECURE_COOKIE, True) if context.is_secure else (COOKIE, False)
     answer.set_cookie(cookie, token, path="/", secure=is_secure, httponly=True, samesite="lax")
     return answer
+
+
+def _mark_browser(answer: Response, context: WebContext, name: str, tried: Try) -> None:
+    """Let the browser be known as one in which the account has signed in."""
+    token = make_session_token()
+    context.accounts.add_device(name, token, replaced=tried.device)
+    cookie, life_s = _name_device_cookie(context), int(DEVICE_LIFE.total_seconds())
+    answer.set_cookie(
+        cookie, token, max_age=life_s, path="/", secure=context.is_secure, httponly=True, samesite="strict"
+    )
+
+
+def _name_device_cookie(context: WebContext) -> str:
+    return SECURE_DEVICE_COOKIE if context.is_secure else DEVICE_COOKIE
 
 
 @router.post("/sign-out")
