@@ -57,6 +57,7 @@ RULES = (
     # Those that no later sign-in or request has removed.
     Rule("console_session", "audit", "expires_at < %(cutoff)s"),
     Rule("console_action", "audit", "begun_at < %(cutoff)s"),
+    Rule("console_job", "audit", "ended_at < %(cutoff)s"),
 )
 
 
