@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from console.use_cases.reevaluations import Reevaluated
     from console.use_cases.segment_diff import SegmentDiff
     from console.use_cases.segment_preview import SegmentPreview
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from console.use_cases.replay import ReplayPlan  # noqa: TC001 - read when parameters are decoded
+from console.use_cases.replay import ReplayPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -115,9 +115,7 @@ class _Progress:
         self._beat()
 
     def _beat(self) -> bool:
-        return self._jobs.beat(
-            self._job_id, self._runner, done=self._done, total=self._total, subject=self._subject
-        )
+        return self._jobs.beat(self._job_id, self._runner, done=self._done, total=self._total, subject=self._subject)
 
     def _run(self) -> None:
         missed = 0
@@ -179,8 +177,16 @@ def _backtest(settings: Settings, job: Job, progress: _Progress) -> Result:
         return Result(
             backtest_views.headline(found),
             _tables(
-                ("The effect, estimated from the record", backtest_views.ESTIMATE_HEADINGS, backtest_views.estimate_rows(found)),
-                ("What it would have sent, and at what cost", backtest_views.SENT_HEADINGS, backtest_views.sent_rows(found)),
+                (
+                    "The effect, estimated from the record",
+                    backtest_views.ESTIMATE_HEADINGS,
+                    backtest_views.estimate_rows(found),
+                ),
+                (
+                    "What it would have sent, and at what cost",
+                    backtest_views.SENT_HEADINGS,
+                    backtest_views.sent_rows(found),
+                ),
                 (
                     "Where no estimate is possible",
                     ("reason", "opportunities", "share"),

@@ -6,6 +6,7 @@ import multiprocessing
 import secrets
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,13 +76,13 @@ class JobSupervisor:
             run.process.join(PATIENCE_S)
             run.process.kill()
             run.process.join()
+            with suppress(LedgerUnavailableError):
+                self._jobs.end(run.job_id, run.runner, State.FAILED, error=_describe_end(run.process.exitcode))
 
     def _run(self) -> None:
         while not self._ends:
-            try:
+            with suppress(LedgerUnavailableError):  # the next look may find it; processes find out by themselves
                 self._look()
-            except LedgerUnavailableError:
-                pass  # the next look may find it; processes find out by themselves
             self._wakes.wait(POLL_S)
             self._wakes.clear()
 

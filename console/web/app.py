@@ -23,8 +23,8 @@ from console.web.api import campaigns as campaign_api
 from console.web.api import care as care_api
 from console.web.api import customers as customer_api
 from console.web.api import dead_letters as dead_letter_api
-from console.web.api import jobs as job_api
 from console.web.api import intelligence, loyalty, predictions, streams
+from console.web.api import jobs as job_api
 from console.web.api import models as model_api
 from console.web.api import operations as operations_api
 from console.web.api import segments as segment_api

@@ -1,0 +1,123 @@
+"""The pages of long work: forms that start it, how far each job is, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+from pydantic import ValidationError
+
+from console.access.roles import Permission
+from console.jobs.job import Kind, LaunchRequest, ReevaluationRequest, ReplayRequest, State
+from console.use_cases.models_status import find_models
+from console.web.api.jobs import NewReplay
+from console.web.authentication import CustomerViewer, Operator, Stopper
+from console.web.context import Context, WebContext
+from console.web.errors import InvalidRequestError
+from console.web.inputs import Name
+from console.web.job_desk import REPLAY_ID, JobId, begin_reevaluation, begin_replay, stop_job
+from console.web.rendering import render
+from streams.definitions import read_definitions
+
+router = APIRouter()
+SHOWN = 50
+TONES = {State.DONE: "good", State.FAILED: "bad", State.STOPPED: "plain", State.RUNNING: "", State.WAITING: "plain"}
+UNITS = {Kind.REPLAY: "records", Kind.BACKTEST: "records", Kind.REEVALUATION: "customers", Kind.LAUNCH: "members"}
+Filled = Annotated[Name, Form()]
+Ids = Annotated[str, Form(max_length=1_000_000, pattern=r"^[^\x00]*$")]
+
+
+@router.get("/operations/jobs")
+def show_jobs(request: Request, context: Context, _: Operator) -> Response:
+    """Show the forms that start a job, and the jobs."""
+    shown = _find_jobs(context) | {
+        "models": find_models(context.settings),
+        "segments": read_definitions(context.settings).segments,
+    }
+    return render(request, "jobs.html", shown)
+
+
+@router.get("/operations/parts/jobs")
+def show_list(request: Request, context: Context, _: Operator) -> Response:
+    """Return the list of jobs, for the page to replace."""
+    return render(request, "job_list.html", _find_jobs(context))
+
+
+@router.post("/operations/jobs/period")
+async def start_period(
+    request: Request,
+    context: Context,
+    principal: Operator,
+    kind: Annotated[str, Form(pattern="^(replay|backtest)$")],
+    begin: Filled = "",
+    end: Filled = "",
+    customers: Ids = "",
+    keep: Annotated[bool, Form()] = False,
+    resume: Annotated[str, Form(pattern=f"{REPLAY_ID}|^$")] = "",
+) -> Response:
+    """Start a replay or a backtest."""
+    form = await request.form()
+    models = {
+        name.removeprefix("model-"): str(version).strip()
+        for name, version in form.items()
+        if name.startswith("model-") and str(version).strip()
+    }
+    ids = [each.strip() for each in customers.replace(",", "\n").splitlines() if each.strip()]
+    given = {"begin": begin or None, "end": end or None, "models": models, "keep": keep}
+    given |= {"customers": ids or None, "resume": resume or None}
+    try:
+        new = NewReplay.model_validate(given)
+    except ValidationError as error:
+        raise InvalidRequestError(_describe(error)) from error
+    asked = ReplayRequest(new.as_plan(), new.keep, new.resume)
+    return RedirectResponse(f"/jobs/{begin_replay(context, principal, Kind(kind), asked).job_id}", 303)
+
+
+@router.post("/operations/jobs/re-evaluation")
+def start_reevaluation(segment: Filled, context: Context, principal: Operator) -> Response:
+    """Start the re-evaluation of every customer."""
+    return RedirectResponse(f"/jobs/{begin_reevaluation(context, principal, segment).job_id}", 303)
+
+
+@router.get("/jobs/{job_id}")
+def show_job(request: Request, job_id: JobId, context: Context, _: CustomerViewer) -> Response:
+    """Show a job, how far it is, and what came of it."""
+    return render(request, "job.html", _find_job(context, job_id))
+
+
+@router.get("/jobs/{job_id}/parts/state")
+def show_state(request: Request, job_id: JobId, context: Context, _: CustomerViewer) -> Response:
+    """Return the part of a job's page that changes, for the page to replace."""
+    return render(request, "job_state.html", _find_job(context, job_id))
+
+
+@router.post("/jobs/{job_id}/stop")
+def stop(job_id: JobId, context: Context, principal: Stopper) -> Response:
+    """Stop a job."""
+    stop_job(context, principal, job_id)
+    return RedirectResponse(f"/jobs/{job_id}", 303)
+
+
+def _find_jobs(context: WebContext) -> dict[str, object]:
+    return {"jobs": context.jobs.list_jobs(limit=SHOWN), "TONES": TONES, "UNITS": UNITS}
+
+
+def _find_job(context: WebContext, job_id: str) -> dict[str, object]:
+    job = context.jobs.find(job_id)
+    asked = job.parameters
+    may_stop = Permission.STOP_CAMPAIGNS if job.kind is Kind.LAUNCH else Permission.OPERATE
+    return {
+        "job": job,
+        "campaign": asked.campaign if isinstance(asked, LaunchRequest) else None,
+        "segment": asked.segment if isinstance(asked, ReevaluationRequest) else None,
+        "replay": asked if isinstance(asked, ReplayRequest) else None,
+        "may_stop": may_stop,
+        "TONES": TONES,
+        "UNITS": UNITS,
+    }
+
+
+def _describe(error: ValidationError) -> str:
+    problems = ((".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, ")) for each in error.errors())
+    return "; ".join(f"{place}: {problem}" if place else problem for place, problem in problems)
