@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ import msgspec
 from console.use_cases.replay import ReplayPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 
@@ -71,6 +71,10 @@ class LaunchRequest(msgspec.Struct, frozen=True):
     again: bool = False
 
 
+HOW_IT_GOES_ON = (
+    "a replay or a backtest goes on with its id, a launch with its launch id, and a re-evaluation that is started "
+    "again goes on where it was"
+)
 Parameters = ReplayRequest | ReevaluationRequest | LaunchRequest
 PARAMETERS: Mapping[Kind, type[Parameters]] = {
     Kind.REPLAY: ReplayRequest,

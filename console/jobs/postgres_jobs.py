@@ -16,7 +16,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from campaigns.errors import LedgerUnavailableError
 from campaigns.queries import load_queries
 from console.errors import JobError, UnknownJobError
-from console.jobs.job import PARAMETERS, Job, Kind, Result, State
+from console.jobs.job import HOW_IT_GOES_ON, PARAMETERS, Job, Kind, Result, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,10 +29,7 @@ QUERIES = load_queries("console.jobs")
 HEARTBEAT_LIFE = timedelta(seconds=60)
 """A job whose process has said nothing for so long has lost it."""
 MOST_WAITING = 50
-LOST = (
-    "its process said nothing for a minute: the console or its machine was stopped while it ran; a replay or a backtest "
-    "goes on with its id, a launch with its launch id, and a re-evaluation that is started again goes on where it was"
-)
+LOST = f"its process said nothing for a minute: the console or its machine was stopped while it ran; {HOW_IT_GOES_ON}"
 
 
 class PostgresJobs:
@@ -128,7 +125,8 @@ class PostgresJobs:
         except (pg.UndefinedTable, pg.InsufficientPrivilege) as error:
             first = str(error).strip().splitlines()[0]
             raise LedgerUnavailableError(
-                f"the ledger has no jobs ({first}); run `holdfast ledger migrate`, then campaigns/roles.sql with console=1"
+                f"the ledger has no jobs ({first}); run `holdfast ledger migrate`, then "
+                "campaigns/roles.sql with console=1"
             ) from error
         except (PoolTimeout, pg.OperationalError, pg.InterfaceError) as error:
             first = str(error).strip().splitlines()[0]
@@ -136,7 +134,8 @@ class PostgresJobs:
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    number, job_id, kind, parameters, actor, created_at, state, *times, subject, result, error = row
+    number, job_id, kind, parameters, actor, created_at, state, *middle, result, error = row
+    stop_requested_by, started_at, heartbeat_at, ended_at, done, total, subject = middle
     return Job(
         number,
         job_id,
@@ -145,7 +144,12 @@ def _job(row: tuple[Any, ...]) -> Job:
         actor,
         created_at,
         State(state),
-        *times,
+        stop_requested_by,
+        started_at,
+        heartbeat_at,
+        ended_at,
+        done,
+        total,
         subject,
         None if result is None else msgspec.convert(result, Result),
         error,

@@ -1,6 +1,6 @@
 """The process of a job: it does the work, says that it lives, and stores what came of it.
 
-It is a fresh interpreter, so neither a crash nor a large replay takes the console with it, and its memory is given back.
+It is a fresh interpreter, so neither a crash nor a large replay takes the console with it; its memory is given back.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import psycopg
 from campaigns.errors import LedgerUnavailableError
 from console import backtest_views, replay_views
 from console.errors import FOR_PEOPLE
-from console.jobs.job import Kind, LaunchRequest, ReplayRequest, Result, State, Table
+from console.jobs.job import HOW_IT_GOES_ON, Kind, LaunchRequest, ReplayRequest, Result, State, Table
 from console.jobs.postgres_jobs import HEARTBEAT_LIFE, PostgresJobs
 from console.segment_views import describe_reevaluation
 from console.use_cases.backtests import backtesting
@@ -36,10 +36,7 @@ BEAT_S = 1.0
 MISSED_BEATS = HEARTBEAT_LIFE.total_seconds() / BEAT_S / 2
 """After so many the job ends: a console may think soon that it is lost."""
 NICE = 10
-CUT = (
-    "its process was stopped from outside while it ran, as when the console stops; a replay or a backtest goes on with "
-    "its id, a launch with its launch id, and a re-evaluation that is started again goes on where it was"
-)
+CUT = f"its process was stopped from outside while it ran, as when the console stops; {HOW_IT_GOES_ON}"
 
 
 def run_job(settings: Settings, job_id: str, runner: str) -> None:
@@ -174,18 +171,19 @@ def _backtest(settings: Settings, job: Job, progress: _Progress) -> Result:
         on_begin=progress.begin,
         on_progress=progress.note,
     ) as found:
+        estimates, sent = backtest_views.estimate_rows(found), backtest_views.sent_rows(found)
         return Result(
             backtest_views.headline(found),
             _tables(
                 (
                     "The effect, estimated from the record",
                     backtest_views.ESTIMATE_HEADINGS,
-                    backtest_views.estimate_rows(found),
+                    estimates,
                 ),
                 (
                     "What it would have sent, and at what cost",
                     backtest_views.SENT_HEADINGS,
-                    backtest_views.sent_rows(found),
+                    sent,
                 ),
                 (
                     "Where no estimate is possible",

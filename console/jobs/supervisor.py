@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from campaigns.errors import LedgerUnavailableError
-from console.jobs.job import LANES, State
+from console.jobs.job import HOW_IT_GOES_ON, LANES, State
 from console.jobs.process import run_job
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class JobSupervisor:
         job_id = self._jobs.claim(lane, runner)
         if job_id is None:
             return
-        # Spawned, and not forked: threads of the console hold locks. The settings go through a pipe, with their secrets.
+        # Spawned, and not forked: threads of the console hold locks. The settings go through a pipe.
         process = multiprocessing.get_context("spawn").Process(
             target=run_job, args=(self._settings, job_id, runner), name=f"job {job_id}", daemon=True
         )
@@ -123,7 +123,6 @@ class JobSupervisor:
 def _describe_end(code: int | None) -> str:
     how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
     return (
-        f"its process ended {how} before the job was done; where it was no signal, the console's log has the traceback. "
-        "A replay or a backtest goes on with its id, a launch with its launch id, and a re-evaluation that is started "
-        "again goes on where it was"
+        f"its process ended {how} before the job was done; where it was no signal, the console's log has the "
+        f"traceback; {HOW_IT_GOES_ON}"
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from console.access.roles import Permission
 from console.jobs.job import Kind, LaunchRequest, ReevaluationRequest, ReplayRequest, State
@@ -25,7 +25,21 @@ SHOWN = 50
 TONES = {State.DONE: "good", State.FAILED: "bad", State.STOPPED: "plain", State.RUNNING: "", State.WAITING: "plain"}
 UNITS = {Kind.REPLAY: "records", Kind.BACKTEST: "records", Kind.REEVALUATION: "customers", Kind.LAUNCH: "members"}
 Filled = Annotated[Name, Form()]
-Ids = Annotated[str, Form(max_length=1_000_000, pattern=r"^[^\x00]*$")]
+MODEL = "model-"
+"""How the names of fields begin that name a version."""
+
+
+class PeriodForm(BaseModel):
+    """A form that starts a replay or a backtest; its other fields name versions of models."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Literal[Kind.REPLAY, Kind.BACKTEST]
+    begin: Name = ""
+    end: Name = ""
+    customers: str = Field(default="", max_length=1_000_000)
+    keep: bool = False
+    resume: str = Field(default="", pattern=f"{REPLAY_ID}|^$")
 
 
 @router.get("/operations/jobs")
@@ -45,33 +59,28 @@ def show_list(request: Request, context: Context, _: Operator) -> Response:
 
 
 @router.post("/operations/jobs/period")
-async def start_period(
-    request: Request,
-    context: Context,
-    principal: Operator,
-    kind: Annotated[str, Form(pattern="^(replay|backtest)$")],
-    begin: Filled = "",
-    end: Filled = "",
-    customers: Ids = "",
-    keep: Annotated[bool, Form()] = False,
-    resume: Annotated[str, Form(pattern=f"{REPLAY_ID}|^$")] = "",
-) -> Response:
+def start_period(form: Annotated[PeriodForm, Form()], context: Context, principal: Operator) -> Response:
     """Start a replay or a backtest."""
-    form = await request.form()
     models = {
-        name.removeprefix("model-"): str(version).strip()
-        for name, version in form.items()
-        if name.startswith("model-") and str(version).strip()
+        name.removeprefix(MODEL): str(version).strip()
+        for name, version in (form.model_extra or {}).items()
+        if name.startswith(MODEL) and str(version).strip()
     }
-    ids = [each.strip() for each in customers.replace(",", "\n").splitlines() if each.strip()]
-    given = {"begin": begin or None, "end": end or None, "models": models, "keep": keep}
-    given |= {"customers": ids or None, "resume": resume or None}
+    ids = [each.strip() for each in form.customers.replace(",", "\n").splitlines() if each.strip()]
+    given = {
+        "begin": form.begin or None,
+        "end": form.end or None,
+        "models": models,
+        "keep": form.keep,
+        "customers": ids or None,
+        "resume": form.resume or None,
+    }
     try:
         new = NewReplay.model_validate(given)
     except ValidationError as error:
         raise InvalidRequestError(_describe(error)) from error
     asked = ReplayRequest(new.as_plan(), new.keep, new.resume)
-    return RedirectResponse(f"/jobs/{begin_replay(context, principal, Kind(kind), asked).job_id}", 303)
+    return RedirectResponse(f"/jobs/{begin_replay(context, principal, form.kind, asked).job_id}", 303)
 
 
 @router.post("/operations/jobs/re-evaluation")
