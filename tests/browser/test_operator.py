@@ -138,6 +138,7 @@ def follow(api: httpx.Client, started: httpx.Response, *, until: tuple[str, ...]
     return job
 
 
+JOB_MS = 60_000
 OVER = ("done", "failed", "stopped")
 PERIOD = {"begin": "2020-01-01", "end": "2100-01-01"}
 
@@ -244,7 +245,7 @@ def test_an_operator_replays_a_period_and_looks_at_a_backtest(chromium: Browser,
         replay.get_by_label("To, UTC").fill("2100-01-01T00:00")
         replay.get_by_label("Keep its decisions").check()
         replay.get_by_role("button", name="Start the replay").click()
-        page.get_by_role("heading", name="Result").wait_for()
+        page.get_by_role("heading", name="Result").wait_for(timeout=JOB_MS)
         visitor.look("job-1280")
         page.set_viewport_size({"width": 400, "height": 900})
         visitor.look("job-400")

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from console.access.roles import Permission
 from console.jobs.job import Kind, LaunchRequest, ReevaluationRequest, ReplayRequest, State
 from console.use_cases.models_status import find_models
-from console.web.api.jobs import NewReplay
 from console.web.authentication import CustomerViewer, Operator, Stopper
 from console.web.context import Context, WebContext
 from console.web.errors import InvalidRequestError
 from console.web.inputs import Name
 from console.web.job_desk import REPLAY_ID, JobId, begin_reevaluation, begin_replay, stop_job
+from console.web.new_replays import NewReplay
 from console.web.rendering import render
 from streams.definitions import read_definitions
 
