@@ -255,8 +255,11 @@ def test_an_operator_replays_a_period_and_looks_at_a_backtest(chromium: Browser,
         visitor.look("replay-1280")
         page.get_by_role("link", name="Replays", exact=True).click()
         page.get_by_role("link", name="Jobs", exact=True).click()
-        page.get_by_role("link", name="Backtest").first.click()
-        page.get_by_role("heading", name="Result").wait_for()
+        backtest = page.get_by_role("region", name="Backtest", exact=True)
+        backtest.get_by_label("From, UTC").fill("2020-01-01T00:00")
+        backtest.get_by_label("To, UTC").fill("2100-01-01T00:00")
+        backtest.get_by_role("button", name="Start the backtest").click()
+        page.get_by_role("heading", name="Result").wait_for(timeout=JOB_MS)
         visitor.look("job-backtest-1280")
 
 
