@@ -18,7 +18,7 @@ from console import backtest_views, replay_views
 from console.errors import FOR_PEOPLE
 from console.jobs.job import HOW_IT_GOES_ON, Kind, LaunchRequest, ReplayRequest, Result, State, Table
 from console.jobs.postgres_jobs import HEARTBEAT_LIFE, PostgresJobs
-from console.segment_views import describe_reevaluation
+from console.segment_views import describe_reevaluation, number
 from console.use_cases.backtests import backtesting
 from console.use_cases.launches import launch_campaign
 from console.use_cases.reevaluations import reevaluate
@@ -230,7 +230,8 @@ def _launch(settings: Settings, job: Job, progress: _Progress) -> Result:
     )
     unchecked = [f"the facts that {asked.campaign} reads were not checked: {done.unchecked}"] if done.unchecked else []
     figures = {"campaign": asked.campaign, "launch_id": done.launch_id, "members": done.members}
-    headline = f"Launch {done.launch_id} asked for {done.members:,} members of {done.segment}; the workers decide them."
+    members = f"{number(done.members, 'member')} of {done.segment}"
+    headline = f"Launch {done.launch_id} asked for {members}; the workers decide them."
     return Result(headline, (), unchecked, figures)
 
 
