@@ -89,6 +89,7 @@ class PostgresErasure:
             erased.rows["outbox"] += self._execute("delete_dead_letter_messages", ids=list(letters)).rowcount
             erased.rows["audit_entry"] += self._execute("erase_from_audit", customers=customers).rowcount
             self._execute("erase_answers", ids=[each.encode() for each in customers])
+            self._execute("erase_from_jobs", customers=customers)
             for table in ("launch", "reevaluation"):
                 self._execute(f"erase_{table}_cursors", customers=customers)
             for schema in self._inside_replays():

@@ -59,6 +59,7 @@ RULES = (
     Rule("console_device", "audit", "expires_at < %(cutoff)s"),
     Rule("console_try", "audit", "ends_at < %(cutoff)s"),
     Rule("console_action", "audit", "begun_at < %(cutoff)s"),
+    Rule("console_job", "audit", "ended_at < %(cutoff)s"),
 )
 
 

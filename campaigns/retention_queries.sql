@@ -26,6 +26,12 @@ UPDATE audit_entry SET customer_id = NULL, detail = '{}',
 DELETE FROM console_action
  WHERE EXISTS (SELECT FROM unnest(%(ids)s::bytea[]) AS t (id) WHERE position(t.id IN body) > 0);
 
+-- name: erase_from_jobs
+UPDATE console_job SET parameters = jsonb_set(parameters, '{plan,customers}', (
+           SELECT coalesce(jsonb_agg(id), '[]') FROM jsonb_array_elements_text(parameters #> '{plan,customers}') AS t (id)
+            WHERE id <> ALL (%(customers)s::text[])))
+ WHERE jsonb_typeof(parameters #> '{plan,customers}') = 'array';
+
 -- name: lock_partitions
 -- Commits in flight end first; none begins until the transaction ends.
 SELECT partition FROM partition_owner ORDER BY partition FOR UPDATE;

@@ -64,12 +64,14 @@ GRANT UPDATE (tombstones) ON ledger_state TO :"role";
 GRANT SELECT, UPDATE (last_customer_id) ON campaign_launch, reevaluation TO :"role";
 GRANT SELECT, UPDATE (customer_id, subject, detail) ON audit_entry TO :"role";
 GRANT SELECT, DELETE ON console_action TO :"role";
+GRANT SELECT, UPDATE (parameters) ON console_job TO :"role";
 \endif
 
 -- Run with `--set prune=1` for the role of `holdfast prune`: it deletes old rows.
 \if :{?prune}
 GRANT SELECT, DELETE ON outbox, decision, seen_event, contact, dead_letter, delivery, opt_out, campaign_hour,
-    experiment_customer, lead, lead_event, audit_entry, console_session, console_device, console_try, console_action TO :"role";
+    experiment_customer, lead, lead_event, audit_entry, console_session, console_device, console_try, console_action,
+    console_job TO :"role";
 GRANT UPDATE (pruned_before) ON ledger_state TO :"role";
 \endif
 
@@ -77,7 +79,9 @@ GRANT UPDATE (pruned_before) ON ledger_state TO :"role";
 -- that does it, too: `--set operator=1`, and `--set forget=1` where care may erase customers.
 \if :{?console}
 GRANT SELECT, INSERT ON console_account, console_session, console_device, console_try, console_key, audit_entry,
-    console_action TO :"role";
+    console_action, console_job TO :"role";
+GRANT UPDATE (state, stop_requested_by, runner, started_at, heartbeat_at, ended_at, done, total, subject, result, error)
+    ON console_job TO :"role";
 GRANT UPDATE (role, password_hash, disabled_at) ON console_account TO :"role";
 GRANT UPDATE (revoked_at) ON console_key TO :"role";
 GRANT UPDATE (status, headers, body) ON console_action TO :"role";

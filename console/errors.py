@@ -25,6 +25,14 @@ class AccessError(Exception):
     """An account, a key or a session cannot be used as asked; the message says why and what to do."""
 
 
+class JobError(Exception):
+    """A job cannot be started or stopped as asked; the message says why."""
+
+
+class UnknownJobError(JobError):
+    """There is no job of that id."""
+
+
 FOR_PEOPLE = (
     AccessError,
     CampaignError,
@@ -34,6 +42,7 @@ FOR_PEOPLE = (
     FeaturesError,
     HoldfastStreamError,
     IntelligenceError,
+    JobError,
     ModelError,
     PredictionError,
     SegmentsError,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from console.use_cases.reevaluations import Reevaluated
     from console.use_cases.segment_diff import SegmentDiff
     from console.use_cases.segment_preview import SegmentPreview
 
@@ -42,3 +45,17 @@ def describe_diff(found: SegmentDiff) -> list[str]:
         absent = number(found.absent, "member")
         sentences.append(f"{absent} not in the view: nothing evaluates them, so they stay")
     return sentences
+
+
+def describe_reevaluation(done: Reevaluated) -> Iterator[str]:
+    """Yield what became of a re-evaluation, in sentences."""
+    earlier = f", {done.earlier:,} of them in earlier attempts" if done.earlier else ""
+    yield f"re-evaluation {done.reevaluation_id}: {done.customers:,} customers{earlier}, in {done.seconds:,.1f} s"
+    yield f"{done.evaluated:,} were evaluated; {done.current:,} had been evaluated under these rules before"
+    if done.duplicates:
+        yield f"{done.duplicates:,} have several rows in the warehouse: none evaluates them (holdfast warehouse check)"
+    if done.passed_over:
+        yield (
+            f"{done.passed_over:,} were not evaluated: run it again; their rows may be gone, or their requests dead "
+            "letters (holdfast dead-letters list --topic evaluations)"
+        )

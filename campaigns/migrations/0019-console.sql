@@ -81,3 +81,27 @@ CREATE TABLE console_action (
 CREATE INDEX console_action_begun ON console_action (begun_at);
 COMMENT ON TABLE console_action IS 'Answers to requests with an Idempotency-Key, so that a repetition gets the same answer.';
 COMMENT ON COLUMN console_action.fingerprint IS 'SHA-256 of method, path and body: a key stands for one request.';
+
+CREATE TABLE console_job (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id text NOT NULL UNIQUE,
+    kind text NOT NULL CHECK (kind IN ('replay', 'backtest', 're-evaluation', 'launch')),
+    parameters jsonb NOT NULL,
+    actor text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'done', 'failed', 'stopped')),
+    stop_requested_by text,
+    runner text,
+    started_at timestamptz,
+    heartbeat_at timestamptz,
+    ended_at timestamptz,
+    done bigint NOT NULL DEFAULT 0,
+    total bigint,
+    subject text,
+    result jsonb,
+    error text
+);
+CREATE INDEX console_job_open ON console_job (state) WHERE state IN ('waiting', 'running');
+COMMENT ON TABLE console_job IS 'Long work that people start from the console; a process of its own runs each.';
+COMMENT ON COLUMN console_job.runner IS 'The run of the job: only that may write its progress and its result.';
+COMMENT ON COLUMN console_job.subject IS 'Id of the replay, the re-evaluation or the launch.';

@@ -14,6 +14,7 @@ import msgspec
 from console.cli.exit_codes import INTERRUPTED
 from console.cli.progress_bar import ProgressBar
 from console.printable import printable
+from console.segment_views import describe_reevaluation
 from console.use_cases.reevaluations import reevaluate
 from console.use_cases.segments import activate_segment, read_history
 from models.current_user import current_user
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from campaigns.records import ActivationRecord
-    from console.use_cases.reevaluations import Reevaluated
     from console.use_cases.segments import SegmentHistory
     from segments.engine import Mode
 
@@ -103,20 +103,6 @@ def history(key: str, as_json: bool) -> None:
         return
     for sentence in describe_history(found):
         click.echo(sentence)
-
-
-def describe_reevaluation(done: Reevaluated) -> Iterator[str]:
-    """Yield what became of a re-evaluation, in sentences."""
-    earlier = f", {done.earlier:,} of them in earlier attempts" if done.earlier else ""
-    yield f"re-evaluation {done.reevaluation_id}: {done.customers:,} customers{earlier}, in {done.seconds:,.1f} s"
-    yield f"{done.evaluated:,} were evaluated; {done.current:,} had been evaluated under these rules before"
-    if done.duplicates:
-        yield f"{done.duplicates:,} have several rows in the warehouse: none evaluates them (holdfast warehouse check)"
-    if done.passed_over:
-        yield (
-            f"{done.passed_over:,} were not evaluated: run it again; their rows may be gone, or their requests dead "
-            "letters (holdfast dead-letters list --topic evaluations)"
-        )
 
 
 def describe_history(found: SegmentHistory) -> Iterator[str]:

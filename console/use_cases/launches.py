@@ -239,6 +239,22 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
     return replace(launched, unchecked=unchecked)
 
 
+def check_launch(settings: Settings, key: str, launch_id: str | None = None, *, again: bool = False) -> None:
+    """Refuse what launch_campaign would refuse at once, and publish nothing.
+
+    Raises:
+        CampaignDefinitionError: see find_launchable.
+        LaunchError: the launch would be refused; the message says what to do instead.
+        LedgerUnavailableError: the ledger cannot be used.
+    """
+    campaign = find_launchable(read_definitions(settings).campaigns, key)
+    _refuse_new(settings, campaign)
+    with open_launches(settings.ledger_url) as launches:
+        begun = _find_begun(launches, key, launch_id, again=again)
+        if begun is None or begun.done_at is None:
+            _refuse_stopped(launches, key)
+
+
 def _refuse_new(settings: Settings, campaign: Campaign) -> None:
     """Refuse to launch what workers may not have taken up: to them its requests would be of no campaign they know."""
     if settings.definitions == "files":

@@ -16,12 +16,15 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from console.access.openid_provider import OpenIdProvider
 from console.access.postgres_accounts import PostgresAccounts
 from console.errors import AccessError
+from console.jobs.postgres_jobs import PostgresJobs
+from console.jobs.supervisor import JobSupervisor
 from console.web.analytics_watch import AnalyticsWatch
 from console.web.api import campaigns as campaign_api
 from console.web.api import care as care_api
 from console.web.api import customers as customer_api
 from console.web.api import dead_letters as dead_letter_api
 from console.web.api import intelligence, loyalty, predictions, streams
+from console.web.api import jobs as job_api
 from console.web.api import models as model_api
 from console.web.api import operations as operations_api
 from console.web.api import segments as segment_api
@@ -45,6 +48,7 @@ from console.web.pages import (
     sign_in,
 )
 from console.web.pages import customers as customer_pages
+from console.web.pages import jobs as job_pages
 from console.web.pages import models as model_pages
 from console.web.pages import operations as operations_pages
 from console.web.prediction_desk import PredictionDesk
@@ -62,11 +66,11 @@ if TYPE_CHECKING:
 
 API = (
     *(status_api, customer_api, care_api, predictions, intelligence, streams),
-    *(segment_api, campaign_api, dead_letter_api, operations_api, model_api),
+    *(segment_api, campaign_api, dead_letter_api, operations_api, job_api, model_api),
 )
 PAGES = (
     *(sign_in, openid, overview, live, customer_pages, care, segment_editor, segments, campaigns),
-    *(analytics, model_pages, operations_pages, access, health),
+    *(analytics, model_pages, job_pages, operations_pages, access, health),
 )
 V1 = "/api/v1"
 READY_FRESH_S = 1.0
@@ -87,7 +91,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         hosts: the names in addresses that the console answers to; any other is refused, so that no page of another
             site can reach it by a name of its own (DNS rebinding).
     """
-    accounts = PostgresAccounts(settings.ledger_url)
+    accounts, jobs = PostgresAccounts(settings.ledger_url), PostgresJobs(settings.ledger_url)
     context = WebContext(
         settings,
         accounts,
@@ -102,6 +106,8 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         AnalyticsWatch(settings),
         share_facts(settings),
         FreshValue(lambda _: accounts.check(), fresh_s=READY_FRESH_S),
+        jobs,
+        JobSupervisor(settings, jobs),
         _find_provider(settings),
     )
 
@@ -109,8 +115,12 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
     async def open_accounts(_: FastAPI) -> AsyncIterator[None]:
         context.accounts.open()
         context.predictions.open()
+        context.jobs.open()
+        context.supervisor.start()
         yield
         context.live.stop()
+        context.supervisor.stop()
+        context.jobs.close()
         context.predictions.close()
         context.accounts.close()
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from console.access.openid_provider import OpenIdProvider
     from console.access.postgres_accounts import PostgresAccounts, View
     from console.access.roles import Role
+    from console.jobs.postgres_jobs import PostgresJobs
+    from console.jobs.supervisor import JobSupervisor
     from console.use_cases.segment_columns import FactColumns
     from console.use_cases.status import Status
     from console.web.analytics_watch import AnalyticsWatch
@@ -43,6 +45,8 @@ class WebContext:
         analytics: figures about all customers.
         facts: the facts that rules can read.
         readiness: asks whether the ledger answers.
+        jobs: long work that people have started.
+        supervisor: runs it.
         provider: signs people in; None where they sign in with passwords only.
         secret: stands for a session's token where the console is open.
     """
@@ -60,6 +64,8 @@ class WebContext:
     analytics: AnalyticsWatch
     facts: FreshValue[FactColumns]
     readiness: FreshValue[bool]
+    jobs: PostgresJobs
+    supervisor: JobSupervisor
     provider: OpenIdProvider | None = None
     secret: str = field(default_factory=make_session_token, repr=False)
 

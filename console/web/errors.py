@@ -23,7 +23,7 @@ from campaigns.errors import (
     UnknownLaunchError,
     UnknownLeadError,
 )
-from console.errors import FOR_PEOPLE
+from console.errors import FOR_PEOPLE, JobError, UnknownJobError
 from features.errors import CacheUnavailableError, UnknownWarehouseCustomerError, WarehouseUnavailableError
 from intelligence.errors import MessageStoreUnavailableError, NoRecommendationsError
 from models.errors import ExperimentError, NoVersionError, PromotionRefusedError, VersionConflictError
@@ -113,6 +113,7 @@ _NOT_FOUND = (
     NoVersionError,
     DefinitionMissingError,
     UnknownLaunchError,
+    UnknownJobError,
     NoRecommendationsError,
 )
 _CONFLICTS = (
@@ -120,6 +121,7 @@ _CONFLICTS = (
     DefinitionExistsError,
     DefinitionsReadOnlyError,
     ExperimentError,
+    JobError,
     LaunchError,
     LedgerConflictError,
     PromotionRefusedError,

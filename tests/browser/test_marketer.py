@@ -117,6 +117,9 @@ def test_a_marketer_launches_a_campaign_after_the_count(console: str, chromium: 
         page = visitor.page
         page.on("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Launch to 1 member").click()
+        page.get_by_text("asked for 1 member of").wait_for(timeout=60_000)
+        visitor.look("launch-job-1280")
+        page.get_by_role("link", name="thank-you").click()
         page.get_by_text("asked for 1 member on").wait_for()
         visitor.look("campaign-launched-1280")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from multiprocessing import active_children
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
@@ -11,12 +12,13 @@ import pytest
 
 from tests.browser.visitor import visit
 from tests.journey.test_promotion import COLUMNS
-from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions
+from tests.journey.workplace import PARTITIONS, SCHEMA, wait_until, write_definitions
 from tests.model_versions import SHIPPED, add_copy
 from tests.served_console import serve_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from multiprocessing.process import BaseProcess
 
     from playwright.sync_api import Browser
 
@@ -122,13 +124,103 @@ def test_the_api_promotes_a_version_once_and_rolls_it_back(api: httpx.Client) ->
     assert [each["by"] for each in api.get("/models/churn").json()["history"]][1:] == ["olga", "olga"]
 
 
+def follow(api: httpx.Client, started: httpx.Response, *, until: tuple[str, ...]) -> dict[str, Any]:
+    """Return a job that was started when it is in one of these states."""
+    assert started.status_code == 202, started.text
+    job: dict[str, Any] = {}
+
+    def is_there() -> bool:
+        nonlocal job
+        job = api.get(started.headers["Location"].removeprefix("/api/v1")).json()
+        return job["state"] in until
+
+    wait_until(is_there)
+    return job
+
+
+JOB_MS = 60_000
+OVER = ("done", "failed", "stopped")
+PERIOD = {"begin": "2020-01-01", "end": "2100-01-01"}
+
+
+def test_the_api_runs_a_replay_once_and_shows_the_diff(api: httpx.Client) -> None:
+    key = {"Idempotency-Key": "replay"}
+    first, second = (api.post("/replays", json={**PERIOD, "customers": ["ann"]}, headers=key) for _ in range(2))
+    assert first.json()["id"] == second.json()["id"]
+    job = follow(api, first, until=OVER)
+    assert (job["state"], job["error"], job["by"], job["done"]) == ("done", None, "olga", job["total"])
+    assert job["subject"] in job["headline"]
+    assert set(job["result"]["counts"]) == {"same", "changed", "added", "removed", "unsent"}
+    assert "examples" not in job["result"]
+    assert api.get("/replays").json() == []
+    assert api.get("/jobs", params={"limit": 1}).json()["jobs"][0]["id"] == job["id"]
+
+
+def test_the_api_runs_a_backtest(api: httpx.Client) -> None:
+    job = follow(api, api.post("/backtests", json=PERIOD), until=OVER)
+    assert (job["state"], job["error"]) == ("done", None)
+    assert job["headline"].startswith("It would have sent 0 contacts")
+
+
+def test_the_api_refuses_what_is_no_job(api: httpx.Client) -> None:
+    for wrong in ({}, {"begin": "2026-01-02", "end": "2026-01-01T00:00Z"}, {"resume": "x"}, {"models": {"a": "../b"}}):
+        assert api.post("/replays", json=wrong).status_code == 422
+    assert api.post("/segments/none/re-evaluations").status_code == 404
+    assert api.get("/jobs/0123456789ab").status_code == 404
+    assert api.post("/jobs/0123456789ab/stop").status_code == 404
+    failed = follow(api, api.post("/replays", json={"resume": "0123abcd"}), until=OVER)
+    assert (failed["state"], "there is no replay '0123abcd'" in failed["error"]) == ("failed", True)
+
+
+def test_a_job_is_stopped_and_says_how_it_ended_without_its_process_and_its_console(
+    api: httpx.Client, troubled: Workplace
+) -> None:
+    """A re-evaluation of someone whom no worker evaluates, as none runs."""
+    troubled.set_customer("bob", days=5)
+    address = "/segments/lapsing/re-evaluations"
+    stopped = follow(api, api.post(address), until=("running",))
+    assert api.post(f"/jobs/{stopped['id']}/stop").status_code == 200
+    stopped = follow(api, answer_of(stopped), until=OVER)
+    assert (stopped["state"], stopped["stop_requested_by"]) == ("stopped", "olga")
+    assert api.post(f"/jobs/{stopped['id']}/stop").status_code == 409
+
+    killed = follow(api, api.post(address), until=("running",))
+    wait_until(lambda: find_process(killed) is not None)
+    process = find_process(killed)
+    assert process is not None
+    process.kill()
+    killed = follow(api, answer_of(killed), until=OVER)
+    assert (killed["state"], "by signal 9" in killed["error"]) == ("failed", True)
+
+    with psycopg.connect(troubled.environment["HOLDFAST_LEDGER_URL"]) as ledger:
+        ledger.execute(
+            "UPDATE console_job SET state = 'running', runner = 'gone', heartbeat_at = now() - interval '2 min'"
+            " WHERE job_id = %s",
+            [killed["id"]],
+        )
+    lost = follow(api, answer_of(killed), until=OVER)
+    assert (lost["state"], "said nothing for a minute" in lost["error"]) == ("failed", True)
+    with psycopg.connect(troubled.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
+        warehouse.execute("DELETE FROM customer_features_view WHERE customer_id = 'bob'")
+
+
+def find_process(job: dict[str, Any]) -> BaseProcess | None:
+    """Return the process of a job, which the console in this process has started; None before it has."""
+    return next((each for each in active_children() if each.name == f"job {job['id']}"), None)
+
+
+def answer_of(job: dict[str, Any]) -> httpx.Response:
+    """Return the answer that a job was started with."""
+    return httpx.Response(202, headers={"Location": f"/api/v1/jobs/{job['id']}"})
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (400, True)], ids=["wide", "narrow and dark"])
 def test_pages_of_operations_can_be_read(chromium: Browser, console: str, width: int, *, dark: bool) -> None:
     with visit(chromium, console, width=width, dark=dark) as visitor:
         sign_in(visitor, "/operations")
         visitor.page.get_by_role("heading", name="Operations").wait_for()
         visitor.look(f"operations-{width}")
-        for name in ("Dead letters", "Replays", "Audit log"):
+        for name in ("Dead letters", "Jobs", "Replays", "Audit log"):
             visitor.page.get_by_role("link", name=name, exact=True).click()
             visitor.page.get_by_role("heading", name=name, level=1).wait_for()
             visitor.look(f"operations-{name.lower().replace(' ', '-')}-{width}")
@@ -141,6 +233,34 @@ def test_pages_of_operations_can_be_read(chromium: Browser, console: str, width:
         visitor.page.get_by_role("heading", name="Gates").wait_for()
         assert "passed" in visitor.page.get_by_role("main").inner_text()
         visitor.look(f"model-version-{width}")
+
+
+def test_an_operator_replays_a_period_and_looks_at_a_backtest(chromium: Browser, console: str) -> None:
+    with visit(chromium, console) as visitor:
+        page = visitor.page
+        sign_in(visitor, "/operations")
+        page.get_by_role("link", name="Jobs", exact=True).click()
+        replay = page.get_by_role("region", name="Replay", exact=True)
+        replay.get_by_label("From, UTC").fill("2020-01-01T00:00")
+        replay.get_by_label("To, UTC").fill("2100-01-01T00:00")
+        replay.get_by_label("Keep its decisions").check()
+        replay.get_by_role("button", name="Start the replay").click()
+        page.get_by_role("heading", name="Result").wait_for(timeout=JOB_MS)
+        visitor.look("job-1280")
+        page.set_viewport_size({"width": 400, "height": 900})
+        visitor.look("job-400")
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.get_by_role("link", name="Compare its decisions").click()
+        page.get_by_role("heading", name="Replay").wait_for()
+        visitor.look("replay-1280")
+        page.get_by_role("link", name="Replays", exact=True).click()
+        page.get_by_role("link", name="Jobs", exact=True).click()
+        backtest = page.get_by_role("region", name="Backtest", exact=True)
+        backtest.get_by_label("From, UTC").fill("2020-01-01T00:00")
+        backtest.get_by_label("To, UTC").fill("2100-01-01T00:00")
+        backtest.get_by_role("button", name="Start the backtest").click()
+        page.get_by_role("heading", name="Result").wait_for(timeout=JOB_MS)
+        visitor.look("job-backtest-1280")
 
 
 def test_an_operators_working_day(chromium: Browser, console: str) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from campaigns.errors import ReevaluationError
-from console.cli.segment_versions import describe_history, describe_reevaluation
+from console.cli.segment_versions import describe_history
+from console.segment_views import describe_reevaluation
 from console.use_cases.reevaluations import Pace, Reevaluated, Reevaluation
 from console.use_cases.segments import SegmentHistory
 from segments.definition import fingerprint

@@ -18,7 +18,7 @@ from console.use_cases.definition_edits import (
     read_versions,
     save_campaign,
 )
-from console.use_cases.launches import MAX_LAUNCH_ID, count_launch, find_result, launch_campaign
+from console.use_cases.launches import MAX_LAUNCH_ID, count_launch, find_result
 from console.use_cases.performance import measure_campaign
 from console.web.api import definition_edits
 from console.web.api.definition_edits import (
@@ -36,6 +36,7 @@ from console.web.api.definition_edits import (
 from console.web.authentication import Editor, Reader, Stopper
 from console.web.context import Context
 from console.web.errors import InvalidRequestError
+from console.web.job_desk import begin_launch
 from streams.definitions import read_definitions
 
 if TYPE_CHECKING:
@@ -146,8 +147,9 @@ class Launch(BaseModel):
     """A launch, or the count of one."""
 
     campaign: str
-    launch_id: str | None = Field(description="Null where the members were only counted.")
-    members: int = Field(description="Members of the segment asked for; consent, cooldown and holdout decide later.")
+    launch_id: str | None = Field(description="As it was asked for; the job has that of any launch, when it begins.")
+    members: int = Field(description="Members of the segment now; consent, cooldown and holdout decide later.")
+    job_id: str | None = Field(description="The job that launches, see /jobs/{job_id}; null where it is only counted.")
 
 
 class Decided(BaseModel):
@@ -265,14 +267,19 @@ def resume(key: Key, reason: Reason, context: Context, principal: Stopper) -> Ch
     return Changed(campaign=key, stopped=False, changed=changed)
 
 
-@router.post("/campaigns/{key}/launch")
-def launch(key: Key, new: NewLaunch, context: Context, principal: Editor) -> Launch:
-    """Count the members whom a launch asks for, or launch: the workers decide about each."""
+@router.post(
+    "/campaigns/{key}/launch",
+    responses={HTTPStatus.ACCEPTED: {"description": "The launch is a job.", "model": Launch}},
+)
+def launch(key: Key, new: NewLaunch, response: Response, context: Context, principal: Editor) -> Launch:
+    """Count the members whom a launch asks for, or launch: a job asks for them, and the workers decide about each."""
+    members = count_launch(context.settings, key)
     if new.dry_run:
-        return Launch(campaign=key, launch_id=None, members=count_launch(context.settings, key))
-    done = launch_campaign(context.settings, key, by=principal.name, launch_id=new.launch_id, again=new.again)
-    context.accounts.record(principal.name, "launch campaign", key, detail={"launch_id": done.launch_id})
-    return Launch(campaign=key, launch_id=done.launch_id, members=done.members)
+        return Launch(campaign=key, launch_id=None, members=members, job_id=None)
+    job = begin_launch(context, principal, key, new.launch_id, again=new.again)
+    response.status_code = HTTPStatus.ACCEPTED
+    response.headers["Location"] = f"/api/v1/jobs/{job.job_id}"
+    return Launch(campaign=key, launch_id=new.launch_id, members=members, job_id=job.job_id)
 
 
 @router.get("/launches/{launch_id}")

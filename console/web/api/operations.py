@@ -82,7 +82,7 @@ def list_partitions(context: Context, _: Reader) -> list[Partition]:
 
 @router.get("/replays")
 def list_replays(context: Context, _: Operator) -> list[Replay]:
-    """Return the replays that were interrupted or kept. A replay is begun by `holdfast replay --keep`."""
+    """Return the replays that were interrupted or kept. POST begins one."""
     found = find_replays(context.settings)
     return [_describe_replay(replay_id, each) for replay_id, each in found.items()]
 

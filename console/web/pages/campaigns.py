@@ -34,7 +34,6 @@ from console.use_cases.campaign_overview import (
     read_campaign,
 )
 from console.use_cases.campaign_stops import resume_campaign, stop_campaign
-from console.use_cases.launches import launch_campaign
 from console.use_cases.message_preview import preview_messages
 from console.use_cases.performance import measure_campaign
 from console.web.authentication import CustomerViewer, Editor, Reader, Stopper
@@ -42,6 +41,7 @@ from console.web.context import Context
 from console.web.customer_views import hide_quoted
 from console.web.funnel import draw_funnel
 from console.web.inputs import GivenReason, Name
+from console.web.job_desk import begin_launch
 from console.web.rendering import render
 
 router = APIRouter(prefix="/campaigns")
@@ -188,7 +188,4 @@ def launch(
     launch_id: Annotated[str, Form(pattern="^[0-9A-Za-z_-]{1,100}$")],
 ) -> Response:
     """Ask for all members of the campaign's segment; the id of the form keeps a second press from a second launch."""
-    done = launch_campaign(context.settings, key, by=principal.name, launch_id=launch_id)
-    detail = {"launch": done.launch_id, "members": done.members}
-    context.accounts.record(principal.name, "launch campaign", key, detail=detail)
-    return RedirectResponse(f"/campaigns/{key}", 303)
+    return RedirectResponse(f"/jobs/{begin_launch(context, principal, key, launch_id).job_id}", 303)
