@@ -33,6 +33,7 @@ from console.web.middleware import BodyLimit, SecurityHeaders
 from console.web.pages import (
     access,
     analytics,
+    campaign_editor,
     campaigns,
     care,
     live,
@@ -62,8 +63,8 @@ API = (
     *(segment_api, campaign_api, dead_letter_api, operations_api, model_api),
 )
 PAGES = (
-    *(sign_in, openid, overview, live, customer_pages, care, segment_editor, segments, campaigns),
-    *(analytics, model_pages, operations_pages, access),
+    *(sign_in, openid, overview, live, customer_pages, care, segment_editor, segments),
+    *(campaign_editor, campaigns, analytics, model_pages, operations_pages, access),
 )
 V1 = "/api/v1"
 DESCRIPTION = """Decisions, reasons, segments, campaigns, models and operations of Holdfast.

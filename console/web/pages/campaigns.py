@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from campaigns.definition import Launch
+from campaigns.definition_versions import name_campaign
 from campaigns.exposures import TREATED
 from campaigns.guardrails import Reason
 from console.access.roles import Permission
@@ -33,6 +34,7 @@ from console.use_cases.campaign_overview import (
     read_campaign,
 )
 from console.use_cases.campaign_stops import resume_campaign, stop_campaign
+from console.use_cases.definition_edits import read_versions
 from console.use_cases.launches import launch_campaign
 from console.use_cases.message_preview import preview_messages
 from console.use_cases.performance import measure_campaign
@@ -92,7 +94,7 @@ def show_campaign(request: Request, key: Key, context: Context, _: Reader) -> Re
     definition = state.campaign.model_dump(mode="json", exclude_defaults=True)
     plan = plan_launch(context.settings, state.campaign)
     shown = {"state": state, "definition": definition, "plan": plan, "new_launch": uuid.uuid4().hex[:12]}
-    shown |= {"LAUNCH_WORDS": LAUNCH_WORDS}
+    shown |= {"LAUNCH_WORDS": LAUNCH_WORDS, "versions": read_versions(context.settings, name_campaign(key))}
     return render(request, "campaign.html", shown)
 
 
