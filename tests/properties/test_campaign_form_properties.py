@@ -24,7 +24,7 @@ TEXTS = st.one_of(
 )
 OFFERS = st.lists(st.integers(-1, 10**30), max_size=3)
 USUAL: dict[str, st.SearchStrategy[Any]] = {
-    **{name: WORDS for name in Campaign.model_fields},
+    **dict.fromkeys(Campaign.model_fields, WORDS),
     **{
         name: st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
         for name in NUMBERS
