@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/campaigns")
 Key = Annotated[str, Path(max_length=64)]
 UNNAMED = "new-campaign"
+MOST_REASON, MOST_DIGITS = 1_000, 9
+"""Characters of a reason, and of the number of a version."""
 POLICY_WORDS = {
     OfferPolicy.NEXT_BEST: "the one of the highest expected value",
     OfferPolicy.FIXED: "the first one that the customer may get",
@@ -225,7 +227,9 @@ def _read_draft(fields: Mapping[str, str], key: str) -> Draft:
     form = read_fields(fields)
     if key:
         form = form.put(PLACE, replace(form.part, fields={**form.part.fields, "key": key}))
-    return Draft(key, form, fields.get("base", ""), fields.get("why", ""))
+    # The ledger keeps no NUL.
+    why = fields.get("why", "").replace("\0", "")[:MOST_REASON]
+    return Draft(key, form, fields.get("base", "")[:MOST_DIGITS], why)
 
 
 def _draw_json(draft: Draft, text: str) -> None:
