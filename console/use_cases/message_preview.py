@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Any
 
-    from campaigns.definition import Campaign, Offer
+    from campaigns.definition import Campaign, DefinitionSet, Offer
     from campaigns.postgres_ledger import PostgresLedger
     from streams.settings import Settings
 
@@ -86,7 +86,25 @@ def preview_messages(settings: Settings, key: str, *, hidden: Collection[str]) -
         CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
     """
     definitions = read_definitions(settings)
-    campaign = find_campaign(definitions.campaigns, key)
+    return preview_campaign(settings, definitions, find_campaign(definitions.campaigns, key), hidden=hidden)
+
+
+def preview_campaign(
+    settings: Settings, definitions: DefinitionSet, campaign: Campaign, *, hidden: Collection[str]
+) -> MessagePreview:
+    """Return the messages of a campaign that may not be in force; see preview_messages.
+
+    Args:
+        settings: where the customers and members are.
+        definitions: those that it is one of.
+        campaign: whose messages.
+        hidden: the facts in whose place their names stand.
+
+    Raises:
+        WarehouseError: the warehouse cannot be read.
+        LedgerUnavailableError: the ledger cannot be read.
+        CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
+    """
     members = [
         each.customer_id
         for each in ask_ledger(settings, lambda ledger: ledger.list_members(campaign.segment, limit=CUSTOMERS))

@@ -37,6 +37,7 @@ from console.web.middleware import BodyLimit, SecurityHeaders
 from console.web.pages import (
     access,
     analytics,
+    campaign_editor,
     campaigns,
     care,
     health,
@@ -69,7 +70,7 @@ API = (
     *(segment_api, campaign_api, dead_letter_api, operations_api, job_api, model_api),
 )
 PAGES = (
-    *(sign_in, openid, overview, live, customer_pages, care, segment_editor, segments, campaigns),
+    *(sign_in, openid, overview, live, customer_pages, care, segment_editor, segments, campaign_editor, campaigns),
     *(analytics, model_pages, job_pages, operations_pages, access, health),
 )
 V1 = "/api/v1"

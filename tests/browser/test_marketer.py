@@ -124,6 +124,57 @@ def test_a_marketer_launches_a_campaign_after_the_count(console: str, chromium: 
         visitor.look("campaign-launched-1280")
 
 
+def test_a_marketer_creates_a_campaign_by_its_form_and_launches_it(
+    console: str, chromium: Browser, place: Workplace
+) -> None:
+    with visit(chromium, console) as visitor:
+        sign_in(visitor.go("/campaigns"))
+        page = visitor.page
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("link", name="New campaign").click()
+        page.get_by_text("Still to fill in").wait_for()
+        visitor.look("campaign-form-empty-1280")
+        page.locator("#key-c").fill("spring")
+        page.locator("#name-c").fill("Spring")
+        page.locator("#segment-c").select_option("big-spenders")
+        page.locator("#launch-c").select_option("by_operator")
+        page.wait_for_load_state("networkidle")
+        page.get_by_label("Channel 1").select_option("email")
+        page.get_by_label("Channel 2").wait_for()
+        page.get_by_label("Offer 1").select_option("1")
+        page.get_by_label("Offer 2").wait_for()
+        page.get_by_label("Message 1", exact=True).fill("Spring: {{ offer.nam }}")
+        page.locator("#cooldown_days-c").fill("soon")
+        page.get_by_text("an offer has no 'nam' for messages").wait_for()
+        page.get_by_text("value 'soon'").wait_for()
+        visitor.look("campaign-form-problems-1280")
+        page.get_by_label("Message 1", exact=True).fill("Spring is here: {{ offer.name }}")
+        page.locator("#cooldown_days-c").fill("30")
+        page.get_by_role("button", name="+ Subject").click()
+        page.get_by_label("Subject 1", exact=True).fill("For you: {{ offer.name }}")
+        preview = page.get_by_role("region", name="Preview")
+        preview.get_by_text("Spring is here").wait_for()
+        preview.get_by_text("For you").wait_for()
+        visitor.look("campaign-form-1280")
+        page.set_viewport_size({"width": 400, "height": 900})
+        visitor.look("campaign-form-400")
+        page.emulate_media(color_scheme="dark")
+        visitor.look("campaign-form-dark-400")
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.get_by_label("Reason", exact=True).fill("spring begins")
+        page.get_by_role("button", name="Check it").click()
+        page.get_by_text("a launch would ask for 1 member").wait_for()
+        page.get_by_role("button", name="Save").click()
+        page.get_by_text("spring begins").wait_for()
+        # A launch waits until the workers have the version.
+        place.ask_ledger(
+            "UPDATE definition_version SET at = at - interval '1 minute' WHERE key = 'spring' RETURNING key"
+        )
+        page.get_by_role("button", name="Launch to 1 member").click()
+        page.get_by_text("asked for 1 member on").wait_for()
+
+
 def test_what_is_entered_while_a_slow_answer_is_awaited_is_kept(console: str, chromium: Browser) -> None:
     with visit(chromium, console) as visitor:
         sign_in(visitor.go("/segments/_new"))

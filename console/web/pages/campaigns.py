@@ -10,6 +10,7 @@ from fastapi import APIRouter, Form, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from campaigns.definition import Launch
+from campaigns.definition_versions import name_campaign
 from campaigns.exposures import TREATED
 from campaigns.guardrails import Reason
 from console.access.roles import Permission
@@ -18,6 +19,10 @@ from console.performance_views import (
     CONTACT_HEADINGS,
     EFFECT_HEADINGS,
     LEVEL,
+    VARIANT_HEADINGS,
+    VERSION_HEADINGS,
+    comparison_headings,
+    comparison_rows,
     contact_rows,
     describe_measured,
     effect_rows,
@@ -25,6 +30,8 @@ from console.performance_views import (
     headline,
     key_figures,
     sentences,
+    variant_rows,
+    version_rows,
 )
 from console.use_cases.campaign_overview import (
     count_decided,
@@ -34,6 +41,7 @@ from console.use_cases.campaign_overview import (
     read_campaign,
 )
 from console.use_cases.campaign_stops import resume_campaign, stop_campaign
+from console.use_cases.definition_edits import read_versions
 from console.use_cases.message_preview import preview_messages
 from console.use_cases.performance import measure_campaign
 from console.web.authentication import CustomerViewer, Editor, Reader, Stopper
@@ -94,7 +102,7 @@ def show_campaign(request: Request, key: Key, context: Context, _: Reader) -> Re
     definition = state.campaign.model_dump(mode="json", exclude_defaults=True)
     plan = plan_launch(context.settings, state.campaign)
     shown = {"state": state, "definition": definition, "plan": plan, "new_launch": uuid.uuid4().hex[:12]}
-    shown |= {"LAUNCH_WORDS": LAUNCH_WORDS}
+    shown |= {"LAUNCH_WORDS": LAUNCH_WORDS, "versions": read_versions(context.settings, name_campaign(key))}
     return render(request, "campaign.html", shown)
 
 
@@ -130,6 +138,9 @@ def show_performance(request: Request, key: Key, context: Context, principal: Re
         "funnel": draw_funnel(found.contacts[TREATED]),
         "contacts": (CONTACT_HEADINGS, contact_rows(found)) if found.customers else None,
         "effect": (EFFECT_HEADINGS, effect_rows(found.effect)) if found.effect else None,
+        "variants": (VARIANT_HEADINGS, variant_rows(found)) if found.variants else None,
+        "comparison": (comparison_headings(found), rows) if (rows := comparison_rows(found)) else None,
+        "versions": (VERSION_HEADINGS, version_rows(found)) if len(found.versions) > 1 else None,
         "decided": [each for each in decided if each.outcome != "fired"],
         "days": days,
         "reason_words": REASON_WORDS,
