@@ -62,6 +62,21 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """Somebody looked at customers.
+
+    Attributes:
+        actor: who.
+        action: what they looked at, as `view churn prediction`.
+        customer_ids: at whom.
+    """
+
+    actor: str
+    action: str
+    customer_ids: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """A line of the audit log."""
 
@@ -209,9 +224,11 @@ class PostgresAccounts:
                 f"no account {name!r} that is not disabled; list them with: holdfast console accounts list"
             )
 
-    def find_key(self, key: str) -> tuple[str, Role] | None:
-        """Return name and role of a key's account; None where the key or the account is of no use."""
-        return _one(self._ask("find_key", {"digest": digest(key)}))
+    def find_keys(self, keys: Sequence[str]) -> list[tuple[str, Role] | None]:
+        """Return name and role of each key's account; None where the key or the account is of no use."""
+        digests = [digest(key) for key in keys]
+        found = {found: (name, Role(role)) for found, name, role in self._ask("find_keys", {"digests": digests})}
+        return [found.get(each) for each in digests]
 
     def list_keys(self) -> Sequence[Key]:
         """Return every key, the latest first."""
@@ -260,9 +277,13 @@ class PostgresAccounts:
             },
         )
 
-    def record_views(self, actor: str, action: str, customer_ids: Sequence[str]) -> None:
-        """Add a line for each customer whom somebody looked at."""
-        self._ask("record_views", {"actor": actor, "action": action, "customers": list(customer_ids)})
+    def record_views(self, views: Sequence[View]) -> Sequence[None]:
+        """Add a line for each customer whom somebody looked at, and return nothing for each view."""
+        lines = [(each.actor, each.action, customer) for each in views for customer in each.customer_ids]
+        if lines:
+            actors, actions, customers = map(list, zip(*lines, strict=True))
+            self._ask("record_views", {"actors": actors, "actions": actions, "customers": customers})
+        return [None] * len(views)
 
     def list_audit(
         self, *, before: int | None, limit: int, actor: str | None = None, customer_id: str | None = None

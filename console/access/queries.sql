@@ -43,9 +43,9 @@ SELECT %(key_id)s, %(digest)s, name, %(by)s, %(expires_at)s FROM console_account
 WHERE name = %(name)s AND disabled_at IS NULL
 RETURNING key_id;
 
--- name: find_key
-SELECT name, role FROM console_key JOIN console_account ON name = account
-WHERE digest = %(digest)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AND disabled_at IS NULL;
+-- name: find_keys
+SELECT digest, name, role FROM console_key JOIN console_account ON name = account
+WHERE digest = ANY(%(digests)s::bytea[]) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()) AND disabled_at IS NULL;
 
 -- name: list_keys
 SELECT key_id, account, created_at, created_by, expires_at, revoked_at FROM console_key ORDER BY created_at DESC, key_id;
@@ -60,7 +60,8 @@ RETURNING entry_id;
 
 -- name: record_views
 INSERT INTO audit_entry (actor, action, subject, customer_id)
-SELECT %(actor)s, %(action)s, customer_id, customer_id FROM unnest(%(customers)s::text[]) AS t (customer_id)
+SELECT actor, action, customer_id, customer_id
+FROM unnest(%(actors)s::text[], %(actions)s::text[], %(customers)s::text[]) AS t (actor, action, customer_id)
 RETURNING entry_id;
 
 -- name: list_audit

@@ -51,6 +51,7 @@ from console.web.rate_limits import RateLimits
 from console.web.rendering import STATIC
 from console.web.shared_values import share_facts, share_status
 from console.web.sign_in_limits import SignInLimits
+from console.web.together import Together
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -83,9 +84,12 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         hosts: the names in addresses that the console answers to; any other is refused, so that no page of another
             site can reach it by a name of its own (DNS rebinding).
     """
+    accounts = PostgresAccounts(settings.ledger_url)
     context = WebContext(
         settings,
-        PostgresAccounts(settings.ledger_url),
+        accounts,
+        Together(accounts.find_keys),
+        Together(accounts.record_views),
         is_open,
         share_status(settings),
         SignInLimits(),

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from console.access.names import LOCAL
 from console.access.roles import Permission, Principal, Role
 from console.access.tokens import derive_csrf_token, is_same
 from console.web.context import Context
 from console.web.errors import ForbiddenError, NotSignedInError
-from console.web.idempotency import begin_once
+from console.web.idempotency import begin_once, is_keyed
 
 if TYPE_CHECKING:
     from console.web.context import WebContext
@@ -31,25 +32,25 @@ def find_session_token(request: Request, context: WebContext) -> str | None:
     return request.cookies.get(SECURE_COOKIE if context.is_secure else COOKIE)
 
 
-def find_principal(request: Request, context: WebContext) -> Principal | None:
+async def find_principal(request: Request, context: WebContext) -> Principal | None:
     """Return who makes a request; None without a session or a key."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        found = context.accounts.find_key(key.strip())
+        found = await context.keys.ask(key.strip())
         return None if found is None else Principal(*found)
     if context.is_open:
         return Principal(LOCAL, Role.ADMIN, derive_csrf_token(context.secret))
     token = find_session_token(request, context)
-    found = None if token is None else context.accounts.find_session(token)
+    found = None if token is None else await run_in_threadpool(context.accounts.find_session, token)
     return None if token is None or found is None else Principal(*found, derive_csrf_token(token))
 
 
-def _authenticate(request: Request, context: Context) -> Principal:
+async def _authenticate(request: Request, context: Context) -> Principal:
     is_limited = request.url.path.startswith("/api/")
     address = request.client.host if request.client else ""
     if is_limited:
         context.rates.check_address(address)
-    principal = find_principal(request, context)
+    principal = await find_principal(request, context)
     if is_limited and principal is not None:
         context.rates.count(principal.name)
     if is_limited and principal is None:
@@ -114,7 +115,7 @@ class Requires:
 
     permission: Permission
 
-    def __call__(
+    async def __call__(
         self,
         request: Request,
         context: Context,
@@ -129,7 +130,8 @@ class Requires:
         """
         if not principal.may(self.permission):
             raise ForbiddenError(f"the role {principal.role} may not {self.permission}; ask an admin for another role")
-        begin_once(request, context.accounts, principal.name)
+        if is_keyed(request):
+            await run_in_threadpool(begin_once, request, context.accounts, principal.name)
         return principal
 
 

@@ -11,7 +11,8 @@ from console.access.tokens import make_session_token
 
 if TYPE_CHECKING:
     from console.access.openid_provider import OpenIdProvider
-    from console.access.postgres_accounts import PostgresAccounts
+    from console.access.postgres_accounts import PostgresAccounts, View
+    from console.access.roles import Role
     from console.use_cases.segment_columns import FactColumns
     from console.use_cases.status import Status
     from console.web.analytics_watch import AnalyticsWatch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from console.web.prediction_desk import PredictionDesk
     from console.web.rate_limits import RateLimits
     from console.web.sign_in_limits import SignInLimits
+    from console.web.together import Together
     from streams.settings import Settings
 
 
@@ -30,6 +32,8 @@ class WebContext:
     Attributes:
         settings: those of the deployment.
         accounts: who may sign in, and the audit log.
+        keys: finds whose an API key is.
+        views: records who looked at customers.
         is_open: no sign-in is needed, and everybody is an admin; only on a loopback address.
         status: looks at the deployment.
         sign_ins: how many sign-ins may fail.
@@ -44,6 +48,8 @@ class WebContext:
 
     settings: Settings
     accounts: PostgresAccounts
+    keys: Together[str, tuple[str, Role] | None]
+    views: Together[View, None]
     is_open: bool
     status: FreshValue[Status]
     sign_ins: SignInLimits
@@ -61,7 +67,7 @@ class WebContext:
         return (self.settings.console_url or "").startswith("https:")
 
 
-def _find_context(request: Request) -> WebContext:
+async def _find_context(request: Request) -> WebContext:
     return cast("WebContext", request.app.state.context)
 
 

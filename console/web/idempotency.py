@@ -58,17 +58,20 @@ class KeyedRequest:
     account: str | None = None
 
 
+def is_keyed(request: Request) -> bool:
+    """Return whether a request has a key."""
+    return _STATE in request.scope.get("state", {})
+
+
 def begin_once(request: Request, accounts: PostgresAccounts, account: str) -> None:
-    """Begin a request that has a key; without one nothing happens. Call it when it is known that the account may.
+    """Begin a request that has a key. Call it when it is known that the account may.
 
     Raises:
         ReplayedAnswer: it was answered before.
         ConflictError: the first request under this key still runs, or its process ended before it was answered.
         InvalidRequestError: the key stands for another request.
     """
-    keyed = cast("KeyedRequest | None", request.scope.get("state", {}).get(_STATE))
-    if keyed is None:
-        return
+    keyed = cast("KeyedRequest", request.scope["state"][_STATE])
     if not 1 <= len(keyed.key) <= LONGEST_KEY:
         raise InvalidRequestError(f"{HEADER}: a key has 1 to {LONGEST_KEY} characters; this one has {len(keyed.key)}")
     fingerprint = keyed.content.digest()

@@ -5,42 +5,33 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import defaultdict
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from console.errors import FOR_PEOPLE
 from console.use_cases.predictions import open_service
+from console.web.together import Together
 from models.facts import facts_read
+from models.predictions import list_kinds
 from models.registry import version_fingerprint
 from segments.definition_files import SUFFIXES
 from streams.definitions import find_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from console.use_cases.predictions import Answers, PredictionService
     from streams.settings import Settings
 
 FRESH_S = 2.0
 """How long a look at what is promoted counts."""
-AT_ONCE = 2_000
-"""The most questions that are answered together."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    kind: str
-    customer_ids: Sequence[str]
-    answer: asyncio.Future[Answers]
 
 
 class PredictionDesk:
     """Answers questions in one thread, on one connection to the warehouse.
-
-    Questions that arrive while others are answered are answered together: rows are read and scored in one batch.
 
     Args:
         settings: where customers, models and definitions are.
@@ -51,13 +42,12 @@ class PredictionDesk:
         # Made by `open`: a console that is built and not served holds nothing open.
         self._loop: asyncio.AbstractEventLoop
         self._thread: threading.Thread
-        self._waiting: list[_Question] = []
         self._stack = AsyncExitStack()
         self._lock = asyncio.Lock()
         self._service: PredictionService | None = None
         self._fingerprint: object = None
         self._looked_at = 0.0
-        self._work: asyncio.Task[None] | None = None
+        self._together = {kind: Together(partial(self._answer_each, kind)) for kind in list_kinds()}
 
     def open(self) -> None:
         """Start the thread; models are loaded with the first question."""
@@ -79,7 +69,15 @@ class PredictionDesk:
             WarehouseError, LedgerUnavailableError, PredictionError: as PredictionService.answer.
             CampaignError, SegmentsError, ModelError: the definitions or the models cannot be used.
         """
-        return asyncio.run_coroutine_threadsafe(self._ask(kind, customer_ids), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(self._answer(kind, customer_ids), self._loop).result()
+
+    async def ask(self, kind: str, customer_ids: Sequence[str]) -> Answers:
+        """Return the predictions of some customers; requests that ask at the same time are answered together.
+
+        Raises:
+            The errors of `answer`.
+        """
+        return await self._together[kind].ask(customer_ids)
 
     def find_inputs(self) -> frozenset[str]:
         """Return the facts that models, segments and offers read; safe for threads.
@@ -96,36 +94,20 @@ class PredictionDesk:
         rules = (*(each.facts for each in segments), *(each.facts for each in offers))
         return facts_read(service.scorers).union(*rules)
 
-    async def _ask(self, kind: str, customer_ids: Sequence[str]) -> Answers:
-        question = _Question(kind, customer_ids, self._loop.create_future())
-        self._waiting.append(question)
-        if self._work is None or self._work.done():
-            self._work = self._loop.create_task(self._answer_waiting())
-        return await question.answer
+    def _answer_each(self, kind: str, questions: Sequence[Sequence[str]]) -> list[Answers]:
+        """Return the predictions of each question's customers; all rows are read and scored in one batch."""
+        found = self.answer(kind, [each for question in questions for each in question])
+        predictions = {each["customer_id"]: each for each in found.predictions}
+        return [_choose(found, predictions, list(dict.fromkeys(question))) for question in questions]
 
-    async def _answer_waiting(self) -> None:
-        while self._waiting:
-            some, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-            by_kind: dict[str, list[_Question]] = defaultdict(list)
-            for each in some:
-                by_kind[each.kind].append(each)
-            for kind, questions in by_kind.items():
-                await self._answer_together(kind, questions)
-
-    async def _answer_together(self, kind: str, questions: Sequence[_Question]) -> None:
-        wanted = [each for question in questions for each in question.customer_ids]
-        try:
-            async with self._lock:
-                _distribute(await (await self._find_service()).answer(kind, wanted), questions)
-        except FOR_PEOPLE as error:
-            # The next question opens the service again: the warehouse or the models may have changed.
-            await self._close()
-            for question in questions:
-                question.answer.set_exception(error)
-        finally:
-            # After an error of the program, those who wait must not wait forever.
-            for question in questions:
-                question.answer.cancel()
+    async def _answer(self, kind: str, customer_ids: Sequence[str]) -> Answers:
+        async with self._lock:
+            try:
+                return await (await self._find_service()).answer(kind, customer_ids)
+            except FOR_PEOPLE:
+                # The next question opens the service again: the warehouse or the models may have changed.
+                await self._close()
+                raise
 
     async def _find_service(self) -> PredictionService:
         """Return the service, opened again where a model was promoted or a definition has changed."""
@@ -155,13 +137,10 @@ class PredictionDesk:
         return models, tuple((str(each), each.stat().st_mtime_ns) for each in files)
 
 
-def _distribute(found: Answers, questions: Sequence[_Question]) -> None:
-    predictions = {each["customer_id"]: each for each in found.predictions}
-    for question in questions:
-        wanted = list(dict.fromkeys(question.customer_ids))
-        mine = replace(
-            found,
-            predictions=[predictions[each] for each in wanted if each in predictions],
-            problems={each: found.problems[each] for each in wanted if each in found.problems},
-        )
-        question.answer.set_result(mine)
+def _choose(found: Answers, predictions: Mapping[str, dict[str, Any]], wanted: Sequence[str]) -> Answers:
+    """Return what was found of the wanted customers."""
+    return replace(
+        found,
+        predictions=[predictions[each] for each in wanted if each in predictions],
+        problems={each: found.problems[each] for each in wanted if each in found.problems},
+    )

@@ -76,21 +76,21 @@ class Columns(BaseModel):
 
 
 @router.post("/ml/nbo/")
-def predict_offer(asked: CustomerRequest, context: Context, principal: CustomerViewer) -> NextBestOffer:
+async def predict_offer(asked: CustomerRequest, context: Context, principal: CustomerViewer) -> NextBestOffer:
     """Return the next best offer of a customer."""
-    return NextBestOffer(**predict_one(context, principal, "nbo", asked.customer_id))
+    return NextBestOffer(**await predict_one(context, principal, "nbo", asked.customer_id))
 
 
 @router.post("/ml/churn/")
-def predict_churn(asked: CustomerRequest, context: Context, principal: CustomerViewer) -> Churn:
+async def predict_churn(asked: CustomerRequest, context: Context, principal: CustomerViewer) -> Churn:
     """Return the churn prediction of a customer."""
-    return Churn(**predict_one(context, principal, "churn", asked.customer_id))
+    return Churn(**await predict_one(context, principal, "churn", asked.customer_id))
 
 
 @router.post("/ml/rfm/")
-def predict_rfm(asked: CustomerRequest, context: Context, principal: CustomerViewer) -> Rfm:
+async def predict_rfm(asked: CustomerRequest, context: Context, principal: CustomerViewer) -> Rfm:
     """Return the RFM scores of a customer."""
-    return Rfm(**predict_one(context, principal, "rfm", asked.customer_id))
+    return Rfm(**await predict_one(context, principal, "rfm", asked.customer_id))
 
 
 @router.get("/columns/")

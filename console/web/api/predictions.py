@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
+from console.access.postgres_accounts import View
 from console.use_cases.customer_search import find_members
 from console.web.api.customers import NO_NUL, Cursor, CustomerId
 from console.web.authentication import CustomerViewer
@@ -53,21 +55,23 @@ class Predictions(BaseModel):
 
 
 @router.get("/{kind}/customers/{customer_id:path}")
-def predict_customer(
+async def predict_customer(
     kind: Kind, customer_id: CustomerId, context: Context, principal: CustomerViewer
 ) -> dict[str, Any]:
     """Return the prediction of one customer."""
-    return predict_one(context, principal, kind, customer_id)
+    return await predict_one(context, principal, kind, customer_id)
 
 
 @router.post("/{kind}")
-def predict_customers(kind: Kind, asked: PredictionRequest, context: Context, principal: CustomerViewer) -> Predictions:
+async def predict_customers(
+    kind: Kind, asked: PredictionRequest, context: Context, principal: CustomerViewer
+) -> Predictions:
     """Return the predictions of up to 1,000 customers."""
-    return _as_list(kind, answer(context, principal, kind, asked.customer_ids), context, principal)
+    return _as_list(kind, await answer(context, principal, kind, asked.customer_ids), context, principal)
 
 
 @router.get("/{kind}")
-def predict_segment(
+async def predict_segment(
     kind: Kind,
     segment: Annotated[str, Query(min_length=1, max_length=200, pattern=NO_NUL, description="The key of a segment.")],
     context: Context,
@@ -76,30 +80,30 @@ def predict_segment(
     cursor: Cursor = None,
 ) -> Predictions:
     """Return the predictions of the members of a segment, in the order of their ids."""
-    members = find_members(context.settings, segment, limit=limit, after=read_place(cursor))
-    found = _as_list(kind, answer(context, principal, kind, members), context, principal)
+    members = await run_in_threadpool(find_members, context.settings, segment, limit=limit, after=read_place(cursor))
+    found = _as_list(kind, await answer(context, principal, kind, members), context, principal)
     found.next_cursor = write_place(members[-1]) if len(members) == limit else None
     return found
 
 
-def predict_one(context: WebContext, principal: Principal, kind: str, customer_id: str) -> dict[str, Any]:
+async def predict_one(context: WebContext, principal: Principal, kind: str, customer_id: str) -> dict[str, Any]:
     """Return the prediction of one customer.
 
     Raises:
         NotFoundError: the warehouse has not one row of the customer.
     """
-    found = answer(context, principal, kind, [customer_id])
+    found = await answer(context, principal, kind, [customer_id])
     if not found.predictions:
         raise NotFoundError(found.problems[customer_id])
     return mask_prediction(found.predictions[0], principal, context.settings.personal_columns)
 
 
-def answer(context: WebContext, principal: Principal, kind: str, customer_ids: Sequence[str]) -> Answers:
+async def answer(context: WebContext, principal: Principal, kind: str, customer_ids: Sequence[str]) -> Answers:
     """Return predictions, and record who looked at whom."""
-    found = context.predictions.answer(kind, customer_ids)
+    found = await context.predictions.ask(kind, customer_ids)
     viewed = [each["customer_id"] for each in found.predictions]
     if viewed:
-        context.accounts.record_views(principal.name, f"view {kind} prediction", viewed)
+        await context.views.ask(View(principal.name, f"view {kind} prediction", viewed))
     return found
 
 

@@ -30,9 +30,9 @@ _WRONG = "No account has this name and password."
 
 
 @router.get("/sign-in")
-def show_form(request: Request, context: Context, next: str = "/") -> Response:  # noqa: A002 - its name in the address
+async def show_form(request: Request, context: Context, next: str = "/") -> Response:  # noqa: A002 - its name in the address
     """Show the form, or go on where somebody is signed in."""
-    if find_principal(request, context) is not None:
+    if await find_principal(request, context) is not None:
         return RedirectResponse(within_console(next), 303)
     return show_sign_in(request, context, "", HTTPStatus.OK, then=next)
 
