@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import secrets
 import signal
 import tempfile
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 # Before the profile that the command line names is loaded.
 examples.register_profiles()
+
+# Kafka runs for a quarter of an hour at most, in which its second compiler would cost more than it gains.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 # Database 0 is reserved for clients that use the endpoint unchanged.
 _redis_databases = itertools.cycle(range(1, DATABASES))

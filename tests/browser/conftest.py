@@ -36,6 +36,6 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
-    """A workplace of one module's tests."""
-    with lend_place(endpoints, tmp_path_factory.mktemp("console"), {}) as lent:
+    """A workplace of one module's tests, whose console waits for its services as long as a busy machine needs."""
+    with lend_place(endpoints, tmp_path_factory.mktemp("console"), {"HOLDFAST_CONSOLE_PATIENCE_S": "30"}) as lent:
         yield lent

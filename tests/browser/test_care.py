@@ -195,7 +195,9 @@ def test_an_analyst_sees_who_buys_again(chromium: Browser, console: str, width: 
 
 
 def test_api_answers_care(console: str, keys: dict[str, str]) -> None:
-    with httpx.Client(base_url=f"{console}/api/v1", headers={"Authorization": f"Bearer {keys['care']}"}) as client:
+    with httpx.Client(
+        base_url=f"{console}/api/v1", headers={"Authorization": f"Bearer {keys['care']}"}, timeout=30
+    ) as client:
         assert client.get("/customers", params={"starts_with": "spend"}).json() == {
             "customer_ids": ["spender"],
             "next_cursor": None,
@@ -215,7 +217,7 @@ def test_api_answers_care(console: str, keys: dict[str, str]) -> None:
 
 
 def test_api_predicts(console: str, keys: dict[str, str]) -> None:
-    with httpx.Client(base_url=console, headers={"Authorization": f"Bearer {keys['care']}"}) as client:
+    with httpx.Client(base_url=console, headers={"Authorization": f"Bearer {keys['care']}"}, timeout=30) as client:
         one = client.get("/api/v1/predictions/churn/customers/spender").json()
         assert one["customer_id"] == "spender"
         many = client.post("/api/v1/predictions/rfm", json={"customer_ids": ["spender", "nobody", "active"]}).json()
@@ -233,12 +235,12 @@ def test_api_predicts(console: str, keys: dict[str, str]) -> None:
 
 
 def test_who_may_not_see_personal_columns_gets_none(console: str, keys: dict[str, str]) -> None:
-    with httpx.Client(base_url=console, headers={"Authorization": f"Bearer {keys['marketer']}"}) as client:
+    with httpx.Client(base_url=console, headers={"Authorization": f"Bearer {keys['marketer']}"}, timeout=30) as client:
         for path in ("facts", "explanation", "timeline"):
             assert "private@example.org" not in client.get(f"/api/v1/customers/spender/{path}").text
         what_if = client.post("/api/v1/customers/spender/what-if", json={"values": {"days_since_last_transaction": 99}})
         assert {each["message"] for each in what_if.json()["decisions"]} == {"hidden"}
         said = client.post("/api/v1/customers/spender/feedback", json={"kind": "always_vip", "why": "a test"})
         assert said.status_code == 403
-    with httpx.Client(base_url=console, headers={"Authorization": f"Bearer {keys['viewer']}"}) as client:
+    with httpx.Client(base_url=console, headers={"Authorization": f"Bearer {keys['viewer']}"}, timeout=30) as client:
         assert client.get("/api/v1/customers/spender/facts").status_code == 403

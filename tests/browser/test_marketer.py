@@ -61,6 +61,7 @@ def test_a_marketer_builds_a_segment_and_sees_whom_it_changes(console: str, chro
         page.get_by_role("heading", name="Segments").wait_for()
         visitor.look("segments-1280")
         page.get_by_role("link", name="lapsing").first.click()
+        page.get_by_role("link", name="Edit").wait_for()
         visitor.look("segment-1280")
         page.get_by_role("link", name="Edit").click()
         # The rule is one condition; the button puts it into a group with a new one.

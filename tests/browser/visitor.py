@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
 SERIOUS = {"serious", "critical"}
-WAIT_MS = 15_000
+WAIT_MS = 60_000
+"""For what is there in a moment on a machine that has nothing else to do."""
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Visitor:
     def look(self, name: str) -> None:
         """Keep a picture of the page, and let axe examine it."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        # While a request runs, what it will replace looks otherwise.
+        expect(self.page.locator(".htmx-request")).to_have_count(0, timeout=WAIT_MS)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
         found = Axe().run(self.page).response["violations"]
         self.problems += [

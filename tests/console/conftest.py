@@ -10,7 +10,6 @@ import httpx
 import psycopg
 import pytest
 
-from campaigns.migrations import migrate
 from console.access.passwords import hash_password
 from console.access.postgres_accounts import PostgresAccounts
 from console.access.roles import Role
@@ -31,7 +30,6 @@ PASSWORD = "correct horse battery"  # noqa: S105 - of a test
 def environment(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """A deployment that has decided nothing, with an account of each role; each one's name is the role."""
     with lend_place(endpoints, tmp_path_factory.mktemp("console"), {}) as place:
-        migrate(place.environment["HOLDFAST_LEDGER_URL"])
         with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
             warehouse.execute(SCHEMA)
         with opened(place.environment) as accounts:

@@ -126,12 +126,14 @@ def ask(client: httpx.Client, name: str) -> int:
 
 def gets_in(console: str, cookies: Mapping[str, str]) -> bool:
     """Return whether somebody with these cookies gets in."""
-    return httpx.get(f"{console}/customers", cookies=dict(cookies)).status_code == 200
+    return httpx.get(f"{console}/customers", cookies=dict(cookies), timeout=30).status_code == 200
 
 
 def status_with(console: str, key: str) -> int:
     """Return the status of the API's answer to a key; 404 is that of who gets in."""
-    return httpx.get(f"{console}{A_CUSTOMER}", headers={"Authorization": f"Bearer {key}".encode()}).status_code
+    return httpx.get(
+        f"{console}{A_CUSTOMER}", headers={"Authorization": f"Bearer {key}".encode()}, timeout=30
+    ).status_code
 
 
 def find_token(client: httpx.Client) -> str:
@@ -217,7 +219,7 @@ def test_a_session_is_no_key_and_a_key_no_session(
 
 
 def test_part_of_a_page_whose_session_has_ended_loads_the_page_again(console: str) -> None:
-    answer = httpx.get(f"{console}/parts/overview", headers={"HX-Request": "true"})
+    answer = httpx.get(f"{console}/parts/overview", headers={"HX-Request": "true"}, timeout=30)
     assert (answer.status_code, answer.headers["HX-Refresh"]) == (401, "true")
 
 
@@ -300,4 +302,4 @@ def test_a_change_with_the_token_is_made(
 def test_another_site_cannot_sign_somebody_in(console: str) -> None:
     form = {"name": "care", "password": "correct horse battery"}
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
-        assert httpx.post(f"{console}/sign-in", data=form, headers=headers).status_code == 403
+        assert httpx.post(f"{console}/sign-in", data=form, headers=headers, timeout=30).status_code == 403

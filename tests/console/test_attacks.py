@@ -54,7 +54,7 @@ def test_a_name_of_another_site_for_this_address_is_refused(open_console: str, h
 def test_the_names_of_the_console_are_answered(environment: Mapping[str, str], host: str) -> None:
     public = "http://[fd00::1]:9000" if host.startswith("[fd") else "https://crm.example.org"
     with serve_console(environment, HOLDFAST_CONSOLE_URL=public) as address:
-        assert httpx.get(f"{address}/sign-in", headers={"Host": host}).status_code == 200
+        assert httpx.get(f"{address}/sign-in", headers={"Host": host}, timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,9 @@ def test_only_a_proxy_may_say_where_a_request_comes_from(
     settings = {"HOLDFAST_CONSOLE_URL": "https://crm.example.org", "HOLDFAST_CONSOLE_PROXIES": proxies}
     with serve_console(environment, **settings) as address:
         form = {"name": account, "password": "wrong"}
-        httpx.post(f"{address}/sign-in", data=form, headers={"X-Forwarded-For": "198.51.100.1, 203.0.113.7"})
+        httpx.post(
+            f"{address}/sign-in", data=form, headers={"X-Forwarded-For": "198.51.100.1, 203.0.113.7"}, timeout=30
+        )
     assert accounts.list_audit(before=None, limit=1, actor=account)[0].address == counted
 
 
@@ -91,8 +93,8 @@ def test_signing_in_leads_to_no_other_site(console: str, accounts: PostgresAccou
 
 
 def test_signing_in_leads_back_to_the_page(console: str) -> None:
-    asked = httpx.get(f"{console}/customers/a%2Fb%3Fc%23d?x=1%262").headers["Location"]
-    form = httpx.get(console + asked).text
+    asked = httpx.get(f"{console}/customers/a%2Fb%3Fc%23d?x=1%262", timeout=30).headers["Location"]
+    form = httpx.get(console + asked, timeout=30).text
     assert 'name="next" value="/customers/a%2Fb%3Fc%23d?x=1%262"' in form
 
 
@@ -193,7 +195,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_unread(console: str) -> Non
 
 def test_a_body_that_does_not_say_how_large_it_is_is_read_to_the_limit(console: str) -> None:
     pieces = (b"name=" + b"x" * 100_000 for _ in range(MAX_BODY_BYTES // 100_000 + 1))
-    assert httpx.post(f"{console}/sign-in", content=pieces, headers=FORM).status_code in {400, 413}
+    assert httpx.post(f"{console}/sign-in", content=pieces, headers=FORM, timeout=30).status_code in {400, 413}
 
 
 @pytest.mark.parametrize("fields", [1_001, 20_000])
@@ -204,7 +206,7 @@ def test_a_form_of_very_many_fields_is_refused(console: str, fields: int, *, mul
         body, kind = part * fields + b"--b--\r\n", "multipart/form-data; boundary=b"
     else:
         body, kind = b"a=1&" * fields, FORM["Content-Type"]
-    assert httpx.post(f"{console}/sign-in", content=body, headers={"Content-Type": kind}).status_code == 400
+    assert httpx.post(f"{console}/sign-in", content=body, headers={"Content-Type": kind}, timeout=30).status_code == 400
 
 
 ODD_PARTS = (
@@ -233,7 +235,7 @@ ODD_FORMS = [
 
 @pytest.mark.parametrize(("body", "kind"), ODD_FORMS, ids=range(len(ODD_FORMS)))
 def test_an_odd_form_is_refused_in_words(guarded_console: str, body: bytes, kind: str) -> None:
-    answer = httpx.post(f"{guarded_console}/sign-in", content=body, headers={"Content-Type": kind})
+    answer = httpx.post(f"{guarded_console}/sign-in", content=body, headers={"Content-Type": kind}, timeout=30)
     assert 400 <= answer.status_code < 500
 
 
@@ -288,7 +290,7 @@ def test_odd_ids_break_nothing(console: str, accounts: PostgresAccounts, path: s
     ],
 )
 def test_every_answer_has_the_security_headers(console: str, path: str, status: int) -> None:
-    answer = httpx.get(console + path)
+    answer = httpx.get(console + path, timeout=30)
     assert answer.status_code == status
     assert {name: answer.headers.get(name) for name in SECURITY_HEADERS} == SECURITY_HEADERS
     assert "Server" not in answer.headers
@@ -297,7 +299,7 @@ def test_every_answer_has_the_security_headers(console: str, path: str, status: 
 
 
 def test_a_refused_host_gets_the_security_headers_too(console: str) -> None:
-    answer = httpx.get(console, headers={"Host": "evil.example"})
+    answer = httpx.get(console, headers={"Host": "evil.example"}, timeout=30)
     assert answer.status_code == 400
     assert set(SECURITY_HEADERS) <= {name.title() for name in answer.headers} | set(answer.headers)
 

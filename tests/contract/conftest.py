@@ -1,4 +1,4 @@
-"""Ledgers for the contracts. They are copies of one that is migrated once: that takes longer than most tests."""
+"""Ledgers for the contracts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
-from tests.journey.workplace import lend_database
+from tests.journey.workplace import lend_database, lend_ledger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -17,18 +16,10 @@ if TYPE_CHECKING:
     from console.embedded.services import Endpoints
 
 
-@pytest.fixture(scope="session")
-def ledger_template(endpoints: Endpoints) -> Iterator[str]:
-    """The name of a ledger with all tables and no rows."""
-    with lend_database(endpoints.ledger_url, f"template_{secrets.token_hex(4)}") as url:
-        migrate(url)
-        yield url.rpartition("/")[2]
-
-
 @pytest.fixture
-def ledger_url(endpoints: Endpoints, ledger_template: str) -> Iterator[str]:
+def ledger_url(endpoints: Endpoints) -> Iterator[str]:
     """A ledger with all tables and no rows, dropped after the test."""
-    with lend_database(endpoints.ledger_url, f"ledger_{secrets.token_hex(4)}", template=ledger_template) as url:
+    with lend_ledger(endpoints.ledger_url) as url:
         yield url
 
 

@@ -40,8 +40,8 @@ def world(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="session")
 def undisturbed(world: World, records: Sequence[InputRecord]) -> Outcome:
-    """The outcome of a run without faults."""
-    with Run(world, records) as run:
+    """The outcome of a run without faults, whose worker makes the tables of its ledger."""
+    with Run(world, records, is_migrated=False) as run:
         run.send()
         run.start()
         return run.finish()

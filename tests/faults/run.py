@@ -25,7 +25,7 @@ from tests.faults.oracle import Progress, collect
 from tests.faults.scenario import PARTITIONS
 from tests.faults.worker_with_faults import run_with_faults
 from tests.forked_process import ForkedProcess
-from tests.journey.workplace import lend_database
+from tests.journey.workplace import lend_database, lend_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -141,6 +141,8 @@ class Run:
     ledger_url: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     """Settings of its workers that differ from the defaults."""
+    is_migrated: bool = True
+    """Whether the ledger has its tables before a worker starts."""
     _stack: ExitStack = field(default_factory=ExitStack)
     progress: Progress = field(init=False)
     _admin: AdminClient = field(init=False)
@@ -149,7 +151,8 @@ class Run:
         endpoints = self.world.endpoints
         settings = load_settings(broker=endpoints.broker, topic_prefix=self.prefix)
         create_missing_topics(settings, partitions=PARTITIONS, replication=1)
-        lent = lend_database(endpoints.ledger_url, f"ledger_{self.prefix.rstrip('.')}")
+        empty = lend_database(endpoints.ledger_url, f"ledger_{self.prefix.rstrip('.')}")
+        lent = lend_ledger(endpoints.ledger_url) if self.is_migrated else empty
         self.ledger_url = self._stack.enter_context(lent)
         self.progress = Progress(endpoints.broker, self.prefix, self.group)
         self._stack.callback(self.progress.close)

@@ -20,10 +20,12 @@ from tests.faults.run import Run, WorkerProcess
 from tests.forked_process import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.faults.audit import Entry
     from tests.faults.oracle import Outcome
+    from tests.faults.run import World
+    from tests.faults.scenario import InputRecord
 
 EARLIER = "42d1ccc"
 """The commit of the earlier version: the latest one that is in operation somewhere. Set it at every release."""
@@ -70,6 +72,13 @@ def locate(source: Path, environment: Mapping[str, str]) -> Path:
         [sys.executable, "-c", WHERE], cwd=source, env=environment, capture_output=True, text=True, check=True
     )
     return Path(done.stdout.strip())
+
+
+@pytest.fixture
+def run(world: World, records: Sequence[InputRecord]) -> Iterator[Run]:
+    """A run whose ledger gets the tables of the earlier version."""
+    with Run(world, records, is_migrated=False) as entered:
+        yield entered
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from console.warehouse import load_example
-from tests.journey.workplace import lend_database
+from tests.journey.workplace import lend_database, lend_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +42,13 @@ def lend_example(endpoints: Endpoints) -> Iterator[LendExample]:
                 yield copy
 
         yield lend
+
+
+@pytest.fixture
+def migrated_url(endpoints: Endpoints) -> Iterator[str]:
+    """A ledger with all tables and no rows, dropped after the test."""
+    with lend_ledger(endpoints.ledger_url) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def at_work(
 
 def owns_partitions(worker: WorkerProcess) -> bool:
     """Return whether the group has given a worker a part of the input."""
-    with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+    with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=30) as answer:
         return "\nholdfast_partitions 0.0" not in answer.read().decode()
 
 

@@ -17,7 +17,6 @@ from msgspec import structs
 
 from campaigns.dead_letters import DeadLetterFilter, Resolution
 from campaigns.errors import DeadLetterError
-from campaigns.migrations import migrate
 from campaigns.ports import BatchChanges
 from campaigns.postgres_dead_letters import open_dead_letters
 from campaigns.postgres_ledger import PostgresLedger
@@ -104,18 +103,17 @@ def read_back(broker: str, topic: str) -> Iterator[tuple[Any, ...]]:
 
 
 @pytest.fixture
-def desk(endpoints: Endpoints, ledger_url: str, topic_prefix: str) -> Desk:
+def desk(endpoints: Endpoints, migrated_url: str, topic_prefix: str) -> Desk:
     """A desk with an empty ledger and empty topics."""
     environment = {
         "HOLDFAST_BROKER": endpoints.broker,
-        "HOLDFAST_LEDGER_URL": ledger_url,
+        "HOLDFAST_LEDGER_URL": migrated_url,
         "HOLDFAST_TOPIC_PREFIX": topic_prefix,
         "HOLDFAST_GROUP": f"{topic_prefix}group",
     }
     settings = load_settings(
-        broker=endpoints.broker, ledger_url=ledger_url, topic_prefix=topic_prefix, group=f"{topic_prefix}group"
+        broker=endpoints.broker, ledger_url=migrated_url, topic_prefix=topic_prefix, group=f"{topic_prefix}group"
     )
-    migrate(ledger_url)
     create_topics(endpoints.broker, [*settings.input_topics, *settings.output_topics.values()], PARTITIONS)
     return Desk(environment, settings)
 

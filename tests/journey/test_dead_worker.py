@@ -31,7 +31,7 @@ KNOWN_S = 8 * FIND_EVERY_S
 
 def owns_one(worker: WorkerProcess) -> bool:
     """Return whether a worker owns one of the two partitions, of each of the four topics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=30) as answer:
         return "\nholdfast_partitions 4.0" in answer.read().decode()
 
 

@@ -95,7 +95,6 @@ def deployment(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -
     settings = {"HOLDFAST_DEFINITIONS_DIR": str(write_definitions(folder / "definitions"))}
     with lend_place(endpoints, folder, settings) as place, lend_role(place) as role:
         place.do("topics", "create", "--partitions", str(PARTITIONS))
-        place.do("ledger", "migrate")
         grant(place.environment["HOLDFAST_LEDGER_URL"], role)
         place.publish("customer-updates", *map(place.event, CUSTOMERS))
         urls = {

@@ -80,7 +80,7 @@ def live(place: Workplace, customer: str) -> None:
 
 def count_left_out(worker: WorkerProcess) -> float:
     """Return how many events of erased customers a worker has left out."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
     name = 'holdfast_events_left_out_total{reason="erased"} '
     return next(float(line.removeprefix(name)) for line in lines if line.startswith(name))

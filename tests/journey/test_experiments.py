@@ -58,7 +58,7 @@ class AtWork:
 
     def metrics(self, worker: WorkerProcess) -> str:
         """Return what a worker exposes."""
-        with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=30) as answer:
             return str(answer.read().decode())
 
     def wait_for(self, line: str) -> None:

@@ -32,7 +32,7 @@ def place(endpoints: Endpoints, tmp_path: Path) -> Iterator[Workplace]:
         "DWH_CUSTOMER_ID_COLUMN": "customerID",
         "HOLDFAST_DEFINITIONS_DIR": str(tmp_path / "start" / "definitions"),
     }
-    with lend_place(endpoints, tmp_path, settings) as lent:
+    with lend_place(endpoints, tmp_path, settings, is_migrated=False) as lent:
         yield lent
 
 

@@ -31,7 +31,6 @@ def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A place whose definitions are in the ledger."""
     folder = tmp_path_factory.mktemp("ledger-definitions")
     with lend_place(endpoints, folder, {"HOLDFAST_DEFINITIONS": "ledger"}) as lent:
-        lent.do("ledger", "migrate")
         lent.do("topics", "create", "--partitions", str(PARTITIONS))
         with psycopg.connect(lent.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
             warehouse.execute(SCHEMA)

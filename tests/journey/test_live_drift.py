@@ -34,7 +34,7 @@ def test_drift_is_measured_reported_and_logged_once(endpoints: Endpoints, tmp_pa
         place.set_customers(CUSTOMERS)
         for _ in range(2 * EVERY):
             place.update(*CUSTOMERS)
-        with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=30) as answer:
             metrics = answer.read().decode()
         assert read_health(worker)["status"] == "ok"
     assert 'holdfast_live_drift{column="items",model="churn",version="churn-' in metrics

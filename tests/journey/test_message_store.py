@@ -38,7 +38,6 @@ def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with psycopg.connect(lent.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
             warehouse.execute(SCHEMA.encode())
         lent.do("topics", "create")
-        lent.do("ledger", "migrate")
         say(lent, SAID)
         yield lent
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from campaigns.migrations import migrate
 from console.cli import holdfast
 from models.experiment_control import start_experiment
 from models.inputs import FEATURE_MAPPING, model_inputs
@@ -146,11 +145,10 @@ def test_a_preview_tells_who_would_move_and_promotes_nothing(run: Run, folder: P
 
 
 def test_a_shadow_is_compared_with_the_champion_on_the_outcomes_since_its_start(
-    run: Run, folder: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, folder: Path, migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here with a copy of it, which is calibrated alike; nothing is compared that was not asked for."""
-    migrate(ledger_url)
-    monkeypatch.setenv("HOLDFAST_LEDGER_URL", ledger_url)
+    monkeypatch.setenv("HOLDFAST_LEDGER_URL", migrated_url)
     home = folder / "churn"
     add_copy(home, "churn-2")
     begun = datetime(2011, 6, 1, tzinfo=UTC)

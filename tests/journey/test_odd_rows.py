@@ -94,7 +94,7 @@ def test_odd_values_cost_only_themselves(place: Workplace, worker: WorkerProcess
     health = read_health(worker)
     assert health["status"] == "degraded"
     assert sum("values that cannot be read" in line for line in health["degraded"]) == 6
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=30) as answer:
         metrics = answer.read().decode()
     named = [number for number in range(len(ODD)) if f'unreadable_values_total{{column="odd_{number}"}}' in metrics]
     assert named == list(range(len(ODD) - 4))

@@ -114,7 +114,6 @@ def test_nothing_that_guards_is_deleted_while_the_progress_is_unknown(place: Wor
 
 
 def test_a_retention_that_the_definitions_contradict_is_refused(place: Workplace) -> None:
-    place.do("ledger", "migrate")
     folder = ROOT / place.environment["HOLDFAST_DEFINITIONS_DIR"] / "campaigns"
     write_json(folder / "slow.json", {**campaign("slow", "lapsing", "on_enter"), "cooldown_days": 60})
     refused = place.holdfast("prune", HOLDFAST_RETENTION_CONTACT_DAYS="30")

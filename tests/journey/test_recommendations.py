@@ -39,7 +39,6 @@ def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 "INSERT INTO products VALUES (%s, %s, %s, %s, %s)", [[*row.values()] for row in PRODUCTS]
             )
             cursor.executemany("INSERT INTO purchases VALUES (%s, %s, %s, %s, %s)", draw_purchases())
-        lent.do("ledger", "migrate")
         yield lent
 
 

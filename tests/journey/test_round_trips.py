@@ -16,7 +16,6 @@ import redis
 
 from benchmarks.contenders.own_code import batches, build_pipeline, decide
 from benchmarks.workload import Size, draw_events, fill_warehouse, first_events
-from campaigns.migrations import migrate
 from campaigns.postgres_ledger import PostgresLedger
 from features.postgres_warehouse import PostgresWarehouse
 from features.redis_cache import RedisFeatureCache
@@ -50,11 +49,10 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="psycopg lets li
 @pytest.mark.parametrize("topic", ROUND_TRIPS)
 @pytest.mark.parametrize("events", [100, 1000])
 def test_a_batch_waits_as_often_whatever_its_size(
-    warehouse_url: str, ledger_url: str, redis_url: str, tmp_path: Path, topic: str, events: int
+    warehouse_url: str, migrated_url: str, redis_url: str, tmp_path: Path, topic: str, events: int
 ) -> None:
     fill_warehouse(warehouse_url, SIZE)
-    migrate(ledger_url)
-    asked = asyncio.run(count_round_trips(warehouse_url, ledger_url, redis_url, tmp_path, work(topic, events)))
+    asked = asyncio.run(count_round_trips(warehouse_url, migrated_url, redis_url, tmp_path, work(topic, events)))
     assert asked == ROUND_TRIPS[topic]
 
 

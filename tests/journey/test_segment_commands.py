@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from campaigns.migrations import migrate
 from console.cli import main
 from tests.journey.test_worker import workplace
 from tests.journey.workplace import write_json
@@ -94,7 +93,7 @@ class Place:
 @pytest.fixture
 def place(
     warehouse_url: str,
-    ledger_url: str,
+    migrated_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -102,7 +101,6 @@ def place(
     """Five customers and three segments; an empty ledger."""
     with psycopg.connect(warehouse_url) as warehouse:
         warehouse.execute(VIEW)
-    migrate(ledger_url)
     definitions = tmp_path / "definitions"
     for part in ("segments", "campaigns"):
         (definitions / part).mkdir(parents=True)
@@ -111,12 +109,12 @@ def place(
     write_json(definitions / "campaigns" / "offers.json", [{"id": 1, "key": "gift", "name": "A gift"}])
     for name, value in {
         "HOLDFAST_WAREHOUSE_URL": warehouse_url,
-        "HOLDFAST_LEDGER_URL": ledger_url,
+        "HOLDFAST_LEDGER_URL": migrated_url,
         "HOLDFAST_DEFINITIONS_DIR": str(definitions),
         "HOLDFAST_PRIVATE_COLUMNS": "email",
     }.items():
         monkeypatch.setenv(name, value)
-    return Place(monkeypatch, capsys, tmp_path, warehouse_url, ledger_url)
+    return Place(monkeypatch, capsys, tmp_path, warehouse_url, migrated_url)
 
 
 def test_columns_show_facts_with_coverage_and_values_and_nothing_private(place: Place) -> None:
@@ -260,7 +258,6 @@ def test_a_diff_of_an_empty_view_moves_no_customer(place: Place) -> None:
 def test_a_diff_foretells_what_a_worker_does(endpoints: Endpoints, tmp_path: Path) -> None:
     """Before the worker has evaluated the customers, after it has, and after the warehouse has changed."""
     with workplace(endpoints, tmp_path) as place:
-        assert place.holdfast("ledger", "migrate").returncode == 0
 
         def compare(segment: str) -> tuple[int, int, int]:
             shown = place.holdfast("segments", "diff", segment, "--json")

@@ -44,7 +44,7 @@ def delete_offsets(place: Workplace) -> None:
 
 
 def read(worker: WorkerProcess, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/{path}", timeout=30) as answer:
         return str(answer.read().decode())
 
 

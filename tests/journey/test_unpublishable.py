@@ -40,7 +40,7 @@ def write_big_message(place: Workplace) -> None:
 
 def metric(worker: WorkerProcess, name: str) -> float:
     """Return a metric, all labels added."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=30) as answer:
         lines = answer.read().decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 

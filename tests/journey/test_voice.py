@@ -40,7 +40,6 @@ def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A workplace whose store has some weeks of messages; in the last one many name a concern of their own."""
     with lend_place(endpoints, tmp_path_factory.mktemp("voice"), {}) as lent:
         lent.do("topics", "create")
-        lent.do("ledger", "migrate")
         lent.do("messages", "migrate")
         yield lent
 

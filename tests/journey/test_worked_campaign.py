@@ -30,7 +30,7 @@ def place(endpoints: Endpoints, tmp_path: Path) -> Iterator[Workplace]:
         "HOLDFAST_DEFINITIONS_DIR": str(CAMPAIGN / "definitions"),
         "HOLDFAST_MODELS_DIR": str(EXAMPLES / "online_retail" / "models"),
     }
-    with lend_place(endpoints, tmp_path, settings) as lent:
+    with lend_place(endpoints, tmp_path, settings, is_migrated=False) as lent:
         load_example(lent.environment["HOLDFAST_WAREHOUSE_URL"], date(2011, 6, 1), EXAMPLES / "online_retail")
         yield lent
 

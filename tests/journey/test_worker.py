@@ -71,7 +71,7 @@ def place(endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def read_health(worker: WorkerProcess) -> dict[str, Any]:
     """Return the report of /health, whatever its status code."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/health", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/health", timeout=30) as answer:
             return dict(json.load(answer))
     except HTTPError as answer:
         with answer:
@@ -328,7 +328,7 @@ def test_an_opt_out_with_an_unknown_trigger_counts_until_consent_is_given_again(
 
 def read_metrics(worker: WorkerProcess) -> str:
     """Return what /metrics says."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/metrics", timeout=30) as answer:
         return str(answer.read().decode())
 
 

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -17,6 +18,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType  # type: ignore[attr-defined]  # exported unsaid
 from psycopg import sql
 
+from campaigns.migrations import migrate
 from console.demo.worker_process import WorkerProcess
 from tests.forked_process import ForkedProcess, run_command
 
@@ -257,17 +259,43 @@ def lend_database(url: str, name: str, *, template: str = "template1") -> Iterat
 
 
 @contextmanager
-def lend_place(endpoints: Endpoints, folder: Path, settings: Mapping[str, str]) -> Iterator[Workplace]:
+def lend_ledger(url: str) -> Iterator[str]:
+    """Create a ledger with all tables and no rows on the server of `url`, and drop it at the end.
+
+    It is a copy of one that is migrated once, because that takes longer than most tests, with secrets of its own.
+    """
+    with lend_database(url, f"ledger_{secrets.token_hex(4)}", template=_migrated(url)) as lent:
+        with psycopg.connect(lent) as ledger:
+            ledger.execute("UPDATE ledger_state SET ledger_id = DEFAULT, erasure_key = DEFAULT, digest_key = DEFAULT")
+        yield lent
+
+
+@cache
+def _migrated(url: str) -> str:
+    """Return the name of a ledger with all tables and no rows, which stays on the server of `url`."""
+    name = f"template_{secrets.token_hex(4)}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    migrate(f"{url.rpartition('/')[0]}/{name}")
+    return name
+
+
+@contextmanager
+def lend_place(
+    endpoints: Endpoints, folder: Path, settings: Mapping[str, str], *, is_migrated: bool = True
+) -> Iterator[Workplace]:
     """Yield a workplace with a ledger, a warehouse and a prefix of its own.
 
     Args:
         endpoints: of the services.
         folder: for logs and what commands print.
         settings: the other environment variables; they may name another warehouse.
+        is_migrated: whether the ledger has its tables.
     """
     name = secrets.token_hex(4)
+    empty = lend_database(endpoints.ledger_url, f"ledger_{name}")
     with (
-        lend_database(endpoints.ledger_url, f"ledger_{name}") as ledger,
+        lend_ledger(endpoints.ledger_url) if is_migrated else empty as ledger,
         lend_database(endpoints.warehouse_url, f"warehouse_{name}") as warehouse,
     ):
         environment = {

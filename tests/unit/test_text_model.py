@@ -18,7 +18,6 @@ from tests.labelled_texts import labelled_texts, write_labels
 from training.errors import TrainingDataError
 from training.text.head import HeadConfig, fit_head
 from training.text.labels import read_labels
-from training.text.run import TextRunConfig, train_sentiment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,8 +30,15 @@ ODD = ["", " ", "\U0001f600\U0001f600", "\ud800", "<b>", "&amp;", "x" * 100_000,
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Result:
     """A version that was trained and promoted."""
-    folder = tmp_path_factory.mktemp("sentiment")
-    return train_sentiment(read_labels(write_labels(folder / "labels.csv")), TextRunConfig(folder / "models"))
+    return train(tmp_path_factory.mktemp("sentiment"))
+
+
+def train(folder: Path, number: int = 120) -> Result:
+    """Train with this number of labelled texts of each class."""
+    # Not when tests are collected: it imports TensorFlow, which takes four seconds in each of their processes.
+    from training.text.run import TextRunConfig, train_sentiment  # noqa: PLC0415
+
+    return train_sentiment(read_labels(write_labels(folder / "labels.csv", number)), TextRunConfig(folder / "models"))
 
 
 def models_of(trained: Result) -> Path:
@@ -108,4 +114,4 @@ def test_a_version_of_another_scheme_is_refused(trained: Result, tmp_path: Path)
 
 def test_too_few_texts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingDataError, match="too few texts: 8 negative"):
-        train_sentiment(read_labels(write_labels(tmp_path / "labels.csv", 8)), TextRunConfig(tmp_path / "models"))
+        train(tmp_path, 8)
