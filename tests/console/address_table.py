@@ -59,6 +59,8 @@ GET /api/v1/customers/{customer_id:path}/feedback
 GET /api/v1/customers/{customer_id:path}/timeline
 POST /api/v1/customers/{customer_id:path}/what-if
 GET /api/v1/decisions/stream
+GET /api/v1/jobs
+GET /api/v1/jobs/{job_id}
 POST /api/v1/leads/score
 GET /api/v1/predictions/{kind}
 POST /api/v1/predictions/{kind}
@@ -70,6 +72,8 @@ GET /campaigns/{key}/messages
 GET /care/what-if
 GET /customers
 GET /customers/{customer_id:path}
+GET /jobs/{job_id}
+GET /jobs/{job_id}/parts/state
 GET /live
 GET /parts/live
 GET /segments/{key}/members
@@ -91,6 +95,11 @@ POST /api/v1/segments
 DELETE /api/v1/segments/{key}
 PUT /api/v1/segments/{key}
 POST /api/v1/segments/{key}/activate
+GET /campaigns/_new
+POST /campaigns/_new
+POST /campaigns/_preview
+GET /campaigns/{key}/edit
+POST /campaigns/{key}/edit
 POST /campaigns/{key}/launch
 POST /segments/_count
 GET /segments/_new
@@ -102,13 +111,16 @@ POST /segments/{key}/edit
     Permission.STOP_CAMPAIGNS: """
 POST /api/v1/campaigns/{key}/resume
 POST /api/v1/campaigns/{key}/stop
+POST /api/v1/jobs/{job_id}/stop
 POST /campaigns/{key}/resume
 POST /campaigns/{key}/stop
+POST /jobs/{job_id}/stop
 POST /operations/campaigns/resume
 POST /operations/campaigns/stop
 """,
     Permission.OPERATE: """
 GET /api/v1/audit
+POST /api/v1/backtests
 GET /api/v1/dead-letters
 POST /api/v1/dead-letters/discard
 POST /api/v1/dead-letters/requeue
@@ -119,8 +131,10 @@ POST /api/v1/models/{model}/preview
 POST /api/v1/models/{model}/promotion
 POST /api/v1/models/{model}/rollback
 GET /api/v1/replays
+POST /api/v1/replays
 DELETE /api/v1/replays/{replay_id}
 GET /api/v1/replays/{replay_id}
+POST /api/v1/segments/{key}/re-evaluations
 POST /models/{model}/experiment/stop
 POST /models/{model}/rollback
 POST /models/{model}/versions/{version}/experiment
@@ -132,6 +146,10 @@ GET /operations/dead-letters
 POST /operations/dead-letters/discard
 POST /operations/dead-letters/requeue
 GET /operations/dead-letters/{letter_id:path}
+GET /operations/jobs
+POST /operations/jobs/period
+POST /operations/jobs/re-evaluation
+GET /operations/parts/jobs
 GET /operations/parts/state
 GET /operations/replays
 GET /operations/replays/{replay_id}
