@@ -49,6 +49,11 @@ class Reading(Generic[Value_co]):
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the part was read, or failed."""
+        return not self._thread.is_alive()
+
     def wait(self, timeout_s: float, until: float) -> Part[Value_co]:
         """Return the part, or why it was not read.
 

@@ -52,7 +52,7 @@ class SegmentPreview:
         examples: the first of the matching ones, in the order of the warehouse.
         scored_by: the version of each model that the rule depends on, or `rules`.
         substitutions: a sentence for each model that a rule replaced for some customers.
-        is_complete: whether every customer was read before the time was up.
+        is_complete: whether every customer was counted before the time was up.
     """
 
     segment: Segment
@@ -79,7 +79,7 @@ def preview_segment(
         settings: where customers, models and definitions are.
         name: a segment, the key of one, or a definition file.
         limit: the largest number of examples.
-        within_s: no more customers are read after so many seconds.
+        within_s: no more customers are counted after so many seconds, but for the first of them.
 
     Raises:
         WarehouseError: the warehouse cannot be read.
@@ -106,7 +106,7 @@ async def _preview(
         examples: list[Example] = []
         async with aclosing(read_facts(plan, sources)) as tables:
             async for table, _ in tables:
-                if time.monotonic() - begun > within_s:
+                if customers and time.monotonic() - begun > within_s:
                     is_complete = False
                     break
                 rows = np.flatnonzero(plan.segment.rule.evaluate(table))

@@ -32,6 +32,7 @@ from console.web.api import status as status_api
 from console.web.context import WebContext
 from console.web.fresh_value import FreshValue
 from console.web.idempotency import IdempotencyKeys
+from console.web.kept_figures import KeptFigures
 from console.web.live_feed import LiveFeed
 from console.web.middleware import BodyLimit, SecurityHeaders
 from console.web.pages import (
@@ -105,6 +106,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         PredictionDesk(settings),
         LiveFeed(settings),
         AnalyticsWatch(settings),
+        KeptFigures(),
         share_facts(settings),
         FreshValue(lambda _: accounts.check(), fresh_s=READY_FRESH_S),
         jobs,

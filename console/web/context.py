@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from console.use_cases.status import Status
     from console.web.analytics_watch import AnalyticsWatch
     from console.web.fresh_value import FreshValue
+    from console.web.kept_figures import KeptFigures
     from console.web.live_feed import LiveFeed
     from console.web.prediction_desk import PredictionDesk
     from console.web.rate_limits import RateLimits
@@ -43,6 +44,7 @@ class WebContext:
         predictions: makes them for all requests.
         live: decisions and alerts as they come.
         analytics: figures about all customers.
+        figures: those of single campaigns.
         facts: the facts that rules can read.
         readiness: asks whether the ledger answers.
         jobs: long work that people have started.
@@ -62,6 +64,7 @@ class WebContext:
     predictions: PredictionDesk
     live: LiveFeed
     analytics: AnalyticsWatch
+    figures: KeptFigures
     facts: FreshValue[FactColumns]
     readiness: FreshValue[bool]
     jobs: PostgresJobs

@@ -173,7 +173,7 @@ def test_a_marketer_creates_a_campaign_by_its_form_and_launches_it(
             "UPDATE definition_version SET at = at - interval '1 minute' WHERE key = 'spring' RETURNING key"
         )
         page.get_by_role("button", name="Launch to 1 member").click()
-        page.get_by_text("asked for 1 member on").wait_for()
+        page.get_by_text("asked for 1 member of").wait_for()
 
 
 def test_what_is_entered_while_a_slow_answer_is_awaited_is_kept(console: str, chromium: Browser) -> None:

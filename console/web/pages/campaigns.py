@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -43,7 +43,7 @@ from console.use_cases.campaign_overview import (
 from console.use_cases.campaign_stops import resume_campaign, stop_campaign
 from console.use_cases.definition_edits import read_versions
 from console.use_cases.message_preview import preview_messages
-from console.use_cases.performance import measure_campaign
+from console.use_cases.performance import find_campaign, measure_campaign
 from console.web.authentication import CustomerViewer, Editor, Reader, Stopper
 from console.web.context import Context
 from console.web.customer_views import hide_quoted
@@ -51,6 +51,7 @@ from console.web.funnel import draw_funnel
 from console.web.inputs import GivenReason, Name
 from console.web.job_desk import begin_launch
 from console.web.rendering import render
+from streams.definitions import read_definitions
 
 router = APIRouter(prefix="/campaigns")
 Key = Annotated[str, Path(max_length=64)]
@@ -121,10 +122,17 @@ def show_messages(request: Request, key: Key, context: Context, principal: Custo
 @router.get("/{key}/performance")
 def show_performance(request: Request, key: Key, context: Context, principal: Reader, days: Days = 90) -> Response:
     """Show what the campaign has achieved, and whom it did not contact and why."""
-    found = measure_campaign(context.settings, key)
-    decided = count_decided(context.settings, key, days=days)
-    shown = {
-        "campaign": found.campaign,
+    settings = context.settings
+    campaign = find_campaign(read_definitions(settings).campaigns, key)
+    kept = context.figures.find(
+        (key, campaign.version, days),
+        lambda: (measure_campaign(settings, key), count_decided(settings, key, days=days)),
+    )
+    shown: dict[str, Any] = {"campaign": campaign, "days": days, "kept": kept}
+    if kept.value is None:
+        return render(request, "campaign_performance_pending.html", shown)
+    found, decided = kept.value
+    shown |= {
         "described": describe_measured(found),
         "tone": find_tone(found),
         "headline": headline(found),
@@ -142,7 +150,6 @@ def show_performance(request: Request, key: Key, context: Context, principal: Re
         "comparison": (comparison_headings(found), rows) if (rows := comparison_rows(found)) else None,
         "versions": (VERSION_HEADINGS, version_rows(found)) if len(found.versions) > 1 else None,
         "decided": [each for each in decided if each.outcome != "fired"],
-        "days": days,
         "reason_words": REASON_WORDS,
         "may_view": principal.may(Permission.VIEW_CUSTOMERS),
     }
