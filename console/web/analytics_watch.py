@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 KEPT_S = 600.0
-PATIENCE_S = 2.0
+PATIENCE_S, LOOK_S = 2.0, 0.1
+"""How long to wait for one figure, and for all of them, which a page asks for again by itself."""
 PENDING = "being computed"
 
 _SOURCES: Mapping[str, Callable[[Settings], Any]] = {
@@ -44,7 +45,7 @@ class AnalyticsWatch:
     def look(self) -> dict[str, Part[Any]]:
         """Return every figure; one that takes longer has the problem PENDING, and is there for a later look."""
         readings = {name: self._find(name) for name in _SOURCES}
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + LOOK_S
         return {name: self._wait(each, until) for name, each in readings.items()}
 
     def find(self, name: str) -> Part[Any]:

@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 FRESH_FOR = 20.0
 """A figure is fresh for so many times as long as it took: computing one takes at most a twentieth of the time."""
-FIRST_WAIT_S, NEXT_WAIT_S = 2.0, 0.05
+FIRST_WAIT_S, NEXT_WAIT_S = 0.1, 0.05
 """How long to wait for a figure, and where there is a former one."""
 MOST = 200
 """So many figures are kept; the one that was asked for least recently goes first."""

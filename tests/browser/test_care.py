@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 import psycopg
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.visitor import visit
 from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions
@@ -187,7 +188,7 @@ def test_an_analyst_sees_who_buys_again(chromium: Browser, console: str, width: 
         page = visitor.go("/analytics")
         sign_in(page, "marketer")
         page.get_by_role("link", name="2026-01, 2 months later").wait_for()
-        page.get_by_text("being computed", exact=False).wait_for(state="detached")
+        expect(page.get_by_text("being computed")).to_have_count(0, timeout=60_000)
         visitor.look(f"analytics-{width}")
         page.get_by_role("link", name="2026-01, 2 months later").click()
         page.get_by_role("link", name="spender").wait_for()
