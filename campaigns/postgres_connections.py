@@ -1,19 +1,19 @@
-"""Connections to the ledger's database: a pool for processes, one connection for commands, and locks between them."""
+"""Connections to the ledger's database: pools for workers and for threads, one for commands, and locks between them."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg import errors as pg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolTimeout
 
 from campaigns.errors import LedgerUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     AsyncConnection = psycopg.AsyncConnection[tuple[Any, ...]]
     Connection = psycopg.Connection[tuple[Any, ...]]
@@ -108,6 +108,37 @@ class LedgerPool:
             raise LedgerUnavailableError(f"the ledger cannot be reached: {error}") from error
 
 
+class ThreadedPool:
+    """A small pool of connections in autocommit, safe for the threads of a console.
+
+    Args:
+        url: libpq connection string.
+        size: the most connections.
+    """
+
+    def __init__(self, url: str, *, size: int) -> None:
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            url, min_size=0, max_size=size, timeout=5, open=False, kwargs={"autocommit": True}
+        )
+
+    def open(self) -> None:
+        """Open the pool; connections are made when they are needed."""
+        self._pool.open()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+    def ask(self, query: LiteralString, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement, which is a transaction.
+
+        Raises:
+            LedgerUnavailableError: as `connect_ledger`.
+        """
+        with _describing_errors("console=1"), self._pool.connection() as connection:
+            return connection.execute(query, values).fetchall()
+
+
 @contextmanager
 def connect_ledger(ledger_url: str) -> Iterator[Connection]:
     """Open a connection of an operator's command to the ledger; each statement is a transaction.
@@ -115,9 +146,18 @@ def connect_ledger(ledger_url: str) -> Iterator[Connection]:
     Raises:
         LedgerUnavailableError: the ledger cannot be reached, has no tables yet, or takes no writes.
     """
+    with (
+        _describing_errors("operator=1"),
+        psycopg.connect(ledger_url, connect_timeout=5, autocommit=True) as connection,
+    ):
+        yield connection
+
+
+@contextmanager
+def _describing_errors(role: str) -> Iterator[None]:
+    """Raise LedgerUnavailableError with what to do; `role` names the rights that may be missing."""
     try:
-        with psycopg.connect(ledger_url, connect_timeout=5, autocommit=True) as connection:
-            yield connection
+        yield
     except (pg.UndefinedTable, pg.UndefinedColumn) as error:
         raise LedgerUnavailableError(
             "the ledger's tables are missing or of an older version; run: holdfast ledger migrate"
@@ -125,9 +165,9 @@ def connect_ledger(ledger_url: str) -> Iterator[Connection]:
     except pg.InsufficientPrivilege as error:
         raise LedgerUnavailableError(
             f"HOLDFAST_LEDGER_URL: this role may not do that ({_first_line(error)}); run campaigns/roles.sql with "
-            "operator=1 as the ledger's owner"
+            f"{role} as the ledger's owner"
         ) from error
-    except (pg.OperationalError, pg.InterfaceError, pg.ReadOnlySqlTransaction) as error:
+    except (PoolTimeout, pg.OperationalError, pg.InterfaceError, pg.ReadOnlySqlTransaction) as error:
         raise _unusable(error) from error
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg import errors as pg
 from psycopg.types.json import Jsonb
-from psycopg_pool import ConnectionPool, PoolTimeout
 
-from campaigns.errors import LedgerUnavailableError
+from campaigns.postgres_connections import ThreadedPool
 from campaigns.queries import load_queries
 from console.access.names import check_name
 from console.access.roles import Role
@@ -20,10 +17,8 @@ from console.access.tokens import digest
 from console.errors import AccessError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
-
-    Connection = psycopg.Connection[tuple[Any, ...]]
 
 QUERIES = load_queries("console.access")
 SESSION_LIFE = timedelta(hours=12)
@@ -120,9 +115,7 @@ class PostgresAccounts:
     """
 
     def __init__(self, ledger_url: str, *, size: int = 4) -> None:
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
-            ledger_url, min_size=0, max_size=size, timeout=5, open=False, kwargs={"autocommit": True}
-        )
+        self._pool = ThreadedPool(ledger_url, size=size)
 
     def open(self) -> None:
         """Open the pool; connections are made when they are needed."""
@@ -371,21 +364,7 @@ class PostgresAccounts:
         self._ask("release_action", {"account": account, "key": key})
 
     def _ask(self, query: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        with self._connection() as connection:
-            return connection.execute(QUERIES[query], values).fetchall()
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        try:
-            with self._pool.connection() as connection:
-                yield connection
-        except pg.UndefinedTable as error:
-            raise LedgerUnavailableError(
-                "the ledger's tables are missing or of an older version; run: holdfast ledger migrate"
-            ) from error
-        except (PoolTimeout, pg.OperationalError, pg.InterfaceError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the ledger cannot be used: {first}") from error
+        return self._pool.ask(QUERIES[query], values)
 
 
 def _account(row: tuple[Any, ...]) -> Account:

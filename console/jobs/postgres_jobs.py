@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import psycopg
-from psycopg import errors as pg
 from psycopg.types.json import Jsonb
-from psycopg_pool import ConnectionPool, PoolTimeout
 
-from campaigns.errors import LedgerUnavailableError
+from campaigns.postgres_connections import ThreadedPool
 from campaigns.queries import load_queries
 from console.errors import JobError, UnknownJobError
 from console.jobs.job import HOW_IT_GOES_ON, PARAMETERS, Job, Kind, Result, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from console.jobs.job import Parameters
-
-    Connection = psycopg.Connection[tuple[Any, ...]]
 
 QUERIES = load_queries("console.jobs")
 HEARTBEAT_LIFE = timedelta(seconds=60)
@@ -41,9 +35,7 @@ class PostgresJobs:
     """
 
     def __init__(self, ledger_url: str, *, size: int = 2) -> None:
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
-            ledger_url, min_size=0, max_size=size, timeout=5, open=False, kwargs={"autocommit": True}
-        )
+        self._pool = ThreadedPool(ledger_url, size=size)
 
     def open(self) -> None:
         """Open the pool; connections are made when they are needed."""
@@ -114,23 +106,7 @@ class PostgresJobs:
         return [str(row[0]) for row in self._ask("end_lost_jobs", life=HEARTBEAT_LIFE, error=LOST)]
 
     def _ask(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
-        with self._connection() as connection:
-            return connection.execute(QUERIES[query], values).fetchall()
-
-    @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        try:
-            with self._pool.connection() as connection:
-                yield connection
-        except (pg.UndefinedTable, pg.InsufficientPrivilege) as error:
-            first = str(error).strip().splitlines()[0]
-            raise LedgerUnavailableError(
-                f"the ledger has no jobs ({first}); run `holdfast ledger migrate`, then "
-                "campaigns/roles.sql with console=1"
-            ) from error
-        except (PoolTimeout, pg.OperationalError, pg.InterfaceError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise LedgerUnavailableError(f"HOLDFAST_LEDGER_URL: the ledger cannot be used: {first}") from error
+        return self._pool.ask(QUERIES[query], values)
 
 
 def _job(row: tuple[Any, ...]) -> Job:
