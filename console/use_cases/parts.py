@@ -49,9 +49,9 @@ class Reading(Generic[Value_co]):
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the part was read, or failed."""
+    def has_ended(self, until: float) -> bool:
+        """Return whether the part was read, or failed; wait for it until a time, seconds of the monotonic clock."""
+        self._thread.join(max(until - time.monotonic(), 0.0))
         return not self._thread.is_alive()
 
     def wait(self, timeout_s: float, until: float) -> Part[Value_co]:
@@ -61,10 +61,12 @@ class Reading(Generic[Value_co]):
             timeout_s: the longest wait, for the sentence.
             until: when it ends, seconds of the monotonic clock.
         """
-        self._thread.join(max(until - time.monotonic(), 0.0))
+        if not self.has_ended(until):
+            return Part(None, f"no answer within {timeout_s:g} s")
         if self._failure is not None:
             raise self._failure
-        return self._part or Part(None, f"no answer within {timeout_s:g} s")
+        assert self._part is not None  # noqa: S101 - it has ended without a failure
+        return self._part
 
     def _run(self) -> None:
         try:

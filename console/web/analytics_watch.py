@@ -62,6 +62,4 @@ class AnalyticsWatch:
             return reading
 
     def _wait(self, reading: Reading[Any], until: float) -> Part[Any]:
-        found = reading.wait(0.0, until)
-        is_pending = found.value is None and found.problem.startswith("no answer within")
-        return Part(None, PENDING) if is_pending else found
+        return reading.wait(0.0, until) if reading.has_ended(until) else Part(None, PENDING)

@@ -67,11 +67,11 @@ class KeptFigures:
             if figure.reading is None and time.monotonic() >= figure.fresh_until:
                 figure.reading = Reading(lambda: _time(compute))
             reading, wait_s = figure.reading, NEXT_WAIT_S if figure.kept.value is not None else FIRST_WAIT_S
-        if reading is not None:
-            part = reading.wait(wait_s, time.monotonic() + wait_s)
+        if reading is not None and reading.has_ended(time.monotonic() + wait_s):
             with self._lock:
-                if reading.has_ended and figure.reading is reading:
+                if figure.reading is reading:
                     figure.reading = None
+                    part = reading.wait(0.0, 0.0)
                     value, took_s, at = part.value or (None, 0.0, None)
                     figure.kept = Kept(value, at, part.problem)
                     figure.fresh_until = time.monotonic() + FRESH_FOR * took_s

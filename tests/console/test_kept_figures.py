@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from console.errors import AccessError
 from console.web.kept_figures import MOST, Kept, KeptFigures
 
@@ -70,6 +72,17 @@ def test_a_figure_that_cannot_be_computed_says_why_and_is_tried_again() -> None:
         raise AccessError("the ledger is away")
 
     assert figures.find("reach", refuse).problem == "the ledger is away"
+    wait_until(lambda: figures.find("reach", lambda: 3).value == 3)
+
+
+def test_an_error_of_the_program_is_raised_and_the_figure_tried_again() -> None:
+    figures = KeptFigures()
+
+    def fail() -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        figures.find("reach", fail)
     wait_until(lambda: figures.find("reach", lambda: 3).value == 3)
 
 
