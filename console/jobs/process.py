@@ -99,9 +99,11 @@ class _Progress:
         self._subject = subject
         self._beat()
 
-    def note(self, done: int, total: int | None = None) -> None:
-        """Note how much is done."""
+    def note(self, done: int, total: int | None = None, *, subject: str | None = None) -> None:
+        """Note how much is done, and the id of what was begun where it is known only now."""
         self._done, self._total = done, total
+        if subject is not None and self._subject is None:
+            self.begin(subject)
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -197,36 +199,22 @@ def _backtest(settings: Settings, job: Job, progress: _Progress) -> Result:
 
 
 def _reevaluate(settings: Settings, job: Job, progress: _Progress) -> Result:
-    begun: list[str] = []
-
-    def note(customers: int, name: str) -> None:
-        progress.note(customers)
-        if not begun:
-            begun.append(name)
-            progress.begin(name)
-
-    done = reevaluate(settings, by=job.actor, on_progress=lambda each: note(each.customers, each.reevaluation_id))
+    done = reevaluate(
+        settings, by=job.actor, on_progress=lambda each: progress.note(each.customers, subject=each.reevaluation_id)
+    )
     headline, *sentences = describe_reevaluation(done)
     return Result(headline, (), sentences, _plain(done))
 
 
 def _launch(settings: Settings, job: Job, progress: _Progress) -> Result:
     asked = cast("LaunchRequest", job.parameters)
-    begun: list[str] = []
-
-    def note(members: int, total: int, name: str) -> None:
-        progress.note(members, total)
-        if not begun:
-            begun.append(name)
-            progress.begin(name)
-
     done = launch_campaign(
         settings,
         asked.campaign,
         by=job.actor,
         launch_id=asked.launch_id,
         again=asked.again,
-        on_progress=lambda each: note(each.members, each.total, each.launch_id),
+        on_progress=lambda each: progress.note(each.members, each.total, subject=each.launch_id),
     )
     unchecked = [f"the facts that {asked.campaign} reads were not checked: {done.unchecked}"] if done.unchecked else []
     figures = {"campaign": asked.campaign, "launch_id": done.launch_id, "members": done.members}
