@@ -63,12 +63,17 @@ def main() -> None:
 
 def fill(endpoints: Endpoints) -> str:
     """Create the customers and an account, and return its key."""
+    create_customers(endpoints, CUSTOMERS)
+    return add_key(endpoints, Role.CARE)
+
+
+def create_customers(endpoints: Endpoints, customers: int) -> None:
+    """Create customers in the warehouse, and an empty ledger."""
     with psycopg.connect(endpoints.warehouse_url, autocommit=True) as warehouse:
-        warehouse.execute(TABLE, {"customers": CUSTOMERS})
+        warehouse.execute(TABLE, {"customers": customers})
         warehouse.execute("CREATE UNIQUE INDEX ON customer_features_view (customer_id)")
         warehouse.execute("VACUUM ANALYZE customer_features_view")
     migrate(endpoints.ledger_url)
-    return add_key(endpoints, Role.CARE)
 
 
 def add_key(endpoints: Endpoints, role: Role) -> str:

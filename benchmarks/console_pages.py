@@ -22,10 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from benchmarks.console import Request, add_key, ask, serve
+from benchmarks.console import Request, add_key, ask, create_customers, serve
 from benchmarks.machine import describe
-from benchmarks.segment_preview import TABLE
-from campaigns.migrations import migrate
 from console.access.roles import Role
 from console.embedded.services import EmbeddedServices
 
@@ -82,11 +80,7 @@ def main() -> None:
 
 def fill(endpoints: Endpoints) -> None:
     """Create the customers, and what the ledger knows of them."""
-    with psycopg.connect(endpoints.warehouse_url, autocommit=True) as warehouse:
-        warehouse.execute(TABLE, {"customers": CUSTOMERS})
-        warehouse.execute("CREATE UNIQUE INDEX ON customer_features_view (customer_id)")
-        warehouse.execute("VACUUM ANALYZE customer_features_view")
-    migrate(endpoints.ledger_url)
+    create_customers(endpoints, CUSTOMERS)
     with psycopg.connect(endpoints.ledger_url, autocommit=True) as ledger:
         for statement in FILL:
             ledger.execute(statement.encode(), {"customers": CUSTOMERS, "each": DECISIONS_EACH})
