@@ -23,7 +23,6 @@ PASSWORD = "correct horse battery"  # noqa: S105 - of a test
 @pytest.fixture(scope="module")
 def console(place: Workplace) -> Iterator[str]:
     """The address of a console with one admin."""
-    place.do("ledger", "migrate")
     place.do("console", "accounts", "add", "admin", "--role", "admin", "--password", PASSWORD)
     with serve_console(place.environment) as address:
         yield address

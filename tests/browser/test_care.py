@@ -36,7 +36,6 @@ def decided(place: Workplace) -> Iterator[Workplace]:
     """A place whose worker has contacted one customer and not another, and goes on."""
     definitions = write_definitions(place.folder / "definitions")
     place.environment = {**place.environment, "HOLDFAST_DEFINITIONS_DIR": str(definitions)}
-    place.do("ledger", "migrate")
     place.do("topics", "create", "--partitions", str(PARTITIONS))
     with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
         warehouse.execute(SCHEMA)

@@ -30,7 +30,6 @@ def console(place: Workplace) -> Iterator[str]:
     """The address of a console whose definitions are in the ledger, where a worker has decided."""
     folder = write_definitions(place.folder / "definitions")
     place.environment = {**place.environment, "HOLDFAST_DEFINITIONS_DIR": str(folder)}
-    place.do("ledger", "migrate")
     place.do("topics", "create", "--partitions", str(PARTITIONS))
     with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
         warehouse.execute(SCHEMA)

@@ -34,7 +34,6 @@ def troubled(place: Workplace) -> Workplace:
     """A place where a producer has sent two events that cannot be decided."""
     definitions = str(write_definitions(place.folder / "definitions"))
     place.environment = place.environment | {"HOLDFAST_DEFINITIONS_DIR": definitions}
-    place.do("ledger", "migrate")
     place.do("topics", "create", "--partitions", str(PARTITIONS))
     with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
         warehouse.execute(SCHEMA)

@@ -62,7 +62,6 @@ def hostile(place: Workplace) -> Workplace:
     """A place where everything that others may name is a payload."""
     definitions = write_hostile_definitions(place.folder / "definitions")
     place.environment = place.environment | {"HOLDFAST_DEFINITIONS_DIR": str(definitions)}
-    place.do("ledger", "migrate")
     place.do("topics", "create", "--partitions", str(PARTITIONS))
     with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
         warehouse.execute(SCHEMA)
