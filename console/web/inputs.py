@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Query
+from fastapi import Depends, Query, Request
 from pydantic import StringConstraints
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _STORABLE = r"^[^\x00]*$"
 MOST_IN_A_PAGE = 500
@@ -23,3 +26,11 @@ Cursor = Annotated[
     str | None, Query(max_length=100, description="`next_cursor` of the answer before; none for the first page.")
 ]
 Since = Annotated[datetime | None, Query(description="Of this time or later; without a zone it is UTC.")]
+
+
+async def _read_form(request: Request) -> Mapping[str, str]:
+    return {name: text for name, text in (await request.form()).items() if isinstance(text, str)}
+
+
+FormFields = Annotated["Mapping[str, str]", Depends(_read_form)]
+"""The texts of a form whose fields are not known beforehand, by name."""

@@ -9,7 +9,7 @@ import difflib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from campaigns.definition import OfferPolicy
@@ -41,6 +41,7 @@ from console.web.campaign_form import (
 )
 from console.web.context import Context
 from console.web.customer_views import note_view
+from console.web.inputs import FormFields
 from console.web.pages.campaigns import LAUNCH_WORDS
 from console.web.rendering import render
 from segments.errors import DefinitionError
@@ -69,13 +70,6 @@ EVENT_WORDS = {
     "conversation.message": "the customer writes a message",
     "customer.updated": "the row of the customer changes",
 }
-
-
-async def _read_form(request: Request) -> Mapping[str, str]:
-    return {name: text for name, text in (await request.form()).items() if isinstance(text, str)}
-
-
-Fields = Annotated["Mapping[str, str]", Depends(_read_form)]
 
 
 @dataclass
@@ -142,13 +136,13 @@ def begin(request: Request, context: Context, _: Editor) -> Response:
 
 
 @router.post("/_new")
-def edit_new(request: Request, context: Context, principal: Editor, fields: Fields) -> Response:
+def edit_new(request: Request, context: Context, principal: Editor, fields: FormFields) -> Response:
     """Draw the form of a new campaign again after a button was pressed, or save it."""
     return _edit(request, context, principal, fields, "")
 
 
 @router.post("/_preview")
-def preview(request: Request, context: Context, principal: Editor, fields: Fields) -> Response:
+def preview(request: Request, context: Context, principal: Editor, fields: FormFields) -> Response:
     """Return the messages of the campaign in the form for some customers, and what is wrong with it."""
     draft = _read_draft(fields, "")
     content = draft.build()
@@ -185,7 +179,7 @@ def edit(request: Request, key: Key, context: Context, _: Editor) -> Response:
 
 
 @router.post("/{key}/edit")
-def edit_again(request: Request, key: Key, context: Context, principal: Editor, fields: Fields) -> Response:
+def edit_again(request: Request, key: Key, context: Context, principal: Editor, fields: FormFields) -> Response:
     """Draw the form again after a button was pressed, or save the campaign."""
     return _edit(request, context, principal, fields, key)
 

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from campaigns.definition_versions import name_segment
@@ -23,6 +23,7 @@ from console.use_cases.segment_preview import preview_segment
 from console.web.authentication import Editor
 from console.web.context import Context
 from console.web.customer_views import mask, note_view
+from console.web.inputs import FormFields
 from console.web.pages.segments import MODE_WORDS
 from console.web.rendering import render
 from console.web.rule_form import apply_button, name_place, read_fields, redraw
@@ -54,13 +55,6 @@ Key = Annotated[str, Path(max_length=64)]
 EXAMPLES = 5
 COUNT_WITHIN_S = 4.0
 UNNAMED = {"key": "new-segment", "name": "New segment"}
-
-
-async def _read_form(request: Request) -> Mapping[str, str]:
-    return {name: text for name, text in (await request.form()).items() if isinstance(text, str)}
-
-
-Fields = Annotated["Mapping[str, str]", Depends(_read_form)]
 
 
 @dataclass
@@ -129,13 +123,13 @@ def begin(request: Request, context: Context, _: Editor) -> Response:
 
 
 @router.post("/_new")
-def edit_new(request: Request, context: Context, principal: Editor, fields: Fields) -> Response:
+def edit_new(request: Request, context: Context, principal: Editor, fields: FormFields) -> Response:
     """Draw the form of a new segment again after a button was pressed, or save it."""
     return _edit(request, context, principal, fields, "")
 
 
 @router.post("/_count")
-def count(request: Request, context: Context, principal: Editor, fields: Fields) -> Response:
+def count(request: Request, context: Context, principal: Editor, fields: FormFields) -> Response:
     """Return for how many customers the rule in the form holds, with examples and what is wrong with it."""
     draft = _read_draft(context, fields, fields.get("key", ""))
     shown: dict[str, Any] = {"is_part": True, "places": [name_place(path) for path, _ in walk(draft.tree)]}
@@ -176,7 +170,7 @@ def edit(request: Request, key: Key, context: Context, _: Editor) -> Response:
 
 
 @router.post("/{key}/edit")
-def edit_again(request: Request, key: Key, context: Context, principal: Editor, fields: Fields) -> Response:
+def edit_again(request: Request, key: Key, context: Context, principal: Editor, fields: FormFields) -> Response:
     """Draw the form again after a button was pressed, or save the segment."""
     return _edit(request, context, principal, fields, key)
 
