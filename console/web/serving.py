@@ -167,7 +167,7 @@ class ConsoleServer(uvicorn.Server):
         self._end_streams = end_streams
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until it is told to stop."""
+        """Serve until it must stop."""
         super().run(sockets or [*self.sockets])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

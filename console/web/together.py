@@ -19,7 +19,8 @@ MOST = 200
 class Together(Generic[Question, Answer]):
     """Has the questions that come while others are answered answered together: one query for many requests.
 
-    Nobody waits for company: a question that comes while none is answered is answered at once. For one event loop.
+    A question that comes while none is being answered is answered at once, without waiting for others. For one event
+    loop.
 
     Args:
         answer: returns an answer for each question, in their order; runs in one thread of its own. Its error is that of

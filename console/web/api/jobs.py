@@ -1,4 +1,4 @@
-"""Long work: replays, backtests, re-evaluations and launches, which run while nobody waits for them."""
+"""Long work: replays, backtests, re-evaluations and launches, which go on after the request."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ async def is_alive() -> Response:
 
 @router.get("/ready")
 def is_ready(context: Context) -> Response:
-    """Say whether the ledger answers, without which nobody can sign in; asked once a second, however many ask."""
+    """Say whether the ledger answers, without which no one can sign in. The ledger is asked at most once a second."""
     try:
         context.readiness.read()
     except LedgerUnavailableError:

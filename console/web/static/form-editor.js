@@ -9,7 +9,7 @@ const factAt = (form, name) => fieldOf(form, `fact:${name.split(":")[1]}`)?.valu
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (event.detail.target.id !== "builder") return;
-  // These move rows that nothing else tells apart: a field of that name is another row's afterwards.
+  // These move rows that are known by their place only: a field of that name is another row's afterwards.
   const moves = /^(remove|up) (message|subject|variant)/.test(event.detail.elt.value);
   sent = moves ? null : new FormData(document.getElementById("editor-form"));
 });
