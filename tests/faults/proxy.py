@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 PIECE_BYTES = 65_536
 START_S = 10
+BACKLOG = 100
 
 
 class Proxy:
@@ -35,7 +38,7 @@ class Proxy:
         self.port = choose_port() if port is None else port
         self.target = target
         self._delay_s = 0.0
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ready = Event()
@@ -97,9 +100,10 @@ class Proxy:
         return len(self._writers) // 2
 
     async def _refuse(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     async def _set_delay(self, seconds: float) -> None:
         self._delay_s = seconds
@@ -110,14 +114,21 @@ class Proxy:
     async def _heal(self) -> None:
         self._delay_s = 0.0
         self._flowing.set()
-        if self._server is None:
-            self._server = await asyncio.start_server(self._take, "127.0.0.1", self.port)
+        if self._listener is None:
+            self._listener = socket.create_server(("127.0.0.1", self.port), backlog=BACKLOG)
+            self._listener.setblocking(False)
+            self._loop.add_reader(self._listener, self._accept, self._listener)
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _accept(self, listener: socket.socket) -> None:
+        # By hand: a server of asyncio that closes leaves a connection open that it is about to take.
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            connection, _ = listener.accept()
+            task = self._loop.create_task(self._take(connection))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=connection)
         writers = {writer}
         self._writers |= writers
         try:

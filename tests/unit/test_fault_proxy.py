@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -157,3 +158,14 @@ def test_it_leads_to_a_service_by_the_same_url_with_another_port() -> None:
     assert proxy.lead("postgresql://holdfast:5432@127.0.0.1:5432/ledger") == (
         "postgresql://holdfast:5432@127.0.0.1:6000/ledger"
     )
+
+
+def test_a_proxy_that_ends_while_clients_come_leaves_no_connection_open(service: int) -> None:
+    """A connection that is left open fails the test, as a ResourceWarning."""
+    for _ in range(10):
+        with ExitStack() as clients:
+            with Proxy(service) as ending:
+                for _ in range(3):
+                    clients.enter_context(connect(ending))
+            del ending
+        gc.collect()
