@@ -1,7 +1,8 @@
 """Similar customers among 1,000,000 synthetic ones: latency, and recall of the graph against an exact search.
 
 `python -m benchmarks.intelligence.similarity --customers 100000` measures fewer. Customers are drawn around 40 centres
-of unequal size in the 48 components of customer_vectors.py; a tenth of the components depends on the others.
+of unequal size in the 48 components of customer_vectors.py; a tenth of the components depends on the others. Each
+bought PRODUCTS_EACH of PRODUCTS products, those of a taste: the purchases of 60 tastes make the other 16 components.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from rich import print_json
 
 from campaigns.tombstones import Tombstones
 from console.embedded.services import EmbeddedServices
-from intelligence.customer_vectors import BEHAVIOUR, DIMENSIONS, CustomerVectors
+from intelligence.customer_vectors import BEHAVIOUR, DIMENSIONS, PURCHASE_DIMENSIONS, CustomerVectors
 from intelligence.migrations import migrate
 from intelligence.postgres_customers import (
     BUILD_CANDIDATES,
@@ -29,6 +30,7 @@ from intelligence.postgres_customers import (
     write_customers,
 )
 from intelligence.postgres_messages import open_store
+from intelligence.recommendations.customer_purchases import CustomerPurchases
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 CUSTOMERS = 1_000_000
 CENTRES = 40
+TASTES, PRODUCTS, PRODUCTS_EACH = 60, 2_000, 5
 QUERIES, EXACT_QUERIES = 500, 100
 NEAREST = 10
 SETTINGS = {"shared_buffers": "2GB", "max_wal_size": "4GB", "fsync": "off"}
@@ -67,7 +70,7 @@ def measure_similarity(customers: int) -> dict[str, Any]:
         with open_store(url) as store:
             began = time.monotonic()
             run = (datetime.now(UTC), {"components": names})
-            write_customers(store, population, ["c1"] * customers, Tombstones, run)
+            write_customers(store, population, ["c1"] * customers, Tombstones, run, draw_purchases(customers))
             written = time.monotonic() - began
             store.connection.execute("ANALYZE intelligence.customer")
             index = (
@@ -100,6 +103,26 @@ def draw_vectors(customers: int) -> NDArray[np.float32]:
     vectors[:, :few] = vectors[:, few : 2 * few] + 0.1 * random.normal(size=(customers, few))
     weighted: NDArray[np.float32] = vectors / np.float32(np.sqrt(DIMENSIONS))
     return weighted
+
+
+def draw_purchases(customers: int) -> CustomerPurchases:
+    """Return synthetic purchases: a customer's products are those of one taste, their vector lies near its centre."""
+    random = np.random.default_rng(4)
+    centres = random.normal(0, 1, (TASTES, PURCHASE_DIMENSIONS))
+    tastes = random.integers(0, TASTES, customers)
+    vectors = centres[tastes] + random.normal(0, 0.7, (customers, PURCHASE_DIMENSIONS))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    per_taste = PRODUCTS // TASTES
+    bought = tastes[:, None] * per_taste + random.integers(0, per_taste, (customers, PRODUCTS_EACH))
+    strengths = np.sort(random.random((customers, PRODUCTS_EACH)), axis=1)[:, ::-1]
+    return CustomerPurchases(
+        names={f"p{product}": f"product {product}" for product in range(PRODUCTS)},
+        vectors=vectors.astype(np.float32),
+        bounds=np.arange(customers + 1) * PRODUCTS_EACH,
+        products=[f"p{product}" for product in bought.ravel().tolist()],
+        strengths=strengths.ravel().astype(np.float32),
+        places={f"c{at}": at for at in range(customers)},
+    )
 
 
 def _time_queries(store: MessageStore, customers: int) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def test_an_analyst_sees_who_buys_again(chromium: Browser, console: str, width: 
         page = visitor.go("/analytics")
         sign_in(page, "marketer")
         page.get_by_role("link", name="2026-01, 2 months later").wait_for()
-        expect(page.get_by_text("being computed")).to_have_count(0, timeout=60_000)
+        expect(page.get_by_text("being computed")).to_have_count(0)
         visitor.look(f"analytics-{width}")
         page.get_by_role("link", name="2026-01, 2 months later").click()
         page.get_by_role("link", name="spender").wait_for()

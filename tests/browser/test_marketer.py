@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from playwright.sync_api import expect
 
 from console.use_cases.definition_edits import import_definitions
 from streams.settings import load_settings
@@ -14,10 +15,11 @@ from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions
 from tests.served_console import serve_console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, Page, Route
 
+    from tests.browser.visitor import Visitor
     from tests.journey.workplace import Workplace
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
@@ -177,19 +179,58 @@ def test_a_marketer_creates_a_campaign_by_its_form_and_launches_it(
 
 def test_what_is_entered_while_a_slow_answer_is_awaited_is_kept(console: str, chromium: Browser) -> None:
     with visit(chromium, console) as visitor:
-        sign_in(visitor.go("/segments/_new"))
-        page = visitor.page
-        page.locator("#add-r").click()
-        page.get_by_label("Fact of condition r-0").select_option("total_revenue")
+        page = start_rule(visitor)
         value = page.get_by_label("value of condition r-0", exact=True)
-        value.wait_for()
-        held: list[Route] = []
-        page.route("**/segments/_new", lambda route: route.continue_() if held else held.append(route))
-        page.get_by_label("Comparison of condition r-0").select_option(">=")
-        while not held:
-            page.wait_for_timeout(10)
+        answer = hold_answer(page, lambda: page.get_by_label("Comparison of condition r-0").select_option(">="))
         value.fill("1000")
-        held[0].continue_()
-        page.wait_for_load_state("networkidle")
-        assert value.input_value() == "1000"
-        assert page.get_by_label("Comparison of condition r-0").input_value() == ">="
+        drawn_before = value.element_handle()
+        answer.continue_()
+        page.wait_for_function("element => !element.isConnected", arg=drawn_before)
+        expect(value).to_have_value("1000")
+        expect(page.get_by_label("Comparison of condition r-0")).to_have_value(">=")
+
+
+def test_a_button_pressed_while_a_slow_answer_is_awaited_is_pressed_after_it(console: str, chromium: Browser) -> None:
+    with visit(chromium, console) as visitor:
+        page = start_rule(visitor)
+        answer = hold_answer(page, lambda: page.get_by_label("Comparison of condition r-0").select_option(">="))
+        page.locator("#add-r").click()
+        answer.continue_()
+        page.get_by_label("Fact of condition r-1").wait_for()
+        expect(page.get_by_label("Comparison of condition r-0")).to_have_value(">=")
+        expect(page.get_by_label("Fact of condition r-2")).to_have_count(0)
+
+
+def test_a_button_that_is_drawn_again_while_the_mouse_is_down_is_pressed(console: str, chromium: Browser) -> None:
+    with visit(chromium, console) as visitor:
+        page = start_rule(visitor)
+        button = page.locator("#add-r")
+        answer = hold_answer(page, lambda: page.get_by_label("Comparison of condition r-0").select_option(">="))
+        drawn_before = button.element_handle()
+        button.hover()
+        page.mouse.down()
+        answer.continue_()
+        page.wait_for_function("element => !element.isConnected", arg=drawn_before)
+        page.mouse.up()
+        page.get_by_label("Fact of condition r-1").wait_for()
+        expect(page.get_by_label("Fact of condition r-2")).to_have_count(0)
+
+
+def start_rule(visitor: Visitor) -> Page:
+    """Return the builder of a new segment with one condition."""
+    sign_in(visitor.go("/segments/_new"))
+    page = visitor.page
+    page.locator("#add-r").click()
+    page.get_by_label("Fact of condition r-0").select_option("total_revenue")
+    page.get_by_label("value of condition r-0", exact=True).wait_for()
+    return page
+
+
+def hold_answer(page: Page, ask: Callable[[], object]) -> Route:
+    """Return the request that an action makes; it is answered when the caller lets it."""
+    held: list[Route] = []
+    page.route("**/segments/_new", lambda route: route.continue_() if held else held.append(route))
+    ask()
+    while not held:
+        page.wait_for_timeout(10)
+    return held[0]

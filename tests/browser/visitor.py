@@ -19,6 +19,7 @@ SCREENSHOTS = Path(__file__).parents[2] / "var" / "screenshots"
 SERIOUS = {"serious", "critical"}
 WAIT_MS = 60_000
 """For what is there in a moment on a machine that has nothing else to do."""
+expect.set_options(timeout=WAIT_MS)
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Visitor:
         """Keep a picture of the page, and let axe examine it."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         # While a request runs, what it will replace looks otherwise.
-        expect(self.page.locator(".htmx-request")).to_have_count(0, timeout=WAIT_MS)
+        expect(self.page.locator(".htmx-request")).to_have_count(0)
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
         found = Axe().run(self.page).response["violations"]
         self.problems += [
