@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from campaigns.postgres_connections import hold_lock
 from intelligence.errors import MessageStoreError
 from intelligence.postgres_messages import vector_literals
-from intelligence.text_vectors import MOST_TEXTS, TextVectors
+from intelligence.text_vectors import DIMENSIONS, MOST_TEXTS, TextVectors
+from intelligence.vector_index import VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 INDEX_LOCK = 481_633
 LEARN_AT_GROWTH = 4
 ENCODED_AT_ONCE = 2_000
-BUILD_MB = 1_024
-"""The most memory that PostgreSQL gets to build the index; beyond it the build is slow."""
-BYTES_PER_MESSAGE = 1_000
-"""Of a vector of 256 dimensions and its neighbours in the index, rounded up."""
-NEIGHBOURS = 16
-BUILD_CANDIDATES = 64
+INDEX = VectorIndex(
+    "message_vector ON intelligence.message USING hnsw (vector halfvec_cosine_ops)",
+    DIMENSIONS,
+    neighbours=16,
+    candidates=64,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,8 @@ def index_messages(store: MessageStore, on_progress: Callable[[int, int], None],
             _learn(store, messages)
         ((version, _, complete),) = store.execute("newest_vectors_state").fetchall()
         encoded = 0 if complete else _encode_all(store, messages, on_progress)
-        _build_index(store, messages)
+        if not store.execute("has_vector_index").fetchall()[0][0]:
+            INDEX.build(store, INDEX.megabytes(messages))
         return IndexReport(messages, version, learned, encoded)
 
 
@@ -121,16 +123,3 @@ def _encode_all(store: MessageStore, messages: int, on_progress: Callable[[int, 
         on_progress(encoded, messages)
     store.execute("mark_complete", version=vectors.version)
     return encoded
-
-
-def _build_index(store: MessageStore, messages: int) -> None:
-    """Build the index of the vectors where it is missing."""
-    if store.execute("has_vector_index").fetchall()[0][0]:
-        return
-    megabytes = min(64 + messages * BYTES_PER_MESSAGE // 1_000_000, BUILD_MB)
-    with store.connection.transaction():
-        store.connection.execute(f"SET LOCAL maintenance_work_mem = '{megabytes}MB'")
-        store.connection.execute(
-            "CREATE INDEX message_vector ON intelligence.message USING hnsw (vector halfvec_cosine_ops) "
-            f"WITH (m = {NEIGHBOURS}, ef_construction = {BUILD_CANDIDATES})"
-        )

@@ -13,6 +13,7 @@ from intelligence.customer_vectors import DIMENSIONS, PURCHASE_DIMENSIONS, share
 from intelligence.errors import ClusterError
 from intelligence.neighbour_purchases import rank_purchases
 from intelligence.postgres_messages import vector_literals
+from intelligence.vector_index import VectorIndex
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,16 +29,16 @@ if TYPE_CHECKING:
 
 CONCERNS = 12
 """Concerns that are components of a vector: the most frequent ones."""
-NEIGHBOURS, BUILD_CANDIDATES, SEARCH_CANDIDATES = 24, 128, 200
-"""Of the index: m, ef_construction, and the least ef_search."""
-MOST_SIMILAR = 100
-BUILD_MB = 1_024
-BYTES_PER_CUSTOMER = 500
-WRITTEN_AT_ONCE = 20_000
-_CREATE_INDEX = (
-    "CREATE INDEX ON intelligence.customer_next USING hnsw (vector halfvec_l2_ops) "
-    f"WITH (m = {NEIGHBOURS}, ef_construction = {BUILD_CANDIDATES})"
+INDEX = VectorIndex(
+    "ON intelligence.customer_next USING hnsw (vector halfvec_l2_ops)",
+    DIMENSIONS + PURCHASE_DIMENSIONS,
+    neighbours=24,
+    candidates=128,
 )
+SEARCH_CANDIDATES = 200
+"""The least ef_search."""
+MOST_SIMILAR = 100
+WRITTEN_AT_ONCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +118,7 @@ def write_customers(
         bought = (purchases.list_of(each) if purchases else ((), ()) for each in customers.customer_ids)
         rows = zip(customers.customer_ids, _literals(customers, purchases), clusters, bought, strict=True)
         _copy(store, rows, read_tombstones().find(customers.customer_ids))
-    megabytes = min(64 + len(customers.customer_ids) * BYTES_PER_CUSTOMER // 1_000_000, BUILD_MB)
-    with store.connection.transaction():
-        store.connection.execute(f"SET LOCAL maintenance_work_mem = '{megabytes}MB'")
-        store.connection.execute(_CREATE_INDEX)
+    INDEX.build(store, INDEX.megabytes(len(customers.customer_ids)))
     at, result = run
     with store.writing():
         store.execute("replace_customers")

@@ -22,13 +22,7 @@ from campaigns.tombstones import Tombstones
 from console.embedded.services import EmbeddedServices
 from intelligence.customer_vectors import BEHAVIOUR, DIMENSIONS, PURCHASE_DIMENSIONS, CustomerVectors
 from intelligence.migrations import migrate
-from intelligence.postgres_customers import (
-    BUILD_CANDIDATES,
-    NEIGHBOURS,
-    SEARCH_CANDIDATES,
-    find_similar,
-    write_customers,
-)
+from intelligence.postgres_customers import INDEX, SEARCH_CANDIDATES, find_similar, write_customers
 from intelligence.postgres_messages import open_store
 from intelligence.recommendations.customer_purchases import CustomerPurchases
 
@@ -81,8 +75,8 @@ def measure_similarity(customers: int) -> dict[str, Any]:
             ((index_size, table_size),) = store.connection.execute(index).fetchall()
             return {
                 "customers": customers,
-                "m": NEIGHBOURS,
-                "ef_construction": BUILD_CANDIDATES,
+                "m": INDEX.neighbours,
+                "ef_construction": INDEX.candidates,
                 "ef_search": SEARCH_CANDIDATES,
                 "write_and_index_s": round(written, 1),
                 "index_mb": round(index_size / 1e6),
