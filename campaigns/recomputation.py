@@ -62,6 +62,8 @@ def recompute(
         return Recomputed(f"campaign {record.campaign} is not defined now")
     if inputs is None:
         return Recomputed("it was made before the ledger recorded what decisions read")
+    if record.reason not in set(Reason):
+        return Recomputed(f"a newer version of Holdfast made it, whose reason {record.reason} this one does not know")
     changed = _find_changes(record, campaign, segment_versions)
     made = remake(customer_id, record, inputs, campaign, offers)
     if made.net_value is not None and not inputs.scores.keys() >= set(campaign.all_offers):

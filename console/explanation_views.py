@@ -161,12 +161,14 @@ def _describe_changed_rule(explained: DecisionExplanation) -> str:
 
 
 def _because(decision: DecisionRecord) -> str:
-    whys = {
+    whys: dict[str, str] = {
         Reason.ENTERED_SEGMENT: f"entered {decision.segment}",
         Reason.LEFT_SEGMENT: f"left {decision.segment}",
         Reason.EVENT_OCCURRED: f"event {decision.event_id} of a member of {decision.segment}",
+        Reason.LAUNCHED: "launched by the operator",
     }
-    why = whys.get(Reason(decision.reason), "launched by the operator")
+    # A worker of a newer version may decide for reasons that this one does not know.
+    why = whys.get(decision.reason, decision.reason.replace("_", " "))
     _, deferred, until = decision.detail.partition("; ")
     return f"{why}{deferred}{until}"
 

@@ -45,6 +45,7 @@ def recorded(**changes: Any) -> DecisionRecord:
         ({"reason": Reason.LEFT_SEGMENT}, "contacted, left lapsing"),
         ({"reason": Reason.EVENT_OCCURRED}, "contacted, event e1 of a member of lapsing"),
         ({"reason": Reason.LAUNCHED}, "contacted, launched by the operator"),
+        ({"reason": "moon_was_full"}, "contacted, moon was full"),
         ({"outcome": Outcome.CONTROL, "detail": "in the 10 % control group"}, "not contacted, in the 10 % control"),
         ({"outcome": Outcome.WITHHELD, "detail": "no consent for any of: email"}, "withheld, no consent for any of"),
         ({"failure": "Message size too large"}, "could not be published: Message size too large"),

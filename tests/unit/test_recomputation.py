@@ -160,3 +160,10 @@ def test_a_recomputation_in_words() -> None:
     )
     assert describe_decision(replace(explained, recomputed=Recomputed("why"))).endswith("cannot be recomputed: why")
     assert DECISIONS["fired"].outcome is Outcome.FIRED
+
+
+def test_a_decision_of_a_newer_version_is_not_made_again() -> None:
+    made = campaign()
+    record = replace(record_of(decide(made)), reason="moon_was_full")
+    problem = recompute("ann", record, {made.key: made}, offers(), VERSIONS).problem
+    assert problem == "a newer version of Holdfast made it, whose reason moon_was_full this one does not know"
