@@ -9,6 +9,7 @@ interrupted launch resumes after it.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -198,7 +199,8 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
     """Request the evaluation of every member of a campaign's segment on the evaluations topic.
 
     The workers decide as for any event: consent, cooldown and holdout count, and customers who have left the segment by
-    then are left out. Customers who enter it during the launch may or may not be included.
+    then are left out. Customers who enter it during the launch may or may not be included. Where the campaign or its
+    segment was changed in the last TAKEN_UP_AFTER, a new launch begins when that is over.
 
     Args:
         settings: where Kafka, the ledger and the definitions are.
@@ -219,7 +221,6 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
     """
     definitions = read_definitions(settings)
     campaign = find_launchable(definitions.campaigns, key)
-    _refuse_new(settings, campaign)
     unchecked = asyncio.run(check_launch_facts(settings, definitions, campaign))
     if launch_id is not None:
         _check_id(launch_id)
@@ -229,6 +230,7 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
             _refuse_stopped(launches, key)
         if begun is None:
             name = launch_id or uuid.uuid4().hex[:12]
+            _await_take_up(settings, campaign)
             begun = launches.begin(name, key, as_of=at or datetime.now(UTC), by=by)
         if begun.done_at is not None:
             return Launched(
@@ -247,26 +249,20 @@ def check_launch(settings: Settings, key: str, launch_id: str | None = None, *, 
         LaunchError: the launch would be refused; the message says what to do instead.
         LedgerUnavailableError: the ledger cannot be used.
     """
-    campaign = find_launchable(read_definitions(settings).campaigns, key)
-    _refuse_new(settings, campaign)
+    find_launchable(read_definitions(settings).campaigns, key)
     with open_launches(settings.ledger_url) as launches:
         begun = _find_begun(launches, key, launch_id, again=again)
         if begun is None or begun.done_at is None:
             _refuse_stopped(launches, key)
 
 
-def _refuse_new(settings: Settings, campaign: Campaign) -> None:
-    """Refuse to launch what workers may not have taken up: to them its requests would be of no campaign they know."""
+def _await_take_up(settings: Settings, campaign: Campaign) -> None:
+    """Return when workers have taken up the campaign and its segment: until then they know none of that version."""
     if settings.definitions == "files":
         return
-    names = (name_campaign(campaign.key), name_segment(campaign.segment))
     versions = read_ledger(settings).versions
-    age = datetime.now(UTC) - max(versions[each].at for each in names)
-    if age < TAKEN_UP_AFTER:
-        raise LaunchError(
-            f"campaign {campaign.key!r} or its segment was changed {age.total_seconds():.0f} s ago, and workers take "
-            f"it up within {TAKEN_UP_AFTER.total_seconds():.0f} s; launch it then"
-        )
+    changed = max(versions[each].at for each in (name_campaign(campaign.key), name_segment(campaign.segment)))
+    time.sleep(max(0.0, (changed + TAKEN_UP_AFTER - datetime.now(UTC)).total_seconds()))
 
 
 def _refuse_stopped(launches: PostgresLaunches, key: str) -> None:
