@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
@@ -23,6 +23,9 @@ ERASURE_LOCK = 481_625
 ACTIVATION_LOCK = 481_624
 ANSWER_S = 20.0
 """A little longer than PostgreSQL lets a statement or a transaction take."""
+MOST_KEPT = 20
+IDLE_S = 60.0
+"""After which a connection that is kept is closed."""
 
 
 class LedgerPool:
@@ -35,6 +38,7 @@ class LedgerPool:
         connect_timeout: seconds to wait for a connection before the ledger counts as unavailable.
         answer_s: seconds to wait for an answer before the ledger counts as unavailable.
         prepare_threshold: how often a statement runs before it is prepared.
+        checks_connections: before each use; without it, the first use after a restart of PostgreSQL fails.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class LedgerPool:
         connect_timeout: float = 5,
         answer_s: float = ANSWER_S,
         prepare_threshold: int = 5,
+        checks_connections: bool = False,
     ) -> None:
         self._url = url
         self._answer_s = answer_s
@@ -57,6 +62,7 @@ class LedgerPool:
             open=False,
             kwargs={"autocommit": True, "prepare_threshold": prepare_threshold},
             configure=configure,
+            check=AsyncConnectionPool.check_connection if checks_connections else None,
         )
 
     async def open(self) -> None:
@@ -139,6 +145,45 @@ class ThreadedPool:
             return connection.execute(query, values).fetchall()
 
 
+_kept: dict[str, ConnectionPool[Connection]] = {}
+
+
+@contextmanager
+def keep_connections(ledger_url: str) -> Iterator[None]:
+    """Let `connect_ledger` lend connections that stay open, in a process that asks often and in many threads.
+
+    A new one costs the process and PostgreSQL several milliseconds each, more than most questions. Where another part
+    of the process keeps them already, nothing changes.
+    """
+    if ledger_url in _kept:
+        yield
+        return
+    pool: ConnectionPool[Connection] = ConnectionPool(
+        ledger_url,
+        min_size=0,
+        max_size=MOST_KEPT,
+        timeout=5,
+        max_idle=IDLE_S,
+        open=False,
+        kwargs={"autocommit": True},
+        check=ConnectionPool.check_connection,
+        reset=_reset,
+    )
+    with pool:
+        _kept[ledger_url] = pool
+        try:
+            yield
+        finally:
+            del _kept[ledger_url]
+
+
+def _reset(connection: Connection) -> None:
+    """Undo what a borrower has set; a lock that they did not release ends with the connection's process."""
+    connection.isolation_level, connection.read_only, connection.autocommit = None, None, True
+    connection.execute("RESET ALL")
+    connection.execute("SELECT pg_advisory_unlock_all()")
+
+
 @contextmanager
 def connect_ledger(ledger_url: str) -> Iterator[Connection]:
     """Open a connection of an operator's command to the ledger; each statement is a transaction.
@@ -146,11 +191,13 @@ def connect_ledger(ledger_url: str) -> Iterator[Connection]:
     Raises:
         LedgerUnavailableError: the ledger cannot be reached, has no tables yet, or takes no writes.
     """
-    with (
-        _describing_errors("operator=1"),
-        psycopg.connect(ledger_url, connect_timeout=5, autocommit=True) as connection,
-    ):
+    with _describing_errors("operator=1"), _lend(ledger_url) as connection:
         yield connection
+
+
+def _lend(ledger_url: str) -> AbstractContextManager[Connection]:
+    pool = _kept.get(ledger_url)
+    return pool.connection() if pool else psycopg.connect(ledger_url, connect_timeout=5, autocommit=True)
 
 
 @contextmanager

@@ -93,10 +93,17 @@ class PostgresLedger:
         connect_timeout: seconds to wait for a connection before the ledger counts as unavailable.
         answer_s: seconds to wait for an answer before the ledger counts as unavailable.
         read_only: PostgreSQL refuses every write.
+        checks_connections: before each use, see LedgerPool.
     """
 
     def __init__(
-        self, url: str, *, connect_timeout: float = 5, answer_s: float = ANSWER_S, read_only: bool = False
+        self,
+        url: str,
+        *,
+        connect_timeout: float = 5,
+        answer_s: float = ANSWER_S,
+        read_only: bool = False,
+        checks_connections: bool = False,
     ) -> None:
         self._pool = LedgerPool(
             url,
@@ -105,6 +112,7 @@ class PostgresLedger:
             connect_timeout=connect_timeout,
             answer_s=answer_s,
             prepare_threshold=2,
+            checks_connections=checks_connections,
         )
         self._rosters: dict[bytes, int] = {}
         self._versions_by_roster: dict[int, dict[str, str]] = {}
@@ -330,6 +338,13 @@ class PostgresLedger:
     async def segment_history(self, segment: str) -> Sequence[ActivationRecord]:
         """See the port."""
         return [ActivationRecord(*row) for row in await self._rows("segment_history", key=segment)]
+
+    async def segment_histories(self, segments: Collection[str]) -> Mapping[str, Sequence[ActivationRecord]]:
+        """Return the history of each of these segments, see segment_history; empty of one that was never in force."""
+        histories: dict[str, list[ActivationRecord]] = {each: [] for each in segments}
+        for key, *row in await self._rows("segment_histories", keys=list(segments)):
+            histories[key].append(ActivationRecord(*row))
+        return histories
 
     async def count_evaluated(self, segment: Segment) -> tuple[int, int]:
         """Return how many customers were last evaluated under a segment's present version, and how many under any."""

@@ -457,6 +457,10 @@ SELECT DISTINCT segment, version, rules FROM segment_activation
 -- name: segment_history
 SELECT version, mode, activated_at, actor, why, rules FROM segment_activation WHERE segment = %(key)s ORDER BY number DESC;
 
+-- name: segment_histories
+SELECT segment, version, mode, activated_at, actor, why, rules FROM segment_activation
+ WHERE segment = ANY (%(keys)s::text[]) ORDER BY segment, number DESC;
+
 -- name: members
 SELECT customer_id FROM membership WHERE segment = %(segment)s AND is_member ORDER BY customer_id;
 

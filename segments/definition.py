@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent / "definitions"
 """The folder of the segments that come with Holdfast."""
+MOST_COMPILED = 2_048
+"""Rules that are kept compiled."""
 
 
 def _rule(value: Any) -> Any:
@@ -137,8 +140,14 @@ def segment_schema() -> dict[str, Any]:
 
 
 def _compile(rule: Any, where: str, field: str) -> Rule:
+    return _compile_text(json.dumps(rule), where, field)
+
+
+# A console reads all definitions for each page.
+@lru_cache(maxsize=MOST_COMPILED)
+def _compile_text(text: str, where: str, field: str) -> Rule:
     try:
-        return compile_rule(rule, where=f"{where}: {field}")
+        return compile_rule(json.loads(text), where=f"{where}: {field}")
     except RuleError as error:
         line = find_line(where, f"$.{field}{error.path.removeprefix('$')}")
         at = f" at {error.path}"

@@ -9,9 +9,9 @@ where it can be known, the problem and the value.
 from __future__ import annotations
 
 import json
-from functools import reduce
+from functools import lru_cache, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -120,10 +120,16 @@ def validate(content: Any, shape: type[Parsed], *, where: object, context: Mappi
         DefinitionError: it does not fit; every problem is named.
     """
     try:
-        return TypeAdapter(shape).validate_python(content, context=dict(context or {}))
+        parsed: Parsed = _adapter(cast("Any", shape)).validate_python(content, context=dict(context or {}))
     except ValidationError as error:
         problems = "; ".join(_describe(problem, where) for problem in error.errors(include_url=False))
         raise DefinitionError(f"{where}: {problems}") from error
+    return parsed
+
+
+@lru_cache(maxsize=64)
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
 
 
 def describe_shape(shape: Any, name: str, title: str) -> dict[str, Any]:

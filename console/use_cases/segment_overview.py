@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from campaigns.definition import Campaign
-    from campaigns.postgres_ledger import PostgresLedger
     from campaigns.records import ActivationRecord, MemberRecord
     from segments.definition import Segment
     from segments.engine import Mode
@@ -60,11 +59,8 @@ def list_segment_states(settings: Settings) -> Sequence[SegmentState]:
         LedgerUnavailableError: the ledger cannot be read.
     """
     definitions = read_definitions(settings)
-
-    async def ask(ledger: PostgresLedger) -> Mapping[str, Sequence[ActivationRecord]]:
-        return {each.key: await ledger.segment_history(each.key) for each in definitions.segments}
-
-    histories = ask_ledger(settings, ask)
+    keys = [each.key for each in definitions.segments]
+    histories = ask_ledger(settings, lambda ledger: ledger.segment_histories(keys))
     return _describe(settings, definitions.segments, definitions.campaigns, histories)
 
 

@@ -13,11 +13,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from campaigns.postgres_connections import keep_connections
 from console.access.openid_provider import OpenIdProvider
 from console.access.postgres_accounts import PostgresAccounts
 from console.errors import AccessError
 from console.jobs.postgres_jobs import PostgresJobs
 from console.jobs.supervisor import JobSupervisor
+from console.use_cases.ledger import keep_ledger
 from console.web.analytics_watch import AnalyticsWatch
 from console.web.api import campaigns as campaign_api
 from console.web.api import care as care_api
@@ -116,16 +118,17 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
 
     @asynccontextmanager
     async def open_accounts(_: FastAPI) -> AsyncIterator[None]:
-        context.accounts.open()
-        context.predictions.open()
-        context.jobs.open()
-        context.supervisor.start()
-        yield
-        context.live.stop()
-        context.supervisor.stop()
-        context.jobs.close()
-        context.predictions.close()
-        context.accounts.close()
+        with keep_connections(settings.ledger_url), keep_ledger(settings):
+            context.accounts.open()
+            context.predictions.open()
+            context.jobs.open()
+            context.supervisor.start()
+            yield
+            context.live.stop()
+            context.supervisor.stop()
+            context.jobs.close()
+            context.predictions.close()
+            context.accounts.close()
 
     # Who asks is in a header where a proxy stands before the console; only the proxy's word for it counts.
     proxies = list(settings.console_proxies) if settings.console_url is not None else []
