@@ -52,6 +52,11 @@ class LedgerDefinitions:
         """The content of each definition that is not retired."""
         return {name: each.content for name, each in self.versions.items() if not each.is_retired}
 
+    @property
+    def numbers(self) -> Mapping[DefinitionKey, int]:
+        """The number of the version of each definition that is not retired."""
+        return {name: each.number for name, each in self.versions.items() if not each.is_retired}
+
     def build(self) -> DefinitionSet:
         """Return what they define.
 
@@ -72,9 +77,14 @@ class PostgresDefinitions:
         revision, activation = self._rows("definitions_mark")[0]
         return revision, activation
 
-    def read(self) -> LedgerDefinitions:
-        """Return the latest version of each definition."""
-        return LedgerDefinitions({each.name: each for each in map(_version, self._rows("latest_definitions"))})
+    def read(self, revision: int | None = None) -> LedgerDefinitions:
+        """Return the latest version of each definition; with a revision, the latest of that time."""
+        found = map(_version, self._rows("latest_definitions", revision=revision))
+        return LedgerDefinitions({each.name: each for each in found})
+
+    def read_revisions(self, limit: int) -> Sequence[DefinitionVersion]:
+        """Return the versions of all definitions, the latest first."""
+        return [_version(row) for row in self._rows("latest_revisions", limit=limit)]
 
     def read_history(self, name: DefinitionKey) -> Sequence[DefinitionVersion]:
         """Return the versions of a definition, the latest first."""

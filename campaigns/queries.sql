@@ -687,7 +687,12 @@ SELECT coalesce((SELECT max(revision) FROM definition_version), 0),
 
 -- name: latest_definitions
 SELECT DISTINCT ON (kind, key) kind, key, number, content, digest, author, reason, at, revision FROM definition_version
+ WHERE %(revision)s::bigint IS NULL OR revision <= %(revision)s
  ORDER BY kind, key, number DESC;
+
+-- name: latest_revisions
+SELECT kind, key, number, content, digest, author, reason, at, revision FROM definition_version
+ ORDER BY revision DESC LIMIT %(limit)s;
 
 -- name: definition_history
 SELECT kind, key, number, content, digest, author, reason, at, revision FROM definition_version

@@ -25,14 +25,14 @@ def read_definitions(settings: Settings) -> DefinitionSet:
     return read_ledger(settings).build()
 
 
-def read_ledger(settings: Settings) -> LedgerDefinitions:
-    """Return the latest versions in the ledger.
+def read_ledger(settings: Settings, revision: int | None = None) -> LedgerDefinitions:
+    """Return the latest versions in the ledger; with a revision, the latest of that time.
 
     Raises:
         LedgerUnavailableError: the ledger cannot be used.
     """
     with open_definitions(settings.ledger_url) as definitions:
-        return definitions.read()
+        return definitions.read(revision)
 
 
 def find_mark(settings: Settings) -> tuple[int, int]:

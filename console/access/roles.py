@@ -35,6 +35,8 @@ class Permission(StrEnum):
     """Change segments and campaigns, activate and launch them."""
     STOP_CAMPAIGNS = "stop campaigns"
     """Stop and resume campaigns."""
+    BACKTEST = "backtest"
+    """Estimate from the record what other definitions would have sent."""
     OPERATE = "operate"
     """Requeue dead letters, replay, promote models, read the audit log."""
     ADMINISTER = "administer"
@@ -45,8 +47,8 @@ _LOOKS = frozenset({Permission.READ, Permission.VIEW_CUSTOMERS})
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.VIEWER: frozenset({Permission.READ}),
     Role.CARE: _LOOKS | {Permission.SEE_PERSONAL, Permission.ACT_FOR_CUSTOMERS},
-    Role.MARKETER: _LOOKS | {Permission.EDIT_DEFINITIONS, Permission.STOP_CAMPAIGNS},
-    Role.OPERATOR: _LOOKS | {Permission.STOP_CAMPAIGNS, Permission.OPERATE},
+    Role.MARKETER: _LOOKS | {Permission.EDIT_DEFINITIONS, Permission.STOP_CAMPAIGNS, Permission.BACKTEST},
+    Role.OPERATOR: _LOOKS | {Permission.STOP_CAMPAIGNS, Permission.BACKTEST, Permission.OPERATE},
     Role.ADMIN: frozenset(Permission),
 }
 

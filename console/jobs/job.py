@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from console.use_cases.definition_drafts import ChosenDefinitions
 from console.use_cases.replay import ReplayPlan
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class ReplayRequest(msgspec.Struct, frozen=True):
         plan: what to replay; of no account with `resume`.
         keep: whether to keep its decisions; a backtest drops them.
         resume: the id of the replay to go on with.
+        definitions: those to decide with; None is those in force when it starts. With `resume`, what it began with.
     """
 
     plan: ReplayPlan
     keep: bool = False
     resume: str | None = None
+    definitions: ChosenDefinitions | None = None
 
 
 class ReevaluationRequest(msgspec.Struct, frozen=True):

@@ -69,8 +69,13 @@ class PostgresJobs:
             raise UnknownJobError(f"there is no job {job_id!r}")
         return _job(rows[0])
 
+    def find_begun(self, replay_id: str) -> Job | None:
+        """Return the job that began a replay, without its result; None where none did."""
+        rows = self._ask("find_begun", replay_id=replay_id)
+        return _job(rows[0]) if rows else None
+
     def list_jobs(self, *, before: int | None = None, limit: int) -> Sequence[Job]:
-        """Return jobs without their results, the latest first; only those with a smaller number than `before`."""
+        """Return jobs without results and drafts, the latest first; only those with a smaller number than `before`."""
         return [_job(row) for row in self._ask("list_jobs", before=before, limit=limit)]
 
     def stop(self, job_id: str, *, by: str) -> Job:

@@ -20,6 +20,7 @@ from console.jobs.job import HOW_IT_GOES_ON, Kind, LaunchRequest, ReplayRequest,
 from console.jobs.postgres_jobs import HEARTBEAT_LIFE, PostgresJobs
 from console.segment_views import describe_reevaluation, number
 from console.use_cases.backtests import backtesting
+from console.use_cases.definition_drafts import write_chosen
 from console.use_cases.launches import launch_campaign
 from console.use_cases.reevaluations import reevaluate
 from console.use_cases.replay import replaying
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from console.jobs.job import Job
+    from console.use_cases.replay import ReplayPlan
     from streams.settings import Settings
 
 BEAT_S = 1.0
@@ -142,7 +144,7 @@ def _replay(settings: Settings, job: Job, progress: _Progress) -> Result:
     asked = cast("ReplayRequest", job.parameters)
     with replaying(
         settings,
-        asked.plan,
+        _plan(settings, asked),
         by=job.actor,
         resume=asked.resume,
         keep=asked.keep,
@@ -167,7 +169,7 @@ def _backtest(settings: Settings, job: Job, progress: _Progress) -> Result:
     asked = cast("ReplayRequest", job.parameters)
     with backtesting(
         settings,
-        asked.plan,
+        _plan(settings, asked),
         by=job.actor,
         resume=asked.resume,
         on_begin=progress.begin,
@@ -196,6 +198,13 @@ def _backtest(settings: Settings, job: Job, progress: _Progress) -> Result:
             list(backtest_views.sentences(found)),
             _plain(backtest_views.as_object(found)),
         )
+
+
+def _plan(settings: Settings, asked: ReplayRequest) -> ReplayPlan:
+    """Return what is to be decided again, with the definitions themselves where they are chosen."""
+    if asked.resume or asked.definitions is None:
+        return asked.plan
+    return msgspec.structs.replace(asked.plan, definitions=write_chosen(settings, asked.definitions))
 
 
 def _reevaluate(settings: Settings, job: Job, progress: _Progress) -> Result:

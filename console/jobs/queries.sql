@@ -8,9 +8,15 @@ SELECT number, job_id, kind, parameters, actor, created_at, state, stop_requeste
   FROM console_job WHERE job_id = %(job_id)s;
 
 -- name: list_jobs
+-- Neither results nor drafts of definitions, which may be large.
+SELECT number, job_id, kind, parameters #- '{definitions,drafts}', actor, created_at, state, stop_requested_by,
+       started_at, heartbeat_at, ended_at, done, total, subject, NULL, error
+  FROM console_job WHERE %(before)s::bigint IS NULL OR number < %(before)s ORDER BY number DESC LIMIT %(limit)s;
+
+-- name: find_begun
 SELECT number, job_id, kind, parameters, actor, created_at, state, stop_requested_by, started_at, heartbeat_at, ended_at,
        done, total, subject, NULL, error
-  FROM console_job WHERE %(before)s::bigint IS NULL OR number < %(before)s ORDER BY number DESC LIMIT %(limit)s;
+  FROM console_job WHERE subject = %(replay_id)s AND kind IN ('replay', 'backtest') ORDER BY number LIMIT 1;
 
 -- name: count_waiting
 SELECT count(*) FROM console_job WHERE state = 'waiting';

@@ -195,20 +195,68 @@ def retire_definition(
     return version
 
 
+def read_contents_of(settings: Settings, revision: int | None = None) -> Mapping[DefinitionKey, Any]:
+    """Return the content of each definition that counts; with a revision of the ledger, of those that counted then.
+
+    Raises:
+        DefinitionError, RuleError: the files cannot be used.
+        LedgerUnavailableError: the ledger cannot be used.
+    """
+    if is_editable(settings):
+        return read_ledger(settings, revision).contents
+    return read_contents(settings.definitions_dir)
+
+
 def check_definition(settings: Settings, name: DefinitionKey, content: Any) -> DefinitionSet:
-    """Return what the definitions would be with one of them edited; store nothing.
+    """Return what the definitions would be with one of them edited; see check_definitions."""
+    return check_definitions(settings, read_contents_of(settings), {name: content})
+
+
+def check_definitions(
+    settings: Settings, contents: Mapping[DefinitionKey, Any], edits: Mapping[DefinitionKey, Any]
+) -> DefinitionSet:
+    """Return what definitions would be with some of them edited; store nothing.
+
+    Args:
+        settings: where the view and the models are.
+        contents: the definitions.
+        edits: new contents by name.
 
     Raises:
         DefinitionError, RuleError: they could not be used, or would read unknown facts.
         WarehouseError: it is unknown which facts there are.
-        LedgerUnavailableError: the ledger cannot be used.
     """
-    _find_key(content, name.kind)
-    encode(content, where=name)
-    contents = read_ledger(settings).contents if is_editable(settings) else read_contents(settings.definitions_dir)
-    built = build_definitions({**contents, name: content})
+    for name, content in edits.items():
+        if name.kind in {DefinitionKind.SEGMENT, DefinitionKind.CAMPAIGN}:
+            _find_key(content, name.kind)
+        encode(content, where=name)
+    built = build_definitions({**contents, **edits})
     find_check(settings)(built)
     return built
+
+
+def refuse_stale(settings: Settings, name: DefinitionKey, base_version: int | None) -> None:
+    """Refuse an edit that could not be saved, as somebody else has changed the definition since it began.
+
+    Raises:
+        DefinitionExistsError: it is to be new, and there is one of that key.
+        DefinitionChangedError: somebody else has changed it since.
+        LedgerUnavailableError: the ledger cannot be used.
+    """
+    if is_editable(settings):
+        _refuse_changed(read_ledger(settings), name, base_version)
+
+
+def list_revisions(settings: Settings, *, limit: int) -> Sequence[DefinitionVersion]:
+    """Return the versions of all definitions in the ledger, the latest first; none where files are authoritative.
+
+    Raises:
+        LedgerUnavailableError: the ledger cannot be used.
+    """
+    if not is_editable(settings):
+        return ()
+    with open_definitions(settings.ledger_url) as definitions:
+        return definitions.read_revisions(limit)
 
 
 def import_definitions(

@@ -20,8 +20,10 @@ import msgspec
 import uvloop
 
 from campaigns.definition import load_definitions
+from campaigns.definition_versions import build_definitions
 from campaigns.postgres_connections import connect_ledger
 from campaigns.postgres_replays import PostgresReplay, list_replays, open_replay
+from console.use_cases.definition_drafts import WrittenDefinition
 from models.registry import load_version
 from segments.definition import fingerprint
 from segments.engine import Mode
@@ -57,7 +59,8 @@ class ReplayPlan(msgspec.Struct, frozen=True):
         begin: records of this time and later, by their Kafka timestamps.
         end: records before this time.
         customers: whose events; None is every customer.
-        definitions_dir: the definitions to decide with; None is those of the settings.
+        definitions_dir: the folder of the definitions to decide with; None is those of the settings.
+        definitions: the definitions to decide with themselves, in place of a folder's; none is those of the folder.
         models: the version of each model that is not to be the promoted one.
         ledger: what the scratch ledger begins with: what the live one held at `begin`, or nothing.
         first_evaluations: what first evaluations may fire under rules that were not in force at `begin`.
@@ -72,6 +75,7 @@ class ReplayPlan(msgspec.Struct, frozen=True):
     ledger: Ledger = "snapshot"
     first_evaluations: Mode = "emit"
     together_ms: int = TOGETHER_MS
+    definitions: tuple[WrittenDefinition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,8 +379,7 @@ def _load(settings: Settings, plan: ReplayPlan) -> tuple[DefinitionSet, Scorers]
     Raises:
         DefinitionError, RuleError, ModelError: they cannot be used.
     """
-    folder = plan.definitions_dir
-    definitions = load_definitions(Path(folder)) if folder else read_definitions(settings)
+    definitions = _load_definitions(settings, plan)
     scorers = load_models(settings, definitions.offers)
     for name, version in plan.models.items():
         if name not in scorers.by_name:
@@ -385,6 +388,12 @@ def _load(settings: Settings, plan: ReplayPlan) -> tuple[DefinitionSet, Scorers]
         scorer = load_version(home, version, settings.feature_mapping, len(definitions.offers))
         scorers = scorers.with_scorer(name, scorer)
     return definitions, scorers
+
+
+def _load_definitions(settings: Settings, plan: ReplayPlan) -> DefinitionSet:
+    if plan.definitions:
+        return build_definitions({each.name: each.read() for each in plan.definitions})
+    return load_definitions(Path(plan.definitions_dir)) if plan.definitions_dir else read_definitions(settings)
 
 
 def _versions(definitions: DefinitionSet, scorers: Scorers) -> str:

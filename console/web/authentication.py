@@ -140,5 +140,6 @@ CustomerViewer = Annotated[Principal, Depends(Requires(Permission.VIEW_CUSTOMERS
 CareWorker = Annotated[Principal, Depends(Requires(Permission.ACT_FOR_CUSTOMERS))]
 Editor = Annotated[Principal, Depends(Requires(Permission.EDIT_DEFINITIONS))]
 Stopper = Annotated[Principal, Depends(Requires(Permission.STOP_CAMPAIGNS))]
+Backtester = Annotated[Principal, Depends(Requires(Permission.BACKTEST))]
 Operator = Annotated[Principal, Depends(Requires(Permission.OPERATE))]
 Admin = Annotated[Principal, Depends(Requires(Permission.ADMINISTER))]

@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from pydantic import BaseModel, Field, model_validator
 
+from campaigns.definition_versions import DefinitionKey, DefinitionKind
 from console.use_cases.replay import Ledger, ReplayPlan
 from console.web.inputs import Name
 from console.web.job_desk import MOST_CUSTOMERS, REPLAY_ID, ModelName, ModelVersion
 from segments.engine import Mode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
 UNSET = datetime.fromtimestamp(0, UTC)
 """A replay that is resumed has its own period."""
+MOST_DRAFTS = 50
+_KEYED = {DefinitionKind.SEGMENT, DefinitionKind.CAMPAIGN}
+
+
+class NewDraft(BaseModel):
+    """A definition that takes the place of the one in force."""
+
+    kind: DefinitionKind
+    key: Annotated[str, Field(pattern="^[a-z0-9-]{1,64}$")] = Field(
+        description="Of the segment or the campaign; for offers, channels and limits the kind again."
+    )
+    content: dict[str, Any] | list[Any] = Field(description="As a definition file has it.")
+
+    @model_validator(mode="after")
+    def check_key(self) -> Self:
+        """Refuse a key of what has none."""
+        if self.kind not in _KEYED and self.key != self.kind:
+            raise ValueError(f"the key of {self.kind} is {self.kind.value!r}")
+        return self
+
+    @property
+    def name(self) -> DefinitionKey:
+        """Its kind and key."""
+        return DefinitionKey(self.kind, self.key)
 
 
 class NewBacktest(BaseModel):
-    """A past period to decide again, with the definitions as they are now."""
+    """A past period to decide again; with the definitions as they are when it starts, unless others are named."""
 
     begin: datetime | None = Field(
         default=None, description="Records of this time and later; without a zone it is UTC.", examples=["2026-03-01"]
@@ -29,6 +55,15 @@ class NewBacktest(BaseModel):
     end: datetime | None = Field(default=None, description="Records before this time.", examples=["2026-03-08"])
     models: dict[ModelName, ModelVersion] = Field(
         default={}, description="The version of each model that is not to be the promoted one.", max_length=20
+    )
+    definitions_revision: Annotated[int, Field(ge=1, le=2**31)] | None = Field(
+        default=None,
+        description="Decide with the definitions of this revision of the ledger; null is the latest.",
+    )
+    drafts: list[NewDraft] = Field(
+        default=[],
+        description="Definitions that take the place of those of the same kind and key.",
+        max_length=MOST_DRAFTS,
     )
     resume: Annotated[str, Field(pattern=REPLAY_ID)] | None = Field(
         default=None, description="Go on with this interrupted replay, in place of a new one."
@@ -42,6 +77,20 @@ class NewBacktest(BaseModel):
         if self.begin and self.end and in_utc(self.begin) >= in_utc(self.end):
             raise ValueError("begin is not before end")
         return self
+
+    @model_validator(mode="after")
+    def check_definitions(self) -> Self:
+        """Refuse two drafts of one definition, and other definitions than a replay began with."""
+        if len({each.name for each in self.drafts}) < len(self.drafts):
+            raise ValueError("two drafts have the same kind and key")
+        if self.resume is not None and (self.drafts or self.definitions_revision is not None):
+            raise ValueError("a replay that is resumed goes on with the definitions that it began with: name no others")
+        return self
+
+    @property
+    def edits(self) -> Mapping[DefinitionKey, Any]:
+        """The content of each draft."""
+        return {each.name: each.content for each in self.drafts}
 
     def as_plan(self) -> ReplayPlan:
         """Return what to decide again."""

@@ -118,9 +118,12 @@ POST /jobs/{job_id}/stop
 POST /operations/campaigns/resume
 POST /operations/campaigns/stop
 """,
+    Permission.BACKTEST: """
+POST /api/v1/backtests
+POST /jobs/{job_id}/resume
+""",
     Permission.OPERATE: """
 GET /api/v1/audit
-POST /api/v1/backtests
 GET /api/v1/dead-letters
 POST /api/v1/dead-letters/discard
 POST /api/v1/dead-letters/requeue

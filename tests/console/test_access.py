@@ -50,8 +50,8 @@ LOOKS = frozenset({Permission.READ, Permission.VIEW_CUSTOMERS})
 MAY: Mapping[str, frozenset[Permission]] = {
     "viewer": frozenset({Permission.READ}),
     "care": LOOKS | {Permission.SEE_PERSONAL, Permission.ACT_FOR_CUSTOMERS},
-    "marketer": LOOKS | {Permission.EDIT_DEFINITIONS, Permission.STOP_CAMPAIGNS},
-    "operator": LOOKS | {Permission.STOP_CAMPAIGNS, Permission.OPERATE},
+    "marketer": LOOKS | {Permission.EDIT_DEFINITIONS, Permission.STOP_CAMPAIGNS, Permission.BACKTEST},
+    "operator": LOOKS | {Permission.STOP_CAMPAIGNS, Permission.BACKTEST, Permission.OPERATE},
     "admin": frozenset(Permission),
 }
 NOTHING = "00000000-0000-0000-0000-000000000000"

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
 from console.jobs.job import Kind, ReplayRequest, State
-from console.web.authentication import CustomerViewer, Operator, Stopper
+from console.web.authentication import Backtester, CustomerViewer, Operator, Stopper
 from console.web.context import Context
 from console.web.cursors import read_cursor, write_cursor
 from console.web.inputs import Cursor, PageSize
@@ -24,7 +24,10 @@ from console.web.job_desk import (
 from console.web.new_replays import NewBacktest, NewReplay
 
 if TYPE_CHECKING:
+    from console.access.roles import Principal
     from console.jobs.job import Job as StoredJob
+    from console.jobs.job import Parameters
+    from console.web.context import WebContext
 
 router = APIRouter(tags=["operations"])
 SegmentKey = Annotated[str, Path(max_length=64)]
@@ -37,7 +40,7 @@ class Job(BaseModel):
     kind: Kind
     state: State
     by: str
-    parameters: dict[str, Any]
+    parameters: dict[str, Any] = Field(description="What is asked for; in lists without drafts of definitions.")
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -61,14 +64,14 @@ class JobPage(BaseModel):
 def start_replay(new: NewReplay, response: Response, context: Context, principal: Operator) -> Job:
     """Decide a past period again, and compare it with what was sent."""
     asked = ReplayRequest(new.as_plan(), new.keep, new.resume)
-    return answer_begun(begin_replay(context, principal, Kind.REPLAY, asked), response)
+    return answer_begun(_begin(context, principal, Kind.REPLAY, asked, new), response)
 
 
 @router.post("/backtests", status_code=HTTPStatus.ACCEPTED)
-def start_backtest(new: NewBacktest, response: Response, context: Context, principal: Operator) -> Job:
-    """Estimate from the record what the definitions as they are now would have sent, cost and brought."""
+def start_backtest(new: NewBacktest, response: Response, context: Context, principal: Backtester) -> Job:
+    """Estimate from the record what definitions or models would have sent, cost and brought."""
     asked = ReplayRequest(new.as_plan(), resume=new.resume)
-    return answer_begun(begin_replay(context, principal, Kind.BACKTEST, asked), response)
+    return answer_begun(_begin(context, principal, Kind.BACKTEST, asked, new), response)
 
 
 @router.post("/segments/{key}/re-evaluations", status_code=HTTPStatus.ACCEPTED)
@@ -110,7 +113,7 @@ def describe(job: StoredJob) -> Job:
         kind=job.kind,
         state=job.state,
         by=job.actor,
-        parameters=msgspec.to_builtins(job.parameters),
+        parameters=_describe_parameters(job.parameters),
         created_at=job.created_at,
         started_at=job.started_at,
         ended_at=job.ended_at,
@@ -122,3 +125,15 @@ def describe(job: StoredJob) -> Job:
         headline=job.result.headline if job.result else None,
         result=dict(job.result.figures) if job.result else None,
     )
+
+
+def _begin(context: WebContext, principal: Principal, kind: Kind, asked: ReplayRequest, new: NewBacktest) -> StoredJob:
+    return begin_replay(context, principal, kind, asked, edits=new.edits, revision=new.definitions_revision)
+
+
+def _describe_parameters(parameters: Parameters) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(parameters)
+    if isinstance(parameters, ReplayRequest) and parameters.definitions:
+        for draft, stored in zip(shown["definitions"]["drafts"], parameters.definitions.drafts, strict=True):
+            draft["content"] = stored.read()
+    return shown

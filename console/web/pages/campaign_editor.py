@@ -5,11 +5,10 @@ Nothing is kept between two requests: the form carries the campaign, and the ver
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from campaigns.definition import OfferPolicy
@@ -17,6 +16,7 @@ from campaigns.definition_versions import name_campaign
 from console.access.roles import Permission
 from console.errors import FOR_PEOPLE
 from console.use_cases.campaign_overview import plan_launch
+from console.use_cases.definition_drafts import compare_contents
 from console.use_cases.definition_edits import (
     check_definition,
     find_definition,
@@ -41,7 +41,10 @@ from console.web.campaign_form import (
 )
 from console.web.context import Context
 from console.web.customer_views import note_view
+from console.web.draft_backtests import begin_draft_backtest, read_period, show_period, today
+from console.web.errors import InvalidRequestError
 from console.web.inputs import FormFields
+from console.web.job_desk import DraftOf, find_draft
 from console.web.pages.campaigns import LAUNCH_WORDS
 from console.web.rendering import render
 from segments.errors import DefinitionError
@@ -49,7 +52,7 @@ from segments.rule_tree import read_json, write_json
 from streams.definitions import read_definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from campaigns.definition import Campaign, DefinitionSet
     from console.access.roles import Principal
@@ -57,6 +60,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/campaigns")
 Key = Annotated[str, Path(max_length=64)]
+DraftKey = Annotated[str, Query(max_length=64)]
 UNNAMED = "new-campaign"
 MOST_REASON, MOST_DIGITS = 1_000, 9
 """Characters of a reason, and of the number of a version."""
@@ -81,6 +85,7 @@ class Draft:
         form: its fields.
         base: what the edit is of: the number of a version, or empty.
         why: the reason that is entered.
+        period: of a backtest, as the form has it.
         problems: by the name of the field.
         problem: about all of it.
         json_text: what is entered as JSON and cannot be drawn.
@@ -91,6 +96,7 @@ class Draft:
     form: CampaignForm
     base: str = ""
     why: str = ""
+    period: dict[str, str] = field(default_factory=lambda: show_period({}, today()))
     problems: dict[str, str] = field(default_factory=dict)
     problem: str = ""
     json_text: str | None = None
@@ -100,6 +106,11 @@ class Draft:
     def entered_key(self) -> str:
         """The key of the campaign, for a new one as it is entered."""
         return self.form.part.fields.get("key", "") or UNNAMED
+
+    @property
+    def base_version(self) -> int | None:
+        """The number of the version that the edit is of; None of a new campaign, or of a file."""
+        return int(self.base) if self.base.isdecimal() else None
 
     def build(self) -> dict[str, Any]:
         """Return the content of the definition, and note what is wrong with the form."""
@@ -130,9 +141,12 @@ class Draft:
 
 
 @router.get("/_new")
-def begin(request: Request, context: Context, _: Editor) -> Response:
-    """Show an empty form."""
-    return _show(request, context, Draft("", NEW))
+def begin(request: Request, context: Context, _: Editor, draft: DraftOf = None, key: DraftKey = "") -> Response:
+    """Show an empty form, or the draft of a new campaign that a job decides with."""
+    if draft is None:
+        return _show(request, context, Draft("", NEW))
+    tried = find_draft(context, draft, name_campaign(key))
+    return _show(request, context, Draft("", draw_campaign(tried.read())))
 
 
 @router.post("/_new")
@@ -172,9 +186,13 @@ def preview(request: Request, context: Context, principal: Editor, fields: FormF
 
 
 @router.get("/{key}/edit")
-def edit(request: Request, key: Key, context: Context, _: Editor) -> Response:
-    """Show the form of a campaign."""
-    found = find_definition(context.settings, name_campaign(key))
+def edit(request: Request, key: Key, context: Context, _: Editor, draft: DraftOf = None) -> Response:
+    """Show the form of a campaign, or the draft of it that a job decides with."""
+    name = name_campaign(key)
+    if draft is not None:
+        tried = find_draft(context, draft, name)
+        return _show(request, context, Draft(key, draw_campaign(tried.read()), str(tried.base_version or "")))
+    found = find_definition(context.settings, name)
     return _show(request, context, Draft(key, draw_campaign(found.content), str(found.number or "")))
 
 
@@ -190,7 +208,7 @@ def _edit(request: Request, context: WebContext, principal: Principal, fields: M
         _draw_json(draft, fields.get("json", ""))
     else:
         draft.form = apply_button(draft.form, button)
-    if button not in {"check", "save"}:
+    if button not in {"check", "save", "backtest"}:
         return _show(request, context, draft)
     content = draft.build()
     if not draft.problems:
@@ -198,21 +216,26 @@ def _edit(request: Request, context: WebContext, principal: Principal, fields: M
     if button == "check" or draft.checked is None:
         draft.problem = draft.problem or ("It cannot be used yet: see the fields." if draft.problems else "")
         return _show(request, context, draft, content if draft.checked else None)
-    if not draft.why.strip():
+    if button == "save" and not draft.why.strip():
         draft.problem = "Say why the campaign changes: the reason is kept with the version."
         return _show(request, context, draft, content)
     try:
+        if button == "backtest":
+            name, period = name_campaign(content["key"]), read_period(fields, today())
+            job = begin_draft_backtest(
+                context, principal, name, content, base_version=draft.base_version, period=period
+            )
+            return RedirectResponse(f"/jobs/{job.job_id}", 303)
         _save(context, principal, draft, content)
-    except FOR_PEOPLE as error:
+    except (InvalidRequestError, *FOR_PEOPLE) as error:
         draft.blame(error)
         return _show(request, context, draft)
     return RedirectResponse(f"/campaigns/{content['key']}", 303)
 
 
 def _save(context: WebContext, principal: Principal, draft: Draft, content: Mapping[str, Any]) -> None:
-    base = int(draft.base) if draft.base.isdecimal() else None
     why = draft.why.strip()
-    saved = save_campaign(context.settings, content, base_version=base, by=principal.name, why=why)
+    saved = save_campaign(context.settings, content, base_version=draft.base_version, by=principal.name, why=why)
     detail = {"why": why, "version": saved.number}
     context.accounts.record(principal.name, "save campaign", saved.name.key, detail=detail)
 
@@ -223,7 +246,7 @@ def _read_draft(fields: Mapping[str, str], key: str) -> Draft:
         form = form.put(PLACE, replace(form.part, fields={**form.part.fields, "key": key}))
     # The ledger keeps no NUL.
     why = fields.get("why", "").replace("\0", "")[:MOST_REASON]
-    return Draft(key, form, fields.get("base", "")[:MOST_DIGITS], why)
+    return Draft(key, form, fields.get("base", "")[:MOST_DIGITS], why, show_period(fields, today()))
 
 
 def _draw_json(draft: Draft, text: str) -> None:
@@ -238,15 +261,11 @@ def _draw_json(draft: Draft, text: str) -> None:
         draft.problems["json"], draft.json_text = "a campaign is a JSON object: { … }", text
 
 
-def _compare(context: WebContext, draft: Draft, content: Mapping[str, Any]) -> list[str]:
+def _compare(context: WebContext, draft: Draft, content: Mapping[str, Any]) -> Sequence[str]:
     """Return the lines that an edit changes, as `diff` writes them; none of a new campaign."""
     if not draft.key:
-        return []
-    before = find_definition(context.settings, name_campaign(draft.key)).content
-    old, new = (show_content(each).splitlines() for each in (before, content))
-    # The names of the files come first.
-    changed = list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]
-    return [each for each in changed if not each.startswith("@@")]
+        return ()
+    return compare_contents(find_definition(context.settings, name_campaign(draft.key)).content, content)
 
 
 def _show(request: Request, context: WebContext, draft: Draft, content: Mapping[str, Any] | None = None) -> Response:
@@ -259,6 +278,7 @@ def _show(request: Request, context: WebContext, draft: Draft, content: Mapping[
         "form": draft.form,
         "base": draft.base,
         "why": draft.why,
+        "period": draft.period,
         "problem": draft.problem,
         "problems": draft.problems,
         "campaign_json": ("" if wrong else show_json(drawn)) if draft.json_text is None else draft.json_text,
@@ -272,7 +292,7 @@ def _show(request: Request, context: WebContext, draft: Draft, content: Mapping[
         "editable": is_editable(context.settings),
         "checked": checked,
         "plan": plan_launch(context.settings, checked) if checked else None,
-        "changes": _compare(context, draft, content) if content is not None else [],
+        "changes": _compare(context, draft, content) if content is not None else (),
         "file_json": show_content(content) if content is not None else "",
         "file": f"campaigns/{draft.entered_key}.json",
     }

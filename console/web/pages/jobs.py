@@ -8,15 +8,24 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from console.access.roles import Permission
+from campaigns.definition_versions import DefinitionKind
 from console.jobs.job import Kind, LaunchRequest, ReevaluationRequest, ReplayRequest, State
+from console.use_cases.definition_edits import list_revisions
 from console.use_cases.models_status import find_models
-from console.web.authentication import CustomerViewer, Operator, Stopper
+from console.web.authentication import Backtester, CustomerViewer, Operator, Stopper
 from console.web.context import Context, WebContext
 from console.web.errors import InvalidRequestError
 from console.web.inputs import Name
-from console.web.job_desk import REPLAY_ID, JobId, begin_reevaluation, begin_replay, stop_job
-from console.web.new_replays import NewReplay
+from console.web.job_desk import (
+    REPLAY_ID,
+    JobId,
+    begin_reevaluation,
+    begin_replay,
+    find_permission,
+    resume_job,
+    stop_job,
+)
+from console.web.new_replays import UNSET, NewReplay
 from console.web.rendering import render
 from streams.definitions import read_definitions
 
@@ -24,6 +33,8 @@ router = APIRouter()
 SHOWN = 50
 TONES = {State.DONE: "good", State.FAILED: "bad", State.STOPPED: "plain", State.RUNNING: "", State.WAITING: "plain"}
 UNITS = {Kind.REPLAY: "records", Kind.BACKTEST: "records", Kind.REEVALUATION: "customers", Kind.LAUNCH: "members"}
+EDITORS = {DefinitionKind.SEGMENT: "/segments", DefinitionKind.CAMPAIGN: "/campaigns"}
+"""Where drafts are edited."""
 Filled = Annotated[Name, Form()]
 MODEL = "model-"
 """How the names of fields begin that name a version."""
@@ -40,6 +51,7 @@ class PeriodForm(BaseModel):
     customers: str = Field(default="", max_length=1_000_000)
     keep: bool = False
     resume: str = Field(default="", pattern=f"{REPLAY_ID}|^$")
+    definitions_revision: str = Field(default="", pattern=r"^[0-9]{0,9}$")
 
 
 @router.get("/operations/jobs")
@@ -48,6 +60,7 @@ def show_jobs(request: Request, context: Context, _: Operator) -> Response:
     shown = _find_jobs(context) | {
         "models": find_models(context.settings),
         "segments": read_definitions(context.settings).segments,
+        "revisions": list_revisions(context.settings, limit=SHOWN),
     }
     return render(request, "jobs.html", shown)
 
@@ -74,13 +87,15 @@ def start_period(form: Annotated[PeriodForm, Form()], context: Context, principa
         "keep": form.keep,
         "customers": ids or None,
         "resume": form.resume or None,
+        "definitions_revision": form.definitions_revision or None,
     }
     try:
         new = NewReplay.model_validate(given)
     except ValidationError as error:
         raise InvalidRequestError(_describe(error)) from error
     asked = ReplayRequest(new.as_plan(), new.keep, new.resume)
-    return RedirectResponse(f"/jobs/{begin_replay(context, principal, form.kind, asked).job_id}", 303)
+    job = begin_replay(context, principal, form.kind, asked, revision=new.definitions_revision)
+    return RedirectResponse(f"/jobs/{job.job_id}", 303)
 
 
 @router.post("/operations/jobs/re-evaluation")
@@ -108,6 +123,12 @@ def stop(job_id: JobId, context: Context, principal: Stopper) -> Response:
     return RedirectResponse(f"/jobs/{job_id}", 303)
 
 
+@router.post("/jobs/{job_id}/resume")
+def resume(job_id: JobId, context: Context, principal: Backtester) -> Response:
+    """Let a replay or a backtest go on."""
+    return RedirectResponse(f"/jobs/{resume_job(context, principal, job_id).job_id}", 303)
+
+
 def _find_jobs(context: WebContext) -> dict[str, object]:
     return {"jobs": context.jobs.list_jobs(limit=SHOWN), "TONES": TONES, "UNITS": UNITS}
 
@@ -115,15 +136,18 @@ def _find_jobs(context: WebContext) -> dict[str, object]:
 def _find_job(context: WebContext, job_id: str) -> dict[str, object]:
     job = context.jobs.find(job_id)
     asked = job.parameters
-    may_stop = Permission.STOP_CAMPAIGNS if job.kind is Kind.LAUNCH else Permission.OPERATE
+    replay = asked if isinstance(asked, ReplayRequest) else None
     return {
         "job": job,
         "campaign": asked.campaign if isinstance(asked, LaunchRequest) else None,
         "segment": asked.segment if isinstance(asked, ReevaluationRequest) else None,
-        "replay": asked if isinstance(asked, ReplayRequest) else None,
-        "may_stop": may_stop,
+        "replay": replay,
+        "plan": replay.plan if replay and replay.plan.begin != UNSET else None,
+        "chosen": replay.definitions if replay else None,
+        "needed": find_permission(job.kind),
         "TONES": TONES,
         "UNITS": UNITS,
+        "EDITORS": EDITORS,
     }
 
 

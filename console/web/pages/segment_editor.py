@@ -23,7 +23,10 @@ from console.use_cases.segment_preview import preview_segment
 from console.web.authentication import Editor
 from console.web.context import Context
 from console.web.customer_views import mask, note_view
+from console.web.draft_backtests import begin_draft_backtest, read_period, show_period, today
+from console.web.errors import InvalidRequestError
 from console.web.inputs import FormFields
+from console.web.job_desk import DraftOf, find_draft
 from console.web.pages.segments import MODE_WORDS
 from console.web.rendering import render
 from console.web.rule_form import apply_button, name_place, read_fields, redraw
@@ -103,6 +106,11 @@ class Draft:
         self.problems |= blamed
         return bool(blamed)
 
+    @property
+    def base_version(self) -> int | None:
+        """The number of the version that the edit is of; None of a new segment, or of a file."""
+        return int(self.base) if self.base.isdecimal() else None
+
     def blame_rule_error(self, error: RuleError) -> bool:
         """Note an error of the compiler at the smallest part that has it, and return whether there is one."""
         where = [
@@ -158,14 +166,19 @@ def count(request: Request, context: Context, principal: Editor, fields: FormFie
 
 
 @router.get("/{key}/edit")
-def edit(request: Request, key: Key, context: Context, _: Editor) -> Response:
-    """Show the builder with a segment's rule."""
-    found = find_definition(context.settings, name_segment(key))
-    content = found.content
+def edit(request: Request, key: Key, context: Context, _: Editor, draft: DraftOf = None) -> Response:
+    """Show the builder with a segment's rule, or with the draft of it that a job decides with."""
+    name = name_segment(key)
+    if draft is None:
+        found = find_definition(context.settings, name)
+        content, number = found.content, found.number
+    else:
+        tried = find_draft(context, draft, name)
+        content, number = tried.read(), tried.base_version
     texts = {name: str(content.get(name, "")) for name in ("name", "description")}
     if content.get("exit_rule") is not None:
         texts["exit_rule"] = write_json(content["exit_rule"], indent=2)
-    base = "" if found.number is None else str(found.number)
+    base = "" if number is None else str(number)
     return _show(request, context, Draft(key, draw_rule(content.get("rule")), _texts(texts), base), key=key)
 
 
@@ -181,27 +194,42 @@ def _edit(request: Request, context: WebContext, principal: Principal, fields: M
         _draw_json(draft, fields.get("json", ""))
     else:
         draft.tree = apply_button(redraw(draft.tree), button)
-    if button not in {"compare", "save"}:
+    if button not in {"compare", "save", "backtest"}:
         return _show(request, context, draft, key=key)
     content = draft.build()
     if content is None:
         draft.problem = draft.problem or "The rule is not complete: see below."
         return _show(request, context, draft, key=key)
     try:
-        if button == "save" and (refused := _find_refusal(draft, content, fields)) is None:
-            _save(context, principal, draft, content)
-            return RedirectResponse(f"/segments/{draft.key}", 303)
-        if button == "save":
-            draft.problem = cast("str", refused)
+        if done := _finish(context, principal, draft, content, fields):
+            return RedirectResponse(done, 303)
         found = compare_segment(context.settings, build_segment(content, where=content["key"]), limit=0)
     except RuleError as error:
         if not draft.blame_rule_error(error):
             draft.problem = str(error)
         return _show(request, context, draft, key=key)
-    except FOR_PEOPLE as error:
+    except (InvalidRequestError, *FOR_PEOPLE) as error:
         draft.problem = str(error)
         return _show(request, context, draft, key=key)
     return _show(request, context, draft, key=key, content=content, comparison=found)
+
+
+def _finish(
+    context: WebContext, principal: Principal, draft: Draft, content: Mapping[str, Any], fields: Mapping[str, str]
+) -> str | None:
+    """Save or backtest a segment, and return where to look at it; None where neither is to be done."""
+    if fields.get("do") == "backtest":
+        name, period = name_segment(draft.key), read_period(fields, today())
+        base = draft.base_version
+        job = begin_draft_backtest(context, principal, name, content, base_version=base, period=period)
+        return f"/jobs/{job.job_id}"
+    if fields.get("do") == "save":
+        if refused := _find_refusal(draft, content, fields):
+            draft.problem = refused
+            return None
+        _save(context, principal, draft, content)
+        return f"/segments/{draft.key}"
+    return None
 
 
 def _find_refusal(draft: Draft, content: Mapping[str, Any], fields: Mapping[str, str]) -> str | None:
@@ -213,9 +241,8 @@ def _find_refusal(draft: Draft, content: Mapping[str, Any], fields: Mapping[str,
 
 def _save(context: WebContext, principal: Principal, draft: Draft, content: Mapping[str, Any]) -> None:
     settings, why, by = context.settings, draft.texts["why"].strip(), principal.name
-    base = int(draft.base) if draft.base.isdecimal() else None
     mode = cast("Mode", draft.texts["mode"])
-    saved = save_segment(settings, content, base_version=base, by=by, why=why, mode=mode)
+    saved = save_segment(settings, content, base_version=draft.base_version, by=by, why=why, mode=mode)
     detail = {"why": why, "version": saved.number, "mode": mode}
     context.accounts.record(by, "save segment", draft.key, detail=detail)
 
@@ -227,6 +254,7 @@ def _read_draft(context: WebContext, fields: Mapping[str, str], key: str) -> Dra
 
 def _texts(fields: Mapping[str, str]) -> dict[str, str]:
     texts = {name: fields.get(name, "") for name in ("name", "description", "exit_rule", "why")}
+    texts |= show_period(fields, today())
     mode = fields.get("mode", "")
     return texts | {"mode": mode if mode in MODE_WORDS else "silent"}
 
