@@ -27,7 +27,7 @@ from console.use_cases.replay import replaying
 from streams.observability.logs import configure_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from types import FrameType
 
     from console.jobs.job import Job
@@ -160,7 +160,7 @@ def _replay(settings: Settings, job: Job, progress: _Progress) -> Result:
             ("Triggers by campaign", replay_views.COUNT_HEADINGS, replay_views.count_rows(found)),
             ("Why they differ, the most frequent first", replay_views.REASON_HEADINGS, replay_views.reason_rows(found)),
         ),
-        list(replay_views.sentences(found)),
+        [*_describe_chosen(asked), *replay_views.sentences(found)],
         _plain(figures),
     )
 
@@ -195,7 +195,7 @@ def _backtest(settings: Settings, job: Job, progress: _Progress) -> Result:
                     backtest_views.unsupported_rows(found.estimate),
                 ),
             ),
-            list(backtest_views.sentences(found)),
+            [*_describe_chosen(asked), *backtest_views.sentences(found)],
             _plain(backtest_views.as_object(found)),
         )
 
@@ -205,6 +205,17 @@ def _plan(settings: Settings, asked: ReplayRequest) -> ReplayPlan:
     if asked.resume or asked.definitions is None:
         return asked.plan
     return msgspec.structs.replace(asked.plan, definitions=write_chosen(settings, asked.definitions))
+
+
+def _describe_chosen(asked: ReplayRequest) -> Iterator[str]:
+    """Yield which definitions were chosen, in a sentence."""
+    if (chosen := asked.definitions) is None:
+        return
+    drafts = ", ".join(f"the draft of {each.name}" for each in chosen.drafts)
+    rest = (
+        "the definitions in the files" if chosen.revision is None else f"revision {chosen.revision} of the definitions"
+    )
+    yield f"decided with {drafts}, and {rest} otherwise" if drafts else f"decided with {rest}"
 
 
 def _reevaluate(settings: Settings, job: Job, progress: _Progress) -> Result:

@@ -34,6 +34,7 @@ class Version(BaseModel):
     """A version of a definition in the ledger."""
 
     number: int
+    revision: int = Field(description="Counts the versions of all definitions: what replays name to decide with.")
     at: datetime
     author: str
     reason: str
@@ -44,6 +45,7 @@ class Version(BaseModel):
         """Describe a version."""
         return cls(
             number=version.number,
+            revision=version.revision,
             at=version.at,
             author=version.author,
             reason=version.reason,
