@@ -58,8 +58,8 @@ MAPPING_FILE = "feature_mapping.json"
 CURRENT_FILE = "current"
 HISTORY_FILE = "history.jsonl"
 
-LINE_BYTES, HISTORY_BYTES = 4_096, 64 * 2**20
-"""The most that `current` and the history may have."""
+LINE_BYTES, HISTORY_BYTES, DOCUMENT_BYTES = 4_096, 64 * 2**20, 16 * 2**20
+"""The most that `current`, the history, and a report or a card may have."""
 
 _VERSIONS, _PRUNED = "versions", ".pruned-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -431,6 +431,27 @@ def verify(version: ModelVersion) -> list[str]:
         for name, digest in declared.items()
         if found.get(name) != digest
     ]
+
+
+def read_document(version: ModelVersion, name: str) -> str | None:
+    """Return what people read about a version: the text of its REPORT_FILE or CARD_FILE; None where it has none.
+
+    Raises:
+        VersionError: the file cannot be read, or is not the one that was added.
+    """
+    path, declared = version.folder / name, version.manifest["files"].get(name)
+    if declared is None:
+        return None
+    try:
+        content = read_regular_file(path, DOCUMENT_BYTES)
+        text = content.decode()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise VersionError(f"{path}: cannot be read ({error}); restore the folder") from error
+    if hashlib.sha256(content).hexdigest() != declared:
+        raise VersionError(f"{path}: is not the file that was added with the version; restore the folder")
+    return text
 
 
 def _refuse_changed(version: ModelVersion) -> None:

@@ -15,7 +15,7 @@ from features.table import FeatureTable
 from models.inputs import FEATURE_MAPPING
 from models.reasons_file import REASONS_FILE
 from models.tflite import TFLiteScorer
-from models.versions import MANIFEST_FILE, MODEL_FILE, add_version, promote, read_current, staging_folder
+from models.versions import MANIFEST_FILE, MODEL_FILE, REPORT_FILE, add_version, promote, read_current, staging_folder
 from tests.builders import AS_OF
 from training.reasons import describe_reasons
 
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 SHIPPED = Path(__file__).parents[1] / "examples" / "online_retail" / "models"
 
 
-def add_copy(home: Path, version: str, content: bytes | None = None, **manifest: Any) -> ModelVersion:
-    """Add a copy of the version that serves, without its gates, and with what is given of model and manifest."""
+def add_copy(
+    home: Path, version: str, content: bytes | None = None, *, report: str | None = None, **manifest: Any
+) -> ModelVersion:
+    """Add a copy of the version that serves, without its gates, with what is given of model, report and manifest."""
     current = read_current(home)
     assert current is not None
     with staging_folder(home) as staging:
@@ -38,6 +40,8 @@ def add_copy(home: Path, version: str, content: bytes | None = None, **manifest:
         if content is not None:
             (staging / MODEL_FILE).write_bytes(content)
             manifest["files"] = {MODEL_FILE: hashlib.sha256(content).hexdigest()}
+        if report is not None:
+            (staging / REPORT_FILE).write_text(report)
         (staging / MANIFEST_FILE).write_text(
             json.dumps({**current.manifest, "version": version, "gates": [], **manifest})
         )

@@ -49,6 +49,13 @@ def console(place: Workplace) -> Iterator[str]:
         yield address
 
 
+def backtest_draft(visitor: Visitor, name: str) -> None:
+    """Backtest what is in the form over the usual period, and return when its page says what came of it."""
+    visitor.page.get_by_role("button", name="Backtest this draft").click()
+    visitor.page.get_by_role("region", name=name).wait_for()
+    visitor.page.get_by_role("heading", name="Result").wait_for()
+
+
 def sign_in(page: Page) -> None:
     page.get_by_label("Name").fill("marketer")
     page.get_by_label("Password").fill(PASSWORD)
@@ -78,6 +85,16 @@ def test_a_marketer_builds_a_segment_and_sees_whom_it_changes(console: str, chro
         page.set_viewport_size({"width": 400, "height": 900})
         visitor.look("builder-400")
         page.set_viewport_size({"width": 1280, "height": 900})
+        backtest_draft(visitor, "Draft of segment lapsing")
+        page.get_by_text("It would have sent 0 contacts where 1 were sent").wait_for()
+        visitor.look("draft-backtest-1280")
+        page.set_viewport_size({"width": 400, "height": 900})
+        page.emulate_media(color_scheme="dark")
+        visitor.look("draft-backtest-dark-400")
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.get_by_role("link", name="Edit this draft").click()
+        page.get_by_label("value of condition r-1-1", exact=True).wait_for()
         page.get_by_role("button", name="Show who enters and leaves").click()
         page.get_by_role("heading", name="0 will enter, 1 leave").wait_for()
         page.get_by_label("Reason").fill("only those who are worth it")
@@ -162,6 +179,9 @@ def test_a_marketer_creates_a_campaign_by_its_form_and_launches_it(console: str,
         visitor.look("campaign-form-dark-400")
         page.emulate_media(color_scheme="light")
         page.set_viewport_size({"width": 1280, "height": 900})
+        backtest_draft(visitor, "Draft of campaign spring")
+        visitor.look("campaign-draft-backtest-1280")
+        page.get_by_role("link", name="Edit this draft").click()
         page.get_by_label("Reason", exact=True).fill("spring begins")
         page.get_by_role("button", name="Check it").click()
         page.get_by_text("a launch would ask for 1 member").wait_for()

@@ -15,6 +15,8 @@ from tests.journey.test_promotion import COLUMNS
 from tests.journey.workplace import PARTITIONS, SCHEMA, wait_until, write_definitions
 from tests.model_versions import SHIPPED, add_copy
 from tests.served_console import serve_console
+from tests.synthetic_runs import evidence, manifest
+from training.report.html import render_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from tests.journey.workplace import Workplace
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
+HOSTILE = """
+<p id="end">the end</p><img src="/api/v1/status"><img src=x onerror="document.title = 'hacked'">
+<script>document.title = "hacked " + document.cookie; fetch("/api/v1/status")</script>
+<form action="/sign-out" method="post"><button>Sign out</button></form>"""
+"""What a report must not do."""
 SECRET = "my secret illness"  # noqa: S105 - what a customer wrote
 
 
@@ -55,6 +62,8 @@ def console(troubled: Workplace) -> Iterator[str]:
     models = troubled.folder / "models"
     shutil.copytree(SHIPPED, models)
     add_copy(models / "churn", "churn-copy")
+    report = render_report(manifest("churn"), evidence("churn", rows=300))
+    add_copy(models / "churn", "churn-reported", report=report.replace("</body>", f"{HOSTILE}</body>"))
     with serve_console(troubled.environment, HOLDFAST_MODELS_DIR=str(models), ML_MOCK_MODE="false") as address:
         yield address
 
@@ -233,6 +242,29 @@ def test_pages_of_operations_can_be_read(chromium: Browser, console: str, width:
         visitor.page.get_by_role("heading", name="Gates").wait_for()
         assert "passed" in visitor.page.get_by_role("main").inner_text()
         visitor.look(f"model-version-{width}")
+
+
+def test_a_report_of_a_training_is_shown_without_its_scripts(chromium: Browser, console: str) -> None:
+    with visit(chromium, console) as visitor:
+        page, asked = visitor.page, list[str]()
+        sign_in(visitor, "/models/churn/versions/churn-reported")
+        page.get_by_text("Model card").click()
+        page.get_by_text("# Model card: churn").wait_for()
+        visitor.look("model-card-1280")
+        page.on("request", lambda request: asked.append(request.url))
+        page.get_by_role("link", name="Report of its training").click()
+        page.get_by_text("the end").wait_for()
+        visitor.look("model-report-1280")
+        assert page.locator("body").evaluate("body => getComputedStyle(body).margin") == "0px", "it has its styles"
+        assert page.locator("svg").count() > 0
+        address = page.url
+        page.get_by_role("button", name="Sign out").click()
+        assert (page.url, asked, page.title().startswith("hacked")) == (address, [address], False)
+        assert any("Blocked script execution" in each for each in visitor.problems)
+        visitor.problems.clear()
+        page.goto(f"{console}/models/churn/versions/churn-copy/report")
+        page.get_by_text("churn churn-copy has no report").wait_for()
+        visitor.problems.clear()
 
 
 def test_an_operator_replays_a_period_and_looks_at_a_backtest(chromium: Browser, console: str) -> None:

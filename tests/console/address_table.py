@@ -41,6 +41,7 @@ GET /campaigns/{key}/performance
 GET /models
 GET /models/{model}
 GET /models/{model}/versions/{version}
+GET /models/{model}/versions/{version}/report
 GET /parts/overview
 GET /segments
 GET /segments/{key}

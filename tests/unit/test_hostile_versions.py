@@ -19,7 +19,7 @@ from models.registry import load_scorers, load_version
 from models.regular_file import read_regular_file
 from models.rfm import load_cuts
 from models.tflite import MODEL_BYTES, TFLiteScorer
-from models.versions import current_version, promote, read_version, verify
+from models.versions import DOCUMENT_BYTES, REPORT_FILE, current_version, promote, read_document, read_version, verify
 from streams.runtime.model_reload import ModelReloader
 from tests.builders import AS_OF
 from tests.model_versions import SHIPPED, add_copy
@@ -27,6 +27,7 @@ from tests.model_versions import SHIPPED, add_copy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+CARD = "card.md"
 FIRST = current_version(SHIPPED / "churn") or ""
 
 
@@ -202,3 +203,28 @@ def test_cut_points_may_be_a_link_to_a_file_and_to_nothing_else(tmp_path: Path) 
 def test_a_regular_file_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     assert read_regular_file(tmp_path / "file", 7) == b"content"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (replace_by_link, "a symbolic link"),
+        (replace_by_device, "a symbolic link"),
+        (replace_by_pipe, "no regular file"),
+        (lambda path: grow(path, DOCUMENT_BYTES + 1), "more than"),
+        (lambda path: path.write_bytes(b"\xff"), "can't decode"),
+        (lambda path: path.write_text("another"), "is not the file that was added"),
+    ],
+    ids=["link", "device", "pipe", "large", "no text", "another"],
+)
+def test_a_card_is_read_only_as_it_was_added(tmp_path: Path, change: Callable[[Path], None], problem: str) -> None:
+    home = tmp_path / "churn"
+    shutil.copytree(SHIPPED / "churn", home)
+    version = read_version(home, FIRST)
+    assert str(read_document(version, CARD)).startswith(f"# Model card: {FIRST}")
+    assert read_document(version, REPORT_FILE) is None
+    change(version.folder / CARD)
+    with pytest.raises(VersionError, match=problem):
+        read_document(version, CARD)
+    (version.folder / CARD).unlink()
+    assert read_document(version, CARD) is None

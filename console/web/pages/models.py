@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Path, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from console.experiment_views import HISTORY_HEADINGS, describe, history_rows
 from console.model_views import compare_rows, format_gates, format_metric, format_preview, format_promotion
@@ -15,19 +15,22 @@ from console.use_cases.models_status import find_models
 from console.use_cases.promotions import PromotionRequest, preview_promotion, promote_model, roll_back_model
 from console.web.authentication import Operator, Reader
 from console.web.context import Context
+from console.web.errors import NotFoundError
 from console.web.inputs import GivenReason
+from console.web.middleware import SANDBOX
 from console.web.rendering import render
-from models.errors import PromotionRefusedError
+from models.errors import PromotionRefusedError, VersionError
 from models.gate_names import current_gate_name
 from models.monitoring_record import read_monitoring
 from models.tasks.registry import can_be_tried
-from models.versions import current_version, list_versions, read_history
+from models.versions import CARD_FILE, REPORT_FILE, current_version, list_versions, read_document, read_history
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path as FilePath
 
     from console.model_preview import Preview
+    from models.versions import ModelVersion
     from streams.settings import Settings
 
 router = APIRouter(prefix="/models")
@@ -84,8 +87,19 @@ def show_version(request: Request, model: ModelName, version: VersionName, conte
         "compared": compared,
         "can_be_tried": can_be_tried(model) and current not in {None, version},
         "limits": manifest.get("limits") or (),
+        "has_report": REPORT_FILE in manifest["files"],
+        "card": _read_card(found),
     }
     return render(request, "model_version.html", shown)
+
+
+@router.get("/{model}/versions/{version}/report")
+def show_report(model: ModelName, version: VersionName, context: Context, _: Reader) -> Response:
+    """Show the report of the training that made a version, as it was written then."""
+    report = read_document(find_version(find_home(context.settings, model), version), REPORT_FILE)
+    if report is None:
+        raise NotFoundError(f"{model} {version} has no report: it was added without one")
+    return HTMLResponse(report, headers=SANDBOX)
 
 
 @router.get("/{model}/versions/{version}/promotion")
@@ -178,6 +192,14 @@ def list_bands(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     validation = manifest.get("confidence", {}).get("validation", {})
     bands = [{"name": name, **band} for name, band in validation.items() if isinstance(band, dict)]
     return [each for each in bands if all(0 <= each.get(side, -1) <= 1 for side in ("predicted", "observed"))]
+
+
+def _read_card(version: ModelVersion) -> str | None:
+    """Return the model card, or why it cannot be read; None where there is none."""
+    try:
+        return read_document(version, CARD_FILE)
+    except VersionError as error:
+        return str(error)
 
 
 def _describe_interval(interval: Any) -> str:
