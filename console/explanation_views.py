@@ -161,15 +161,20 @@ def _describe_changed_rule(explained: DecisionExplanation) -> str:
 
 
 def _because(decision: DecisionRecord) -> str:
+    return describe_cause(decision.reason, decision.segment, decision.event_id, decision.detail)
+
+
+def describe_cause(reason: str, segment: str, event_id: str | None, detail: str) -> str:
+    """Return why a customer is contacted, from what a decision says of it."""
     whys: dict[str, str] = {
-        Reason.ENTERED_SEGMENT: f"entered {decision.segment}",
-        Reason.LEFT_SEGMENT: f"left {decision.segment}",
-        Reason.EVENT_OCCURRED: f"event {decision.event_id} of a member of {decision.segment}",
+        Reason.ENTERED_SEGMENT: f"entered {segment}",
+        Reason.LEFT_SEGMENT: f"left {segment}",
+        Reason.EVENT_OCCURRED: f"event {event_id} of a member of {segment}",
         Reason.LAUNCHED: "launched by the operator",
     }
     # A worker of a newer version may decide for reasons that this one does not know.
-    why = whys.get(decision.reason, decision.reason.replace("_", " "))
-    _, deferred, until = decision.detail.partition("; ")
+    why = whys.get(reason, reason.replace("_", " "))
+    _, deferred, until = detail.partition("; ")
     return f"{why}{deferred}{until}"
 
 

@@ -149,6 +149,7 @@ def _settings_for(endpoints: Endpoints, definitions: Path) -> dict[str, Any]:
         # A second is weeks of the play.
         "HOLDFAST_DUE_RATE": "100000",
         "HOLDFAST_LEADS": "true",
+        "DWH_PURCHASES": "SELECT customer_id, ordered_at AS purchased_at FROM orders WHERE NOT cancelled",
     }
 
 

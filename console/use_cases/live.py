@@ -6,7 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from campaigns.decide import Outcome
 from campaigns.postgres_live import open_live
+from console.explanation_views import describe_cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,7 +75,8 @@ class AlertFinder:
             return
         facts = body.get("facts", {})
         risk = {name: facts.get(name) for name in ("churn_risk", "churn_probability")}
-        yield LiveEvent(sequence, DECISION, at, {name: body.get(name) for name in _SHOWN} | risk)
+        shown = {name: body.get(name) for name in _SHOWN} | {"why": _describe_why(body)}
+        yield LiveEvent(sequence, DECISION, at, shown | risk)
         customer_id = body["customer_id"]
         if risk["churn_risk"] != _HIGH:
             self._warned.pop(customer_id, None)
@@ -109,3 +112,9 @@ def read_latest(settings: Settings, *, limit: int) -> LiveView:
     fired = Counter(each.body["campaign"] for each in decisions if each.body["outcome"] == "fired")
     contacted = {key: (fired[key], count) for key, count in sorted(of_campaign.items())}
     return LiveView(decisions[::-1][:limit], alerts[::-1][:limit], contacted, len(decisions))
+
+
+def _describe_why(body: Mapping[str, Any]) -> str:
+    if body["outcome"] != Outcome.FIRED:
+        return str(body["detail"])
+    return describe_cause(body["reason"], body["segment"], body.get("event_id"), body["detail"])

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from campaigns.exposures import ContactCounts
 
-WIDTH = 440
+WIDTH = 480
 ROW, LABEL = 34, 108
-ROOM = 105
+ROOM = 145
 """To the right of the longest bar, for its figures."""
 STAGES = (
     ("decided", "to contact"),
@@ -45,6 +45,7 @@ class Funnel:
     """The stages from the first to the last, and all of them in a sentence."""
 
     bars: Sequence[Bar]
+    width: int
     height: int
     summary: str
 
@@ -60,4 +61,4 @@ def draw_funnel(contacts: ContactCounts) -> Funnel | None:
         Bar(name, place * ROW, round(longest * min(count / first, 1), 1), f"{count:,} ({count / first:.1%})")
         for place, (name, count) in enumerate(counts)
     ]
-    return Funnel(bars, len(bars) * ROW, ", ".join(f"{each.name} {each.said}" for each in bars))
+    return Funnel(bars, WIDTH, len(bars) * ROW, ", ".join(f"{each.name} {each.said}" for each in bars))

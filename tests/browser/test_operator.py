@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.browser.visitor import visit
+from tests.browser.visitor import SCREENSHOTS, visit
 from tests.journey.test_promotion import COLUMNS
 from tests.journey.workplace import PARTITIONS, SCHEMA, wait_until, write_definitions
 from tests.model_versions import SHIPPED, add_copy
@@ -246,20 +246,22 @@ def test_pages_of_operations_can_be_read(chromium: Browser, console: str, width:
 
 def test_a_report_of_a_training_is_shown_without_its_scripts(chromium: Browser, console: str) -> None:
     with visit(chromium, console) as visitor:
-        page, asked = visitor.page, list[str]()
+        page, answered = visitor.page, list[str]()
         sign_in(visitor, "/models/churn/versions/churn-reported")
-        page.get_by_text("Model card").click()
+        page.get_by_text("Model card", exact=True).click()
         page.get_by_text("# Model card: churn").wait_for()
         visitor.look("model-card-1280")
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("response", lambda response: answered.append(response.url))
         page.get_by_role("link", name="Report of its training").click()
         page.get_by_text("the end").wait_for()
-        visitor.look("model-report-1280")
-        assert page.locator("body").evaluate("body => getComputedStyle(body).margin") == "0px", "it has its styles"
-        assert page.locator("svg").count() > 0
-        address = page.url
-        page.get_by_role("button", name="Sign out").click()
-        assert (page.url, asked, page.title().startswith("hacked")) == (address, [address], False)
+        # Where scripts are blocked, no promise of an evaluation is ever kept: axe cannot look.
+        page.screenshot(path=SCREENSHOTS / "model-report-1280.png", full_page=True)
+        heading, button = (page.get_by_role(*each).first.bounding_box() for each in (("heading",), ("button",)))
+        assert heading is not None
+        assert button is not None
+        assert heading["x"] > 50, "its styles leave a margin"
+        page.mouse.click(button["x"] + 1, button["y"] + 1)
+        assert (answered, page.title().startswith("hacked")) == ([page.url], False)
         assert any("Blocked script execution" in each for each in visitor.problems)
         visitor.problems.clear()
         page.goto(f"{console}/models/churn/versions/churn-copy/report")

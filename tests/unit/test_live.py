@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,8 @@ NOW = datetime(2026, 11, 28, tzinfo=UTC)
 def decision(sequence: int, risk: str, customer: str = "ann") -> LiveMessage:
     """Return a decision about a customer of that risk."""
     facts = {"churn_risk": risk, "churn_probability": 0.8, "email": "ann@example.org"}
-    body: dict[str, Any] = {"customer_id": customer, "campaign": "win-back", "outcome": "fired", "facts": facts}
+    body: dict[str, Any] = {"customer_id": customer, "campaign": "win-back", "segment": "lapsing", "facts": facts}
+    body |= {"outcome": "fired", "reason": "entered_segment", "detail": "entered_segment: lapsing; quiet hours"}
     return LiveMessage(sequence, "decisions", NOW, body)
 
 
@@ -23,6 +25,15 @@ def test_a_decision_is_told_without_other_facts() -> None:
     (event,) = AlertFinder().read(decision(1, "low"))
     assert (event.kind, event.body["campaign"]) == ("decision", "win-back")
     assert "facts" not in event.body
+
+
+def test_a_contact_is_told_with_its_cause_in_words_and_any_other_decision_with_its_detail() -> None:
+    (contact,) = AlertFinder().read(decision(1, "low"))
+    message = decision(2, "low")
+    (withheld,) = AlertFinder().read(
+        replace(message, body={**message.body, "outcome": "withheld", "detail": "no consent"})
+    )
+    assert [each.body["why"] for each in (contact, withheld)] == ["entered lapsing; quiet hours", "no consent"]
 
 
 def test_a_high_risk_is_warned_of_once_until_it_falls() -> None:

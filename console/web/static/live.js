@@ -21,7 +21,7 @@ function customer(id) {
 const describe = {
   decision: (told) => [
     part("span", OUTCOMES[told.outcome] ?? told.outcome, `badge ${told.outcome}`),
-    part("strong", told.campaign), customer(told.customer_id), part("span", told.detail),
+    part("strong", told.campaign), customer(told.customer_id), part("span", told.why),
   ],
   hot_lead: (told) => [part("span", "hot lead", "badge good"), part("strong", told.lead_id), part("span", `score ${told.score}`)],
   churn_warning: (told) => [
