@@ -7,7 +7,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: demo test quick without-services coverage soak check install format lock bench bench-consumer bench-quality bench-intelligence clean
+.PHONY: demo test quick without-services coverage pictures soak check install format lock bench bench-consumer bench-quality bench-intelligence clean
 
 demo: .venv/runtime ## Run the whole retention and offer workflow on real customers
 	$(BIN)/holdfast demo
@@ -43,6 +43,10 @@ without-services: .venv/all
 
 coverage: .venv/all ## Measure the branch coverage of the tests that need no service
 	$(BIN)/pytest -q -n 2 tests/unit tests/properties --ignore tests/unit/test_cost_guard.py --cov --cov-report=term:skip-covered --cov-report=html:var/coverage
+
+pictures: .venv/all ## Take the pictures of README.md again, of the console on the demo's data
+	$(BIN)/pytest -q tests/browser/test_demo.py -k console
+	for each in live customer segment performance analytics; do cp "var/screenshots/readme-$$each.png" "docs/pictures/$$each.png"; done
 
 format: .venv/all
 	$(BIN)/ruff check --fix-only .
