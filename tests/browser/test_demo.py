@@ -109,7 +109,7 @@ def test_the_console_shows_the_demo_as_the_readme_does(demo: Demo, chromium: Bro
         counted = page.get_by_role("region", name="Count")
         counted.get_by_text("of 4,372 customers").wait_for()
         assert min(figures_in(counted.locator(".figure"))) > 0
-        take(page, "segment", page.locator(".builder"))
+        take(page, "segment", page.get_by_role("button", name="Show who enters and leaves"))
         visitor.go("/live")
         page.locator("#live-alerts a").first.click()
         page.get_by_role("heading", name="Why this risk").wait_for()
