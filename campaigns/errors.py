@@ -19,6 +19,7 @@ CampaignError
     ├── LedgerUnavailableError  the ledger cannot be reached now; retry
     ├── LedgerConflictError     another worker changed what was read; read again and decide again
     ├── LedgerFencedError       another worker owns the partition now; drop the batch
+    ├── SizesNotRecordedError   the sizes of segments cannot be recorded; the message says what to do
     ├── SharedSessionError      clients share a session of PostgreSQL, as behind some poolers
     ├── LedgerRestoredError     it lacks messages that were published; an operator must act
     ├── UnknownCustomerError    the ledger has nothing of a customer
@@ -106,6 +107,10 @@ class LedgerConflictError(LedgerError):
 
 class LedgerFencedError(LedgerError):
     """Another worker owns the partition now: drop the batch, do not retry it."""
+
+
+class SizesNotRecordedError(LedgerError):
+    """The sizes of segments cannot be recorded, and a retry would not help; the message says what to do."""
 
 
 class SharedSessionError(LedgerError):

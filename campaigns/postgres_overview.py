@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from campaigns.postgres_connections import connect_snapshot
 from campaigns.queries import QUERIES
-from campaigns.records import MemberRecord
+from campaigns.records import MemberRecord, SizeRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     import psycopg
 
@@ -68,6 +68,19 @@ class PostgresOverview:
     def segment_sizes(self) -> Mapping[str, int]:
         """Return the number of members by segment; a segment without members is left out."""
         return {key: int(count) for key, count in self._rows("segment_sizes")}
+
+    def sizes_over_time(
+        self, segments: Sequence[str], *, since: datetime, step: timedelta, steps: int
+    ) -> Mapping[str, Sequence[SizeRecord]]:
+        """Return the last recorded size of each step from a time on, in order, by segment.
+
+        Steps without one are left out; a segment without any is missing.
+        """
+        sizes: dict[str, list[SizeRecord]] = {}
+        values = {"since": since, "step_s": step.total_seconds(), "steps": steps}
+        for segment, *size in self._rows("segment_sizes_over_time", segments=list(segments), **values):
+            sizes.setdefault(segment, []).append(SizeRecord(*size))
+        return sizes
 
     def count_evaluated(self) -> tuple[Mapping[tuple[str, str], int], int]:
         """Return how many customers were last evaluated under each segment and version, and how many under any."""

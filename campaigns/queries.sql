@@ -471,6 +471,20 @@ SELECT customer_id, entered_at, definition_version, suppressed FROM membership
 -- name: segment_sizes
 SELECT segment, count(*) FROM membership WHERE is_member GROUP BY segment ORDER BY segment;
 
+-- name: limit_count
+SELECT set_config('statement_timeout', %(timeout)s, true), set_config('max_parallel_workers_per_gather', '0', true);
+
+-- name: lock_segment_sizes
+SELECT pg_try_advisory_xact_lock(%(lock)s);
+
+-- name: write_segment_sizes
+-- Those of this hour that are missing; the others are not counted.
+INSERT INTO segment_size (segment, at, members)
+SELECT s.segment, hour.begins, (SELECT count(*) FROM membership m WHERE m.segment = s.segment AND m.is_member)
+  FROM unnest(%(segments)s::text[]) AS s (segment), date_trunc('hour', now(), 'UTC') AS hour (begins)
+ WHERE NOT EXISTS (SELECT FROM segment_size z WHERE z.segment = s.segment AND z.at = hour.begins)
+    ON CONFLICT (segment, at) DO NOTHING;
+
 -- name: decisions_of
 SELECT d.campaign, d.segment, d.occasion, d.outcome, d.reason, d.detail, d.as_of, d.facts, d.versions, d.event_id, o.failure,
        d.net_value, c.campaign_variant, c.channel, c.offer_id, c.propensity, d.inputs::text, o.value

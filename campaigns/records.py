@@ -79,6 +79,19 @@ class MemberRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeRecord:
+    """How many members a segment had in an hour.
+
+    Attributes:
+        at: begin of the hour.
+        members: counted within it.
+    """
+
+    at: datetime
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchRecord:
     """A launch of a campaign by an operator.
 

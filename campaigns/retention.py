@@ -53,6 +53,7 @@ RULES = (
     Rule("lead", "lead", "changed_at < %(cutoff)s", guards=True),
     Rule("lead_event", "lead", "recorded_at < %(cutoff)s"),
     Rule("campaign_hour", "campaign_hour", "hour < floor(extract(epoch FROM %(cutoff)s) / 3600)"),
+    Rule("segment_size", "segment_size", "at < %(cutoff)s"),
     Rule("audit_entry", "audit", "at < %(cutoff)s"),
     # Those that no later sign-in or request has removed.
     Rule("console_session", "audit", "expires_at < %(cutoff)s"),

@@ -11,7 +11,7 @@ GRANT SELECT ON _yoyo_migration, _yoyo_version TO :"role";
 
 GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, contact, consent_change, feedback, decision, outbox,
     dead_letter, partition_owner, activation, segment_activation, campaign_hour, campaign_stop, experiment_customer,
-    experiment_stop, lead, lead_event TO :"role";
+    experiment_stop, lead, lead_event, segment_size TO :"role";
 GRANT SELECT ON insight, definition_version, ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
@@ -70,7 +70,7 @@ GRANT SELECT, UPDATE (parameters) ON console_job TO :"role";
 -- Run with `--set prune=1` for the role of `holdfast prune`: it deletes old rows.
 \if :{?prune}
 GRANT SELECT, DELETE ON outbox, decision, seen_event, contact, dead_letter, delivery, opt_out, campaign_hour,
-    experiment_customer, lead, lead_event, audit_entry, console_session, console_device, console_try, console_action,
+    experiment_customer, lead, lead_event, segment_size, audit_entry, console_session, console_device, console_try, console_action,
     console_job TO :"role";
 GRANT UPDATE (pruned_before) ON ledger_state TO :"role";
 \endif

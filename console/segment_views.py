@@ -17,6 +17,11 @@ def number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def describe_change(now: int, before: int | None) -> str:
+    """Return by how much a size has changed; nothing where the size before is unknown."""
+    return "" if before is None else f"{now - before:+,}"
+
+
 def percent(share: float) -> str:
     """Return a share in percent; one that is not 0 does not look like it."""
     return f"{100 * share:.1f} %" if share == 0 or share >= 0.0005 else "below 0.1 %"  # noqa: PLR2004 - half of the last digit

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from models.fallbacks import ModelFallbacks
     from models.live_drift import LiveDrift
     from models.registry import Scorers
+    from segments.definition import Segment
     from streams.decision_config import DecisionConfig
     from streams.feature_history import FeatureHistory
     from streams.formats.events import Decoded, EventsByKind, Record, Reject
@@ -347,6 +348,11 @@ class Pipeline:
     def scorers(self) -> Scorers:
         """The models that later batches are scored with."""
         return self._config.scorers
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """The segments that later batches are evaluated under."""
+        return self._config.segments
 
     @property
     def offers(self) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from campaigns.errors import CampaignDefinitionError
 from campaigns.migrations import migrate
 from campaigns.postgres_due_customers import PostgresDueCustomers
+from campaigns.postgres_segment_sizes import PostgresSegmentSizes
 from campaigns.postgres_worker_sessions import PostgresWorkerSessions
 from features.warehouses import opened
 from models.fallbacks import ModelFallbacks
@@ -50,6 +51,7 @@ from streams.runtime.memory import freeze_memory
 from streams.runtime.model_reload import ModelReloader, load_served
 from streams.runtime.partition_leases import Assignment
 from streams.runtime.retry import RetryPolicy
+from streams.runtime.size_recorder import SizeRecorder
 from streams.runtime.worker import Worker
 from streams.schema_registry import SchemaRegistry, collect_with_schemas
 from streams.warehouse import find_warehouse
@@ -74,6 +76,13 @@ DUE_LAG = 20_000
 """With more events not yet committed, a worker claims no customers who are due."""
 STAGES_S = 5.0
 """Longest wait for the stages to end before the consumer leaves its group."""
+
+
+class Runs(Protocol):
+    """A part of a worker that runs until it is cancelled."""
+
+    async def run(self) -> None:
+        """Run until cancelled."""
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
@@ -118,6 +127,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             settings.ledger_url, reloader.find_experiments, every_s=settings.experiment_check_s
         )
         definition_reloader = open_reloader(settings, mark, ledger, pipeline, silent_campaigns)
+        recorder = SizeRecorder(
+            PostgresSegmentSizes(settings.ledger_url), lambda: [each.key for each in pipeline.segments]
+        )
         sources = Sources(
             features,
             warehouse.unreadable_values,
@@ -172,15 +184,13 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         freeze_memory()
         health.ready = True
         reloaders = (reloader, definition_reloader) if definition_reloader else (reloader,)
-        working = (worker, watch, *reloaders, experiments, claims, *open_detectors(settings, app))
+        working = (worker, watch, *reloaders, experiments, recorder, claims, *open_detectors(settings, app))
         await _run(working, app, health, stop)
         log.info("worker_stopped")
 
 
 async def _run(
-    working: Iterable[
-        Worker | LagMonitor | ModelReloader | DefinitionReloader | ExperimentWatch | DueClaims | FailureDetector
-    ],
+    working: Iterable[Runs],
     app: StreamApp,
     health: Health,
     stop: asyncio.Event,

@@ -323,6 +323,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Days for which leads and their events are kept after the last one; 0 keeps them.",
     )
+    retention_segment_size_days: float = Field(
+        800,
+        alias="HOLDFAST_RETENTION_SEGMENT_SIZE_DAYS",
+        ge=0,
+        description="Days for which the hourly sizes of segments are kept; 0 keeps them.",
+    )
     retention_audit_days: float = Field(
         400,
         alias="HOLDFAST_RETENTION_AUDIT_DAYS",
@@ -674,7 +680,7 @@ class Settings(BaseSettings):
     def retention_days(self) -> dict[str, float]:
         """How long rows are kept, in days, by table; 0 keeps them."""
         written = ("outbox", "decision", "seen_event", "contact", "dead_letter", "delivery")
-        tables = (*written, "campaign_hour", "lead", "audit")
+        tables = (*written, "campaign_hour", "lead", "segment_size", "audit")
         return {table: getattr(self, f"retention_{table}_days") for table in tables}
 
     @property

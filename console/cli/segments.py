@@ -11,7 +11,7 @@ import msgspec
 
 from console.cli.segment_versions import activate, history, reevaluate_customers
 from console.printable import printable
-from console.segment_views import describe_diff, describe_preview, number, percent
+from console.segment_views import describe_change, describe_diff, describe_preview, number, percent
 from console.tables import print_table
 from console.use_cases.segment_check import check_segments
 from console.use_cases.segment_columns import list_fact_columns
@@ -50,11 +50,17 @@ segments.add_command(reevaluate_customers)
 
 @segments.command("list")
 def list_segments() -> None:
-    """Show every segment, its version and its size."""
+    """Show every segment, its version, its size, and how that has changed in 7 days."""
     print_table(
-        ("segment", "name", "version", "members"),
+        ("segment", "name", "version", "members", "7-day change"),
         [
-            (each.segment.key, each.segment.name, each.segment.version, f"{each.members:,}")
+            (
+                each.segment.key,
+                each.segment.name,
+                each.segment.version,
+                f"{each.members:,}",
+                describe_change(each.members, each.week_ago),
+            )
             for each in measure_segments(load_settings())
         ],
     )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from campaigns.postgres_overview import open_overview
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.segment_choice import find_segment
+from console.use_cases.segment_sizes import read_recent_sizes, read_sizes_a_week_ago
 from streams.definitions import read_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
 
     from campaigns.definition import Campaign
-    from campaigns.records import ActivationRecord, MemberRecord
+    from campaigns.records import ActivationRecord, MemberRecord, SizeRecord
     from segments.definition import Segment
     from segments.engine import Mode
     from streams.settings import Settings
@@ -28,6 +29,8 @@ class SegmentState:
     Attributes:
         segment: its definition.
         members: in the ledger now.
+        week_ago: how many there were seven days ago; None where that was not recorded.
+        sizes: of the last days, one for each day that has any.
         since: when the present version was first put into force; None where no worker has started with it.
         mode: what first evaluations under it may fire; None likewise.
         waiting: the known customers whose last evaluation was not under it.
@@ -37,6 +40,8 @@ class SegmentState:
 
     segment: Segment
     members: int
+    week_ago: int | None
+    sizes: Sequence[SizeRecord]
     since: datetime | None
     mode: Mode | None
     waiting: int
@@ -96,8 +101,10 @@ def _describe(
     campaigns: Sequence[Campaign],
     histories: Mapping[str, Sequence[ActivationRecord]],
 ) -> list[SegmentState]:
+    keys, now = [each.key for each in segments], datetime.now(UTC)
     with open_overview(settings.ledger_url) as ledger:
         sizes = ledger.segment_sizes()
+        before, recent = read_sizes_a_week_ago(ledger, keys, now), read_recent_sizes(ledger, keys, now)
         evaluated, known = ledger.count_evaluated()
     states = []
     for each in segments:
@@ -106,6 +113,8 @@ def _describe(
             SegmentState(
                 each,
                 sizes.get(each.key, 0),
+                before.get(each.key),
+                recent.get(each.key, ()),
                 present[-1].activated_at if present else None,
                 present[0].mode if present else None,
                 known - evaluated.get((each.key, each.version), 0),

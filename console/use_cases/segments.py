@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from campaigns.postgres_overview import open_overview
 from console.use_cases.ledger import ask_ledger
 from console.use_cases.segment_choice import find_segment
+from console.use_cases.segment_sizes import read_sizes_a_week_ago
 from streams.definitions import read_definitions
 
 if TYPE_CHECKING:
@@ -22,10 +24,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SegmentSize:
-    """A segment and the number of its members now."""
+    """A segment and the number of its members.
+
+    Attributes:
+        segment: its definition.
+        members: now.
+        week_ago: seven days ago; None where that was not recorded.
+    """
 
     segment: Segment
     members: int
+    week_ago: int | None
 
 
 def measure_segments(settings: Settings) -> Sequence[SegmentSize]:
@@ -35,8 +44,10 @@ def measure_segments(settings: Settings) -> Sequence[SegmentSize]:
         LedgerUnavailableError: the ledger cannot be read.
     """
     defined = read_definitions(settings).segments
-    sizes = ask_ledger(settings, lambda ledger: ledger.segment_sizes())
-    return [SegmentSize(each, sizes.get(each.key, 0)) for each in defined]
+    with open_overview(settings.ledger_url) as ledger:
+        sizes = ledger.segment_sizes()
+        before = read_sizes_a_week_ago(ledger, [each.key for each in defined], datetime.now(UTC))
+    return [SegmentSize(each, sizes.get(each.key, 0), before.get(each.key)) for each in defined]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from console.access.roles import Permission
 from console.printable import printable
-from console.segment_views import number
+from console.segment_views import describe_change, number
 from console.web.links import customer_address
 from console.web.rule_form import list_comparisons, name_place
 from segments.rule_tree import COMPARISONS, GROUP_KINDS, VALUE_TYPES, describe, describe_fact
@@ -78,6 +78,7 @@ TEMPLATES.globals.update(
     PARTS=PARTS,
     customer_address=customer_address,
     number=number,
+    describe_change=describe_change,
     GROUP_KINDS=GROUP_KINDS,
     COMPARISONS=COMPARISONS,
     VALUE_TYPES=VALUE_TYPES,

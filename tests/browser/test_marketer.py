@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from tests.journey.workplace import Workplace
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of a test
+SIZES = """
+    INSERT INTO segment_size
+    SELECT segment, date_trunc('hour', now() - n * interval '1 hour', 'UTC'), 40 + 10 * sin(n / 50.0) + n % 24 / 4
+      FROM unnest(ARRAY['lapsing', 'big-spenders']) AS s (segment), generate_series(1, 24 * 40) AS n
+     WHERE n NOT BETWEEN 200 AND 300
+    ON CONFLICT DO NOTHING RETURNING segment
+"""
+"""Of forty days, in four of which no worker ran."""
 LAPSED = "lapsed <b>one</b>"
 OPTED_OUT = "opted/out"
 
@@ -46,6 +54,8 @@ def console(place: Workplace) -> Iterator[str]:
     place.set_customer("active 0", days=40)
     place.update(LAPSED, OPTED_OUT, "active 0")
     worker.stop()
+    place.ask_ledger(SIZES)
+    place.ask_ledger("UPDATE segment_activation SET activated_at = activated_at - interval '5 days' RETURNING 1")
     import_definitions(load_settings(**place.environment), folder, by="marketer", why="to edit them in the console")
     place.environment = {**place.environment, "HOLDFAST_DEFINITIONS": "ledger"}
     place.do("console", "accounts", "add", "marketer", "--role", "marketer", "--password", PASSWORD)
@@ -100,10 +110,11 @@ def test_a_marketer_builds_a_segment_and_sees_whom_it_changes(console: str, chro
         sign_in(visitor.go("/segments"))
         page = visitor.page
         page.get_by_role("heading", name="Segments").wait_for()
-        visitor.look("segments-1280")
+        expect(page.get_by_role("img", name="Members from")).to_have_count(2)
+        look_everywhere(visitor, "segments")
         page.get_by_role("link", name="lapsing").first.click()
-        page.get_by_role("link", name="Edit").wait_for()
-        visitor.look("segment-1280")
+        page.get_by_role("img", name="Members from").wait_for()
+        look_everywhere(visitor, "segment")
         page.get_by_role("link", name="Edit").click()
         # The rule is one condition; the button puts it into a group with a new one.
         page.get_by_role("button", name="+ Group").click()
@@ -252,6 +263,15 @@ def test_a_button_that_is_drawn_again_while_the_mouse_is_down_is_pressed(console
         page.mouse.up()
         page.get_by_label("Fact of condition r-1").wait_for()
         expect(page.get_by_label("Fact of condition r-2")).to_have_count(0)
+
+
+def look_everywhere(visitor: Visitor, name: str) -> None:
+    """Look at a page on a wide and on a narrow screen, light and dark."""
+    for scheme in ("dark", "light"):
+        visitor.page.emulate_media(color_scheme=scheme)
+        for width in (400, 1280):
+            visitor.page.set_viewport_size({"width": width, "height": 900})
+            visitor.look(f"{name}-{width}" if scheme == "light" else f"{name}-dark-{width}")
 
 
 def start_rule(visitor: Visitor) -> Page:

@@ -34,6 +34,7 @@ POST /api/v1/segments/diff
 POST /api/v1/segments/preview
 GET /api/v1/segments/{key}
 GET /api/v1/segments/{key}/history
+GET /api/v1/segments/{key}/sizes
 GET /api/v1/status
 GET /campaigns
 GET /campaigns/{key}

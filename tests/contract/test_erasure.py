@@ -22,7 +22,7 @@ OTHERS = {
     "tombstone", "_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock",
     "dead_letter", "campaign_launch", "reevaluation", "replay_send", "experiment_stop",
     "console_account", "console_session", "console_device", "console_try", "console_key", "console_action",
-    "console_job", "definition_version",
+    "console_job", "definition_version", "segment_size",
 }  # fmt: skip
 COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
 INDEXED = """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
@@ -21,6 +21,7 @@ from console.use_cases.segment_check import check_segments
 from console.use_cases.segment_columns import list_fact_columns
 from console.use_cases.segment_diff import compare_segment
 from console.use_cases.segment_preview import preview_segment
+from console.use_cases.segment_sizes import DAY, EARLIEST, RECENT_DAYS, read_sizes
 from console.use_cases.segments import activate_segment, list_members, measure_segments, read_history
 from console.web.api import definition_edits
 from console.web.api.definition_edits import (
@@ -39,6 +40,7 @@ from console.web.authentication import CustomerViewer, Editor, Reader
 from console.web.context import Context
 from console.web.cursors import read_place, write_place
 from console.web.customer_views import mask
+from console.web.errors import InvalidRequestError
 from segments.definition import build_segment
 from segments.engine import Mode
 
@@ -52,6 +54,14 @@ if TYPE_CHECKING:
     from segments.definition import Segment
 
 router = APIRouter(tags=["segments"])
+From = Annotated[
+    datetime | None,
+    Query(alias="from", description="30 days before `to` where left out.", examples=["2026-11-01T00:00:00Z"]),
+]
+To = Annotated[
+    datetime | None,
+    Query(description="Now where left out; without a zone it is UTC.", examples=["2026-11-28T00:00:00Z"]),
+]
 Limit = Annotated[int, Field(ge=0, le=100, description="The most examples.")]
 _EXAMPLE = {"key": "vips", "name": "VIPs", "rule": {">": [{"var": "total_revenue"}, 5000]}}
 Definition = Annotated[dict[str, Any], Field(description="As a definition file has it.", examples=[_EXAMPLE])]
@@ -64,7 +74,8 @@ class SegmentSize(BaseModel):
     name: str
     description: str
     version: str = Field(description="Of its rules, as decisions name it.")
-    members: int
+    members: int = Field(description="Now.")
+    members_7_days_ago: int | None = Field(description="As recorded then; null where it was not.")
 
 
 class Segments(BaseModel):
@@ -187,6 +198,23 @@ class Members(BaseModel):
     next_cursor: str | None
 
 
+class Size(BaseModel):
+    """How many members a segment had."""
+
+    at: datetime = Field(description="Begin of the hour in which they were counted.")
+    members: int
+
+
+class Sizes(BaseModel):
+    """The sizes of a segment over time."""
+
+    step: Literal["hour", "day"] = Field(description="A day's size is the last one of the day (UTC).")
+    items: list[Size] = Field(
+        description="In order; hours and days without a recorded size are missing.",
+        examples=[[{"at": "2026-11-28T09:00:00Z", "members": 1204}]],
+    )
+
+
 class FactColumn(BaseModel):
     """A fact that rules can read."""
 
@@ -216,6 +244,7 @@ def list_segments(context: Context, _: Reader) -> Segments:
             description=each.segment.description,
             version=each.segment.version,
             members=each.members,
+            members_7_days_ago=each.week_ago,
         )
         for each in found
     ]
@@ -344,6 +373,18 @@ def list_versions(key: Key, context: Context, _: Reader) -> History:
     return History(versions=versions, activations=activations, evaluated=found.evaluated, known=found.known)
 
 
+@router.get("/segments/{key}/sizes")
+def list_sizes(key: Key, context: Context, _: Reader, since: From = None, to: To = None) -> Sizes:
+    """Return how large a segment was: a size an hour up to 31 days, a size a day beyond."""
+    until = _in_utc(to or datetime.now(UTC))
+    begin = _in_utc(since) if since else max(until, EARLIEST + RECENT_DAYS * DAY) - RECENT_DAYS * DAY
+    if begin >= until:
+        raise InvalidRequestError(f"from {begin.isoformat()} is not before to {until.isoformat()}; exchange them")
+    found = read_sizes(context.settings, key, since=begin, until=until)
+    items = [Size(at=each.at, members=each.members) for each in found.sizes]
+    return Sizes(step="day" if found.step == DAY else "hour", items=items)
+
+
 @router.get("/segments/{key}/members")
 def list_segment_members(
     key: Key,
@@ -365,6 +406,10 @@ def list_segment_members(
 
 def _build(definition: dict[str, Any]) -> Segment:
     return build_segment(definition, where="segment")
+
+
+def _in_utc(at: datetime) -> datetime:
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _limit(draft: Draft, principal: Principal) -> int:
