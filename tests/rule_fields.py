@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from console.web.rule_form import name_place
+from console.web.rule_form import RULE, name_place
 from segments.rule_tree import Condition, Group, Raw, walk
 
 if TYPE_CHECKING:
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from segments.rule_tree import Tree
 
 
-def write_fields(tree: Tree) -> dict[str, str]:
+def write_fields(tree: Tree, root: str = RULE) -> dict[str, str]:
     """Return the fields of a tree by name."""
-    return {f"{name}:{name_place(path)}": text for path, part in walk(tree) for name, text in _fields_of(part)}
+    return {f"{name}:{name_place(path, root)}": text for path, part in walk(tree) for name, text in _fields_of(part)}
 
 
 def _fields_of(part: Tree) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,8 @@
-"""The tree of a rule as the fields of a form, and what the buttons of the form do to it.
+"""The trees of a rule and of an exit rule as the fields of a form, and what the buttons of the form do to them.
 
 A field's name is what it holds and the place of its part, as `fact:r-0-2`: the third part of the first part of the
-rule. A browser sends the fields back as they are, so no state is kept between two requests.
+rule; places in the exit rule begin with `x`. A browser sends the fields back as they are, so no state is kept between
+two requests.
 """
 
 from __future__ import annotations
@@ -31,37 +32,40 @@ if TYPE_CHECKING:
 
     from segments.rule_tree import GroupKind, Path, Tree, ValueType
 
-ROOT = "r"
+RULE, EXIT_RULE = "r", "x"
+ROOTS: Mapping[str, str] = {RULE: "rule", EXIT_RULE: "exit_rule"}
+"""Where the places of a tree begin, and the field of a definition that it is."""
 NEW = Condition("", "==", (Value("", "text"),))
 """What the button for one more condition adds."""
 MOST_PARTS = 300
-_DO = re.compile(rf"(add|group|remove|up|down|out) ({ROOT}(?:-\d{{1,4}})*)")
+_DO = re.compile(rf"(add|group|remove|up|down|out) ([{RULE}{EXIT_RULE}](?:-\d{{1,4}})*)")
 _VALUE_TYPES_OF_FACTS: Mapping[str, ValueType] = {"number": "number", "boolean": "boolean"}
 
 
-def name_place(path: Path) -> str:
+def name_place(path: Path, root: str = RULE) -> str:
     """Return the place of a part as the names of its fields have it."""
-    return "-".join([ROOT, *map(str, path)])
+    return "-".join([root, *map(str, path)])
 
 
-def read_fields(fields: Mapping[str, str], types: Mapping[str, str]) -> Tree:
-    """Return the tree of a form's fields.
+def read_fields(fields: Mapping[str, str], types: Mapping[str, str], root: str = RULE) -> Tree:
+    """Return a tree of a form's fields.
 
     Args:
         fields: by name, as a browser sends them.
         types: of the facts that there are; a condition whose fact was changed gets what fits the new one.
+        root: of the tree, a key of ROOTS.
 
     Raises:
         InvalidRequestError: the fields are not those of a tree.
     """
-    tree = _read(fields, (), types)
+    tree = _read(fields, (), types, root)
     if sum(1 for _ in walk(tree)) > MOST_PARTS:
         raise InvalidRequestError(f"the rule has more than {MOST_PARTS} parts; write it as JSON in a definition file")
     return tree
 
 
-def _read(fields: Mapping[str, str], path: Path, types: Mapping[str, str]) -> Tree:
-    place = name_place(path)
+def _read(fields: Mapping[str, str], path: Path, types: Mapping[str, str], root: str) -> Tree:
+    place = name_place(path, root)
     kind = fields.get(f"kind:{place}")
     if kind == "condition":
         return _read_condition(fields, place, types)
@@ -70,8 +74,8 @@ def _read(fields: Mapping[str, str], path: Path, types: Mapping[str, str]) -> Tr
     if kind not in GROUP_KINDS or len(path) > 2 * DEEPEST:
         raise InvalidRequestError(f"the form has no part {place!r}; load the page again")
     parts: list[Tree] = []
-    while f"kind:{name_place((*path, len(parts)))}" in fields:
-        parts.append(_read(fields, (*path, len(parts)), types))
+    while f"kind:{name_place((*path, len(parts)), root)}" in fields:
+        parts.append(_read(fields, (*path, len(parts)), types, root))
     return Group(cast("GroupKind", kind), tuple(parts), is_bare=f"bare:{place}" in fields)
 
 
@@ -125,14 +129,14 @@ def find_value_type(fact_type: str, comparison: str) -> ValueType:
     return "number" if comparison in DAYS else _VALUE_TYPES_OF_FACTS.get(fact_type, "text")
 
 
-def apply_button(tree: Tree, button: str) -> Tree:
-    """Return the tree after a button was pressed; one that changes no tree leaves it as it is.
+def apply_button(tree: Tree, button: str, root: str = RULE) -> Tree:
+    """Return the tree after a button was pressed; one that changes no tree, or another one, leaves it as it is.
 
     Raises:
         InvalidRequestError: the button is of another tree.
     """
     found = _DO.fullmatch(button)
-    if found is None:
+    if found is None or not found[2].startswith(root):
         return tree
     path = tuple(map(int, found[2].split("-")[1:]))
     if find_part(tree, path) is None:

@@ -101,11 +101,12 @@ def test_no_page_runs_what_others_have_stored(visitor: Visitor) -> None:
     assert {field for field in SHOWN if payload(field)[:BEGINNING] not in said} == set()
 
 
+RULES = {f"{name}:{root}": text for root in "rx" for name, text in (("kind", "json"), ("json", payload("form")))}
 FORMS: Mapping[str, Mapping[str, str]] = {
-    "/segments/_count": {"key": "k", "name": payload("form"), "kind:r": "json", "json:r": payload("form")},
+    "/segments/_count": {"key": "k", "name": payload("form"), **RULES},
     "/segments/_new": {
-        **{name: payload("form") for name in ("key", "name", "description", "exit_rule", "why", "base", "json:r")},
-        "kind:r": "json",
+        **{name: payload("form") for name in ("key", "name", "description", "why", "base")},
+        **RULES,
         "do": "compare",
     },
     "/access/accounts": {"name": payload("form"), "role": "viewer"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from console.web.errors import InvalidRequestError
-from console.web.rule_form import NEW, apply_button, read_fields, redraw
+from console.web.rule_form import EXIT_RULE, NEW, apply_button, read_fields, redraw
 from segments.rule_tree import EVERYBODY, Condition, Group, Raw, Value, draw_rule
 from tests.rule_fields import write_fields
 
@@ -31,6 +31,12 @@ TREE = Group("and", (A, Group("or", (B, C))))
 )
 def test_a_button_changes_the_tree(button: str, tree: Group) -> None:
     assert apply_button(TREE, button) == tree
+
+
+def test_a_button_changes_the_tree_of_its_own_rule_alone() -> None:
+    assert apply_button(TREE, "remove x-0") == TREE
+    assert apply_button(TREE, "remove r-0", EXIT_RULE) == TREE
+    assert apply_button(TREE, "remove x-0", EXIT_RULE) == Group("and", (Group("or", (B, C)),))
 
 
 def test_a_group_that_is_left_empty_goes() -> None:

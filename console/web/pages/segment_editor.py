@@ -1,6 +1,6 @@
-"""The builder of a segment's rule: a form that is drawn again at each press of a button, and a count next to it.
+"""The builder of a segment's rule and exit rule: a form that is drawn again at each press of a button, and a count.
 
-Nothing is kept between two requests: the form carries the rule, and the version that it is an edit of.
+Nothing is kept between two requests: the form carries the rules, and the version that it is an edit of.
 """
 
 from __future__ import annotations
@@ -29,12 +29,21 @@ from console.web.inputs import FormFields
 from console.web.job_desk import DraftOf, find_draft
 from console.web.pages.segments import MODE_WORDS
 from console.web.rendering import render
-from console.web.rule_form import apply_button, name_place, read_fields, redraw
+from console.web.rule_form import (
+    EXIT_RULE,
+    ROOTS,
+    RULE,
+    apply_button,
+    name_place,
+    read_fields,
+    redraw,
+)
 from segments.definition import build_segment
 from segments.errors import RuleError
 from segments.rule_tree import (
     EVERYBODY,
     Condition,
+    Group,
     build_rule,
     draw_rule,
     find_json_path,
@@ -51,6 +60,7 @@ if TYPE_CHECKING:
     from console.use_cases.segment_preview import SegmentPreview
     from console.web.context import WebContext
     from segments.engine import Mode
+    from segments.rule_tree import Path as PartPath
     from segments.rule_tree import Tree
 
 router = APIRouter(prefix="/segments")
@@ -66,43 +76,56 @@ class Draft:
 
     Attributes:
         key: empty for a new segment whose key is not entered yet.
-        tree: its rule.
-        texts: name, description, exit rule, mode and reason, as the form has them.
+        trees: its rule and its exit rule, by the beginning of their places; see console/web/rule_form.py.
+        texts: name, description, mode and reason, as the form has them.
         base: what the edit is of: the number of a version, or empty.
         problems: by the place of the part, as the form names it.
         problem: about all of it.
-        json_problem: of the JSON entered next to the form.
+        json_texts: JSON entered next to the form that cannot be read, by the tree that it was to be.
+        json_problems: what is wrong with it.
     """
 
     key: str
-    tree: Tree
+    trees: dict[str, Tree]
     texts: dict[str, str]
     base: str = ""
     problems: dict[str, str] = field(default_factory=dict)
     problem: str = ""
-    json_problem: str = ""
-    json_text: str | None = None
+    json_texts: dict[str, str] = field(default_factory=dict)
+    json_problems: dict[str, str] = field(default_factory=dict)
+
+    def press(self, button: str) -> None:
+        """Change the trees as a button says; an exit rule that is left without conditions is none."""
+        self.trees = {root: apply_button(redraw(tree), button, root) for root, tree in self.trees.items()}
+        exit_rule = self.trees[EXIT_RULE]
+        if isinstance(exit_rule, Group) and not exit_rule.parts:
+            self.trees[EXIT_RULE] = EVERYBODY
 
     def build(self) -> dict[str, Any] | None:
         """Return the content of the definition; None where a part is no rule yet, and note what is wrong with it."""
-        rule, wrong = build_rule(self.tree)
-        self.problems |= {name_place(each.path): each.said for each in wrong}
+        built = {root: build_rule(tree) for root, tree in self.trees.items()}
+        wrong = {name_place(each.path, root): each.said for root, (_, found) in built.items() for each in found}
+        self.problems |= wrong
         content: dict[str, Any] = {"key": self.key or UNNAMED["key"], "name": self.texts["name"] or UNNAMED["name"]}
         if self.texts["description"]:
             content["description"] = self.texts["description"]
-        content["rule"] = rule
-        if self.texts["exit_rule"].strip():
-            try:
-                content["exit_rule"] = read_json(self.texts["exit_rule"])
-            except ValueError as error:
-                self.problem = f"when a member leaves: {error}"
-                return None
+        content["rule"], exit_rule = (built[root][0] for root in (RULE, EXIT_RULE))
+        if exit_rule is not None:
+            content["exit_rule"] = exit_rule
         return None if wrong else content
 
-    def blame(self, said: str) -> bool:
+    def list_parts(self) -> list[tuple[str, PartPath, Tree]]:
+        """Return every part of both trees, with the beginning of its place, and its path."""
+        return [(root, path, part) for root, tree in self.trees.items() for path, part in walk(tree)]
+
+    def blame(self, sentence: str) -> bool:
         """Note a problem at the conditions whose fact it names, and return whether there are any."""
-        facts = {name_place(path): part.fact for path, part in walk(self.tree) if isinstance(part, Condition)}
-        blamed = {place: said for place, fact in facts.items() if repr(fact) in said}
+        meant = [root for root, name in ROOTS.items() if f"$.{name} " in sentence] or list(ROOTS)
+        blamed = {
+            name_place(path, root): _plain(sentence)
+            for root, path, part in self.list_parts()
+            if root in meant and isinstance(part, Condition) and repr(part.fact) in sentence
+        }
         self.problems |= blamed
         return bool(blamed)
 
@@ -113,21 +136,21 @@ class Draft:
 
     def blame_rule_error(self, error: RuleError) -> bool:
         """Note an error of the compiler at the smallest part that has it, and return whether there is one."""
+        meant = EXIT_RULE if f": {ROOTS[EXIT_RULE]}: " in str(error) else RULE
         where = [
-            (len(found), name_place(path))
-            for path, _ in walk(self.tree)
-            if error.path.startswith(found := find_json_path(self.tree, path))
+            (len(found), name_place(path, root))
+            for root, path, _ in self.list_parts()
+            if root == meant and error.path.startswith(found := find_json_path(self.trees[root], path))
         ]
-        if where and "exit_rule" not in str(error):
+        if where:
             self.problems[max(where)[1]] = str(error)
-            return True
-        return False
+        return bool(where)
 
 
 @router.get("/_new")
 def begin(request: Request, context: Context, _: Editor) -> Response:
-    """Show the builder with an empty rule."""
-    return _show(request, context, Draft("", EVERYBODY, _texts({})), key="")
+    """Show the builder with empty rules."""
+    return _show(request, context, Draft("", dict.fromkeys(ROOTS, EVERYBODY), _texts({})), key="")
 
 
 @router.post("/_new")
@@ -140,7 +163,10 @@ def edit_new(request: Request, context: Context, principal: Editor, fields: Form
 def count(request: Request, context: Context, principal: Editor, fields: FormFields) -> Response:
     """Return for how many customers the rule in the form holds, with examples and what is wrong with it."""
     draft = _read_draft(context, fields, fields.get("key", ""))
-    shown: dict[str, Any] = {"is_part": True, "places": [name_place(path) for path, _ in walk(draft.tree)]}
+    shown: dict[str, Any] = {
+        "is_part": True,
+        "places": [name_place(path, root) for root, path, _ in draft.list_parts()],
+    }
     content = draft.build()
     found: SegmentPreview | None = None
     trouble, said, notes = "The rule is not complete.", [], []
@@ -148,7 +174,7 @@ def count(request: Request, context: Context, principal: Editor, fields: FormFie
         try:
             segment = build_segment(content, where=content["key"])
             (verdict,) = check_segments(context.settings, segment)
-            said = [each for each in map(_plain, verdict.problems) if not draft.blame(each)]
+            said = [_plain(each) for each in verdict.problems if not draft.blame(each)]
             notes = list(map(_plain, verdict.notes))
             found = None
             if not verdict.problems:
@@ -160,6 +186,7 @@ def count(request: Request, context: Context, principal: Editor, fields: FormFie
         except FOR_PEOPLE as error:
             trouble = str(error)
     shown |= {"trouble": draft.problem or trouble, "said": said, "notes": notes, "counted": found}
+    shown["has_exit_rule"] = content is not None and "exit_rule" in content
     shown |= {"problems": draft.problems, "seconds": f"{COUNT_WITHIN_S:g}", "percent": percent}
     shown["examples"] = _show_examples(context, principal, found)
     return render(request, "segment_count.html", shown | {"address": "", "facts": {}})
@@ -167,7 +194,7 @@ def count(request: Request, context: Context, principal: Editor, fields: FormFie
 
 @router.get("/{key}/edit")
 def edit(request: Request, key: Key, context: Context, _: Editor, draft: DraftOf = None) -> Response:
-    """Show the builder with a segment's rule, or with the draft of it that a job decides with."""
+    """Show the builder with a segment's rules, or with the draft of it that a job decides with."""
     name = name_segment(key)
     if draft is None:
         found = find_definition(context.settings, name)
@@ -176,10 +203,9 @@ def edit(request: Request, key: Key, context: Context, _: Editor, draft: DraftOf
         tried = find_draft(context, draft, name)
         content, number = tried.read(), tried.base_version
     texts = {name: str(content.get(name, "")) for name in ("name", "description")}
-    if content.get("exit_rule") is not None:
-        texts["exit_rule"] = write_json(content["exit_rule"], indent=2)
+    trees = {root: draw_rule(content.get(name)) for root, name in ROOTS.items()}
     base = "" if number is None else str(number)
-    return _show(request, context, Draft(key, draw_rule(content.get("rule")), _texts(texts), base), key=key)
+    return _show(request, context, Draft(key, trees, _texts(texts), base), key=key)
 
 
 @router.post("/{key}/edit")
@@ -190,13 +216,14 @@ def edit_again(request: Request, key: Key, context: Context, principal: Editor, 
 
 def _edit(request: Request, context: WebContext, principal: Principal, fields: Mapping[str, str], key: str) -> Response:
     draft, button = _read_draft(context, fields, key or fields.get("key", "")), fields.get("do", "")
-    if button == "json":
-        _draw_json(draft, fields.get("json", ""))
+    if button.startswith("json "):
+        _draw_json(draft, button.removeprefix("json "), fields)
     else:
-        draft.tree = apply_button(redraw(draft.tree), button)
+        draft.press(button)
+    # What is wrong is drawn at once: the count says the same later, and would move what is below.
+    content = draft.build()
     if button not in {"compare", "save", "backtest"}:
         return _show(request, context, draft, key=key)
-    content = draft.build()
     if content is None:
         draft.problem = draft.problem or "The rule is not complete: see below."
         return _show(request, context, draft, key=key)
@@ -249,21 +276,31 @@ def _save(context: WebContext, principal: Principal, draft: Draft, content: Mapp
 
 def _read_draft(context: WebContext, fields: Mapping[str, str], key: str) -> Draft:
     types = {each.name: each.type for each in context.facts.read().facts}
-    return Draft(key.strip(), read_fields(fields, types), _texts(fields), fields.get("base", ""))
+    trees = {root: read_fields(fields, types, root) for root in ROOTS}
+    return Draft(key.strip(), trees, _texts(fields), fields.get("base", ""))
 
 
 def _texts(fields: Mapping[str, str]) -> dict[str, str]:
-    texts = {name: fields.get(name, "") for name in ("name", "description", "exit_rule", "why")}
+    texts = {name: fields.get(name, "") for name in ("name", "description", "why")}
     texts |= show_period(fields, today())
     mode = fields.get("mode", "")
     return texts | {"mode": mode if mode in MODE_WORDS else "silent"}
 
 
-def _draw_json(draft: Draft, text: str) -> None:
+def _draw_json(draft: Draft, root: str, fields: Mapping[str, str]) -> None:
+    text = fields.get(f"whole:{root}", "")
+    if root not in ROOTS:
+        raise InvalidRequestError(f"a segment has no rule {root!r}; load the page again")
     try:
-        draft.tree = draw_rule(read_json(text)) if text.strip() else EVERYBODY
+        draft.trees[root] = draw_rule(read_json(text)) if text.strip() else EVERYBODY
     except ValueError as error:
-        draft.json_problem, draft.json_text = str(error), text
+        draft.json_problems[root], draft.json_texts[root] = str(error), text
+
+
+def _write_tree(tree: Tree) -> str:
+    """Return a tree as JSON; nothing where it is no rule yet, or none."""
+    rule, _ = build_rule(tree)
+    return "" if rule is None else write_json(rule, indent=2)
 
 
 def _stamp(content: Mapping[str, Any]) -> str:
@@ -273,7 +310,8 @@ def _stamp(content: Mapping[str, Any]) -> str:
 
 def _plain(sentence: str) -> str:
     """Return a problem without the name of the segment, which is before it, and without the place, which is drawn."""
-    return sentence.partition(": ")[2].removeprefix("$.rule ") or sentence
+    said = sentence.partition(": ")[2] or sentence
+    return said.removeprefix("$.rule ").replace("$.exit_rule ", "the exit rule ", 1)
 
 
 def _show_examples(context: WebContext, principal: Principal, found: SegmentPreview | None) -> list[dict[str, Any]]:
@@ -294,19 +332,17 @@ def _show(
     content: Mapping[str, Any] | None = None,
     comparison: SegmentDiff | None = None,
 ) -> Response:
-    rule, wrong = build_rule(draft.tree)
-    drawn = "" if wrong else write_json(rule, indent=2)
     shown = {
         "key": key,
         "address": f"/segments/{key}/edit" if key else "/segments/_new",
-        "tree": draft.tree,
+        "trees": draft.trees,
         "fields": {**draft.texts, "key": draft.key},
         "base": draft.base,
         "facts": {each.name: each for each in context.facts.read().facts},
         "problems": draft.problems,
         "problem": draft.problem,
-        "rule_json": drawn if draft.json_text is None else draft.json_text,
-        "json_problem": draft.json_problem,
+        "json_texts": {root: _write_tree(tree) for root, tree in draft.trees.items()} | draft.json_texts,
+        "json_problems": draft.json_problems,
         "editable": is_editable(context.settings),
         "modes": MODE_WORDS,
         "comparison": comparison,

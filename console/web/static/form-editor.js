@@ -20,6 +20,15 @@ const press = (button) => {
   drawn?.click();
 };
 
+// A count of parts that are drawn again meanwhile has no place to say what is wrong with each.
+const watchCount = () => {
+  const count = document.querySelector("#builder .count");
+  count?.addEventListener("htmx:beforeSwap", (event) => {
+    if (!count.isConnected) event.detail.shouldSwap = false;
+  });
+};
+watchCount();
+
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (event.detail.target.id !== "builder") return;
   const asked = buttonAt(event.detail.elt)?.value ?? "";
@@ -43,6 +52,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.target.id !== "builder") return;
   drawing = false;
+  watchCount();
   const form = editor();
   for (const { name, value, fact } of entered.splice(0)) {
     const field = fieldOf(form, name);
