@@ -55,6 +55,17 @@ class ContactLimit(BaseModel):
         """Keep the channels for staff: what they carry is no contact of the customer."""
         self._not_counted = frozenset((context or {}).get("staff_channels", ()))
 
+    @property
+    def staff_channels(self) -> frozenset[str]:
+        """The channels whose contacts do not count: they are for staff."""
+        return self._not_counted
+
+    def counts(self, contact: PastContact) -> bool:
+        """Return whether a contact counts."""
+        if contact.channel in self._not_counted:
+            return False
+        return self.campaign in (None, contact.campaign) and self.channel in (None, contact.channel)
+
     def find_end(self, contacts: Iterable[PastContact], at: datetime) -> datetime | None:
         """Return the time from which one more contact keeps the limit again, None if one at `at` does.
 
@@ -63,7 +74,7 @@ class ContactLimit(BaseModel):
             at: event time of the contact in question.
         """
         window = timedelta(days=self.days)
-        times = sorted(each.at for each in contacts if self._counts(each))
+        times = sorted(each.at for each in contacts if self.counts(each))
         if not self._is_reached(times, at, window):
             return None
         return next(end for each in times if (end := each + window) > at and not self._is_reached(times, end, window))
@@ -73,11 +84,6 @@ class ContactLimit(BaseModel):
         near = [each for each in times if abs(each - at) < window]
         begins = {at, *(each for each in near if each <= at)}
         return any(sum(begin <= each < begin + window for each in near) >= self.contacts for begin in begins)
-
-    def _counts(self, contact: PastContact) -> bool:
-        if contact.channel in self._not_counted:
-            return False
-        return self.campaign in (None, contact.campaign) and self.channel in (None, contact.channel)
 
     def __str__(self) -> str:
         """Return the limit in words."""

@@ -34,3 +34,28 @@ SELECT DISTINCT ON (customer_id) customer_id, as_of, detail FROM decision
 -- name: contacts_by_campaign
 SELECT campaign, count(*) FILTER (WHERE variant = 'treatment'), count(*) FILTER (WHERE variant = 'control'), max(decided_at)
   FROM contact GROUP BY campaign;
+
+-- name: cooldown_use
+SELECT count(*), count(m.customer_id), min(latest.at)
+  FROM (SELECT customer_id, max(decided_at) AS at FROM contact
+         WHERE campaign = %(campaign)s AND decided_at > %(after)s GROUP BY customer_id) latest
+  LEFT JOIN membership m ON m.customer_id = latest.customer_id AND m.segment = %(segment)s AND m.is_member;
+
+-- name: limit_use
+-- Of customers with no counted contact after the moment: they are at the limit until the window after the contact that is
+-- as many from the end as the limit permits.
+SELECT count(*), count(m.customer_id), min(counted.times[%(contacts)s])
+  FROM (SELECT customer_id, array_agg(decided_at ORDER BY decided_at DESC) AS times FROM contact
+         WHERE decided_at > %(after)s AND channel <> ALL (%(staff_channels)s::text[])
+           AND (%(campaign)s::text IS NULL OR campaign = %(campaign)s)
+           AND (%(channel)s::text IS NULL OR channel = %(channel)s)
+         GROUP BY customer_id
+        HAVING count(*) >= %(contacts)s AND max(decided_at) <= %(at)s) counted
+  LEFT JOIN membership m ON m.customer_id = counted.customer_id AND m.segment = %(segment)s AND m.is_member;
+
+-- name: contacts_ahead
+-- All contacts after a time, of customers with one after the moment: producers' clocks may be ahead.
+SELECT c.customer_id, m.customer_id IS NOT NULL, json_agg(json_build_array(c.campaign, c.channel, c.decided_at))::text
+  FROM contact c LEFT JOIN membership m ON m.customer_id = c.customer_id AND m.segment = %(segment)s AND m.is_member
+ WHERE c.decided_at > %(after)s AND c.customer_id IN (SELECT customer_id FROM contact WHERE decided_at > %(at)s)
+ GROUP BY 1, 2;

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from campaigns.definition import Launch
+from campaigns.postgres_caps import read_caps
 from campaigns.postgres_launches import open_launches
 from campaigns.postgres_overview import open_overview
 from console.use_cases.campaign_stops import find_stops
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from campaigns.definition import Campaign
+    from campaigns.postgres_caps import CapUse
     from campaigns.postgres_overview import CampaignContacts, DecidedCount, DecidedCustomer
     from campaigns.records import LaunchRecord, StopRecord
     from streams.settings import Settings
@@ -91,6 +93,17 @@ def count_decided(settings: Settings, key: str, *, days: int) -> Sequence[Decide
     find_campaign(read_definitions(settings).campaigns, key)
     with open_overview(settings.ledger_url) as ledger:
         return ledger.count_decided(key, since=_days_ago(days))
+
+
+def measure_caps(settings: Settings, key: str) -> Sequence[CapUse]:
+    """Return how many customers the cooldown of a campaign, and each limit that binds it, keep from it now.
+
+    Raises:
+        DefinitionMissingError: there is no such campaign.
+        LedgerUnavailableError: the ledger cannot be read.
+    """
+    campaign = find_campaign(read_definitions(settings).campaigns, key)
+    return read_caps(settings.ledger_url, campaign, datetime.now(UTC))
 
 
 def list_decided(

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from console.use_cases.definition_edits import import_definitions
 from streams.settings import load_settings
 from tests.browser.visitor import visit
-from tests.journey.workplace import PARTITIONS, SCHEMA, write_definitions
+from tests.journey.workplace import PARTITIONS, SCHEMA, campaign, write_definitions, write_json
 from tests.served_console import serve_console
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ def console(place: Workplace) -> Iterator[str]:
     One customer lapsed and was contacted, one is without consent, and one has not bought for 40 days.
     """
     folder = write_definitions(place.folder / "definitions")
+    write_json(
+        folder / "campaigns" / "win-back.json", campaign("win-back", "lapsing", "on_enter") | {"cooldown_days": 30}
+    )
+    write_json(folder / "campaigns" / "limits.json", [{"key": "weekly", "contacts": 1, "days": 7}])
     place.environment = {**place.environment, "HOLDFAST_DEFINITIONS_DIR": str(folder)}
     place.do("topics", "create", "--partitions", str(PARTITIONS))
     with psycopg.connect(place.environment["HOLDFAST_WAREHOUSE_URL"]) as warehouse:
@@ -172,9 +176,11 @@ def test_a_marketer_looks_at_a_campaign_and_stops_it(console: str, chromium: Bro
         visitor.look("campaigns-1280")
         page.get_by_role("link", name="Performance of win-back").click()
         page.get_by_role("heading", name="Who was not contacted, and why").wait_for()
-        visitor.look("campaign-performance-1280")
+        caps = page.get_by_role("region", name="Caps used")
+        expect(caps.get_by_role("row", name="cooldown of 30 days 1 1")).to_have_count(1)
+        expect(caps.get_by_role("row", name="limit weekly")).to_have_count(1)
+        look_everywhere(visitor, "campaign-performance")
         page.set_viewport_size({"width": 400, "height": 900})
-        visitor.look("campaign-performance-400")
         page.get_by_role("link", name="no consent for any channel").click()
         page.get_by_role("link", name=OPTED_OUT).wait_for()
         visitor.look("campaign-decided-400")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from campaigns.definition_versions import name_campaign
 from console.performance_views import as_object, headline
+from console.use_cases.campaign_overview import measure_caps
 from console.use_cases.campaign_stops import find_stops, resume_campaign, stop_campaign
 from console.use_cases.definition_edits import (
     check_definition,
@@ -112,11 +113,21 @@ class History(BaseModel):
     versions: list[Version] = Field(description="The latest first; none where definitions are files.")
 
 
+class Cap(BaseModel):
+    """How many customers a cap keeps from being contacted now, held-out customers included."""
+
+    limit: str | None = Field(description="Key of the limit on contacts; null for the cooldown.", examples=["weekly"])
+    members: int = Field(description="Of the campaign's segment.")
+    customers: int = Field(description="Members or not.")
+    first_free: datetime | None = Field(description="When the first of them is free of it again.")
+
+
 class Performance(BaseModel):
     """What a campaign has achieved."""
 
     headline: str
     figures: dict[str, Any] = Field(description="As `holdfast campaigns performance --json` prints them.")
+    caps: list[Cap] = Field(description="The cooldown first, where there is one, then each limit that binds it.")
 
 
 class Reason(BaseModel):
@@ -246,9 +257,18 @@ def list_versions(key: Key, context: Context, _: Reader) -> History:
 
 @router.get("/campaigns/{key}/performance")
 def measure(key: Key, context: Context, _: Reader) -> Performance:
-    """Return what a campaign has achieved, and its effect against the customers held out."""
+    """Return what a campaign has achieved, its effect against the customers held out, and whom caps bind now."""
     found = measure_campaign(context.settings, key)
-    return Performance(headline=headline(found), figures=as_json(as_object(found)))
+    caps = [
+        Cap(
+            limit=None if each.limit is None else each.limit.key,
+            members=each.members,
+            customers=each.customers,
+            first_free=each.first_free,
+        )
+        for each in measure_caps(context.settings, key)
+    ]
+    return Performance(headline=headline(found), figures=as_json(as_object(found)), caps=caps)
 
 
 @router.post("/campaigns/{key}/stop")

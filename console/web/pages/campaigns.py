@@ -37,6 +37,7 @@ from console.use_cases.campaign_overview import (
     count_decided,
     list_campaign_states,
     list_decided,
+    measure_caps,
     plan_launch,
     read_campaign,
 )
@@ -126,12 +127,12 @@ def show_performance(request: Request, key: Key, context: Context, principal: Re
     campaign = find_campaign(read_definitions(settings).campaigns, key)
     kept = context.figures.find(
         (key, campaign.version, days),
-        lambda: (measure_campaign(settings, key), count_decided(settings, key, days=days)),
+        lambda: (measure_campaign(settings, key), count_decided(settings, key, days=days), measure_caps(settings, key)),
     )
     shown: dict[str, Any] = {"campaign": campaign, "days": days, "kept": kept}
     if kept.value is None:
         return render(request, "campaign_performance_pending.html", shown)
-    found, decided = kept.value
+    found, decided, caps = kept.value
     shown |= {
         "described": describe_measured(found),
         "tone": find_tone(found),
@@ -149,6 +150,7 @@ def show_performance(request: Request, key: Key, context: Context, principal: Re
         "variants": (VARIANT_HEADINGS, variant_rows(found)) if found.variants else None,
         "comparison": (comparison_headings(found), rows) if (rows := comparison_rows(found)) else None,
         "versions": (VERSION_HEADINGS, version_rows(found)) if len(found.versions) > 1 else None,
+        "caps": [(each, Reason.COOLDOWN if each.limit is None else Reason.CONTACT_LIMIT) for each in caps],
         "decided": [each for each in decided if each.outcome != "fired"],
         "reason_words": REASON_WORDS,
         "may_view": principal.may(Permission.VIEW_CUSTOMERS),
