@@ -317,6 +317,9 @@ def start_rule(visitor: Visitor) -> Page:
     sign_in(visitor.go("/segments/_new"))
     page = visitor.page
     page.locator("#add-r").click()
+    page.get_by_label("Fact of condition r-0").wait_for()
+    # Until htmx has processed what it has added, a change of it asks for nothing.
+    expect(page.locator(".htmx-added")).to_have_count(0)
     page.get_by_label("Fact of condition r-0").select_option("total_revenue")
     # What is known of the fact is drawn with the answer: the next request is not for this change, too.
     page.locator("#part-r-0 .hint").wait_for()
