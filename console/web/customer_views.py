@@ -85,7 +85,10 @@ def mask_event(event: LiveEvent, principal: Principal) -> LiveEvent:
     if "detail" not in event.body:
         return event
     detail = hide_quoted(event.body["reason"], event.body["detail"], principal)
-    return replace(event, body={**event.body, "detail": detail})
+    if detail == event.body["detail"]:
+        return event
+    # What quotes columns is withheld: in words, too, the reason is the detail alone.
+    return replace(event, body={**event.body, "detail": detail, "why": detail})
 
 
 def mask_replay(found: Replayed, principal: Principal) -> Replayed:
