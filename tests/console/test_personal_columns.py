@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 MARKER = "zqxmarker"
 BORN = "1903-04-05"
+BIRTH_YEAR = re.compile(r"(?<![0-9A-Za-z.])1903(?![0-9A-Za-z])")
+"""However the date is written; no part of another number or of a digest."""
 PERSONAL = "email,birth_date,sms_consent"
 AT = datetime.now(UTC).replace(microsecond=0)
 LAPSED = {">": [{"var": "days_since_last_transaction"}, 60]}
@@ -184,7 +186,7 @@ def collect(address: str, key: str, paths: list[str]) -> dict[str, str]:
 
 def quotes(text: str) -> bool:
     """Return whether a text tells what is personal."""
-    return MARKER in text.lower() or BORN in text or "1903" in text
+    return MARKER in text.lower() or BORN in text or BIRTH_YEAR.search(text) is not None
 
 
 @pytest.mark.parametrize("role", BLIND)
