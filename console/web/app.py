@@ -61,6 +61,7 @@ from console.web.rate_limits import RateLimits
 from console.web.rendering import STATIC
 from console.web.shared_values import share_facts, share_status
 from console.web.sign_in_limits import SignInLimits
+from console.web.struct_types import build_struct_types
 from console.web.together import Together
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def build_app(settings: Settings, *, is_open: bool, hosts: Sequence[str]) -> Fas
         hosts: the names in addresses that the console answers to; any other is refused, so that no page of another
             site can reach it by a name of its own (DNS rebinding).
     """
+    build_struct_types()
     accounts, jobs = PostgresAccounts(settings.ledger_url), PostgresJobs(settings.ledger_url)
     context = WebContext(
         settings,
