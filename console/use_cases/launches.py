@@ -200,7 +200,7 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
 
     The workers decide as for any event: consent, cooldown and holdout count, and customers who have left the segment by
     then are left out. Customers who enter it during the launch may or may not be included. Where the campaign or its
-    segment was changed in the last TAKEN_UP_AFTER, a new launch begins when that is over.
+    segment was changed in the last TAKEN_UP_AFTER, a launch begins or goes on when that is over.
 
     Args:
         settings: where Kafka, the ledger and the definitions are.
@@ -228,9 +228,9 @@ def launch_campaign(  # noqa: PLR0913 - each is one choice of the operator
         begun = _find_begun(launches, key, launch_id, again=again)
         if begun is None or begun.done_at is None:
             _refuse_stopped(launches, key)
+            _await_take_up(settings, campaign)
         if begun is None:
             name = launch_id or uuid.uuid4().hex[:12]
-            _await_take_up(settings, campaign)
             begun = launches.begin(name, key, as_of=at or datetime.now(UTC), by=by)
         if begun.done_at is not None:
             return Launched(
