@@ -178,10 +178,9 @@ def keep_connections(ledger_url: str) -> Iterator[None]:
 
 
 def _reset(connection: Connection) -> None:
-    """Undo what a borrower has set; a lock that they did not release ends with the connection's process."""
+    """Undo what a borrower has set, and release their locks, which would last as long as the connection."""
     connection.isolation_level, connection.read_only, connection.autocommit = None, None, True
-    connection.execute("RESET ALL")
-    connection.execute("SELECT pg_advisory_unlock_all()")
+    connection.execute("RESET ALL; SELECT pg_advisory_unlock_all()")
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def compare_contents(before: Any, after: Any) -> tuple[str, ...]:
     """Return the lines of a definition that an edit changes, as `diff` writes them."""
     old, new = (show_content(each).splitlines() for each in (before, after))
     # The names of the files come first.
-    changed = list(difflib.unified_diff(old, new, lineterm=""))[2:]
+    changed = list(difflib.unified_diff(old, new, lineterm="", n=1))[2:]
     return tuple(each for each in changed if not each.startswith("@@"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Query, Request
@@ -26,6 +26,11 @@ Cursor = Annotated[
     str | None, Query(max_length=100, description="`next_cursor` of the answer before; none for the first page.")
 ]
 Since = Annotated[datetime | None, Query(description="Of this time or later; without a zone it is UTC.")]
+
+
+def in_utc(at: datetime) -> datetime:
+    """Return a time; without a zone it is UTC."""
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 async def _read_form(request: Request) -> Mapping[str, str]:

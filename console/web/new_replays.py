@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from campaigns.definition_versions import DefinitionKey, DefinitionKind
 from console.use_cases.replay import Ledger, ReplayPlan
-from console.web.inputs import Name
+from console.web.inputs import Name, in_utc
 from console.web.job_desk import MOST_CUSTOMERS, REPLAY_ID, ModelName, ModelVersion
 from segments.engine import Mode
 
@@ -116,8 +116,3 @@ class NewReplay(NewBacktest):
         return msgspec.structs.replace(
             super().as_plan(), customers=customers, ledger=self.ledger, first_evaluations=self.first_evaluations
         )
-
-
-def in_utc(at: datetime) -> datetime:
-    """Return a time; without a zone it is UTC."""
-    return at if at.tzinfo else at.replace(tzinfo=UTC)

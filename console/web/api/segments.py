@@ -41,6 +41,7 @@ from console.web.context import Context
 from console.web.cursors import read_place, write_place
 from console.web.customer_views import mask
 from console.web.errors import InvalidRequestError
+from console.web.inputs import in_utc
 from segments.definition import build_segment
 from segments.engine import Mode
 
@@ -376,8 +377,8 @@ def list_versions(key: Key, context: Context, _: Reader) -> History:
 @router.get("/segments/{key}/sizes")
 def list_sizes(key: Key, context: Context, _: Reader, since: From = None, to: To = None) -> Sizes:
     """Return how large a segment was: a size an hour up to 31 days, a size a day beyond."""
-    until = _in_utc(to or datetime.now(UTC))
-    begin = _in_utc(since) if since else max(until, EARLIEST + RECENT_DAYS * DAY) - RECENT_DAYS * DAY
+    until = in_utc(to or datetime.now(UTC))
+    begin = in_utc(since) if since else max(until, EARLIEST + RECENT_DAYS * DAY) - RECENT_DAYS * DAY
     if begin >= until:
         raise InvalidRequestError(f"from {begin.isoformat()} is not before to {until.isoformat()}; exchange them")
     found = read_sizes(context.settings, key, since=begin, until=until)
@@ -406,10 +407,6 @@ def list_segment_members(
 
 def _build(definition: dict[str, Any]) -> Segment:
     return build_segment(definition, where="segment")
-
-
-def _in_utc(at: datetime) -> datetime:
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _limit(draft: Draft, principal: Principal) -> int:
