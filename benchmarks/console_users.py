@@ -1,6 +1,6 @@
 """Measures what people at the console cost a worker: `python -m benchmarks.console_users`.
 
-A worker decides a backlog, by turns while nobody uses the console and while ten people do. Each opens a page every five
+A worker decides a backlog, by turns with the console idle and with ten people who use it. Each opens a page every five
 seconds on average, in any order. The console looks at a ledger of the same size on the same PostgreSQL, and shares the
 cores with the worker and all services. USERS_EVENTS and USERS_PAIRS change the size. The last line is a JSON object.
 """
@@ -65,7 +65,7 @@ def main() -> None:
         place.fill()
         key = add_key(replace(place.endpoints, ledger_url=ledger_url), Role.ADMIN)
         with serve(place.endpoints, place.environment(ledger_url, "console")) as served:
-            rates: dict[str, list[int]] = {"nobody": [], "ten people": []}
+            rates: dict[str, list[int]] = {"idle": [], "ten people": []}
             visits = Visits()
             measure(place)  # while Kafka's JVM compiles
             for number in range(PAIRS):
@@ -80,10 +80,10 @@ def main() -> None:
 
 def describe_loss(rates: dict[str, list[int]], visits: Visits) -> dict[str, Any]:
     """Return the loss of each pair and of all, and what the pages took."""
-    pairs = zip(rates["nobody"], rates["ten people"], strict=True)
+    pairs = zip(rates["idle"], rates["ten people"], strict=True)
     return {
         "loss_by_pair": [round(1 - busy / alone, 4) for alone, busy in pairs],
-        "loss": round(1 - statistics.median(rates["ten people"]) / statistics.median(rates["nobody"]), 4),
+        "loss": round(1 - statistics.median(rates["ten people"]) / statistics.median(rates["idle"]), 4),
         "target_loss": TARGET_LOSS,
         "pages": len(visits.times),
         "page_p50_ms": round(statistics.median(visits.times), 1),

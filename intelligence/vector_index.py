@@ -1,7 +1,7 @@
 """The index of vectors for a search by nearness: HNSW, of pgvector.
 
-The graph is built in memory. Where it does not fit, pgvector finishes it in the pages of the table, row by row: of
-1,000,000 customers it took 540 a second beyond the first 500,000, in place of 2,600.
+The graph is built in memory. Where it does not fit, pgvector finishes it in the pages of the table, row by row, which
+takes several times as long.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class VectorIndex:
         try:
             self._create(store, megabytes)
         except pg.DiskFull as error:
-            # Several processes share the graph in /dev/shm, which has 64 MB in a container unless it is told otherwise.
+            # Several processes share the graph in /dev/shm, which has 64 MB in a container by default.
             if "shared memory" not in str(error):
                 raise
             self._create(store, megabytes, "SET LOCAL max_parallel_maintenance_workers = 0")

@@ -23,7 +23,7 @@ MARGIN = 2
 SIZE = (720, 260)
 """Width and height of a chart."""
 FRAME = (72, 10, 636, 224)
-"""Left, top, width and height of the part within the labels; 1,000,000 has room beside it."""
+"""Left, top, width and height of the part within the labels; a label of 1,000,000 has room on the left."""
 LONGEST_GAP = 2
 """A line has a gap where more steps than this are without a size: workers did not run."""
 HOUR = timedelta(hours=1)

@@ -53,20 +53,20 @@ async def test_each_segment_in_force_has_a_size_an_hour_also_without_members(
 ) -> None:
     await enter(ledger, "ann", "bob")
     sizes = PostgresSegmentSizes(ledger_url)
-    assert await sizes.record(["at-risk", "nobody"]) == 2
+    assert await sizes.record(["at-risk", "empty"]) == 2
     await enter(ledger, "cy")
-    assert await sizes.record(["at-risk", "nobody"]) == 0
-    assert recorded(ledger_url) == {"at-risk": 2, "nobody": 0}
+    assert await sizes.record(["at-risk", "empty"]) == 0
+    assert recorded(ledger_url) == {"at-risk": 2, "empty": 0}
 
 
 async def test_a_segment_that_comes_into_force_within_the_hour_is_counted_alone(
     ledger: PostgresLedger, ledger_url: str
 ) -> None:
     sizes = PostgresSegmentSizes(ledger_url)
-    assert await sizes.record(["nobody"]) == 1
+    assert await sizes.record(["empty"]) == 1
     await enter(ledger, "ann")
-    assert await sizes.record(["nobody", "at-risk"]) == 1
-    assert recorded(ledger_url) == {"at-risk": 1, "nobody": 0}
+    assert await sizes.record(["empty", "at-risk"]) == 1
+    assert recorded(ledger_url) == {"at-risk": 1, "empty": 0}
 
 
 async def test_of_workers_that_look_at_once_each_size_is_written_by_one(ledger_url: str) -> None:
