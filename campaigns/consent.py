@@ -52,7 +52,7 @@ class ConsentChange:
     trigger_id: str | None = None
 
 
-class ConsentTimes(msgspec.Struct, frozen=True, array_like=True):
+class ConsentTimes(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When consent for a channel was last given and last revoked by an event."""
 
     granted_at: datetime | None = None

@@ -27,7 +27,7 @@ LIMITS_FILE = "limits"
 """The name of the file, without its suffix."""
 
 
-class PastContact(msgspec.Struct, frozen=True, array_like=True):
+class PastContact(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A contact, or the control exposure in its place: campaign, channel, event time, and the id of its offer."""
 
     campaign: str

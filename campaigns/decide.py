@@ -92,7 +92,7 @@ def derive_trigger_id(customer_id: str, campaign: Campaign, occasion: str) -> st
     return derive_id(TRIGGER_NAMESPACE, (customer_id, campaign.key, campaign.segment, occasion))
 
 
-class ContactHistory(msgspec.Struct, frozen=True):
+class ContactHistory(msgspec.Struct, frozen=True, gc=False):
     """A customer's history in the ledger, as the guardrails read it.
 
     Attributes:

@@ -65,7 +65,7 @@ class Feedback:
     withdraws: str | None = None
 
 
-class Standing(msgspec.Struct, frozen=True, array_like=True):
+class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What decisions read of one feedback: the fields of `Feedback` of the same names."""
 
     event_id: str

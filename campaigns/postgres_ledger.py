@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,18 +13,19 @@ from psycopg import errors as pg
 from psycopg.pq import TransactionStatus
 from psycopg.types.json import set_json_loads
 
-from campaigns.consent import ConsentChange, ConsentTimes
-from campaigns.contact_limits import PastContact
-from campaigns.contact_state import Contact, ContactState
+from campaigns.consent import ConsentChange
 from campaigns.dead_letters import DESTINATION as DEAD_LETTERS
 from campaigns.dead_letters import read_message
-from campaigns.decide import ContactHistory, Outcome
+from campaigns.decide import Outcome
 from campaigns.decision_inputs import DecisionInputs
 from campaigns.errors import LedgerConflictError, LedgerFencedError
-from campaigns.feedback import Feedback, Standing
+from campaigns.feedback import Feedback
+from campaigns.kept_customers import KEPT
 from campaigns.leads import LeadRecord, LeadState
 from campaigns.ports import NO_FACTS, Committed, LedgerState, OutboxRow, Refusal
 from campaigns.postgres_connections import ACTIVATION_LOCK, ANSWER_S, ERASURE_LOCK, LedgerPool
+from campaigns.postgres_rosters import Rosters
+from campaigns.postgres_state import LedgerReader, as_arrays
 from campaigns.queries import QUERIES
 from campaigns.records import (
     ActivationRecord,
@@ -37,21 +38,22 @@ from campaigns.records import (
 from campaigns.tombstones import Tombstones, digest
 from campaigns.triggers import Headers, Message, decision_message_id
 from campaigns.unpublishable import set_aside
-from features.insights import Insights
 from features.pg_array_literal import PgTextArray, register_text_arrays
-from features.signals import Signals
 from models.current_user import current_user
 from segments.definition import build_segment
-from segments.engine import EARLIER_KEPT, Activation, Episode, MembershipState
+from segments.engine import EARLIER_KEPT, Activation
 from segments.errors import SegmentsError
 from segments.evaluated_versions import rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from campaigns.breaker import CampaignStop
+    from campaigns.contact_state import ContactState
     from campaigns.definition import Campaign
     from campaigns.ports import BatchChanges, CustomerKey, ExperimentCustomer, HourRange, LedgerFacts
+    from features.signals import Signals
     from segments.definition import Segment
     from segments.engine import EarlierResult, Mode
 
@@ -66,23 +68,7 @@ _SEEN_KEY = "seen_event_pkey"
 set_json_loads(msgspec.json.decode)
 
 
-# What the query `read_customers` returns, by customer: due time and roster, episodes, signals, consent changes, last
-# contacts, contacts; by campaign: stops, contacts by hour; by customer: feedback, last transition, insights.
-_ANSWERS: Sequence[msgspec.json.Decoder[Any]] = (
-    msgspec.json.Decoder(dict[str, int | tuple[int, tuple[int, ...], int]]),
-    msgspec.json.Decoder(dict[str, dict[str, Episode]]),
-    msgspec.json.Decoder(dict[str, Signals]),
-    msgspec.json.Decoder(dict[str, dict[str, ConsentTimes]]),
-    msgspec.json.Decoder(dict[str, dict[str, datetime]]),
-    msgspec.json.Decoder(dict[str, tuple[PastContact, ...]]),
-    msgspec.json.Decoder(dict[str, str]),
-    msgspec.json.Decoder(dict[str, dict[int, int]]),
-    msgspec.json.Decoder(dict[str, tuple[Standing, ...]]),
-    msgspec.json.Decoder(dict[str, datetime]),
-    msgspec.json.Decoder(dict[str, Insights]),
-)
 _INPUTS = msgspec.json.Decoder(DecisionInputs)
-_FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
 
 
 class PostgresLedger:
@@ -94,6 +80,8 @@ class PostgresLedger:
         answer_s: seconds to wait for an answer before the ledger counts as unavailable.
         read_only: PostgreSQL refuses every write.
         checks_connections: before each use, see LedgerPool.
+        kept_customers: the most customers whose state is kept between batches, see kept_customers.py.
+        read_version: from a segment's version as customers were evaluated under it to the one that counts.
     """
 
     def __init__(
@@ -104,6 +92,8 @@ class PostgresLedger:
         answer_s: float = ANSWER_S,
         read_only: bool = False,
         checks_connections: bool = False,
+        kept_customers: int = KEPT,
+        read_version: Callable[[str], str] = str,
     ) -> None:
         self._pool = LedgerPool(
             url,
@@ -114,8 +104,8 @@ class PostgresLedger:
             prepare_threshold=2,
             checks_connections=checks_connections,
         )
-        self._rosters: dict[bytes, int] = {}
-        self._versions_by_roster: dict[int, dict[str, str]] = {}
+        self._rosters = Rosters(self._pool, read_version)
+        self._reader = LedgerReader(self._pool, self._rosters, kept_customers)
         self._versions: dict[str, str] = {}
         self._cooling = PgTextArray()
         self._breaking = PgTextArray()
@@ -147,68 +137,17 @@ class PostgresLedger:
         leads: Sequence[str] = (),
     ) -> LedgerState:
         """See the port."""
-        present = versions or self._versions
-        customers = {
-            "customers": PgTextArray(customer_ids),
-            "cooling": self._cooling,
-            "contacts_after": contacts_after,
-            "hour_begins": [first for first, _ in hours],
-            "hour_ends": [last for _, last in hours],
-            "breaking": self._breaking,
-            "roster": self._known_roster(present),
-            "last_transitions": facts.last_transitions,
-            "insights": list(facts.insights),
-        }
-        wanted = {"read_seen": message_ids, "read_contacts": triggers, "read_decided": decisions}
-        async with self._pool.connection() as connection, connection.pipeline():
-            known = await connection.execute(QUERIES["read_customers"], customers, binary=True)
-            found = {
-                query: await connection.execute(QUERIES[query], _keys(keys)) for query, keys in wanted.items() if keys
-            }
-            if leads:
-                found["read_leads"] = await connection.execute(QUERIES["read_leads"], {"customers": PgTextArray(leads)})
-            # Last: what is deleted before a query above sees it was announced before.
-            horizon = await connection.execute(QUERIES["pruned_before"])
-        # Not in the pipeline: each would wait for an answer of its own.
-        (answers,) = await known.fetchall()
-        rows = {query: await cursor.fetchall() for query, cursor in found.items()}
-        (
-            evaluated,
-            episodes,
-            signals,
-            consent,
-            last_contacts,
-            contacts,
-            stops,
-            contact_hours,
-            feedback,
-            moved,
-            learned,
-        ) = (decoder.decode(each or "{}") for decoder, each in zip(_ANSWERS, answers, strict=True))
-        last, earlier = await self._find_versions(evaluated, present)
-        memberships = {
-            each: MembershipState(episodes.get(each, {}), last.get(each, {}), earlier.get(each, ()))
-            for each in {**last, **episodes}
-        }
-        return LedgerState(
-            memberships,
-            signals,
-            {
-                each: ContactHistory(
-                    consent.get(each, {}), last_contacts.get(each, {}), contacts.get(each, ()), feedback.get(each, ())
-                )
-                for each in {**consent, **last_contacts, **contacts, **feedback}
-            },
-            set(rows.get("read_seen", ())),
-            dict(map(_contact, rows.get("read_contacts", ()))),
-            set(rows.get("read_decided", ())),
-            stops,
-            contact_hours,
-            evaluated,
-            (await horizon.fetchall())[0][0],
-            moved,
-            learned,
-            leads={row[0]: LeadState(*row) for row in rows.get("read_leads", ())},
+        return await self._reader.read(
+            customer_ids,
+            message_ids,
+            triggers=triggers,
+            decisions=decisions,
+            contacts_after=contacts_after,
+            hours=hours,
+            versions=versions or self._versions,
+            facts=facts,
+            leads=leads,
+            breaking=self._breaking,
         )
 
     async def commit(self, changes: BatchChanges, *, owners: Mapping[int, int]) -> Committed:
@@ -225,7 +164,10 @@ class PostgresLedger:
             cursor = await connection.execute(
                 QUERIES["claim_partition"], {"partition": partition, "lock": ERASURE_LOCK}
             )
-            return int((await cursor.fetchall())[0][0])
+            epoch = int((await cursor.fetchall())[0][0])
+        # A worker of an earlier release, which replaces no revisions, may have owned it meanwhile.
+        self._reader.kept.forget_all()
+        return epoch
 
     async def cache_generation(self) -> int:
         """Return the generation of the feature cache."""
@@ -319,6 +261,7 @@ class PostgresLedger:
         # Those of earlier definitions, too: a batch that was prepared under them is decided under them.
         cooling = (each.key for each in campaigns if each.cooldown_days)
         self._cooling = PgTextArray(dict.fromkeys([*self._cooling, *cooling]))
+        self._reader.use_cooling(self._cooling)
         breaking = (each.key for each in campaigns if each.breaker)
         self._breaking = PgTextArray(dict.fromkeys([*self._breaking, *breaking]))
 
@@ -460,16 +403,17 @@ class PostgresLedger:
             await connection.execute(QUERIES[query], values)
 
     async def _commit(self, changes: BatchChanges, owners: Mapping[int, int], *, keep: bool = True) -> Committed:
+        changed = _changed_customers(changes)
         try:
             async with self._pool.connection() as connection:
                 # Before the transaction: a rollback would remove the roster that is remembered here.
-                roster = await self._roster(connection, changes.versions or self._versions) if changes.evaluated else 0
+                versions = changes.versions or self._versions
+                roster = await self._rosters.number(connection, versions) if changes.evaluated else 0
                 async with _transaction(connection):
                     held = await connection.execute(QUERIES["hold_partitions"], {"partitions": list(owners)})
-                    written = await self._write(connection, changes, roster)
+                    written = await self._write(connection, changes, roster, changed)
                     check_epochs(owners, dict(await held.fetchall()))
                     await connection.execute("COMMIT" if keep else "ROLLBACK")
-                    return written
         except pg.UniqueViolation as error:
             # Only this key is expected to be violated. Another one would be violated again by every attempt.
             if error.diag.constraint_name != _SEEN_KEY:
@@ -477,58 +421,19 @@ class PostgresLedger:
             raise LedgerConflictError(
                 "a message or outcome of this batch was folded by another worker meanwhile"
             ) from error
+        # They would be found changed by their next batch, which would then wait for the ledger twice.
+        self._reader.kept.forget(changed)
+        return written
 
     def _find_rules(self, changes: BatchChanges) -> Mapping[str, str]:
         """Return the version of each segment's rules that a batch was decided under; it may be in force no longer."""
         return {key: rules_of(version) for key, version in (changes.versions or {}).items()} or self._versions
 
-    async def _roster(self, connection: Connection, versions: Mapping[str, str]) -> int:
-        encoded = msgspec.json.encode(versions, order="sorted")
-        if encoded not in self._rosters:
-            cursor = await connection.execute(QUERIES["find_roster"], {"versions": _json(versions)})
-            self._rosters[encoded] = (await cursor.fetchall())[0][0]
-        return self._rosters[encoded]
-
-    def _known_roster(self, versions: Mapping[str, str]) -> int:
-        """Return the id of a combination of versions, 0 if this process has not met it yet."""
-        return self._rosters.get(msgspec.json.encode(versions, order="sorted"), 0)
-
-    async def _find_versions(
-        self, evaluated: dict[str, Any], present: Mapping[str, str]
-    ) -> tuple[dict[str, dict[str, str]], dict[str, tuple[dict[str, str], ...]]]:
-        """Return the versions that customers were last evaluated under, and the earlier ones of those not up to date.
-
-        Args:
-            evaluated: the due time of each customer evaluated under the present versions; of the others the roster,
-                earlier ones and the due time, of which only the due time is left.
-            present: the versions.
-        """
-        others = {customer: held for customer, held in evaluated.items() if not isinstance(held, int)}
-        await self._learn_rosters({self._known_roster(present), *(roster for roster, _, _ in others.values())} - {0})
-        current = self._known_roster(present)  # which a worker that has just started may have learned now
-        versions = dict.fromkeys(evaluated, self._versions_by_roster.get(current, {}))
-        if not others:
-            return versions, {}
-        evaluated.update((customer, due_at) for customer, (_, _, due_at) in others.items())
-        versions.update((customer, self._versions_by_roster[roster]) for customer, (roster, _, _) in others.items())
-        outdated = {customer: ids for customer, (roster, ids, _) in others.items() if ids and roster != current}
-        await self._learn_rosters({each for ids in outdated.values() for each in ids})
-        earlier = {
-            customer: tuple(self._versions_by_roster[each] for each in ids) for customer, ids in outdated.items()
-        }
-        return versions, earlier
-
-    async def _learn_rosters(self, rosters: set[int]) -> None:
-        """Read the versions of roster ids not read before; they never change, and many customers share one."""
-        if unknown := rosters - self._versions_by_roster.keys():
-            found = dict(await self._rows("read_rosters", rosters=list(unknown)))
-            self._versions_by_roster.update(found)
-            for roster, versions in found.items():
-                self._rosters[msgspec.json.encode(versions, order="sorted")] = roster
-
-    async def _write(self, connection: Connection, changes: BatchChanges, roster: int) -> Committed:
+    async def _write(
+        self, connection: Connection, changes: BatchChanges, roster: int, changed: Collection[str]
+    ) -> Committed:
         bump = "bump_cache_generation" if changes.cache_lost else "cache_generation"
-        for query, values in filter(_has_rows, _statements(changes, self._find_rules(changes), roster)):
+        for query, values in filter(_has_rows, _statements(changes, self._find_rules(changes), roster, changed)):
             await connection.execute(QUERIES[query], values)
         generation = await connection.execute(QUERIES[bump])
         outbox = None
@@ -607,15 +512,34 @@ def _segments(segments: Sequence[Segment]) -> dict[str, list[str]]:
     }
 
 
-def _statements(changes: BatchChanges, versions: Mapping[str, str], roster: int) -> list[Work]:
+def _changed_customers(changes: BatchChanges) -> dict[str, None]:
+    """Return the customers of whom a batch changes anything that workers keep."""
+    contacted = (each.candidate.customer_id for each in changes.decisions if each.outcome is not Outcome.WITHHELD)
+    customers = [
+        *(each.customer_id for each in changes.transitions),
+        *(each.customer_id for each in changes.earlier_results),
+        *changes.evaluated,
+        *changes.due_times,
+        *changes.signals,
+        *contacted,
+        *(each.customer_id for each in changes.consent_changes),
+        *(each.customer_id for each in changes.feedback),
+    ]
+    return dict.fromkeys(customers)
+
+
+def _statements(
+    changes: BatchChanges, versions: Mapping[str, str], roster: int, changed: Collection[str]
+) -> list[Work]:
     """Return the writes before those of decisions, what was seen first: it finds conflicts."""
+    revision = secrets.randbits(63)
     seen = [*changes.message_ids, *changes.outcome_ids]
     return [
-        ("write_seen", _keys(seen)),
+        ("write_seen", as_arrays(seen)),
         ("write_memberships", _memberships(changes, versions)),
         ("write_earlier_results", _earlier_results(changes.earlier_results)),
-        ("write_evaluated", {**_evaluated(changes), "roster": roster, "kept": EARLIER_KEPT}),
-        ("write_due_times", _due_times(changes)),
+        ("write_evaluated", {**_evaluated(changes), "roster": roster, "kept": EARLIER_KEPT, "revision": revision}),
+        ("write_revisions", {**_revisions(changes, changed), "revision": revision}),
         ("write_signals", _signals(changes.signals)),
     ]
 
@@ -630,10 +554,6 @@ def _outcome_statements(changes: BatchChanges) -> list[Work]:
         ("write_leads", _leads(changes.leads)),
         ("write_lead_records", _lead_records(changes.lead_records)),
     ]
-
-
-def _keys(keys: Sequence[CustomerKey]) -> dict[str, Any]:
-    return {"customers": PgTextArray(customer for customer, _ in keys), "ids": PgTextArray(each for _, each in keys)}
 
 
 def _memberships(changes: BatchChanges, versions: Mapping[str, str]) -> dict[str, Any]:
@@ -663,11 +583,15 @@ def _evaluated(changes: BatchChanges) -> dict[str, Any]:
     return {"customers": PgTextArray(changes.evaluated), "due_times": PgTextArray(map(_number, due_times))}
 
 
-def _due_times(changes: BatchChanges) -> dict[str, Any]:
-    """Return the due times that are not written with the versions of their customers."""
-    evaluated = frozenset(changes.evaluated)
-    others = {each: due for each, due in changes.due_times.items() if due is None or each not in evaluated}
-    return {"customers": PgTextArray(others), "due_times": PgTextArray(map(_number, others.values()))}
+def _revisions(changes: BatchChanges, changed: Collection[str]) -> dict[str, Any]:
+    """Return the customers whose revision and due time are not written with their versions."""
+    evaluated = {each for each in changes.evaluated if changes.due_times.get(each, 0) is not None}
+    others = [each for each in changed if each not in evaluated]
+    return {
+        "customers": PgTextArray(others),
+        "due_times": PgTextArray(_number(changes.due_times.get(each)) for each in others),
+        "moves": PgTextArray(_truth(each in changes.due_times) for each in others),
+    }
 
 
 def _number(number: int | None) -> str | None:
@@ -762,7 +686,7 @@ def _dead_letters(messages: Sequence[Message]) -> dict[str, Any]:
 
 def _contact_states(states: Mapping[CustomerKey, ContactState]) -> dict[str, Any]:
     return {
-        **_keys(list(states)),
+        **as_arrays(list(states)),
         "statuses": PgTextArray(each.status for each in states.values()),
         "values": PgTextArray(None if each.value is None else str(each.value) for each in states.values()),
         "conversions": PgTextArray(str(each.conversions) for each in states.values()),
@@ -844,12 +768,6 @@ def _time(at: datetime | None) -> str | None:
 
 def _float(number: float | None) -> str | None:
     return None if number is None else repr(number)
-
-
-def _contact(row: tuple[Any, ...]) -> tuple[CustomerKey, Contact]:
-    customer_id, trigger_id, channel, status, value, conversions, first_at = row
-    state = ContactState(status, value, conversions, _FIRST_AT.decode(first_at))
-    return (customer_id, trigger_id), Contact(channel, state)
 
 
 def _decision_record(row: tuple[Any, ...]) -> DecisionRecord:

@@ -110,7 +110,8 @@ class ReplayLedger(PostgresLedger):
     """
 
     def __init__(self, url: str, progress: Callable[[], ReplayProgress], committed: Callable[[], None]) -> None:
-        super().__init__(url)
+        # Without the changeovers of models: a replay scores its whole period by the same models.
+        super().__init__(url, read_version=rules_of)
         self._progress = progress
         self._committed = committed
 
@@ -120,15 +121,8 @@ class ReplayLedger(PostgresLedger):
         self._committed()
         return written
 
-    async def _learn_rosters(self, rosters: set[int]) -> None:
-        """Read rosters without the changeovers of models: a replay scores its whole period by the same models."""
-        await super()._learn_rosters(rosters)
-        for roster in rosters:
-            versions = self._versions_by_roster[roster]
-            self._versions_by_roster[roster] = {key: rules_of(version) for key, version in versions.items()}
-
-    async def _write(self, connection: Any, changes: BatchChanges, roster: int) -> Committed:
-        written = await super()._write(connection, changes, roster)
+    async def _write(self, connection: Any, changes: BatchChanges, roster: int, changed: Collection[str]) -> Committed:
+        written = await super()._write(connection, changes, roster, changed)
         each = self._progress()
         values = {
             "positions": each.positions,

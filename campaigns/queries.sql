@@ -1,12 +1,15 @@
 -- name: read_customers
--- Nine JSON objects by customer and two by campaign, each decoded in one go. Of a customer evaluated under the present
--- versions, as most are, the first has the due time alone. `= ANY` and no joins: while the statistics
--- are old, a join may pair every customer with every row. The latest contact of each campaign with a cooldown, and every
--- contact that a limit may count. Contacts of both arms and with any status: a held-out customer is treated like a
--- contacted one.
-SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THEN to_json(coalesce(due_at, 0))
-                                                 ELSE json_build_array(roster_id, earlier, coalesce(due_at, 0)) END)::text
-          FROM evaluated WHERE customer_id = ANY (%(customers)s::text[])),
+-- JSON objects by customer, each decoded in one go. Of a customer evaluated under the present versions, as most are, the
+-- first has no versions. `= ANY` and no joins: while the statistics are old, a join may pair every customer with every
+-- row. The latest contact of each campaign with a cooldown, and every contact that a limit may count. Contacts of both
+-- arms and with any status: a held-out customer is treated like a contacted one. Without a revision for a minute after the
+-- first evaluation: a transaction that changed the customer before may still be open, and found no revision to replace.
+SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s
+                                                 THEN json_build_array(revision, due_at)
+                                                 ELSE json_build_array(revision, due_at, roster_id, earlier) END)::text
+          FROM (SELECT customer_id, roster_id, earlier, coalesce(due_at, 0) AS due_at,
+                       CASE WHEN since > now() - interval '1 minute' THEN NULL ELSE revision::text END AS revision
+                  FROM evaluated WHERE customer_id = ANY (%(customers)s::text[])) e),
        (SELECT json_object_agg(customer_id, episodes)::text
           FROM (SELECT customer_id, json_object_agg(segment, json_build_array(episode, is_member, suppressed, member_under)) AS episodes
                   FROM membership WHERE customer_id = ANY (%(customers)s::text[]) GROUP BY customer_id) m),
@@ -32,7 +35,22 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                           FROM contact
                          WHERE customer_id = ANY (%(customers)s::text[]) AND decided_at > %(contacts_after)s::timestamptz
                          GROUP BY customer_id) l) END),
-       (SELECT json_object_agg(campaign, reason)::text FROM campaign_stop WHERE resumed_at IS NULL),
+       (SELECT json_object_agg(customer_id, given)::text
+          FROM (SELECT customer_id,
+                       json_agg(json_build_array(event_id, kind, until, withdraws) ORDER BY event_id COLLATE "C") AS given
+                  FROM feedback
+                 WHERE customer_id = ANY (%(customers)s::text[]) AND kind <> 'wrong_score' GROUP BY customer_id) f);
+
+-- name: find_changed_customers
+-- Those who were changed, or erased, since the revisions were read.
+SELECT asked.customer_id
+  FROM unnest(%(customers)s::text[], %(revisions)s::bigint[]) AS asked (customer_id, revision)
+       LEFT JOIN LATERAL (SELECT revision FROM evaluated e WHERE e.customer_id = asked.customer_id OFFSET 0) AS found ON true
+ WHERE found.revision IS DISTINCT FROM asked.revision;
+
+-- name: read_surroundings
+-- What is never kept. Two JSON objects by campaign and two by customer, and the horizon of deletions.
+SELECT (SELECT json_object_agg(campaign, reason)::text FROM campaign_stop WHERE resumed_at IS NULL),
        (SELECT json_object_agg(campaign, hours)::text
           FROM (SELECT found.campaign, json_object_agg(found.hour, found.contacts) AS hours
                   FROM unnest(%(hour_begins)s::integer[], %(hour_ends)s::integer[]) AS read (first, last),
@@ -40,11 +58,6 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                                  WHERE h.campaign = ANY (%(breaking)s::text[]) AND h.hour BETWEEN read.first AND read.last
                                 OFFSET 0) AS found
                  GROUP BY found.campaign) h),
-       (SELECT json_object_agg(customer_id, given)::text
-          FROM (SELECT customer_id,
-                       json_agg(json_build_array(event_id, kind, until, withdraws) ORDER BY event_id COLLATE "C") AS given
-                  FROM feedback
-                 WHERE customer_id = ANY (%(customers)s::text[]) AND kind <> 'wrong_score' GROUP BY customer_id) f),
        -- CASE: without rules on time nothing is looked up. None of the future: a wrong clock would hold a customer there.
        (SELECT CASE WHEN %(last_transitions)s THEN
                (SELECT json_object_agg(customer_id, at)::text
@@ -56,7 +69,8 @@ SELECT (SELECT json_object_agg(customer_id, CASE WHEN roster_id = %(roster)s THE
                (SELECT json_object_agg(customer_id, kinds)::text
                   FROM (SELECT customer_id, json_object_agg(kind, facts) AS kinds FROM insight
                          WHERE customer_id = ANY (%(customers)s::text[]) AND kind = ANY (%(insights)s::text[])
-                         GROUP BY customer_id) i) END);
+                         GROUP BY customer_id) i) END),
+       (SELECT pruned_before FROM ledger_state);
 
 -- name: read_rosters
 SELECT roster_id, versions FROM roster WHERE roster_id = ANY (%(rosters)s::integer[]);
@@ -67,9 +81,6 @@ SELECT asked.customer_id, asked.event_id
   FROM unnest(%(customers)s::text[], %(ids)s::text[]) AS asked (customer_id, event_id),
        LATERAL (SELECT FROM seen_event s
                  WHERE s.customer_id = asked.customer_id AND s.event_id = asked.event_id OFFSET 0) AS found;
-
--- name: pruned_before
-SELECT pruned_before FROM ledger_state;
 
 -- name: tombstones_version
 SELECT tombstones FROM ledger_state;
@@ -126,21 +137,26 @@ UPDATE membership SET member_under = string_to_array(r.member_under, ',')
  WHERE membership.customer_id = r.customer_id AND membership.segment = r.segment;
 
 -- name: write_evaluated
-INSERT INTO evaluated AS e (customer_id, roster_id, due_at)
-SELECT customer_id, %(roster)s, due_at
+INSERT INTO evaluated AS e (customer_id, roster_id, due_at, revision)
+SELECT customer_id, %(roster)s, due_at, %(revision)s
   FROM unnest(%(customers)s::text[], %(due_times)s::bigint[]) AS t (customer_id, due_at) ORDER BY customer_id
     ON CONFLICT (customer_id) DO UPDATE
    SET roster_id = excluded.roster_id,
        due_at = coalesce(excluded.due_at, e.due_at),
        claimed_until = CASE WHEN excluded.due_at IS NULL THEN e.claimed_until END,
        earlier = CASE WHEN e.roster_id = excluded.roster_id THEN e.earlier
-                      ELSE (e.roster_id || array_remove(array_remove(e.earlier, e.roster_id), excluded.roster_id))[:%(kept)s] END;
+                      ELSE (e.roster_id || array_remove(array_remove(e.earlier, e.roster_id), excluded.roster_id))[:%(kept)s] END,
+       revision = excluded.revision;
 
--- name: write_due_times
--- No new rows: a customer who is not known is not due. Locked in the order of their ids, as by write_evaluated.
-UPDATE evaluated SET due_at = t.due_at, claimed_until = NULL
-  FROM (SELECT e.customer_id, t.due_at
-          FROM unnest(%(customers)s::text[], %(due_times)s::bigint[]) AS t (customer_id, due_at),
+-- name: write_revisions
+-- Of everybody else whom the batch changes, with new due times. No new rows: a customer who is not known is neither due
+-- nor kept. Locked in the order of their ids, as by write_evaluated.
+UPDATE evaluated
+   SET revision = %(revision)s,
+       due_at = CASE WHEN t.moves THEN t.due_at ELSE evaluated.due_at END,
+       claimed_until = CASE WHEN t.moves THEN NULL ELSE evaluated.claimed_until END
+  FROM (SELECT e.customer_id, t.due_at, t.moves
+          FROM unnest(%(customers)s::text[], %(due_times)s::bigint[], %(moves)s::boolean[]) AS t (customer_id, due_at, moves),
                LATERAL (SELECT customer_id FROM evaluated e WHERE e.customer_id = t.customer_id FOR UPDATE) AS e
          ORDER BY 1) AS t
  WHERE evaluated.customer_id = t.customer_id;

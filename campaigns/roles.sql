@@ -15,7 +15,7 @@ GRANT SELECT, INSERT ON roster, evaluated, membership, signal, seen_event, conta
 GRANT SELECT ON insight, definition_version, ledger_state, tombstone, campaign_launch, reevaluation, outbox_sequence_seq TO :"role";
 
 GRANT UPDATE (versions) ON roster TO :"role";
-GRANT UPDATE (roster_id, earlier, due_at, claimed_until) ON evaluated TO :"role";
+GRANT UPDATE (roster_id, earlier, due_at, claimed_until, revision) ON evaluated TO :"role";
 GRANT UPDATE (episode, is_member, entered_at, exited_at, definition_version, suppressed, member_under) ON membership TO :"role";
 GRANT UPDATE (signals) ON signal TO :"role";
 GRANT UPDATE (status, value, conversions, first_at) ON contact TO :"role";

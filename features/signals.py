@@ -80,7 +80,7 @@ class Message(Struct, frozen=True):
     reading: MessageReading
 
 
-class Signals(Struct, frozen=True):
+class Signals(Struct, frozen=True, gc=False):
     """What one customer's messages add up to.
 
     Messages of agents are counted; only the customer's own messages are read for sentiment, concerns and cancellation.

@@ -52,7 +52,7 @@ EARLIER_KEPT = 16
 """How many earlier combinations of segment versions are kept per customer; an older one is evaluated as a new one."""
 
 
-class Episode(msgspec.Struct, frozen=True, array_like=True):
+class Episode(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A customer's latest membership of a segment.
 
     Attributes:
@@ -68,7 +68,7 @@ class Episode(msgspec.Struct, frozen=True, array_like=True):
     member_under: tuple[str, ...] = ()
 
 
-class MembershipState(msgspec.Struct, frozen=True):
+class MembershipState(msgspec.Struct, frozen=True, gc=False):
     """What the ledger holds of one customer.
 
     Attributes:

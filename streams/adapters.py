@@ -37,7 +37,7 @@ async def open_ledger(settings: Settings, stack: AsyncExitStack) -> PostgresLedg
     Raises:
         LedgerUnavailableError: it cannot be opened; the message says why.
     """
-    ledger = PostgresLedger(settings.ledger_url)
+    ledger = PostgresLedger(settings.ledger_url, kept_customers=settings.kept_customers)
     stack.push_async_callback(ledger.close)
     await ledger.open()
     HIDER.key = await ledger.digest_key()

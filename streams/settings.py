@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from campaigns.kept_customers import KEPT
 from features.extract_warehouse import SCHEMES
 from features.warehouses import POSTGRESQL
 from models.drift import LARGEST_PSI
@@ -171,6 +172,12 @@ class Settings(BaseSettings):
         ge=0,
         le=10_000,
         description="Longest wait for a batch to fill, ms. After a quiet period a batch does not wait.",
+    )
+    kept_customers: int = Field(
+        KEPT,
+        alias="HOLDFAST_KEPT_CUSTOMERS",
+        ge=0,
+        description="Most customers whose state in the ledger a worker keeps in memory; 0 reads it for each batch.",
     )
     max_event_bytes: int = Field(
         MAX_EVENT_BYTES,
