@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
@@ -156,6 +156,14 @@ class BatchChanges:
     experiment_customers: Sequence[ExperimentCustomer] = ()
     leads: Sequence[LeadState] = ()
     lead_records: Sequence[LeadRecord] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes; times and versions alone are no changes."""
+        return not any(getattr(self, each.name) for each in fields(self) if each.name not in _CIRCUMSTANCES)
+
+
+_CIRCUMSTANCES = ("transitions_at", "versions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,12 +58,14 @@ if TYPE_CHECKING:
     from segments.engine import EarlierResult, Mode
 
     Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+    Cursor = psycopg.AsyncCursor[tuple[Any, ...]]
     Work = tuple[str, dict[str, Any]]
 
 IDLE_TRANSACTION_S = 5
 TRANSACTION_S = 15
 _LIMITS_TRANSACTIONS = 170_000
 _SEEN_KEY = "seen_event_pkey"
+_OWNED = "partition_is_owned"
 
 set_json_loads(msgspec.json.decode)
 
@@ -106,10 +108,16 @@ class PostgresLedger:
         )
         self._rosters = Rosters(self._pool, read_version)
         self._reader = LedgerReader(self._pool, self._rosters, kept_customers)
+        self._writes_always = False
         self._versions: dict[str, str] = {}
         self._cooling = PgTextArray()
         self._breaking = PgTextArray()
         self._tombstones, self._tombstones_version = Tombstones(), 0
+
+    @property
+    def customer_reads(self) -> Mapping[str, int]:
+        """Customers whose state was kept and still the latest (kept), was not kept (read), or had changed (changed)."""
+        return self._reader.reads
 
     async def open(self) -> None:
         """Open the first connection.
@@ -229,7 +237,6 @@ class PostgresLedger:
         async with self._pool.connection() as connection, _transaction(connection):
             await connection.execute(QUERIES["mark_failed"], failed)
             await connection.execute(QUERIES["write_dead_letters"], letters)
-            await connection.execute("COMMIT")
 
     async def activate(
         self, segments: Sequence[Segment], campaigns: Sequence[Campaign], *, at: datetime
@@ -404,16 +411,25 @@ class PostgresLedger:
 
     async def _commit(self, changes: BatchChanges, owners: Mapping[int, int], *, keep: bool = True) -> Committed:
         changed = _changed_customers(changes)
+        epochs = {"partitions": list(owners), "epochs": list(owners.values())}
         try:
             async with self._pool.connection() as connection:
                 # Before the transaction: a rollback would remove the roster that is remembered here.
                 versions = changes.versions or self._versions
                 roster = await self._rosters.number(connection, versions) if changes.evaluated else 0
-                async with _transaction(connection):
-                    held = await connection.execute(QUERIES["hold_partitions"], {"partitions": list(owners)})
-                    written = await self._write(connection, changes, roster, changed)
-                    check_epochs(owners, dict(await held.fetchall()))
-                    await connection.execute("COMMIT" if keep else "ROLLBACK")
+                if keep and changes.is_empty and not self._writes_always:
+                    async with connection.pipeline():
+                        await connection.execute(QUERIES["compare_epochs"], epochs)
+                        written = [await connection.execute(QUERIES["cache_generation"])]
+                else:
+                    async with _transaction(connection, keep=keep):
+                        await connection.execute(QUERIES["hold_partitions"], epochs)
+                        written = await self._write(connection, changes, roster, changed)
+                stored = [await each.fetchall() for each in written]
+        except pg.CheckViolation as error:
+            if error.diag.constraint_name != _OWNED:
+                raise
+            raise LedgerFencedError(f"one of the partitions {sorted(owners)} belongs to another worker") from error
         except pg.UniqueViolation as error:
             # Only this key is expected to be violated. Another one would be violated again by every attempt.
             if error.diag.constraint_name != _SEEN_KEY:
@@ -423,7 +439,10 @@ class PostgresLedger:
             ) from error
         # They would be found changed by their next batch, which would then wait for the ledger twice.
         self._reader.kept.forget(changed)
-        return written
+        ((generation,),), *outbox = stored
+        messages = {message.message_id: message for message in changes.messages}
+        rows = sorted(row for rows in outbox for row in rows)
+        return Committed([OutboxRow(sequence, messages[message_id]) for sequence, message_id in rows], int(generation))
 
     def _find_rules(self, changes: BatchChanges) -> Mapping[str, str]:
         """Return the version of each segment's rules that a batch was decided under; it may be in force no longer."""
@@ -431,14 +450,14 @@ class PostgresLedger:
 
     async def _write(
         self, connection: Connection, changes: BatchChanges, roster: int, changed: Collection[str]
-    ) -> Committed:
+    ) -> list[Cursor]:
+        """Write changes, and return what will give the cache's generation and then, if any, the rows of the outbox."""
         bump = "bump_cache_generation" if changes.cache_lost else "cache_generation"
         for query, values in filter(_has_rows, _statements(changes, self._find_rules(changes), roster, changed)):
             await connection.execute(QUERIES[query], values)
-        generation = await connection.execute(QUERIES[bump])
-        outbox = None
+        written = [await connection.execute(QUERIES[bump])]
         if changes.decisions or changes.messages:
-            outbox = await connection.execute(QUERIES["write_decisions"], _decisions(changes, self._breaking))
+            written.append(await connection.execute(QUERIES["write_decisions"], _decisions(changes, self._breaking)))
         if changes.stops:
             await connection.execute(QUERIES["write_stops"], _stops(changes.stops))
         letters = [each for each in changes.messages if each.destination == DEAD_LETTERS]
@@ -447,23 +466,21 @@ class PostgresLedger:
             await connection.execute(QUERIES["write_dead_letters"], _dead_letters(letters))
         for query, values in filter(_has_rows, _outcome_statements(changes)):
             await connection.execute(QUERIES[query], values)
-        rows = await outbox.fetchall() if outbox else []
-        now = int((await generation.fetchall())[0][0])
-        by_id = {message.message_id: message for message in changes.messages}
-        return Committed([OutboxRow(sequence, by_id[message_id]) for sequence, message_id in sorted(rows)], now)
+        return written
 
 
 @asynccontextmanager
-async def _transaction(connection: Connection) -> AsyncIterator[None]:
-    """Begin a transaction that the body ends, in two round trips: all statements at once, then the end.
+async def _transaction(connection: Connection, *, keep: bool = True) -> AsyncIterator[None]:
+    """Execute the body's statements as a transaction, in one round trip: nothing is known of them before it has ended.
 
-    psycopg's own `transaction` takes five in a pipeline. A transaction that the body does not end is rolled back; the
-    pool closes a connection that is cancelled during a statement.
+    psycopg's own `transaction` takes five in a pipeline. What follows an error is not executed, nor is the end: all is
+    rolled back. The pool closes a connection that is cancelled during a statement.
     """
     try:
         async with connection.pipeline():
             await connection.execute("BEGIN")
             yield
+            await connection.execute("COMMIT" if keep else "ROLLBACK")
     finally:
         if connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             await connection.rollback()
@@ -487,17 +504,6 @@ async def _configure(connection: Connection) -> None:
 async def _configure_read_only(connection: Connection) -> None:
     await _configure(connection)
     await connection.execute("SET default_transaction_read_only = on")
-
-
-def check_epochs(owners: Mapping[int, int], now: Mapping[int, int]) -> None:
-    """Compare the epochs of a batch's partitions with those of the ledger, which no claim changes before the commit.
-
-    Raises:
-        LedgerFencedError: they differ.
-    """
-    lost = sorted(partition for partition, epoch in owners.items() if now.get(partition) != epoch)
-    if lost:
-        raise LedgerFencedError(f"partitions {lost} have been claimed by another worker")
 
 
 def _has_rows(work: Work) -> bool:

@@ -112,6 +112,7 @@ class ReplayLedger(PostgresLedger):
     def __init__(self, url: str, progress: Callable[[], ReplayProgress], committed: Callable[[], None]) -> None:
         # Without the changeovers of models: a replay scores its whole period by the same models.
         super().__init__(url, read_version=rules_of)
+        self._writes_always = True
         self._progress = progress
         self._committed = committed
 
@@ -121,7 +122,7 @@ class ReplayLedger(PostgresLedger):
         self._committed()
         return written
 
-    async def _write(self, connection: Any, changes: BatchChanges, roster: int, changed: Collection[str]) -> Committed:
+    async def _write(self, connection: Any, changes: BatchChanges, roster: int, changed: Collection[str]) -> list[Any]:
         written = await super()._write(connection, changes, roster, changed)
         each = self._progress()
         values = {

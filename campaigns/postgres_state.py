@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -80,12 +81,17 @@ class LedgerReader:
         pool: connections to the ledger.
         rosters: those that this process has met.
         kept: the most customers to keep between batches.
+
+    Attributes:
+        kept: customers kept between batches.
+        reads: how many customers were kept and still the latest, not kept (read), or kept and not the latest (changed).
     """
 
     def __init__(self, pool: LedgerPool, rosters: Rosters, kept: int) -> None:
         self._pool = pool
         self._rosters = rosters
         self.kept = KeptCustomers(kept)
+        self.reads: Counter[str] = Counter()
         self._cooling = PgTextArray()
 
     def use_cooling(self, campaigns: PgTextArray) -> None:
@@ -131,6 +137,8 @@ class LedgerReader:
             if not changed:
                 break
             self.kept.forget(changed)
+            self.reads["changed"] += len(changed)
+        self.reads.update(kept=len(kept), read=len(missing))
         read = await self._find_customers(rows.get("read_customers", ()), versions, after)
         customers = arrange_parts({**kept, **read}, contacts_after)
         *answers, pruned_before = rows["read_surroundings"][0]

@@ -109,7 +109,18 @@ SELECT asked.customer_id, asked.decision_id::text
                  LIMIT 1) AS found;
 
 -- name: hold_partitions
-SELECT partition, epoch FROM partition_owner WHERE partition = ANY (%(partitions)s::integer[]) ORDER BY partition FOR SHARE;
+-- An error unless the epochs are the ledger's. No claim changes them before the transaction ends.
+SELECT (held.epoch IS NOT DISTINCT FROM asked.epoch)::owned
+  FROM unnest(%(partitions)s::integer[], %(epochs)s::bigint[]) AS asked (partition, epoch)
+       LEFT JOIN (SELECT partition, epoch FROM partition_owner
+                   WHERE partition = ANY (%(partitions)s::integer[]) ORDER BY partition FOR SHARE) AS held USING (partition);
+
+-- name: compare_epochs
+-- As hold_partitions, without a lock, of which nothing is written. A former primary that takes no writes may be behind:
+-- there nobody owns a partition.
+SELECT (held.epoch IS NOT DISTINCT FROM asked.epoch AND current_setting('transaction_read_only') = 'off')::owned
+  FROM unnest(%(partitions)s::integer[], %(epochs)s::bigint[]) AS asked (partition, epoch)
+       LEFT JOIN partition_owner AS held USING (partition);
 
 -- name: claim_partition
 -- It waits for an erasure, which would not see the row of a partition that is claimed for the first time.

@@ -132,6 +132,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         sources = Sources(
             features,
+            ledger,
             warehouse.unreadable_values,
             pipeline,
             reloader,

@@ -35,6 +35,7 @@ class Sources(NamedTuple):
     """The parts of a worker that health and metrics read."""
 
     features: FeatureStore
+    ledger: PostgresLedger
     unreadable: UnreadableValues
     pipeline: Pipeline
     reloader: ModelReloader
@@ -70,6 +71,7 @@ def take_metrics_snapshot(
         failures=health.failures,
         waited=health.waited,
         cache_reads=sources.features.cache_reads,
+        ledger_reads=sources.ledger.customer_reads,
         model_fallbacks=sources.fallbacks.counts,
         unreadable_values=sources.unreadable.counts,
         recreated=app.chunk_consumer.topics_recreated,

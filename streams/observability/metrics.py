@@ -93,6 +93,7 @@ class MetricsSnapshot:
         failures: failed attempts on a service that was unavailable.
         waited: seconds spent waiting for a service.
         cache_reads: customers looked up in the cache.
+        ledger_reads: customers whose state was needed, by whether the worker had kept it.
         model_fallbacks: customers scored by a rule although a model serves, by (model, reason).
         unreadable_values: values of the warehouse that are null because they cannot be read, by column.
         recreated: how often each topic was found recreated, and read from its beginning.
@@ -122,6 +123,7 @@ class MetricsSnapshot:
     failures: Mapping[str, int] = field(default_factory=dict)
     waited: Mapping[str, float] = field(default_factory=dict)
     cache_reads: Mapping[str, int] = field(default_factory=dict)
+    ledger_reads: Mapping[str, int] = field(default_factory=dict)
     model_fallbacks: Mapping[tuple[str, str], int] = field(default_factory=dict)
     unreadable_values: Mapping[str, int] = field(default_factory=dict)
     recreated: Mapping[str, int] = field(default_factory=dict)
@@ -170,6 +172,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
     failures = CounterMetricFamily("holdfast_retries", "Failed attempts on an unavailable service", labels=["service"])
     waited = CounterMetricFamily("holdfast_retry_seconds", "Seconds spent waiting for a service", labels=["service"])
     reads = CounterMetricFamily("holdfast_cache_reads", "Customers looked up in the cache", labels=["result"])
+    states = CounterMetricFamily("holdfast_ledger_reads", "Customers whose state was needed", labels=["result"])
     fallbacks = CounterMetricFamily(
         "holdfast_model_fallbacks", "Customers scored by a rule although a model serves", labels=["model", "reason"]
     )
@@ -201,6 +204,7 @@ def _by_label(snapshot: MetricsSnapshot) -> list[Metric]:
         _fill(failures, snapshot.failures),
         _fill(waited, snapshot.waited),
         _fill(reads, snapshot.cache_reads),
+        _fill(states, snapshot.ledger_reads),
         _fill(fallbacks, snapshot.model_fallbacks),
         _fill(unreadable, snapshot.unreadable_values),
         _fill(recreated, snapshot.recreated),

@@ -168,6 +168,39 @@ async def test_a_batch_without_changes_can_be_committed(ledger: Ledger) -> None:
     assert (list(committed.outbox), committed.cache_generation) == ([], 1)
 
 
+async def test_a_batch_without_changes_is_fenced_too(ledger: Ledger) -> None:
+    """Its owner must not acknowledge what it may have decided on rows that the next owner has changed."""
+    await ledger.claim(3)
+    with pytest.raises(LedgerFencedError):
+        await ledger.commit(BatchChanges(), owners=OWNED)
+
+
+async def test_a_batch_without_changes_locks_nothing(ledger_url: str) -> None:
+    """PostgreSQL alone: a lock is a write."""
+    postgres = PostgresLedger(ledger_url)
+    await postgres.open()
+    await _prepared(postgres)
+    with psycopg.connect(ledger_url, autocommit=True) as operator:
+        for changes, locked in ((BatchChanges(transitions_at={"ann": AS_OF}), "0"), (batch(), "1")):
+            await postgres.commit(changes, owners=OWNED)
+            ((lock,),) = operator.execute("SELECT least(xmax::text::bigint, 1)::text FROM partition_owner").fetchall()
+            assert lock == locked
+    await postgres.close()
+
+
+async def test_at_a_former_primary_nobody_owns_a_partition(ledger_url: str) -> None:
+    """It may be behind, so that a batch that changes nothing there may change something."""
+    postgres = PostgresLedger(ledger_url)
+    await postgres.open()
+    await postgres.claim(3)
+    former = PostgresLedger(ledger_url, read_only=True)
+    await former.open()
+    with pytest.raises(LedgerFencedError):
+        await former.commit(BatchChanges(), owners=OWNED)
+    await postgres.close()
+    await former.close()
+
+
 async def test_an_episode_ends_and_the_next_begins(ledger: Ledger) -> None:
     moves = [transition(), transition(entered=False), transition(episode=2)]
     memberships = []
@@ -821,7 +854,7 @@ async def test_a_claim_waits_for_a_commit_in_flight(ledger_url: str) -> None:
     await postgres.open()
     await postgres.claim(3)
     async with await psycopg.AsyncConnection.connect(ledger_url) as commit:
-        await commit.execute(QUERIES["hold_partitions"], {"partitions": [3]})
+        await commit.execute(QUERIES["hold_partitions"], {"partitions": [3], "epochs": [1]})
         claim = asyncio.create_task(postgres.claim(3))
         await _wait_until_blocked(ledger_url)
         assert not claim.done()

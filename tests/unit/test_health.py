@@ -134,6 +134,7 @@ async def test_metrics_show_what_was_counted_and_what_is_looked_up() -> None:
                 lag={("updates", 0): 7},
                 waited={"ledger": 1.5},
                 cache_reads={"hit": 3},
+                ledger_reads={"kept": 4},
                 unreadable_values={"valid_to": 2},
             )
         ],
@@ -151,6 +152,7 @@ async def test_metrics_show_what_was_counted_and_what_is_looked_up() -> None:
     assert 'holdfast_lag_events{partition="0",topic="updates"} 7.0' in text
     assert 'holdfast_retry_seconds_total{service="ledger"} 1.5' in text
     assert 'holdfast_cache_reads_total{result="hit"} 3.0' in text
+    assert 'holdfast_ledger_reads_total{result="kept"} 4.0' in text
     assert 'holdfast_unreadable_values_total{column="valid_to"} 2.0' in text
     assert "holdfast_lag_events{" not in later
 
