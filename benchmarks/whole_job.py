@@ -1,6 +1,7 @@
 """Measures the whole job on a backlog: one worker, Kafka, Redis and PostgreSQL on the same cores.
 
     python -m benchmarks.whole_job [--events N] [--customers N] [--rules N] [--campaigns N] [--flame FILE]
+    python -m benchmarks.whole_job --rounds 3 --beside HOLDFAST_KEPT_CUSTOMERS=0  # with and without, by turns
 
 The worker starts with full topics and a ledger that has evaluated every customer (place.py); a tenth of the events
 warm it up before the clock starts.
@@ -18,6 +19,8 @@ import tempfile
 import time
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from statistics import median
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,7 +34,7 @@ from benchmarks.workload import Size
 from console.embedded.services import EmbeddedServices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from benchmarks.place import Place
     from benchmarks.workers import Workers
@@ -57,6 +60,7 @@ def measure(
     command: Sequence[str] = COMMAND,
     flame: Path | None = None,
     inspect: Callable[[str], None] | None = None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Let workers process all events on the topics, and return the figures.
 
@@ -66,6 +70,7 @@ def measure(
         command: the interpreter arguments that start a worker.
         flame: where to write a flame graph of the first worker, in SVG.
         inspect: called with the ledger's URL at the end.
+        settings: of the workers, in place of those of the benchmark.
 
     Raises:
         WorkerEndedError: a worker ended.
@@ -75,7 +80,7 @@ def measure(
     committed = Committed(place.endpoints.broker, group, place.input_topics)
     with place.lend_ledger() as ledger_url:
         before = count_rows(ledger_url)
-        environment = place.environment(ledger_url, group)
+        environment = {**place.environment(ledger_url, group), **settings}
         with run_workers(environment, place.folder / f"{group}.log", cores=cores, command=command) as workers:
             figures = _watch(place, workers, committed, flame)
         committed.close()
@@ -161,19 +166,37 @@ def record_flames(pid: int, target: Path) -> Iterator[None]:
 @click.option("--rules", default=NORMAL.rules, show_default=True)
 @click.option("--campaigns", default=NORMAL.campaigns, show_default=True)
 @click.option("--rounds", default=1, show_default=True)
+@click.option("--beside", help="A setting, NAME=VALUE: measure each round with it, too, and print the medians.")
 @click.option("--flame", type=click.Path(dir_okay=False, path_type=Path), help="Write a flame graph here (SVG).")
-def main(events: int, customers: int, rules: int, campaigns: int, rounds: int, flame: Path | None) -> None:
-    """Measure and print one JSON object per round."""
+def main(
+    events: int, customers: int, rules: int, campaigns: int, rounds: int, beside: str | None, flame: Path | None
+) -> None:
+    """Measure and print one JSON object per round, and with --beside the medians of both."""
     size = Size(events, customers, rules, campaigns)
+    settings = [{}, dict([beside.split("=", 1)])] if beside else [{}]
+    runs: list[list[dict[str, Any]]] = [[] for _ in settings]
     with (
         tempfile.TemporaryDirectory(prefix="holdfast-") as data,
         EmbeddedServices(Path(data)) as services,
         open_place(services, size) as place,
     ):
         place.fill()
+        if beside:
+            measure(place)  # while Kafka's JVM compiles, the first one pays
         for _ in range(rounds):
-            figures = measure(place, flame=flame)
-            click.echo(json.dumps({name: each for name, each in figures.items() if name != "rss_mb_samples"}))
+            for each, made in zip(settings, runs, strict=True):
+                figures = measure(place, flame=flame, settings=each)
+                made.append({name: value for name, value in figures.items() if name != "rss_mb_samples"})
+                click.echo(json.dumps({**made[-1], **each}))
+    for each, made in zip(settings, runs, strict=True) if beside else ():
+        click.echo(json.dumps({"medians": _medians(made), **each}))
+
+
+def _medians(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return the medians of the rate, of the memory and of each process's CPU for an event."""
+    spent = {name: [run["cpu_us_per_event"][name] for run in runs] for name in runs[0]["cpu_us_per_event"]}
+    whole = {name: [run[name] for run in runs] for name in ("events_per_s", "rss_mb")}
+    return {name: round(median(values), 2) for name, values in {**whole, **spent}.items()}
 
 
 if __name__ == "__main__":
