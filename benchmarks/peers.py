@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / ".venv" / "peers" / "bin" / "python"
-IN_THIS_ENVIRONMENT = ("holdfast", "own_code")
+IN_THIS_ENVIRONMENT = ("holdfast", "own_code", "kafka_streams")
 LONGEST_S = 600
 LOG_END = 2000
 

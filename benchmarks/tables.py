@@ -17,6 +17,8 @@ TITLES = {
     "parse_faust": "Faust, stock agent: JSON parsed",
     "parse_quix": "Quix Streams: JSON parsed",
     "parse_bytewax": "Bytewax: JSON parsed",
+    "kafka_streams_empty": "Kafka Streams, exactly once: JSON parsed",
+    "kafka_streams_job": "Kafka Streams, exactly once: rules and memberships, without I/O",
     "usual_faust": "Faust, the usual way",
     "usual_quix": "Quix Streams, the usual way",
     "holdfast": "Holdfast's consumer: nothing done",

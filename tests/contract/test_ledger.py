@@ -863,6 +863,22 @@ async def test_a_claim_waits_for_a_commit_in_flight(ledger_url: str) -> None:
     await postgres.close()
 
 
+async def test_a_commit_that_waits_for_a_claim_is_fenced_by_it(ledger_url: str) -> None:
+    """PostgreSQL only, likewise: it sees the epoch of the claim, not the one from before it waited."""
+    postgres = PostgresLedger(ledger_url)
+    await postgres.open()
+    await _prepared(postgres)
+    async with await psycopg.AsyncConnection.connect(ledger_url) as other:
+        await other.execute("UPDATE partition_owner SET epoch = epoch + 1 WHERE partition = 3")
+        commit = asyncio.create_task(postgres.commit(batch(), owners=OWNED))
+        await _wait_until_blocked(ledger_url)
+        await other.commit()
+        with pytest.raises(LedgerFencedError):
+            await commit
+    assert (await postgres.read(["ann"], [])).memberships == {}
+    await postgres.close()
+
+
 async def test_two_workers_that_meet_a_new_roster_at_once_both_commit(ledger_url: str) -> None:
     """The second waits for the first and then finds its entry."""
     postgres = PostgresLedger(ledger_url)
