@@ -6,7 +6,6 @@ Contenders alternate, each in its own process, because the speed of a machine dr
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +20,7 @@ import psycopg
 from redis import Redis
 
 from benchmarks import consumer
-from benchmarks.contenders.kafka_streams import JOB as KAFKA_STREAMS
+from benchmarks.contenders import kafka_streams
 from benchmarks.errors import BenchmarkError
 from benchmarks.latency import measure_idle, measure_loads
 from benchmarks.machine import describe
@@ -120,8 +119,6 @@ def main(
     machine, began = describe(), datetime.now(UTC)
     if {"peers", "consumer"} & parts:
         check_installed()
-    if "peers" in parts and not shutil.which("javac"):
-        click.echo("Kafka Streams is left out: there is no JDK, which has javac", err=True)
     with tempfile.TemporaryDirectory(prefix="holdfast-") as data, EmbeddedServices(Path(data)) as services:
         measured = _measure(services, plan, parts)
     earlier = json.loads(out.read_text()) if keep_others and out.exists() else {}
@@ -207,11 +204,15 @@ def _list_steps(place: Place, plan: Plan, parts: set[str]) -> Iterator[tuple[str
     if "peers" in parts:
         for name, part in {"parse_confluent": 1, "parse_faust": 8, "parse_quix": 1, "parse_bytewax": 1}.items():
             yield name, lambda name=name, part=part: run(name, broker, updates, plan.parse // part)  # type: ignore[misc]
-        for job in ("empty", "job") if shutil.which("javac") else ():
-            yield (
-                f"kafka_streams_{job}",
-                lambda job=job: run("kafka_streams", broker, updates, plan.parse, {KAFKA_STREAMS: job}),  # type: ignore[misc]
-            )
+        if kafka_streams.has_jdk():
+            for job in ("empty", "job"):
+                does = {kafka_streams.JOB: job}
+                yield (
+                    f"kafka_streams_{job}",
+                    lambda does=does: run("kafka_streams", broker, updates, plan.parse, does),  # type: ignore[misc]
+                )
+        else:
+            click.echo("Kafka Streams is left out: its job is compiled, and there is no JDK", err=True)
         for name in ("usual_faust", "usual_quix"):
             yield name, lambda name=name: _run_baseline(name, place, plan)  # type: ignore[misc]
     if "own" in parts:

@@ -34,7 +34,7 @@ MODELS = ROOT / "examples" / "online_retail" / "models"
 # As `holdfast ledger renew` does: sequences of a copy must not be mistaken for those of the original.
 NOBODY_DUE = "UPDATE evaluated SET due_at = NULL"
 KNOWN_SINCE = "UPDATE evaluated SET since = since - interval '1 hour'"
-"""Workers keep nobody in the first minute after their first evaluation."""
+"""Workers do not keep customers in the minute after their first evaluation."""
 RENEW = "UPDATE ledger_state SET ledger_id = left(gen_random_uuid()::text, 8)"
 
 
@@ -168,4 +168,5 @@ def _warm(place: Place) -> None:
     committed.close()
     with psycopg.connect(place.warm_ledger_url, autocommit=True) as ledger:
         ledger.execute(KNOWN_SINCE)
+        # FULL: the update has left every row there twice.
         ledger.execute("VACUUM FULL ANALYZE")

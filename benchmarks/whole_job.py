@@ -1,7 +1,7 @@
 """Measures the whole job on a backlog: one worker, Kafka, Redis and PostgreSQL on the same cores.
 
     python -m benchmarks.whole_job [--events N] [--customers N] [--rules N] [--campaigns N] [--flame FILE]
-    python -m benchmarks.whole_job --rounds 3 --beside HOLDFAST_KEPT_CUSTOMERS=0  # with and without, by turns
+    python -m benchmarks.whole_job --rounds 3 --compare HOLDFAST_KEPT_CUSTOMERS=0  # with and without, by turns
 
 The worker starts with full topics and a ledger that has evaluated every customer (place.py); a tenth of the events
 warm it up before the clock starts.
@@ -166,14 +166,14 @@ def record_flames(pid: int, target: Path) -> Iterator[None]:
 @click.option("--rules", default=NORMAL.rules, show_default=True)
 @click.option("--campaigns", default=NORMAL.campaigns, show_default=True)
 @click.option("--rounds", default=1, show_default=True)
-@click.option("--beside", help="A setting, NAME=VALUE: measure each round with it, too, and print the medians.")
+@click.option("--compare", help="A setting, NAME=VALUE: measure each round with it, too, and print the medians.")
 @click.option("--flame", type=click.Path(dir_okay=False, path_type=Path), help="Write a flame graph here (SVG).")
 def main(
-    events: int, customers: int, rules: int, campaigns: int, rounds: int, beside: str | None, flame: Path | None
+    events: int, customers: int, rules: int, campaigns: int, rounds: int, compare: str | None, flame: Path | None
 ) -> None:
-    """Measure and print one JSON object per round, and with --beside the medians of both."""
+    """Measure and print one JSON object per round, and with --compare the medians of both."""
     size = Size(events, customers, rules, campaigns)
-    settings = [{}, dict([beside.split("=", 1)])] if beside else [{}]
+    settings = [{}, _parse_setting(compare)] if compare else [{}]
     runs: list[list[dict[str, Any]]] = [[] for _ in settings]
     with (
         tempfile.TemporaryDirectory(prefix="holdfast-") as data,
@@ -181,15 +181,22 @@ def main(
         open_place(services, size) as place,
     ):
         place.fill()
-        if beside:
+        if compare:
             measure(place)  # while Kafka's JVM compiles, the first one pays
         for _ in range(rounds):
             for each, made in zip(settings, runs, strict=True):
                 figures = measure(place, flame=flame, settings=each)
                 made.append({name: value for name, value in figures.items() if name != "rss_mb_samples"})
                 click.echo(json.dumps({**made[-1], **each}))
-    for each, made in zip(settings, runs, strict=True) if beside else ():
+    for each, made in zip(settings, runs, strict=True) if compare else ():
         click.echo(json.dumps({"medians": _medians(made), **each}))
+
+
+def _parse_setting(text: str) -> dict[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--compare")
+    return {name: value}
 
 
 def _medians(runs: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -86,6 +86,9 @@ class PostgresLedger:
         read_version: from a segment's version as customers were evaluated under it to the one that counts.
     """
 
+    _always_writes = False
+    """Whether a batch that changes nothing is a transaction, too."""
+
     def __init__(
         self,
         url: str,
@@ -108,9 +111,7 @@ class PostgresLedger:
         )
         self._rosters = Rosters(self._pool, read_version)
         self._reader = LedgerReader(self._pool, self._rosters, kept_customers)
-        self._writes_always = False
         self._versions: dict[str, str] = {}
-        self._cooling = PgTextArray()
         self._breaking = PgTextArray()
         self._tombstones, self._tombstones_version = Tombstones(), 0
 
@@ -266,9 +267,7 @@ class PostgresLedger:
     def _use(self, segments: Sequence[Segment], campaigns: Sequence[Campaign]) -> None:
         self._versions = {segment.key: segment.version for segment in segments}
         # Those of earlier definitions, too: a batch that was prepared under them is decided under them.
-        cooling = (each.key for each in campaigns if each.cooldown_days)
-        self._cooling = PgTextArray(dict.fromkeys([*self._cooling, *cooling]))
-        self._reader.use_cooling(self._cooling)
+        self._reader.add_cooling(each.key for each in campaigns if each.cooldown_days)
         breaking = (each.key for each in campaigns if each.breaker)
         self._breaking = PgTextArray(dict.fromkeys([*self._breaking, *breaking]))
 
@@ -417,7 +416,7 @@ class PostgresLedger:
                 # Before the transaction: a rollback would remove the roster that is remembered here.
                 versions = changes.versions or self._versions
                 roster = await self._rosters.number(connection, versions) if changes.evaluated else 0
-                if keep and changes.is_empty and not self._writes_always:
+                if keep and changes.is_empty and not self._always_writes:
                     async with connection.pipeline():
                         await connection.execute(QUERIES["compare_epochs"], epochs)
                         written = [await connection.execute(QUERIES["cache_generation"])]

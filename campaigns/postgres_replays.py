@@ -109,10 +109,11 @@ class ReplayLedger(PostgresLedger):
         committed: called when it is.
     """
 
+    _always_writes = True
+
     def __init__(self, url: str, progress: Callable[[], ReplayProgress], committed: Callable[[], None]) -> None:
         # Without the changeovers of models: a replay scores its whole period by the same models.
         super().__init__(url, read_version=rules_of)
-        self._writes_always = True
         self._progress = progress
         self._committed = committed
 

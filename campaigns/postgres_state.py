@@ -23,7 +23,7 @@ from features.signals import Signals
 from segments.engine import Episode, MembershipState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from campaigns.ports import CustomerKey, HourRange, LedgerFacts
     from campaigns.postgres_connections import LedgerPool
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 class _Evaluated(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Of one customer: the last evaluation was under the present versions unless others are named.
 
-    The revision is null for a minute after the first evaluation, in which nobody keeps the customer.
+    The revision is null for a minute after the first evaluation, in which no worker keeps the customer.
     """
 
     revision: str | None
-    due_at: int
+    due_at: int | None
     roster: int = 0
     earlier: tuple[int, ...] = ()
 
@@ -71,6 +71,7 @@ def _decoders(answer: type[msgspec.Struct]) -> list[msgspec.json.Decoder[Any]]:
 
 
 _CUSTOMERS, _SURROUNDINGS = _decoders(_Customers), _decoders(_Surroundings)
+_NEVER_EVALUATED = _Evaluated(None, None)
 _FIRST_AT = msgspec.json.Decoder(dict[str, datetime])
 
 
@@ -94,11 +95,12 @@ class LedgerReader:
         self.reads: Counter[str] = Counter()
         self._cooling = PgTextArray()
 
-    def use_cooling(self, campaigns: PgTextArray) -> None:
-        """Read the last contacts of these campaigns from now on."""
-        if list(campaigns) != list(self._cooling):
+    def add_cooling(self, campaigns: Iterable[str]) -> None:
+        """Read the last contacts of these campaigns, too, from now on."""
+        if added := set(campaigns) - set(self._cooling):
+            self._cooling = PgTextArray([*self._cooling, *sorted(added)])
+            # Of those kept, such contacts were not read.
             self.kept.forget_all()
-        self._cooling = campaigns
 
     async def read(  # noqa: PLR0913 - one parameter for each part of the state
         self,
@@ -130,9 +132,10 @@ class LedgerReader:
         }
         after = begin_reading(contacts_after)
         while True:
-            kept = self.kept.find(customer_ids, self._rosters.find(versions), contacts_after)
+            roster = self._rosters.find(versions)
+            kept = self.kept.find(customer_ids, roster, contacts_after)
             missing = [each for each in customer_ids if each not in kept]
-            rows = await self._ask({**self._ask_customers(missing, versions, after), **_check(kept), **questions})
+            rows = await self._ask({**self._ask_customers(missing, roster, after), **_check(kept), **questions})
             changed = [customer for (customer,) in rows.get("find_changed_customers", ())]
             if not changed:
                 break
@@ -140,6 +143,7 @@ class LedgerReader:
             self.reads["changed"] += len(changed)
         self.reads.update(kept=len(kept), read=len(missing))
         read = await self._find_customers(rows.get("read_customers", ()), versions, after)
+        self.kept.keep({each: one for each, one in read.items() if one.revision is not None}, roster)
         customers = arrange_parts({**kept, **read}, contacts_after)
         *answers, pruned_before = rows["read_surroundings"][0]
         around = _Surroundings(*_decode(_SURROUNDINGS, answers))
@@ -159,49 +163,39 @@ class LedgerReader:
             leads={row[0]: LeadState(*row) for row in rows.get("read_leads", ())},
         )
 
-    def _ask_customers(
-        self, customer_ids: Sequence[str], versions: Mapping[str, str], after: datetime | None
-    ) -> dict[str, Values]:
+    def _ask_customers(self, customer_ids: Sequence[str], roster: int, after: datetime | None) -> dict[str, Values]:
         if not customer_ids:
             return {}
-        roster = self._rosters.find(versions)
         values = {"customers": PgTextArray(customer_ids), "cooling": self._cooling, "contacts_after": after}
         return {"read_customers": {**values, "roster": roster}}
 
     async def _ask(self, questions: Mapping[str, Values]) -> Mapping[str, Rows]:
         """Return the rows of some queries, all asked at once."""
         async with self._pool.connection() as connection, connection.pipeline():
-            cursors = {
-                query: await connection.execute(QUERIES[query], values, binary=query == "read_customers")
-                for query, values in questions.items()
-            }
+            cursors = {query: await connection.execute(QUERIES[query], values) for query, values in questions.items()}
         # Not in the pipeline: each would wait for an answer of its own.
         return {query: await cursor.fetchall() for query, cursor in cursors.items()}
 
     async def _find_customers(
         self, rows: Rows, versions: Mapping[str, str], after: datetime | None
     ) -> dict[str, CustomerState]:
-        """Return what was read of customers, and keep those who may be kept."""
+        """Return what was read of customers; those evaluated under the present versions have a revision."""
         if not rows:
             return {}
         read = _Customers(*_decode(_CUSTOMERS, rows[0]))
         memberships = await self._find_memberships(read, versions)
         ids = {each: None for part in msgspec.structs.astuple(read) for each in part}
-        found, latest = {}, {}
+        found = {}
         for each in ids:
-            evaluated = read.evaluated.get(each)
-            state = CustomerState(
-                None if evaluated is None else evaluated.revision,
-                None if evaluated is None else evaluated.due_at,
+            evaluated = read.evaluated.get(each, _NEVER_EVALUATED)
+            found[each] = CustomerState(
+                None if evaluated.roster else evaluated.revision,
+                evaluated.due_at,
                 memberships.get(each),
                 read.signals.get(each),
                 _history(read, each),
                 after,
             )
-            found[each] = state
-            if evaluated is not None and evaluated.revision is not None and not evaluated.roster:
-                latest[each] = state
-        self.kept.keep(latest, self._rosters.find(versions))
         return found
 
     async def _find_memberships(self, read: _Customers, present: Mapping[str, str]) -> Mapping[str, MembershipState]:

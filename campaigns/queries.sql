@@ -117,7 +117,7 @@ SELECT (held.epoch IS NOT DISTINCT FROM asked.epoch)::owned
 
 -- name: compare_epochs
 -- As hold_partitions, without a lock, of which nothing is written. A former primary that takes no writes may be behind:
--- there nobody owns a partition.
+-- there no epoch is right.
 SELECT (held.epoch IS NOT DISTINCT FROM asked.epoch AND current_setting('transaction_read_only') = 'off')::owned
   FROM unnest(%(partitions)s::integer[], %(epochs)s::bigint[]) AS asked (partition, epoch)
        LEFT JOIN partition_owner AS held USING (partition);

@@ -4,8 +4,11 @@ import com.sun.management.OperatingSystemMXBean;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.BitSet;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Properties;
@@ -26,7 +29,7 @@ import org.apache.kafka.streams.state.Stores;
 /**
  * Kafka Streams with exactly-once semantics, with nothing but JSON parsed, or with memberships in a state store.
  *
- * <p>Arguments: broker, topic, application id, events, `empty` or `job`, the topic of triggers, a folder for state.
+ * <p>Arguments: broker, topic, application id, events, `empty` or `job`, the topic of triggers.
  *
  * <p>The job evaluates rules like those of benchmarks/workload.py, compiled to Java, on features that it draws from the customer's
  * number: it reads no warehouse and no cache, predicts nothing and stores no decisions. It prints the figures of stopwatch.py.
@@ -41,23 +44,27 @@ public final class KafkaStreamsJob {
 
     private KafkaStreamsJob() {}
 
-    public static void main(String[] arguments) throws InterruptedException {
+    public static void main(String[] arguments) throws InterruptedException, IOException {
         long events = Long.parseLong(arguments[3]);
         boolean job = arguments[4].equals("job");
         Watch watch = new Watch(events);
-        try (KafkaStreams streams = new KafkaStreams(topology(arguments, watch, job), properties(arguments))) {
-            streams.start();
-            watch.await();
+        Path state = Files.createTempDirectory("kafka-streams-");
+        KafkaStreams streams = new KafkaStreams(topology(arguments, watch, job), properties(arguments, state));
+        streams.start();
+        watch.await();
+        streams.close();
+        try (var files = Files.walk(state)) {
+            files.sorted(Comparator.reverseOrder()).forEach(each -> each.toFile().delete());
         }
         System.out.println(watch.report());
     }
 
-    private static Properties properties(String[] arguments) {
+    private static Properties properties(String[] arguments, Path state) {
         Properties properties = new Properties();
         properties.put(StreamsConfig.APPLICATION_ID_CONFIG, arguments[2]);
         properties.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, arguments[0]);
         properties.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
-        properties.put(StreamsConfig.STATE_DIR_CONFIG, arguments[6]);
+        properties.put(StreamsConfig.STATE_DIR_CONFIG, state.toString());
         properties.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
         return properties;
     }

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
-import tempfile
-from os import environ
 from pathlib import Path
-from threading import Event
 
-from console.embedded.jars import KAFKA, JarSet, choose_cache, ensure_jars
+from console.embedded.jars import JarSet, find_class_path
 from console.embedded.kafka import find_java
 
 JARS = JarSet("Kafka-Streams", Path(__file__).with_name("kafka_streams.lock"), 73)
@@ -18,17 +15,17 @@ JOB = "BENCHMARK_KAFKA_STREAMS"
 """The variable that says what it does: `empty` or `job`."""
 
 
+def has_jdk() -> bool:
+    """Return whether the Java that starts it can compile."""
+    return find_java().resolve().with_name("javac").exists()
+
+
 def read(broker: str, topic: str, group: str, events: str) -> None:
-    """Process this many events in a new application; the JVM prints the figures."""
-    folders = [ensure_jars(choose_cache(), lambda _: None, Event(), each) for each in (KAFKA, JARS)]
-    classes = ":".join(f"{each}/*" for each in folders)
+    """Process this many events in a new application, in place of this process: who stops this one stops the JVM."""
     triggers = f"{topic.rpartition('.')[0]}.campaign-triggers"
-    with tempfile.TemporaryDirectory(prefix="kafka-streams-") as state:
-        options = ["-Xmx1g", "-cp", classes, str(SOURCE)]
-        arguments = [broker, topic, group, events, environ[JOB], triggers, state]
-        # Above the time that a contender may take: what starts this one ends it.
-        ended = subprocess.run([str(find_java()), *options, *arguments], check=False)  # noqa: S603 - verified jars
-    sys.exit(ended.returncode)
+    options = ["-Xmx1g", "-cp", find_class_path(JARS, lambda _: None), str(SOURCE)]
+    java = str(find_java())
+    os.execv(java, [java, *options, broker, topic, group, events, os.environ[JOB], triggers])  # noqa: S606 - verified jars
 
 
 if __name__ == "__main__":

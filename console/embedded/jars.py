@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from console.embedded.errors import JarFetchError, JarHashError, MissingExtraError, StartCancelledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from threading import Event
     from typing import TextIO
 
 LOCK_FILE = Path(__file__).with_name("jars.lock")
@@ -87,6 +87,12 @@ def ensure_jars(cache: Path, report: Callable[[str], None], cancelled: Event, wa
             report(f"fetching {wanted.name}'s {len(jars)} jars ({wanted.megabytes} MB, once)")
             _fill(folder, jars, report, cancelled)
     return folder
+
+
+def find_class_path(wanted: JarSet, report: Callable[[str], None]) -> str:
+    """Return the class path of Kafka's jars and those of another set; what is missing is fetched as by ensure_jars."""
+    folders = [ensure_jars(choose_cache(), report, Event(), each) for each in (KAFKA, wanted)]
+    return ":".join(f"{each}/*" for each in folders)
 
 
 def is_complete(folder: Path, jars: Sequence[Jar]) -> bool:

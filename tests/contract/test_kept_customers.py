@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from campaigns.consent import ConsentChange
 from campaigns.contact_state import ContactState
@@ -37,22 +38,33 @@ COOLING = campaign(cooldown_days=30)
 OTHER = campaign(key="other", cooldown_days=30)
 OLD = {"at-risk": f"{SEGMENT.version} churn@20110601T1-new"}
 NOW = {"at-risk": SEGMENT.version}
-NOBODY: dict[int, int] = {}
-"""Of no partition: a claim would make a worker forget everybody."""
+UNOWNED: dict[int, int] = {}
+"""No partitions: a claim would make a worker forget all customers."""
 CUSTOMERS = ("ann", "bob", "cy")
 KINDS = (
-    *("entered", "exited", "evaluated", "evaluated before", "due", "not due", "talked", "contacted", "held out"),
-    *("withheld", "answered", "revoked", "consented", "blocked", "unblocked", "nothing", "erased"),
+    *("entered", "exited", "evaluated", "evaluated before", "evaluated, not due", "due", "not due", "talked"),
+    *(
+        "contacted",
+        "held out",
+        "withheld",
+        "answered",
+        "revoked",
+        "consented",
+        "blocked",
+        "unblocked",
+        "nothing",
+        "erased",
+    ),
 )
 AN_HOUR_LATER = "UPDATE evaluated SET since = since - interval '1 hour' WHERE since > now() - interval '1 minute'"
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something that one of two workers, or an operator, does about a customer, or a read by all."""
+    """Something that a batch of one of two workers, or an operator, does about customers."""
 
     kind: str
-    customer: str
+    customers: Sequence[str]
     worker: Literal[0, 1]
     number: int
 
@@ -66,42 +78,45 @@ class Asked:
     customers: Sequence[str]
 
 
-CHANGES = st.builds(
-    Step, st.sampled_from(KINDS), st.sampled_from(CUSTOMERS), st.sampled_from((0, 1)), st.integers(0, 3)
-)
+SOME = st.lists(st.sampled_from(CUSTOMERS), min_size=1, unique=True)
+CHANGES = st.builds(Step, st.sampled_from(KINDS), SOME, st.sampled_from((0, 1)), st.integers(0, 3))
 READS = st.builds(
     Asked,
     st.sampled_from((NOW, NOW, NOW, OLD)),
     st.none() | st.integers(-2, 3),
-    st.lists(st.sampled_from(CUSTOMERS), min_size=1, unique=True),
+    SOME,
 )
 STEPS = st.lists(CHANGES | READS, min_size=2, max_size=25)
 
 
-def changes_of(step: Step, name: str) -> BatchChanges:
-    """What a batch with this step changes."""
-    at = AS_OF + timedelta(days=step.number)
-    about = {"customer_id": name, "occasion": f"{step.number}", "as_of": at}
-    moved = {"transitions_at": {name: at}}
-    trigger_id = decision(**about).candidate.trigger_id
-    consent = ConsentChange(name, f"o-{step.number}", "email", granted=True, changed_at=at, source="s")
-    given_at = Feedback(name, f"f-{step.number}", "do_not_contact", at, "sam", "asked", at)
+def changes_of(step: Step, names: Sequence[str]) -> BatchChanges:
+    """What a batch with this step changes of the customers of these names."""
+    number, at = step.number, AS_OF + timedelta(days=step.number)
+    about = [{"customer_id": each, "occasion": f"{number}", "as_of": at} for each in names]
+    moved = {"transitions_at": dict.fromkeys(names, at)}
+    triggers = [(each, decision(**one).candidate.trigger_id) for each, one in zip(names, about, strict=True)]
+    consent = [ConsentChange(each, f"o-{number}", "email", granted=True, changed_at=at, source="s") for each in names]
+    feedback = [Feedback(each, f"f-{number}", "do_not_contact", at, "sam", "asked", at) for each in names]
+    talked = Signals(number, number, 0.5, 0, ("price",), at, f"m-{number}")
     changes: dict[str, Any] = {
-        "entered": {"transitions": [transition(name, episode=step.number + 1)], **moved},
-        "exited": {"transitions": [transition(name, entered=False, episode=step.number + 1)], **moved},
-        "evaluated": {"evaluated": [name], "versions": NOW, "due_times": {name: step.number}},
-        "evaluated before": {"evaluated": [name], "versions": OLD},
-        "due": {"due_times": {name: 1 + step.number}},
-        "not due": {"due_times": {name: None}},
-        "talked": {"signals": {name: Signals(step.number, step.number, 0.5, 0, ("price",), at, f"m-{step.number}")}},
-        "contacted": {"decisions": [decision(**about)]},
-        "held out": {"decisions": [control(**about)]},
-        "withheld": {"decisions": [decision(withheld=Reason.NOT_A_MEMBER, **about)]},
-        "answered": {"contact_states": {(name, trigger_id): ContactState("delivered")}},
-        "revoked": {"consent_changes": [replace(consent, granted=False, event_id=f"r-{step.number}")]},
-        "consented": {"consent_changes": [consent]},
-        "blocked": {"feedback": [given_at]},
-        "unblocked": {"feedback": [replace(given_at, event_id=f"u-{step.number}", kind="withdrawn", withdraws="f-1")]},
+        "entered": {"transitions": [transition(each, episode=number + 1) for each in names], **moved},
+        "exited": {"transitions": [transition(each, entered=False, episode=number + 1) for each in names], **moved},
+        "evaluated": {"evaluated": names, "versions": NOW, "due_times": dict.fromkeys(names, number)},
+        "evaluated before": {"evaluated": names, "versions": OLD},
+        "evaluated, not due": {"evaluated": names, "versions": NOW, "due_times": dict.fromkeys(names)},
+        "due": {"due_times": dict.fromkeys(names, 1 + number)},
+        "not due": {"due_times": dict.fromkeys(names)},
+        "talked": {"signals": dict.fromkeys(names, talked)},
+        "contacted": {"decisions": [decision(**each) for each in about]},
+        "held out": {"decisions": [control(**each) for each in about]},
+        "withheld": {"decisions": [decision(withheld=Reason.NOT_A_MEMBER, **each) for each in about]},
+        "answered": {"contact_states": dict.fromkeys(triggers, ContactState("delivered"))},
+        "revoked": {"consent_changes": [replace(each, granted=False, event_id=f"r-{number}") for each in consent]},
+        "consented": {"consent_changes": consent},
+        "blocked": {"feedback": feedback},
+        "unblocked": {
+            "feedback": [replace(each, event_id=f"u-{number}", kind="withdrawn", withdraws="f-1") for each in feedback]
+        },
     }
     return BatchChanges(**changes.get(step.kind, {}))
 
@@ -116,7 +131,7 @@ class Workers:
 
     async def commit(self, changes: BatchChanges, worker: int = 0) -> None:
         """Commit changes, and let a minute pass."""
-        await self.keeping[worker].commit(changes, owners=NOBODY)
+        await self.keeping[worker].commit(changes, owners=UNOWNED)
         await self.operator.execute(AN_HOUR_LATER)
 
     async def read(self, asked: Asked, names: Mapping[str, str]) -> tuple[Sequence[LedgerState], LedgerState]:
@@ -147,6 +162,15 @@ async def workers(ledger_url: str) -> AsyncIterator[Workers]:
         yield await open_workers(ledger_url, stack)
 
 
+def in_order(state: LedgerState) -> LedgerState:
+    """The contacts of a history are in any order."""
+    histories = {
+        customer: structs.replace(history, contacts=tuple(sorted(history.contacts, key=structs.astuple)))
+        for customer, history in state.contact_histories.items()
+    }
+    return replace(state, contact_histories=histories)
+
+
 async def find_differences(url: str, histories: Sequence[Sequence[Step | Asked]]) -> list[Any]:
     """Return the reads of some histories in which what was kept differs from what the ledger holds."""
     found = []
@@ -160,11 +184,13 @@ async def find_differences(url: str, histories: Sequence[Sequence[Step | Asked]]
                 for step in steps:
                     if isinstance(step, Asked):
                         kept, read = await workers.read(step, names)
-                        found += [(each, read) for each in kept if each != read]
-                    elif step.kind == "erased":
-                        PostgresErasure(operator).erase([names[step.customer]], by="sam", why="asked")
+                        found += [(each, read) for each in kept if in_order(each) != in_order(read)]
+                        continue
+                    concerned = [names[each] for each in step.customers]
+                    if step.kind == "erased":
+                        PostgresErasure(operator).erase(concerned, by="sam", why="asked")
                     else:
-                        await workers.commit(changes_of(step, names[step.customer]), step.worker)
+                        await workers.commit(changes_of(step, concerned), step.worker)
     return found
 
 
@@ -180,7 +206,7 @@ def shared_ledger_url(endpoints: Endpoints) -> Iterator[str]:
 def test_whatever_happens_what_is_kept_is_what_would_be_read(
     shared_ledger_url: str, histories: Sequence[Sequence[Step | Asked]]
 ) -> None:
-    """Two owners, evictions, other versions, late events, erasures: whoever changes a customer, nobody uses the old."""
+    """Two owners, batches of several customers, evictions, other versions, late events, both arms, erasures."""
     assert asyncio.run(find_differences(shared_ledger_url, histories)) == []
 
 
@@ -196,7 +222,7 @@ async def kept_by(worker: PostgresLedger, *customers: str, **asked: Any) -> Ledg
 
 
 async def forge(workers: Workers) -> None:
-    """Change ann's signals in a way that no revision tells of: who reads them sees it, who keeps them does not."""
+    """Change ann's signals without a new revision: a worker that reads them sees it, one that keeps them does not."""
     await workers.operator.execute("""UPDATE signal SET signals = jsonb_set(signals, '{message_count}', '99')""")
 
 
@@ -228,7 +254,7 @@ async def test_a_customer_is_read_again_once(workers: Workers, happens: str) -> 
         await worker.claim(4)
     elif happens == "other versions":
         await worker.read(["bob"], [], versions=OLD, **asked)
-        await worker.commit(BatchChanges(evaluated=["bob"], versions=OLD), owners=NOBODY)
+        await worker.commit(BatchChanges(evaluated=["bob"], versions=OLD), owners=UNOWNED)
         await worker.read(["bob"], [], versions=OLD, **asked)
     elif happens == "another cooldown":
         await worker.activate([SEGMENT], [COOLING, OTHER], at=AS_OF)
@@ -239,8 +265,8 @@ async def test_a_customer_is_read_again_once(workers: Workers, happens: str) -> 
 
 async def test_a_customer_is_not_kept_in_the_minute_after_the_first_evaluation(workers: Workers) -> None:
     """A transaction that began before, and is still open, found no revision to replace."""
-    await workers.keeping[0].commit(EVALUATED, owners=NOBODY)
-    await workers.keeping[0].commit(TALKED, owners=NOBODY)
+    await workers.keeping[0].commit(EVALUATED, owners=UNOWNED)
+    await workers.keeping[0].commit(TALKED, owners=UNOWNED)
     await kept_by(workers.keeping[0], "ann")
     await forge(workers)
     assert (await workers.keeping[0].read(["ann"], [], versions=NOW)).signals["ann"].message_count == 99

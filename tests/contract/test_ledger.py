@@ -188,7 +188,7 @@ async def test_a_batch_without_changes_locks_nothing(ledger_url: str) -> None:
     await postgres.close()
 
 
-async def test_at_a_former_primary_nobody_owns_a_partition(ledger_url: str) -> None:
+async def test_a_former_primary_fences_a_batch_without_changes(ledger_url: str) -> None:
     """It may be behind, so that a batch that changes nothing there may change something."""
     postgres = PostgresLedger(ledger_url)
     await postgres.open()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from console.embedded.jars import KAFKA, JarSet, choose_cache, ensure_jars
+from console.embedded.jars import JarSet, find_class_path
 from console.embedded.kafka import find_java
 
 if TYPE_CHECKING:
@@ -20,9 +19,7 @@ JVM_OPTIONS = ("-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 def produce(broker: str, topic: str, events: Iterable[dict[str, Any]], codec: str) -> None:
     """Send events, keyed by customer, in batches that the Java client compresses."""
-    folders = [ensure_jars(choose_cache(), print, Event(), each) for each in (KAFKA, JARS)]
-    classes = ":".join(f"{each}/*" for each in folders)
-    command = [find_java(), *JVM_OPTIONS, "-cp", classes, "org.apache.kafka.tools.ConsoleProducer"]
+    command = [find_java(), *JVM_OPTIONS, "-cp", find_class_path(JARS, print), "org.apache.kafka.tools.ConsoleProducer"]
     options = ["--bootstrap-server", broker, "--topic", topic, "--compression-codec", codec]
     keys = ["--property", "parse.key=true", "--property", "key.separator=\t"]
     lines = "".join(f"{event['customer_id']}\t{json.dumps(event)}\n" for event in events)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from console.embedded.jars import KAFKA, JarSet, choose_cache, ensure_jars
+from console.embedded.jars import JarSet, find_class_path
 from console.embedded.kafka import find_java
 
 if TYPE_CHECKING:
@@ -31,8 +30,7 @@ def run_connect(folder: Path, broker: str, *connectors: Mapping[str, str]) -> It
         _write(folder / "worker.properties", worker | converter | offsets),
         *(_write(folder / f"{each['name']}.properties", each) for each in connectors),
     ]
-    folders = [ensure_jars(choose_cache(), print, Event(), each) for each in (KAFKA, JARS)]
-    classes = ":".join(f"{each}/*" for each in folders)
+    classes = find_class_path(JARS, print)
     main = "org.apache.kafka.connect.cli.ConnectStandalone"
     with (folder / "connect.log").open("wb") as log:
         process = subprocess.Popen([find_java(), *JVM_OPTIONS, "-cp", classes, main, *files], stdout=log, stderr=log)

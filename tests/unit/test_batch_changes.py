@@ -1,4 +1,4 @@
-"""A batch that changes nothing is told from one that changes anything."""
+"""Which batches change nothing."""
 
 from __future__ import annotations
 
