@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 STOP_S = 20.0
 NEVER_S = 1e7
-LONGEST_HEARTBEAT_S = 1.0
+# By its next heartbeat a worker learns of a rebalance; those who have joined wait for it.
+LONGEST_HEARTBEAT_S = 0.3
 """A member learns of a rebalance with its next heartbeat, and until then the others wait."""
 METADATA_MAX_AGE_MS = 5_000
 """The longest time that the group has no partitions after the leader failed to read the metadata of the topics.

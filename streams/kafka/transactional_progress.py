@@ -108,6 +108,8 @@ class TransactionalProgress:
         Raises:
             KafkaException: the broker did not answer.
         """
+        # So that it is connected: librdkafka (2.16) looks for a coordinator again only after half a second.
+        self._producer[0].list_topics(self._place[0], self._timeout_s)
         self._producer[0].init_transactions(self._timeout_s)
         return self.read()
 

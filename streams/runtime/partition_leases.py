@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from campaigns.errors import LedgerRestoredError
+from streams.tasks import run_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from campaigns.ports import Ledger, OutboxRow
     from campaigns.tombstones import Tombstones
@@ -63,7 +65,7 @@ class PartitionLeases:
         self._use_tombstones = use_tombstones
         self._generation = -1
         self._epochs: dict[int, int] = {}
-        self._acquiring = asyncio.Lock()
+        self._acquiring: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def acquire(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return the epochs of partitions; acquire those not acquired in this generation.
@@ -72,8 +74,8 @@ class PartitionLeases:
             LedgerRestoredError: the ledger was restored from a backup and lacks what was published since.
         """
         wanted = list(partitions)
-        for partition in wanted:
-            await self._acquire(partition)
+        if missing := [each for each in wanted if not self._has(each)]:
+            await self._acquire_all(missing)
         # A lease lost to a rebalance meanwhile gets an epoch that never existed: the ledger then refuses the commit.
         return {partition: self._epochs.get(partition, -1) for partition in wanted}
 
@@ -98,14 +100,26 @@ class PartitionLeases:
             await self.acquire(sorted(self._assignment().partitions))
             await asyncio.sleep(1)
 
+    async def _acquire_all(self, partitions: Sequence[int]) -> None:
+        """Acquire partitions side by side: each waits for a new producer's connections."""
+        try:
+            await run_together(*map(self._acquire, partitions))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # one says why as well as all
+
+    def _has(self, partition: int) -> bool:
+        """Return whether a partition is acquired in the present generation, and drop the leases of an earlier one."""
+        generation = self._assignment().generation
+        if self._generation != generation:
+            self._generation, self._epochs = generation, {}
+        return partition in self._epochs
+
     async def _acquire(self, partition: int) -> None:
         """Acquire a partition: fence the former owner's commits, then its producer; publish what it left unsent."""
-        async with self._acquiring:
-            generation = self._assignment().generation
-            if self._generation != generation:
-                self._generation, self._epochs = generation, {}
-            if partition in self._epochs:
+        async with self._acquiring[partition]:
+            if self._has(partition):
                 return
+            generation = self._generation
             epoch = await self._retry("ledger", lambda: self._ledger.claim(partition))
             self._use_cache_generation(await self._retry("ledger", self._ledger.cache_generation))
             self._use_tombstones(await self._retry("ledger", self._ledger.tombstones))
@@ -113,6 +127,8 @@ class PartitionLeases:
             await self._reject_restored_ledger(partition, published)
             left = await self._retry("ledger", lambda: self._ledger.unsent(partition))
             await self._relay.mark_sent(await self._relay.publish(left))
+            if self._generation != generation:
+                return  # it is acquired again in the present one
             self._epochs[partition] = epoch
             log.info("partition_acquired", partition=partition, epoch=epoch, left_unsent=len(left))
 
