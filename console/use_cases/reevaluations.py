@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from features.ports import WarehouseConnection
     from streams.settings import Settings
 
+PAGES_PER_S = 16
+IN_FLIGHT_PAGES = 4
 LISTED_IDS = 100_000
 """Customer ids in memory at a time: few reads of a view that computes all of its rows for each."""
 
@@ -53,11 +55,17 @@ class Pace:
     """
 
     rate: float
-    page: int = 250
-    in_flight: int = 1_000
+    page: int
+    in_flight: int
     poll_s: float = 0.01
     straggler_s: float = 30.0
     patience_s: float = 60.0
+
+    @classmethod
+    def at(cls, rate: float) -> Pace:
+        """Return the pace of a rate: a quarter of a second's customers on their way, in four pages, 250 at least."""
+        page = max(250, round(rate / PAGES_PER_S))
+        return cls(rate, page, IN_FLIGHT_PAGES * page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,25 +214,28 @@ class Reevaluation:
         """Wait until the oldest page is over."""
         page = self._pages[0]
         while True:
-            self._look()
+            self._look(page)
             now = self.clock()
-            # Those of a partition are evaluated in order: who is left behind by a later page will not come.
-            overtaken = any(len(each.waiting) < each.requested for each in self._pages)
-            if not page.waiting or (overtaken and now - page.moved_at > self.pace.straggler_s):
+            if not page.waiting:
                 break
+            if now - page.moved_at > self.pace.straggler_s:
+                for each in self._pages:
+                    self._look(each)
+                # Those of a partition are evaluated in order: who is left behind by a later page will not come.
+                if any(len(each.waiting) < each.requested for each in self._pages):
+                    break
             if now - self._moved_at > self.pace.patience_s:
                 raise ReevaluationError(self._describe_silence())
             await self.sleep(self.pace.poll_s)
         self._end_oldest()
 
-    def _look(self) -> None:
-        """Find who has been evaluated since the last look."""
-        for page in self._pages:
-            done = self.ledger.evaluated(list(page.waiting), self.versions) if page.waiting else ()
-            if done:
-                page.waiting.difference_update(done)
-                page.moved_at = self._moved_at = self.clock()
-                self._evaluated += len(done)
+    def _look(self, page: _Page) -> None:
+        """Find who of a page has been evaluated since the last look."""
+        done = self.ledger.evaluated(list(page.waiting), self.versions) if page.waiting else ()
+        if done:
+            page.waiting.difference_update(done)
+            page.moved_at = self._moved_at = self.clock()
+            self._evaluated += len(done)
 
     def _end_oldest(self) -> None:
         page = self._pages.popleft()
@@ -273,7 +284,7 @@ def reevaluate(
     """
     segments = read_definitions(settings).segments
     versions = find_versions(segments, find_changeovers(settings))
-    pace = pace or Pace(rate or settings.reevaluation_rate)
+    pace = pace or Pace.at(rate or settings.reevaluation_rate)
     producer = ReevaluationRequestProducer(settings)
     with open_reevaluations(settings.ledger_url) as ledger, ledger.alone():
         begun = ledger.find_unfinished(fingerprint(versions)) or ledger.begin(
