@@ -72,6 +72,9 @@ class KeptCustomers:
         self._kept: OrderedDict[str, CustomerState] = OrderedDict()
         self._roster = 0
 
+    def __len__(self) -> int:
+        return len(self._kept)
+
     def find(
         self, customer_ids: Iterable[str], roster: int, contacts_after: datetime | None
     ) -> dict[str, CustomerState]:

@@ -120,6 +120,11 @@ class PostgresLedger:
         """Customers whose state was kept and still the latest (kept), was not kept (read), or had changed (changed)."""
         return self._reader.reads
 
+    @property
+    def kept_customers(self) -> int:
+        """The number of customers whose state is kept in memory."""
+        return len(self._reader.kept)
+
     async def open(self) -> None:
         """Open the first connection.
 

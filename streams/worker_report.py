@@ -71,6 +71,7 @@ def take_metrics_snapshot(
         failures=health.failures,
         waited=health.waited,
         cache_reads=sources.features.cache_reads,
+        kept_customers=sources.ledger.kept_customers,
         ledger_reads=sources.ledger.customer_reads,
         model_fallbacks=sources.fallbacks.counts,
         unreadable_values=sources.unreadable.counts,

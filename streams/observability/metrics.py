@@ -90,6 +90,7 @@ class MetricsSnapshot:
         unsent: outbox rows not published yet.
         queued_batches: batches waiting between stages.
         queued_chunks: chunks waiting between consumer and stages.
+        kept_customers: customers whose state is kept in memory.
         failures: failed attempts on a service that was unavailable.
         waited: seconds spent waiting for a service.
         cache_reads: customers looked up in the cache.
@@ -120,6 +121,7 @@ class MetricsSnapshot:
     unsent: Mapping[int, int] = field(default_factory=dict)
     queued_batches: int = 0
     queued_chunks: int = 0
+    kept_customers: int = 0
     failures: Mapping[str, int] = field(default_factory=dict)
     waited: Mapping[str, float] = field(default_factory=dict)
     cache_reads: Mapping[str, int] = field(default_factory=dict)
@@ -159,6 +161,7 @@ def _single(snapshot: MetricsSnapshot) -> list[Metric]:
         "partitions": ("Partitions owned, of all topics", snapshot.partitions),
         "queued_batches": ("Batches waiting between stages", snapshot.queued_batches),
         "queued_chunks": ("Chunks waiting for the stages", snapshot.queued_chunks),
+        "kept_customers": ("Customers whose state is kept in memory", snapshot.kept_customers),
         "due_overdue_seconds": ("How long the first of the customers who are due has waited", snapshot.overdue),
     }
     return [GaugeMetricFamily(f"holdfast_{name}", words, value) for name, (words, value) in values.items()]

@@ -135,6 +135,7 @@ async def test_metrics_show_what_was_counted_and_what_is_looked_up() -> None:
                 waited={"ledger": 1.5},
                 cache_reads={"hit": 3},
                 ledger_reads={"kept": 4},
+                kept_customers=9,
                 unreadable_values={"valid_to": 2},
             )
         ],
@@ -153,6 +154,7 @@ async def test_metrics_show_what_was_counted_and_what_is_looked_up() -> None:
     assert 'holdfast_retry_seconds_total{service="ledger"} 1.5' in text
     assert 'holdfast_cache_reads_total{result="hit"} 3.0' in text
     assert 'holdfast_ledger_reads_total{result="kept"} 4.0' in text
+    assert "holdfast_kept_customers 9.0" in text
     assert 'holdfast_unreadable_values_total{column="valid_to"} 2.0' in text
     assert "holdfast_lag_events{" not in later
 
