@@ -19,15 +19,17 @@ import click
 import psycopg
 from redis import Redis
 
-from benchmarks import consumer
+from benchmarks import consumer, recovery, reevaluation
 from benchmarks.contenders import kafka_streams
+from benchmarks.deployment import measure_deployment
 from benchmarks.errors import BenchmarkError
-from benchmarks.latency import measure_idle, measure_loads
+from benchmarks.latency import FIXED_RATE, measure_idle, measure_loads
 from benchmarks.machine import describe
-from benchmarks.memory import measure_memory
+from benchmarks.memory import measure_kept, measure_memory
 from benchmarks.peers import ROOT, check_installed, run
 from benchmarks.place import open_place
-from benchmarks.results import join, judge, keep, summarise
+from benchmarks.results import derive, join, judge, keep, summarise
+from benchmarks.safety import measure_safety
 from benchmarks.scaling import measure_growth, measure_workers
 from benchmarks.tables import show
 from benchmarks.whole_job import measure
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     Step = Callable[[], dict[str, Any]]
 
 PARTS = ("whole", "peers", "own", "consumer", "latency", "scaling", "memory")
+LONG_PARTS = ("safety", "kept", "recovery", "reevaluation", "deployment")
+"""Measured only when named: together they take as long as the others."""
 RESULTS = ROOT / "benchmarks" / "results.json"
 MEMBERS = "SELECT customer_id, array_agg(segment) FROM membership WHERE is_member GROUP BY customer_id"
 
@@ -64,6 +68,10 @@ class Plan:
         growth: updates for each point of the cost curves.
         factors: the points of the cost curves.
         memory: events for the memory measurement.
+        kept: customers kept in memory; there are twice as many.
+        kills: workers killed.
+        reevaluated: customers evaluated again under an edited rule.
+        deployment_s: duration of the load during which the group changes, s.
     """
 
     rounds: int = 3
@@ -78,12 +86,16 @@ class Plan:
     growth: int = 100_000
     factors: tuple[int, ...] = (10,)
     memory: int = 1_000_000
+    kept: int = 200_000
+    kills: int = 10
+    reevaluated: int = 1_000_000
+    deployment_s: float = 600.0
 
 
 QUICK = Plan(
     rounds=1,
     warm_rounds=0,
-    size=Size(events=20_000, customers=5_000),
+    size=Size(events=60_000, customers=5_000),
     parse=20_000,
     usual=600,
     usual_warm=100,
@@ -92,12 +104,21 @@ QUICK = Plan(
     latency_s=4.0,
     growth=5_000,
     memory=50_000,
+    kept=5_000,
+    kills=2,
+    reevaluated=10_000,
+    deployment_s=100.0,
 )
 
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), help="How often each contender runs.  [default: 3]")
-@click.option("--only", default=",".join(PARTS), show_default=True, help="The parts to measure.")
+@click.option(
+    "--only",
+    default=",".join(PARTS),
+    show_default=True,
+    help=f"The parts to measure, of these and {', '.join(LONG_PARTS)}.",
+)
 @click.option("--quick", is_flag=True, help="One small round as a smoke test; its figures mean little.")
 @click.option("--factors", default="10", show_default=True, help="The points of the cost curves, such as 3,10,30.")
 @click.option("--memory-events", type=click.IntRange(10_000), help="Events for the memory part.  [default: 1000000]")
@@ -122,8 +143,11 @@ def main(
     with tempfile.TemporaryDirectory(prefix="holdfast-") as data, EmbeddedServices(Path(data)) as services:
         measured = _measure(services, plan, parts)
     earlier = json.loads(out.read_text()) if keep_others and out.exists() else {}
-    about = {"taken_at": began.isoformat(timespec="seconds"), "machine": machine, "plan": asdict(plan)}
+    taken_at = began.isoformat(timespec="seconds")
+    taken = {name: {"taken_at": taken_at, "commit": machine["commit"]} for name in sorted(parts)}
+    about = {"taken_at": taken_at, "machine": machine, "plan": asdict(plan), "parts": taken}
     results = keep(earlier, about | measured)
+    results |= derive(results)
     results["targets"] = judge(results)
     out.write_text(json.dumps(results, indent=2) + "\n")
     show(results)
@@ -134,8 +158,9 @@ def main(
 
 def _parse_parts(only: str) -> set[str]:
     parts = {each.strip() for each in only.split(",")}
-    if unknown := parts - set(PARTS):
-        raise click.BadParameter(f"unknown part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
+    known = (*PARTS, *LONG_PARTS)
+    if unknown := parts - set(known):
+        raise click.BadParameter(f"unknown part {', '.join(sorted(unknown))}; the parts are {', '.join(known)}")
     return parts
 
 
@@ -143,7 +168,7 @@ def _measure(services: EmbeddedServices, plan: Plan, parts: set[str]) -> dict[st
     """Return all figures, and under `failures` the error of each part that failed."""
     failures: dict[str, str] = {}
     found: dict[str, Any] = {"failures": failures}
-    if parts - {"memory"}:
+    if parts - {"memory", *LONG_PARTS}:
         with open_place(services, plan.size) as place:
             place.fill()
             rounds = _measure_by_turns(place, plan, parts, failures)
@@ -159,7 +184,21 @@ def _measure(services: EmbeddedServices, plan: Plan, parts: set[str]) -> dict[st
         found["growth"] = _attempt("growth", partial(measure_growth, services, plan.growth, plan.factors), failures)
     if "memory" in parts:
         found["memory"] = _attempt("memory", partial(measure_memory, services, plan.memory), failures)
+    for name, step in _list_long_steps(services, plan).items():
+        if name in parts:
+            found[name] = _attempt(name, step, failures)
     return found
+
+
+def _list_long_steps(services: EmbeddedServices, plan: Plan) -> dict[str, Step]:
+    """Return the function of each long part; `safety` starts services of its own."""
+    return {
+        "safety": partial(measure_safety, plan.size, plan.rounds),
+        "kept": partial(measure_kept, services, plan.kept),
+        "recovery": partial(recovery.measure, services, plan.kills),
+        "reevaluation": partial(reevaluation.measure, services, plan.reevaluated),
+        "deployment": partial(measure_deployment, services, plan.deployment_s, FIXED_RATE),
+    }
 
 
 def _measure_by_turns(

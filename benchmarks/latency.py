@@ -1,4 +1,4 @@
-"""Measures the time from producing an event to a read_committed consumer reading its trigger.
+"""Measures the time from when an event is due to a read_committed consumer reading its trigger.
 
 The producer runs in its own process and writes the time into the id of each event; a trigger carries the id of the
 event that caused it. Several events of one customer in a batch are decided once, at the last of them, whose id counts.
@@ -6,6 +6,7 @@ event that caused it. Several events of one customer in a batch are decided once
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from benchmarks.workers import ROOT, Committed, run_workers
 from benchmarks.workload import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.place import Place
     from benchmarks.workers import Workers
@@ -88,33 +89,54 @@ def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[
     topic = f"{place.prefix}campaign-triggers"
     with reading(place.endpoints.broker, topic) as consumer:
         pids = workers.pids
-        before, began = cpu_seconds(pids), time.perf_counter()
+        before, began, generated = cpu_seconds(pids), time.perf_counter(), generator_seconds()
         command = write_command(place, rate, WARM_S + seconds)
         producer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603 - a module of this repository
         try:
-            taken = read_triggers(consumer, producer, workers)
+            taken = read_triggers(consumer, producer, workers.check_alive)
         finally:
             producer.kill()
             kept, _ = producer.communicate()
         spent = sum(cpu_seconds(pids).values()) - sum(before.values())
-        core_percent = round(100 * spent / (time.perf_counter() - began))
+        percents = {
+            "worker_core_percent": round(100 * spent / (time.perf_counter() - began)),
+            "generator_core_percent": round(100 * (generator_seconds() - generated) / (time.perf_counter() - began)),
+        }
     if not taken:
         raise BenchmarkError(f"at {rate} events/s no trigger was read; see the worker's log")
     first = min(produced for produced, _ in taken) + WARM_S * 1000 * MILLISECOND_NS
     waits = [(read - produced) / MILLISECOND_NS for produced, read in taken if produced >= first]
-    quantiles = {name: round(float(np.percentile(waits, each)), 1) for name, each in QUANTILES.items()}
-    return {"events_per_s": int(kept), "triggers": len(waits), **quantiles, "worker_core_percent": core_percent}
+    return {"events_per_s": int(kept), "triggers": len(waits), **describe_waits(waits), **percents}
 
 
-def read_triggers(consumer: Consumer, producer: subprocess.Popen[bytes], workers: Workers) -> list[tuple[int, int]]:
-    """Read until no more triggers arrive; return for each when its event was produced and when it was read, in ns."""
+def describe_waits(waits: Sequence[float]) -> dict[str, float]:
+    """Return the quantiles."""
+    return {name: round(float(np.percentile(waits, each)), 1) for name, each in QUANTILES.items()}
+
+
+def generator_seconds() -> float:
+    """Return the CPU seconds of this process, which reads the triggers, and of the producers that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def read_triggers(
+    consumer: Consumer, producer: subprocess.Popen[bytes], check: Callable[[], None]
+) -> list[tuple[int, int]]:
+    """Read until no more triggers arrive; return for each when its event was due and when it was read, in ns.
+
+    Args:
+        consumer: reads the triggers.
+        producer: produces the events.
+        check: raises where nothing can arrive any more.
+    """
     taken: list[tuple[int, int]] = []
     quiet_since = time.monotonic()
     while producer.poll() is None or time.monotonic() - quiet_since < DRAIN_S:
         # One at a time: consume(n, t) would wait for n messages.
         message = consumer.poll(0.1)
         if message is None or message.error():
-            workers.check_alive()
+            check()
             continue
         quiet_since = time.monotonic()
         cause = dict(message.headers() or ())["ce_correlationid"]

@@ -1,21 +1,28 @@
-"""Measures the memory of a worker over many events, and the bytes of a customer in Redis and in the ledger."""
+"""Measures the memory of a worker, over many events and with many customers kept, and the bytes of a customer."""
 
 from __future__ import annotations
 
+import re
+import socket
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import psycopg
 from redis import Redis
 
+from benchmarks.errors import WorkloadError
 from benchmarks.place import open_place
 from benchmarks.whole_job import measure
-from benchmarks.workload import MESSAGES_PERCENT, Size
+from benchmarks.workload import MESSAGES_PERCENT, Size, first_events, produce
 
 if TYPE_CHECKING:
     from console.embedded.services import EmbeddedServices
 
 SAMPLE = 2000
+FULL = 0.99
+FEW_ENTER = 1.0
+"""Reads per thousand that enter a segment with a campaign."""
 POINTS = 24
 ROWS = "holdfast:features:*"
 # The cache's type prefix for rows; leases, which are smaller, have another one.
@@ -26,6 +33,8 @@ SIZES = """
 """
 HISTORY = ("contact", "decision", "outbox", "seen_event")
 """Tables that grow with the events; the others grow with the customers."""
+
+KEPT = re.compile(r"^holdfast_kept_customers ([\d.e+]+)$", re.MULTILINE)
 
 Tables = dict[str, tuple[int, int]]
 
@@ -51,6 +60,35 @@ def measure_memory(services: EmbeddedServices, events: int) -> dict[str, Any]:
         "ledger_history_bytes_per_event": round(history / place.events),
         "ledger_tables": {name: {"bytes": taken, "rows": rows} for name, (taken, rows) in after.items()},
     }
+
+
+def measure_kept(services: EmbeddedServices, kept: int) -> dict[str, Any]:
+    """Return the memory of a worker that keeps this many customers, MB, and how many it kept.
+
+    Every customer has one event, so that all are read: the customers of the whole job repeat.
+    """
+    # More than are kept: who changes is forgotten.
+    with open_place(services, Size(customers=kept * 3 // 2, entering=FEW_ENTER)) as place:
+        place.create_topics()
+        place.events = produce(place.endpoints.broker, place.prefix, first_events(place.size))
+        port, counted = _find_free_port(), []
+        settings = {"HOLDFAST_KEPT_CUSTOMERS": str(kept), "HOLDFAST_HEALTH_PORT": str(port)}
+        figures = measure(place, inspect=lambda _: counted.append(_count_kept(port)), settings=settings)
+    # Who changes is forgotten, and not everybody's place is taken again.
+    if counted[0] < kept * FULL:
+        raise WorkloadError(f"the worker keeps {counted[0]:,} customers in place of {kept:,}; measure more events")
+    return {"customers": counted[0], "worker_mb": figures["rss_mb"]}
+
+
+def _find_free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def _count_kept(port: int) -> int:
+    found = KEPT.search(httpx.get(f"http://127.0.0.1:{port}/metrics").text)
+    return int(float(found[1])) if found else 0
 
 
 def measure_tables(ledger_url: str) -> Tables:

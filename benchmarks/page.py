@@ -95,11 +95,19 @@ def _describe_machine(results: Mapping[str, Any]) -> str:
         ", ".join(f"{name} {version}" for name, version in machine[kind].items()) for kind in ("versions", "peers")
     )
     return (
-        f"Taken {results['taken_at'][:16].replace('T', ' ')} UTC at commit {machine['commit']}, "
+        f"Taken {_describe_parts(results)}; "
         f"{plan['rounds']} rounds, seed {plan['size']['seed']}, on {machine['cores']} cores of {machine['cpu']}, "
         f"{machine['memory_gb']} GB, {machine['system']}, Python {machine['python']}; "
         f"load average before: {machine['load_before']}. Holdfast with {versions}; the others with {peers}."
     )
+
+
+def _describe_parts(results: Mapping[str, Any]) -> str:
+    """Return when and at which commit each part was measured."""
+    runs: dict[str, list[str]] = {}
+    for name, taken in results["parts"].items():
+        runs.setdefault(f"{taken['taken_at'][:16].replace('T', ' ')} UTC at commit {taken['commit']}", []).append(name)
+    return "; ".join(f"{run} ({', '.join(names)})" for run, names in runs.items())
 
 
 def _describe_bound(results: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ def _draw_latencies(axes: Axes, results: Mapping[str, Any]) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_xlabel("events/s")
-    axes.set_title("event produced to trigger read, ms")
+    axes.set_title("event due to trigger read, ms")
     if loads:
         axes.legend()
 

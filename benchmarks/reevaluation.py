@@ -25,14 +25,13 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.latency import (
     COMPILING_S,
     MILLISECOND_NS,
-    QUANTILES,
     WARM_S,
+    describe_waits,
     read_triggers,
     reading,
     working,
@@ -57,11 +56,14 @@ RULE = {"<": [{"var": "tenure_days"}, 350]}
 ENTERING = 300.0
 """Reads per thousand that enter a segment with a campaign: enough triggers for a p99 within seconds."""
 LONGEST_S = 3600.0
+LIVE = 2000
+RATE = 40_000.0
+"""Faster than a worker evaluates: the customers on their way are what bounds it."""
+WITHOUT_S = 60.0
 WARM_RATE = 5000
 WARM_CUSTOMERS = 1000
 """Few: an event evaluates a customer, who then needs no re-evaluation."""
-TARGET_CUSTOMERS_PER_S = 1_000_000 / 300
-TARGET_RATIO = 2.0
+TARGET_CUSTOMERS_PER_S = 1_000_000 / 60
 EVALUATED = re.compile(r"([\d,]+) were evaluated")
 
 
@@ -72,7 +74,7 @@ def edit(place: Place) -> None:
 
 
 def measure(
-    services: EmbeddedServices, customers: int, live: int, seconds: float, rate: float | None
+    services: EmbeddedServices, customers: int, live: int = LIVE, seconds: float = WITHOUT_S, rate: float = RATE
 ) -> dict[str, Any]:
     """Return the customers re-evaluated in a second, and the latency of live events without and with it.
 
@@ -99,6 +101,7 @@ def measure(
     count = int(evaluated[1].replace(",", "")) if evaluated else 0
     return {
         "customers": customers,
+        "live_events_per_s": live,
         "evaluated": count,
         "seconds": taken,
         "customers_per_s": round(count / taken),
@@ -110,9 +113,9 @@ def measure(
 
 
 @contextmanager
-def reevaluating(environment: dict[str, str], rate: float | None) -> Iterator[subprocess.Popen[str]]:
+def reevaluating(environment: dict[str, str], rate: float) -> Iterator[subprocess.Popen[str]]:
     """Run the command."""
-    command = [sys.executable, "-m", "console", "segments", "reevaluate", *(["--rate", str(rate)] if rate else [])]
+    command = [sys.executable, "-m", "console", "segments", "reevaluate", "--rate", str(rate)]
     process = subprocess.Popen(  # noqa: S603 - our own command
         command,
         cwd=ROOT,
@@ -151,7 +154,7 @@ def observe(
         thread = Thread(target=stop)
         thread.start()
         try:
-            taken = read_triggers(consumer, producer, workers)
+            taken = read_triggers(consumer, producer, workers.check_alive)
         finally:
             producer.kill()
             producer.communicate()
@@ -161,21 +164,20 @@ def observe(
     waits = [(read - produced) / MILLISECOND_NS for produced, read in taken if first <= produced <= last]
     if not waits:
         raise BenchmarkError("no trigger was read; see the worker's log")
-    quantiles = {name: round(float(np.percentile(waits, each)), 1) for name, each in QUANTILES.items()}
-    return {"triggers": len(waits), **quantiles, "seconds": round((last - began) / 1e9, 1)}
+    return {"triggers": len(waits), **describe_waits(waits), "seconds": round((last - began) / 1e9, 1)}
 
 
 @click.command()
 @click.option("--customers", type=int, default=1_000_000, show_default=True)
-@click.option("--live", type=int, default=500, show_default=True, help="Live events per second.")
-@click.option("--seconds", type=float, default=60.0, show_default=True, help="How long to measure without.")
-@click.option("--rate", type=float, help="Most customers in a second; default: that of the settings.")
-def main(customers: int, live: int, seconds: float, rate: float | None) -> None:
+@click.option("--live", type=int, default=LIVE, show_default=True, help="Live events per second.")
+@click.option("--seconds", type=float, default=WITHOUT_S, show_default=True, help="How long to measure without.")
+@click.option("--rate", type=float, default=RATE, show_default=True, help="Most customers in a second.")
+def main(customers: int, live: int, seconds: float, rate: float) -> None:
     """Run the measurement and print the report."""
     with tempfile.TemporaryDirectory(prefix="holdfast-") as folder, EmbeddedServices(Path(folder)) as services:
         figures = measure(services, customers, live, seconds, rate)
-    met = figures["customers_per_s"] >= TARGET_CUSTOMERS_PER_S and figures["p99_ratio"] <= TARGET_RATIO
-    click.echo(json.dumps({"machine": describe(), "live_events_per_s": live, **figures, "target_met": met}))
+    met = figures["customers_per_s"] >= TARGET_CUSTOMERS_PER_S
+    click.echo(json.dumps({"machine": describe(), **figures, "target_met": met}))
 
 
 if __name__ == "__main__":

@@ -44,20 +44,30 @@ class Target:
 
 
 TARGETS = (
-    Target("whole job, over stock Faust that only parses", "ratios.whole_vs_stock_faust_empty", 3.5, True, "x"),
+    Target("whole job, over stock Faust that only parses", "ratios.whole_vs_stock_faust_empty", 5, True, "x"),
     Target("whole job, over the usual way in Faust", "ratios.whole_vs_usual_way", 75, True, "x"),
     Target("whole job, over the usual way in Quix Streams", "ratios.whole_vs_quix", 50, True, "x"),
     Target("worker's CPU for an event", "worker_cpu_us_per_event", 15, False, "us"),
+    Target("CPU of all services for an event", "all_cpu_us_per_event", 20, False, "us"),
     Target("own code alone, events for a CPU second", "own_code_events_per_cpu_s", 100_000, True, "/s"),
     Target("consumer, over stock Faust", "ratios.consumer_vs_stock_faust", 20, True, "x"),
     Target("consumer, over Quix Streams, empty", "ratios.consumer_vs_quix_empty", 2, True, "x"),
     Target("consumer, over tuned confluent-kafka", "ratios.consumer_vs_confluent", 0.4, True, "x"),
-    Target("p50 to the trigger, idle", "latency_ms.idle.p50", 30, False, "ms"),
+    Target("p50 to the trigger, idle", "latency_ms.idle.p50", 12, False, "ms"),
     Target("p99 to the trigger, 8,000 events/s", "latency_ms.8000_per_s.p99", 100, False, "ms"),
+    Target("p99 to the trigger, 50 % of peak", "latency_ms.50_percent.p99", 150, False, "ms"),
     Target("p99 to the trigger, 80 % of peak", "latency_ms.80_percent.p99", 250, False, "ms"),
+    Target("p99 over ten minutes with a deploy", "deployment.whole.p99", 100, False, "ms"),
+    Target("longest wait while the group changes", "deployment.longest_change", 2000, False, "ms"),
+    Target("kill -9 to the first decision elsewhere, most", "recovery.first_s.max", 3, False, "s"),
+    Target("1,000,000 customers re-evaluated next to live events", "reevaluation.seconds", 60, False, "s"),
+    Target("exactly once, over the job without transactions and fsync", "safety.share", 0.8, True, "x"),
+    Target("rate with ten times the customers, share", "growth_share.customers", 0.9, True, "x"),
+    Target("rate with ten times the rules, share", "growth_share.rules", 0.8, True, "x"),
     Target("idle worker, part of a core", "idle_cpu_percent", 5, False, "%"),
     Target("worker's memory, most", "rss_mb.most", 300, False, "MB"),
     Target("worker's memory over millions of events, most", "memory.worker_mb.most", 300, False, "MB"),
+    Target("worker's memory with 200,000 customers kept", "kept.worker_mb", 400, False, "MB"),
 )
 
 
@@ -89,6 +99,20 @@ def keep(before: Results, now: Results) -> dict[str, Any]:
     measured = set(now.get("events_per_s", ()))
     ratios = {name: each for name, each in before.get("ratios", {}).items() if measured.isdisjoint(RATIOS[name])}
     return join({**before, "ratios": ratios, "failures": {}}, now)
+
+
+def derive(results: Results) -> dict[str, Any]:
+    """Return the figures that follow from others: the CPU of an event, and which share of the rate growth leaves."""
+    found: dict[str, Any] = {}
+    if "worker_cpu_us_per_event" in results:
+        services = sum(results["services_cpu_us_per_event"].values())
+        found["all_cpu_us_per_event"] = round(results["worker_cpu_us_per_event"] + services, 1)
+    shares = {
+        name: round(points["10"]["events_per_s"] / points["1"]["events_per_s"], 2)
+        for name, points in results.get("growth", {}).items()
+        if all("events_per_s" in points.get(factor, ()) for factor in ("1", "10"))
+    }
+    return {**found, "growth_share": shares} if shares else found
 
 
 def find(results: Results, path: str) -> Any:

@@ -26,7 +26,7 @@ TITLES = {
     "quix": "Quix Streams: nothing done",
     "stock_faust": "Faust, stock agent: nothing done",
 }
-LATENCY_HEADINGS = ("load", "events/s", "p50", "p99", "p99.9", "worker, % of a core")
+LATENCY_HEADINGS = ("load", "events/s", "p50", "p99", "p99.9", "worker, % of a core", "load generator, % of a core")
 Rows = list[tuple[str, ...]]
 
 
@@ -49,11 +49,11 @@ def list_tables(results: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[str]
     if rows := list_contenders(results):
         yield "Contenders, by turns in one run", ("", "events/s", "least", "most", "CPU s for 1,000,000"), rows
     if rows := list_latencies(results):
-        yield (
-            "Event produced to trigger read, ms",
-            ("load", "events/s", "p50", "p99", "p99.9", "worker, % of a core"),
-            rows,
-        )
+        yield "Event due to trigger read, ms", LATENCY_HEADINGS, rows
+    if rows := list_changes(results):
+        yield "Ten minutes in which the workers of a group change, ms", ("", "p50", "p99", "p99.9", "longest"), rows
+    if rows := list_operations(results):
+        yield "Safety, recovery, re-evaluation", ("", "figure"), rows
     if rows := list_growth(results):
         yield "What growth costs", ("", "events/s", "worker us/event", "PostgreSQL us/event"), rows
     if rows := list_memory(results):
@@ -93,9 +93,42 @@ def list_latencies(results: Mapping[str, Any]) -> Rows:
             f"{each['events_per_s']:,}",
             *(f"{each[quantile]:,.0f}" for quantile in ("p50", "p99", "p99_9")),
             f"{each['worker_core_percent']:.0f}",
+            f"{each['generator_core_percent']:.0f}",
         )
         for name, each in loads
     ]
+
+
+def list_changes(results: Mapping[str, Any]) -> Rows:
+    """Return the latencies of the whole time, without changes of the group, and of each change."""
+    found = results.get("deployment")
+    if not found:
+        return []
+    named = {"all of it": found["whole"], "without the changes": found["without_changes"], **found["changes"]}
+    return [
+        (name, *(f"{each[key]:,.0f}" if key in each else "" for key in ("p50", "p99", "p99_9", "max")))
+        for name, each in named.items()
+    ]
+
+
+def list_operations(results: Mapping[str, Any]) -> Rows:
+    """Return what safety costs, how long recovery takes, and a re-evaluation next to live events."""
+    rows: Rows = []
+    if found := results.get("safety"):
+        rows.append(("whole job as shipped, events/s", f"{found['safe_per_s']:,.0f}"))
+        rows.append(("whole job without transactions and fsync, events/s", f"{found['unsafe_per_s']:,.0f}"))
+    if found := results.get("recovery"):
+        first, every = found["first_s"], found["every_s"]
+        rows.append(("kill -9 to the first decision elsewhere, s: median, most", f"{first['median']}, {first['max']}"))
+        rows.append(("the same, on every partition of the worker", f"{every['median']}, {every['max']}"))
+    if found := results.get("reevaluation"):
+        live, latency = found["live_events_per_s"], found["latency_ms"]
+        said = f"{found['evaluated']:,} customers re-evaluated next to {live:,} events/s, s"
+        p99s = f"{latency['without']['p99']}, {latency['with']['p99']}"
+        rows += [(said, f"{found['seconds']}"), ("p99 of the live events, ms: without it, with it", p99s)]
+    if found := results.get("kept"):
+        rows.append((f"worker that keeps {found['customers']:,} customers, MB", f"{found['worker_mb']}"))
+    return rows
 
 
 def list_growth(results: Mapping[str, Any]) -> Rows:

@@ -69,7 +69,7 @@ def measure(
         cores: the core of each worker; None does not bind it.
         command: the interpreter arguments that start a worker.
         flame: where to write a flame graph of the first worker, in SVG.
-        inspect: called with the ledger's URL at the end.
+        inspect: called with the ledger's URL when all events are decided and the workers still run.
         settings: of the workers, in place of those of the benchmark.
 
     Raises:
@@ -83,10 +83,10 @@ def measure(
         environment = {**place.environment(ledger_url, group), **settings}
         with run_workers(environment, place.folder / f"{group}.log", cores=cores, command=command) as workers:
             figures = _watch(place, workers, committed, flame)
+            if inspect:
+                inspect(ledger_url)
         committed.close()
         counted = count_rows(ledger_url)
-        if inspect:
-            inspect(ledger_url)
     made = {name: counted[name] - before[name] for name in ("triggers", "decisions")}
     kept = {name: counted[name] for name in ("memberships", "unsent")}
     percent = round(100 * made["triggers"] / place.events, 2)
@@ -120,7 +120,7 @@ def check_work(place: Place, trigger_percent: float, unsent: int) -> None:
 def _watch(place: Place, workers: Workers, committed: Committed, flame: Path | None) -> dict[str, Any]:
     pids = {**workers.pids, **place.services.find_pids()}
     # Exclude the start-up cost of every worker.
-    committed.wait_for_members(workers)
+    committed.wait_for_members(workers, len(workers.processes))
     first = committed.wait_for(int(place.events * WARM_UP), workers)
     with record_flames(workers.processes[0].pid, flame) if flame else nullcontext():
         began, cpu, seen = time.perf_counter(), cpu_seconds(pids), len(workers.memory_mb)

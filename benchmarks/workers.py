@@ -136,15 +136,15 @@ class Committed:
         except KafkaException:
             return 0
 
-    def wait_for_members(self, workers: Workers) -> None:
-        """Wait until all workers have joined the group and have their partitions.
+    def wait_for_members(self, workers: Workers, members: int = 1) -> None:
+        """Wait until the group has this many members and each has its partitions.
 
         Raises:
             WorkerEndedError: a worker has ended.
             WorkerStalledError: they have not joined within two minutes.
         """
         since = time.monotonic()
-        while self._count_members() < len(workers.processes):
+        while self._count_members() != members:
             workers.check_alive()
             if time.monotonic() > since + STALLED_S:
                 raise WorkerStalledError(f"not all workers have joined; {workers.describe_log()}")

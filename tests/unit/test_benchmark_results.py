@@ -55,7 +55,7 @@ def test_a_target_at_most_so_much_is_met_by_as_much(figure: float, met: bool) ->
     assert (fate["met"], fate["measured"]) == (met, figure)
 
 
-@pytest.mark.parametrize(("figure", "met"), [(3.5, True), (3.49, False)])
+@pytest.mark.parametrize(("figure", "met"), [(5.0, True), (4.99, False)])
 def test_a_target_at_least_so_much_is_met_by_as_much(figure: float, met: bool) -> None:
     (fate,) = judge({"ratios": {"whole_vs_stock_faust_empty": figure}})
     assert fate["met"] is met
