@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from streams.runtime.outbox_relay import OutboxRelay
     from streams.runtime.retry import RetryPolicy
 
+# As many as the ledger has connections.
+ACQUIRED_TOGETHER = 4
+
 log = structlog.get_logger()
 
 
@@ -66,6 +69,7 @@ class PartitionLeases:
         self._generation = -1
         self._epochs: dict[int, int] = {}
         self._acquiring: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._together = asyncio.Semaphore(ACQUIRED_TOGETHER)
 
     async def acquire(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return the epochs of partitions; acquire those not acquired in this generation.
@@ -116,7 +120,7 @@ class PartitionLeases:
 
     async def _acquire(self, partition: int) -> None:
         """Acquire a partition: fence the former owner's commits, then its producer; publish what it left unsent."""
-        async with self._acquiring[partition]:
+        async with self._acquiring[partition], self._together:
             if self._has(partition):
                 return
             generation = self._generation
