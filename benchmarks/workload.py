@@ -157,11 +157,11 @@ def write_definitions(folder: Path, size: Size) -> Path:
 def _rule(number: int, size: Size) -> dict[str, Any]:
     """Return a rule on `activity` for a segment with a campaign, or a rule on constant columns.
 
-    A segment that more campaigns share is entered less often, so that the number of triggers stays the same.
+    Campaigns that share a segment compete for each customer who enters it: one of them makes a trigger.
     """
     waited = min(CAMPAIGN_SEGMENTS, size.campaigns)
     if number < waited:
-        width = size.entering / size.campaigns
+        width = size.entering / waited
         return _between("activity", number * width, (number + 1) * width)
     column = CONSTANT_COLUMNS[number % len(CONSTANT_COLUMNS)]
     low = 7 * number % 4000
