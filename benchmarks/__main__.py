@@ -68,7 +68,7 @@ class Plan:
         growth: updates for each point of the cost curves.
         factors: the points of the cost curves.
         memory: events for the memory measurement.
-        kept: customers kept in memory; there are twice as many.
+        kept: customers kept in memory; there are half as many more.
         kills: workers killed.
         reevaluated: customers evaluated again under an edited rule.
         deployment_s: duration of the load during which the group changes, s.

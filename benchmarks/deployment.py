@@ -52,7 +52,7 @@ TARGET_MS, TARGET_CHANGE_MS = 100.0, 2000.0
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change of the group, from its begin until the group has settled, ns since 1970."""
+    """A change of the group, and when it began and had settled, ns since 1970."""
 
     name: str
     began: int

@@ -51,7 +51,9 @@ def list_tables(results: Mapping[str, Any]) -> Iterable[tuple[str, Sequence[str]
     if rows := list_latencies(results):
         yield "Event due to trigger read, ms", LATENCY_HEADINGS, rows
     if rows := list_changes(results):
-        yield "Ten minutes in which the workers of a group change, ms", ("", "p50", "p99", "p99.9", "longest"), rows
+        rate = results["deployment"]["events_per_s"]
+        title = f"Event due to trigger read at {rate:,} events/s while the workers of a group change, ms"
+        yield title, ("", "p50", "p99", "p99.9", "longest"), rows
     if rows := list_operations(results):
         yield "Safety, recovery, re-evaluation", ("", "figure"), rows
     if rows := list_growth(results):

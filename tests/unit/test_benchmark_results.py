@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.deployment import Change, describe_changes
 from benchmarks.plan import draw_up
-from benchmarks.results import find, join, judge, keep, summarise
+from benchmarks.results import derive, find, join, judge, keep, summarise
 
 WHOLE = {
     "events_per_s": 60_000,
@@ -42,6 +43,24 @@ def test_the_workers_cpu_is_told_apart_from_that_of_the_services() -> None:
     assert found["services_cpu_us_per_event"] == {"kafka": 1.0, "postgres": 9.0, "redis": 0.5}
     assert found["cpu_s_per_million"]["whole"]["median"] == 10.0
     assert found["rss_mb"] == {"early": 149, "most": 150}
+
+
+def test_growth_leaves_a_share_of_the_rate_and_a_point_that_failed_leaves_none() -> None:
+    growth = {
+        "rules": {"1": {"events_per_s": 200}, "10": {"events_per_s": 150}},
+        "campaigns": {"1": {"events_per_s": 200}, "10": {"failed": "no triggers"}},
+    }
+    found = derive(summarise({"whole": [WHOLE]}) | {"growth": growth})
+    assert found == {"all_cpu_us_per_event": 20.5, "growth_share": {"rules": 0.75}}
+    assert derive({}) == {}
+
+
+def test_a_trigger_belongs_to_the_change_in_which_its_event_was_due() -> None:
+    ms = 1_000_000
+    taken = [(0, 10 * ms), (100 * ms, 400 * ms), (150 * ms, 200 * ms), (300 * ms, 305 * ms)]
+    found = describe_changes(taken, [Change("a worker joins", 100 * ms, 200 * ms)])
+    assert (found["triggers"], found["whole"]["p50"], found["without_changes"]["p50"]) == (4, 30.0, 7.5)
+    assert (found["changes"]["a worker joins"]["max"], found["longest_change"]) == (300.0, 300.0)
 
 
 def test_own_code_is_what_the_stores_did_not_take() -> None:
