@@ -16,6 +16,9 @@ from tests.faults.scenario import PARTITIONS, InputRecord
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+DELIVERY_S = 30
+"""Longer than a restart of the broker takes."""
+
 
 class Feeder(Thread):
     """Sends the input over a period despite broker outages."""
@@ -24,10 +27,10 @@ class Feeder(Thread):
         super().__init__(name="feeder", daemon=True)
         self._broker, self._prefix = broker, prefix
         self._records, self._seconds = records, seconds
-        self._pause = Event()
+        self._pause, self._undelivered = Event(), Event()
 
     def run(self) -> None:
-        """Send the input; replace a producer after a fatal error."""
+        """Send the input; replace a producer that fails, or that delivers nothing any more."""
         begin, producer = time.monotonic(), self._connect()
         for number, record in enumerate(self._records):
             self._pause.wait(max(0.0, begin + self._seconds * number / len(self._records) - time.monotonic()))
@@ -36,10 +39,27 @@ class Feeder(Thread):
                 producer.poll(0)
             except KafkaException:
                 producer = self._connect()
+            if self._undelivered.is_set():
+                self._undelivered.clear()
+                producer = self._connect()
         producer.flush(TIMEOUT_S)
 
     def _connect(self) -> Producer:
-        return Producer({"bootstrap.servers": self._broker, "enable.idempotence": True, "linger.ms": 5, "log_level": 0})
+        return Producer(
+            {
+                "bootstrap.servers": self._broker,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                # After a restart of the broker librdkafka (seen in 2.16) may send nothing more.
+                "message.timeout.ms": DELIVERY_S * 1000,
+                "log_level": 0,
+                "on_delivery": self._note,
+            }
+        )
+
+    def _note(self, error: object, _: object) -> None:
+        if error is not None:
+            self._undelivered.set()
 
 
 def read_input(broker: str, prefix: str) -> list[InputRecord]:
