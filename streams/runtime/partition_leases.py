@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from streams.runtime.outbox_relay import OutboxRelay
     from streams.runtime.retry import RetryPolicy
 
-# As many as the ledger has connections.
+# So many new producers connect at once, and unsent messages of so many partitions are in memory.
 ACQUIRED_TOGETHER = 4
 
 log = structlog.get_logger()
@@ -70,6 +70,7 @@ class PartitionLeases:
         self._epochs: dict[int, int] = {}
         self._acquiring: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._together = asyncio.Semaphore(ACQUIRED_TOGETHER)
+        self._claiming = asyncio.Lock()
 
     async def acquire(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return the epochs of partitions; acquire those not acquired in this generation.
@@ -78,7 +79,8 @@ class PartitionLeases:
             LedgerRestoredError: the ledger was restored from a backup and lacks what was published since.
         """
         wanted = list(partitions)
-        if missing := [each for each in wanted if not self._has(each)]:
+        self._drop_earlier()
+        if missing := [each for each in wanted if each not in self._epochs]:
             await self._acquire_all(missing)
         # A lease lost to a rebalance meanwhile gets an epoch that never existed: the ledger then refuses the commit.
         return {partition: self._epochs.get(partition, -1) for partition in wanted}
@@ -111,22 +113,20 @@ class PartitionLeases:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None  # one says why as well as all
 
-    def _has(self, partition: int) -> bool:
-        """Return whether a partition is acquired in the present generation, and drop the leases of an earlier one."""
+    def _drop_earlier(self) -> int:
+        """Drop the leases of an earlier generation, and return the present one."""
         generation = self._assignment().generation
         if self._generation != generation:
             self._generation, self._epochs = generation, {}
-        return partition in self._epochs
+        return generation
 
     async def _acquire(self, partition: int) -> None:
         """Acquire a partition: fence the former owner's commits, then its producer; publish what it left unsent."""
         async with self._acquiring[partition], self._together:
-            if self._has(partition):
+            generation = self._drop_earlier()
+            if partition in self._epochs:
                 return
-            generation = self._generation
-            epoch = await self._retry("ledger", lambda: self._ledger.claim(partition))
-            self._use_cache_generation(await self._retry("ledger", self._ledger.cache_generation))
-            self._use_tombstones(await self._retry("ledger", self._ledger.tombstones))
+            epoch = await self._claim(partition)
             published = await self._retry("broker", lambda: self._sink.fence(partition))
             await self._reject_restored_ledger(partition, published)
             left = await self._retry("ledger", lambda: self._ledger.unsent(partition))
@@ -135,6 +135,17 @@ class PartitionLeases:
                 return  # it is acquired again in the present one
             self._epochs[partition] = epoch
             log.info("partition_acquired", partition=partition, epoch=epoch, left_unsent=len(left))
+
+    async def _claim(self, partition: int) -> int:
+        """Fence the former owner's commits, then read what other workers may have changed; return the epoch.
+
+        One at a time: tombstones that were read before an erasure must not replace those that were read after it.
+        """
+        async with self._claiming:
+            epoch = await self._retry("ledger", lambda: self._ledger.claim(partition))
+            self._use_cache_generation(await self._retry("ledger", self._ledger.cache_generation))
+            self._use_tombstones(await self._retry("ledger", self._ledger.tombstones))
+            return epoch
 
     async def _reject_restored_ledger(self, partition: int, published: int) -> None:
         """Refuse a ledger that never assigned the last published sequence: it would assign it to another message."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from campaigns.errors import LedgerRestoredError
+from campaigns.tombstones import Tombstones
 from streams.observability.health import Health
 from streams.observability.metrics import Metrics
 from streams.runtime.outbox_relay import OutboxRelay
@@ -36,16 +37,33 @@ class WatchedSink(InMemoryTriggerSink):
         return await super().fence(partition) if self.published is None else self.published
 
 
+class ErasingLedger(InMemoryLedger):
+    """A ledger whose tombstones change after every question, and that takes longer to answer an earlier question."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Tombstones] = []
+
+    async def tombstones(self) -> Tombstones:
+        """See the port."""
+        answer = Tombstones()
+        self.asked.append(answer)
+        for _ in range(len(PARTITIONS) - len(self.asked)):
+            await asyncio.sleep(0.001)
+        return answer
+
+
 class Group:
     """A worker's leases among fakes, in a group whose assignment a test changes."""
 
-    def __init__(self, sink: InMemoryTriggerSink) -> None:
+    def __init__(self, sink: InMemoryTriggerSink, ledger: InMemoryLedger | None = None) -> None:
         self.assignment = Assignment(1, frozenset(PARTITIONS))
         retry = RetryPolicy(Health(ready=True))
-        ledger = InMemoryLedger()
+        ledger = ledger or InMemoryLedger()
+        self.tombstones: list[Tombstones] = []
         relay = OutboxRelay(ledger, sink, lambda partition: partition in self.assignment.partitions, retry, Metrics())
         self.leases = PartitionLeases(
-            lambda: self.assignment, ledger, sink, relay, retry, lambda _: None, lambda _: None
+            lambda: self.assignment, ledger, sink, relay, retry, lambda _: None, self.tombstones.append
         )
 
 
@@ -54,7 +72,7 @@ async def do_nothing(_: int) -> None:
 
 
 async def test_partitions_are_acquired_side_by_side() -> None:
-    """One by one, the first would wait here for the others for ever."""
+    """One by one, the first would never end."""
     together = asyncio.Barrier(len(PARTITIONS))
     group = Group(WatchedSink(lambda _: together.wait()))
     epochs = await asyncio.wait_for(group.leases.acquire(PARTITIONS), 5)
@@ -88,6 +106,15 @@ async def test_what_is_acquired_while_the_assignment_changes_is_no_lease() -> No
     group = Group(WatchedSink(change))
     assert (await group.leases.acquire([0]))[0] == NEVER
     assert await group.leases.acquire([0, 1]) == {0: 2, 1: 1}
+
+
+async def test_tombstones_of_before_an_erasure_never_replace_later_ones() -> None:
+    """Or a customer erased while a worker acquires its partitions would be decided about again."""
+    ledger = ErasingLedger()
+    group = Group(WatchedSink(do_nothing), ledger)
+    await group.leases.acquire(PARTITIONS)
+    assert len(ledger.asked) == len(PARTITIONS)
+    assert list(map(id, group.tombstones)) == list(map(id, ledger.asked))
 
 
 async def test_a_restored_ledger_is_refused_for_one_reason() -> None:
