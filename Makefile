@@ -21,7 +21,7 @@ test: .venv/all ## Run every test, journeys included; in PROCESSES (3) processes
 soak: .venv/all ## Random faults for SECONDS (600) from SEED (a new one), then compare with an undisturbed run
 	$(BIN)/python -m tests.faults.soak --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
-bench: .venv/all .venv/peers/installed ## Measure beside others, about a quarter of an hour; ARGS="--quick" or "--only whole,latency"
+bench: .venv/all .venv/peers/installed ## Measure next to others, about a quarter of an hour; ARGS="--quick" or "--only whole,latency"
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-consumer: .venv/all .venv/peers/installed ## Compare the consumer with others, all doing nothing

@@ -78,8 +78,7 @@ def working(place: Place) -> Iterator[tuple[Place, dict[str, str], Workers]]:
 def _wait_until_working(place: Place, group: str, workers: Workers) -> None:
     """Send one second of events, and wait until they are committed."""
     committed = Committed(place.endpoints.broker, group, place.input_topics)
-    command = write_command(place, IDLE_RATE, 1.0)
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a module of this repository
+    produce(place, IDLE_RATE, 1.0)
     committed.wait_for(IDLE_RATE, workers)
     committed.close()
 
@@ -90,12 +89,8 @@ def _observe(place: Place, rate: int, seconds: float, workers: Workers) -> dict[
     with reading(place.endpoints.broker, topic) as consumer:
         pids = workers.pids
         before, began, generated = cpu_seconds(pids), time.perf_counter(), generator_seconds()
-        command = write_command(place, rate, WARM_S + seconds)
-        producer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603 - a module of this repository
-        try:
+        with producing(place, rate, WARM_S + seconds) as producer:
             taken = read_triggers(consumer, producer, workers.check_alive)
-        finally:
-            producer.kill()
             kept, _ = producer.communicate()
         spent = sum(cpu_seconds(pids).values()) - sum(before.values())
         percents = {
@@ -170,7 +165,28 @@ def reading(broker: str, topic: str) -> Iterator[Consumer]:
         consumer.close()
 
 
-def write_command(place: Place, rate: int, seconds: float) -> list[str]:
-    """Return the command of a producer at this rate (events/s)."""
+def produce(place: Place, rate: int, seconds: float) -> None:
+    """Produce at this rate (events/s) for some seconds."""
+    with producing(place, rate, seconds) as producer:
+        producer.communicate()
+    if producer.returncode:
+        raise BenchmarkError(f"the producer ended with exit code {producer.returncode}")
+
+
+@contextmanager
+def producing(place: Place, rate: int, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a process that produces at this rate (events/s), for some seconds and not beyond the block.
+
+    It prints the rate achieved.
+    """
+    command = _write_command(place, rate, seconds)
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as producer:  # noqa: S603 - a module of this repository
+        try:
+            yield producer
+        finally:
+            producer.kill()
+
+
+def _write_command(place: Place, rate: int, seconds: float) -> list[str]:
     where = [place.endpoints.broker, place.prefix, str(place.size.customers)]
     return [sys.executable, "-m", "benchmarks.paced", *where, str(rate), str(seconds)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from benchmarks.errors import WorkloadError
 from benchmarks.place import open_place
 from benchmarks.whole_job import measure
 from benchmarks.workload import MESSAGES_PERCENT, Size, first_events, produce
+from console.demo.worker_process import free_port
 
 if TYPE_CHECKING:
     from console.embedded.services import EmbeddedServices
@@ -71,19 +71,12 @@ def measure_kept(services: EmbeddedServices, kept: int) -> dict[str, Any]:
     with open_place(services, Size(customers=kept * 3 // 2, entering=FEW_ENTER)) as place:
         place.create_topics()
         place.events = produce(place.endpoints.broker, place.prefix, first_events(place.size))
-        port, counted = _find_free_port(), []
+        port, counted = free_port(), []
         settings = {"HOLDFAST_KEPT_CUSTOMERS": str(kept), "HOLDFAST_HEALTH_PORT": str(port)}
         figures = measure(place, inspect=lambda _: counted.append(_count_kept(port)), settings=settings)
-    # Who changes is forgotten, and not everybody's place is taken again.
     if counted[0] < kept * FULL:
         raise WorkloadError(f"the worker keeps {counted[0]:,} customers in place of {kept:,}; measure more events")
     return {"customers": counted[0], "worker_mb": figures["rss_mb"]}
-
-
-def _find_free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def _count_kept(port: int) -> int:

@@ -14,10 +14,8 @@ from __future__ import annotations
 import json
 import signal
 import statistics
-import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,19 +24,18 @@ import click
 
 from benchmarks import whole_job
 from benchmarks.errors import BenchmarkError
-from benchmarks.latency import reading, write_command
+from benchmarks.latency import producing, reading
 from benchmarks.machine import describe
 from benchmarks.place import open_place
-from benchmarks.workers import ROOT, run_workers
+from benchmarks.workers import run_workers
 from benchmarks.workload import PARTITIONS, Size
 from console.embedded.services import EmbeddedServices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
 
     from confluent_kafka import Consumer
 
-    from benchmarks.place import Place
 
 SIZE = Size(events=0, customers=2000, entering=1000.0)
 """Nearly every event makes a decision."""
@@ -83,7 +80,7 @@ def _measure(services: EmbeddedServices, kills: int, live: int) -> list[Recovery
                 run_workers(environment, logs[0]) as killed,
                 run_workers(environment, logs[1]),
                 reading(place.endpoints.broker, f"{place.prefix}decisions") as consumer,
-                producing(place, live),
+                producing(place, live, LONGEST_S),
             ):
                 recoveries = []
                 for _ in range(kills):
@@ -104,18 +101,6 @@ def measure_backlog(services: EmbeddedServices, events: int) -> dict[str, Any]:
             rates.append(whole_job.measure(sibling)["events_per_s"])
     peak, drained = rates
     return {"events": events, "events_per_s": drained, "peak_per_s": peak, "share": round(drained / peak, 3)}
-
-
-@contextmanager
-def producing(place: Place, live: int) -> Iterator[None]:
-    """Produce live events during the block."""
-    command = write_command(place, live, LONGEST_S)
-    producer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)  # noqa: S603 - a module of this repository
-    try:
-        yield
-    finally:
-        producer.kill()
-        producer.wait()
 
 
 def find_owned(log: Path, other: Path) -> set[int]:

@@ -32,10 +32,11 @@ from benchmarks.latency import (
     MILLISECOND_NS,
     WARM_S,
     describe_waits,
+    produce,
+    producing,
     read_triggers,
     reading,
     working,
-    write_command,
 )
 from benchmarks.machine import describe
 from benchmarks.place import open_place
@@ -85,8 +86,7 @@ def measure(
         with working(place) as (sibling, environment, workers):
             # Kafka's JVM has not compiled the path of small produce requests yet.
             few = replace(sibling, size=Size(customers=WARM_CUSTOMERS))
-            command = write_command(few, WARM_RATE, COMPILING_S)
-            subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a module of this repository
+            produce(few, WARM_RATE, COMPILING_S)
             without = observe(sibling, live, workers, seconds=seconds)
             before = cpu_seconds(workers.pids)
             with reevaluating(environment, rate) as process:
@@ -140,9 +140,10 @@ def observe(
     until: subprocess.Popen[str] | None = None,
 ) -> dict[str, Any]:
     """Return the latency of live events for some seconds, or until a process ends, and how long that took."""
-    with reading(place.endpoints.broker, f"{place.prefix}campaign-triggers") as consumer:
-        command = write_command(place, live, WARM_S + seconds)
-        producer = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)  # noqa: S603 - a module of this repository
+    with (
+        reading(place.endpoints.broker, f"{place.prefix}campaign-triggers") as consumer,
+        producing(place, live, WARM_S + seconds) as producer,
+    ):
         began, ended = time.time_ns(), []
 
         def stop() -> None:
@@ -157,7 +158,6 @@ def observe(
             taken = read_triggers(consumer, producer, workers.check_alive)
         finally:
             producer.kill()
-            producer.communicate()
             thread.join()
     last = ended[0] if ended else time.time_ns()
     first = began if until else began + WARM_S * 1000 * MILLISECOND_NS

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.latency import COMPILING_S, write_command
+from benchmarks.latency import COMPILING_S, produce
 from benchmarks.machine import describe
 from benchmarks.place import open_place
 from benchmarks.processes import resident_mb
@@ -69,8 +69,7 @@ def measure(services: EmbeddedServices, events: int, live: int, seconds: float) 
             committed.close()
             # Kafka's JVM has not compiled the path of small produce requests yet.
             few = replace(place, size=Size(customers=WARM_CUSTOMERS))
-            command = write_command(few, WARM_RATE, COMPILING_S)
-            subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - a module of this repository
+            produce(few, WARM_RATE, COMPILING_S)
             without = observe(place, live, workers, seconds=seconds)
             with replaying(environment, period) as process:
                 during = observe(place, live, workers, until=process)

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 PAGES_PER_S = 16
 IN_FLIGHT_PAGES = 4
-LOOKED_FOR = 250
-"""Customers whom a look asks the ledger for: there are a hundred looks a second."""
 LISTED_IDS = 100_000
 """Customer ids in memory at a time: few reads of a view that computes all of its rows for each."""
 
@@ -111,14 +109,14 @@ class _Page:
         last: the last id, in the order of the warehouse.
         customers: how many, those not requested included.
         requested: how many were requested.
-        waiting: those requested and not evaluated yet; who has been looked for longest ago comes first.
+        waiting: those requested and not evaluated yet.
         moved_at: when one of them was last found evaluated, or else when they were requested.
     """
 
     last: str
     customers: int
     requested: int
-    waiting: deque[str]
+    waiting: set[str]
     moved_at: float
 
 
@@ -198,7 +196,7 @@ class Reevaluation:
             await self._await_turn(len(wanted))
             self.send(self.begun, wanted)
             self._moved_at = self._moved_at if self._in_flight else self.clock()
-        self._pages.append(_Page(ids[-1], len(rows), len(wanted), deque(wanted), self.clock()))
+        self._pages.append(_Page(ids[-1], len(rows), len(wanted), set(wanted), self.clock()))
         while self._pages and not self._pages[0].waiting:
             self._end_oldest()
 
@@ -232,16 +230,12 @@ class Reevaluation:
         self._end_oldest()
 
     def _look(self, page: _Page) -> None:
-        """Find who of a page has been evaluated: some customers at a time, for as long as all of them are."""
-        while page.waiting:
-            some = [page.waiting.popleft() for _ in range(min(LOOKED_FOR, len(page.waiting)))]
-            done = self.ledger.evaluated(some, self.versions)
-            if done:
-                page.moved_at = self._moved_at = self.clock()
-                self._evaluated += len(done)
-            if len(done) < len(some):
-                page.waiting.extend(each for each in some if each not in done)
-                break
+        """Find who of a page has been evaluated since the last look."""
+        done = self.ledger.evaluated(list(page.waiting), self.versions) if page.waiting else ()
+        if done:
+            page.waiting.difference_update(done)
+            page.moved_at = self._moved_at = self.clock()
+            self._evaluated += len(done)
 
     def _end_oldest(self) -> None:
         page = self._pages.popleft()
