@@ -106,7 +106,7 @@ QUICK = Plan(
     memory=50_000,
     kept=5_000,
     kills=2,
-    reevaluated=10_000,
+    reevaluated=100_000,
     deployment_s=100.0,
 )
 
